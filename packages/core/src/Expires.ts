@@ -1,0 +1,267 @@
+/**
+ * When a file expires: never, after a time period, or at a time. One algebra that reads every form of the API's
+ * documentation, writes the wire form, and resolves against a clock.
+ *
+ * Source of the forms: the service's OpenAPI page (`^[1-9]\d*[yQMwdhms]$`, ISO 8601) and the reference wrapper's
+ * documentation; a bare number of days is the API's older form.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+
+/**
+ * The units of a time period: year, quarter, month, week, day, hour, minute, second. `M` is a month, `m` a minute.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Unit = Schema.Literals(["y", "Q", "M", "w", "d", "h", "m", "s"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Unit = typeof Unit.Type
+
+/**
+ * The file never expires.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Never extends Schema.TaggedClass<Never>("@effect-fileio/core/Expires/Never")("Never", {}) {}
+
+/** Approximate seconds of a unit, for the bound only; `resolve` uses the calendar. */
+const SECONDS: Record<Unit, number> = { y: 31557600, Q: 7889400, M: 2629800, w: 604800, d: 86400, h: 3600, m: 60, s: 1 }
+const MAX_SECONDS = 1000 * SECONDS.y
+const TOO_LONG = "the time period is longer than 1,000 years; use never"
+
+// The wire form has four digits for the year.
+const MIN_TIME = -62_167_219_200_000
+const MAX_TIME = 253_402_300_799_999
+const TOO_FAR = "the time is outside the years 0000 to 9999; use never"
+const inYears = (millis: number): boolean => millis >= MIN_TIME && millis <= MAX_TIME
+
+/**
+ * The file expires `amount` units after the host has received it, at most 1,000 years.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class After extends Schema.TaggedClass<After>("@effect-fileio/core/Expires/After")(
+  "After",
+  Schema.Struct({
+    amount: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MAX_SECONDS })),
+    unit: Unit
+  }).check(Schema.makeFilter(({ amount, unit }) => amount * SECONDS[unit] <= MAX_SECONDS, { message: TOO_LONG }))
+) {}
+
+/**
+ * The file expires at a point in time, in the years 0000 to 9999.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class At extends Schema.TaggedClass<At>("@effect-fileio/core/Expires/At")("At", {
+  time: Schema.DateTimeUtc.check(
+    Schema.makeFilter((time) => inYears(DateTime.toEpochMillis(time)), { message: TOO_FAR })
+  )
+}) {}
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Expires = Schema.Union([Never, After, At])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Expires = typeof Expires.Type
+
+/**
+ * Every form a caller may give:
+ * - `"10m"`, `"2w"`, … (units `y Q M w d h m s`), or a bare number of days as text;
+ * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`); without a zone it is UTC;
+ * - a `Date`, a `DateTime`, a `Duration` (rounded up to whole seconds; infinite means never);
+ * - `"never"`, `""` or `null`: never.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Input = Expires | string | Date | DateTime.DateTime | Duration.Duration | null
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const never: Expires = new Never()
+
+/**
+ * The host's default for a new file, 14 days.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const hostDefault: Expires = new After({ amount: 14, unit: "d" })
+
+const ALLOWED =
+  "allowed: a time period such as 10m, 12h or 2w (a whole number from 1 and one of y Q M w d h m s), an ISO 8601 time such as 2030-12-31T23:59:59Z, or never"
+
+const PERIOD = /^([1-9]\d*)([yQMwdhms])$/
+const DAYS = /^[1-9]\d*$/
+const EXTENDED = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?$/
+const BASIC = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(?:[.,](\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?$/
+
+const after = (digits: string, unit: Unit): Result.Result<Expires, string> => {
+  const amount = Number(digits)
+  return amount * SECONDS[unit] > MAX_SECONDS
+    ? Result.fail(TOO_LONG)
+    : Result.succeed(new After({ amount, unit }))
+}
+
+const offsetMinutes = (zone: string | undefined): number | undefined => {
+  if (zone === undefined || zone === "Z") return 0
+  const hours = Number(zone.slice(1, 3))
+  const minutes = Number(zone.slice(3).replace(":", "") || "0")
+  if (hours > 23 || minutes > 59) return undefined
+  return (zone[0] === "-" ? -1 : 1) * (hours * 60 + minutes)
+}
+
+const at = (millis: number): Result.Result<Expires, string> =>
+  Number.isNaN(millis)
+    ? Result.fail(`the Date is invalid; ${ALLOWED}`)
+    : inYears(millis)
+    ? Result.succeed(new At({ time: DateTime.makeUnsafe(millis) }))
+    : Result.fail(TOO_FAR)
+
+const isoTime = (match: RegExpExecArray): Result.Result<Expires, string> => {
+  const [, y, mo, d, h, mi, s, fraction] = match
+  const [year, month, day, hour, minute, second] = [y, mo, d, h, mi, s].map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number
+  ]
+  const offset = offsetMinutes(match[8])
+  const millis = Number(((fraction ?? "") + "000").slice(0, 3))
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  date.setUTCHours(hour, minute, second, millis)
+  const exists = offset !== undefined && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 &&
+    second <= 59 && date.getUTCDate() === day && date.getUTCMonth() === month - 1
+  return exists
+    ? at(date.getTime() - offset * 60_000)
+    : Result.fail(`not a time that exists; ${ALLOWED}`)
+}
+
+const parseText = (text: string): Result.Result<Expires, string> => {
+  if (text === "" || text === "never") return Result.succeed(never)
+  const period = PERIOD.exec(text)
+  if (period !== null) return after(period[1]!, period[2] as Unit)
+  if (DAYS.test(text)) return after(text, "d")
+  const iso = EXTENDED.exec(text) ?? BASIC.exec(text)
+  if (iso !== null) return isoTime(iso)
+  return Result.fail(`not an expiry; ${ALLOWED}`)
+}
+
+const fromDuration = (duration: Duration.Duration): Result.Result<Expires, string> => {
+  if (Duration.isGreaterThan(duration, Duration.zero) && !Duration.isFinite(duration)) return Result.succeed(never)
+  const seconds = Math.ceil(Duration.toMillis(duration) / 1000)
+  if (seconds < 1) return Result.fail("the duration is not positive; the shortest expiry is 1s")
+  const unit = (["w", "d", "h", "m"] as const).find((unit) => seconds % SECONDS[unit] === 0) ?? "s"
+  return after(String(seconds / SECONDS[unit]), unit)
+}
+
+const isExpires = Schema.is(Expires)
+
+/**
+ * Reads any form of input; fails with a sentence that says what is allowed.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (input: Input): Result.Result<Expires, string> => {
+  if (input === null) return Result.succeed(never)
+  if (typeof input === "string") return parseText(input.trim())
+  if (isExpires(input)) return Result.succeed(input)
+  if (input instanceof Date) return at(input.getTime())
+  if (DateTime.isDateTime(input)) return at(DateTime.toEpochMillis(input))
+  if (Duration.isDuration(input)) return fromDuration(input)
+  return Result.fail(`not an expiry; ${ALLOWED}`)
+}
+
+/**
+ * The wire form: `""` for never, `"10m"` for a time period, extended ISO 8601 in UTC for a time.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const format = (self: Expires): string => {
+  switch (self._tag) {
+    case "Never":
+      return ""
+    case "After":
+      return `${self.amount}${self.unit}`
+    case "At":
+      return DateTime.formatIso(self.time)
+  }
+}
+
+/**
+ * `Expires` to and from its wire form.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ExpiresFromString = Schema.String.annotate({
+  description: "An expiry: a time period, an ISO 8601 time, or empty for never"
+}).pipe(Schema.decodeTo(
+  Schema.toType(Expires),
+  SchemaTransformation.transformEffect({
+    decode: (text: string, options) =>
+      Result.match(parseText(text.trim()), {
+        onFailure: (message) => Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options)),
+        onSuccess: (expires) => Effect.succeed(expires)
+      }),
+    encode: (expires: Expires) => Effect.succeed(format(expires))
+  })
+))
+
+/**
+ * The moment of expiry for a file that the host received at `receivedAt`; `null` means never.
+ * Years, quarters and months follow the calendar (31 January and one month is the last of February).
+ *
+ * @category resolving
+ * @since 0.1.0
+ */
+export const resolve = (self: Expires, receivedAt: DateTime.Utc): DateTime.Utc | null => {
+  switch (self._tag) {
+    case "Never":
+      return null
+    case "At":
+      return self.time
+    case "After": {
+      const { amount, unit } = self
+      switch (unit) {
+        case "y":
+          return DateTime.add(receivedAt, { years: amount })
+        case "Q":
+          return DateTime.add(receivedAt, { months: 3 * amount })
+        case "M":
+          return DateTime.add(receivedAt, { months: amount })
+        default:
+          return DateTime.add(receivedAt, { seconds: amount * SECONDS[unit] })
+      }
+    }
+  }
+}

@@ -1,0 +1,498 @@
+/**
+ * The one error of this SDK. `reason` says why; `copy` and `stored` say what became of the only copy.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { FileKey } from "./FileKey.ts"
+
+const cause = { cause: Schema.optionalKey(Schema.Defect()) }
+
+const size = (bytes: number) => `${bytes.toLocaleString("en-US")} bytes`
+
+/**
+ * The key was missing, unknown, or may not do this (401, 403).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  status: Schema.Finite,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    return this.status === 403
+      ? "the host refuses this to the account (403); check that the account's plan allows it"
+      : this.status === 0
+      ? "this call needs an API key; set FILEIO_API_KEY or the apiKey option"
+      : "the host does not accept the API key (401); check FILEIO_API_KEY or the apiKey option"
+  }
+}
+
+/**
+ * There is no such file: the key was never given, or the file has expired, was deleted, or was already taken.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFound", {
+  key: FileKey,
+  /** The host that was asked, where a link named another one. */
+  askedHost: Schema.optionalKey(Schema.String),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const other = this.askedHost === undefined
+      ? "; check the key, or ask the sender to share it again"
+      : `; the link names another host than the one asked (${this.askedHost}), set FILEIO_BASE_URL or the baseUrl option`
+    return `no such file: it was never there, has expired, was deleted, or has been downloaded already${other}`
+  }
+}
+
+/**
+ * The account's limit of calls was met (429), and waiting for it would take longer than allowed.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
+  /** How long to wait, where the host or the limiter knows. */
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    return this.retryAfter === undefined
+      ? "too many requests for this account; try again later"
+      : `too many requests for this account; try again in ${Duration.format(this.retryAfter)}`
+  }
+}
+
+/**
+ * The plan does not allow it (402, 413, or known beforehand from `me`).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class PlanLimit extends Schema.TaggedError<PlanLimit>()("PlanLimit", {
+  /** Which limit, such as `maxUploadBytes`, `maxStorageBytes`, `expires` or `maxDownloads`. */
+  limit: Schema.String,
+  /** What was asked for, in the limit's unit. */
+  asked: Schema.optionalKey(Schema.Finite),
+  /** What the plan allows, in the limit's unit. */
+  allowed: Schema.optionalKey(Schema.Finite),
+  /** The host's own words. */
+  detail: Schema.optionalKey(Schema.String),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const unit = (value: number) => this.limit.endsWith("Bytes") ? size(value) : String(value)
+    const asked = this.asked === undefined ? "" : `, asked ${unit(this.asked)}`
+    const allowed = this.allowed === undefined ? "" : `, allowed ${unit(this.allowed)}`
+    const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    return `beyond the plan's ${this.limit}${asked}${allowed}${detail}; ask for less, or free or buy more`
+  }
+}
+
+/**
+ * The request is wrong: bad input found before any request, or refused by the host (400, 415, 422).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  /** Which input, such as `expires` or `key`; `request` when the host did not say. */
+  field: Schema.String,
+  /** What is wrong with it and what is allowed. */
+  problem: Schema.String,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    return `invalid ${this.field}: ${this.problem}`
+  }
+}
+
+/**
+ * Another download of this file is under way (423): it is given again only if that one breaks.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class DownloadInProgress extends Schema.TaggedError<DownloadInProgress>()("DownloadInProgress", {
+  key: FileKey,
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    return `the file is being downloaded by somebody; it is free again only if that download breaks${
+      this.retryAfter === undefined ? ", try again later" : `, try again in ${Duration.format(this.retryAfter)}`
+    }`
+  }
+}
+
+/**
+ * The host failed (5xx).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFailure", {
+  status: Schema.Finite,
+  code: Schema.optionalKey(Schema.String),
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    return `the host failed (${this.status}${this.code === undefined ? "" : ` ${this.code}`}); try again later`
+  }
+}
+
+/**
+ * No connection, or it broke before an answer.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
+  host: Schema.String,
+  /** Whether the request is known not to have been sent. */
+  sent: Schema.Literals(["no", "unknown"]),
+  /** The system's word, such as `ECONNREFUSED`. */
+  code: Schema.optionalKey(Schema.String),
+  /** How long until the next try, where a circuit breaker is open. */
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    const why = this.code === undefined ? "" : ` (${this.code})`
+    return this.sent === "no"
+      ? `cannot connect to ${this.host}${why}; check the base URL and the network`
+      : `the connection to ${this.host} broke before an answer${why}; see whether the call took effect before trying again`
+  }
+}
+
+/**
+ * Nothing happened for too long.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
+  /** Connecting, waiting for the first byte of the answer, or waiting for more bytes. */
+  phase: Schema.Literals(["connect", "firstByte", "idle"]),
+  after: Schema.Duration,
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[this.phase]
+    return `${what} within ${Duration.format(this.after)}; check the network, or raise the ${this.phase} timeout`
+  }
+}
+
+/**
+ * Something answered that is not this API: an HTML page, a redirect to another site, text.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
+  host: Schema.String,
+  status: Schema.Finite,
+  contentType: Schema.optionalKey(Schema.String),
+  /** Where a redirect points. */
+  location: Schema.optionalKey(Schema.String),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const what = this.location === undefined
+      ? `answered ${this.status} with ${this.contentType ?? "no content type"}`
+      : `redirects (${this.status}) to ${this.location}`
+    return `${this.host} does not speak the file.io API: it ${what}; set FILEIO_BASE_URL or the baseUrl option to a host that does`
+  }
+}
+
+/**
+ * The host shows a page instead of giving the bytes; the file is still there.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class DirectDownloadUnavailable extends Schema.TaggedError<DirectDownloadUnavailable>()(
+  "DirectDownloadUnavailable",
+  {
+    /** Address of the page to open in a browser. */
+    page: Schema.String,
+    ...cause
+  }
+) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    return `the account that shared this file has no direct download; open ${this.page} in a browser`
+  }
+}
+
+/**
+ * The host answered in a form that the contract does not have.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
+  status: Schema.Finite,
+  /** What is wrong with the answer; never its contents. */
+  problem: Schema.String,
+  code: Schema.optionalKey(Schema.String),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    return `the host's answer (${this.status}) is not what the API promises: ${this.problem}; check FILEIO_BASE_URL or the baseUrl option, or tell the host`
+  }
+}
+
+/**
+ * What was to be uploaded could not be read, or is not what it said it was.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFailed", {
+  /** Path of the file, where there is one. */
+  path: Schema.optionalKey(Schema.String),
+  problem: Schema.String,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const what = this.path ?? "the source"
+    return `cannot read ${what}: ${this.problem}; check that it is readable and stays as it is while it is sent`
+  }
+}
+
+/**
+ * What was downloaded could not be written.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("DestinationFailed", {
+  /** Path that was to be written. */
+  path: Schema.String,
+  problem: Schema.String,
+  /** Where bytes that were received lie, in the order in which they join to the whole file. */
+  parts: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Bytes that are safe in `parts`. */
+  bytesDone: Schema.optionalKey(Schema.Finite),
+  bytesExpected: Schema.optionalKey(Schema.Finite),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const done = this.parts === undefined || this.parts.length === 0
+      ? ""
+      : this.parts.length === 1
+      ? `; what was received lies in ${this.parts[0]}`
+      : `; what was received lies in ${this.parts.join(" and ")}, join them in this order`
+    return `cannot write ${this.path}: ${this.problem}; check the folder, its permissions and its free space${done}`
+  }
+}
+
+/**
+ * A transfer broke after it had begun.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>()("TransferInterrupted", {
+  bytesDone: Schema.Finite,
+  bytesExpected: Schema.optionalKey(Schema.Finite),
+  /** Where the bytes that were received lie. */
+  partPath: Schema.optionalKey(Schema.String),
+  /** Whether the rest can be fetched: the host gave a validator and takes ranges. */
+  resumable: Schema.Boolean,
+  problem: Schema.String,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const of = this.bytesExpected === undefined ? "" : ` of ${this.bytesExpected.toLocaleString("en-US")}`
+    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const resume = this.resumable ? "; it can be resumed" : "; it cannot be resumed, only begun again"
+    return `the transfer broke after ${
+      this.bytesDone.toLocaleString("en-US")
+    }${of} bytes: ${this.problem}${part}${resume}`
+  }
+}
+
+/**
+ * Why a call failed.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export const Reason = Schema.Union([
+  Unauthorized,
+  FileNotFound,
+  RateLimited,
+  PlanLimit,
+  InvalidRequest,
+  DownloadInProgress,
+  ServerFailure,
+  Unreachable,
+  TimedOut,
+  NotAnApi,
+  DirectDownloadUnavailable,
+  UnexpectedResponse,
+  SourceFailed,
+  DestinationFailed,
+  TransferInterrupted
+])
+
+/**
+ * @category reasons
+ * @since 0.1.0
+ */
+export type Reason = typeof Reason.Type
+
+/**
+ * The calls of the SDK, as errors, spans and metrics name them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Operation = Schema.Literals([
+  "configure",
+  "upload",
+  "download",
+  "list",
+  "me",
+  "update",
+  "replace",
+  "delete"
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Operation = typeof Operation.Type
+
+/**
+ * The only copy after a failed download. `kept`: the host still has it. `consumed`: the host has given it away and
+ * counts it as taken. `unknown`: it cannot be told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Copy = Schema.Literals(["kept", "consumed", "unknown"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Copy = typeof Copy.Type
+
+/**
+ * What a failed upload, update or replacement left on the host. `no`: nothing. `unknown`: the answer was lost, so it
+ * may be there.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Stored = Schema.Literals(["no", "unknown"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Stored = typeof Stored.Type
+
+/**
+ * The error of every call.
+ *
+ * **Example** (One reason)
+ *
+ * ```ts
+ * import { FileIo } from "@effect-fileio/client"
+ * import { Effect } from "effect"
+ *
+ * const program = FileIo.FileIo.use((fileIo) => fileIo.me).pipe(
+ *   Effect.catchReason("FileIoError", "Unauthorized", () => Effect.succeed("no valid key"))
+ * )
+ * ```
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class FileIoError extends Schema.TaggedError<FileIoError>()("FileIoError", {
+  operation: Operation,
+  reason: Reason,
+  /** For a download: what became of the only copy. */
+  copy: Schema.optionalKey(Copy),
+  /** For an upload, update or replacement: whether it may have been stored. */
+  stored: Schema.optionalKey(Stored)
+}) {
+  override get message(): string {
+    const verdict = this.copy !== undefined
+      ? ` [the file on the host: ${this.copy}]`
+      : this.stored !== undefined
+      ? ` [stored on the host: ${this.stored}]`
+      : ""
+    return `${this.operation}: ${this.reason.message}${verdict}`
+  }
+
+  /**
+   * Whether the same call may succeed later without a change.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+}
+
+/**
+ * @category guards
+ * @since 0.1.0
+ */
+export const isFileIoError: (u: unknown) => u is FileIoError = Schema.is(FileIoError)

@@ -1,0 +1,58 @@
+/**
+ * A page of an account's files.
+ *
+ * Source: an answer of the live service has the files as `nodes`, its documentation as `files`; both are read, `nodes` is
+ * written.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { FileDetails } from "./FileDetails.ts"
+
+/**
+ * One page of files, with what the host tells of all of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class FileList extends Schema.Class<FileList>("@effect-fileio/core/FileList")({
+  files: Schema.Array(FileDetails),
+  /** Number of files that match, over all pages. Old hosts give the number on this page. */
+  count: Schema.Finite,
+  /** Bytes of the files that match. */
+  size: Schema.optionalKey(Schema.Finite),
+  screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
+}) {}
+
+const Wire = Schema.Struct({
+  nodes: Schema.optionalKey(Schema.Array(FileDetails)),
+  files: Schema.optionalKey(Schema.Array(FileDetails)),
+  count: Schema.optionalKey(Schema.Finite),
+  size: Schema.optionalKey(Schema.Finite),
+  screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
+}).check(Schema.makeFilter((wire) => wire.nodes !== undefined || wire.files !== undefined, {
+  message: "expected the files as `nodes` or `files`"
+}))
+
+/**
+ * `FileList` to and from its wire form.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const FileListFromWire = Wire.pipe(Schema.decodeTo(
+  Schema.toType(FileList),
+  SchemaTransformation.transform({
+    decode: ({ files, nodes, ...rest }: typeof Wire.Type) => {
+      const found = nodes ?? files ?? []
+      return new FileList({ ...rest, files: found, count: rest.count ?? found.length })
+    },
+    encode: ({ count, files, screeningStatus, size }: FileList): typeof Wire.Type => ({
+      nodes: files,
+      count,
+      ...(size === undefined ? {} : { size }),
+      ...(screeningStatus === undefined ? {} : { screeningStatus })
+    })
+  })
+))

@@ -1,0 +1,168 @@
+/**
+ * The settings of a file: expiry, number of downloads, automatic deletion, title.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Expires from "./Expires.ts"
+
+/**
+ * How often a file may be downloaded: a whole number from 1, or `"unlimited"`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const MaxDownloads = Schema.Union([
+  Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  Schema.Literal("unlimited")
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type MaxDownloads = typeof MaxDownloads.Type
+
+const MAX_TITLE = 1024
+const Title = Schema.String.check(Schema.isMaxLength(MAX_TITLE))
+const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
+const isMaxDownloads = Schema.is(MaxDownloads)
+
+/** The wire form of `MaxDownloads`: digits, or empty for no limit. */
+const MaxDownloadsFromString = Schema.String.pipe(Schema.decodeTo(
+  MaxDownloads,
+  SchemaTransformation.transformEffect({
+    decode: (text: string, options): Effect.Effect<MaxDownloads, SchemaIssue.Issue> =>
+      text === "" || text === "unlimited"
+        ? Effect.succeed("unlimited" as const)
+        : /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text))
+        ? Effect.succeed(Number(text))
+        : Effect.fail(new SchemaIssue.InvalidValue({ message: MAX_DOWNLOADS_ALLOWED }, text, options)),
+    encode: (value: MaxDownloads) => Effect.succeed(value === "unlimited" ? "" : String(value))
+  })
+))
+
+const BooleanFromField = Schema.String.pipe(Schema.decodeTo(
+  Schema.Boolean,
+  SchemaTransformation.transformEffect({
+    decode: (text: string, options): Effect.Effect<boolean, SchemaIssue.Issue> => {
+      const lower = text.toLowerCase()
+      return lower === "true" || lower === "1"
+        ? Effect.succeed(true)
+        : lower === "false" || lower === "0"
+        ? Effect.succeed(false)
+        : Effect.fail(new SchemaIssue.InvalidValue({ message: "allowed: true or false" }, text, options))
+    },
+    encode: (value: boolean) => Effect.succeed(String(value))
+  })
+))
+
+/**
+ * The settings, each absent when it is not given: an upload then takes the host's default (14 days, one download,
+ * deleted afterwards), PATCH keeps the value, PUT resets it to the default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class FileSettings extends Schema.Class<FileSettings>("@effect-fileio/core/FileSettings")({
+  expires: Schema.optionalKey(Expires.Expires),
+  maxDownloads: Schema.optionalKey(MaxDownloads),
+  autoDelete: Schema.optionalKey(Schema.Boolean),
+  title: Schema.optionalKey(Title)
+}) {}
+
+/**
+ * `FileSettings` to and from the text fields of a form or a query, such as
+ * `{ expires: "10m", maxDownloads: "", autoDelete: "false" }`. An empty `expires` or `maxDownloads` means "none".
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const FileSettingsFromFields = Schema.Struct({
+  expires: Schema.optionalKey(Expires.ExpiresFromString),
+  maxDownloads: Schema.optionalKey(MaxDownloadsFromString),
+  autoDelete: Schema.optionalKey(BooleanFromField),
+  title: Schema.optionalKey(Title)
+})
+
+/**
+ * The text fields of a form, as they go over the wire.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fields = typeof FileSettingsFromFields.Encoded
+
+/**
+ * What a caller may give; see `Expires.Input` for the forms of an expiry.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  /** When the file expires. @default 14 days, the host's */
+  readonly expires?: Expires.Input | undefined
+  /** How many downloads the file allows. @default 1, the host's */
+  readonly maxDownloads?: MaxDownloads | undefined
+  /** Whether the host deletes the file once it has expired or is used up. @default true, the host's */
+  readonly autoDelete?: boolean | undefined
+  /** A title, at most 1,024 characters; only for an upload. */
+  readonly title?: string | undefined
+}
+
+/**
+ * What is wrong with an input: the field, and a sentence that says what is allowed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InvalidField {
+  readonly field: string
+  readonly problem: string
+}
+
+/**
+ * Checks an input, field by field.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (input: Input): Result.Result<FileSettings, InvalidField> => {
+  const fields: { -readonly [K in keyof typeof FileSettings.Type]?: (typeof FileSettings.Type)[K] } = {}
+  if (input.expires !== undefined) {
+    const expires = Expires.parse(input.expires)
+    if (Result.isFailure(expires)) return Result.fail({ field: "expires", problem: expires.failure })
+    fields.expires = expires.success
+  }
+  if (input.maxDownloads !== undefined) {
+    if (!isMaxDownloads(input.maxDownloads)) {
+      return Result.fail({ field: "maxDownloads", problem: MAX_DOWNLOADS_ALLOWED })
+    }
+    fields.maxDownloads = input.maxDownloads
+  }
+  if (input.autoDelete !== undefined) {
+    if (typeof input.autoDelete !== "boolean") {
+      return Result.fail({ field: "autoDelete", problem: "allowed: true or false" })
+    }
+    fields.autoDelete = input.autoDelete
+  }
+  if (input.title !== undefined) {
+    if (typeof input.title !== "string" || input.title.length > MAX_TITLE) {
+      return Result.fail({ field: "title", problem: `allowed: text of at most ${MAX_TITLE} characters` })
+    }
+    fields.title = input.title
+  }
+  return Result.succeed(new FileSettings(fields as typeof FileSettings.Type))
+}
+
+/**
+ * The wire fields of checked settings.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const toFields: (self: FileSettings) => Fields = Schema.encodeSync(FileSettingsFromFields)

@@ -1,0 +1,1 @@
+export const PATTERN = /^[A-Za-z0-9]{5,64}$/

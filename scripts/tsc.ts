@@ -1,0 +1,17 @@
+/**
+ * The TypeScript compiler as patched by `@effect/tsgo`: the same version and the same output, and it also reports what only knowledge of
+ * Effect can see (an effect that is never run, a `yield` without its star, a global clock). It is run from where it lies; the `tsc` in
+ * node_modules, whose file pnpm may share with other projects, is not patched.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+
+// By the command line: the function `@effect/tsgo/lib/getExePath` of 0.45.0 rejects the metadata of its own release.
+const executable = execFileSync("effect-tsgo", ["get-exe-path"], {
+  encoding: "utf8",
+  shell: process.platform === "win32"
+}).trim()
+
+const { error, signal, status } = spawnSync(executable, process.argv.slice(2), { stdio: "inherit" })
+if (error !== undefined) throw error
+if (signal !== null) process.kill(process.pid, signal)
+process.exitCode = status ?? 1
