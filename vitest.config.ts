@@ -17,6 +17,7 @@ export default defineConfig({
       project("client", "packages/client"),
       project("platform-node", "packages/platform-node"),
       project("server", "packages/server"),
+      project("cli", "packages/cli"),
       project("examples", "examples")
     ]
   }

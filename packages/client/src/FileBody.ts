@@ -1,0 +1,274 @@
+/**
+ * What is uploaded. A `FileBody` can be opened again for every attempt; a `OneShotBody` is sent once, and the types
+ * keep it away from everything that retries.
+ *
+ * @since 0.1.0
+ */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Mime from "effect/http/Mime"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+
+interface Content {
+  /** Name that the host gives the file. */
+  readonly name: string
+  /** MIME type. @default by the name's extension, else `application/octet-stream` */
+  readonly contentType: string
+  /** Size in bytes; `undefined` when it is not known beforehand. */
+  readonly size: number | undefined
+}
+
+/**
+ * A body that can be opened again, so that an attempt that failed can be repeated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileBody extends Content {
+  readonly _tag: "FileBody"
+  /** The bytes, from the start, each time the stream is run. */
+  readonly open: Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+  /** Path of the file on disk, where there is one. */
+  readonly path: string | undefined
+}
+
+/**
+ * A body that can be read once. Send it with `FileIo.uploadOnce`, which never repeats it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OneShotBody extends Content {
+  readonly _tag: "OneShotBody"
+  readonly open: Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Name that the host gives the file. @default `file`, or the file's own */
+  readonly name?: string | undefined
+  /** MIME type. @default by the name's extension, else `application/octet-stream` */
+  readonly contentType?: string | undefined
+}
+
+const typeOf = (name: string, given: string | undefined): string =>
+  given ?? Option.getOrElse(Mime.getType(name), () => "application/octet-stream")
+
+/** Reads are this large since the size of reads decides the speed of an upload; see `bench/README.md`. */
+const READ_BYTES = 512 * 1024
+
+const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
+  Stream.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    for (let at = 0; at < bytes.length; at += READ_BYTES) chunks.push(bytes.subarray(at, at + READ_BYTES))
+    return Stream.fromIterable(chunks)
+  })
+
+/**
+ * Bytes in memory. They are not copied: do not change them while they are sent.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const bytes = (content: Uint8Array, options?: Options): FileBody => {
+  const name = options?.name ?? "file"
+  return {
+    _tag: "FileBody",
+    name,
+    contentType: typeOf(name, options?.contentType),
+    size: content.length,
+    open: chunked(content),
+    path: undefined
+  }
+}
+
+/**
+ * A text, sent as UTF-8.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const text = (content: string, options?: Options): FileBody =>
+  bytes(new TextEncoder().encode(content), {
+    name: options?.name ?? "text.txt",
+    contentType: options?.contentType ?? "text/plain; charset=utf-8"
+  })
+
+const sourceFailed = (cause: unknown): FileIoError.SourceFailed =>
+  cause instanceof FileIoError.SourceFailed
+    ? cause
+    : new FileIoError.SourceFailed({ problem: "the stream failed", cause })
+
+/**
+ * A stream that can be made anew for each attempt.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const stream = <E>(
+  make: () => Stream.Stream<Uint8Array, E>,
+  options: Options & {
+    /** Size in bytes, if it is known; the upload fails when the stream gives another number. */
+    readonly size?: number | undefined
+  }
+): FileBody => {
+  const name = options.name ?? "file"
+  return {
+    _tag: "FileBody",
+    name,
+    contentType: typeOf(name, options.contentType),
+    size: options.size,
+    open: Stream.mapError(Stream.suspend(make), sourceFailed),
+    path: undefined
+  }
+}
+
+/**
+ * A `Blob` or `File` of the web platform.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const blob = (content: Blob, options?: Options): FileBody => {
+  const name = options?.name ?? ("name" in content && typeof content.name === "string" ? content.name : "file")
+  return stream(
+    () => Stream.fromReadableStream<Uint8Array, unknown>({ evaluate: () => content.stream(), onError: (cause) => cause }),
+    { name, contentType: options?.contentType ?? (content.type === "" ? undefined : content.type), size: content.size }
+  )
+}
+
+/**
+ * A stream that can be read only once.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const once = <E>(
+  content: Stream.Stream<Uint8Array, E>,
+  options?: Options & { readonly size?: number | undefined }
+): OneShotBody => {
+  const name = options?.name ?? "file"
+  return {
+    _tag: "OneShotBody",
+    name,
+    contentType: typeOf(name, options?.contentType),
+    size: options?.size,
+    open: Stream.mapError(content, sourceFailed)
+  }
+}
+
+const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceFailed => {
+  const problems: Record<string, string> = {
+    NotFound: "there is no such file",
+    PermissionDenied: "no permission to read it",
+    BadResource: "it is not a file"
+  }
+  return new FileIoError.SourceFailed({ path, problem: problems[error.reason._tag] ?? "it cannot be read", cause: error })
+}
+
+const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, { onNone: () => 0, onSome: Number })
+
+/** Reads an open file to its end, and makes sure that it is the one that was announced. */
+const readWhole = Effect.fnUntraced(function*(
+  fs: FileSystem.FileSystem,
+  path: string,
+  announced: FileSystem.File.Info
+) {
+  const fail = unreadable(path)
+  const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
+  const changed = (now: FileSystem.File.Info): FileIoError.SourceFailed | undefined => {
+    if (now.size === announced.size && millis(now) === millis(announced)) return undefined
+    const how = now.size < announced.size ? "shorter" : now.size > announced.size ? "longer" : "changed"
+    return new FileIoError.SourceFailed({ path, problem: `it became ${how} while it was sent; send it again` })
+  }
+  const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
+    const problem = changed(now)
+    return problem === undefined ? Effect.void : Effect.fail(problem)
+  })
+  yield* verify
+  // The size is bounded, so a file that grows without end cannot keep the upload busy.
+  const size = Number(announced.size)
+  const read = (done: number): Effect.Effect<
+    readonly [ReadonlyArray<Uint8Array>, Option.Option<number>],
+    FileIoError.SourceFailed
+  > =>
+    done >= size
+      ? Effect.as(verify, [[], Option.none()] as const)
+      : Effect.flatMap(
+        Effect.mapError(file.readAlloc(Math.min(READ_BYTES, size - done)), fail),
+        Option.match({
+          onNone: () =>
+            Effect.fail(
+              new FileIoError.SourceFailed({ path, problem: "it became shorter while it was sent; send it again" })
+            ),
+          onSome: (chunk) => Effect.succeed([[chunk], Option.some(done + chunk.length)] as const)
+        })
+      )
+  return Stream.paginate(0, read)
+})
+
+/**
+ * A file on disk. It is looked at now and read when it is sent; if it changes in between or meanwhile, the upload fails
+ * with `SourceFailed` instead of storing a mixture.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const file = Effect.fnUntraced(function*(
+  path: string,
+  options?: Options
+): Effect.fn.Return<FileBody, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const fail = (reason: FileIoError.SourceFailed) =>
+    new FileIoError.FileIoError({ operation: "upload", reason, stored: "no" })
+  const info = yield* Effect.mapError(fs.stat(path), (error) => fail(unreadable(path)(error)))
+  if (info.type !== "File") {
+    const problem = info.type === "Directory"
+      ? "it is a folder; pack it first, for example with tar"
+      : "it is not a regular file; send it as a stream"
+    return yield* fail(new FileIoError.SourceFailed({ path, problem }))
+  }
+  yield* Effect.mapError(fs.access(path, { readable: true }), (error) => fail(unreadable(path)(error)))
+  const name = options?.name ?? paths.basename(path)
+  return {
+    _tag: "FileBody",
+    name,
+    contentType: typeOf(name, options?.contentType),
+    size: Number(info.size),
+    open: Stream.unwrap(readWhole(fs, path, info)),
+    path
+  }
+})
+
+/**
+ * What is wrong with a body that can be told before it is sent.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const validate = (
+  body: FileBody | OneShotBody
+): Result.Result<void, { readonly field: string; readonly problem: string }> => {
+  if (body.size === 0) return Result.fail({ field: "file", problem: "it is empty; a file has at least one byte" })
+  if (body.size !== undefined && (!Number.isSafeInteger(body.size) || body.size < 0)) {
+    return Result.fail({ field: "size", problem: "allowed: a whole number of bytes from 1" })
+  }
+  if (body.name === "") return Result.fail({ field: "name", problem: "the file needs a name" })
+  if (new TextEncoder().encode(body.name).length > 1024) {
+    return Result.fail({ field: "name", problem: "allowed: at most 1,024 bytes" })
+  }
+  // oxlint-disable-next-line no-control-regex
+  if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7E]*)?$/.test(body.contentType)) {
+    return Result.fail({ field: "contentType", problem: "allowed: a MIME type such as text/plain" })
+  }
+  return Result.succeed(undefined)
+}

@@ -1,0 +1,7 @@
+export * as DiskSpace from "./DiskSpace.ts"
+export * as FileBody from "./FileBody.ts"
+export * as FileIo from "./FileIo.ts"
+export * as FileTransfer from "./FileTransfer.ts"
+export * as Progress from "./Progress.ts"
+export * as RateLimit from "./RateLimit.ts"
+export * as RetryPolicy from "./RetryPolicy.ts"

@@ -1,0 +1,299 @@
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import type * as FileBody from "../FileBody.ts"
+import type { Meter } from "../Progress.ts"
+import { Failure } from "./failure.ts"
+import type { Form } from "./multipart.ts"
+
+/** How long nothing may happen, in each phase. */
+export interface Timeouts {
+  readonly firstByte: Duration.Duration
+  readonly idle: Duration.Duration
+}
+
+/** Errors of the system after which the request cannot have been sent. */
+const UNSENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EADDRNOTAVAIL",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+])
+
+/** The system's code, which HTTP libraries wrap in causes and, for several addresses, in lists. */
+export const systemCode = (error: unknown, depth = 0): string | undefined => {
+  if (depth > 6 || !Predicate.isObject(error)) return undefined
+  if ("code" in error && typeof error.code === "string" && error.code !== "") return error.code
+  if ("errors" in error && Array.isArray(error.errors)) {
+    for (const inner of error.errors) {
+      const code = systemCode(inner, depth + 1)
+      if (code !== undefined) return code
+    }
+  }
+  return "cause" in error ? systemCode(error.cause, depth + 1) : undefined
+}
+
+/** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
+const bare = (error: HttpClientError.HttpClientError): unknown => "cause" in error.reason ? error.reason.cause : undefined
+
+const optionalCause = (cause: unknown) => cause === undefined ? {} : { cause }
+
+const unreachable = (host: string, error: HttpClientError.HttpClientError): Failure => {
+  const code = systemCode(error)
+  const cause = optionalCause(bare(error))
+  if (error.reason._tag === "InvalidUrlError") {
+    return new Failure(
+      "local",
+      new FileIoError.InvalidRequest({ field: "baseUrl", problem: "it does not give a valid address", ...cause })
+    )
+  }
+  if (error.reason._tag === "EncodeError") {
+    return new Failure(
+      "local",
+      new FileIoError.InvalidRequest({
+        field: "file",
+        problem: "this platform's HTTP client cannot send it as a stream; give it as bytes",
+        ...cause
+      })
+    )
+  }
+  if (code === "UND_ERR_CONNECT_TIMEOUT") {
+    return new Failure(
+      "unsent",
+      new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
+    )
+  }
+  const sent = code !== undefined && UNSENT.has(code) ? "no" : "unknown"
+  return new Failure(
+    sent === "no" ? "unsent" : "broken",
+    new FileIoError.Unreachable({ host, sent, ...(code === undefined ? {} : { code }), ...cause })
+  )
+}
+
+/** undici says the time only in its message: "… timeout: 10000ms". */
+const connectTimeoutOf = (error: unknown): Duration.Duration => {
+  const match = error instanceof Error ? /timeout: (\d+)ms/.exec(error.message) : null
+  return Duration.millis(match === null ? 10_000 : Number(match[1]))
+}
+
+/** What a running request does at the moment, for the watchdog. */
+interface Activity {
+  /** When something last happened, in milliseconds. */
+  at: number
+  /** Whether the whole request has been handed over. */
+  sent: boolean
+}
+
+const timedOut = (phase: "firstByte" | "idle", after: Duration.Duration) =>
+  new FileIoError.TimedOut({ phase, after })
+
+/** Never succeeds; fails once nothing has happened for too long. It costs one timer, not one a chunk. */
+const watch = Effect.fnUntraced(function*<E>(
+  activity: Activity,
+  timeouts: Timeouts,
+  onTimeout: (reason: FileIoError.TimedOut) => E
+): Effect.fn.Return<never, E> {
+  const clock = yield* Clock.Clock
+  while (true) {
+    const phase = activity.sent ? "firstByte" : "idle"
+    const after = timeouts[phase]
+    if (!Duration.isFinite(after)) {
+      // Only the sending can end this wait, so look again now and then.
+      yield* activity.sent ? Effect.never : Effect.sleep(1000)
+      continue
+    }
+    const left = activity.at + Duration.toMillis(after) - clock.currentTimeMillisUnsafe()
+    if (left <= 0) return yield* Effect.fail(onTimeout(timedOut(phase, after)))
+    yield* Effect.sleep(left)
+  }
+})
+
+/** The bytes of the file, counted against what was announced. */
+const counted = (
+  file: FileBody.FileBody | FileBody.OneShotBody,
+  meter: Meter,
+  touch: () => void
+): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
+  const size = file.size
+  const path = file._tag === "FileBody" && file.path !== undefined ? { path: file.path } : {}
+  const wrong = (problem: string) => Effect.fail(new FileIoError.SourceFailed({ ...path, problem }))
+  return Stream.suspend(() => {
+    let done = 0
+    const count = (chunks: ReadonlyArray<Uint8Array>) => {
+      touch()
+      let bytes = 0
+      for (const chunk of chunks) bytes += chunk.length
+      done += bytes
+      if (size !== undefined && done > size) return wrong(`it gave more than the ${size} bytes that were announced`)
+      return meter.advance(bytes)
+    }
+    const complete = Effect.suspend((): Effect.Effect<void, FileIoError.SourceFailed> =>
+      done === 0
+        ? wrong("it gave no bytes; a file has at least one")
+        : size !== undefined && done < size
+        ? wrong(`it ended after ${done} of the ${size} bytes that were announced`)
+        : Effect.void
+    )
+    return Stream.mapArrayEffect(file.open, (chunks) => {
+      const told = count(chunks)
+      return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
+    }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
+  })
+}
+
+/** A body up to this size goes out as one buffer, which every HTTP client sends in one piece and with its length. */
+const ONE_BUFFER_BYTES = 256 * 1024
+
+export interface Outgoing {
+  readonly form: Form
+  readonly file: FileBody.FileBody | FileBody.OneShotBody | undefined
+}
+
+/** What is known of a body while it is sent. */
+interface Sending {
+  readonly body: HttpBody.HttpBody
+  readonly activity: Activity
+  /** Why our own source broke off; transports wrap it beyond recognition. */
+  sourceFailure: FileIoError.SourceFailed | undefined
+}
+
+const single = (form: Form, content: Uint8Array): Uint8Array => {
+  const whole = new Uint8Array(form.head.length + content.length + form.tail.length)
+  whole.set(form.head, 0)
+  whole.set(content, form.head.length)
+  whole.set(form.tail, form.head.length + content.length)
+  return whole
+}
+
+const prepare = Effect.fnUntraced(function*(
+  outgoing: Outgoing | undefined,
+  meter: Meter
+): Effect.fn.Return<Sending, Failure> {
+  const clock = yield* Clock.Clock
+  const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: true }
+  if (outgoing === undefined) return { body: HttpBody.empty, activity, sourceFailure: undefined }
+  const { file, form } = outgoing
+  if (file === undefined) {
+    return {
+      body: HttpBody.uint8Array(single(form, new Uint8Array(0)), form.contentType),
+      activity,
+      sourceFailure: undefined
+    }
+  }
+  yield* meter.started(file.size)
+  const touch = () => {
+    activity.at = clock.currentTimeMillisUnsafe()
+  }
+  const content = counted(file, meter, touch)
+  if (file.size !== undefined && file.size <= ONE_BUFFER_BYTES) {
+    const bytes = yield* Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
+    touch()
+    return { body: HttpBody.uint8Array(single(form, bytes), form.contentType), activity, sourceFailure: undefined }
+  }
+  activity.sent = false
+  const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length
+  const sending: Sending = {
+    body: HttpBody.stream(
+      Stream.suspend(() => {
+        touch()
+        return Stream.make(form.head)
+      }).pipe(
+        Stream.concat(Stream.tapError(content, (reason) =>
+          Effect.sync(() => {
+            sending.sourceFailure = reason
+          }))),
+        Stream.concat(Stream.sync(() => {
+          touch()
+          activity.sent = true
+          return form.tail
+        }))
+      ),
+      form.contentType,
+      total
+    ),
+    activity,
+    sourceFailure: undefined
+  }
+  return sending
+})
+
+/**
+ * Redirects are never followed: one that is followed turns a page into a file. And HTTP clients of Effect tell third
+ * parties of our traces unless they are told not to, with the key of the file in the address of the span.
+ */
+const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateContext(effect, (context: Context.Context<R>) =>
+    context.pipe(
+      Context.add(FetchHttpClient.RequestInit, {
+        ...Context.getOrUndefined(context as Context.Context<never>, FetchHttpClient.RequestInit),
+        redirect: "manual"
+      }),
+      Context.add(HttpClient.TracerDisabledWhen, () => true),
+      Context.add(HttpClient.TracerPropagationEnabled, false)
+    ) as Context.Context<R>)
+
+/**
+ * Sends one request and waits for the head of the answer. Fails with how far it came.
+ */
+export const execute = Effect.fnUntraced(function*<R>(
+  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
+  request: HttpClientRequest.HttpClientRequest,
+  options: {
+    readonly host: string
+    readonly timeouts: Timeouts
+    readonly meter: Meter
+    readonly outgoing: Outgoing | undefined
+  }
+): Effect.fn.Return<HttpClientResponse.HttpClientResponse, Failure, R> {
+  const sending = yield* prepare(options.outgoing, options.meter)
+  const sent = quietly(client.execute(HttpClientRequest.setBody(request, sending.body))).pipe(
+    Effect.mapError((error) =>
+      sending.sourceFailure === undefined
+        ? unreachable(options.host, error)
+        : new Failure("withheld", sending.sourceFailure)
+    )
+  )
+  return yield* Effect.raceFirst(
+    sent,
+    watch(sending.activity, options.timeouts, (reason) => new Failure("broken", reason))
+  )
+})
+
+/** The bytes of an answer; fails when they break off, or when nothing comes for too long. */
+export const incoming = (
+  response: HttpClientResponse.HttpClientResponse,
+  idle: Duration.Duration
+): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
+  if (!Duration.isFinite(idle)) return response.stream
+  return Stream.unwrap(Effect.map(Clock.Clock, (clock) => {
+    const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: false }
+    const bytes = Stream.mapArray(response.stream, (chunks) => {
+      activity.at = clock.currentTimeMillisUnsafe()
+      return chunks
+    })
+    const silence = watch(activity, { idle, firstByte: idle }, (reason) => reason)
+    return Stream.interruptWhen(bytes, silence)
+  }))
+}

@@ -1,0 +1,107 @@
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Duration from "effect/Duration"
+
+/**
+ * How far an attempt came before it failed. Everything that must be decided about a failure follows from this and the
+ * operation: what became of the only copy, and whether the attempt may be repeated.
+ */
+export type Stage =
+  /** Nothing was asked of the host. */
+  | "local"
+  /** No connection was made. */
+  | "unsent"
+  /** The host said 429. */
+  | "limited"
+  /** The host said no, and did nothing. */
+  | "refused"
+  /** The request was sent, wholly or in part, and no answer came. */
+  | "broken"
+  /** The host failed; `status` says how. */
+  | "failed"
+  /** The host did it, or began to, and then something went wrong. */
+  | "begun"
+  /** All bytes of a download came over, and then something went wrong here. */
+  | "received"
+  /** Our source broke off an upload, so that the host cannot have the whole file. */
+  | "withheld"
+
+export class Failure {
+  readonly _tag = "Failure"
+  readonly reason: FileIoError.Reason
+  readonly stage: Stage
+  constructor(stage: Stage, reason: FileIoError.Reason) {
+    this.stage = stage
+    this.reason = reason
+  }
+}
+
+const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
+
+/** What became of the only copy on the host. */
+export const copyOf = (failure: Failure): FileIoError.Copy => {
+  switch (failure.stage) {
+    case "local":
+    case "unsent":
+    case "limited":
+    case "refused":
+    case "withheld":
+      return "kept"
+    case "failed":
+      return statusOf(failure) === 503 ? "kept" : "unknown"
+    case "received":
+      return "consumed"
+    case "broken":
+    case "begun":
+      return "unknown"
+  }
+}
+
+/** Whether the host may have stored something. */
+export const storedOf = (failure: Failure): FileIoError.Stored => {
+  switch (failure.stage) {
+    case "local":
+    case "unsent":
+    case "limited":
+    case "refused":
+    case "withheld":
+      return "no"
+    case "failed":
+    case "broken":
+    case "begun":
+    case "received":
+      return "unknown"
+  }
+}
+
+/**
+ * Whether the attempt may be repeated without harm. This is the table of `ARCHITECTURE.md`, "What may be repeated".
+ *
+ * @param reopenable whether the request's body can be sent again from its start
+ */
+export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, reopenable: boolean): boolean => {
+  if (!reopenable || !failure.reason.isRetryable) return false
+  switch (failure.stage) {
+    case "local":
+    case "refused":
+    case "received":
+    case "withheld":
+      return false
+    case "limited":
+    case "unsent":
+      return true
+    case "broken":
+      return operation !== "download" && operation !== "upload"
+    case "failed":
+      return operation === "upload"
+        ? false
+        : operation !== "download" || [502, 503, 504].includes(statusOf(failure))
+    case "begun":
+      return operation === "me" || operation === "list"
+  }
+}
+
+/** How long the host asked to wait. */
+export const retryAfterOf = (failure: Failure): Duration.Duration | undefined =>
+  failure.reason._tag === "RateLimited" || failure.reason._tag === "ServerFailure"
+    ? failure.reason.retryAfter
+    : undefined

@@ -1,0 +1,59 @@
+import * as FileName from "@effect-fileio/core/FileName"
+import type { Fields } from "@effect-fileio/core/FileSettings"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+
+/** A form around the bytes of a file: what goes before them, and what after. */
+export interface Form {
+  readonly contentType: string
+  readonly head: Uint8Array
+  readonly tail: Uint8Array
+}
+
+const encoder = new TextEncoder()
+
+/** As the HTML standard asks: exactly these three are percent-encoded in a quoted name. */
+const quoted = (name: string): string =>
+  `"${name.toWellFormed().replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22")}"`
+
+/**
+ * The name as browsers and curl send it, and also as `filename*` where the quoted form could mean another name.
+ */
+const fileNameParameters = (name: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  /["\\%\u0000-\u001F\u007F]/.test(name)
+    ? `filename=${quoted(name.replace(/[\\\u0000-\u0009\u000B\u000C\u000E-\u001F\u007F]/g, "_"))}; filename*=UTF-8''${
+      FileName.encodeExtended(name)
+    }`
+    : `filename=${quoted(name)}`
+
+const field = (boundary: string, name: string, value: string): string =>
+  `--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}\r\n\r\n${value}\r\n`
+
+/** The boundary is random, so no file can contain it by intent, and none does by chance. */
+const makeBoundary = Effect.gen(function*() {
+  let text = "fileio-"
+  for (let i = 0; i < 4; i++) text += (yield* Random.nextIntBetween(0, 0x7FFFFFFF)).toString(36).padStart(6, "0")
+  return text
+})
+
+/** Settings go before the file, so that a host can refuse them before it has taken the bytes. */
+export const make = Effect.fnUntraced(function*(
+  fields: Fields,
+  file: { readonly name: string; readonly contentType: string } | undefined
+): Effect.fn.Return<Form> {
+  const boundary = yield* makeBoundary
+  let head = ""
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) head += field(boundary, name, value.toWellFormed())
+  }
+  if (file !== undefined) {
+    head += `--${boundary}\r\nContent-Disposition: form-data; name="file"; ${fileNameParameters(file.name)}\r\n` +
+      `Content-Type: ${file.contentType}\r\n\r\n`
+  }
+  return {
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    head: encoder.encode(head),
+    tail: encoder.encode(`${file === undefined ? "" : "\r\n"}--${boundary}--\r\n`)
+  }
+})

@@ -1,0 +1,59 @@
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+
+/** Where requests go, and with which key. */
+export interface Origin {
+  /** Address without a trailing slash. */
+  readonly baseUrl: string
+  /** `host[:port]` for messages. */
+  readonly host: string
+  readonly apiKey: Redacted.Redacted | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** Takes the key out of words of the host. */
+  readonly redact: (text: string) => string
+}
+
+const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
+
+const fail = (field: string, problem: string) => Result.fail({ field, problem })
+
+/** Checks the address and the key. What is wrong is said without either. */
+export const make = (
+  baseUrl: string | URL,
+  apiKey: Redacted.Redacted | undefined,
+  allowInsecureKey: boolean
+): Result.Result<Origin, { readonly field: string; readonly problem: string }> => {
+  let url: URL
+  try {
+    url = new URL(baseUrl)
+  } catch {
+    return fail("baseUrl", "allowed: an address such as https://file.io")
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") return fail("baseUrl", "allowed: https:// or http://")
+  if (url.username !== "" || url.password !== "") {
+    return fail("baseUrl", "it holds a user name or password; give the key as apiKey (FILEIO_API_KEY)")
+  }
+  if (url.search !== "" || url.hash !== "") return fail("baseUrl", "it may have neither a query nor a fragment")
+  const key = apiKey === undefined ? undefined : Redacted.value(apiKey)
+  if (key !== undefined && !/^[\x21-\x7E]+$/.test(key)) {
+    return fail("apiKey", "it is empty, or holds spaces or characters that a header cannot carry")
+  }
+  if (key !== undefined && url.protocol === "http:" && !LOOPBACK.test(url.hostname) && !allowInsecureKey) {
+    return fail(
+      "baseUrl",
+      `the key would go to ${url.host} unencrypted; use https://, or allow it with allowInsecureKey (FILEIO_ALLOW_INSECURE_KEY)`
+    )
+  }
+  return Result.succeed({
+    baseUrl: (url.origin + url.pathname).replace(/\/+$/, ""),
+    host: url.host,
+    apiKey,
+    headers: {
+      "user-agent": "effect-fileio",
+      // The bytes of a file are wanted as they are, so that they can be counted and resumed.
+      "accept-encoding": "identity",
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
+    },
+    redact: (text) => key === undefined ? text : text.replaceAll(key, "<redacted>")
+  })
+}

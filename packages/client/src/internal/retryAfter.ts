@@ -1,0 +1,16 @@
+import * as Duration from "effect/Duration"
+import type * as Headers from "effect/http/Headers"
+
+/**
+ * How long a `Retry-After` header asks to wait: seconds, or a date. A date is read against the host's own clock, the
+ * `Date` header, so that a wrong clock here does not matter.
+ */
+export const parse = (headers: Headers.Headers, nowMillis: number): Duration.Duration | undefined => {
+  const value = headers["retry-after"]?.trim()
+  if (value === undefined || value === "") return undefined
+  if (/^\d+(?:\.\d+)?$/.test(value)) return Duration.seconds(Math.min(Number(value), 1e9))
+  const until = Date.parse(value)
+  if (Number.isNaN(until)) return undefined
+  const hostNow = Date.parse(headers["date"] ?? "")
+  return Duration.millis(Math.max(0, until - (Number.isNaN(hostNow) ? nowMillis : hostNow)))
+}

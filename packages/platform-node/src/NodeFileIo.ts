@@ -1,0 +1,77 @@
+/**
+ * `FileIo` and `FileTransfer` for Node, in one layer: HTTP by undici, files by `node:fs`.
+ *
+ * @since 0.1.0
+ */
+import * as FileIo from "@effect-fileio/client/FileIo"
+import * as FileTransfer from "@effect-fileio/client/FileTransfer"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as NodeDiskSpace from "./NodeDiskSpace.ts"
+import * as NodeFileIoHttp from "./NodeFileIoHttp.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends FileIo.Options, NodeFileIoHttp.Options {}
+
+const onNode = <E>(
+  fileIo: Layer.Layer<FileIo.FileIo, E, HttpClient.HttpClient>,
+  options: NodeFileIoHttp.Options | undefined
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, E> =>
+  FileTransfer.layer.pipe(
+    Layer.provideMerge(fileIo),
+    Layer.provide([NodeFileIoHttp.layer(options), NodeFileSystem.layer, NodePath.layer, NodeDiskSpace.layer])
+  )
+
+/**
+ * Everything a Node program needs.
+ *
+ * **Example** (A program)
+ *
+ * ```ts
+ * import { FileBody, FileIo } from "@effect-fileio/client"
+ * import { NodeFileIo } from "@effect-fileio/platform-node"
+ * import { Effect } from "effect"
+ *
+ * const program = FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text("hello"))).pipe(
+ *   Effect.provide(NodeFileIo.layer({ baseUrl: "http://localhost:8080" }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
+  onNode(FileIo.layer(options), options)
+
+/**
+ * The options out of the configuration: those of `FileIo.config`, and `FILEIO_CONNECT_TIMEOUT` (such as `5 seconds`).
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config: Config.Config<Options> = Config.all({
+  fileIo: FileIo.config,
+  connectTimeout: Config.Duration("FILEIO_CONNECT_TIMEOUT").pipe(Config.withDefault(Duration.seconds(10)))
+}).pipe(Config.map(({ connectTimeout, fileIo }) => ({ ...fileIo, connectTimeout })))
+
+/**
+ * Everything a Node program needs, configured by `config`, or by a configuration of your own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options> = config
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -1,0 +1,213 @@
+/**
+ * The bytes of files, in a folder.
+ *
+ * A blob is written beside its place, synced, renamed into it, and the folder is synced: what is in `blobs` is always
+ * whole, and survives a power cut once `finish` is done.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+// `effect/FileSystem` has neither gathered writes nor the sync of a folder, and both matter here.
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { DataFolder } from "./DataFolder.ts"
+
+/**
+ * Bytes could not be read or written. `code` is the system's word, such as `ENOSPC`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/server/BlobsError")("BlobsError", {
+  operation: Schema.String,
+  code: Schema.optionalKey(Schema.String),
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `cannot ${this.operation}${this.code === undefined ? "" : ` (${this.code})`}`
+  }
+}
+
+/**
+ * A blob that is being written. It is gone when its scope closes, unless it was finished and kept.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Writer {
+  readonly id: string
+  /** Takes bytes over; they are written in large pieces. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, BlobsError>
+  /** Makes the bytes durable and gives the blob its place. */
+  readonly finish: Effect.Effect<void, BlobsError>
+  /** The catalog knows the blob now. */
+  readonly keep: Effect.Effect<void>
+}
+
+/**
+ * A blob that is open for reading; it stays readable when it is removed meanwhile.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reader {
+  /** Fills `buffer` from `position`; resolves with fewer bytes only at the end. */
+  readonly read: (buffer: Uint8Array, position: number) => Promise<number>
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Blobs extends Context.Service<Blobs, {
+  readonly writer: Effect.Effect<Writer, BlobsError, Scope.Scope>
+  readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
+  /** Removes a blob; one that is not there is removed already. */
+  readonly remove: (id: string) => Effect.Effect<void, BlobsError>
+  /** All blobs that have their place. */
+  readonly list: Effect.Effect<ReadonlyArray<string>, BlobsError>
+}>()("@effect-fileio/server/Blobs") {}
+
+/** Bytes that are gathered for one write, and at most twice as many are held. */
+const WRITE_BYTES = 1024 * 1024
+
+const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+
+const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
+  Effect.tryPromise({
+    try: run,
+    catch: (cause) => {
+      const code = codeOf(cause)
+      return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
+    }
+  })
+
+/** `writev` may write less than asked. */
+const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, size: number): Promise<void> => {
+  const { bytesWritten } = await file.writev(chunks)
+  if (bytesWritten === size) return
+  let rest: Uint8Array = Buffer.concat(chunks).subarray(bytesWritten)
+  while (rest.length > 0) rest = rest.subarray((await file.write(rest)).bytesWritten)
+}
+
+const syncFolder = async (path: string): Promise<void> => {
+  const folder = await Fs.open(path, "r")
+  try {
+    await folder.sync()
+  } catch (cause) {
+    // Windows has no sync of folders.
+    if (codeOf(cause) !== "EPERM" && codeOf(cause) !== "EISDIR") throw cause
+  } finally {
+    await folder.close()
+  }
+}
+
+/**
+ * Blobs in the folder `blobs`, made ready in `incoming`. What an interrupted process left in `incoming` is removed.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.SecureRandom> =
+  Layer.effect(
+    Blobs,
+    Effect.gen(function*() {
+      const random = yield* SecureRandom.SecureRandom
+      const { path: directory } = yield* DataFolder
+      const incoming = Path.join(directory, "incoming")
+      const blobs = Path.join(directory, "blobs")
+      yield* attempt("prepare the data folder", async () => {
+        await Fs.mkdir(blobs, { recursive: true, mode: 0o700 })
+        await Fs.rm(incoming, { recursive: true, force: true })
+        await Fs.mkdir(incoming, { mode: 0o700 })
+      })
+
+      const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
+
+      const writer = Effect.gen(function*() {
+        const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
+        const temporary = Path.join(incoming, id)
+        const place = Path.join(blobs, id)
+        let kept = false
+        let gathered: Array<Uint8Array> = []
+        let size = 0
+        // One write runs while the next bytes are gathered.
+        let running: Promise<void> = Promise.resolve()
+
+        const file = yield* Effect.acquireRelease(
+          attempt("create a blob", () => Fs.open(temporary, "wx", 0o600)),
+          (file) =>
+            Effect.promise(async () => {
+              await running.catch(() => {})
+              await file.close().catch(() => {})
+              if (kept) return
+              await Fs.rm(temporary, { force: true }).catch(() => {})
+              await Fs.rm(place, { force: true }).catch(() => {})
+            })
+        )
+
+        const flush = attempt("write a blob", async () => {
+          await running
+          const chunks = gathered
+          const bytes = size
+          gathered = []
+          size = 0
+          running = chunks.length === 0 ? Promise.resolve() : writeAll(file, chunks, bytes)
+          // Awaited by the next flush; without a listener until then, a failure would end the process.
+          running.catch(() => {})
+        })
+
+        return {
+          id,
+          write: (bytes) => {
+            gathered.push(bytes)
+            size += bytes.length
+            return size < WRITE_BYTES ? Effect.void : flush
+          },
+          finish: Effect.andThen(
+            flush,
+            attempt("finish a blob", async () => {
+              await running
+              await file.sync()
+              await file.close()
+              await Fs.rename(temporary, place)
+              await syncFolder(blobs)
+            })
+          ),
+          keep: Effect.sync(() => {
+            kept = true
+          })
+        } satisfies Writer
+      })
+
+      const open = Effect.fnUntraced(function*(id: string) {
+        const file = yield* Effect.acquireRelease(
+          attempt("open a blob", () => Fs.open(Path.join(blobs, id), "r")),
+          (file) => Effect.promise(() => file.close().catch(() => {}))
+        )
+        const read = async (buffer: Uint8Array, position: number): Promise<number> => {
+          let done = 0
+          while (done < buffer.length) {
+            const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done)
+            if (bytesRead === 0) break
+            done += bytesRead
+          }
+          return done
+        }
+        return { read } satisfies Reader
+      })
+
+      return Blobs.of({
+        writer,
+        open,
+        remove: (id) => remove(Path.join(blobs, id)),
+        list: attempt("list the blobs", () => Fs.readdir(blobs))
+      })
+    })
+  )

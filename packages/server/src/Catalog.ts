@@ -1,0 +1,552 @@
+/**
+ * What the server knows of its files, in SQLite: one writer, and every change is on the disk before it is answered.
+ *
+ * A download is a lease: *available → claimed → consumed*.
+ * - `claim` takes one of a file's downloads by one conditional statement, so that any number of simultaneous requests
+ *   gets exactly as many as are left.
+ * - `commit` counts it, when the last byte was handed over. The holder may still fetch bytes again for the grace time:
+ *   bytes handed to a socket may not have arrived.
+ * - `release` gives it back after the grace time, in which only the holder may resume.
+ *
+ * A file that is used up or deleted leaves a tombstone: its key is a 404 for good and is never given again.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Path from "node:path"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { DataFolder } from "./DataFolder.ts"
+import * as Key from "./internal/key.ts"
+import { migrate } from "./internal/migrations.ts"
+
+/**
+ * The catalog could not be read or written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-fileio/server/CatalogError")(
+  "CatalogError",
+  { cause: Schema.Defect() }
+) {
+  override get message() {
+    return "cannot use the catalog"
+  }
+}
+
+/**
+ * A file. Times are milliseconds since 1970.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileRecord {
+  readonly key: string
+  readonly id: string
+  readonly blob: string
+  /** Name of the account; empty for anonymous files. */
+  readonly owner: string
+  /** Name of the plan that it was uploaded under. */
+  readonly plan: string
+  readonly name: string
+  readonly title: string | null
+  readonly mimeType: string
+  readonly size: number
+  readonly expires: number | null
+  readonly downloads: number
+  readonly maxDownloads: number | null
+  readonly autoDelete: boolean
+  readonly created: number
+  readonly modified: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface NewFile {
+  readonly blob: string
+  readonly owner: string
+  readonly plan: string
+  readonly name: string
+  readonly title: string | null
+  readonly mimeType: string
+  readonly size: number
+  readonly expires: number | null
+  readonly maxDownloads: number | null
+  readonly autoDelete: boolean
+  readonly created: number
+}
+
+/**
+ * What is to change; an absent field stays. New content makes the file available again: its count of downloads starts
+ * over, and leases of the old content end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Changes {
+  readonly content?: { readonly blob: string; readonly name: string; readonly mimeType: string; readonly size: number }
+  readonly title?: string | null
+  readonly expires?: number | null
+  readonly maxDownloads?: number | null
+  readonly autoDelete?: boolean
+}
+
+/**
+ * The right to fetch one download of a file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Lease {
+  /** Unguessable; whoever knows it holds the lease. */
+  readonly id: string
+  /** Which transfer of the lease this is; only the newest may release it. */
+  readonly generation: number
+  readonly blob: string
+  readonly name: string
+  readonly mimeType: string
+  readonly size: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Claim =
+  | { readonly _tag: "Claimed"; readonly lease: Lease }
+  /** All downloads that are left are under way; `retryAfter` is in milliseconds. */
+  | { readonly _tag: "InProgress"; readonly retryAfter: number }
+  | { readonly _tag: "Gone" }
+
+/**
+ * The fields that a listing can be sorted by.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const SortField = Schema.Literals([
+  "id",
+  "key",
+  "name",
+  "title",
+  "size",
+  "mimeType",
+  "expires",
+  "downloads",
+  "maxDownloads",
+  "autoDelete",
+  "created",
+  "modified"
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type SortField = typeof SortField.Type
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions {
+  readonly owner: string
+  /** Text that the name contains, in any case. */
+  readonly search?: string | undefined
+  readonly sort: SortField
+  readonly descending: boolean
+  readonly offset: number
+  readonly limit: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Page {
+  readonly files: ReadonlyArray<FileRecord>
+  readonly count: number
+  readonly size: number
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Catalog extends Context.Service<Catalog, {
+  /** Adds a file under a key that was never given before. */
+  readonly insert: (file: NewFile) => Effect.Effect<FileRecord, CatalogError>
+  /** A file that can be seen by its owner: not expired or used up, unless it is kept then. */
+  readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
+  readonly list: (options: ListOptions) => Effect.Effect<Page, CatalogError>
+  readonly usedBytes: (owner: string) => Effect.Effect<number, CatalogError>
+  readonly update: (
+    key: string,
+    owner: string,
+    changes: Changes
+  ) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
+  /** Whether there was such a file. */
+  readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
+
+  /** What `claim` would say, without claiming. */
+  readonly peek: (key: string) => Effect.Effect<Claim["_tag"], CatalogError>
+  readonly claim: (key: string) => Effect.Effect<Claim, CatalogError>
+  /** Takes a lease up again, for its holder. */
+  readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
+  readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
+  readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
+
+  /** Buries what is expired or used up, and drops leases that ended. */
+  readonly bury: Effect.Effect<void, CatalogError>
+  /** Blobs that nobody may read any more. */
+  readonly garbage: Effect.Effect<ReadonlyArray<string>, CatalogError>
+  readonly forget: (blob: string) => Effect.Effect<void, CatalogError>
+  /** Whether a blob is known, as a file's or as garbage. */
+  readonly knows: (blob: string) => Effect.Effect<boolean, CatalogError>
+}>()("@effect-fileio/server/Catalog") {}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Milliseconds that the holder of a lease has to resume a transfer that broke. */
+  readonly grace: number
+}
+
+type Row = Record<string, unknown>
+type Named = Record<string, SQLInputValue>
+
+const toRecord = (row: Row): FileRecord => ({
+  key: row["key"] as string,
+  id: row["id"] as string,
+  blob: row["blob"] as string,
+  owner: row["owner"] as string,
+  plan: row["plan"] as string,
+  name: row["name"] as string,
+  title: row["title"] as string | null,
+  mimeType: row["mime_type"] as string,
+  size: row["size"] as number,
+  expires: row["expires"] as number | null,
+  downloads: row["downloads"] as number,
+  maxDownloads: row["max_downloads"] as number | null,
+  autoDelete: row["auto_delete"] === 1,
+  created: row["created"] as number,
+  modified: row["modified"] as number
+})
+
+const toLease = (row: Row): Lease => ({
+  id: row["id"] as string,
+  generation: row["generation"] as number,
+  blob: row["blob"] as string,
+  name: row["name"] as string,
+  mimeType: row["mime_type"] as string,
+  size: row["size"] as number
+})
+
+const COLUMNS: Record<SortField, string> = {
+  id: "id",
+  key: "key",
+  name: "folded_name",
+  title: "title",
+  size: "size",
+  mimeType: "mime_type",
+  expires: "expires",
+  downloads: "downloads",
+  maxDownloads: "max_downloads",
+  autoDelete: "auto_delete",
+  created: "created",
+  modified: "modified"
+}
+
+/** SQLite folds only ASCII, so what is searched is folded here. */
+const fold = (text: string): string => text.normalize("NFC").toLowerCase()
+
+const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&")
+
+// Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
+const ENDED = `(expires IS NOT NULL AND expires <= :now OR max_downloads IS NOT NULL AND downloads >= max_downloads)`
+const GONE = `((auto_delete = 1 OR owner = '') AND ${ENDED})`
+const LIVE_LEASES = `(SELECT count(*) FROM leases WHERE leases.key = files.key AND consumed = 0
+  AND (until IS NULL OR until > :now))`
+const AVAILABLE = `(expires IS NULL OR expires > :now)
+  AND (max_downloads IS NULL OR downloads + ${LIVE_LEASES} < max_downloads)`
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const { path } = yield* DataFolder
+  const random = yield* SecureRandom.SecureRandom
+  const { grace } = options
+
+  const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
+    Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
+
+  const db = yield* Effect.acquireRelease(
+    attempt(() => new DatabaseSync(Path.join(path, "catalog.sqlite"), { timeout: 5000 })),
+    (db) => Effect.sync(() => db.close())
+  )
+  yield* attempt(() => {
+    // FULL: an upload or a download that was answered is not undone by a power cut.
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+    migrate(db)
+  })
+
+  const transaction = <A>(run: () => A): A => {
+    db.exec("BEGIN IMMEDIATE")
+    try {
+      const result = run()
+      db.exec("COMMIT")
+      return result
+    } catch (cause) {
+      db.exec("ROLLBACK")
+      throw cause
+    }
+  }
+
+  const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
+
+  const sql = yield* attempt(() => ({
+    insert: db.prepare(`
+      INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
+        max_downloads, auto_delete, created, modified)
+      SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
+        :maxDownloads, :autoDelete, :created, :created
+      WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
+      RETURNING *`),
+    get: db.prepare(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+    update: db.prepare(`
+      UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
+        size = :size, expires = :expires, downloads = :downloads, max_downloads = :maxDownloads,
+        auto_delete = :autoDelete, modified = :now
+      WHERE key = :key RETURNING *`),
+    usedBytes: db.prepare("SELECT bytes FROM usage WHERE owner = :owner"),
+
+    available: db.prepare(`SELECT 1 FROM files WHERE key = :key AND ${AVAILABLE}`),
+    claim: db.prepare(`
+      INSERT INTO leases (id, key, generation, blob, name, mime_type, size, expires, consumed, until)
+      SELECT :lease, key, 1, blob, name, mime_type, size, expires, 0, NULL FROM files
+      WHERE key = :key AND ${AVAILABLE}
+      RETURNING *`),
+    underWay: db.prepare(`
+      SELECT count(*) AS count, min(coalesce(until, :now + :grace)) AS until FROM leases JOIN files USING (key)
+      WHERE key = :key AND consumed = 0 AND (until IS NULL OR until > :now)
+        AND (files.expires IS NULL OR files.expires > :now)`),
+    resume: db.prepare(`
+      UPDATE leases SET generation = generation + 1, until = CASE consumed WHEN 1 THEN until END
+      WHERE id = :lease AND key = :key AND (until IS NULL OR until > :now) AND (expires IS NULL OR expires > :now)
+      RETURNING *`),
+    consume: db.prepare(`
+      UPDATE leases SET consumed = 1, until = :now + :grace WHERE id = :lease AND consumed = 0 RETURNING key, blob`),
+    count: db.prepare("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
+    release: db.prepare(`
+      UPDATE leases SET until = :now + :grace WHERE id = :lease AND generation = :generation AND consumed = 0`),
+    dropLeases: db.prepare("DELETE FROM leases WHERE key = :key"),
+    endLeases: db.prepare("DELETE FROM leases WHERE until IS NOT NULL AND until <= :now"),
+    interrupted: db.prepare("UPDATE leases SET until = :now + :grace WHERE until IS NULL"),
+
+    deleteRow: db.prepare("DELETE FROM files WHERE key = :key RETURNING blob"),
+    bury: db.prepare("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+    discard: db.prepare("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
+    buried: db.prepare(`
+      SELECT key, (expires IS NOT NULL AND expires <= :now) AS expired FROM files
+      WHERE ${GONE} AND (expires <= :now OR ${LIVE_LEASES} = 0)`),
+    isUsedUp: db.prepare(`
+      SELECT 1 FROM files WHERE key = :key AND (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL
+        AND downloads >= max_downloads`),
+    garbage: db.prepare("SELECT blob FROM garbage WHERE after <= :now"),
+    forget: db.prepare("DELETE FROM garbage WHERE blob = :blob"),
+    knows: db.prepare(`
+      SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`)
+  }))
+
+  // One statement for each order and each kind of search, prepared when it is first asked for.
+  const pages = new Map<string, StatementSync>()
+  const page = ({ descending, search, sort }: ListOptions): StatementSync => {
+    const direction = descending ? "DESC" : "ASC"
+    const where = search === undefined ? "" : "AND folded_name LIKE :search ESCAPE '\\'"
+    const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
+      ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction} LIMIT :limit OFFSET :offset`
+    let statement = pages.get(text)
+    if (statement === undefined) pages.set(text, statement = db.prepare(text))
+    return statement
+  }
+  const found = db.prepare(`
+    SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
+    WHERE owner = :owner AND NOT ${GONE} AND folded_name LIKE :search ESCAPE '\\'`)
+
+  const buryKey = (key: string, now: number, after: number) => {
+    const row = sql.deleteRow.get({ key })
+    if (row === undefined) return
+    sql.bury.run({ key, now })
+    sql.discard.run({ blob: row["blob"]!, after })
+  }
+
+  const getRecord = (key: string, now: number): FileRecord | undefined => {
+    const row = sql.get.get({ key, now })
+    return row === undefined ? undefined : toRecord(row)
+  }
+
+  // Whoever was downloading when the last process ended has the grace time to come back.
+  yield* withNow((now) => {
+    sql.interrupted.run({ now, grace })
+  })
+
+  const insertUnder = (key: string, id: string, file: NewFile) =>
+    attempt(() => {
+      const row = sql.insert.get({
+        key,
+        id,
+        created: file.created,
+        blob: file.blob,
+        owner: file.owner,
+        plan: file.plan,
+        name: file.name,
+        foldedName: fold(file.name),
+        title: file.title,
+        mimeType: file.mimeType,
+        size: file.size,
+        expires: file.expires,
+        maxDownloads: file.maxDownloads,
+        autoDelete: file.autoDelete ? 1 : 0
+      })
+      return row === undefined ? undefined : toRecord(row)
+    })
+
+  return Catalog.of({
+    insert: Effect.fnUntraced(function*(file) {
+      const id = yield* random.uuidV4()
+      while (true) {
+        const record = yield* insertUnder(yield* Key.make(random), id, file)
+        if (record !== undefined) return record
+      }
+    }),
+
+    get: (key) => withNow((now) => Option.fromUndefinedOr(getRecord(key, now))),
+
+    list: (options) =>
+      withNow((now) => {
+        const { limit, offset, owner } = options
+        const search: Named = options.search === undefined ? {} : { search: `%${escapeLike(fold(options.search))}%` }
+        const files = page(options).all({ owner, now, limit, offset, ...search }).map(toRecord)
+        const total = found.get({ owner, now, search: search["search"] ?? "%" })!
+        return { files, count: total["count"] as number, size: total["size"] as number }
+      }),
+
+    usedBytes: (owner) => attempt(() => (sql.usedBytes.get({ owner })?.["bytes"] ?? 0) as number),
+
+    update: (key, owner, changes) =>
+      withNow((now) =>
+        transaction(() => {
+          const old = getRecord(key, now)
+          if (old === undefined || old.owner !== owner) return Option.none()
+          const { content } = changes
+          const next = { ...old, ...changes, ...content }
+          if (content !== undefined) {
+            sql.dropLeases.run({ key })
+            sql.discard.run({ blob: old.blob, after: now })
+          }
+          const row = sql.update.get({
+            key,
+            now,
+            blob: next.blob,
+            name: next.name,
+            foldedName: fold(next.name),
+            title: next.title,
+            mimeType: next.mimeType,
+            size: next.size,
+            expires: next.expires,
+            downloads: content === undefined ? old.downloads : 0,
+            maxDownloads: next.maxDownloads,
+            autoDelete: next.autoDelete ? 1 : 0
+          })!
+          return Option.some(toRecord(row))
+        })
+      ),
+
+    remove: (key, owner) =>
+      withNow((now) =>
+        transaction(() => {
+          if (getRecord(key, now)?.owner !== owner) return false
+          sql.dropLeases.run({ key })
+          buryKey(key, now, now)
+          return true
+        })
+      ),
+
+    peek: (key) =>
+      withNow((now) => {
+        if (sql.available.get({ key, now }) !== undefined) return "Claimed"
+        return (sql.underWay.get({ key, now, grace })!["count"] as number) > 0 ? "InProgress" : "Gone"
+      }),
+
+    claim: Effect.fnUntraced(function*(key) {
+      const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+      return yield* withNow((now): Claim => {
+        const row = sql.claim.get({ key, now, lease: id })
+        if (row !== undefined) return { _tag: "Claimed", lease: toLease(row) }
+        const underWay = sql.underWay.get({ key, now, grace })!
+        return underWay["count"] === 0
+          ? { _tag: "Gone" }
+          : { _tag: "InProgress", retryAfter: (underWay["until"] as number) - now }
+      })
+    }),
+
+    resume: (key, lease) =>
+      withNow((now) => {
+        const row = sql.resume.get({ key, lease, now })
+        return row === undefined ? Option.none() : Option.some(toLease(row))
+      }),
+
+    commit: (lease) =>
+      withNow((now) =>
+        transaction(() => {
+          const row = sql.consume.get({ lease: lease.id, now, grace })
+          if (row === undefined) return
+          const key = row["key"] as string
+          sql.count.run({ key, blob: row["blob"]! })
+          if (sql.isUsedUp.get({ key }) !== undefined) buryKey(key, now, now + grace)
+        })
+      ),
+
+    release: (lease) =>
+      withNow((now) => {
+        sql.release.run({ lease: lease.id, generation: lease.generation, now, grace })
+      }),
+
+    bury: withNow((now) =>
+      transaction(() => {
+        sql.endLeases.run({ now })
+        for (const { expired, key } of sql.buried.all({ now })) {
+          if (expired === 1) sql.dropLeases.run({ key: key as string })
+          buryKey(key as string, now, now)
+        }
+      })
+    ),
+
+    garbage: withNow((now) => sql.garbage.all({ now }).map((row) => row["blob"] as string)),
+
+    forget: (blob) =>
+      attempt(() => {
+        sql.forget.run({ blob })
+      }),
+
+    knows: (blob) => attempt(() => sql.knows.get({ blob }) !== undefined)
+  })
+})
+
+/**
+ * A catalog in the data folder.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Catalog, CatalogError, DataFolder | SecureRandom.SecureRandom> =>
+  Layer.effect(Catalog, make(options))

@@ -1,0 +1,92 @@
+/**
+ * The folder that a server keeps everything in, and the lock that keeps a second server out of it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+
+/**
+ * The folder cannot be used.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DataFolderError extends Schema.TaggedError<DataFolderError>("@effect-fileio/server/DataFolderError")(
+  "DataFolderError",
+  { path: Schema.String, problem: Schema.String, cause: Schema.Defect() }
+) {
+  override get message() {
+    return `cannot use the data folder ${this.path}: ${this.problem}`
+  }
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class DataFolder extends Context.Service<DataFolder, {
+  readonly path: string
+}>()("@effect-fileio/server/DataFolder") {}
+
+const open = Effect.fnUntraced(function*(path: string) {
+  const fail = (problem: string) => (cause: unknown) => new DataFolderError({ path, problem, cause })
+  yield* Effect.tryPromise({
+    try: () => Fs.mkdir(path, { recursive: true, mode: 0o700 }),
+    catch: fail("it cannot be created; check the path and its permissions")
+  })
+  // The system drops SQLite's lock with the process, however that ends; a file with a process id would stay behind.
+  yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const lock = new DatabaseSync(Path.join(path, "lock.sqlite"))
+        try {
+          lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+          return lock
+        } catch (cause) {
+          lock.close()
+          throw cause
+        }
+      },
+      catch: fail("another server uses it, or it is not writable")
+    }),
+    (lock) => Effect.sync(() => lock.close())
+  )
+  return DataFolder.of({ path })
+})
+
+/**
+ * A folder that stays; it is created if it is not there.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (path: string): Layer.Layer<DataFolder, DataFolderError> =>
+  Layer.effect(DataFolder, open(Path.resolve(path)))
+
+/**
+ * A folder under the system's temporary one, removed with everything in it when the scope closes.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTemporary: Layer.Layer<DataFolder, DataFolderError> = Layer.effect(
+  DataFolder,
+  Effect.gen(function*() {
+    const path = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () => Fs.mkdtemp(Path.join(Os.tmpdir(), "fileio-server-")),
+        catch: (cause) =>
+          new DataFolderError({ path: Os.tmpdir(), problem: "no temporary folder can be made in it", cause })
+      }),
+      (path) => Effect.promise(() => Fs.rm(path, { recursive: true, force: true, maxRetries: 3 }))
+    )
+    return yield* open(path)
+  })
+)

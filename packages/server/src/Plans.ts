@@ -1,0 +1,103 @@
+/**
+ * What an account may do: the limits that a plan grants.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+
+/**
+ * The limits of a plan.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plan {
+  /** The plan's number, as `planId` tells it. */
+  readonly id: number
+  /** Largest file, in bytes. */
+  readonly maxUploadBytes: number
+  /** Storage of an account, in bytes; all anonymous files share one. */
+  readonly maxStorageBytes: number
+  /** Requests that an account may make in any second; `null`: no limit. */
+  readonly rateLimit: number | null
+  /** Most downloads of a file; `null`: also unlimited. */
+  readonly maxDownloads: number | null
+  /** Longest life of a file; `null`: also never expiring. */
+  readonly maxExpires: Duration.Duration | null
+  /** Whether `autoDelete: false` is allowed. */
+  readonly keepsFiles: boolean
+  /** Whether links give the bytes to browsers too, instead of a page with a button. */
+  readonly directDownload: boolean
+}
+
+/**
+ * The contract's free plan: 2 GB a file, one download, at most one year, always deleted afterwards.
+ *
+ * @category plans
+ * @since 0.1.0
+ */
+export const free: Plan = {
+  id: 0,
+  maxUploadBytes: 2 * 1024 ** 3,
+  maxStorageBytes: 100 * 1024 ** 3,
+  rateLimit: 3,
+  maxDownloads: 1,
+  // A year may have 366 days, and a client's clock may run a little ahead.
+  maxExpires: Duration.days(367),
+  keepsFiles: false,
+  directDownload: false
+}
+
+/**
+ * Everything is allowed: any number of downloads, no expiry, direct links.
+ *
+ * @category plans
+ * @since 0.1.0
+ */
+export const premium: Plan = {
+  id: 1,
+  maxUploadBytes: 100 * 1024 ** 3,
+  maxStorageBytes: 1024 ** 4,
+  rateLimit: 100,
+  maxDownloads: null,
+  maxExpires: null,
+  keepsFiles: true,
+  directDownload: true
+}
+
+/**
+ * Plans by name.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Plans extends Context.Service<Plans, {
+  readonly all: ReadonlyMap<string, Plan>
+  /** The plan of that name; the free one where there is none such any more. */
+  readonly get: (name: string) => Plan
+}>()("@effect-fileio/server/Plans") {}
+
+/**
+ * The plans `free` and `premium`, and those given: a plan of a known name overrides what it states, a new one starts
+ * from `free`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (given: Readonly<Record<string, Partial<Plan>>> = {}): Plans["Service"] => {
+  const all = new Map<string, Plan>([["free", free], ["premium", premium]])
+  for (const [name, plan] of Object.entries(given)) {
+    const base = all.get(name) ?? { ...free, id: all.size }
+    all.set(name, { ...base, ...plan })
+  }
+  return Plans.of({ all, get: (name) => all.get(name) ?? all.get("free")! })
+}
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (given?: Readonly<Record<string, Partial<Plan>>>): Layer.Layer<Plans> =>
+  Layer.succeed(Plans, make(given))

@@ -1,0 +1,58 @@
+/**
+ * Counts the requests of each account or address in any second.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class RateCounter extends Context.Service<RateCounter, {
+  /**
+   * Counts a request of `id`, unless `limit` of them were counted in the last second; then it is refused, not counted,
+   * and the answer is how long to wait.
+   */
+  readonly take: (id: string, limit: number) => Effect.Effect<Option.Option<Duration.Duration>>
+}>()("@effect-fileio/server/RateCounter") {}
+
+const WINDOW = 1000
+const SWEEP_EVERY = 1024
+
+/**
+ * Exact and in memory: the times of the last second are kept, not sums of intervals.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<RateCounter> = Layer.sync(RateCounter, () => {
+  const counted = new Map<string, Array<number>>()
+  let calls = 0
+
+  const forgetIdle = (now: number) => {
+    for (const [id, times] of counted) if (now - times.at(-1)! >= WINDOW) counted.delete(id)
+  }
+
+  return RateCounter.of({
+    take: (id, limit) =>
+      Effect.map(Clock.currentTimeNanos, (nanos) => {
+        const now = Number(nanos) / 1e6
+        if (++calls % SWEEP_EVERY === 0) forgetIdle(now)
+        let times = counted.get(id)
+        if (times === undefined) counted.set(id, times = [])
+        while (times.length > 0 && now - times[0]! >= WINDOW) times.shift()
+        if (times.length >= limit) {
+          const wait = times.length === 0 ? WINDOW : times[0]! + WINDOW - now
+          return Option.some(Duration.millis(Math.max(1, Math.ceil(wait))))
+        }
+        times.push(now)
+        return Option.none()
+      })
+  })
+})

@@ -1,0 +1,70 @@
+/**
+ * Deletes the bytes of what has expired or is used up, at the start and every minute.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { Blobs, type BlobsError } from "./Blobs.ts"
+import { Catalog, type CatalogError } from "./Catalog.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Sweeper extends Context.Service<Sweeper, {
+  /** Buries what has ended and removes the bytes that nobody may read any more. */
+  readonly sweep: Effect.Effect<void, CatalogError | BlobsError>
+}>()("@effect-fileio/server/Sweeper") {}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Time between two sweeps. @default 1 minute */
+  readonly interval?: Duration.Input | undefined
+}
+
+/**
+ * Sweeps once before it is ready, orphans included, then at every interval of Effect's clock.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Sweeper, CatalogError | BlobsError, Catalog | Blobs> =>
+  Layer.effect(
+    Sweeper,
+    Effect.gen(function*() {
+      const catalog = yield* Catalog
+      const blobs = yield* Blobs
+      const interval = Duration.fromInputUnsafe(options.interval ?? "1 minute")
+
+      const collect = Effect.flatMap(catalog.garbage, (garbage) =>
+        Effect.forEach(garbage, (blob) =>
+          // The bytes go first: a blob that could not be removed is tried again by the next sweep.
+          Effect.andThen(blobs.remove(blob), catalog.forget(blob)), { discard: true }))
+
+      const sweep = Effect.andThen(catalog.bury, collect)
+
+      // Only before uploads come in: later, a blob without a row may be one that is about to get it.
+      const orphans = Effect.flatMap(blobs.list, (all) =>
+        Effect.forEach(
+          all,
+          (blob) => Effect.flatMap(catalog.knows(blob), (known) => known ? Effect.void : blobs.remove(blob)),
+          { discard: true }
+        ))
+
+      yield* Effect.andThen(sweep, orphans)
+      yield* sweep.pipe(
+        Effect.catchCause((cause) => Effect.logError("the sweep failed; it is tried again", cause)),
+        Effect.schedule(Schedule.spaced(interval)),
+        Effect.forkScoped
+      )
+
+      return Sweeper.of({ sweep })
+    })
+  )

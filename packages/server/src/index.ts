@@ -1,0 +1,8 @@
+export * as ApiKeys from "./ApiKeys.ts"
+export * as Blobs from "./Blobs.ts"
+export * as Catalog from "./Catalog.ts"
+export * as DataFolder from "./DataFolder.ts"
+export * as FileIoServer from "./FileIoServer.ts"
+export * as Plans from "./Plans.ts"
+export * as RateCounter from "./RateCounter.ts"
+export * as Sweeper from "./Sweeper.ts"

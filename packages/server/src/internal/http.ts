@@ -1,0 +1,128 @@
+/** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
+import * as FileKey from "@effect-fileio/core/FileKey"
+import * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { Catalog } from "../Catalog.ts"
+import * as Authentication from "./authentication.ts"
+import * as Handlers from "./handlers.ts"
+import * as Page from "./page.ts"
+import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
+
+const isKey = Schema.is(FileKey.FileKey)
+
+const html = (body: string, status: number) =>
+  HttpServerResponse.text(body, {
+    status,
+    contentType: "text/html; charset=utf-8",
+    headers: {
+      "cache-control": "no-store",
+      "content-security-policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+      "referrer-policy": "no-referrer",
+      "x-content-type-options": "nosniff"
+    }
+  })
+
+const pages = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const catalog = yield* Catalog
+  const { publicUrl } = yield* Settings
+  yield* router.add(
+    "GET",
+    "/download/:key",
+    Effect.gen(function*() {
+      const { key = "" } = yield* HttpRouter.params
+      const file = isKey(key) ? yield* catalog.get(key) : Option.none()
+      // Looking never claims; a file that is being downloaded may come back, so its page stays.
+      const given = Option.isNone(file) || (yield* catalog.peek(key)) === "Gone"
+      return given ? html(Page.gone, 404) : html(Page.file(file.value, publicUrl), 200)
+    }).pipe(Effect.catch((error) =>
+      Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed))
+    ))
+  )
+}))
+
+/** Which methods a path takes, from the contract's own declaration. */
+const methods: ReadonlyArray<readonly [matches: (path: string) => boolean, allow: string]> = (() => {
+  const byPath = new Map<string, Array<string>>()
+  for (const endpoint of Object.values(FileIoApi.FilesGroup.endpoints)) {
+    const known = byPath.get(endpoint.path) ?? []
+    byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
+  }
+  byPath.set("/download/:key", ["GET", "HEAD"])
+  return [...byPath].map(([pattern, allowed]) => {
+    const [before, after] = pattern.split(":key")
+    const matches = after === undefined
+      ? (path: string) => path === pattern
+      : (path: string) => path.startsWith(before!) && isKey(path.slice(before!.length))
+    return [matches, allowed.join(", ")] as const
+  })
+})()
+
+/** The methods of a path, where the request's is not one of them. */
+const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const path = request.url.split("?")[0]!
+  const allow = methods.find(([matches]) => matches(path))?.[1]
+  return allow === undefined || allow.split(", ").includes(request.method) ? undefined : allow
+}
+
+const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 300)
+
+const schemaRefusal = (error: HttpApiSchemaError): Refusal.Refusal | undefined => {
+  switch (error.kind) {
+    case "Params":
+      return Refusal.notFound()
+    case "Query":
+    case "Headers":
+    case "Payload":
+      return Refusal.invalid(oneLine(error.cause.message))
+    default:
+      return undefined
+  }
+}
+
+const causeRefusal = (cause: Cause.Cause<unknown>) => {
+  for (const reason of cause.reasons) {
+    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+    if (HttpApiSchemaError.is(error)) {
+      const refusal = schemaRefusal(error)
+      if (refusal !== undefined) return Effect.succeed(refusal)
+    }
+    if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
+      return Effect.succeed(Refusal.noRoute)
+    }
+  }
+  return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
+}
+
+const envelopes = HttpRouter.middleware(
+  (handler) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const allow = wrongMethod(request)
+      if (allow !== undefined) return Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
+      return Effect.catchCause(handler, (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.map(causeRefusal(cause), Refusal.toResponse))
+    }),
+  { global: true }
+)
+
+/** Everything that is served. */
+export const layer = Layer.mergeAll(
+  HttpApiBuilder.layer(FileIoApi.FileIoApi).pipe(
+    Layer.provide(Handlers.layer),
+    Layer.provide(Authentication.layer)
+  ),
+  pages,
+  envelopes
+)

@@ -1,0 +1,78 @@
+import type { DatabaseSync } from "node:sqlite"
+
+/** Each is run once, in this order; a released one is never changed. */
+const MIGRATIONS: ReadonlyArray<string> = [
+  `
+  CREATE TABLE files (
+    seq INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    blob TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    name TEXT NOT NULL,
+    folded_name TEXT NOT NULL,
+    title TEXT,
+    mime_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    expires INTEGER,
+    downloads INTEGER NOT NULL,
+    max_downloads INTEGER,
+    auto_delete INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX files_by_creation ON files (owner, created, seq);
+  CREATE INDEX files_by_expiry ON files (expires) WHERE expires IS NOT NULL;
+
+  CREATE TABLE leases (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    blob TEXT NOT NULL,
+    name TEXT NOT NULL,
+    mime_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    expires INTEGER,
+    consumed INTEGER NOT NULL,
+    -- NULL while bytes flow; then the time at which the lease ends.
+    until INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX leases_by_key ON leases (key);
+
+  CREATE TABLE tombstones (key TEXT PRIMARY KEY, buried INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE garbage (blob TEXT PRIMARY KEY, after INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE usage (owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL, files INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER usage_insert AFTER INSERT ON files BEGIN
+    INSERT INTO usage (owner, bytes, files) VALUES (NEW.owner, NEW.size, 1)
+      ON CONFLICT (owner) DO UPDATE SET bytes = bytes + NEW.size, files = files + 1;
+  END;
+  CREATE TRIGGER usage_delete AFTER DELETE ON files BEGIN
+    UPDATE usage SET bytes = bytes - OLD.size, files = files - 1 WHERE owner = OLD.owner;
+  END;
+  CREATE TRIGGER usage_update AFTER UPDATE OF size ON files BEGIN
+    UPDATE usage SET bytes = bytes + NEW.size - OLD.size WHERE owner = NEW.owner;
+  END;
+  `
+]
+
+/** Brings the schema up to date. */
+export const migrate = (db: DatabaseSync): void => {
+  db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT")
+  const done = Number(db.prepare("SELECT coalesce(max(version), 0) AS version FROM migrations").get()!["version"])
+  if (done > MIGRATIONS.length) {
+    throw new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
+  }
+  MIGRATIONS.slice(done).forEach((migration, index) => {
+    db.exec("BEGIN IMMEDIATE")
+    try {
+      db.exec(migration)
+      db.prepare("INSERT INTO migrations (version) VALUES (?)").run(done + index + 1)
+      db.exec("COMMIT")
+    } catch (cause) {
+      db.exec("ROLLBACK")
+      throw cause
+    }
+  })
+}
