@@ -10,7 +10,7 @@ run(Effect.gen(function*() {
   }
 
   // One page.
-  const page = yield* fileIo.list({ search: "a", sort: "-created", offset: 0, limit: 2 })
+  const page = yield* fileIo.list({ search: ".txt", sort: "-created", offset: 0, limit: 2 })
   yield* Console.log(`${page.files.length} of ${page.count}:`, page.files.map((file) => file.name).join(", "))
 
   // All of them, page by page as they are taken.

@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+
+const folder = join(import.meta.dirname, "..")
+const scripts = readdirSync(folder).filter((name) => name.endsWith(".ts"))
+
+/** What each script must print, so that one that does nothing fails. */
+const expected: Record<string, ReadonlyArray<RegExp>> = {
+  "quickstart.ts": [
+    /64 MiB/,
+    /100 %/,
+    /SHA-256 .* is the one that was sent/,
+    /FileNotFound +no such file/,
+    /Nothing is left behind/
+  ],
+  "upload.ts": [/a path +http/, /a text +http/, /bytes +http/, /a stream +http.* 8893 bytes/, /just once +http/],
+  "download.ts": [
+    /in memory +hello\.txt 5 bytes/,
+    /as a stream hello\.txt 5 .*"hello"/,
+    /in a folder hello\.txt 5 bytes/,
+    /at a path +greeting\.txt 5 bytes/,
+    /once more +no such file/
+  ],
+  "list.ts": [/2 of \d+: /, /100% sure & done\?\.txt 21 bytes/],
+  "me.ts": [/rateLimit +\d+/, /maxUploadBytes +\d+/],
+  "update.ts": [/never expires: true +downloads left: unlimited/, /content: second/],
+  "replace.ts": [/downloads left: 1/, /content: second/],
+  "delete.ts": [/^deleted$/m, /once more: no such file/],
+  "two-accounts.ts": [/sales has +\[ 'offer\.txt' \]/, /support has \[\]/, /support is told FileNotFound/],
+  "service.ts": [/send this to Ada: http/]
+}
+
+const run = (script: string) =>
+  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve, reject) => {
+    const { FILEIO_API_KEY: _key, FILEIO_BASE_URL: _url, ...env } = process.env
+    const child = spawn(process.execPath, [join(folder, script)], { env, stdio: ["ignore", "pipe", "pipe"] })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.on("data", (chunk) => stdout += chunk)
+    child.stderr.on("data", (chunk) => stderr += chunk)
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+  })
+
+describe("examples", () => {
+  for (const script of scripts) {
+    it(`${script} does what it says against the embedded server`, { timeout: 120_000 }, async () => {
+      const { code, stderr, stdout } = await run(script)
+      assert.strictEqual(code, 0, stderr)
+      assert.strictEqual(stderr, "")
+      const lines = expected[script] ?? []
+      assert.isAbove(lines.length, 0, "say here what the script prints")
+      for (const line of lines) assert.match(stdout, line)
+    })
+  }
+})
