@@ -205,6 +205,12 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   /** Connecting, waiting for the first byte of the answer, or waiting for more bytes. */
   phase: Schema.Literals(["connect", "firstByte", "idle"]),
   after: Schema.Duration,
+  /** Bytes of a download that came before. */
+  bytesDone: Schema.optionalKey(Schema.Finite),
+  /** Where the bytes that came before lie. */
+  partPath: Schema.optionalKey(Schema.String),
+  /** Whether the rest of a download can be fetched. */
+  resumable: Schema.optionalKey(Schema.Boolean),
   ...cause
 }) {
   get isRetryable() {
@@ -212,7 +218,11 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   }
   override get message() {
     const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[this.phase]
-    return `${what} within ${Duration.format(this.after)}; check the network, or raise the ${this.phase} timeout`
+    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const resume = this.resumable === true ? "; it can be resumed" : ""
+    return `${what} within ${
+      Duration.format(this.after)
+    }; check the network, or raise the ${this.phase} timeout${part}${resume}`
   }
 }
 

@@ -114,100 +114,99 @@ const syncFolder = async (path: string): Promise<void> => {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.SecureRandom> =
-  Layer.effect(
-    Blobs,
-    Effect.gen(function*() {
-      const random = yield* SecureRandom.SecureRandom
-      const { path: directory } = yield* DataFolder
-      const incoming = Path.join(directory, "incoming")
-      const blobs = Path.join(directory, "blobs")
-      yield* attempt("prepare the data folder", async () => {
-        await Fs.mkdir(blobs, { recursive: true, mode: 0o700 })
-        await Fs.rm(incoming, { recursive: true, force: true })
-        await Fs.mkdir(incoming, { mode: 0o700 })
-      })
-
-      const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
-
-      const writer = Effect.gen(function*() {
-        const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
-        const temporary = Path.join(incoming, id)
-        const place = Path.join(blobs, id)
-        let kept = false
-        let gathered: Array<Uint8Array> = []
-        let size = 0
-        // One write runs while the next bytes are gathered.
-        let running: Promise<void> = Promise.resolve()
-
-        const file = yield* Effect.acquireRelease(
-          attempt("create a blob", () => Fs.open(temporary, "wx", 0o600)),
-          (file) =>
-            Effect.promise(async () => {
-              await running.catch(() => {})
-              await file.close().catch(() => {})
-              if (kept) return
-              await Fs.rm(temporary, { force: true }).catch(() => {})
-              await Fs.rm(place, { force: true }).catch(() => {})
-            })
-        )
-
-        const flush = attempt("write a blob", async () => {
-          await running
-          const chunks = gathered
-          const bytes = size
-          gathered = []
-          size = 0
-          running = chunks.length === 0 ? Promise.resolve() : writeAll(file, chunks, bytes)
-          // Awaited by the next flush; without a listener until then, a failure would end the process.
-          running.catch(() => {})
-        })
-
-        return {
-          id,
-          write: (bytes) => {
-            gathered.push(bytes)
-            size += bytes.length
-            return size < WRITE_BYTES ? Effect.void : flush
-          },
-          finish: Effect.andThen(
-            flush,
-            attempt("finish a blob", async () => {
-              await running
-              await file.sync()
-              await file.close()
-              await Fs.rename(temporary, place)
-              await syncFolder(blobs)
-            })
-          ),
-          keep: Effect.sync(() => {
-            kept = true
-          })
-        } satisfies Writer
-      })
-
-      const open = Effect.fnUntraced(function*(id: string) {
-        const file = yield* Effect.acquireRelease(
-          attempt("open a blob", () => Fs.open(Path.join(blobs, id), "r")),
-          (file) => Effect.promise(() => file.close().catch(() => {}))
-        )
-        const read = async (buffer: Uint8Array, position: number): Promise<number> => {
-          let done = 0
-          while (done < buffer.length) {
-            const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done)
-            if (bytesRead === 0) break
-            done += bytesRead
-          }
-          return done
-        }
-        return { read } satisfies Reader
-      })
-
-      return Blobs.of({
-        writer,
-        open,
-        remove: (id) => remove(Path.join(blobs, id)),
-        list: attempt("list the blobs", () => Fs.readdir(blobs))
-      })
+export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.SecureRandom> = Layer.effect(
+  Blobs,
+  Effect.gen(function*() {
+    const random = yield* SecureRandom.SecureRandom
+    const { path: directory } = yield* DataFolder
+    const incoming = Path.join(directory, "incoming")
+    const blobs = Path.join(directory, "blobs")
+    yield* attempt("prepare the data folder", async () => {
+      await Fs.mkdir(blobs, { recursive: true, mode: 0o700 })
+      await Fs.rm(incoming, { recursive: true, force: true })
+      await Fs.mkdir(incoming, { mode: 0o700 })
     })
-  )
+
+    const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
+
+    const writer = Effect.gen(function*() {
+      const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
+      const temporary = Path.join(incoming, id)
+      const place = Path.join(blobs, id)
+      let kept = false
+      let gathered: Array<Uint8Array> = []
+      let size = 0
+      // One write runs while the next bytes are gathered.
+      let running: Promise<void> = Promise.resolve()
+
+      const file = yield* Effect.acquireRelease(
+        attempt("create a blob", () => Fs.open(temporary, "wx", 0o600)),
+        (file) =>
+          Effect.promise(async () => {
+            await running.catch(() => {})
+            await file.close().catch(() => {})
+            if (kept) return
+            await Fs.rm(temporary, { force: true }).catch(() => {})
+            await Fs.rm(place, { force: true }).catch(() => {})
+          })
+      )
+
+      const flush = attempt("write a blob", async () => {
+        await running
+        const chunks = gathered
+        const bytes = size
+        gathered = []
+        size = 0
+        running = chunks.length === 0 ? Promise.resolve() : writeAll(file, chunks, bytes)
+        // Awaited by the next flush; without a listener until then, a failure would end the process.
+        running.catch(() => {})
+      })
+
+      return {
+        id,
+        write: (bytes) => {
+          gathered.push(bytes)
+          size += bytes.length
+          return size < WRITE_BYTES ? Effect.void : flush
+        },
+        finish: Effect.andThen(
+          flush,
+          attempt("finish a blob", async () => {
+            await running
+            await file.sync()
+            await file.close()
+            await Fs.rename(temporary, place)
+            await syncFolder(blobs)
+          })
+        ),
+        keep: Effect.sync(() => {
+          kept = true
+        })
+      } satisfies Writer
+    })
+
+    const open = Effect.fnUntraced(function*(id: string) {
+      const file = yield* Effect.acquireRelease(
+        attempt("open a blob", () => Fs.open(Path.join(blobs, id), "r")),
+        (file) => Effect.promise(() => file.close().catch(() => {}))
+      )
+      const read = async (buffer: Uint8Array, position: number): Promise<number> => {
+        let done = 0
+        while (done < buffer.length) {
+          const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done)
+          if (bytesRead === 0) break
+          done += bytesRead
+        }
+        return done
+      }
+      return { read } satisfies Reader
+    })
+
+    return Blobs.of({
+      writer,
+      open,
+      remove: (id) => remove(Path.join(blobs, id)),
+      list: attempt("list the blobs", () => Fs.readdir(blobs))
+    })
+  })
+)

@@ -120,11 +120,22 @@ export interface Lease {
  * @category models
  * @since 0.1.0
  */
-export type Claim =
-  | { readonly _tag: "Claimed"; readonly lease: Lease }
+export type Unavailable =
   /** All downloads that are left are under way; `retryAfter` is in milliseconds. */
   | { readonly _tag: "InProgress"; readonly retryAfter: number }
   | { readonly _tag: "Gone" }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Availability = { readonly _tag: "Available" } | Unavailable
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Claim = { readonly _tag: "Claimed"; readonly lease: Lease } | Unavailable
 
 /**
  * The fields that a listing can be sorted by.
@@ -197,7 +208,7 @@ export class Catalog extends Context.Service<Catalog, {
   readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
 
   /** What `claim` would say, without claiming. */
-  readonly peek: (key: string) => Effect.Effect<Claim["_tag"], CatalogError>
+  readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
   readonly claim: (key: string) => Effect.Effect<Claim, CatalogError>
   /** Takes a lease up again, for its holder. */
   readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
@@ -394,6 +405,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return row === undefined ? undefined : toRecord(row)
   }
 
+  const unavailable = (key: string, now: number): Unavailable => {
+    const { count, until } = sql.underWay.get({ key, now, grace })!
+    return count === 0 ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: (until as number) - now }
+  }
+
   // Whoever was downloading when the last process ended has the grace time to come back.
   yield* withNow((now) => {
     sql.interrupted.run({ now, grace })
@@ -482,20 +498,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ),
 
     peek: (key) =>
-      withNow((now) => {
-        if (sql.available.get({ key, now }) !== undefined) return "Claimed"
-        return (sql.underWay.get({ key, now, grace })!["count"] as number) > 0 ? "InProgress" : "Gone"
-      }),
+      withNow((now) => sql.available.get({ key, now }) === undefined ? unavailable(key, now) : { _tag: "Available" }),
 
     claim: Effect.fnUntraced(function*(key) {
       const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       return yield* withNow((now): Claim => {
         const row = sql.claim.get({ key, now, lease: id })
-        if (row !== undefined) return { _tag: "Claimed", lease: toLease(row) }
-        const underWay = sql.underWay.get({ key, now, grace })!
-        return underWay["count"] === 0
-          ? { _tag: "Gone" }
-          : { _tag: "InProgress", retryAfter: (underWay["until"] as number) - now }
+        return row === undefined ? unavailable(key, now) : { _tag: "Claimed", lease: toLease(row) }
       })
     }),
 

@@ -8,7 +8,7 @@
  * - A file whose content is replaced is available again: its downloads start over.
  * - PATCH keeps what is not given; PUT resets expiry, downloads, deletion and title to their defaults. Both keep the
  *   content unless a file is given.
- * - A settings beyond the plan is a `402`, a size beyond it a `413`; both say `limit`, `asked` and `allowed` (bytes,
+ * - A setting beyond the plan is a `402`, a size beyond it a `413`; both say `limit`, `asked` and `allowed` (bytes,
  *   downloads, or seconds of life).
  * - An anonymous file is deleted once it is used up or expired, also where `autoDelete` is false: nobody could ever ask
  *   for it again.
@@ -40,12 +40,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { createServer } from "node:http"
 import * as ApiKeys from "./ApiKeys.ts"
 import * as Blobs from "./Blobs.ts"
 import * as Catalog from "./Catalog.ts"
 import * as DataFolder from "./DataFolder.ts"
 import * as Http from "./internal/http.ts"
+import * as Listener from "./internal/listener.ts"
 import { Settings } from "./internal/settings.ts"
 import * as Plans from "./Plans.ts"
 import * as RateCounter from "./RateCounter.ts"
@@ -104,12 +104,28 @@ export interface Options extends TemporaryOptions {
 }
 
 /**
+ * An option names a plan that there is not.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio/server/UnknownPlan")("UnknownPlan", {
+  plan: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `there is no plan ${this.plan}; known: ${this.known.join(", ")}`
+  }
+}
+
+/**
  * What can keep a server from starting.
  *
  * @category errors
  * @since 0.1.0
  */
 export type StartError =
+  | UnknownPlan
   | DataFolder.DataFolderError
   | Catalog.CatalogError
   | Blobs.BlobsError
@@ -130,17 +146,17 @@ const service = (options: TemporaryOptions) =>
     return FileIoServer.of({ url, port, publicUrl })
   })
 
+const checkPlans = ({ accounts = [], anonymousPlan = "free" }: TemporaryOptions) =>
+  Effect.flatMap(Plans.Plans, ({ all }) =>
+    Effect.forEach(
+      [anonymousPlan, ...accounts.map(({ plan = "free" }) => plan)],
+      (plan) => all.has(plan) ? Effect.void : new UnknownPlan({ plan, known: [...all.keys()] }),
+      { discard: true }
+    ))
+
 const make = (options: TemporaryOptions) => {
   const listening = NodeHttpServer.layer(
-    () => {
-      const server = createServer({
-        // The whole body need not come within a fixed time: a slow upload is no attack as long as bytes come.
-        requestTimeout: 0,
-        headersTimeout: 60_000
-      })
-      server.timeout = millis(options.idleTimeout, "2 minutes")
-      return server
-    },
+    () => Listener.make(millis(options.idleTimeout, "2 minutes")),
     {
       host: options.host ?? "127.0.0.1",
       port: options.port ?? 0,
@@ -163,7 +179,7 @@ const make = (options: TemporaryOptions) => {
     Layer.provide(NodeCrypto.layerSecureRandom)
   )
   return HttpRouter.serve(Http.layer, { disableLogger: true, disableListenLog: true }).pipe(
-    Layer.provide(settings),
+    Layer.provide([settings, Layer.effectDiscard(checkPlans(options))]),
     Layer.provide([ApiKeys.layer(options.accounts ?? []), Plans.layer(options.plans), RateCounter.layer]),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),
     Layer.provide(listening),
@@ -220,9 +236,11 @@ export const config: Config.Config<Options> = Config.all({
   accounts: Config.all({
     apiKey: optional(Config.Redacted("API_KEY")),
     plan: Config.String("API_KEY_PLAN").pipe(Config.withDefault("premium"))
-  }).pipe(Config.map(({ apiKey, plan }) =>
-    apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }]
-  ))
+  }).pipe(
+    Config.map(({ apiKey, plan }) =>
+      apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }]
+    )
+  )
 }).pipe(Config.nested("FILEIO_SERVER"))
 
 /**

@@ -22,6 +22,5 @@ const program = Effect.gen(function*() {
 // SIGINT and SIGTERM interrupt: nothing new is accepted, and running transfers have the shutdown time. To be told to stop
 // is no failure.
 NodeRuntime.runMain(Effect.provide(program, FileIoServer.layerConfig()), {
-  teardown: (exit, onExit) =>
-    Exit.hasInterrupts(exit) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  teardown: (exit, onExit) => Exit.hasInterrupts(exit) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
 })

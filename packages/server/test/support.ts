@@ -1,10 +1,10 @@
-import * as FileIoServer from "@effect-fileio/server/FileIoServer"
 import { assert } from "@effect/vitest"
 import { Effect, Layer, Redacted, Scope } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as FileIoServer from "../src/FileIoServer.ts"
 
 export const ANNA = "ANNA000.0000000-0000000-0000000-0000001"
 export const BERT = "BERT000.0000000-0000000-0000000-0000002"
@@ -53,8 +53,10 @@ export const start = (options: FileIoServer.TemporaryOptions & { readonly folder
 /** A server that can be stopped before the test ends. */
 export const startStoppable = (options: Parameters<typeof start>[0]) =>
   Effect.gen(function*() {
+    // The folder outlives the server.
+    const folder = options?.folder ?? (yield* temporaryFolder)
     const scope = yield* Scope.fork(yield* Scope.Scope)
-    const server = yield* Scope.provide(start(options), scope)
+    const server = yield* Scope.provide(start({ ...options, folder }), scope)
     return { ...server, scope }
   })
 

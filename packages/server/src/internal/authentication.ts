@@ -1,5 +1,5 @@
-import { Authentication, Caller, OptionalAuthentication } from "@effect-fileio/core/FileIoApi"
 import { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
+import { Authentication, Caller, OptionalAuthentication } from "@effect-fileio/core/FileIoApi"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"

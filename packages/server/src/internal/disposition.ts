@@ -27,8 +27,10 @@ const extended = (value: string): string | undefined => {
  * and `\\`. Any other backslash is part of the name: old Windows clients send whole paths.
  */
 const quoted = (value: string): string =>
-  value.replace(/\\(["\\])|%(22|0D|0A)/gi, (_, escaped: string | undefined, hex: string) =>
-    escaped ?? String.fromCharCode(parseInt(hex, 16)))
+  value.replace(
+    /\\(["\\])|%(22|0D|0A)/gi,
+    (_, escaped: string | undefined, hex: string) => escaped ?? String.fromCharCode(parseInt(hex, 16))
+  )
 
 /** The file name of a `Content-Disposition`; `filename*` goes before `filename`. */
 export const fileName = (header: string): string | undefined => {

@@ -11,17 +11,23 @@ type Given = typeof FileSettings.FileSettingsFromFields.Type
 
 const seconds = (millis: number) => Math.round(millis / 1000)
 
-export const expires = (asked: Expires.Expires, plan: Plan, now: number): Result.Result<number | null, Refusal.Refusal> => {
+export const expires = (
+  asked: Expires.Expires,
+  plan: Plan,
+  now: number
+): Result.Result<number | null, Refusal.Refusal> => {
   const time = Expires.resolve(asked, DateTime.makeUnsafe(now))
   const at = time === null ? null : DateTime.toEpochMillis(time)
   if (at !== null && at <= now) return Result.fail(Refusal.invalid("expires: the time is in the past"))
   if (plan.maxExpires === null) return Result.succeed(at)
   const longest = Duration.toMillis(plan.maxExpires)
   if (at !== null && at - now <= longest) return Result.succeed(at)
-  return Result.fail(Refusal.planLimit("expires", `The plan keeps files for at most ${Duration.format(plan.maxExpires)}`, {
-    allowed: seconds(longest),
-    ...(at === null ? {} : { asked: seconds(at - now) })
-  }))
+  return Result.fail(
+    Refusal.planLimit("expires", `The plan keeps files for at most ${Duration.format(plan.maxExpires)}`, {
+      allowed: seconds(longest),
+      ...(at === null ? {} : { asked: seconds(at - now) })
+    })
+  )
 }
 
 /** The default, or less where the plan allows only less. */

@@ -16,8 +16,8 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApiKeys } from "../ApiKeys.ts"
-import { Blobs, type BlobsError } from "../Blobs.ts"
-import { Catalog, type CatalogError, type FileRecord, type Lease, SortField } from "../Catalog.ts"
+import { Blobs, type BlobsError, type Reader } from "../Blobs.ts"
+import { Catalog, type CatalogError, type FileRecord, type Lease, SortField, type Unavailable } from "../Catalog.ts"
 import { type Plan, Plans } from "../Plans.ts"
 import * as Grants from "./grants.ts"
 import * as Intake from "./intake.ts"
@@ -217,7 +217,9 @@ export const layer = HttpApiBuilder.group(
       const descending = sort.startsWith("-")
       const field = descending ? sort.slice(1) : sort
       if (!isSortField(field)) {
-        return yield* Refusal.invalid(`sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`)
+        return yield* Refusal.invalid(
+          `sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`
+        )
       }
       const page = yield* catalog.list({
         owner,
@@ -272,16 +274,20 @@ export const layer = HttpApiBuilder.group(
         etag: `"${lease.id}"`,
         ...partial
       }
-      return Effect.scoped(Effect.gen(function*() {
-        const reader = yield* blobs.open(lease.blob)
-        return yield* send(request, reader, range, status, headers)
-      })).pipe(
-        Effect.interruptible,
-        Effect.onExit((exit) =>
-          Exit.isSuccess(exit) && exit.value && range.end === lease.size
-            ? catalog.commit(lease)
-            : catalog.release(lease)
-        ),
+      // The lease is settled before anything else happens, closing the blob included: whoever has the last byte may ask
+      // again at once, and must hear that the file is gone.
+      const transfer = (reader: Reader) =>
+        Effect.onExit(
+          Effect.interruptible(send(request, reader, range, status, headers)),
+          (exit) =>
+            Exit.isSuccess(exit) && exit.value && range.end === lease.size
+              ? catalog.commit(lease)
+              : catalog.release(lease)
+        )
+      return blobs.open(lease.blob).pipe(
+        Effect.tapError(() => catalog.release(lease)),
+        Effect.flatMap(transfer),
+        Effect.scoped,
         Effect.as(HttpServerResponse.empty({ status }))
       )
     }
@@ -307,6 +313,9 @@ export const layer = HttpApiBuilder.group(
       return Option.some(yield* deliver(request, lease.value, range, 206))
     })
 
+    const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
+      unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
+
     const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
       (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload &&
       !new URL(request.url, "http://host").searchParams.has("download")
@@ -324,24 +333,15 @@ export const layer = HttpApiBuilder.group(
         })
       }
       if (request.method === "HEAD") {
-        switch (yield* catalog.peek(key)) {
-          case "Gone":
-            return yield* Refusal.notFound(key)
-          case "InProgress":
-            return yield* Refusal.inProgress(key, 1000)
-          case "Claimed":
-            return HttpServerResponse.empty({ status: 200, headers: fileHeaders(file.value, file.value.size) })
-        }
+        const available = yield* catalog.peek(key)
+        return available._tag === "Available"
+          ? HttpServerResponse.empty({ status: 200, headers: fileHeaders(file.value, file.value.size) })
+          : yield* refusalFor(key, available)
       }
       const claim = yield* catalog.claim(key)
-      switch (claim._tag) {
-        case "Gone":
-          return yield* Refusal.notFound(key)
-        case "InProgress":
-          return yield* Refusal.inProgress(key, claim.retryAfter)
-        case "Claimed":
-          return yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
-      }
+      return claim._tag === "Claimed"
+        ? yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
+        : yield* refusalFor(key, claim)
     }, Effect.uninterruptible)
 
     return handlers

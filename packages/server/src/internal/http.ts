@@ -1,6 +1,6 @@
 /** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
-import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -43,11 +43,13 @@ const pages = HttpRouter.use(Effect.fnUntraced(function*(router) {
       const { key = "" } = yield* HttpRouter.params
       const file = isKey(key) ? yield* catalog.get(key) : Option.none()
       // Looking never claims; a file that is being downloaded may come back, so its page stays.
-      const given = Option.isNone(file) || (yield* catalog.peek(key)) === "Gone"
+      const given = Option.isNone(file) || (yield* catalog.peek(key))._tag === "Gone"
       return given ? html(Page.gone, 404) : html(Page.file(file.value, publicUrl), 200)
-    }).pipe(Effect.catch((error) =>
-      Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed))
-    ))
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed))
+      )
+    )
   )
 }))
 
@@ -109,10 +111,11 @@ const envelopes = HttpRouter.middleware(
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const allow = wrongMethod(request)
       if (allow !== undefined) return Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
-      return Effect.catchCause(handler, (cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.failCause(cause)
-          : Effect.map(causeRefusal(cause), Refusal.toResponse))
+      return Effect.catchCauseIf(
+        handler,
+        (cause) => !Cause.hasInterruptsOnly(cause),
+        (cause) => Effect.map(causeRefusal(cause), Refusal.toResponse)
+      )
     }),
   { global: true }
 )

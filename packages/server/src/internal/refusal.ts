@@ -52,8 +52,11 @@ export const unsupported = new Refusal({
   text: "Send multipart/form-data with a file, or application/x-www-form-urlencoded with text"
 })
 
-export const planLimit = (limit: string, text: string, numbers: { readonly asked?: number; readonly allowed?: number }) =>
-  new Refusal({ status: 402, code: "PLAN_LIMIT", text, limit, ...numbers })
+export const planLimit = (
+  limit: string,
+  text: string,
+  numbers: { readonly asked?: number; readonly allowed?: number }
+) => new Refusal({ status: 402, code: "PLAN_LIMIT", text, limit, ...numbers })
 
 export const tooLarge = (limit: "maxUploadBytes" | "maxStorageBytes", asked: number, allowed: number) =>
   new Refusal({
@@ -113,3 +116,18 @@ export const toResponse = (refusal: Refusal): HttpServerResponse.HttpServerRespo
     contentType: "application/json; charset=utf-8",
     headers: { "cache-control": "no-store", "x-content-type-options": "nosniff", ...refusal.headers }
   })
+
+/** What Node could not parse, as the status it has for that, or `undefined` where nobody would read an answer. */
+export const ofProtocol = (code: string | undefined): Refusal | undefined => {
+  switch (code) {
+    case "ECONNRESET":
+    case "EPIPE":
+      return undefined
+    case "HPE_HEADER_OVERFLOW":
+      return new Refusal({ status: 431, code: "HEADERS_TOO_LARGE", text: "The headers are too large" })
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new Refusal({ status: 408, code: "REQUEST_TIMEOUT", text: "The request did not come in time" })
+    default:
+      return invalid("This is not HTTP")
+  }
+}

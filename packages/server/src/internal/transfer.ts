@@ -53,7 +53,7 @@ export const send = (
       const buffers = [Buffer.allocUnsafe(size), ...(end - start > size ? [Buffer.allocUnsafe(size)] : [])]
       let flushed: Promise<unknown> = Promise.resolve()
       response.writeHead(status, headers)
-      for (let position = start, turn = 0; position < end && !done; turn++) {
+      for (let position = start, turn = 0; position < end; turn++) {
         const buffer = buffers[turn % buffers.length]!.subarray(0, Math.min(size, end - position))
         const read = await reader.read(buffer, position)
         if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")

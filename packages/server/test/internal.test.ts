@@ -1,0 +1,79 @@
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Option } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { TestClock } from "effect/testing"
+import * as Key from "../src/internal/key.ts"
+import * as Range from "../src/internal/range.ts"
+import * as RateCounter from "../src/RateCounter.ts"
+
+describe("keys", () => {
+  it.effect("are 12 letters and digits, each as likely as any other", () =>
+    Effect.gen(function*() {
+      const random = yield* SecureRandom.SecureRandom
+      const counts = new Map<string, number>()
+      const total = 20_000
+      for (let i = 0; i < total; i++) {
+        const key = yield* Key.make(random)
+        assert.match(key, /^[A-Za-z0-9]{12}$/)
+        for (const letter of key) counts.set(letter, (counts.get(letter) ?? 0) + 1)
+      }
+      assert.strictEqual(counts.size, 62)
+      // A byte modulo 62 would make the first 8 letters 25 % likelier; chance alone strays by about 1.6 % here.
+      const expected = total * 12 / 62
+      for (const [letter, count] of counts) assert.approximately(count, expected, expected * 0.12, letter)
+    }).pipe(Effect.provide(NodeCrypto.layerSecureRandom)))
+
+  it.effect("take no byte that would favour a letter", () =>
+    Effect.gen(function*() {
+      const bytes = [255, 248, 0, 247, 61, 62]
+      let next = 0
+      const key = yield* Key.make(
+        {
+          randomBytes: (size: number) =>
+            Effect.sync(() => Uint8Array.from({ length: size }, () => bytes[next++ % bytes.length]!))
+        } as unknown as SecureRandom.SecureRandom["Service"]
+      )
+      assert.strictEqual(key, "A99AA99AA99A")
+    }))
+})
+
+describe("a rate counter", () => {
+  it.effect("counts exactly: no second has more than the limit, and none that is allowed is refused", () =>
+    Effect.gen(function*() {
+      const { take } = yield* RateCounter.RateCounter
+      const limit = 3
+      const taken: Array<number> = []
+      let now = 0
+      for (let i = 0; i < 2000; i++) {
+        const step = (i * 7919) % 401
+        yield* TestClock.adjust(Duration.millis(step))
+        now += step
+        const inLastSecond = taken.filter((time) => now - time < 1000).length
+        const wait = yield* take("a", limit)
+        assert.strictEqual(Option.isNone(wait), inLastSecond < limit, `at ${now}`)
+        if (Option.isNone(wait)) taken.push(now)
+        else {
+          const oldest = taken.at(-limit)!
+          assert.strictEqual(Duration.toMillis(wait.value), oldest + 1000 - now)
+        }
+      }
+      assert.isAbove(taken.length, 500)
+      assert.isTrue(Option.isNone(yield* take("another", limit)))
+    }).pipe(Effect.provide(RateCounter.layer)))
+})
+
+describe("a range", () => {
+  it("is read as RFC 9110 says, and ignored where it is none or several", () => {
+    assert.deepStrictEqual(Range.parse("bytes=0-", 10), { start: 0, end: 10 })
+    assert.deepStrictEqual(Range.parse("bytes=3-5", 10), { start: 3, end: 6 })
+    assert.deepStrictEqual(Range.parse("bytes=9-99", 10), { start: 9, end: 10 })
+    assert.deepStrictEqual(Range.parse("bytes=-3", 10), { start: 7, end: 10 })
+    assert.deepStrictEqual(Range.parse("bytes=-30", 10), { start: 0, end: 10 })
+    assert.strictEqual(Range.parse("bytes=10-", 10), "unsatisfiable")
+    assert.strictEqual(Range.parse("bytes=-0", 10), "unsatisfiable")
+    for (const header of [undefined, "", "bytes=", "bytes=-", "bytes=5-3", "bytes=0-1,3-4", "items=0-1", "bytes=a-b"]) {
+      assert.isUndefined(Range.parse(header, 10), header)
+    }
+  })
+})
