@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/**
+ * The program. It answers `--version` by itself, since loading the commands takes several times as long as Node needs to
+ * start.
+ *
+ * @since 0.1.0
+ */
+import { readFileSync } from "node:fs"
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`fileio: Node ${process.versions.node} is too old\n  Use Node 22.19 or newer.\n`)
+  process.exitCode = 1
+} else if (process.argv.length === 3 && process.argv[2] === "--version") {
+  process.stdout.write(`fileio ${version}\n`)
+} else {
+  const { main } = await import("./internal/main.ts")
+  main(version)
+}

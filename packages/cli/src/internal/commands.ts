@@ -1,0 +1,211 @@
+/** The commands: their arguments, flags and help. What they do is loaded when one of them runs. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Flags from "./flags.ts"
+import type { Runner, Services } from "./services.ts"
+
+const toggle = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+const count = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+const expires = text("expires", "TIME", "When it expires: 10m, 12h, 2w, 2030-12-31T23:59:59Z, never")
+const maxDownloads = text("max-downloads", "N", "How often it may be downloaded: a number from 1, or unlimited")
+const qr = toggle("qr", "Also show the link as a QR code, on standard error")
+
+const key = Argument.String("key").pipe(Argument.withDescription("A key, or a link in any form"))
+const keys = key.pipe(Argument.atLeast(1))
+
+const runner = <I>(command: string, load: () => Promise<{ readonly run: Runner<I> }>) =>
+(
+  input: I
+): Effect.Effect<void, Services.Failure, Services.Needs> =>
+  Effect.gen(function*() {
+    const [{ provide }, { run }] = yield* Effect.promise(() => Promise.all([import("./services.ts"), load()]))
+    yield* provide(command, run(input))
+  })
+
+const upload = Command.make("upload", {
+  paths: Argument.String("path").pipe(
+    Argument.atLeast(1),
+    Argument.withDescription("A file, a folder with --tar, or - for standard input")
+  ),
+  expires,
+  maxDownloads,
+  keep: toggle("keep", "Keep the file on the host when it is used up or expired; it can be updated then"),
+  name: text("name", "NAME", "Another name for the file"),
+  title: text("title", "TEXT", "A title"),
+  tar: toggle("tar", "Send a folder as one tar archive"),
+  qr
+}, runner("upload", () => import("./run/upload.ts"))).pipe(
+  Command.withDescription("Upload files; writes a link for each. Without a key they belong to nobody."),
+  Command.withShortDescription("Upload files, folders or standard input; writes links"),
+  Command.withExamples([
+    { command: "fileio upload report.pdf --expires 1d", description: "A link that works once, for a day" },
+    { command: "tar c photos | fileio upload - --name photos.tar", description: "From a pipe, as it comes" }
+  ])
+)
+
+const download = Command.make("download", {
+  keys,
+  output: Flag.String("output").pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("PATH|DIR|-"),
+    Flag.withDescription("Where to: a path, a folder (the file keeps its name), or - for standard output"),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  ),
+  overwrite: toggle("overwrite", "Write over a file of that name"),
+  number: toggle("number", "Add a number to a name that is taken, as a folder does by default"),
+  resume: toggle(
+    "resume",
+    "Only go on with a download that broke (which happens by itself too); without its part nothing is asked"
+  )
+}, runner("download", () => import("./run/download.ts"))).pipe(
+  Command.withDescription(
+    "Download a file; writes its path. The file has its name only once it is whole. The link's own host is asked, unless --base-url names one."
+  ),
+  Command.withShortDescription("Download files; writes their paths"),
+  Command.withExamples([
+    { command: "fileio download https://host/2ojE41abcDEF", description: "Into this folder, under its own name" },
+    { command: "fileio download 2ojE41abcDEF -o - | tar x", description: "Into a pipe" }
+  ])
+)
+
+const list = Command.make("list", {
+  search: text("search", "TEXT", "Only files whose name contains this"),
+  sort: text("sort", "FIELD", "Field to sort by, such as name, size, expires, created; -created turns it around"),
+  offset: count("offset", "How many files to pass over"),
+  limit: count("limit", "How many files to show at most"),
+  all: toggle("all", "All files, page by page")
+}, runner("list", () => import("./run/list.ts"))).pipe(Command.withDescription("List the account's files"))
+
+const me = Command.make("me", {}, runner("me", () => import("./run/me.ts"))).pipe(
+  Command.withDescription("Show the account, its plan and its storage")
+)
+
+const changes = {
+  key,
+  expires,
+  maxDownloads,
+  keep: Flag.Boolean("keep").pipe(
+    Flag.withDescription("Whether the host keeps the file when it is used up or expired"),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  ),
+  file: text("file", "PATH", "New content, from a file")
+}
+
+const update = Command.make("update", changes, runner("update", () => import("./run/update.ts"))).pipe(
+  Command.withDescription("Change what is given of a file, and keep the rest")
+)
+
+const replace = Command.make("replace", changes, runner("replace", () => import("./run/replace.ts"))).pipe(
+  Command.withDescription("Change what is given of a file, and reset the rest to the host's defaults")
+)
+
+const remove = Command.make("delete", {
+  keys,
+  yes: toggle("yes", "Do not ask").pipe(Flag.withAlias("y"))
+}, runner("delete", () => import("./run/delete.ts"))).pipe(
+  Command.withDescription("Delete files. Asks first on a terminal; elsewhere --yes is needed."),
+  Command.withShortDescription("Delete files")
+)
+
+const wait = Command.make("await", {
+  key,
+  every: Flag.Int("every").pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDefault(5),
+    Flag.withDescription("How long to wait between two looks")
+  )
+}, runner("await", () => import("./run/await.ts"))).pipe(
+  Command.withDescription(
+    "Wait until a file was taken (or was deleted, which looks the same): 0 then, 3 if it expired before"
+  ),
+  Command.withShortDescription("Wait until a file was taken")
+)
+
+const serve = Command.make("serve", {
+  host: Flag.String("host").pipe(
+    Flag.withMetavar("ADDRESS"),
+    Flag.withDefault("127.0.0.1"),
+    Flag.withDescription("Address to listen on")
+  ),
+  port: Flag.Int("port").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDefault(8080),
+    Flag.withDescription("Port to listen on; 0 takes a free one")
+  ),
+  data: text("data", "DIR", "Folder to keep everything in; without it a temporary one, removed at the end"),
+  publicUrl: text("public-url", "URL", "Base of the links, where a proxy stands before the server")
+}, runner("serve", () => import("./run/serve.ts"))).pipe(
+  Command.withDescription(
+    "Serve the same API here, until it is stopped. FILEIO_SERVER_API_KEY gives it an account; fileio-server of @effect-fileio/server has all options."
+  ),
+  Command.withShortDescription("Serve the same API here")
+)
+
+const NAMES = ["base-url", "key", "key-command", "expires", "max-downloads"] as const
+
+const set = Command.make("set", {
+  name: Argument.Literals("name", NAMES).pipe(Argument.withDescription("Which setting")),
+  value: Argument.String("value").pipe(
+    Argument.optional,
+    Argument.map(Option.getOrUndefined),
+    Argument.withDescription("Its value. A key is never given here: it is asked for, or read from standard input")
+  )
+}, runner("config set", () => import("./run/configSet.ts"))).pipe(
+  Command.withDescription("Store a setting; key and key-command belong to the host that is configured"),
+  Command.withExamples([
+    { command: "fileio config set base-url https://share.example" },
+    { command: "fileio config set key", description: "Asks for it, and shows nothing of it" },
+    { command: "fileio config set key-command 'pass show fileio'" }
+  ])
+)
+
+const unset = Command.make("unset", {
+  name: Argument.Literals("name", NAMES).pipe(Argument.withDescription("Which setting"))
+}, runner("config unset", () => import("./run/configUnset.ts"))).pipe(Command.withDescription("Remove a setting"))
+
+const path = Command.make("path", {}, runner("config path", () => import("./run/configPath.ts"))).pipe(
+  Command.withDescription("Show where the file is")
+)
+
+const config = Command.make("config", {}, runner("config", () => import("./run/config.ts"))).pipe(
+  Command.withDescription("Show the settings and where each comes from; set and unset change them"),
+  Command.withShortDescription("Show or change the settings"),
+  Command.withSubcommands([set, unset, path])
+)
+
+const completions = Command.make("completions", {
+  shell: Argument.Literals("shell", ["bash", "zsh", "fish", "powershell"]).pipe(
+    Argument.withDescription("Which shell")
+  )
+}, ({ shell }) => runner("completions", () => import("./run/completions.ts"))({ shell, command: root })).pipe(
+  Command.withDescription("Write a completion script"),
+  Command.withExamples([{ command: "fileio completions bash > /etc/bash_completion.d/fileio" }])
+)
+
+export const root: Command.Command<"fileio", {}, {}, Services.Failure, Services.Outside> = Command.make("fileio").pipe(
+  Command.withDescription("One-time file sharing over the file.io API"),
+  Command.withSubcommands([upload, download, list, me, update, replace, remove, wait, serve, config, completions]),
+  Command.withGlobalFlags(Flags.all)
+)

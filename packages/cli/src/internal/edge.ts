@@ -1,0 +1,130 @@
+// @effect-diagnostics processEnv:off
+// @effect-diagnostics processEnvInEffect:off
+/** The process, as the rest of the program sees it: the only module (with `bin`) that touches `process`. */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as NodeOs from "node:os"
+
+/** Nobody reads any more what is written: the pipe was closed, or its disk is full. */
+export class OutputClosed extends Data.TaggedError("OutputClosed")<{
+  readonly code: string
+  readonly cause: unknown
+}> {}
+
+export interface Edge {
+  readonly args: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly platform: string
+  readonly home: string
+  readonly stdin: {
+    readonly isTerminal: boolean
+    readonly bytes: Stream.Stream<Uint8Array, unknown>
+    /** A line typed at the terminal; `hidden` shows nothing of it. Fails when the input ends. */
+    readonly ask: (question: string, hidden: boolean) => Effect.Effect<string, Cause.NoSuchElementError>
+  }
+  readonly stdout: {
+    readonly isTerminal: boolean
+    readonly write: (chunk: string | Uint8Array) => Effect.Effect<void, OutputClosed>
+  }
+  readonly stderr: {
+    readonly isTerminal: boolean
+    readonly columns: () => number
+    readonly write: (text: string) => void
+  }
+}
+
+export const Edge = Context.Service<Edge>("@effect-fileio/cli/Edge")
+
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "unknown"
+
+const ask: Edge["stdin"]["ask"] = (question, hidden) =>
+  Effect.callback<string, Cause.NoSuchElementError>((resume) => {
+    const { stdin } = process
+    // First, so that nothing of what is typed at once is shown.
+    if (hidden) stdin.setRawMode(true)
+    process.stderr.write(question)
+    let typed = ""
+    const leave = () => {
+      stdin.off("data", onData).off("end", onEnd).pause()
+      if (hidden) {
+        stdin.setRawMode(false)
+        process.stderr.write("\n")
+      }
+    }
+    const onEnd = () => {
+      leave()
+      resume(Effect.fail(new Cause.NoSuchElementError("the input ended")))
+    }
+    const onData = (chunk: string) => {
+      for (const character of chunk) {
+        if (character === "\r" || character === "\n") {
+          leave()
+          return resume(Effect.succeed(typed))
+        }
+        // In raw mode the terminal passes these on instead of acting on them.
+        if (hidden && character === "\u0003") {
+          leave()
+          return process.kill(process.pid, "SIGINT")
+        }
+        if (hidden && character === "\u0004") return onEnd()
+        if (hidden && (character === "\u007F" || character === "\b")) typed = Array.from(typed).slice(0, -1).join("")
+        else typed += character
+      }
+    }
+    stdin.setEncoding("utf8")
+    stdin.on("data", onData).on("end", onEnd).resume()
+    return Effect.sync(leave)
+  })
+
+const write: Edge["stdout"]["write"] = (chunk) =>
+  Effect.callback<void, OutputClosed>((resume) => {
+    process.stdout.write(
+      chunk,
+      (cause) => resume(cause ? Effect.fail(new OutputClosed({ code: codeOf(cause), cause })) : Effect.void)
+    )
+  })
+
+export const make = (): Edge => {
+  // Their failures arrive where something is written; without a listener they would end the process.
+  process.stdout.on("error", () => {})
+  process.stderr.on("error", () => {})
+  return {
+    args: process.argv.slice(2),
+    env: process.env,
+    platform: process.platform,
+    home: NodeOs.homedir(),
+    stdin: {
+      isTerminal: process.stdin.isTTY === true,
+      bytes: Stream.suspend(() => Stream.fromAsyncIterable<Uint8Array, unknown>(process.stdin, (cause) => cause)),
+      ask
+    },
+    stdout: { isTerminal: process.stdout.isTTY === true, write },
+    stderr: {
+      isTerminal: process.stderr.isTTY === true,
+      columns: () => process.stderr.columns || 80,
+      write: (text) => void process.stderr.write(text)
+    }
+  }
+}
+
+export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP"
+
+/** What a shell makes of an end by a signal. */
+export const signalCode = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+
+export const onSignal = (listener: (signal: Signal) => void): void => {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => listener(signal))
+}
+
+/** Ends the process once everything written has been handed over. */
+export const exit = (code: number): void => {
+  process.exitCode = code
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+}
+
+/** Ends the process at once. */
+export const exitNow = (code: number): never => process.exit(code)

@@ -1,0 +1,149 @@
+/** The program from its arguments to its exit code. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as ExitCode from "../ExitCode.ts"
+import * as JsonLine from "../JsonLine.ts"
+import { root } from "./commands.ts"
+import * as Edge from "./edge.ts"
+import { Reported } from "./problem.ts"
+import { Current } from "./services.ts"
+
+/** How long the transfers have to come to an end once the program is stopped. */
+const GRACE = "800 millis"
+
+const VARIABLES = [
+  ["FILEIO_BASE_URL", "address of the host"],
+  ["FILEIO_API_KEY", "key of the account"],
+  ["FILEIO_API_KEY_COMMAND", "a command that prints the key"],
+  ["FILEIO_EXPIRES", "what upload takes where --expires is not given"],
+  ["FILEIO_MAX_DOWNLOADS", "what upload takes where --max-downloads is not given"],
+  ["FILEIO_CONFIG", "path of the configuration file"],
+  ["FILEIO_CONNECT_TIMEOUT", "how long connecting may take, such as 30 seconds"],
+  ["FILEIO_FIRST_BYTE_TIMEOUT", "how long to wait for an answer"],
+  ["FILEIO_IDLE_TIMEOUT", "how long a transfer may stand still"],
+  ["FILEIO_ALLOW_INSECURE_KEY", "send the key over plain HTTP beyond this machine"],
+  ["NO_COLOR", "no colours"]
+] as const
+
+const section = (title: string, rows: ReadonlyArray<readonly [string | number, string]>): string => {
+  const width = Math.max(...rows.map(([name]) => String(name).length)) + 4
+  return `\n\n${title}\n${rows.map(([name, meaning]) => `  ${String(name).padEnd(width)}${meaning}`).join("\n")}`
+}
+
+/** `--sort -created`: a field in reverse is not a cluster of flags. */
+const withSortField = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
+  args.flatMap((arg, index) =>
+    arg === "--sort" && /^-[A-Za-z]{2,}$/.test(args[index + 1] ?? "")
+      ? [`--sort=${args[index + 1]}`]
+      : args[index - 1] === "--sort" && /^-[A-Za-z]{2,}$/.test(arg)
+      ? []
+      : [arg]
+  )
+
+const wantsJson = (args: ReadonlyArray<string>): boolean => {
+  const end = args.indexOf("--")
+  return args.slice(0, end === -1 ? args.length : end).includes("--json")
+}
+
+/** One line of several; effect/cli writes its suggestions below one another. */
+const oneLine = (text: string): string =>
+  text.replace(/\s*Did you mean this\?\s*/, "; did you mean ").replace(/\s*\n\s*/g, ", ").replace(
+    /^\w/,
+    (letter) => letter.toLowerCase()
+  )
+
+const presenter = (edge: Edge.Edge): CliOutput.Presenter => {
+  const formatter = CliOutput.defaultFormatter({
+    colors: edge.stdout.isTerminal && (edge.env["NO_COLOR"] ?? "") === "" && edge.env["TERM"] !== "dumb"
+  })
+  return {
+    present: (event) => {
+      switch (event._tag) {
+        case "Version":
+          return Effect.ignore(edge.stdout.write(`fileio ${event.version}\n`))
+        case "Help": {
+          const more = event.commandPath.length === 1
+            ? section("EXIT CODES", ExitCode.table) +
+              section("VARIABLES (flags go before them, the file after)", VARIABLES)
+            : "\n\nThe exit codes are in \"fileio --help\"."
+          const help = `${formatter.formatHelpDoc(event.helpDoc)}${more}\n`
+          return event.reason === "Requested"
+            ? Effect.ignore(edge.stdout.write(help))
+            : Effect.sync(() => edge.stderr.write(help))
+        }
+        case "InvalidInvocation": {
+          const what = event.errors.map(({ message }) => oneLine(message)).join("; ")
+          const advice = `See: ${event.commandPath.join(" ")} --help`
+          return tell(edge, event.commandPath.slice(1).join(" "), "Usage", what, advice, 2)
+        }
+      }
+    }
+  }
+}
+
+const tell = (edge: Edge.Edge, command: string, reason: string, what: string, advice: string, exitCode: number) =>
+  Effect.promise(() => import("./report.ts")).pipe(Effect.flatMap((Report) => {
+    if (!wantsJson(edge.args)) {
+      return Effect.sync(() =>
+        edge.stderr.write(Report.lines(edge, command === "" ? what : `${command}: ${what}`, advice))
+      )
+    }
+    const line = { v: JsonLine.VERSION, type: "error", command, reason, message: what, advice, exitCode }
+    return Effect.ignore(edge.stdout.write(`${JSON.stringify(line)}\n`))
+  }))
+
+const codeOf = Effect.fnUntraced(function*(edge: Edge.Edge, exit: Exit.Exit<void, unknown>) {
+  if (exit._tag === "Success") return 0
+  const error = Cause.squash(exit.cause)
+  if (error instanceof Reported) return error.exitCode
+  if (CliError.isCliError(error)) return 2
+  const what = error instanceof Error ? error.message : String(error)
+  yield* tell(edge, "", "Unexpected", `unexpected: ${what}`, "This is an error of fileio itself; please report it.", 1)
+  if (edge.args.includes("--verbose")) edge.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  return 1
+})
+
+export const main = (version: string): void => {
+  const edge = Edge.make()
+  const current: Current = { report: undefined }
+  const program = Command.runWith(root, { version })(withSortField(edge.args)).pipe(
+    Effect.provideService(Current, current),
+    Effect.provideService(Edge.Edge, edge),
+    Effect.provideService(CliOutput.Presenter, presenter(edge)),
+    Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
+    Effect.provide(NodeServices.layer)
+  )
+  const fiber = Effect.runFork(program)
+
+  let stopped: Edge.Signal | undefined
+  let ending = false
+  const endStopped = (signal: Edge.Signal) => {
+    if (ending) return
+    ending = true
+    if (current.report === undefined) {
+      edge.stderr.write("fileio: interrupted\n")
+      return Edge.exit(Edge.signalCode[signal])
+    }
+    Effect.runFork(
+      Effect.map(current.report.interrupted, (isDone) => Edge.exit(isDone ? 0 : Edge.signalCode[signal]))
+    )
+  }
+  Edge.onSignal((signal) => {
+    // Whoever asks twice does not want to wait.
+    if (stopped !== undefined) return Edge.exitNow(Edge.signalCode[signal])
+    stopped = signal
+    fiber.interruptUnsafe()
+    Effect.runFork(Effect.delay(Effect.sync(() => endStopped(signal)), GRACE))
+  })
+  fiber.addObserver((exit) => {
+    if (stopped !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) return endStopped(stopped)
+    Effect.runFork(Effect.map(codeOf(edge, exit), Edge.exit))
+  })
+}

@@ -1,0 +1,223 @@
+/** A failure in the words of the command line: what failed, and what to do. */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as ExitCode from "../ExitCode.ts"
+import type * as JsonLine from "../JsonLine.ts"
+import * as Text from "./text.ts"
+
+type Details = Pick<
+  typeof JsonLine.Error.Type,
+  "copy" | "stored" | "retryAfterMillis" | "bytesDone" | "bytesExpected" | "parts"
+>
+
+/** A failure of this program's own, or one of the SDK in its words. */
+export class Problem extends Data.TaggedError("Problem")<{
+  readonly exitCode: ExitCode.ExitCode
+  readonly reason: string
+  /** What failed; one line without a full stop. */
+  readonly what: string
+  /** What to do; whole sentences. */
+  readonly advice: string
+  readonly details?: Details | undefined
+  readonly cause?: unknown
+}> {}
+
+/** Everything has been said already; only the exit code is left. */
+export class Reported extends Data.TaggedError("Reported")<{ readonly exitCode: ExitCode.ExitCode }> {}
+
+export const usage = (what: string, advice: string): Problem =>
+  new Problem({ exitCode: 2, reason: "Usage", what, advice })
+
+export const local = (what: string, advice: string, cause?: unknown): Problem =>
+  new Problem({ exitCode: 8, reason: "Local", what, advice, cause })
+
+const VERDICT_OF_COPY = {
+  kept: "The file is still on the host.",
+  consumed: "The host counts the file as taken.",
+  unknown: "Whether the host still has the file is unknown."
+} as const
+
+const VERDICT_OF_STORED = {
+  no: "Nothing was stored on the host.",
+  unknown: "It may have been stored on the host: see \"fileio list\" before you send it again."
+} as const
+
+const hostCode = (code: string | undefined): string => code === undefined ? "" : ` (${code})`
+const SET_HOST = "Check the host: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."
+const later = (after: Duration.Duration | undefined): string =>
+  after === undefined ? "Try again later." : `Try again in ${Text.seconds(Duration.toMillis(after))}.`
+const amount = (limit: string, value: number): string =>
+  limit.endsWith("Bytes") ? Text.bytes(value) : value.toLocaleString("en-US")
+
+const joined = (parts: ReadonlyArray<string>): string =>
+  parts.length === 1
+    ? `What was received lies in ${parts[0]}.`
+    : `What was received lies in ${parts.join(" and ")}; join them in this order.`
+
+interface Words {
+  readonly what: string
+  readonly advice: string
+  readonly details?: Details
+}
+
+/** How to go on with a download that broke; `undefined` where it cannot go on. */
+export type Resume = (part: string) => string
+
+const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Words => {
+  const { reason } = error
+  switch (reason._tag) {
+    case "Unauthorized":
+      return reason.status === 403
+        ? { what: "the host refuses this to the account (403)", advice: "See \"fileio me\" for what its plan allows." }
+        : {
+          what: reason.status === 0 ? "this needs an API key" : "the host does not accept the API key (401)",
+          advice: "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
+        }
+    case "FileNotFound":
+      return {
+        what: "no such file: it was never there, has expired, was deleted, or was taken already",
+        advice: reason.askedHost === undefined
+          ? "Check the key, or ask the sender to share it again."
+          : `The link names another host than the one asked, ${reason.askedHost}: leave --base-url out.`
+      }
+    case "RateLimited":
+      return {
+        what: "too many calls for this account",
+        advice: later(reason.retryAfter),
+        ...(reason.retryAfter === undefined
+          ? {}
+          : { details: { retryAfterMillis: Duration.toMillis(reason.retryAfter) } })
+      }
+    case "PlanLimit": {
+      const asked = reason.asked === undefined ? "" : `, asked ${amount(reason.limit, reason.asked)}`
+      const allowed = reason.allowed === undefined ? "" : `, allowed ${amount(reason.limit, reason.allowed)}`
+      return {
+        what: `beyond the plan's ${reason.limit}${asked}${allowed}`,
+        advice: "Ask for less, or see \"fileio me\" and \"fileio list\" for what can go."
+      }
+    }
+    case "InvalidRequest":
+      return { what: `invalid ${reason.field}: ${reason.problem}`, advice: "Correct it." }
+    case "DownloadInProgress":
+      return {
+        what: "somebody is downloading it at this moment",
+        advice: `${later(reason.retryAfter)} It is free again only if that download breaks.`,
+        ...(reason.retryAfter === undefined
+          ? {}
+          : { details: { retryAfterMillis: Duration.toMillis(reason.retryAfter) } })
+      }
+    case "ServerFailure":
+      return {
+        what: `the host failed (${reason.status}${reason.code === undefined ? "" : ` ${reason.code}`})`,
+        advice: later(reason.retryAfter)
+      }
+    case "Unreachable":
+      return reason.sent === "no"
+        ? {
+          what: `cannot connect to ${reason.host}${hostCode(reason.code)}`,
+          advice: reason.retryAfter === undefined ? `${SET_HOST} Check the network.` : later(reason.retryAfter)
+        }
+        : {
+          what: `the connection to ${reason.host} broke before an answer${hostCode(reason.code)}`,
+          advice: "Check the network."
+        }
+    case "TimedOut": {
+      const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[reason.phase]
+      const variable = {
+        connect: "FILEIO_CONNECT_TIMEOUT",
+        firstByte: "FILEIO_FIRST_BYTE_TIMEOUT",
+        idle: "FILEIO_IDLE_TIMEOUT"
+      }[reason.phase]
+      const part = reason.partPath
+      const go = part === undefined
+        ? ""
+        : reason.resumable === true && resume !== undefined
+        ? ` Go on soon: ${resume(part)}`
+        : ` What was received lies in ${part}.`
+      return {
+        what: `${what} within ${Duration.format(reason.after)}`,
+        advice: `Check the network, or raise ${variable}.${go}`,
+        details: {
+          ...(reason.bytesDone === undefined ? {} : { bytesDone: reason.bytesDone }),
+          ...(part === undefined ? {} : { parts: [part] })
+        }
+      }
+    }
+    case "NotAnApi":
+      return {
+        what: `${reason.host} does not speak the file.io API: it ${
+          reason.location === undefined
+            ? `answered ${reason.status} with ${reason.contentType ?? "no content type"}`
+            : `redirects (${reason.status}) to ${reason.location}`
+        }`,
+        advice: SET_HOST
+      }
+    case "DirectDownloadUnavailable":
+      return {
+        what: "the host shows a page instead of giving the bytes",
+        advice: `Open ${reason.page} in a browser.`
+      }
+    case "UnexpectedResponse":
+      return {
+        what: `the host's answer (${reason.status}) is not what the API promises: ${reason.problem}`,
+        advice: SET_HOST
+      }
+    case "SourceFailed":
+      return {
+        what: `cannot read ${reason.path ?? "the source"}: ${reason.problem}`,
+        advice: "Check that it is readable and stays as it is while it is sent."
+      }
+    case "DestinationFailed":
+      return {
+        what: `cannot write ${reason.path}: ${reason.problem}`,
+        advice: reason.parts === undefined || reason.parts.length === 0
+          ? "Check the folder, its permissions and its free space, or give another --output."
+          : joined(reason.parts),
+        details: {
+          ...(reason.parts === undefined ? {} : { parts: reason.parts }),
+          ...(reason.bytesDone === undefined ? {} : { bytesDone: reason.bytesDone }),
+          ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected })
+        }
+      }
+    case "TransferInterrupted": {
+      const of = reason.bytesExpected === undefined ? "" : ` of ${Text.bytes(reason.bytesExpected)}`
+      const part = reason.partPath
+      return {
+        what: `the transfer broke after ${Text.bytes(reason.bytesDone)}${of}: ${reason.problem}`,
+        advice: part === undefined
+          ? "Ask the sender to share it again."
+          : reason.resumable && resume !== undefined
+          ? `What came lies in ${part}; go on soon: ${resume(part)}`
+          : `What was received lies in ${part}; it cannot be resumed.`,
+        details: {
+          bytesDone: reason.bytesDone,
+          ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),
+          ...(part === undefined ? {} : { parts: [part] })
+        }
+      }
+    }
+  }
+}
+
+/** An error of the SDK in the words of the command line. For a download the advice begins with what became of the copy. */
+export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {
+  const { advice, details, what } = wordsOf(error, resume)
+  const verdict = error.operation === "download"
+    ? error.reason._tag === "FileNotFound" ? "No copy was taken by this." : VERDICT_OF_COPY[error.copy ?? "kept"]
+    : error.stored === undefined
+    ? ""
+    : VERDICT_OF_STORED[error.stored]
+  return new Problem({
+    exitCode: ExitCode.ofError(error),
+    reason: error.reason._tag,
+    what,
+    advice: verdict === "" ? advice : `${verdict} ${advice}`,
+    details: {
+      ...details,
+      ...(error.copy === undefined ? {} : { copy: error.copy }),
+      ...(error.stored === undefined ? {} : { stored: error.stored })
+    },
+    cause: error
+  })
+}

@@ -1,0 +1,23 @@
+/** A link as a QR code, two modules a character. */
+import { encode } from "uqr"
+
+/** Dark on light whatever the terminal's colours are, since many readers do not take the reverse. */
+const INK = "\u001B[38;5;16m\u001B[48;5;231m"
+const RESET = "\u001B[0m"
+
+export const lines = (text: string, color: boolean): string => {
+  const { data, size } = encode(text, { ecc: "M", border: 2 })
+  const dark = (row: number, column: number): boolean => data[row]?.[column] === true
+  const rows: Array<string> = []
+  for (let row = 0; row < size; row += 2) {
+    let line = ""
+    for (let column = 0; column < size; column++) {
+      const upper = dark(row, column)
+      const lower = dark(row + 1, column)
+      // Without colours the terminal is taken to be light on dark, so what is light in the code is drawn.
+      line += (color ? "\u0020\u2584\u2580\u2588" : "\u2588\u2580\u2584\u0020")[(upper ? 2 : 0) + (lower ? 1 : 0)]
+    }
+    rows.push(color ? `${INK}${line}${RESET}` : line)
+  }
+  return rows.join("\n")
+}

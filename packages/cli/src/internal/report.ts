@@ -1,0 +1,179 @@
+/** What a command tells: results on standard output, everything else on standard error. */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as ExitCode from "../ExitCode.ts"
+import * as JsonLine from "../JsonLine.ts"
+import { Edge, type OutputClosed } from "./edge.ts"
+import { type Problem, Reported } from "./problem.ts"
+import * as Progress from "./progress.ts"
+import * as Text from "./text.ts"
+
+export interface Flags {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly verbose: boolean
+}
+
+/** What became of a transfer that was stopped, and how to go on. */
+export interface Fate {
+  readonly subject: string
+  readonly describe: Effect.Effect<{
+    readonly what: string
+    readonly advice: string
+    readonly details?: Problem["details"]
+  }>
+}
+
+export interface Report {
+  readonly command: string
+  readonly flags: Flags
+  readonly view: Progress.View
+  /** A result: a line of JSON, or the text, which may be empty. */
+  readonly result: (line: JsonLine.JsonLine, text: string) => Effect.Effect<void, OutputClosed>
+  /** A text on standard output that is no result line, such as a completion script. */
+  readonly text: (text: string) => Effect.Effect<void, OutputClosed>
+  /** Something for a person: not with `--quiet`, and only on a terminal. */
+  readonly note: (text: string) => Effect.Effect<void>
+  /** Something that has to be seen, on standard error. */
+  readonly warn: (text: string) => Effect.Effect<void>
+  readonly problem: (problem: Problem, subject?: string) => Effect.Effect<void>
+  /** Standard output carries a file from now on: lines of JSON go to standard error. */
+  readonly giveStdoutAway: Effect.Effect<void>
+  /** Remembers a transfer for as long as the scope is open, to say what became of it if the program is stopped. */
+  readonly remember: (fate: Fate) => Effect.Effect<void, never, Scope.Scope>
+  /** To be stopped is how this command ends, and no failure. */
+  readonly endIsDone: () => void
+  /** Says what became of the transfers that are remembered, now; gives whether that was the command's proper end. */
+  readonly interrupted: Effect.Effect<boolean>
+}
+
+export const Report = Context.Service<Report>("@effect-fileio/cli/Report")
+
+const encode = Schema.encodeSync(Schema.fromJsonString(JsonLine.JsonLine))
+
+const RED = "\u001B[31m"
+const RESET = "\u001B[0m"
+
+const colored = (edge: Edge): boolean =>
+  edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === "" && edge.env["TERM"] !== "dumb"
+
+/** The two lines of a failure. */
+export const lines = (edge: Edge, what: string, advice: string): string => {
+  const name = colored(edge) ? `${RED}fileio:${RESET}` : "fileio:"
+  return `${name} ${Text.visible(what)}\n  ${Text.visible(advice)}\n`
+}
+
+/** The causes of a failure, from the outside in. */
+export const causes = (cause: unknown): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (let at = cause, depth = 0; at !== undefined && at !== null && depth < 8; depth++) {
+    const name = at instanceof Error ? at.name : ""
+    const message = at instanceof Error ? at.message : String(at)
+    const line = Text.visible(name === "" || message.startsWith(name) ? message : `${name}: ${message}`)
+    if (found.at(-1) !== line) found.push(line)
+    const next: unknown = typeof at === "object"
+      ? "reason" in at && at.reason instanceof Error ? at.reason : "cause" in at ? at.cause : undefined
+      : undefined
+    at = Cause.isCause(next) ? Cause.squash(next) : next
+  }
+  return found
+}
+
+export const make = Effect.fnUntraced(function*(
+  command: string,
+  flags: Flags
+): Effect.fn.Return<Report, never, Edge | Scope.Scope> {
+  const edge = yield* Edge
+  const view = yield* Progress.make(edge, Progress.styleOf(edge, flags.quiet))
+  const fates = new Set<Fate>()
+  let stdoutIsOurs = true
+  let done = false
+
+  const toStderr = (text: string) => view.aside(Effect.sync(() => edge.stderr.write(text)))
+  const toStdout = (text: string) => view.aside(edge.stdout.write(text))
+  const errorLine = (problem: Pick<Problem, "what" | "advice" | "exitCode" | "reason" | "details">, subject?: string) =>
+    encode({
+      v: JsonLine.VERSION,
+      type: "error",
+      command,
+      reason: problem.reason,
+      message: problem.what,
+      advice: problem.advice,
+      exitCode: problem.exitCode,
+      ...(subject === undefined ? {} : { subject }),
+      ...problem.details
+    })
+  const about = (subject: string | undefined, what: string) =>
+    subject === undefined ? `${command}: ${what}` : `${command} ${subject}: ${what}`
+
+  return {
+    command,
+    flags,
+    view,
+    result: (line, text) => {
+      if (flags.json) {
+        const encoded = `${encode(line)}\n`
+        return stdoutIsOurs ? toStdout(encoded) : toStderr(encoded)
+      }
+      return text === "" ? Effect.void : toStdout(`${text}\n`)
+    },
+    text: toStdout,
+    note: (text) => flags.quiet || !edge.stderr.isTerminal || text.trim() === "" ? Effect.void : toStderr(`${text}\n`),
+    warn: (text) => toStderr(`${text}\n`),
+    problem: Effect.fnUntraced(function*(problem, subject) {
+      if (flags.json) {
+        const line = `${errorLine(problem, subject)}\n`
+        yield* stdoutIsOurs ? Effect.ignore(toStdout(line)) : toStderr(line)
+      } else {
+        yield* toStderr(lines(edge, about(subject, problem.what), problem.advice))
+      }
+      if (flags.verbose) {
+        for (const line of causes(problem.cause)) yield* toStderr(`  cause: ${line}\n`)
+      }
+    }),
+    giveStdoutAway: Effect.sync(() => {
+      stdoutIsOurs = false
+    }),
+    remember: (fate) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => fates.add(fate)),
+        // An interrupted transfer is remembered: what became of it is said at the very end.
+        (_, exit) =>
+          Effect.sync(() => {
+            if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) fates.delete(fate)
+          })
+      )),
+    endIsDone: () => {
+      done = true
+    },
+    interrupted: Effect.gen(function*() {
+      view.clear()
+      if (done) return true
+      const stopped: ReadonlyArray<Pick<Fate, "describe"> & Partial<Fate>> = fates.size === 0
+        ? [{ describe: Effect.succeed({ what: "interrupted", advice: "Run it again." }) }]
+        : Array.from(fates)
+      for (const { describe, subject } of stopped) {
+        const { advice, details, what } = yield* describe
+        if (flags.json) {
+          const line = `${errorLine({ what, advice, details, reason: "Interrupted", exitCode: 130 }, subject)}\n`
+          yield* stdoutIsOurs ? Effect.ignore(edge.stdout.write(line)) : Effect.sync(() => edge.stderr.write(line))
+        } else edge.stderr.write(lines(edge, about(subject, what), advice))
+      }
+      return false
+    })
+  }
+})
+
+/** Tells failures one by one; the command fails at its end with the code of all of them. */
+export const finish = (problems: ReadonlyArray<Problem>): Effect.Effect<void, Reported> =>
+  problems.length === 0
+    ? Effect.void
+    : Effect.fail(
+      new Reported({ exitCode: ExitCode.ofAll(problems.map(({ exitCode }) => exitCode)) })
+    )
+
+export type CommandError = Problem | Reported | FileIoError.FileIoError | OutputClosed

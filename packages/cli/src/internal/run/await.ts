@@ -1,0 +1,53 @@
+import type * as FileIo from "@effect-fileio/client/FileIo"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as JsonLine from "../../JsonLine.ts"
+import { Problem, usage } from "../problem.ts"
+import { Report } from "../report.ts"
+import type { Runner } from "../services.ts"
+import * as Session from "../session.ts"
+import * as Text from "../text.ts"
+
+const WORDS = { Available: "waiting", Taken: "taken", Expired: "expired" } as const
+
+const taken = ({ file }: FileIo.FileState): string =>
+  `${file.downloads ?? 0} of ${file.maxDownloads == null ? "any number of" : file.maxDownloads} downloads`
+
+export const run: Runner<{ readonly key: string; readonly every: number }> = Effect.fnUntraced(
+  function*({ every, key }) {
+    const report = yield* Report
+    if (every < 1) return yield* usage("invalid --every", "Allowed: a number of seconds from 1.")
+    const session = yield* Session.make("many")
+    const { fileIo } = yield* session.open(key)
+    const states = fileIo.awaitDownloaded(key, { every: `${every} seconds` }).pipe(
+      Stream.tap((state) => {
+        const { file } = state
+        const isEnd = state._tag !== "Available"
+        return Effect.andThen(
+          report.result(
+            {
+              v: JsonLine.VERSION,
+              type: "state",
+              key: file.key,
+              state: WORDS[state._tag],
+              ...(file.downloads === undefined ? {} : { downloads: file.downloads }),
+              ...(file.maxDownloads === undefined ? {} : { maxDownloads: file.maxDownloads })
+            },
+            isEnd ? WORDS[state._tag] : ""
+          ),
+          isEnd || report.flags.json ? Effect.void : report.note(`waiting: ${Text.visible(taken(state))}`)
+        )
+      })
+    )
+    const last = yield* Stream.runLast(states)
+    if (Option.isSome(last) && last.value._tag === "Expired") {
+      return yield* new Problem({
+        exitCode: 3,
+        reason: "Expired",
+        what: "it expired before it was taken",
+        advice: "Send it again with a longer --expires."
+      })
+    }
+  }
+)

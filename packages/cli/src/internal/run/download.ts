@@ -1,0 +1,163 @@
+import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
+import type * as Progress from "@effect-fileio/client/Progress"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import * as Stream from "effect/Stream"
+import * as JsonLine from "../../JsonLine.ts"
+import { Edge } from "../edge.ts"
+import * as Leftover from "../leftover.ts"
+import { fromError, Problem, usage } from "../problem.ts"
+import { finish, Report } from "../report.ts"
+import { type Runner, toProblem } from "../services.ts"
+import * as Session from "../session.ts"
+import * as Text from "../text.ts"
+
+interface Input {
+  readonly keys: ReadonlyArray<string>
+  readonly output: string | undefined
+  readonly overwrite: boolean
+  readonly number: boolean
+  readonly resume: boolean
+}
+
+const targetOf = Effect.fnUntraced(function*(output: string | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  if (output === undefined) return { directory: "." } satisfies FileTransfer.Target
+  if (/[/\\]$/.test(output)) return { directory: output } satisfies FileTransfer.Target
+  const info = yield* Effect.option(fs.stat(output))
+  return info._tag === "Some" && info.value.type === "Directory" ? { directory: output } : { path: output }
+})
+
+/** How far a download has come, for what is to be said when it is stopped. */
+interface Stage {
+  at: "local" | "asked" | "given"
+  last: Progress.Progress | undefined
+}
+
+const fateOf = Effect.fnUntraced(function*(
+  stage: Stage,
+  keyOrLink: string,
+  target: FileTransfer.Target | undefined,
+  again: string
+) {
+  const { at, last } = stage
+  if (at === "local") {
+    return { what: "stopped before the host was asked", advice: "The file is still on the host.", details: KEPT }
+  }
+  const leftover = target === undefined ? undefined : yield* Leftover.find(keyOrLink, target)
+  const unknown = "Whether the host still has the file is unknown."
+  if (leftover !== undefined) {
+    return {
+      what: `stopped after ${Text.bytes(leftover.bytes)} of ${Text.bytes(leftover.size)}`,
+      advice: `${unknown} What came lies in ${leftover.part}; go on soon: ${again}`,
+      details: {
+        copy: "unknown" as const,
+        bytesDone: leftover.bytes,
+        bytesExpected: leftover.size,
+        parts: [leftover.part]
+      }
+    }
+  }
+  return {
+    what: at === "asked" ? "stopped before the host had answered" : `stopped after ${Text.bytes(last?.bytes ?? 0)}`,
+    advice: `${unknown} Try again in a while: ${again}`,
+    details: { copy: "unknown" as const, bytesDone: last?.bytes ?? 0 }
+  }
+})
+
+const KEPT = { copy: "kept" as const }
+
+export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, output, overwrite, resume }) {
+  const report = yield* Report
+  const edge = yield* Edge
+  if (overwrite && number) return yield* usage("--overwrite and --number exclude each other", "Leave one of them out.")
+  if (output === "-" && (overwrite || number || resume)) {
+    return yield* usage("standard output has no name", "Leave --overwrite, --number and --resume out.")
+  }
+  const target = output === "-" ? undefined : yield* targetOf(output)
+  if (keys.length > 1 && target !== undefined && "path" in target) {
+    return yield* usage(`${output} is no folder`, "Several files need a folder to go to. No copy was taken.")
+  }
+  const session = yield* Session.make(keys.length === 1 ? "one" : "many")
+  const failures: Array<Problem> = []
+
+  const download = Effect.fnUntraced(function*(keyOrLink: string) {
+    const stage: Stage = { at: "local", last: undefined }
+    const again = `fileio download ${Text.quoted(keyOrLink)}${
+      output === undefined ? "" : ` --output ${Text.quoted(output)}`
+    }`
+    const disk = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+    yield* report.remember({
+      subject: keyOrLink,
+      describe: Effect.suspend(() => fateOf(stage, keyOrLink, target, again)).pipe(Effect.provideContext(disk))
+    })
+    if (resume && target !== undefined && (yield* Leftover.find(keyOrLink, target)) === undefined) {
+      return yield* new Problem({
+        exitCode: 8,
+        reason: "Local",
+        what: "there is nothing to go on with: no part of it lies in the folder",
+        advice: "The file is still on the host if it was before: it was not asked. Leave --resume out to take it.",
+        details: KEPT
+      })
+    }
+    const { fileIo, transfer } = yield* session.open(keyOrLink)
+    const track = yield* report.view.track(output === undefined || output === "-" ? keyOrLink : output, "asking")
+    const onProgress: Progress.Listener = (progress) => {
+      stage.at = "given"
+      stage.last = progress
+      return track.listener(progress)
+    }
+    stage.at = "asked"
+    const received = target === undefined
+      ? toStdout(fileIo.download(keyOrLink, { onProgress }))
+      : transfer.downloadFile(keyOrLink, target, {
+        onProgress,
+        onCollision: overwrite ? "overwrite" : number ? "number" : undefined
+      })
+    return yield* received.pipe(
+      Effect.tap(track.end("done")),
+      Effect.onError(() => track.end("failed")),
+      Effect.catchTag("FileIoError", (error) => Effect.fail(fromError(error, () => again)))
+    )
+  }, Effect.scoped)
+
+  const toStdout = Effect.fnUntraced(function*(begin: ReturnType<Session.Client["fileIo"]["download"]>) {
+    yield* report.giveStdoutAway
+    const { key, name, stream } = yield* begin
+    let bytes = 0
+    yield* Stream.runForEach(stream, (chunk) => {
+      bytes += chunk.length
+      return edge.stdout.write(chunk)
+    }).pipe(
+      Effect.catchTag("OutputClosed", (error) =>
+        Effect.fail(
+          new Problem({
+            exitCode: 9,
+            reason: "Local",
+            what: `standard output was closed after ${Text.bytes(bytes)} (${error.code})`,
+            advice: "Whether the host still has the file is unknown. Ask the sender to share it again if it does not.",
+            details: { copy: "unknown", bytesDone: bytes },
+            cause: error.cause
+          })
+        ))
+    )
+    return { path: "-", name, key, bytes }
+  }, Effect.scoped)
+
+  yield* Effect.forEach(keys, (keyOrLink) =>
+    download(keyOrLink).pipe(
+      Effect.flatMap(({ bytes, key, name, path }) =>
+        report.result(
+          { v: JsonLine.VERSION, type: "downloaded", key, path, name, bytes },
+          path === "-" ? "" : path
+        )
+      ),
+      Effect.catch((error) => {
+        const problem = toProblem(error)
+        failures.push(problem)
+        return report.problem(problem, keyOrLink)
+      })
+    ), { discard: true })
+  yield* finish(failures)
+})

@@ -1,0 +1,62 @@
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as JsonLine from "../../JsonLine.ts"
+import { local, usage } from "../problem.ts"
+import { Report } from "../report.ts"
+import type { Runner } from "../services.ts"
+import * as Settings from "../settings.ts"
+
+const account = Config.all({
+  apiKey: Config.Redacted("FILEIO_SERVER_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
+  plan: Config.String("FILEIO_SERVER_API_KEY_PLAN").pipe(Config.withDefault("premium"))
+})
+
+export const run: Runner<{
+  readonly host: string
+  readonly port: number
+  readonly data: string | undefined
+  readonly publicUrl: string | undefined
+}> = Effect.fnUntraced(function*({ data, host, port, publicUrl }) {
+  const report = yield* Report
+  if (port < 0 || port > 65535) return yield* usage(`there is no port ${port}`, "Allowed: 0 to 65535.")
+  if (publicUrl !== undefined && !URL.canParse(publicUrl)) {
+    return yield* usage("--public-url is no address", "Give one such as https://share.example.")
+  }
+  const { apiKey, plan } = yield* Effect.orDie(Effect.flatMap(Settings.provider, (provider) => account.parse(provider)))
+  const FileIoServer = yield* Effect.promise(() => import("@effect-fileio/server/FileIoServer"))
+  const options = {
+    host,
+    port,
+    publicUrl,
+    accounts: apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }],
+    // Ctrl-C ends within a second.
+    gracefulShutdownTimeout: "500 millis" as const
+  }
+  const services = yield* Layer.build(
+    data === undefined ? FileIoServer.layerTemporary(options) : FileIoServer.layer({ ...options, dataDirectory: data })
+  ).pipe(Effect.mapError((error) =>
+    local(
+      error._tag === "ServeError" ? `cannot listen on ${host}:${port}` : error.message,
+      error._tag === "ServeError"
+        ? "Give another --port (0 takes a free one) or --host."
+        : "Give another --data folder.",
+      error
+    )
+  ))
+  const server = Context.get(services, FileIoServer.FileIoServer)
+  report.endIsDone()
+  yield* report.result(
+    { v: JsonLine.VERSION, type: "serving", url: server.url, publicUrl: server.publicUrl, data: data ?? null },
+    server.url
+  )
+  yield* report.note(
+    `serving ${
+      data === undefined ? "a temporary folder" : data
+    }; Ctrl-C stops it. In another terminal:\n  fileio --base-url ${server.url} upload FILE`
+  )
+  return yield* Effect.never
+})

@@ -1,0 +1,3 @@
+import { change } from "../change.ts"
+
+export const run = change("update")

@@ -1,0 +1,217 @@
+import * as FileBody from "@effect-fileio/client/FileBody"
+import type * as FileIo from "@effect-fileio/client/FileIo"
+import type { FileDetails } from "@effect-fileio/core/FileDetails"
+import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as JsonLine from "../../JsonLine.ts"
+import { Edge } from "../edge.ts"
+import { local, type Problem, usage } from "../problem.ts"
+import { finish, Report } from "../report.ts"
+import { type Runner, toProblem } from "../services.ts"
+import * as Session from "../session.ts"
+import * as Settings from "../settings.ts"
+import * as Text from "../text.ts"
+
+/** Uploads at one time. More do not fill a line better, and each holds a connection of the host. */
+const AT_ONCE = 4
+
+interface Input {
+  readonly paths: ReadonlyArray<string>
+  readonly expires: string | undefined
+  readonly maxDownloads: string | undefined
+  readonly keep: boolean
+  readonly name: string | undefined
+  readonly title: string | undefined
+  readonly tar: boolean
+  readonly qr: boolean
+}
+
+type Body = FileBody.FileBody | FileBody.OneShotBody
+
+const bodyOf = Effect.fnUntraced(function*(source: string, { name, tar }: Input) {
+  const edge = yield* Edge
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const report = yield* Report
+  if (source === "-") {
+    if (edge.stdin.isTerminal) yield* report.note("reading from the terminal; Ctrl-D ends it")
+    return FileBody.once(edge.stdin.bytes, { name: name ?? "stdin" })
+  }
+  const info = yield* Effect.option(fs.stat(source))
+  if (info._tag === "None" || info.value.type !== "Directory") return yield* FileBody.file(source, { name })
+  if (!tar) {
+    return yield* local(
+      "it is a folder",
+      `Nothing was sent. Send it as one archive: fileio upload --tar ${Text.quoted(source)}`
+    )
+  }
+  const { folder } = yield* Effect.promise(() => import("../tar.ts"))
+  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const skipped = (path: string) => report.warn(`left out, since it is neither file, folder nor link: ${path}`)
+  return FileBody.stream(() => Stream.provideContext(folder(source, skipped), context), {
+    name: name ?? `${paths.basename(paths.resolve(source))}.tar`,
+    contentType: "application/x-tar"
+  })
+})
+
+/** How far an upload has come, for what is to be said when it is stopped. */
+interface Stage {
+  at: "waiting" | "sending" | "sent"
+  bytes: number
+}
+
+const watched = <B extends Body>(body: B, stage: Stage): B => ({
+  ...body,
+  open: Stream.suspend(() => {
+    stage.at = "sending"
+    stage.bytes = 0
+    return body.open
+  }).pipe(
+    Stream.map((chunk) => {
+      stage.bytes += chunk.length
+      return chunk
+    }),
+    Stream.onEnd(Effect.sync(() => {
+      stage.at = "sent"
+    }))
+  )
+})
+
+const fateOf = (stage: Stage, source: string) =>
+  Effect.sync(() =>
+    stage.at === "sent"
+      ? {
+        what: "stopped before the host had answered",
+        advice: "It may have been stored on the host: see \"fileio list\" before you send it again.",
+        details: { stored: "unknown" as const }
+      }
+      : {
+        what: stage.at === "waiting" ? "stopped before it was sent" : `stopped after ${Text.bytes(stage.bytes)}`,
+        advice: `Nothing was stored on the host. Send it again: fileio upload ${Text.quoted(source)}`,
+        details: { stored: "no" as const, bytesDone: stage.bytes }
+      }
+  )
+
+const told = (details: FileDetails): string => {
+  const left = details.downloadsLeft
+  const downloads = left === undefined
+    ? []
+    : [left === "unlimited" ? "works any number of times" : left === 1 ? "works once" : `works ${left} times`]
+  const until = details.expires === undefined
+    ? []
+    : [details.expires === null ? "never expires" : `until ${DateTime.formatIso(details.expires).slice(0, 16)}Z`]
+  return [...downloads, ...until].join(", ")
+}
+
+export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
+  const report = yield* Report
+  const edge = yield* Edge
+  const { paths } = input
+  if (input.name !== undefined && paths.length > 1) {
+    return yield* usage("--name is for one file", "Leave it out, or upload the files one by one.")
+  }
+  if (paths.filter((path) => path === "-").length > 1) {
+    return yield* usage("standard input can be read only once", "Give - once.")
+  }
+  const session = yield* Session.make(paths.length === 1 ? "one" : "many")
+  const { settings } = session
+  const maxDownloads = input.maxDownloads ?? settings.maxDownloads?.value
+  const options: FileIo.UploadOptions = {
+    expires: input.expires ?? settings.expires?.value,
+    maxDownloads: maxDownloads === undefined
+      ? undefined
+      : yield* Settings.maxDownloads(
+        maxDownloads,
+        input.maxDownloads === undefined ? "max-downloads of the settings" : "--max-downloads"
+      ),
+    autoDelete: input.keep ? false : undefined,
+    title: input.title
+  }
+  const checked = FileSettings.parse(options)
+  if (Result.isFailure(checked)) {
+    const { field, problem } = checked.failure
+    return yield* usage(`invalid ${field}: ${problem}`, "Nothing was sent. Correct it.")
+  }
+  const { fileIo, hasKey } = yield* session.open()
+  const failures: Array<Problem> = []
+
+  const upload = Effect.fnUntraced(function*(source: string) {
+    const stage: Stage = { at: "waiting", bytes: 0 }
+    yield* report.remember({ subject: source, describe: fateOf(stage, source) })
+    const body = yield* bodyOf(source, input)
+    const track = yield* report.view.track(body.name, "sending")
+    const sending: FileIo.UploadOptions = {
+      ...options,
+      // An account can be asked whether it has the file, where the answer was lost.
+      onUnknown: hasKey ? "reconcile" : "fail",
+      onProgress: track.listener
+    }
+    return yield* (body._tag === "FileBody"
+      ? fileIo.upload(watched(body, stage), sending)
+      : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
+        Effect.tap(track.end("done")),
+        Effect.onError(() => track.end("failed"))
+      )
+  }, Effect.scoped)
+
+  const tell = Effect.fnUntraced(function*(source: string, details: FileDetails) {
+    yield* report.result(
+      { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
+      details.link
+    ).pipe(Effect.catch((error) => {
+      // A link that nobody sees is a file that nobody can ever take.
+      const problem = local(
+        `it is on the host, but its link could not be written to standard output (${error.code})`,
+        `The link: ${details.link}`,
+        error.cause
+      )
+      failures.push(problem)
+      return report.problem(problem, source)
+    }))
+    if (!report.flags.json) yield* report.note(`  ${told(details)}`)
+    if (input.qr) {
+      const { lines } = yield* Effect.promise(() => import("../qr.ts"))
+      yield* report.warn(lines(details.link, edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === ""))
+    }
+  })
+
+  // The results come in the order of the arguments, whichever upload ends first.
+  const ended: Array<Effect.Effect<void> | undefined> = paths.map(() => undefined)
+  const one = Semaphore.makeUnsafe(1)
+  let next = 0
+  const flush = one.withPermit(Effect.uninterruptible(Effect.gen(function*() {
+    for (let effect = ended[next]; effect !== undefined; effect = ended[next]) {
+      ended[next] = undefined
+      next++
+      yield* effect
+    }
+  })))
+  const flushAll = Effect.suspend(() => Effect.all(ended.filter((effect) => effect !== undefined), { discard: true }))
+
+  yield* Effect.forEach(
+    paths.entries(),
+    ([index, source]) =>
+      upload(source).pipe(
+        Effect.map((details) => tell(source, details)),
+        Effect.catch((error) => {
+          const problem = toProblem(error)
+          return Effect.succeed(Effect.suspend(() => {
+            failures.push(problem)
+            return report.problem(problem, source)
+          }))
+        }),
+        Effect.flatMap((effect) => {
+          ended[index] = effect
+          return flush
+        })
+      ),
+    { concurrency: AT_ONCE, discard: true }
+  ).pipe(Effect.onInterrupt(() => flushAll))
+  yield* finish(failures)
+})

@@ -1,0 +1,105 @@
+/** The SDK for the host that a command talks to: the configured one, or the one that a link names. */
+import type * as FileIo from "@effect-fileio/client/FileIo"
+import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
+import * as RateLimit from "@effect-fileio/client/RateLimit"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileKey from "@effect-fileio/core/FileKey"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { Edge } from "./edge.ts"
+import { type Problem, usage } from "./problem.ts"
+import * as Settings from "./settings.ts"
+
+export interface Client {
+  readonly baseUrl: string
+  readonly hasKey: boolean
+  readonly fileIo: FileIo.Service
+  readonly transfer: FileTransfer.Service
+}
+
+export interface Session {
+  readonly settings: Settings.Settings
+  /** The client of the configured host; of a link, of the host that it names. */
+  readonly open: (link?: string) => Effect.Effect<Client, Problem | FileIoError.FileIoError>
+}
+
+export const Session = Context.Service<Session>("@effect-fileio/cli/Session")
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::|$)/
+
+/** The address of the API that a link belongs to; `undefined` for a bare key. */
+export const baseUrlOf = (link: string): string | undefined => {
+  const parsed = FileKey.parse(link)
+  if (Result.isFailure(parsed) || parsed.success.host === undefined) return undefined
+  const { host, key } = parsed.success
+  const text = link.trim()
+  const given = /^https?:\/\//i.test(text)
+    ? text
+    : `${LOOPBACK.test(host) ? "http" : "https"}://${text.replace(/^\/\//, "")}`
+  const url = new URL(given)
+  const segments = url.pathname.split("/").filter((segment) => segment !== "")
+  const prefix = segments.slice(0, segments.lastIndexOf(key))
+  if (prefix.at(-1) === "download") prefix.pop()
+  return `${url.protocol}//${url.host}${prefix.map((segment) => `/${segment}`).join("")}`
+}
+
+/** A command that makes one call does without the limit, which would take another call to learn. */
+export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.fn.Return<
+  Session,
+  Problem,
+  Edge | FileSystem.FileSystem | Path.Path | ChildProcessSpawner | Scope.Scope
+> {
+  const settings = yield* Settings.resolve
+  const environment = yield* Effect.context<Edge | ChildProcessSpawner | Scope.Scope>()
+  const clients = new Map<string, Client>()
+
+  const connect = Effect.fnUntraced(function*(baseUrl: string) {
+    // Loaded here since it is most of what there is to load, and "config" or "--help" do without.
+    const [NodeFileIo, { FileIo }, { FileTransfer }] = yield* Effect.promise(() =>
+      Promise.all([
+        import("@effect-fileio/platform-node/NodeFileIo"),
+        import("@effect-fileio/client/FileIo"),
+        import("@effect-fileio/client/FileTransfer")
+      ])
+    )
+    const apiKey = yield* Settings.keyFor(settings, baseUrl)
+    const provider = yield* Settings.provider
+    const config = yield* Effect.mapError(
+      NodeFileIo.config.parse(provider),
+      (error) => usage(`a FILEIO_… variable is wrong: ${error.message.replace(/\s+/g, " ")}`, "Correct or unset it.")
+    )
+    const services = yield* Layer.build(NodeFileIo.layer({ ...config, baseUrl, apiKey })).pipe(
+      calls === "one" ? Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited) : identity
+    )
+    return {
+      baseUrl,
+      hasKey: apiKey !== undefined,
+      fileIo: Context.get(services, FileIo),
+      transfer: Context.get(services, FileTransfer)
+    }
+  })
+
+  return {
+    settings,
+    open: Effect.fnUntraced(function*(link) {
+      const { from, value } = settings.baseUrl
+      const named = link === undefined || from === "flag" ? undefined : baseUrlOf(link)
+      // The configured address stands for its host also where links have another path.
+      const baseUrl = named === undefined || new URL(named).host === hostOf(value) ? value : named
+      const known = clients.get(baseUrl)
+      if (known !== undefined) return known
+      const client = yield* connect(baseUrl)
+      clients.set(baseUrl, client)
+      return client
+    }, Effect.provideContext(environment))
+  }
+})
+
+const hostOf = (address: string): string | undefined => URL.canParse(address) ? new URL(address).host : undefined

@@ -1,0 +1,205 @@
+/** The settings: flags over `FILEIO_…` variables over the file. */
+import * as FileIo from "@effect-fileio/client/FileIo"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as ChildProcess from "effect/process/ChildProcess"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Edge } from "./edge.ts"
+import { local, type Problem, usage } from "./problem.ts"
+
+/** What the file holds. Keys belong to hosts: one is never sent to a host other than the one it was stored for. */
+export const File = Schema.Struct({
+  baseUrl: Schema.optionalKey(Schema.String),
+  expires: Schema.optionalKey(Schema.String),
+  maxDownloads: Schema.optionalKey(Schema.String),
+  hosts: Schema.optionalKey(Schema.Record(
+    Schema.String,
+    Schema.Struct({
+      apiKey: Schema.optionalKey(Schema.String),
+      apiKeyCommand: Schema.optionalKey(Schema.String)
+    })
+  ))
+})
+
+export type File = typeof File.Type
+
+export type From = "flag" | "variable" | "file" | "default"
+
+export interface Value {
+  readonly value: string
+  readonly from: From
+}
+
+export interface Settings {
+  readonly path: string
+  readonly file: File
+  readonly baseUrl: Value
+  readonly expires: Value | undefined
+  readonly maxDownloads: Value | undefined
+  /** Where the key of the configured host comes from; never the key. */
+  readonly key: Value | undefined
+}
+
+/** The `--base-url` flag of this call. */
+export const BaseUrlFlag = Context.Reference<string | undefined>("@effect-fileio/cli/BaseUrlFlag", {
+  defaultValue: () => undefined
+})
+
+const present = (value: string | undefined): string | undefined => value === "" ? undefined : value
+
+/** The same address in one spelling, as the key of `hosts`. */
+export const normalize = (baseUrl: string): string => {
+  try {
+    const url = new URL(baseUrl)
+    return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`
+  } catch {
+    return baseUrl
+  }
+}
+
+const folder = Effect.gen(function*() {
+  const { env, home, platform } = yield* Edge
+  const path = yield* Path.Path
+  if (platform === "win32") return path.join(env["APPDATA"] ?? path.join(home, "AppData", "Roaming"), "fileio")
+  if (platform === "darwin") return path.join(home, "Library", "Application Support", "fileio")
+  const given = present(env["XDG_CONFIG_HOME"])
+  return path.join(given !== undefined && path.isAbsolute(given) ? given : path.join(home, ".config"), "fileio")
+})
+
+export const filePath = Effect.gen(function*() {
+  const { env } = yield* Edge
+  const path = yield* Path.Path
+  return present(env["FILEIO_CONFIG"]) ?? path.join(yield* folder, "config.json")
+})
+
+const decodeFile = Schema.decodeUnknownEffect(Schema.fromJsonString(File))
+const encodeFile = Schema.encodeEffect(Schema.fromJsonString(File, { space: 2 }))
+
+const holdsKey = (file: File): boolean => Object.values(file.hosts ?? {}).some(({ apiKey }) => apiKey !== undefined)
+
+const read = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { platform } = yield* Edge
+  const text = yield* fs.readFileString(path).pipe(
+    Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.succeed("{}")),
+    Effect.mapError((error) => local(`cannot read ${path}`, "Check its permissions.", error))
+  )
+  const file = yield* Effect.mapError(
+    decodeFile(text),
+    // The decoder's words may hold what the file holds, so they are not passed on.
+    () =>
+      local(`${path} is not a configuration of fileio`, "Correct it, or move it away and run \"fileio config set\".")
+  )
+  if (holdsKey(file) && platform !== "win32") {
+    const info = yield* Effect.mapError(fs.stat(path), (error) => local(`cannot read ${path}`, "Check it.", error))
+    if ((info.mode & 0o077) !== 0) {
+      return yield* local(`${path} holds a key and can be read by others`, `Run: chmod 600 ${path}`)
+    }
+  }
+  return file
+})
+
+/** Writes the file anew: whole or not at all, and for its owner alone. */
+export const write = Effect.fnUntraced(function*(path: string, file: File) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const text = yield* Effect.orDie(encodeFile(file))
+  const failed = (error: PlatformError) =>
+    local(`cannot write ${path}`, "Check the folder, its permissions and its free space.", error)
+  yield* Effect.gen(function*() {
+    yield* fs.makeDirectory(paths.dirname(path), { recursive: true, mode: 0o700 })
+    const temporary = yield* fs.makeTempFileScoped({ directory: paths.dirname(path), prefix: ".config-" })
+    yield* fs.chmod(temporary, 0o600)
+    yield* Effect.scoped(Effect.gen(function*() {
+      const handle = yield* fs.open(temporary, { flag: "w", mode: 0o600 })
+      yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
+      yield* handle.sync
+    }))
+    yield* fs.rename(temporary, path)
+  }).pipe(Effect.scoped, Effect.mapError(failed))
+})
+
+const pick = (...values: ReadonlyArray<readonly [string | undefined, From]>): Value | undefined => {
+  const found = values.find(([value]) => value !== undefined)
+  return found?.[0] === undefined ? undefined : { value: found[0], from: found[1] }
+}
+
+export const resolve = Effect.gen(function*() {
+  const { env } = yield* Edge
+  const flag = yield* BaseUrlFlag
+  const path = yield* filePath
+  const file = yield* read(path)
+  const baseUrl = pick(
+    [flag, "flag"],
+    [present(env["FILEIO_BASE_URL"]), "variable"],
+    [file.baseUrl, "file"]
+  ) ?? { value: FileIo.DEFAULT_BASE_URL, from: "default" as const }
+  const stored = file.hosts?.[normalize(baseUrl.value)]
+  const settings: Settings = {
+    path,
+    file,
+    baseUrl,
+    expires: pick([present(env["FILEIO_EXPIRES"]), "variable"], [file.expires, "file"]),
+    maxDownloads: pick([present(env["FILEIO_MAX_DOWNLOADS"]), "variable"], [file.maxDownloads, "file"]),
+    key: present(env["FILEIO_API_KEY"]) !== undefined
+      ? { value: "set", from: "variable" }
+      : present(env["FILEIO_API_KEY_COMMAND"]) !== undefined
+      ? { value: `from the command: ${env["FILEIO_API_KEY_COMMAND"]}`, from: "variable" }
+      : stored?.apiKey !== undefined
+      ? { value: "set", from: "file" }
+      : stored?.apiKeyCommand !== undefined
+      ? { value: `from the command: ${stored.apiKeyCommand}`, from: "file" }
+      : undefined
+  }
+  return settings
+})
+
+const fetchKey = Effect.fnUntraced(function*(
+  command: string
+): Effect.fn.Return<Redacted.Redacted, Problem, ChildProcessSpawner> {
+  const advice = "Run it by itself to see why, or change it: fileio config set key-command COMMAND."
+  const failed = (problem: string, cause?: unknown) => local(`the command for the API key ${problem}`, advice, cause)
+  return yield* Effect.scoped(Effect.gen(function*() {
+    // It may ask for a passphrase: it has the terminal, but not standard output, which is its answer.
+    const child = yield* ChildProcess.make(command, [], { shell: true, stdin: "inherit", stderr: "inherit" })
+    const output = yield* Stream.mkString(Stream.decodeText(child.stdout))
+    const code = yield* child.exitCode
+    if (code !== 0) return yield* failed(`ended with code ${code}`)
+    const key = output.split(/\r?\n/, 1)[0]!.trim()
+    return key === "" ? yield* failed("printed nothing") : Redacted.make(key)
+  })).pipe(
+    Effect.catchTag("PlatformError", (error) => Effect.fail(failed("could not be run", error)))
+  )
+})
+
+/** The key for a host: of the configured one by variable or file, of others only what the file holds for them. */
+export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: string) {
+  const { env } = yield* Edge
+  const variable = normalize(baseUrl) === normalize(settings.baseUrl.value)
+  const stored = settings.file.hosts?.[normalize(baseUrl)]
+  const key = variable ? present(env["FILEIO_API_KEY"]) : undefined
+  const command = variable ? present(env["FILEIO_API_KEY_COMMAND"]) : undefined
+  if (key !== undefined) return Redacted.make(key)
+  if (command !== undefined) return yield* fetchKey(command)
+  if (stored?.apiKey !== undefined) return Redacted.make(stored.apiKey)
+  if (stored?.apiKeyCommand !== undefined) return yield* fetchKey(stored.apiKeyCommand)
+  return undefined
+})
+
+/** The variables, for what the SDK reads by itself (timeouts and the like). */
+export const provider = Effect.map(Edge, ({ env }) => ConfigProvider.fromEnvRecord(env))
+
+/** Reads `--max-downloads` and its kin. */
+export const maxDownloads = (text: string, from: string): Effect.Effect<number | "unlimited", Problem> =>
+  text === "unlimited"
+    ? Effect.succeed("unlimited" as const)
+    : /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text))
+    ? Effect.succeed(Number(text))
+    : Effect.fail(usage(`invalid ${from}`, "Allowed: a whole number from 1, or unlimited."))

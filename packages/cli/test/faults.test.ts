@@ -1,0 +1,320 @@
+import { assert, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import type { RequestListener } from "node:http"
+import { dirname, join } from "node:path"
+import * as ExitCode from "../src/ExitCode.ts"
+import * as JsonLine from "../src/JsonLine.ts"
+import { fakeHost, FREE_KEY, gate, jsonLines, type Ran, setUp, until } from "./support.ts"
+
+const t = setUp()
+const write = (folder: string, name: string, content: string | Uint8Array) => {
+  const path = join(folder, name)
+  Fs.writeFileSync(path, content)
+  return path
+}
+
+const assertFails = (ran: Ran, code: number, ...words: ReadonlyArray<string>) => {
+  assert.match(ran.stderr, /^fileio: [^\n]+\n {2}[^\n]+\n$/)
+  for (const word of words) assert.include(ran.stderr, word)
+  assert.strictEqual(ran.code, code)
+  assert.strictEqual(ran.stdout, "")
+}
+
+const withHost = async (listener: RequestListener, use: (url: string) => Promise<void>) => {
+  const host = await fakeHost(listener)
+  try {
+    await use(host.url)
+  } finally {
+    host.close()
+  }
+}
+
+describe("help and version", () => {
+  it("says its version before it loads anything, in less than 250 ms", async () => {
+    const millis: Array<number> = []
+    for (let n = 0; n < 8; n++) {
+      const began = performance.now()
+      const { stdout } = spawnSync(process.execPath, [t.bin, "--version"], { encoding: "utf8" })
+      millis.push(performance.now() - began)
+      assert.match(stdout, /^fileio \d+\.\d+\.\d+\n$/)
+    }
+    // The best of several: what else the machine does is not measured here.
+    assert.isBelow(Math.min(...millis), 250)
+  })
+
+  it("documents every exit code in --help", async () => {
+    const help = (await t.lines(["--help"])).join("\n")
+    for (const [code, meaning] of ExitCode.table) {
+      assert.match(help, new RegExp(`^ {2}${code} +${meaning.replace(/[()]/g, "\\$&")}$`, "m"))
+    }
+    for (
+      const name of [
+        "upload",
+        "download",
+        "list",
+        "me",
+        "update",
+        "replace",
+        "delete",
+        "await",
+        "serve",
+        "config",
+        "completions"
+      ]
+    ) {
+      assert.match(help, new RegExp(`^ {2}${name} {2,}\\w`, "m"))
+    }
+  })
+
+  it("is published as one program that needs no other package", () => {
+    const manifest = JSON.parse(Fs.readFileSync(join(import.meta.dirname, "../package.json"), "utf8"))
+    assert.strictEqual(manifest.dependencies, undefined)
+    assert.strictEqual(manifest.peerDependencies, undefined)
+    assert.strictEqual(join(dirname(dirname(t.bin)), manifest.publishConfig.bin.fileio), t.bin)
+    assert.isTrue(Fs.readFileSync(t.bin, "utf8").startsWith("#!/usr/bin/env node\n"))
+  })
+
+  it("has a README with every exit code and every type of line", () => {
+    const readme = Fs.readFileSync(join(import.meta.dirname, "../README.md"), "utf8")
+    for (const [code, meaning] of ExitCode.table) {
+      assert.match(readme, new RegExp(`^\\| ${code} +\\| ${meaning.replace(/[()]/g, "\\$&")} +\\|$`, "m"))
+    }
+    for (const line of JsonLine.JsonLine.members) {
+      assert.match(readme, new RegExp(`^\\| \`${line.fields.type.literal}\` +\\|`, "m"))
+    }
+  })
+
+  it("runs from the sources too", () => {
+    const { status, stdout } = spawnSync(process.execPath, [
+      join(import.meta.dirname, "../src/bin.ts"),
+      "upload",
+      "--help"
+    ], {
+      encoding: "utf8",
+      env: t.environment()
+    })
+    assert.strictEqual(status, 0)
+    assert.include(stdout, "--max-downloads N")
+  })
+})
+
+describe.concurrent("exit codes", () => {
+  it("2: usage, with the nearest flag or command", async () => {
+    assertFails(await t.run(["upload", "x", "--expire", "1d"]), 2, "did you mean --expires", "fileio upload --help")
+    assertFails(await t.run(["uplaod", "x"]), 2, "did you mean upload")
+    assertFails(await t.run(["upload"]), 2, "missing required argument")
+    assertFails(await t.run(["upload", "package.json", "--expires", "soon"]), 2, "invalid expires", "Nothing was sent")
+    assertFails(await t.run(["upload", "x", "--max-downloads", "0"]), 2, "invalid --max-downloads")
+    assertFails(await t.run(["download", "not a key!", "-o", "-"]), 2, "invalid key")
+    const none = await t.run([])
+    assert.strictEqual(none.code, 2)
+    assert.strictEqual(none.stdout, "")
+    assert.include(none.stderr, "USAGE")
+    const json = await t.run(["upload", "--json", "--nope"])
+    const [line] = jsonLines(json.stdout)
+    assert(line?.type === "error")
+    assert.deepStrictEqual([line.reason, line.exitCode, json.code, json.stderr], ["Usage", 2, 2, ""])
+  })
+
+  it("4: not authorised", async () => {
+    assertFails(
+      await t.run(["me"], { env: { FILEIO_API_KEY: undefined } }),
+      4,
+      "needs an API key",
+      "fileio config set key"
+    )
+    assertFails(await t.run(["list"], { env: { FILEIO_API_KEY: "NOT.A-KEY" } }), 4, "does not accept the API key")
+  })
+
+  it("5: rate-limited beyond the wait", () =>
+    withHost((_, response) => {
+      response.writeHead(429, { "retry-after": "3600", "content-type": "application/json" })
+      response.end(JSON.stringify({ success: false, status: 429, code: "TOO_MANY_REQUESTS", message: "Too many" }))
+    }, async (url) => {
+      const env = { FILEIO_BASE_URL: url, FILEIO_API_KEY: undefined }
+      assertFails(await t.run(["download", "abcdefgh"], { env }), 5, "The file is still on the host.", "Try again in")
+    }))
+
+  it("6: beyond the plan", async () => {
+    const file = write(t.room(), "six.txt", "6")
+    const ran = await t.run(["upload", file, "--max-downloads", "9"], { env: { FILEIO_API_KEY: FREE_KEY } })
+    assertFails(ran, 6, "maxDownloads", "Nothing was stored on the host.")
+  })
+
+  it("7: no network, and a host that is no API", () =>
+    withHost((_, response) => {
+      response.writeHead(200, { "content-type": "text/html" })
+      response.end("<html>not here</html>")
+    }, async (url) => {
+      const room = t.room()
+      const env = { FILEIO_API_KEY: undefined }
+      const away = await t.run(["download", "abcdefgh", "--base-url", "http://127.0.0.1:9", "-o", room], { env })
+      assertFails(away, 7, "ECONNREFUSED", "The file is still on the host.", "--base-url")
+      assertFails(await t.run(["list", "--base-url", url]), 7, "does not speak the file.io API", "--base-url")
+      const page = await t.run(["download", "abcdefgh", "--base-url", url, "-o", room], { env })
+      assert.deepStrictEqual(Fs.readdirSync(room), [])
+      assert.include([7, 9], page.code)
+    }))
+
+  it("8: a local file or folder", async () => {
+    assertFails(await t.run(["upload", "missing.txt"]), 8, "there is no such file", "Nothing was stored on the host.")
+    assertFails(await t.run(["upload", write(t.room(), "empty", "")]), 8, "it is empty")
+    const ran = await t.run(["download", "abcdefgh", "-o", "no/such/folder/"])
+    assertFails(ran, 8, "the folder does not exist", "The file is still on the host.")
+  })
+
+  it("9: the copy is lost or its fate unknown, and what came is named", () =>
+    withHost((_, response) => {
+      response.writeHead(200, { "content-length": "1000", "content-disposition": "attachment; filename=lost.bin" })
+      response.write("x".repeat(400))
+      setTimeout(() => response.destroy(), 50)
+    }, async (url) => {
+      const room = t.room()
+      const ran = await t.run(["download", `${url}/abcdefgh`, "-o", room])
+      assertFails(ran, 9, "400 B of 1.0 kB")
+      const [part] = Fs.readdirSync(room)
+      assert.include(ran.stderr, join(room, part!))
+      assert.strictEqual(Fs.readFileSync(join(room, part!), "utf8"), "x".repeat(400))
+      const [line] = jsonLines((await t.run(["download", `${url}/abcdefgh`, "-o", "-", "--json"])).stderr)
+      assert(line?.type === "error")
+      assert.strictEqual(line.exitCode, 9)
+      assert.notStrictEqual(line.copy, "kept")
+    }))
+
+  it("9: an upload whose answer was lost may be stored", () =>
+    withHost((request, response) => {
+      request.resume().on("end", () => response.destroy())
+    }, async (url) => {
+      const env = { FILEIO_BASE_URL: url, FILEIO_API_KEY: undefined }
+      assertFails(await t.run(["upload", write(t.room(), "nine", "9")], { env }), 9, "It may have been stored")
+    }))
+
+  it("shows the causes with --verbose", async () => {
+    const ran = await t.run(["upload", "missing.txt", "--verbose"])
+    assert.match(ran.stderr, /^ {2}cause: .*ENOENT/m)
+  })
+})
+
+describe("stopped by Ctrl-C", () => {
+  it("an upload ends within a second and says that nothing was stored", async () => {
+    const way = await gate(t.url(), {})
+    const env = { FILEIO_API_KEY: FREE_KEY }
+    const { child, ended } = t.start(["upload", "-", "--name", "stopped.bin"], {
+      env: { ...env, FILEIO_BASE_URL: way.url }
+    })
+    child.stdin.write(new Uint8Array(200_000))
+    await until(() => way.sent() > 200_000, "the bytes")
+    const began = performance.now()
+    child.kill("SIGINT")
+    const ran = await ended
+    assert.isBelow(performance.now() - began, 1500)
+    assert.strictEqual(ran.code, 130)
+    assert.strictEqual(ran.stdout, "")
+    assert.include(ran.stderr, "Nothing was stored on the host.")
+    way.close()
+    const left = jsonLines((await t.run(["list", "--json"], { env })).stdout)
+    assert.isFalse(left.some((line) => line.type === "file" && line.name === "stopped.bin"))
+  })
+
+  it("an upload from a pipe is sent as it comes, and the links that are known are written", async () => {
+    const room = t.room()
+    const way = await gate(t.url(), {})
+    const env = { FILEIO_BASE_URL: way.url }
+    const { child, ended, stdout } = t.start(["upload", write(room, "first.txt", "1"), "-"], { env })
+    child.stdin.write(new Uint8Array(3_000_000))
+    // Standard input is still open: what has arrived was not collected first.
+    await until(() => way.sent() > 3_000_000 && stdout().includes("\n"), "the bytes and the first link")
+    child.kill("SIGINT")
+    const ran = await ended
+    way.close()
+    assert.strictEqual(ran.code, 130)
+    assert.match(ran.stdout, /^http\S+\n$/)
+    assert.include(ran.stderr, "upload -: stopped after 3.0 MB")
+  })
+
+  it("a download ends within a second, names its part, and goes on when it is run again", async () => {
+    const room = t.room()
+    const content = new Uint8Array(6_000_000).map((_, index) => index * 31)
+    const [link] = await t.lines(["upload", write(t.room(), "big.bin", content)])
+    const way = await gate(t.url(), { down: 2_500_000 })
+    const key = link!.slice(link!.lastIndexOf("/") + 1)
+    const { child, ended } = t.start(["download", `${way.url}/${key}`, "-o", room])
+    const part = () => Fs.readdirSync(room).find((name) => name.endsWith(".part"))
+    await until(() => part() !== undefined && Fs.statSync(join(room, part()!)).size > 1_000_000, "the part")
+    const began = performance.now()
+    child.kill("SIGINT")
+    const ran = await ended
+    assert.isBelow(performance.now() - began, 1500)
+    assert.strictEqual(ran.code, 130)
+    assert.strictEqual(ran.stdout, "")
+    assert.include(ran.stderr, join(room, part()!))
+    assert.include(ran.stderr, "go on soon: fileio download")
+    way.close()
+
+    const again = await t.lines(["download", key, "-o", room, "--resume"])
+    assert.deepStrictEqual(again, [join(room, "big.bin")])
+    assert.isTrue(Fs.readFileSync(again[0]!).equals(content))
+    assert.deepStrictEqual(Fs.readdirSync(room), ["big.bin"])
+  })
+
+  it("--resume without a part asks for nothing", async () => {
+    const [link] = await t.lines(["upload", write(t.room(), "whole.txt", "whole")])
+    const refused = await t.run(["download", link!, "-o", t.room(), "--resume"])
+    assertFails(refused, 8, "nothing to go on with")
+    assert.strictEqual((await t.run(["download", link!, "-o", "-"])).stdout, "whole")
+  })
+})
+
+describe("pipes that close", () => {
+  it("a list ends quietly, and a link that nobody reads is told elsewhere", async () => {
+    const list = t.start(["list", "--all"])
+    list.child.stdout.destroy()
+    const listed = await list.ended
+    assert.deepStrictEqual([listed.code, listed.stderr], [0, ""])
+    const upload = t.start(["upload", write(t.room(), "unread.txt", "u")])
+    upload.child.stdout.destroy()
+    const ran = await upload.ended
+    assert.strictEqual(ran.code, 8)
+    assert.match(ran.stderr, /The link: http\S+/)
+  })
+})
+
+describe("await", () => {
+  it("ends when the file was taken, and fails when it expired before", async () => {
+    const room = t.room()
+    const [link] = await t.lines(["upload", write(room, "awaited.txt", "a")])
+    const { ended, stdout } = t.start(["await", link!, "--every", "1", "--json"])
+    await until(() => stdout().includes("waiting"), "the first look")
+    await t.run(["download", link!, "-o", "-"])
+    const ran = await ended
+    assert.strictEqual(ran.code, 0)
+    assert.deepStrictEqual(jsonLines(ran.stdout).map((line) => line.type === "state" ? line.state : line.type), [
+      "waiting",
+      "taken"
+    ])
+    const [short] = await t.lines(["upload", write(room, "short.txt", "s"), "--expires", "2s"])
+    const expired = await t.run(["await", short!, "--every", "1"])
+    assert.deepStrictEqual([expired.code, expired.stdout], [3, "expired\n"])
+    assert.include(expired.stderr, "it expired before it was taken")
+  })
+})
+
+describe("serve", () => {
+  it("serves until it is stopped, and that is no failure", async () => {
+    const { child, ended, stdout } = t.start(["serve", "--port", "0", "--json"])
+    await until(() => stdout().includes("\n"), "the address")
+    const [line] = jsonLines(stdout())
+    assert(line?.type === "serving")
+    const env = { FILEIO_BASE_URL: line.url, FILEIO_API_KEY: undefined }
+    const [link] = await t.lines(["upload", write(t.room(), "s.txt", "served")], { env })
+    assert.strictEqual((await t.run(["download", link!, "-o", "-"], { env })).stdout, "served")
+    child.kill("SIGTERM")
+    const ran = await ended
+    assert.deepStrictEqual([ran.code, ran.stderr], [0, ""])
+  })
+
+  it("says when the port is taken", async () => {
+    assertFails(await t.run(["serve", "--port", new URL(t.url()).port]), 8, "cannot listen", "--port")
+  })
+})

@@ -1,0 +1,306 @@
+import { assert, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import * as Fs from "node:fs"
+import { join } from "node:path"
+import { FREE_KEY, jsonLines, KEY, setUp } from "./support.ts"
+
+const t = setUp()
+const write = (folder: string, name: string, content: string | Uint8Array) => {
+  const path = join(folder, name)
+  Fs.writeFileSync(path, content)
+  return path
+}
+const sha256 = (content: Uint8Array) => createHash("sha256").update(content).digest("hex")
+
+/** A failure is two lines: what failed, and what to do. */
+const assertTwoLines = (stderr: string) => {
+  assert.match(stderr, /^fileio: [^\n]+\n {2}[^\n]+\n$/)
+}
+
+describe.concurrent("upload and download", () => {
+  it("gives the link of a file, and the path of what was downloaded, and nothing else", async () => {
+    const room = t.room()
+    const source = write(room, "report ü.txt", "one copy")
+    const [link, ...rest] = await t.lines(["upload", source])
+    assert.deepStrictEqual(rest, [])
+    assert.match(link!, new RegExp(`^${t.url()}/\\w+$`))
+
+    const inbox = join(room, "inbox")
+    Fs.mkdirSync(inbox)
+    const [path] = await t.lines(["download", link!, "--output", inbox])
+    assert.strictEqual(path, join(inbox, "report ü.txt"))
+    assert.strictEqual(Fs.readFileSync(path!, "utf8"), "one copy")
+
+    const again = await t.run(["download", link!, "--output", inbox])
+    assert.strictEqual(again.code, 3)
+    assert.strictEqual(again.stdout, "")
+    assertTwoLines(again.stderr)
+    assert.include(again.stderr, "No copy was taken by this.")
+    assert.deepStrictEqual(Fs.readdirSync(inbox), ["report ü.txt"])
+  })
+
+  it("gives the links in the order of the arguments, and goes on after one that failed", async () => {
+    const room = t.room()
+    const big = write(room, "a-big.bin", new Uint8Array(3_000_000))
+    const small = write(room, "b-small.txt", "b")
+    const ran = await t.run(["upload", big, join(room, "missing"), small, "--json"])
+    assert.strictEqual(ran.code, 8)
+    assert.strictEqual(ran.stderr, "")
+    const lines = jsonLines(ran.stdout)
+    assert.deepStrictEqual(lines.map((line) => line.type), ["uploaded", "error", "uploaded"])
+    const [first, second, third] = lines
+    assert(first?.type === "uploaded" && second?.type === "error" && third?.type === "uploaded")
+    assert.deepStrictEqual([first.source, third.source], [big, small])
+    assert.strictEqual(second.reason, "SourceFailed")
+    assert.strictEqual(second.stored, "no")
+    assert.strictEqual(second.exitCode, 8)
+  })
+
+  it("takes standard input and gives to standard output, byte by byte the same", async () => {
+    const content = new Uint8Array(2_000_003).map((_, index) => index * 7)
+    const sent = await t.run(["upload", "-", "--name", "from a pipe.bin", "--json"], { stdin: content })
+    assert.strictEqual(sent.stderr, "")
+    const [line] = jsonLines(sent.stdout)
+    assert(line?.type === "uploaded")
+    assert.strictEqual(line.source, "-")
+    assert.strictEqual(line.name, "from a pipe.bin")
+    const got = await t.run(["download", line.key, "-o", "-", "--json"])
+    assert.strictEqual(got.code, 0)
+    assert.strictEqual(sha256(got.bytes), sha256(content))
+    const [told] = jsonLines(got.stderr)
+    assert(told?.type === "downloaded")
+    assert.strictEqual(told.path, "-")
+    assert.strictEqual(told.bytes, content.length)
+  })
+
+  it("refuses a folder with a hint, and sends it as one archive with --tar", async () => {
+    const room = t.room()
+    const folder = join(room, "photos")
+    Fs.mkdirSync(join(folder, "empty"), { recursive: true })
+    write(folder, "ä.jpg", new Uint8Array(1_200_000).fill(3))
+    write(folder, "run.sh", "#!/bin/sh\n")
+    Fs.chmodSync(join(folder, "run.sh"), 0o755)
+    Fs.symlinkSync("ä.jpg", join(folder, "latest"))
+
+    const refused = await t.run(["upload", folder])
+    assert.strictEqual(refused.code, 8)
+    assertTwoLines(refused.stderr)
+    assert.include(refused.stderr, "--tar")
+
+    const sent = await t.run(["upload", "--tar", folder, "--json"])
+    assert.strictEqual(sent.stderr, "")
+    const [line] = jsonLines(sent.stdout)
+    assert(line?.type === "uploaded")
+    assert.strictEqual(line.name, "photos.tar")
+    const archive = join(room, "photos.tar")
+    assert.deepStrictEqual(await t.lines(["download", line.key, "-o", archive]), [archive])
+    const out = join(room, "out")
+    Fs.mkdirSync(out)
+    assert.strictEqual(spawnSync("tar", ["xf", archive, "-C", out]).status, 0)
+    const unpacked = join(out, "photos")
+    assert.deepStrictEqual(Fs.readdirSync(unpacked).toSorted(), ["empty", "latest", "run.sh", "ä.jpg"])
+    assert.strictEqual(Fs.readlinkSync(join(unpacked, "latest")), "ä.jpg")
+    assert.strictEqual(Fs.statSync(join(unpacked, "run.sh")).mode & 0o777, 0o755)
+    assert.deepStrictEqual(Fs.readFileSync(join(unpacked, "ä.jpg")), Fs.readFileSync(join(folder, "ä.jpg")))
+  })
+
+  it("never takes a copy for a name that is taken, and overwrites or numbers when asked", async () => {
+    const room = t.room()
+    const taken = write(room, "taken.txt", "mine")
+    const source = write(room, "source.txt", "theirs")
+    const [link] = await t.lines(["upload", source, "--max-downloads", "2"])
+    const refused = await t.run(["download", link!, "-o", taken])
+    assert.strictEqual(refused.code, 8)
+    assertTwoLines(refused.stderr)
+    assert.include(refused.stderr, "The file is still on the host.")
+    assert.strictEqual(Fs.readFileSync(taken, "utf8"), "mine")
+    assert.deepStrictEqual(await t.lines(["download", link!, "-o", taken, "--number"]), [join(room, "taken (1).txt")])
+    assert.deepStrictEqual(await t.lines(["download", link!, "-o", taken, "--overwrite"]), [taken])
+    assert.strictEqual(Fs.readFileSync(taken, "utf8"), "theirs")
+  })
+
+  it("asks the host that a link names, without the key of another host", async () => {
+    const room = t.room()
+    const [link] = await t.lines(["upload", write(room, "x.txt", "x")])
+    // The configured host is down, and its key is nobody's business.
+    const env = { FILEIO_BASE_URL: "http://127.0.0.1:9", FILEIO_API_KEY: KEY }
+    assert.deepStrictEqual(await t.lines(["download", link!, "-o", join(room, "y.txt")], { env }), [
+      join(room, "y.txt")
+    ])
+  })
+})
+
+describe.concurrent("the account", () => {
+  it("lists files as an aligned table, and as lines of JSON", async () => {
+    const room = t.room()
+    const env = { FILEIO_API_KEY: FREE_KEY }
+    const names = ["list-a.txt", "list-bbbbbbbb.txt", "list-c \u001B[31m.txt"]
+    for (const [index, name] of names.entries()) {
+      await t.lines(["upload", write(room, `${index}`, "x".repeat(10 ** index)), "--name", name], { env })
+    }
+    const [head, ...rows] = await t.lines(["list", "--search", "list-", "--sort", "-size"], { env })
+    assert.match(head!, /^KEY +NAME +SIZE {2}TAKEN {3}EXPIRES$/)
+    assert.strictEqual(rows.length, 3)
+    const column = head!.indexOf("NAME")
+    assert.isTrue(rows[0]!.slice(column).startsWith("list-c \uFFFD[31m.txt"), rows[0])
+    assert.isTrue(rows.every((row) => row.slice(column, column + 5) === "list-"))
+    assert.isTrue(rows.every((row) => row.indexOf("0 of 1") === head!.indexOf("TAKEN")))
+
+    const json = jsonLines((await t.run(["list", "--all", "--json"], { env })).stdout)
+    assert.deepStrictEqual(json.map((line) => line.type === "file" ? line.name : line.type).toSorted(), names)
+    const one = await t.lines(["list", "--limit", "1", "--offset", "1", "--sort", "name"], { env })
+    assert.include(one[1], "list-bbbbbbbb.txt")
+  })
+
+  it("shows the used storage as a bar", async () => {
+    const lines = await t.lines(["me"])
+    assert.match(lines.join("\n"), /^storage +\[[#.]{30}\] (?:\d+|< 1) %, .+ of .+$/m)
+    const [line] = jsonLines((await t.run(["me", "--json"])).stdout)
+    assert.strictEqual(line?.type, "account")
+  })
+
+  it("updates what is given, and replaces with the defaults", async () => {
+    const room = t.room()
+    const [link] = await t.lines(["upload", write(room, "u.txt", "old"), "--max-downloads", "7", "--expires", "1d"])
+    const updated = jsonLines((await t.run(["update", link!, "--expires", "never", "--json"])).stdout)[0]
+    assert(updated?.type === "updated")
+    assert.deepStrictEqual([updated.expires, updated.maxDownloads], [null, 7])
+    const file = write(room, "new.txt", "new")
+    const replaced = jsonLines((await t.run(["replace", link!, "--file", file, "--json"])).stdout)[0]
+    assert(replaced?.type === "replaced")
+    assert.strictEqual(replaced.maxDownloads, 1)
+    assert.isNotNull(replaced.expires)
+    assert.strictEqual((await t.run(["download", link!, "-o", "-"])).stdout, "new")
+  })
+
+  it("deletes only with --yes where nobody can be asked", async () => {
+    const [link] = await t.lines(["upload", write(t.room(), "d.txt", "d")])
+    const refused = await t.run(["delete", link!])
+    assert.strictEqual(refused.code, 2)
+    assertTwoLines(refused.stderr)
+    assert.deepStrictEqual(await t.lines(["delete", link!, "--yes"]), [])
+    const gone = await t.run(["delete", link!, "--yes"])
+    assert.strictEqual(gone.code, 3)
+    assertTwoLines(gone.stderr)
+  })
+})
+
+describe.concurrent("the settings", () => {
+  const config = (room: string, more: Record<string, string | undefined> = {}) => ({
+    env: {
+      FILEIO_CONFIG: undefined,
+      XDG_CONFIG_HOME: room,
+      HOME: room,
+      FILEIO_BASE_URL: undefined,
+      FILEIO_API_KEY: undefined,
+      ...more
+    }
+  })
+
+  it("keeps the key in a file for its owner alone, and shows it nowhere", async () => {
+    const room = t.room()
+    const options = config(room)
+    await t.lines(["config", "set", "base-url", t.url()], options)
+    await t.lines(["config", "set", "key"], { ...options, stdin: `${KEY}\n` })
+    const [path] = await t.lines(["config", "path"], options)
+    assert.include(path, room)
+    if (process.platform !== "win32") {
+      assert.strictEqual(Fs.statSync(path!).mode & 0o777, 0o600)
+      assert.strictEqual(Fs.statSync(join(path!, "..")).mode & 0o777, 0o700)
+    }
+    assert.deepStrictEqual(Fs.readdirSync(join(path!, "..")), ["config.json"])
+    const shown = await t.run(["config", "--verbose"], options)
+    assert.strictEqual(shown.code, 0)
+    assert.notInclude(shown.stdout + shown.stderr, KEY)
+    assert.match(shown.stdout, /^key +set +\(file\)$/m)
+    assert.strictEqual(jsonLines((await t.run(["me", "--json"], options)).stdout)[0]?.type, "account")
+
+    await t.lines(["config", "unset", "key"], options)
+    assert.strictEqual((await t.run(["me"], options)).code, 4)
+    assert.deepStrictEqual(JSON.parse(Fs.readFileSync(path!, "utf8")), { baseUrl: t.url() })
+  })
+
+  it("does not take a key from the command line", async () => {
+    const room = t.room()
+    const refused = await t.run(["config", "set", "key", KEY], config(room))
+    assert.strictEqual(refused.code, 2)
+    assertTwoLines(refused.stderr)
+    assert.notInclude(refused.stderr, KEY)
+    assert.deepStrictEqual(Fs.readdirSync(room), [])
+  })
+
+  it("fetches the key with a command, and says when that fails", async () => {
+    const room = t.room()
+    const options = config(room, { FILEIO_BASE_URL: t.url() })
+    await t.lines(["config", "set", "key-command", `printf '%s\\n' '${KEY}'`], options)
+    assert.match((await t.lines(["me"], options)).join("\n"), /^rate limit/m)
+    const failing = await t.run(["me"], config(room, { FILEIO_BASE_URL: t.url(), FILEIO_API_KEY_COMMAND: "exit 3" }))
+    assert.strictEqual(failing.code, 8)
+    assertTwoLines(failing.stderr)
+    assert.include(failing.stderr, "ended with code 3")
+  })
+
+  it("sends a stored key to the host it was stored for, and to no other", async () => {
+    const room = t.room()
+    await t.lines(["config", "set", "key"], {
+      ...config(room, { FILEIO_BASE_URL: "https://other.example" }),
+      stdin: KEY
+    })
+    assert.strictEqual((await t.run(["me"], config(room, { FILEIO_BASE_URL: t.url() }))).code, 4)
+  })
+
+  it("refuses a file with a key that others can read", async () => {
+    const room = t.room()
+    const options = config(room, { FILEIO_BASE_URL: t.url() })
+    await t.lines(["config", "set", "key"], { ...options, stdin: KEY })
+    const [path] = await t.lines(["config", "path"], options)
+    Fs.chmodSync(path!, 0o644)
+    const refused = await t.run(["me"], options)
+    assert.strictEqual(refused.code, 8)
+    assert.include(refused.stderr, `chmod 600 ${path}`)
+  })
+
+  it("puts flags over variables over the file", async () => {
+    const room = t.room()
+    const baseUrl = async (env: Record<string, string>, ...flags: Array<string>) => {
+      const [line] = jsonLines((await t.run(["config", "--json", ...flags], config(room, env))).stdout)
+      assert(line?.type === "settings")
+      const { from, value } = line.settings.find(({ name }) => name === "base-url")!
+      return `${value} ${from}`
+    }
+    assert.strictEqual(await baseUrl({}), "https://file.io default")
+    await t.lines(["config", "set", "base-url", "https://file.example"], config(room))
+    assert.strictEqual(await baseUrl({}), "https://file.example file")
+    const variable = { FILEIO_BASE_URL: "https://variable.example" }
+    assert.strictEqual(await baseUrl(variable), "https://variable.example variable")
+    assert.strictEqual(await baseUrl(variable, "--base-url", "https://flag.example"), "https://flag.example flag")
+  })
+
+  it("gives uploads the expiry and the downloads of the settings, unless a flag does", async () => {
+    const room = t.room()
+    const file = write(room, "f.txt", "f")
+    const env = { FILEIO_EXPIRES: "never", FILEIO_MAX_DOWNLOADS: "unlimited" }
+    const upload = async (...flags: Array<string>) => {
+      const [line] = jsonLines((await t.run(["upload", file, "--json", ...flags], { env })).stdout)
+      assert(line?.type === "uploaded")
+      return line
+    }
+    const byVariable = await upload()
+    assert.deepStrictEqual([byVariable.expires, byVariable.maxDownloads], [null, null])
+    const byFlag = await upload("--expires", "1h", "--max-downloads", "2")
+    assert.isNotNull(byFlag.expires)
+    assert.strictEqual(byFlag.maxDownloads, 2)
+  })
+})
+
+describe.concurrent("completions", () => {
+  it("are scripts that name the commands", async () => {
+    const script = (await t.lines(["completions", "bash"])).join("\n")
+    assert.include(script, "max-downloads")
+    assert.strictEqual(spawnSync("bash", ["-n"], { input: script }).status ?? 0, 0)
+    for (const shell of ["zsh", "fish", "powershell"]) {
+      assert.include((await t.lines(["completions", shell])).join("\n"), "upload")
+    }
+  })
+})

@@ -1,0 +1,43 @@
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+import { defineConfig, type Plugin } from "vite"
+
+const resolve = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** What the server takes for a team's host alone, such as S3: "fileio serve" never asks for it. */
+const optional = Object.keys(
+  createRequire(import.meta.url)("@effect-fileio/server/package.json").peerDependenciesMeta ?? {}
+)
+
+/** `export *` from a CommonJS package gives nothing when it is bundled, so its names are written out. */
+const undici: Plugin = {
+  name: "undici",
+  transform: (_, id) => {
+    if (!/platform-node\/(?:src|dist)\/Undici\.[jt]s$/.test(id)) return undefined
+    const names = Object.keys(createRequire(id)("undici")).filter((name) => name !== "default" && /^\w+$/.test(name))
+    return `import Undici from "undici"\nexport const { ${names.join(", ")} } = Undici\nexport default Undici\n`
+  }
+}
+
+/**
+ * The program as it is published: with everything it needs in it, so that it starts quickly and installs alone. What only
+ * one command needs is a chunk of its own.
+ */
+export default defineConfig({
+  root: resolve("."),
+  logLevel: "warn",
+  plugins: [undici],
+  ssr: { noExternal: true },
+  build: {
+    ssr: resolve("src/bin.ts"),
+    outDir: resolve("dist"),
+    emptyOutDir: true,
+    target: "node22",
+    minify: false,
+    license: { fileName: "LICENSES.md" },
+    rolldownOptions: {
+      external: (id) => optional.some((name) => id === name || id.startsWith(`${name}/`)),
+      output: { entryFileNames: "fileio.js", chunkFileNames: "[name]-[hash].js" }
+    }
+  }
+})
