@@ -7,6 +7,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /**
+ * What a platform tells of the room on its disks.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -49,6 +49,8 @@ export interface OneShotBody extends Content {
 }
 
 /**
+ * Name and type of what is sent.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -140,7 +142,8 @@ export const stream = <E>(
 export const blob = (content: Blob, options?: Options): FileBody => {
   const name = options?.name ?? ("name" in content && typeof content.name === "string" ? content.name : "file")
   return stream(
-    () => Stream.fromReadableStream<Uint8Array, unknown>({ evaluate: () => content.stream(), onError: (cause) => cause }),
+    () =>
+      Stream.fromReadableStream<Uint8Array, unknown>({ evaluate: () => content.stream(), onError: (cause) => cause }),
     { name, contentType: options?.contentType ?? (content.type === "" ? undefined : content.type), size: content.size }
   )
 }
@@ -171,7 +174,11 @@ const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceF
     PermissionDenied: "no permission to read it",
     BadResource: "it is not a file"
   }
-  return new FileIoError.SourceFailed({ path, problem: problems[error.reason._tag] ?? "it cannot be read", cause: error })
+  return new FileIoError.SourceFailed({
+    path,
+    problem: problems[error.reason._tag] ?? "it cannot be read",
+    cause: error
+  })
 }
 
 const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, { onNone: () => 0, onSome: Number })
@@ -185,9 +192,12 @@ const readWhole = Effect.fnUntraced(function*(
   const fail = unreadable(path)
   const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
   const changed = (now: FileSystem.File.Info): FileIoError.SourceFailed | undefined => {
+    if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
+      return new FileIoError.SourceFailed({ path, problem: "it was removed while it was sent; send it again" })
+    }
     if (now.size === announced.size && millis(now) === millis(announced)) return undefined
-    const how = now.size < announced.size ? "shorter" : now.size > announced.size ? "longer" : "changed"
-    return new FileIoError.SourceFailed({ path, problem: `it became ${how} while it was sent; send it again` })
+    const how = now.size < announced.size ? "became shorter" : now.size > announced.size ? "became longer" : "changed"
+    return new FileIoError.SourceFailed({ path, problem: `it ${how} while it was sent; send it again` })
   }
   const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
     const problem = changed(now)
@@ -266,7 +276,6 @@ export const validate = (
   if (new TextEncoder().encode(body.name).length > 1024) {
     return Result.fail({ field: "name", problem: "allowed: at most 1,024 bytes" })
   }
-  // oxlint-disable-next-line no-control-regex
   if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7E]*)?$/.test(body.contentType)) {
     return Result.fail({ field: "contentType", problem: "allowed: a MIME type such as text/plain" })
   }

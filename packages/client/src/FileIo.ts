@@ -8,45 +8,90 @@ import * as FileDetails from "@effect-fileio/core/FileDetails"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileList from "@effect-fileio/core/FileList"
-import * as FileName from "@effect-fileio/core/FileName"
+import type * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FileBody from "./FileBody.ts"
 import * as Answer from "./internal/answer.ts"
 import * as Attempts from "./internal/attempts.ts"
+import * as Budget from "./internal/budget.ts"
 import * as Exchange from "./internal/exchange.ts"
-import { Failure } from "./internal/failure.ts"
+import { Failure, storedOf } from "./internal/failure.ts"
+import * as Limits from "./internal/limits.ts"
+import * as Lookup from "./internal/lookup.ts"
+import * as Metered from "./internal/metered.ts"
 import * as Multipart from "./internal/multipart.ts"
 import * as Origin from "./internal/origin.ts"
-import * as Progress from "./Progress.ts"
-import * as RateLimit from "./RateLimit.ts"
+import * as Reception from "./internal/reception.ts"
+import type * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Sha256 from "./Sha256.ts"
 
 /**
+ * Settings of a new file, and how its upload is watched.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface UploadOptions extends FileSettings.Input {
   /** Is told of the progress. */
   readonly onProgress?: Progress.Listener | undefined
+  /**
+   * What to do when the answer is lost, so that it is not known whether the host has the file. `fail` says so with
+   * `stored: "unknown"`. `reconcile` looks for the file in the account's list: if it is there, it is the result; if it is
+   * not, the upload is sent again (as often as the retry policy allows and the body can be opened), or fails with
+   * `stored: "no"`. It needs a key. @default fail
+   */
+  readonly onUnknown?: "fail" | "reconcile" | undefined
 }
 
 /**
+ * An upload whose answer was lost.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LostUpload {
+  /** Name that the file was sent with. */
+  readonly name: string
+  /** Its size in bytes. */
+  readonly size: number
+  /** When it was sent, or any time before that at which no other file of that name and size was sent. */
+  readonly sentAt: DateTime.DateTime
+}
+
+/**
+ * What became of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it
+ * expired, which looks the same.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FileState =
+  | { readonly _tag: "Available"; readonly file: FileDetails.FileDetails }
+  | { readonly _tag: "Taken"; readonly file: FileDetails.FileDetails }
+  | { readonly _tag: "Expired"; readonly file: FileDetails.FileDetails }
+
+/**
+ * What is changed of a file: its settings, its content, or both.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -58,12 +103,42 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
 }
 
 /**
+ * How a download is watched and checked.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface DownloadOptions {
   /** Is told of the progress. */
   readonly onProgress?: Progress.Listener | undefined
+  /** SHA-256 that the file must have, in hexadecimal. @default what the link carries (`#sha256=…`), else none */
+  readonly sha256?: string | undefined
+}
+
+/**
+ * A download that broke, to go on with. `FileTransfer.downloadFile` does so by itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resume {
+  /** How many bytes are there already. */
+  readonly offset: number
+  /** The `validator` of the download that broke. */
+  readonly validator: string
+  /** The bytes that are there already; without them a digest cannot be checked. */
+  readonly content?: Stream.Stream<Uint8Array, FileIoError.FileIoError> | undefined
+}
+
+/**
+ * As for any download, and where it begins.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadStreamOptions extends DownloadOptions {
+  /** Goes on with a download that broke. The host may begin anew instead: then `offset` is 0. */
+  readonly resume?: Resume | undefined
 }
 
 /**
@@ -78,13 +153,18 @@ export interface Download {
   readonly name: FileName.FileName
   /** MIME type that the host gives. */
   readonly contentType: string | undefined
-  /** Size in bytes; `undefined` when the host does not tell. */
+  /** Size of the whole file in bytes; `undefined` when the host does not tell. */
   readonly size: number | undefined
-  /** A strong `ETag`, by which a host that can resume knows this download again. */
+  /** Where in the file `stream` begins; 0 unless the download was resumed. */
+  readonly offset: number
+  /** A strong `ETag`, by which the host knows this download again; `undefined` when it cannot resume. */
   readonly validator: string | undefined
-  /** SHA-256 in hexadecimal that the link carried; it is not checked here. */
+  /** SHA-256 in hexadecimal that was asked for, or that the link carried. */
   readonly sha256: string | undefined
-  /** The bytes. Fails when they end early, are too many, or stop coming. */
+  /**
+   * The bytes. Where the host can resume, it goes on by itself when the connection breaks. Fails when the bytes end early,
+   * are too many, stop coming, or have another digest than `sha256`.
+   */
   readonly stream: Stream.Stream<Uint8Array, FileIoError.FileIoError>
 }
 
@@ -94,7 +174,7 @@ export interface Download {
  * @category models
  * @since 0.1.0
  */
-export interface DownloadedBytes extends Omit<Download, "stream" | "validator" | "size" | "sha256"> {
+export interface DownloadedBytes extends Omit<Download, "stream" | "validator" | "size" | "sha256" | "offset"> {
   readonly bytes: Uint8Array
 }
 
@@ -117,6 +197,8 @@ export type SortField =
   | "mimeType"
 
 /**
+ * Which of the account's files are listed, in which order.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -132,6 +214,8 @@ export interface ListOptions {
 }
 
 /**
+ * Which of the account's files are listed, in which order, and how many a call.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -157,10 +241,33 @@ export interface Service {
     body: FileBody.OneShotBody,
     options?: UploadOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
+  /** Uploads a file that is deleted when the scope closes: by success, failure or interruption. Needs a key. */
+  readonly uploadScoped: (
+    body: FileBody.FileBody,
+    options?: UploadOptions
+  ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError, Scope.Scope>
+  /**
+   * Looks for the file of an upload whose answer was lost, by its name, size and time, among the files of the account.
+   * Fails when several fit. Needs a key.
+   */
+  readonly reconcile: (
+    upload: LostUpload
+  ) => Effect.Effect<Option.Option<FileDetails.FileDetails>, FileIoError.FileIoError>
+  /**
+   * The states of a file, whenever they change, until it was taken or has expired. Each look is a call of `list`, paced by
+   * the rate limit. Needs a key.
+   */
+  readonly awaitDownloaded: (
+    keyOrLink: string,
+    options?: {
+      /** How long to wait between two looks. @default 5 seconds */
+      readonly every?: Duration.Input | undefined
+    }
+  ) => Stream.Stream<FileState, FileIoError.FileIoError>
   /** Begins a download of a key or a link. Closing the scope closes the connection. */
   readonly download: (
     keyOrLink: string,
-    options?: DownloadOptions
+    options?: DownloadStreamOptions
   ) => Effect.Effect<Download, FileIoError.FileIoError, Scope.Scope>
   /** Downloads a file into memory; for large files use `download` or `FileTransfer.downloadFile`. */
   readonly downloadBytes: (
@@ -209,6 +316,8 @@ export interface Service {
 export class FileIo extends Context.Service<FileIo, Service>()("@effect-fileio/client/FileIo") {}
 
 /**
+ * The host, the key, and how long to wait.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -223,13 +332,25 @@ export interface Options {
   readonly firstByteTimeout?: Duration.Input | undefined
   /** How long a transfer may stand still; there is no limit on its whole time. @default 1 minute */
   readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * Compares an upload with the limits that `me` tells before its first byte is sent. It costs a call of `me` every few
+   * minutes, which the rate limit shares. Only with a key. @default true
+   */
+  readonly checkLimits?: boolean | undefined
 }
 
 /**
+ * The public host. In 2026 it does not answer as an API: see `NotAnApi`.
+ *
  * @category constants
  * @since 0.1.0
  */
 export const DEFAULT_BASE_URL = "https://file.io"
+
+/** How long a plan is remembered. */
+const PLAN_MILLIS = 5 * 60 * 1000
+/** How long an upload waits to learn the limits; a host that is slower says them when it gets the file. */
+const PLAN_PATIENCE_MILLIS = 10_000
 
 const invalid = (operation: FileIoError.Operation, field: string, problem: string) =>
   Attempts.toError(operation, new Failure("local", new FileIoError.InvalidRequest({ field, problem })))
@@ -247,6 +368,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Service, FileIoError.FileIoError, HttpClient.HttpClient> {
   const http = yield* HttpClient.HttpClient
   const scopedHttp = HttpClient.withScope(http)
+  const sha256 = yield* Sha256.CurrentSha256
   const origin = yield* Effect.mapError(
     Effect.fromResult(
       Origin.make(options?.baseUrl ?? DEFAULT_BASE_URL, options?.apiKey, options?.allowInsecureKey ?? false)
@@ -263,8 +385,11 @@ export const make = Effect.fnUntraced(function*(
     firstByte: yield* timeout("firstByteTimeout"),
     idle: yield* timeout("idleTimeout")
   }
-  const rateLimit = yield* RateLimit.CurrentRateLimit
-  const budget = yield* rateLimit.open({ baseUrl: origin.baseUrl, apiKey: origin.apiKey })
+  const budget = yield* Budget.open({
+    baseUrl: origin.baseUrl,
+    apiKey: origin.apiKey,
+    learn: Effect.suspend(() => withRetry(me, RetryPolicy.none))
+  })
 
   const callOf = (operation: FileIoError.Operation, link?: FileKey.FileLink): Answer.Call => ({
     operation,
@@ -293,9 +418,6 @@ export const make = Effect.fnUntraced(function*(
   const request = (method: HttpMethod.HttpMethod, path: string, accept: string) =>
     HttpClientRequest.make(method)(origin.baseUrl + path, { headers: { ...origin.headers, accept } })
 
-  const onFailure = (failure: Failure) =>
-    failure.reason._tag === "RateLimited" ? budget.refused(failure.reason.retryAfter) : Effect.void
-
   /** A call whose whole answer is JSON. */
   const ask = <A>(
     call: Answer.Call,
@@ -306,28 +428,34 @@ export const make = Effect.fnUntraced(function*(
       readonly body: FileBody.FileBody | FileBody.OneShotBody | undefined
       readonly fields: FileSettings.Fields
       readonly onProgress: Progress.Listener | undefined
-    }
+      readonly tally?: Exchange.Tally | undefined
+    },
+    /** What to do about an attempt that failed. */
+    recover?: (failure: Failure) => Effect.Effect<A, Failure>
   ): Effect.Effect<A, FileIoError.FileIoError> =>
     Effect.gen(function*() {
-      const meter = yield* Progress.meter(sending?.body === undefined ? undefined : sending.onProgress)
+      const meter = yield* Metered.meter("up", sending?.body === undefined ? undefined : sending.onProgress)
       return yield* Attempts.run(
         {
           operation: call.operation,
           reopenable: sending?.body === undefined || sending.body._tag === "FileBody",
-          onFailure: (failure) => Effect.andThen(meter.failed, onFailure(failure))
+          budget,
+          onFailure: () => meter.failed
         },
-        Effect.fnUntraced(function*(_number, before) {
+        Effect.fnUntraced(function*(_number, before, inTurn) {
           const outgoing = sending === undefined
             ? undefined
-            : { form: yield* Multipart.make(sending.fields, sending.body), file: sending.body }
-          const exchange = Exchange.execute(http, request(method, path, "application/json"), {
-            host: origin.host,
-            timeouts,
-            meter,
-            outgoing
-          })
-          const response = yield* limited(exchange)
-          const answer = read(call, response)
+            : { form: yield* Multipart.make(sending.fields, sending.body), file: sending.body, tally: sending.tally }
+          const answer = Effect.flatMap(
+            Exchange.execute(http, request(method, path, "application/json"), {
+              host: origin.host,
+              timeouts,
+              meter,
+              outgoing,
+              inTurn
+            }),
+            (response) => read(call, response)
+          )
           // A file that is gone when its deletion is repeated was deleted by the attempt before.
           const result = call.operation === "delete" && before !== undefined && before.stage !== "limited" &&
               before.stage !== "unsent"
@@ -337,19 +465,12 @@ export const make = Effect.fnUntraced(function*(
               () => Effect.succeed(undefined as A)
             )
             : answer
-          const value = yield* result
+          const value = yield* recover === undefined ? result : Effect.catch(result, recover)
           yield* meter.finished
           return value
         })
-      )
+      ).pipe(Effect.onInterrupt(() => meter.failed))
     })
-
-  /** A request in its turn. A limit that cannot be waited for is a refusal before anything was sent. */
-  const limited = <A, R>(exchange: Effect.Effect<A, Failure, R>): Effect.Effect<A, Failure, R> =>
-    Effect.mapError(
-      budget.run(exchange),
-      (error) => error._tag === "Failure" ? error : new Failure("local", error)
-    )
 
   const settingsOf = Effect.fnUntraced(function*(operation: FileIoError.Operation, input: FileSettings.Input) {
     const settings = FileSettings.parse(input)
@@ -358,7 +479,7 @@ export const make = Effect.fnUntraced(function*(
     if (expires?._tag === "At" && !(yield* DateTime.isFuture(expires.time))) {
       return yield* invalid(operation, "expires", "the time has passed; allowed: a time in the future")
     }
-    return FileSettings.toFields(settings.success)
+    return settings.success
   })
 
   const checkBody = (operation: FileIoError.Operation, body: FileBody.FileBody | FileBody.OneShotBody) => {
@@ -373,62 +494,239 @@ export const make = Effect.fnUntraced(function*(
   const readAccount = Answer.json(Account.AccountFromWire)
   const readNothing = Answer.json(Schema.Unknown, "accept")
 
-  const send = Effect.fnUntraced(function*(
-    body: FileBody.FileBody | FileBody.OneShotBody,
-    options: UploadOptions | undefined
+  /** What `me` told last; also by the calls of the rate limit. */
+  let plan: Limits.Known | undefined
+  let planMissingUntil = 0
+  const known = Lookup.makeKnownKeys()
+
+  /** Compares with the limits of the plan. What is remembered may allow, but only what was told just now may refuse. */
+  const checkLimits = Effect.fnUntraced(function*(
+    operation: "upload" | "update" | "replace",
+    size: number | undefined,
+    settings: FileSettings.FileSettings
   ) {
-    yield* checkBody("upload", body)
-    const fields = yield* settingsOf("upload", options ?? {})
-    return yield* ask(callOf("upload"), "POST", "/", readDetails, { body, fields, onProgress: options?.onProgress })
+    if (origin.apiKey === undefined || options?.checkLimits === false) return
+    const clock = yield* Clock.Clock
+    const now = clock.currentTimeMillisUnsafe()
+    const asked = { size, settings }
+    if (now < planMissingUntil) return
+    if (plan !== undefined && now - plan.at < PLAN_MILLIS && Limits.exceeded(plan, asked, now) === undefined) return
+    const told = yield* withRetry(me, RetryPolicy.none).pipe(
+      Effect.timeoutOption(PLAN_PATIENCE_MILLIS),
+      Effect.result
+    )
+    if (told._tag === "Failure" && told.failure.reason._tag === "Unauthorized" && told.failure.reason.status === 401) {
+      return yield* Attempts.toError(operation, new Failure("refused", told.failure.reason))
+    }
+    if (told._tag === "Failure" || Option.isNone(told.success) || plan === undefined) {
+      // The host says what is too much when it gets it.
+      planMissingUntil = clock.currentTimeMillisUnsafe() + PLAN_MILLIS
+      return
+    }
+    const limit = Limits.exceeded(plan, asked, clock.currentTimeMillisUnsafe())
+    if (limit !== undefined) return yield* Attempts.toError(operation, new Failure("local", limit))
   })
 
-  const upload: Service["upload"] = Effect.fn("FileIo.upload")(send, traced("upload"))
-  const uploadOnce: Service["uploadOnce"] = Effect.fn("FileIo.uploadOnce")(send, traced("upload"))
+  const readStored =
+    (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Exchange.Tally) =>
+    (call: Answer.Call, response: Answer.Response): Effect.Effect<FileDetails.FileDetails, Failure> =>
+      Effect.flatMap(readDetails(call, response), (file) => {
+        if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
+        const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`
+        return Effect.fail(
+          new Failure("begun", new FileIoError.UnexpectedResponse({ status: response.status, problem }))
+        )
+      })
+
+  const send = Effect.fnUntraced(function*(
+    body: FileBody.FileBody | FileBody.OneShotBody,
+    options: UploadOptions | undefined,
+    tally: Exchange.Tally = Exchange.makeTally()
+  ) {
+    yield* checkBody("upload", body)
+    const settings = yield* settingsOf("upload", options ?? {})
+    const isReconciled = options?.onUnknown === "reconcile"
+    if (isReconciled) yield* authenticated("upload")
+    yield* checkLimits("upload", body.size, settings)
+    const sentAt = yield* DateTime.now
+    const look = Effect.suspend(() =>
+      Lookup.reconcile(pageWithTime, known, { name: body.name, size: tally.bytes, sentAt })
+    )
+    const recover = Effect.fnUntraced(function*(failure: Failure) {
+      if (storedOf(failure) !== "unknown") return yield* Effect.fail(failure)
+      const found = yield* Effect.result(Lookup.reconcilePatiently(look))
+      if (found._tag === "Failure") return yield* Effect.fail(failure)
+      if (Option.isSome(found.success)) return found.success.value
+      // After a reset the host has stopped, after a silence it may still be at work.
+      return yield* Effect.fail(
+        failure.reason._tag === "Unreachable" ? new Failure("absent", failure.reason) : failure
+      )
+    })
+    const file = yield* ask(
+      callOf("upload"),
+      "POST",
+      "/",
+      readStored(body, tally),
+      { body, fields: FileSettings.toFields(settings), onProgress: options?.onProgress, tally },
+      isReconciled ? recover : undefined
+    )
+    known.add(file.key)
+    if (plan !== undefined) plan.added += tally.bytes
+    return file
+  })
+
+  const upload: Service["upload"] = Effect.fn("FileIo.upload")(
+    (body: FileBody.FileBody, options?: UploadOptions) => send(body, options),
+    traced("upload")
+  )
+  const uploadOnce: Service["uploadOnce"] = Effect.fn("FileIo.uploadOnce")(
+    (body: FileBody.OneShotBody, options?: UploadOptions) => send(body, options),
+    traced("upload")
+  )
+
+  const reconcile: Service["reconcile"] = Effect.fn("FileIo.reconcile")(
+    (lost) => Lookup.reconcile(pageWithTime, known, lost),
+    traced("list")
+  )
+
+  const uploadScoped: Service["uploadScoped"] = Effect.fn("FileIo.uploadScoped")(function*(body, options) {
+    yield* authenticated("upload")
+    const sentAt = yield* DateTime.now
+    const tally = Exchange.makeTally()
+    const warn = (problem: string) => (error: FileIoError.FileIoError) => Effect.logWarning(problem, error.message)
+    const remove = (key: FileKey.FileKey) =>
+      Effect.catch(
+        deleteFile(key),
+        (error) =>
+          error.reason._tag === "FileNotFound"
+            ? Effect.void
+            : warn("a file that was uploaded for a while could not be deleted")(error)
+      )
+    // The answer may be lost, or nobody may wait for it any more; the file may be there all the same.
+    const sweep = Effect.suspend(() =>
+      !tally.complete ? Effect.void : Lookup.reconcilePatiently(
+        Effect.suspend(() => Lookup.reconcile(pageWithTime, known, { name: body.name, size: tally.bytes, sentAt }))
+      ).pipe(
+        Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: ({ key }) => remove(key) })),
+        Effect.catch(warn("it is not known whether an upload that broke off left a file")),
+        Effect.timeoutOption("1 minute")
+      )
+    )
+    return yield* Effect.acquireRelease(
+      Effect.onExit(
+        Effect.interruptible(send(body, options, tally)),
+        (exit) =>
+          exit._tag === "Success" || Exit.findErrorOption(exit).pipe(Option.exists((error) => error.stored === "no"))
+            ? Effect.void
+            : sweep
+      ),
+      ({ key }) => remove(key)
+    )
+  }, traced("upload"))
+
+  /** Asks for a file, or for the rest of one. */
+  const fetchFile = (
+    call: Answer.Call,
+    key: FileKey.FileKey,
+    meter: Progress.Meter,
+    rest: { readonly offset: number; readonly validator: string } | undefined,
+    inTurn: Budget.InTurn
+  ) =>
+    Effect.gen(function*() {
+      const asking = HttpClientRequest.setHeaders(
+        request("GET", `/${key}`, "*/*"),
+        rest === undefined ? {} : Reception.rangeHeaders(rest.offset, rest.validator)
+      )
+      const response = yield* Exchange.execute(scopedHttp, asking, {
+        host: origin.host,
+        timeouts,
+        meter,
+        outgoing: undefined,
+        inTurn
+      })
+      if (response.status === 206 && rest !== undefined) return response
+      if (response.status !== 200) return yield* Answer.refuse(call, response)
+      const other = yield* Answer.notAFile(call, response)
+      return other === undefined ? response : yield* Effect.fail(other)
+    })
 
   const download: Service["download"] = Effect.fn("FileIo.download")(function*(keyOrLink, options) {
     const link = yield* linkOf("download", keyOrLink)
     const call = callOf("download", link)
-    const meter = yield* Progress.meter(options?.onProgress)
-    const response = yield* Attempts.run(
-      { operation: "download", reopenable: true, onFailure },
-      Effect.fnUntraced(function*() {
-        const response = yield* limited(
-          Exchange.execute(scopedHttp, request("GET", `/${link.key}`, "*/*"), {
-            host: origin.host,
-            timeouts,
-            meter,
-            outgoing: undefined
-          })
-        )
-        if (response.status !== 200) return yield* Answer.refuse(call, response)
-        const other = yield* Answer.notAFile(call, response)
-        return other === undefined ? response : yield* Effect.fail(other)
-      })
+    const expected = options?.sha256?.toLowerCase() ?? link.sha256
+    if (expected !== undefined && !/^[0-9a-f]{64}$/.test(expected)) {
+      return yield* invalid("download", "sha256", "allowed: a SHA-256 digest of 64 hexadecimal digits")
+    }
+    const { resume } = options ?? {}
+    if (resume !== undefined && !(isCount(resume.offset, 0) && /^"[^"]*"$/.test(resume.validator))) {
+      return yield* invalid("download", "resume", "allowed: an offset from 0, and a strong ETag as validator")
+    }
+    const digest = expected === undefined ? undefined : { hasher: sha256.make(), expected }
+    if (digest !== undefined && resume?.content !== undefined) {
+      yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
+    }
+    const scope = yield* Effect.scope
+    const meter = yield* Metered.meter("down", options?.onProgress)
+    const first = yield* Attempts.run(
+      { operation: "download", reopenable: true, budget },
+      (_number, _before, inTurn) => fetchFile(call, link.key, meter, resume, inTurn)
     )
-    const disposition = response.headers["content-disposition"]
-    const given = disposition === undefined ? Option.none() : FileName.fromContentDisposition(disposition)
-    const length = response.headers["content-length"]
-    // A length of the encoded bytes says nothing about the file.
-    const encoded = response.headers["content-encoding"] !== undefined
-    const size = length === undefined || encoded || !/^\d+$/.test(length) ? undefined : Number(length)
-    const etag = response.headers["etag"]
+    const head = Reception.readHead(link.key, first, resume?.offset ?? 0)
+    if (typeof head === "string") {
+      const reason = new FileIoError.UnexpectedResponse({ status: first.status, problem: head })
+      return yield* Attempts.toError("download", new Failure("begun", reason))
+    }
     return {
-      key: link.key,
-      name: FileName.sanitize(Option.getOrElse(given, () => link.key)),
-      contentType: response.headers["content-type"],
-      size,
-      validator: etag === undefined || etag.startsWith("W/") ? undefined : etag,
-      sha256: link.sha256,
-      stream: received(call, response, size, meter)
+      key: head.key,
+      name: head.name,
+      contentType: head.contentType,
+      size: head.size,
+      offset: head.offset,
+      validator: head.resumable ? head.validator : undefined,
+      sha256: expected,
+      stream: Reception.receive({
+        call,
+        head,
+        first,
+        meter,
+        digest: head.offset === 0 && digest !== undefined
+          ? { expected: digest.expected, hasher: sha256.make() }
+          : resume?.content === undefined
+          ? undefined
+          : digest,
+        rest: Effect.fnUntraced(function*(offset, validator) {
+          const response = yield* Scope.provide(
+            Attempts.once(
+              budget,
+              "download",
+              (inTurn) => fetchFile(call, link.key, meter, { offset, validator }, inTurn)
+            ),
+            scope
+          )
+          const rest = Reception.readHead(link.key, response, offset)
+          const problem = typeof rest === "string"
+            ? rest
+            : rest.offset !== offset
+            ? "the host began anew instead of giving the rest"
+            : head.size !== undefined && rest.size !== head.size
+            ? "the rest is of another file"
+            : undefined
+          if (problem !== undefined || typeof rest === "string") {
+            const reason = new FileIoError.UnexpectedResponse({ status: response.status, problem: problem ?? "" })
+            return yield* Effect.fail(new Failure("begun", reason))
+          }
+          return { response, size: rest.size }
+        })
+      })
     }
   }, traced("download"))
 
   const downloadBytes: Service["downloadBytes"] = Effect.fn("FileIo.downloadBytes")(function*(keyOrLink, options) {
-    const { contentType, key, name, stream } = yield* download(keyOrLink, options)
-    return { key, name, contentType, bytes: yield* Stream.mkUint8Array(stream) }
+    const { contentType, key, name, size, stream } = yield* download(keyOrLink, options)
+    return { key, name, contentType, bytes: yield* collect(stream, size) }
   }, Effect.scoped)
 
-  const page = Effect.fnUntraced(function*(options: ListOptions) {
+  const pageWithTime = Effect.fnUntraced(function*(options: ListOptions) {
     yield* authenticated("list")
     if (options.offset !== undefined && !isCount(options.offset, 0)) {
       return yield* invalid("list", "offset", "allowed: a whole number from 0")
@@ -444,8 +742,19 @@ export const make = Effect.fnUntraced(function*(
       if (options[name] !== undefined) query.set(name, String(options[name]))
     }
     const text = query.toString()
-    return yield* ask(callOf("list"), "GET", text === "" ? "/" : `/?${text}`, readList)
+    return yield* ask(
+      callOf("list"),
+      "GET",
+      text === "" ? "/" : `/?${text}`,
+      (call, response) =>
+        Effect.map(readList(call, response), (list): Lookup.Page => {
+          const hostTime = Date.parse(response.headers["date"] ?? "")
+          return { list, hostTime: Number.isNaN(hostTime) ? undefined : hostTime }
+        })
+    )
   })
+
+  const page = (options: ListOptions) => Effect.map(pageWithTime(options), ({ list }) => list)
 
   const list: Service["list"] = Effect.fn("FileIo.list")((options) => page(options ?? {}), traced("list"))
 
@@ -468,7 +777,13 @@ export const make = Effect.fnUntraced(function*(
 
   const me: Service["me"] = Effect.andThen(
     authenticated("me"),
-    ask(callOf("me"), "GET", "/me", readAccount)
+    budget.teaching(Effect.tap(
+      ask(callOf("me"), "GET", "/me", readAccount),
+      (account) =>
+        Effect.map(Clock.currentTimeMillis, (at) => {
+          plan = { account, at, added: 0 }
+        })
+    ))
   ).pipe(Effect.withSpan("FileIo.me"), traced("me"))
 
   const change = Effect.fnUntraced(function*(
@@ -481,11 +796,20 @@ export const make = Effect.fnUntraced(function*(
     const link = yield* linkOf(operation, keyOrLink)
     const { file, onProgress, ...settings } = options
     if (file !== undefined) yield* checkBody(operation, file)
-    const fields = yield* settingsOf(operation, settings)
+    const parsed = yield* settingsOf(operation, settings)
+    const fields = FileSettings.toFields(parsed)
     if (operation === "update" && file === undefined && Object.keys(fields).length === 0) {
       return yield* invalid(operation, "options", "nothing to change; give a file or a setting")
     }
-    return yield* ask(callOf(operation, link), method, `/${link.key}`, readDetails, { body: file, fields, onProgress })
+    if (file !== undefined) yield* checkLimits(operation, file.size, parsed)
+    const tally = Exchange.makeTally()
+    return yield* ask(
+      callOf(operation, link),
+      method,
+      `/${link.key}`,
+      readStored(file, tally),
+      { body: file, fields, onProgress, tally }
+    )
   })
 
   const update: Service["update"] = Effect.fn("FileIo.update")(
@@ -497,76 +821,66 @@ export const make = Effect.fnUntraced(function*(
     traced("replace")
   )
 
-  const remove: Service["delete"] = Effect.fn("FileIo.delete")(function*(keyOrLink) {
+  const deleteFile: Service["delete"] = Effect.fn("FileIo.delete")(function*(keyOrLink) {
     yield* authenticated("delete")
     const link = yield* linkOf("delete", keyOrLink)
     yield* ask(callOf("delete", link), "DELETE", `/${link.key}`, readNothing)
   }, traced("delete"))
 
-  return { upload, uploadOnce, download, downloadBytes, list, listAll, me, update, replace, delete: remove }
+  const awaitDownloaded: Service["awaitDownloaded"] = (keyOrLink, options) =>
+    Stream.unwrap(Effect.gen(function*() {
+      yield* authenticated("list")
+      const { key } = yield* linkOf("list", keyOrLink)
+      const every = Option.filter(Duration.fromInput(options?.every ?? "5 seconds"), Duration.isPositive)
+      if (Option.isNone(every)) {
+        return yield* invalid("list", "every", "allowed: a positive duration, such as 5 seconds")
+      }
+      return Lookup.awaitDownloaded({ page: pageWithTime, listAll, key, every: every.value })
+    }))
+
+  return {
+    upload,
+    uploadOnce,
+    uploadScoped,
+    reconcile,
+    awaitDownloaded,
+    download,
+    downloadBytes,
+    list,
+    listAll,
+    me,
+    update,
+    replace,
+    delete: deleteFile
+  }
 })
 
 /** Names the operation in every log line of it. */
-const traced = (operation: FileIoError.Operation) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.annotateLogs(effect, "fileio.operation", operation)
+const traced =
+  (operation: FileIoError.Operation) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.annotateLogs(effect, "fileio.operation", operation)
 
-/** The bytes of a download, counted. */
-const received = (
-  call: Answer.Call,
-  response: Parameters<typeof Exchange.incoming>[0],
-  size: number | undefined,
-  meter: Progress.Meter
-): Stream.Stream<Uint8Array, FileIoError.FileIoError> =>
-  Stream.suspend(() => {
-    let done = 0
-    const failure = (stage: "begun" | "received", problem: string, cause?: unknown) =>
-      Attempts.toError(
-        "download",
-        new Failure(
-          stage,
-          new FileIoError.TransferInterrupted({
-            bytesDone: done,
-            ...(size === undefined ? {} : { bytesExpected: size }),
-            resumable: response.headers["accept-ranges"] === "bytes" && response.headers["etag"] !== undefined,
-            problem,
-            ...(cause === undefined ? {} : { cause })
-          })
-        )
+/** The bytes in one piece; into a buffer of the right size where the size is known and not absurd. */
+const collect = <E>(stream: Stream.Stream<Uint8Array, E>, size: number | undefined): Effect.Effect<Uint8Array, E> =>
+  size === undefined || size > MAX_PREALLOCATED_BYTES
+    ? Stream.mkUint8Array(stream)
+    : Effect.suspend(() => {
+      const whole = new Uint8Array(size)
+      let at = 0
+      return Effect.map(
+        Stream.runForEachArray(stream, (chunks) =>
+          Effect.sync(() => {
+            for (const chunk of chunks) {
+              whole.set(chunk, at)
+              at += chunk.length
+            }
+          })),
+        () => whole
       )
-    const complete = Effect.suspend(() =>
-      size !== undefined && done < size
-        ? Effect.fail(failure("begun", "the host ended it early"))
-        : done === 0
-        ? Effect.fail(Attempts.toError(
-          "download",
-          new Failure(
-            "begun",
-            new FileIoError.UnexpectedResponse({ status: 200, problem: "the body is empty, and no file is" })
-          )
-        ))
-        : meter.finished
-    )
-    return Exchange.incoming(response, call.idle).pipe(
-      Stream.mapError((error) => {
-        if (error._tag === "TimedOut") return Attempts.toError("download", new Failure("begun", error))
-        const { cause, problem } = Answer.interrupted(error)
-        return failure("begun", problem, cause)
-      }),
-      Stream.mapArrayEffect((chunks) => {
-        let bytes = 0
-        for (const chunk of chunks) bytes += chunk.length
-        done += bytes
-        if (size !== undefined && done > size) {
-          return Effect.fail(failure("received", "the host sent more bytes than it announced"))
-        }
-        const told = meter.advance(bytes)
-        return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
-      }),
-      Stream.concat(Stream.drain(Stream.fromEffect(complete))),
-      Stream.onStart(meter.started(size)),
-      Stream.onExit((exit) => exit._tag === "Failure" ? meter.failed : Effect.void)
-    )
-  })
+    })
+
+/** A host that announces more may lie, so memory is taken as the bytes come. */
+const MAX_PREALLOCATED_BYTES = 64 * 1024 * 1024
 
 /**
  * Makes the calls of one effect obey another retry policy.
@@ -584,6 +898,8 @@ export const withRetry: {
 )
 
 /**
+ * The service over the `HttpClient` at hand. Fails with `InvalidRequest` when an option is wrong.
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -593,7 +909,7 @@ export const layer = (
 
 /**
  * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` (kept redacted), `FILEIO_ALLOW_INSECURE_KEY`,
- * `FILEIO_FIRST_BYTE_TIMEOUT` and `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`); each may be absent.
+ * `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`) and `FILEIO_CHECK_LIMITS`; each may be absent.
  *
  * @category configuration
  * @since 0.1.0
@@ -603,7 +919,8 @@ export const config: Config.Config<Options> = Config.all({
   apiKey: Config.Redacted("FILEIO_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
   allowInsecureKey: Config.Boolean("FILEIO_ALLOW_INSECURE_KEY").pipe(Config.withDefault(false)),
   firstByteTimeout: Config.Duration("FILEIO_FIRST_BYTE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
-  idleTimeout: Config.Duration("FILEIO_IDLE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1)))
+  idleTimeout: Config.Duration("FILEIO_IDLE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
+  checkLimits: Config.Boolean("FILEIO_CHECK_LIMITS").pipe(Config.withDefault(true))
 })
 
 /**

@@ -7,19 +7,27 @@
  * @since 0.1.0
  */
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
-import * as FileIoError from "@effect-fileio/core/FileIoError"
-import type * as FileKey from "@effect-fileio/core/FileKey"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import * as DiskSpace from "./DiskSpace.ts"
 import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
+import * as Batch from "./internal/batch.ts"
 import * as Destination from "./internal/destination.ts"
+import * as PartOwner from "./PartOwner.ts"
+import type * as Progress from "./Progress.ts"
+import * as Sha256 from "./Sha256.ts"
 
 /**
+ * Settings of the new file, and the name and type that it gets.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -42,6 +50,8 @@ export type Collision = "fail" | "overwrite" | "number"
 export type Target = { readonly directory: string } | { readonly path: string }
 
 /**
+ * How a file is put on the disk.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -50,6 +60,15 @@ export interface DownloadFileOptions extends FileIo.DownloadOptions {
   readonly onCollision?: Collision | undefined
   /** Waits until the disk holds the file, so that it survives a loss of power. @default true */
   readonly durable?: boolean | undefined
+  /** Size of the file in bytes, where it is known: then the room on the disk is looked at before the host is asked. */
+  readonly size?: number | undefined
+  /** Goes on with the part that an earlier download of this file left in the folder. @default true */
+  readonly resume?: boolean | undefined
+  /**
+   * Folder for what still comes when the destination fails midway, such as on a full disk: it should be on another disk.
+   * @default a new folder among the system's temporary files
+   */
+  readonly fallbackDirectory?: string | undefined
 }
 
 /**
@@ -69,6 +88,37 @@ export interface DownloadedFile {
 }
 
 /**
+ * How many files are moved at a time, and what is told of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchOptions {
+  /** How many transfers run at once. @default 4 */
+  readonly concurrency?: number | undefined
+  /** Is told of the progress of them all together. */
+  readonly onProgress?: Progress.BatchListener | undefined
+}
+
+/**
+ * Settings of all the new files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UploadAllOptions extends Omit<UploadFileOptions, "onProgress" | "name">, BatchOptions {}
+
+/**
+ * How all the files are put on the disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadAllOptions extends Omit<DownloadFileOptions, "onProgress" | "size" | "sha256">, BatchOptions {}
+
+/**
+ * Transfers between the host and the disk. Each fails with `FileIoError` alone, and needs nothing.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -78,12 +128,26 @@ export interface Service {
     path: string,
     options?: UploadFileOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
-  /** Downloads a file to disk. */
+  /**
+   * Downloads a file to disk. When an earlier download of the same file into the same folder broke, and the host can
+   * resume, it goes on from the part that lies there.
+   */
   readonly downloadFile: (
     keyOrLink: string,
     target: Target,
     options?: DownloadFileOptions
   ) => Effect.Effect<DownloadedFile, FileIoError.FileIoError>
+  /** Uploads many files, a few at once. The results are in the order of the paths, and a failure is only its own file's. */
+  readonly uploadAll: (
+    paths: Iterable<string>,
+    options?: UploadAllOptions
+  ) => Effect.Effect<ReadonlyArray<Result.Result<FileDetails.FileDetails, FileIoError.FileIoError>>>
+  /** Downloads many files into a folder, a few at once, with results like those of `uploadAll`. */
+  readonly downloadAll: (
+    keysOrLinks: Iterable<string>,
+    target: { readonly directory: string },
+    options?: DownloadAllOptions
+  ) => Effect.Effect<ReadonlyArray<Result.Result<DownloadedFile, FileIoError.FileIoError>>>
 }
 
 /**
@@ -108,12 +172,20 @@ export interface Service {
 export class FileTransfer extends Context.Service<FileTransfer, Service>()("@effect-fileio/client/FileTransfer") {}
 
 /**
+ * Makes the transfers over the `FileIo`, the file system and the paths at hand.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.gen(function*() {
   const fileIo = yield* FileIo.FileIo
-  const disk = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  // Only these are taken from here: spans and policies are those of the caller.
+  const disk = Context.make(FileSystem.FileSystem, yield* FileSystem.FileSystem).pipe(
+    Context.add(Path.Path, yield* Path.Path),
+    Context.add(DiskSpace.CurrentDiskSpace, yield* DiskSpace.CurrentDiskSpace),
+    Context.add(PartOwner.CurrentPartOwner, yield* PartOwner.CurrentPartOwner),
+    Context.add(Sha256.CurrentSha256, yield* Sha256.CurrentSha256)
+  )
 
   const uploadFile: Service["uploadFile"] = Effect.fn("FileTransfer.uploadFile")(function*(path, options) {
     const body = yield* FileBody.file(path, options)
@@ -122,20 +194,64 @@ export const make = Effect.gen(function*() {
 
   const downloadFile: Service["downloadFile"] = Effect.fn("FileTransfer.downloadFile")(
     function*(keyOrLink, target, options) {
-      const destination = yield* Destination.prepare(target, options)
-      const download = yield* fileIo.download(keyOrLink, options)
-      const { bytes, path } = yield* destination.receive(download)
+      const link = FileKey.parse(keyOrLink)
+      const destination = yield* Destination.prepare(target, Result.getOrUndefined(link), options)
+      const { bytes, path } = destination.finished !== undefined && Result.isSuccess(link)
+        ? yield* destination.finished
+        : yield* fileIo.download(keyOrLink, { ...options, resume: destination.resume }).pipe(
+          Effect.catch(destination.explain),
+          Effect.flatMap(destination.receive)
+        )
       const paths = yield* Path.Path
-      return { path, name: FileName.sanitize(paths.basename(path)), key: download.key, bytes }
+      const { key } = Result.getOrThrow(link)
+      return { path, name: FileName.sanitize(paths.basename(path)), key, bytes }
     },
     Effect.scoped,
     Effect.provideContext(disk)
   )
 
-  return FileTransfer.of({ uploadFile, downloadFile })
+  const concurrencyOf = (options: BatchOptions | undefined): number =>
+    Math.max(1, Math.floor(options?.concurrency ?? 4))
+
+  const uploadAll: Service["uploadAll"] = Effect.fn("FileTransfer.uploadAll")(function*(paths, options) {
+    const { concurrency: _, onProgress, ...rest } = options ?? {}
+    const fs = yield* FileSystem.FileSystem
+    const items = Array.from(paths)
+    // For the sum of the sizes alone; a file that is not there fails in its turn.
+    const totals = onProgress === undefined ? items.map(() => undefined) : yield* Effect.forEach(
+      items,
+      (path) =>
+        Effect.orElseSucceed(
+          Effect.map(fs.stat(path), (info): number | undefined => Number(info.size)),
+          () => undefined
+        ),
+      { concurrency: 16 }
+    )
+    return yield* Batch.run(
+      items,
+      { concurrency: concurrencyOf(options), onProgress, totals },
+      (path, onProgress) => uploadFile(path, { ...rest, onProgress })
+    )
+  }, Effect.provideContext(disk))
+
+  const downloadAll: Service["downloadAll"] = Effect.fn("FileTransfer.downloadAll")(
+    function*(keysOrLinks, target, options) {
+      const { concurrency: _, onProgress, ...rest } = options ?? {}
+      const items = Array.from(keysOrLinks)
+      return yield* Batch.run(
+        items,
+        { concurrency: concurrencyOf(options), onProgress, totals: items.map(() => undefined) },
+        (keyOrLink, onProgress) => downloadFile(keyOrLink, target, { ...rest, onProgress })
+      )
+    }
+  )
+
+  return FileTransfer.of({ uploadFile, downloadFile, uploadAll, downloadAll })
 })
 
 /**
+ * The service over the `FileIo`, the file system and the paths at hand.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -5,6 +5,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 
 /**
  * One event. A transfer gives one `Started`, then `Advanced` at most ten times a second, and at the end always one of
@@ -15,13 +18,13 @@ import * as Effect from "effect/Effect"
  */
 export interface Progress {
   readonly _tag: "Started" | "Advanced" | "Finished" | "Failed"
-  /** Bytes of the file that went over the wire in this attempt. */
+  /** Bytes of the file that are there: over the wire in this attempt, and those that a resumed download had before. */
   readonly bytes: number
   /** Bytes of the whole file; `undefined` when it is not known. */
   readonly total: number | undefined
   /** Milliseconds since `Started`. */
   readonly elapsedMillis: number
-  /** Average bytes a second since `Started`. */
+  /** Average bytes a second over the wire since `Started`. */
   readonly bytesPerSecond: number
 }
 
@@ -33,6 +36,81 @@ export interface Progress {
  */
 export type Listener = (progress: Progress) => Effect.Effect<void>
 
+/**
+ * One event of many transfers together: their bytes in sum, and how many files are through.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Batch extends Progress {
+  readonly files: {
+    readonly total: number
+    readonly done: number
+    readonly failed: number
+  }
+}
+
+/**
+ * What a caller gives to watch many transfers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BatchListener = (progress: Batch) => Effect.Effect<void>
+
+/**
+ * The end of a stream of progress: what the transfer gave.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Done<out A> {
+  readonly _tag: "Done"
+  readonly value: A
+}
+
+/** A slow reader of the stream loses the oldest events, never the last one. */
+const STREAM_EVENTS = 64
+
+/**
+ * The progress of a transfer as a stream: its events, and `Done` with the result at the end. It fails as the transfer does,
+ * and interrupting it interrupts the transfer.
+ *
+ * **Example** (An upload with its progress)
+ *
+ * ```ts
+ * import { FileBody, FileIo, Progress } from "@effect-fileio/client"
+ * import { Effect, Stream } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const fileIo = yield* FileIo.FileIo
+ *   const body = FileBody.text("see you at eight")
+ *   yield* Progress.stream((onProgress) => fileIo.upload(body, { onProgress })).pipe(
+ *     Stream.runForEach((event) => Effect.log(event._tag))
+ *   )
+ * })
+ * ```
+ *
+ * @category streams
+ * @since 0.1.0
+ */
+export const stream = <A, E, R>(
+  transfer: (onProgress: Listener) => Effect.Effect<A, E, R>
+): Stream.Stream<Progress | Done<A>, E, R> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const events = yield* Queue.sliding<Progress, typeof END>(STREAM_EVENTS)
+    const listener: Listener = (event) => Effect.asVoid(Queue.offer(events, event))
+    const fiber = yield* Effect.forkScoped(
+      Effect.onExit(transfer(listener), () => Queue.fail(events, END))
+    )
+    return Stream.fromQueue(events).pipe(
+      Stream.catch(() => Stream.empty),
+      Stream.concat(Stream.fromEffect(Effect.map(Fiber.join(fiber), (value): Done<A> => ({ _tag: "Done", value }))))
+    )
+  })).pipe(Stream.scoped)
+
+const END = "end"
+
 const INTERVAL_MILLIS = 100
 
 /**
@@ -42,7 +120,8 @@ const INTERVAL_MILLIS = 100
  * @since 0.1.0
  */
 export interface Meter {
-  readonly started: (total: number | undefined) => Effect.Effect<void>
+  /** `from`: bytes that an earlier attempt has brought. */
+  readonly started: (total: number | undefined, from?: number) => Effect.Effect<void>
   /** Adds bytes; gives an effect only when an event is due, so that a chunk costs an addition. */
   readonly advance: (bytes: number) => Effect.Effect<void> | undefined
   readonly finished: Effect.Effect<void>
@@ -57,12 +136,15 @@ const silent: Meter = {
 }
 
 /**
+ * A meter that tells this listener; without one, it costs nothing.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const meter = (listener: Listener | undefined): Effect.Effect<Meter> =>
   listener === undefined ? Effect.succeed(silent) : Clock.clockWith((clock) => {
     let bytes = 0
+    let base = 0
     let total: number | undefined
     let began = clock.currentTimeMillisUnsafe()
     let told = began
@@ -70,7 +152,7 @@ export const meter = (listener: Listener | undefined): Effect.Effect<Meter> =>
     const tell = (_tag: Progress["_tag"]): Effect.Effect<void> => {
       told = clock.currentTimeMillisUnsafe()
       const elapsedMillis = told - began
-      const bytesPerSecond = elapsedMillis === 0 ? 0 : Math.round(bytes * 1000 / elapsedMillis)
+      const bytesPerSecond = elapsedMillis === 0 ? 0 : Math.round((bytes - base) * 1000 / elapsedMillis)
       return listener({ _tag, bytes, total, elapsedMillis, bytesPerSecond })
     }
     const end = (_tag: Progress["_tag"]) =>
@@ -80,9 +162,10 @@ export const meter = (listener: Listener | undefined): Effect.Effect<Meter> =>
         return tell(_tag)
       })
     return Effect.succeed<Meter>({
-      started: (size) =>
+      started: (size, from = 0) =>
         Effect.suspend(() => {
-          bytes = 0
+          bytes = from
+          base = from
           total = size
           began = clock.currentTimeMillisUnsafe()
           running = true

@@ -11,17 +11,24 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 /**
+ * When, and for how long, a call is made again.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface RetryPolicy {
   /** The delays between attempts; it ends when there are to be no more. A longer `Retry-After` of the host wins. */
   readonly schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>
-  /** The most time that a call may spend, from its start to the start of its last attempt. */
+  /**
+   * The most time that a call may spend, from its start to the start of its last attempt. The time that it waits for its
+   * turn in the account's limit is not counted. A wait that the host asks for and that is longer fails at once.
+   */
   readonly budget: Duration.Duration
 }
 
 /**
+ * The delays between attempts.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -66,12 +73,12 @@ export const fromSchedule = (
 ): RetryPolicy => ({ schedule, budget: Duration.fromInputUnsafe(options?.budget ?? "1 minute") })
 
 /**
- * Nothing is repeated.
+ * Nothing is repeated. A call still waits for its turn when the host has told the account to wait, at most a minute.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const none: RetryPolicy = make({ times: 0, budget: 0 })
+export const none: RetryPolicy = make({ times: 0 })
 
 /**
  * The policy in force. Provide another one with `Effect.provideService(CurrentRetryPolicy, policy)` or

@@ -75,6 +75,8 @@ export class At extends Schema.TaggedClass<At>("@effect-fileio/core/Expires/At")
 }) {}
 
 /**
+ * When a file expires: never, some time after the host has it, or at a time.
+ *
  * @category schemas
  * @since 0.1.0
  */
@@ -99,6 +101,8 @@ export type Expires = typeof Expires.Type
 export type Input = Expires | string | Date | DateTime.DateTime | Duration.Duration | null
 
 /**
+ * The file does not expire.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -142,6 +146,8 @@ const at = (millis: number): Result.Result<Expires, string> =>
     ? Result.succeed(new At({ time: DateTime.makeUnsafe(millis) }))
     : Result.fail(TOO_FAR)
 
+const EPOCH = DateTime.makeUnsafe(0)
+
 const isoTime = (match: RegExpExecArray): Result.Result<Expires, string> => {
   const [, y, mo, d, h, mi, s, fraction] = match
   const [year, month, day, hour, minute, second] = [y, mo, d, h, mi, s].map(Number) as [
@@ -154,13 +160,14 @@ const isoTime = (match: RegExpExecArray): Result.Result<Expires, string> => {
   ]
   const offset = offsetMinutes(match[8])
   const millis = Number(((fraction ?? "") + "000").slice(0, 3))
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, day)
-  date.setUTCHours(hour, minute, second, millis)
-  const exists = offset !== undefined && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 &&
-    second <= 59 && date.getUTCDate() === day && date.getUTCMonth() === month - 1
-  return exists
-    ? at(date.getTime() - offset * 60_000)
+  const inRange = offset !== undefined && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 &&
+    second <= 59
+  const time = inRange
+    ? DateTime.setPartsUtc(EPOCH, { year, month, day, hour, minute, second, millisecond: millis })
+    : undefined
+  // 30 February rolls over into March.
+  return inRange && time !== undefined && DateTime.getPartUtc(time, "day") === day
+    ? at(DateTime.toEpochMillis(time) - offset * 60_000)
     : Result.fail(`not a time that exists; ${ALLOWED}`)
 }
 

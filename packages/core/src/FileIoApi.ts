@@ -21,6 +21,7 @@ import { FileDetails } from "./FileDetails.ts"
 import { FileKey } from "./FileKey.ts"
 import { FileListFromWire } from "./FileList.ts"
 import { FileSettingsFromFields } from "./FileSettings.ts"
+import * as OpenApiDetails from "./internal/openapi.ts"
 
 const refusal = <Status extends number>(status: Status, description: string) =>
   ErrorEnvelope.pipe(HttpApiSchema.status(status)).annotate({ description })
@@ -86,12 +87,18 @@ export class OptionalAuthentication extends HttpApiMiddleware.Service<OptionalAu
  * @since 0.1.0
  */
 export const ListQuery = {
-  /** Text that the file name contains, in any case. */
-  search: Schema.optionalKey(Schema.String),
-  /** A field such as `name`, `size`, `expires` or `created`; a leading `-` sorts downwards. */
-  sort: Schema.optionalKey(Schema.String),
-  offset: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))),
-  limit: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)))
+  search: Schema.optionalKey(Schema.String.annotate({ description: "Text that the file name contains, in any case" })),
+  sort: Schema.optionalKey(Schema.String.annotate({
+    description: "A field such as `name`, `size`, `expires` or `created`; a leading `-` sorts downwards"
+  })),
+  offset: Schema.optionalKey(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+      .annotate({ description: "How many files to pass over. Default: 0" })
+  ),
+  limit: Schema.optionalKey(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
+      .annotate({ description: "How many files to list, at most 1,000. Default: 100" })
+  )
 }
 
 const params = { key: FileKey }
@@ -119,7 +126,10 @@ export const upload = HttpApiEndpoint.post("upload", "/", {
   payload: [form, textForm],
   success: FileDetails,
   error: [...common, planLimit, tooLarge, unsupported, full]
-}).middleware(OptionalAuthentication)
+}).middleware(OptionalAuthentication).annotate(
+  OpenApi.Description,
+  "Uploads a file. Settings are form fields or query parameters; a form field goes first."
+)
 
 /**
  * Lists the files of the account, newest first.
@@ -131,7 +141,7 @@ export const list = HttpApiEndpoint.get("list", "/", {
   query: ListQuery,
   success: FileListFromWire,
   error: [...common]
-}).middleware(Authentication)
+}).middleware(Authentication).annotate(OpenApi.Description, "Lists the files of the account, newest first.")
 
 /**
  * The plan and the account.
@@ -142,7 +152,7 @@ export const list = HttpApiEndpoint.get("list", "/", {
 export const me = HttpApiEndpoint.get("me", "/me", {
   success: AccountFromWire,
   error: [...common]
-}).middleware(Authentication)
+}).middleware(Authentication).annotate(OpenApi.Description, "Tells the plan and the account.")
 
 /**
  * Gives the bytes, and counts as a download once the last byte is handed over. A browser may get a `302` to a page.
@@ -154,7 +164,10 @@ export const download = HttpApiEndpoint.get("download", "/:key", {
   params,
   success: HttpApiSchema.StreamUint8Array(),
   error: [...common, notFound, inProgress]
-}).middleware(OptionalAuthentication)
+}).middleware(OptionalAuthentication).annotate(
+  OpenApi.Description,
+  "Gives the bytes. It counts once the last byte is handed over."
+)
 
 /**
  * Changes a file; what is not given is reset to its default, and the file's content is kept unless one is given.
@@ -167,7 +180,10 @@ export const replace = HttpApiEndpoint.put("replace", "/:key", {
   payload: [form, textForm],
   success: FileDetails,
   error: [...common, planLimit, notFound, tooLarge, unsupported, full]
-}).middleware(Authentication)
+}).middleware(Authentication).annotate(
+  OpenApi.Description,
+  "Changes a file; what is not given is reset to its default, the content stays unless a file is given."
+)
 
 /**
  * Changes a file; what is not given is kept.
@@ -180,7 +196,7 @@ export const update = HttpApiEndpoint.patch("update", "/:key", {
   payload: [form, textForm],
   success: FileDetails,
   error: [...common, planLimit, notFound, tooLarge, unsupported, full]
-}).middleware(Authentication)
+}).middleware(Authentication).annotate(OpenApi.Description, "Changes a file; what is not given is kept.")
 
 /**
  * Deletes a file.
@@ -192,9 +208,11 @@ export const remove = HttpApiEndpoint.delete("delete", "/:key", {
   params,
   success: Schema.Struct({ success: Schema.Literal(true), status: Schema.Literal(200) }),
   error: [...common, notFound]
-}).middleware(Authentication)
+}).middleware(Authentication).annotate(OpenApi.Description, "Deletes a file.")
 
 /**
+ * The seven calls, as one group.
+ *
  * @category groups
  * @since 0.1.0
  */
@@ -214,6 +232,7 @@ export class FileIoApi extends HttpApi.make("file.io")
   .annotateMerge(OpenApi.annotations({
     title: "file.io",
     version: "1.0.0",
-    description: "Files that can be downloaded a set number of times and are gone then."
+    description: "Files that can be downloaded a set number of times and are gone then.",
+    transform: OpenApiDetails.transform
   }))
 {}

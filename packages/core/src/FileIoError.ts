@@ -502,6 +502,8 @@ export class FileIoError extends Schema.TaggedError<FileIoError>()("FileIoError"
 }
 
 /**
+ * Whether a value is a `FileIoError`.
+ *
  * @category guards
  * @since 0.1.0
  */

@@ -9,6 +9,8 @@ import * as Layer from "effect/Layer"
 import * as Fs from "node:fs/promises"
 
 /**
+ * Asks the file system that holds the folder; `undefined` where it does not tell.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -24,6 +26,8 @@ export const make: DiskSpace.DiskSpace = {
 }
 
 /**
+ * Lets downloads look at the room on the disk before the host is asked.
+ *
  * @category layers
  * @since 0.1.0
  */

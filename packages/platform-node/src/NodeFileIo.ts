@@ -15,12 +15,18 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as NodeDiskSpace from "./NodeDiskSpace.ts"
 import * as NodeFileIoHttp from "./NodeFileIoHttp.ts"
+import * as NodePartOwner from "./NodePartOwner.ts"
+import * as NodeSha256 from "./NodeSha256.ts"
 
 /**
+ * The options of `FileIo`, and those of the HTTP client.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FileIo.Options, NodeFileIoHttp.Options {}
+
+const onDisk = Layer.mergeAll(NodeDiskSpace.layer, NodePartOwner.layer, NodeSha256.layer)
 
 const onNode = <E>(
   fileIo: Layer.Layer<FileIo.FileIo, E, HttpClient.HttpClient>,
@@ -28,7 +34,7 @@ const onNode = <E>(
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, E> =>
   FileTransfer.layer.pipe(
     Layer.provideMerge(fileIo),
-    Layer.provide([NodeFileIoHttp.layer(options), NodeFileSystem.layer, NodePath.layer, NodeDiskSpace.layer])
+    Layer.provide([NodeFileIoHttp.layer(options), NodeFileSystem.layer, NodePath.layer, onDisk])
   )
 
 /**
@@ -36,7 +42,7 @@ const onNode = <E>(
  *
  * **Example** (A program)
  *
- * ```ts
+ * ```ts no-run
  * import { FileBody, FileIo } from "@effect-fileio/client"
  * import { NodeFileIo } from "@effect-fileio/platform-node"
  * import { Effect } from "effect"

@@ -237,7 +237,7 @@ describe("download", () => {
         assert.strictEqual(second.path, `${dir}/hello (1).txt`)
         const third = yield* transfer.downloadFile(key, { path: `${dir}/other.txt` })
         assert.strictEqual(third.path, `${dir}/other.txt`)
-        assert.deepStrictEqual((yield* fs.readDirectory(dir)).sort(), ["hello (1).txt", "hello.txt", "other.txt"])
+        assert.deepStrictEqual((yield* fs.readDirectory(dir)).toSorted(), ["hello (1).txt", "hello.txt", "other.txt"])
         assert.strictEqual(yield* fs.readFileString(`${dir}/hello (1).txt`), "hello")
       }))
 

@@ -27,6 +27,8 @@ export interface Call {
   readonly redact: (text: string) => string
 }
 
+export type Response = HttpClientResponse.HttpClientResponse
+
 const MAX_ERROR_BYTES = 64 * 1024
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 

@@ -13,6 +13,8 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
 import type { Meter } from "../Progress.ts"
+import type { Underway } from "./account.ts"
+import type { InTurn } from "./budget.ts"
 import { Failure } from "./failure.ts"
 import type { Form } from "./multipart.ts"
 
@@ -56,7 +58,8 @@ export const systemCode = (error: unknown, depth = 0): string | undefined => {
 }
 
 /** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
-const bare = (error: HttpClientError.HttpClientError): unknown => "cause" in error.reason ? error.reason.cause : undefined
+const bare = (error: HttpClientError.HttpClientError): unknown =>
+  "cause" in error.reason ? error.reason.cause : undefined
 
 const optionalCause = (cause: unknown) => cause === undefined ? {} : { cause }
 
@@ -99,15 +102,14 @@ const connectTimeoutOf = (error: unknown): Duration.Duration => {
 }
 
 /** What a running request does at the moment, for the watchdog. */
-interface Activity {
+interface Activity extends Underway {
   /** When something last happened, in milliseconds. */
   at: number
   /** Whether the whole request has been handed over. */
   sent: boolean
 }
 
-const timedOut = (phase: "firstByte" | "idle", after: Duration.Duration) =>
-  new FileIoError.TimedOut({ phase, after })
+const timedOut = (phase: "firstByte" | "idle", after: Duration.Duration) => new FileIoError.TimedOut({ phase, after })
 
 /** Never succeeds; fails once nothing has happened for too long. It costs one timer, not one a chunk. */
 const watch = Effect.fnUntraced(function*<E>(
@@ -134,18 +136,24 @@ const watch = Effect.fnUntraced(function*<E>(
 const counted = (
   file: FileBody.FileBody | FileBody.OneShotBody,
   meter: Meter,
-  touch: () => void
+  tally: Tally | undefined,
+  touch: (bytes: number) => void
 ): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
   const size = file.size
   const path = file._tag === "FileBody" && file.path !== undefined ? { path: file.path } : {}
   const wrong = (problem: string) => Effect.fail(new FileIoError.SourceFailed({ ...path, problem }))
   return Stream.suspend(() => {
     let done = 0
+    if (tally !== undefined) {
+      tally.bytes = 0
+      tally.complete = false
+    }
     const count = (chunks: ReadonlyArray<Uint8Array>) => {
-      touch()
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.length
       done += bytes
+      touch(done)
+      if (tally !== undefined) tally.bytes = done
       if (size !== undefined && done > size) return wrong(`it gave more than the ${size} bytes that were announced`)
       return meter.advance(bytes)
     }
@@ -154,7 +162,9 @@ const counted = (
         ? wrong("it gave no bytes; a file has at least one")
         : size !== undefined && done < size
         ? wrong(`it ended after ${done} of the ${size} bytes that were announced`)
-        : Effect.void
+        : Effect.sync(() => {
+          if (tally !== undefined) tally.complete = true
+        })
     )
     return Stream.mapArrayEffect(file.open, (chunks) => {
       const told = count(chunks)
@@ -163,12 +173,26 @@ const counted = (
   })
 }
 
+/** A transport takes no more than this of a body before it has a connection and the head of the request is on its way. */
+const UNDERWAY_BYTES = 2 * 1024 * 1024
+
 /** A body up to this size goes out as one buffer, which every HTTP client sends in one piece and with its length. */
 const ONE_BUFFER_BYTES = 256 * 1024
+
+/** How far the last attempt to send a body came. */
+export interface Tally {
+  /** Bytes of the file that were handed over. */
+  bytes: number
+  /** Whether that was all of it, so that the host may have the file. */
+  complete: boolean
+}
+
+export const makeTally = (): Tally => ({ bytes: 0, complete: false })
 
 export interface Outgoing {
   readonly form: Form
   readonly file: FileBody.FileBody | FileBody.OneShotBody | undefined
+  readonly tally?: Tally | undefined
 }
 
 /** What is known of a body while it is sent. */
@@ -192,7 +216,7 @@ const prepare = Effect.fnUntraced(function*(
   meter: Meter
 ): Effect.fn.Return<Sending, Failure> {
   const clock = yield* Clock.Clock
-  const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: true }
+  const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: true, underway: undefined }
   if (outgoing === undefined) return { body: HttpBody.empty, activity, sourceFailure: undefined }
   const { file, form } = outgoing
   if (file === undefined) {
@@ -203,13 +227,14 @@ const prepare = Effect.fnUntraced(function*(
     }
   }
   yield* meter.started(file.size)
-  const touch = () => {
+  const touch = (bytes: number) => {
     activity.at = clock.currentTimeMillisUnsafe()
+    if (bytes > UNDERWAY_BYTES) activity.underway?.()
   }
-  const content = counted(file, meter, touch)
+  const content = counted(file, meter, outgoing.tally, touch)
   if (file.size !== undefined && file.size <= ONE_BUFFER_BYTES) {
     const bytes = yield* Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
-    touch()
+    touch(0)
     return { body: HttpBody.uint8Array(single(form, bytes), form.contentType), activity, sourceFailure: undefined }
   }
   activity.sent = false
@@ -217,7 +242,7 @@ const prepare = Effect.fnUntraced(function*(
   const sending: Sending = {
     body: HttpBody.stream(
       Stream.suspend(() => {
-        touch()
+        touch(0)
         return Stream.make(form.head)
       }).pipe(
         Stream.concat(Stream.tapError(content, (reason) =>
@@ -225,7 +250,7 @@ const prepare = Effect.fnUntraced(function*(
             sending.sourceFailure = reason
           }))),
         Stream.concat(Stream.sync(() => {
-          touch()
+          touch(0)
           activity.sent = true
           return form.tail
         }))
@@ -265,9 +290,12 @@ export const execute = Effect.fnUntraced(function*<R>(
     readonly timeouts: Timeouts
     readonly meter: Meter
     readonly outgoing: Outgoing | undefined
+    /** Makes the request when it is its turn; what has to be read before it is sent is read before that. */
+    readonly inTurn: InTurn
   }
 ): Effect.fn.Return<HttpClientResponse.HttpClientResponse, Failure, R> {
   const sending = yield* prepare(options.outgoing, options.meter)
+  const clock = yield* Clock.Clock
   const sent = quietly(client.execute(HttpClientRequest.setBody(request, sending.body))).pipe(
     Effect.mapError((error) =>
       sending.sourceFailure === undefined
@@ -275,9 +303,15 @@ export const execute = Effect.fnUntraced(function*<R>(
         : new Failure("withheld", sending.sourceFailure)
     )
   )
-  return yield* Effect.raceFirst(
-    sent,
-    watch(sending.activity, options.timeouts, (reason) => new Failure("broken", reason))
+  return yield* options.inTurn(
+    Effect.suspend(() => {
+      sending.activity.at = clock.currentTimeMillisUnsafe()
+      return Effect.raceFirst(
+        sent,
+        watch(sending.activity, options.timeouts, (reason) => new Failure("broken", reason))
+      )
+    }),
+    sending.activity
   )
 })
 
@@ -286,10 +320,12 @@ export const incoming = (
   response: HttpClientResponse.HttpClientResponse,
   idle: Duration.Duration
 ): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
-  if (!Duration.isFinite(idle)) return response.stream
+  // `fetch` gives no body at all for an empty one.
+  const body = Stream.catchIf(response.stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty)
+  if (!Duration.isFinite(idle)) return body
   return Stream.unwrap(Effect.map(Clock.Clock, (clock) => {
-    const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: false }
-    const bytes = Stream.mapArray(response.stream, (chunks) => {
+    const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: false, underway: undefined }
+    const bytes = Stream.mapArray(body, (chunks) => {
       activity.at = clock.currentTimeMillisUnsafe()
       return chunks
     })

@@ -1,5 +1,5 @@
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 
 /**
  * How far an attempt came before it failed. Everything that must be decided about a failure follows from this and the
@@ -24,6 +24,8 @@ export type Stage =
   | "received"
   /** Our source broke off an upload, so that the host cannot have the whole file. */
   | "withheld"
+  /** The answer to an upload was lost; the host was asked since, and does not have the file. */
+  | "absent"
 
 export class Failure {
   readonly _tag = "Failure"
@@ -45,6 +47,7 @@ export const copyOf = (failure: Failure): FileIoError.Copy => {
     case "limited":
     case "refused":
     case "withheld":
+    case "absent":
       return "kept"
     case "failed":
       return statusOf(failure) === 503 ? "kept" : "unknown"
@@ -64,6 +67,7 @@ export const storedOf = (failure: Failure): FileIoError.Stored => {
     case "limited":
     case "refused":
     case "withheld":
+    case "absent":
       return "no"
     case "failed":
     case "broken":
@@ -88,6 +92,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
       return false
     case "limited":
     case "unsent":
+    case "absent":
       return true
     case "broken":
       return operation !== "download" && operation !== "upload"
@@ -102,6 +107,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
 
 /** How long the host asked to wait. */
 export const retryAfterOf = (failure: Failure): Duration.Duration | undefined =>
-  failure.reason._tag === "RateLimited" || failure.reason._tag === "ServerFailure"
+  failure.reason._tag === "RateLimited" || failure.reason._tag === "ServerFailure" ||
+    failure.reason._tag === "DownloadInProgress"
     ? failure.reason.retryAfter
     : undefined

@@ -16,15 +16,17 @@ const encoder = new TextEncoder()
 const quoted = (name: string): string =>
   `"${name.toWellFormed().replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22")}"`
 
+// oxlint-disable-next-line no-control-regex
+const AMBIGUOUS = /["\\%\u0000-\u001F\u007F]/
+// oxlint-disable-next-line no-control-regex
+const UNQUOTABLE = /[\\\u0000-\u0009\u000B\u000C\u000E-\u001F\u007F]/g
+
 /**
  * The name as browsers and curl send it, and also as `filename*` where the quoted form could mean another name.
  */
 const fileNameParameters = (name: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  /["\\%\u0000-\u001F\u007F]/.test(name)
-    ? `filename=${quoted(name.replace(/[\\\u0000-\u0009\u000B\u000C\u000E-\u001F\u007F]/g, "_"))}; filename*=UTF-8''${
-      FileName.encodeExtended(name)
-    }`
+  AMBIGUOUS.test(name)
+    ? `filename=${quoted(name.replace(UNQUOTABLE, "_"))}; filename*=UTF-8''${FileName.encodeExtended(name)}`
     : `filename=${quoted(name)}`
 
 const field = (boundary: string, name: string, value: string): string =>

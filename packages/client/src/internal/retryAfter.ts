@@ -1,6 +1,9 @@
 import * as Duration from "effect/Duration"
 import type * as Headers from "effect/http/Headers"
 
+/** A date of HTTP begins with the day of the week; `Date.parse` alone would take `-3` for a date. */
+const parseDate = (value: string): number => /^[A-Z][a-z]{2,8},? /.test(value.trim()) ? Date.parse(value) : Number.NaN
+
 /**
  * How long a `Retry-After` header asks to wait: seconds, or a date. A date is read against the host's own clock, the
  * `Date` header, so that a wrong clock here does not matter.
@@ -9,8 +12,8 @@ export const parse = (headers: Headers.Headers, nowMillis: number): Duration.Dur
   const value = headers["retry-after"]?.trim()
   if (value === undefined || value === "") return undefined
   if (/^\d+(?:\.\d+)?$/.test(value)) return Duration.seconds(Math.min(Number(value), 1e9))
-  const until = Date.parse(value)
+  const until = parseDate(value)
   if (Number.isNaN(until)) return undefined
-  const hostNow = Date.parse(headers["date"] ?? "")
+  const hostNow = parseDate(headers["date"] ?? "")
   return Duration.millis(Math.max(0, until - (Number.isNaN(hostNow) ? nowMillis : hostNow)))
 }

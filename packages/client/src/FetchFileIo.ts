@@ -1,0 +1,69 @@
+/**
+ * `FileIo` over the `fetch` of the platform, in one layer: for browsers, workers, Deno, Bun.
+ *
+ * @since 0.1.0
+ */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as Config from "effect/Config"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as FileIo from "./FileIo.ts"
+
+/** Browsers stream a request's body over HTTP/2 only; elsewhere a blob, which they may keep on disk, has to do. */
+const isBrowser = (): boolean => "document" in globalThis || "importScripts" in globalThis
+
+// @effect-diagnostics globalFetch:off - this is the fetch that Effect's client is given
+const send: typeof globalThis.fetch = async (input, init) => {
+  if (!(init?.body instanceof ReadableStream) || !isBrowser()) return globalThis.fetch(input, init)
+  const { duplex: _, ...rest } = init as RequestInit & { readonly duplex?: "half" }
+  return globalThis.fetch(input, { ...rest, body: await new Response(init.body).blob() })
+}
+
+/**
+ * The HTTP client of `layer`.
+ *
+ * **Details**
+ *
+ * In a browser, the body of an upload is gathered into a `Blob` before it is sent, since browsers refuse to stream it to a
+ * host that speaks HTTP/1.1. Progress then tells what was read.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttp: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.layer.pipe(
+  Layer.provide(Layer.succeed(FetchHttpClient.Fetch, send))
+)
+
+/**
+ * Everything a program in a browser needs. The host must allow the page's origin.
+ *
+ * **Example** (A file that a visitor chose)
+ *
+ * ```ts
+ * import { FetchFileIo, FileBody, FileIo } from "@effect-fileio/client"
+ * import { Effect } from "effect"
+ *
+ * const share = (file: File) =>
+ *   FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.blob(file), { expires: "1d" })).pipe(
+ *     Effect.map(({ link }) => link),
+ *     Effect.provide(FetchFileIo.layer({ baseUrl: "https://files.example.org" }))
+ *   )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, FileIoError.FileIoError> =>
+  Layer.provide(FileIo.layer(options), layerHttp)
+
+/**
+ * The same, configured by `FileIo.config`, or by a configuration of your own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<FileIo.Options> = FileIo.config
+): Layer.Layer<FileIo.FileIo, FileIoError.FileIoError | Config.ConfigError> =>
+  Layer.provide(FileIo.layerConfig(options), layerHttp)

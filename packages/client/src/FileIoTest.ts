@@ -1,0 +1,273 @@
+/**
+ * `FileIo` over a host in memory that fails as it is told to: for your tests, anywhere, without sockets.
+ *
+ * **Example** (A host that loses an answer)
+ *
+ * ```ts
+ * import { FaultHost, FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function*() {
+ *   const host = yield* FileIoTest.FileIoTest
+ *   const fileIo = yield* FileIo.FileIo
+ *   yield* host.inject(FaultHost.loseAnswer, { on: "upload" })
+ *   const error = yield* Effect.flip(fileIo.upload(FileBody.text("hello")))
+ *   return [error.stored, (yield* host.files).length] // ["unknown", 1]
+ * }).pipe(Effect.provide(FileIoTest.layer()))
+ * ```
+ *
+ * The clock is Effect's, so `TestClock` lets files expire and calls time out.
+ *
+ * @since 0.1.0
+ */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as FaultHost from "./FaultHost.ts"
+import * as FileIo from "./FileIo.ts"
+
+/**
+ * The host in memory, to script it and to look into it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class FileIoTest extends Context.Service<FileIoTest, FaultHost.Host>()("@effect-fileio/client/FileIoTest") {}
+
+/**
+ * The host in memory, and the client that talks to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends FaultHost.Options, Omit<FileIo.Options, "baseUrl"> {}
+
+const BASE_URL = "http://fileio.localhost"
+const CHUNK_BYTES = 16 * 1024
+
+/** An error as Node's sockets give it. */
+const broken = (code: string): Error => Object.assign(new Error(`the test host: ${code}`), { code })
+
+/** What of a body arrives at the host. */
+const collect = (
+  request: HttpClientRequest.HttpClientRequest,
+  stopAt: number,
+  onBytes: (total: number) => void
+): Effect.Effect<Uint8Array, unknown> => {
+  const { body } = request
+  if (body._tag === "Empty") return Effect.succeed(new Uint8Array(0))
+  if (body._tag === "Uint8Array") {
+    onBytes(Math.min(stopAt, body.body.length))
+    return Effect.succeed(body.body)
+  }
+  if (body._tag !== "Stream") return Effect.fail("the test host does not take such a body")
+  return Effect.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let length = 0
+    return body.stream.pipe(
+      Stream.takeUntil((chunk) => {
+        chunks.push(chunk)
+        length += chunk.length
+        onBytes(Math.min(stopAt, length))
+        return length >= stopAt
+      }),
+      Stream.runDrain,
+      Effect.flatMap(() => {
+        if (length < stopAt && body.contentLength !== undefined && body.contentLength !== length) {
+          return Effect.fail(broken("UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"))
+        }
+        const whole = new Uint8Array(length)
+        let at = 0
+        for (const chunk of chunks) {
+          whole.set(chunk, at)
+          at += chunk.length
+        }
+        return Effect.succeed(whole)
+      })
+    )
+  })
+}
+
+const chunksOf = (bytes: Uint8Array, size: number): Stream.Stream<Uint8Array> =>
+  Stream.unfold(
+    0,
+    (at) => Effect.succeed(at >= bytes.length ? undefined : [bytes.subarray(at, at + size), at + size] as const)
+  )
+
+/** The bytes of an answer as the fault lets them through. */
+const sending = (answer: FaultHost.Answer, fault: FaultHost.Fault | undefined): Stream.Stream<Uint8Array, Error> => {
+  const until = (atByte: number) => chunksOf(answer.body.subarray(0, atByte), CHUNK_BYTES)
+  switch (fault?._tag) {
+    case "ResetBody":
+      return Stream.concat(until(fault.atByte), Stream.fail(broken("ECONNRESET")))
+    case "Truncate":
+    case "CutChunked":
+      return Stream.concat(until(fault.atByte), Stream.fail(broken("UND_ERR_SOCKET")))
+    case "StallBody":
+      return Stream.concat(until(fault.atByte), Stream.never)
+    case "TooManyBytes":
+      return Stream.concat(until(answer.body.length), Stream.make(new Uint8Array(fault.extra)))
+    case "Drip":
+      return Stream.mapEffect(
+        chunksOf(answer.body, fault.bytes),
+        (chunk) => Effect.delay(Effect.succeed(chunk), fault.every)
+      )
+    default:
+      return until(answer.body.length)
+  }
+}
+
+/**
+ * Makes a host and the HTTP client that reaches it, whatever the address.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: FaultHost.Options
+): Effect.Effect<{ readonly host: FaultHost.Host; readonly client: HttpClient.HttpClient }> =>
+  Effect.sync(() => {
+    const core = FaultHost.makeCore({ ...options, baseUrl: () => BASE_URL })
+
+    const respond = (
+      request: HttpClientRequest.HttpClientRequest,
+      arrived: FaultHost.Request,
+      answer: FaultHost.Answer,
+      fault: FaultHost.Fault | undefined
+    ) =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        let given = 0
+        const bytes = sending(answer, fault).pipe(
+          Stream.map((chunk) => {
+            given += chunk.length
+            return new Uint8Array(chunk)
+          }),
+          Stream.onExit((exit) =>
+            Effect.sync(() => {
+              if (exit._tag === "Failure" && given < answer.body.length) arrived.aborted = true
+              answer.settle(given, clock.currentTimeMillisUnsafe())
+            })
+          )
+        )
+        const isBodiless = answer.body.length === 0
+        if (isBodiless) answer.settle(0, clock.currentTimeMillisUnsafe())
+        const { "content-length": length, ...rest } = answer.headers
+        const headers = new Headers(rest)
+        if (length !== undefined && fault?._tag !== "CutChunked") headers.set("content-length", length)
+        headers.set("date", DateTime.toDateUtc(yield* DateTime.now).toUTCString())
+        return HttpClientResponse.fromWeb(
+          request,
+          new Response(isBodiless ? null : yield* Stream.toReadableStreamEffect(bytes), {
+            status: answer.status,
+            headers
+          })
+        )
+      })
+
+    const client = HttpClient.make((request, url) => {
+      const transport = (cause: unknown) =>
+        new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+      return Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        const { fault, request: arrived } = core.arrive(
+          { method: request.method, target: url.pathname + url.search, headers: request.headers },
+          clock.currentTimeMillisUnsafe()
+        )
+        if (fault?._tag === "Refuse") {
+          core.requests.pop()
+          return yield* Effect.fail(broken("ECONNREFUSED"))
+        }
+        const stopAt = fault !== undefined && "atByte" in fault &&
+            (fault._tag === "ResetRequest" || fault._tag === "StallRequest" || fault._tag === "EarlyStatus")
+          ? fault.atByte
+          : Infinity
+        const early = fault?._tag === "EarlyStatus" && fault.atByte === 0
+        const body = early ? new Uint8Array(0) : yield* collect(request, stopAt, (total) => {
+          arrived.bodyBytes = total
+        })
+        const now = clock.currentTimeMillisUnsafe()
+        switch (fault?._tag) {
+          case "ResetRequest":
+            return yield* Effect.fail(broken("ECONNRESET"))
+          case "StallRequest":
+            return yield* Effect.onInterrupt(Effect.never, () =>
+              Effect.sync(() => {
+                arrived.aborted = true
+              }))
+          case "ResetBeforeHeaders":
+            if (fault.handled) core.handle(arrived, body, now).settle(Infinity, now)
+            return yield* Effect.fail(broken("ECONNRESET"))
+          case "StallBeforeHeaders":
+            if (fault.handled) core.handle(arrived, body, now).settle(Infinity, now)
+            return yield* Effect.onInterrupt(Effect.never, () =>
+              Effect.sync(() => {
+                arrived.aborted = true
+              }))
+          default: {
+            const answer = fault === undefined
+              ? core.handle(arrived, body, now)
+              : core.answerOf(fault, arrived, body, now)
+            return yield* respond(request, arrived, answer, fault)
+          }
+        }
+      }).pipe(Effect.mapError(transport))
+    })
+
+    const host: FaultHost.Host = {
+      baseUrl: BASE_URL,
+      apiKey: options?.apiKey ?? FaultHost.apiKey,
+      inject: (fault, injection) => Effect.sync(() => core.inject(fault, injection)),
+      clear: Effect.sync(core.clear),
+      requests: Effect.sync(() => [...core.requests]),
+      files: Effect.map(Clock.currentTimeMillis, core.files),
+      put: (file) => Effect.map(Clock.currentTimeMillis, (now) => core.put(file, now))
+    }
+    return { host, client }
+  })
+
+/**
+ * The host alone, and the `HttpClient` that reaches it; for a `FileIo` with options of your own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHost = (options?: FaultHost.Options): Layer.Layer<FileIoTest | HttpClient.HttpClient> =>
+  Layer.effectContext(
+    Effect.map(
+      make(options),
+      ({ client, host }) => Context.make(FileIoTest, host).pipe(Context.add(HttpClient.HttpClient, client))
+    )
+  )
+
+/**
+ * `FileIo` over a host in memory, with the key that the host knows.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<FileIo.FileIo | FileIoTest, FileIoError.FileIoError> =>
+  FileIo.layer({ apiKey: FaultHost.apiKey, ...options, baseUrl: BASE_URL }).pipe(
+    Layer.provideMerge(layerHost(options))
+  )
+
+/**
+ * `FileIo` over a host in memory, without a key.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAnonymous = (
+  options?: Omit<Options, "apiKey">
+): Layer.Layer<FileIo.FileIo | FileIoTest, FileIoError.FileIoError> =>
+  FileIo.layer({ ...options, baseUrl: BASE_URL, apiKey: undefined }).pipe(Layer.provideMerge(layerHost(options)))

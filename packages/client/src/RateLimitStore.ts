@@ -1,0 +1,88 @@
+/**
+ * Where the places of an account are kept when several processes share them. Without a store they are kept in memory,
+ * shared by all that runs in the process.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+
+/**
+ * So many requests in any window of so many milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Quota {
+  readonly limit: number
+  readonly window: number
+}
+
+/**
+ * The answer to the wish for places.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Taken =
+  /** So many of them were taken, the first ones; at least one. */
+  | { readonly _tag: "Taken"; readonly count: number }
+  /** There is none; ask again after so many milliseconds. */
+  | { readonly _tag: "Full"; readonly wait: number }
+  /** The host has told the account to wait so many milliseconds. */
+  | { readonly _tag: "Paused"; readonly wait: number }
+
+/**
+ * What a process says of itself when it takes places.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Taker {
+  /** Tells it from other processes. */
+  readonly id: string
+  /** What the way to the host and back takes it at least, in milliseconds; 0 while it does not know. */
+  readonly bound: number
+}
+
+/**
+ * A store of places, by a name of the account that does not give its key away. Every time is a length, in milliseconds:
+ * the store has a clock of its own, and no clock of a process is compared with it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Store {
+  /**
+   * Takes places under these names, as many as there are while fewer than the quota are held. A place is held for the
+   * window less the smallest bound of all processes that took one of late: who has the shortest way must not be early.
+   */
+  readonly take: (
+    account: string,
+    places: ReadonlyArray<string>,
+    quota: Quota,
+    taker: Taker
+  ) => Effect.Effect<Taken, unknown>
+  /** The request of this place was counted at least `ago` milliseconds ago, on top of the taker's bound. */
+  readonly settle: (account: string, place: string, ago: number) => Effect.Effect<void, unknown>
+  /** The requests of these places were never sent. */
+  readonly giveBack: (account: string, places: ReadonlyArray<string>) => Effect.Effect<void, unknown>
+  /** Nobody gets a place for so long; afterwards they come free one by one. */
+  readonly pause: (account: string, millis: number, quota: Quota) => Effect.Effect<void, unknown>
+  /** The limit that another process has learned. */
+  readonly recall: (account: string) => Effect.Effect<number | undefined, unknown>
+  /** Tells the others of a limit for so long. */
+  readonly remember: (account: string, limit: number, millis: number) => Effect.Effect<void, unknown>
+  /** What calls do while the store is away: fail, or keep to their part of the limit in this process. */
+  readonly whenAway: "fail" | { readonly processes: number }
+}
+
+/**
+ * The store in force when a `FileIo` is made; `undefined`: memory.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const CurrentRateLimitStore = Context.Reference<Store | undefined>("@effect-fileio/client/RateLimitStore", {
+  defaultValue: () => undefined
+})

@@ -1,0 +1,56 @@
+/**
+ * The accounts of this process, so that everything that uses the same key at the same host shares one budget.
+ */
+import type * as Clock from "effect/Clock"
+import type { Store } from "../RateLimitStore.ts"
+import { Account } from "./account.ts"
+
+/** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */
+const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
+const shared = new WeakMap<Clock.Clock, WeakMap<Store, Map<string, Account>>>()
+
+const orSet = <K, V>(map: { get(key: K): V | undefined; set(key: K, value: V): unknown }, key: K, make: () => V): V => {
+  let value = map.get(key)
+  if (value === undefined) map.set(key, value = make())
+  return value
+}
+
+/** So many accounts are kept without looking whether one can go. */
+const FEW = 64
+/** How long an account is remembered that nobody uses. */
+const KEEP = 30 * 60_000
+
+const hex = (bytes: ArrayBuffer) =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+/** SHA-256 of the host and the key: what other processes and Redis see of an account. */
+const hashed = async (name: string): Promise<string> =>
+  hex(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)))
+
+export const get = (
+  clock: Clock.Clock,
+  store: Store | undefined,
+  baseUrl: string,
+  apiKey: string | undefined
+): Account => {
+  const accounts = store === undefined
+    ? orSet(inMemory, clock, () => new Map())
+    : orSet(orSet(shared, clock, () => new WeakMap()), store, () => new Map())
+  const name = `${baseUrl}\n${apiKey ?? ""}`
+  const found = accounts.get(name)
+  if (found !== undefined) return found
+  const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  if (accounts.size >= FEW) {
+    for (const [other, account] of accounts) if (account.isIdle(now, KEEP)) accounts.delete(other)
+  }
+  let hash: Promise<string> | undefined
+  const account = new Account({
+    host: new URL(baseUrl).host,
+    isAnonymous: apiKey === undefined,
+    store,
+    storeName: () => hash ??= hashed(name),
+    now
+  })
+  accounts.set(name, account)
+  return account
+}

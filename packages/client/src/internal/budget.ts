@@ -1,0 +1,111 @@
+/**
+ * What a call knows of the budget of its account.
+ */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as RateLimit from "../RateLimit.ts"
+import { CurrentRateLimitStore } from "../RateLimitStore.ts"
+import type { Passage, Underway, Wait } from "./account.ts"
+import * as Accounts from "./accounts.ts"
+import { Failure, retryAfterOf } from "./failure.ts"
+
+/** Makes one request when it is the call's turn. */
+export type InTurn = <A, R>(request: Effect.Effect<A, Failure, R>, flow?: Underway) => Effect.Effect<A, Failure, R>
+
+/** The turns of one call: its first request and its repetitions. */
+export interface Turn {
+  /** Makes one request when it is its turn; waits at most so many milliseconds for a pause that the host has asked for. */
+  readonly run: <A, R>(
+    request: Effect.Effect<A, Failure, R>,
+    patience: number,
+    flow?: Underway
+  ) => Effect.Effect<A, Failure, R>
+  /** How the last request went, from what its whole answer said. */
+  readonly done: (failure: Failure | undefined) => Effect.Effect<void>
+  /** Milliseconds that the call has waited for its turns. */
+  readonly waited: () => number
+}
+
+export interface Budget {
+  readonly turn: (operation: FileIoError.Operation) => Effect.Effect<Turn>
+  /** Wraps calls of `me`, from which the budget learns. */
+  readonly teaching: <A extends { readonly rateLimit?: number | null | undefined }, E, R>(
+    me: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+}
+
+/** Set around the call by which an account learns its limit: the others wait for it, so it goes first. */
+const IsFirst = Context.Reference<boolean>("@effect-fileio/client/internal/budget/IsFirst", {
+  defaultValue: () => false
+})
+
+export const open = Effect.fnUntraced(function*(options: {
+  readonly baseUrl: string
+  readonly apiKey: Redacted.Redacted | undefined
+  /** A call of `me` that is not repeated. */
+  readonly learn: Effect.Effect<unknown, unknown>
+}): Effect.fn.Return<Budget> {
+  const configured = yield* RateLimit.CurrentRateLimit
+  const onWaitHere = yield* RateLimit.CurrentOnWait
+  const store = yield* CurrentRateLimitStore
+  const apiKey = options.apiKey === undefined ? undefined : Redacted.value(options.apiKey)
+  const learn = Effect.provideService(options.learn, IsFirst, true)
+  const nobody = RateLimit.CurrentOnWait.defaultValue()
+  const fallback = RateLimit.learned()
+  const limitNow = Effect.map(RateLimit.CurrentRateLimit, (limit) => limit ?? configured ?? fallback)
+  const account = Effect.map(Clock.Clock, (clock) => Accounts.get(clock, store, options.baseUrl, apiKey))
+
+  return {
+    turn: Effect.fnUntraced(function*(operation) {
+      const limit = yield* limitNow
+      const mine = yield* account
+      const order = (yield* IsFirst) ? 0 : mine.nextOrder()
+      const passage: Passage = { sentAt: -Infinity, waited: 0 }
+      const tell = yield* RateLimit.CurrentOnWait
+      const listener = tell === nobody ? onWaitHere : tell
+      const request = {
+        operation,
+        order,
+        limit,
+        isUnsent: (failure: Failure) => failure.stage === "unsent" || failure.stage === "local",
+        onWait: listener === nobody ? undefined : ({ ahead, millis, operation, quota, reason }: Wait) =>
+          listener({
+            operation,
+            reason,
+            expected: Duration.millis(Math.ceil(millis)),
+            ahead,
+            limit: quota.limit,
+            window: Duration.millis(quota.window)
+          })
+      }
+      return {
+        run: (effect, patience, flow) =>
+          Effect.mapError(
+            mine.run(effect, { ...request, patience }, learn, passage, flow),
+            // Nothing was sent, and waiting longer would not help the caller.
+            (error) => error._tag === "Failure" ? error : new Failure("local", error)
+          ),
+        done: (failure) => {
+          if (failure?.stage !== "limited") return Effect.sync(() => mine.served(passage.sentAt))
+          const asked = retryAfterOf(failure)
+          return mine.refused(passage.sentAt, asked === undefined ? undefined : Duration.toMillis(asked), limit)
+        },
+        waited: () => passage.waited
+      }
+    }),
+    teaching: (me) =>
+      Effect.gen(function*() {
+        const limit = yield* limitNow
+        const mine = yield* account
+        const taught = Effect.tap(
+          me,
+          ({ rateLimit }) => mine.teach(rateLimit, limit._tag === "Learned" ? limit.lifetime : 600_000)
+        )
+        return yield* mine.teaching(taught)
+      })
+  }
+})

@@ -1,0 +1,255 @@
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { FileKey } from "@effect-fileio/core/FileKey"
+import * as FileName from "@effect-fileio/core/FileName"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { Meter } from "../Progress.ts"
+import { CurrentRetryPolicy } from "../RetryPolicy.ts"
+import type { Hasher } from "../Sha256.ts"
+import * as Answer from "./answer.ts"
+import { toError } from "./attempts.ts"
+import * as Exchange from "./exchange.ts"
+import { Failure, retryAfterOf, type Stage } from "./failure.ts"
+
+type Response = HttpClientResponse.HttpClientResponse
+
+/** What the head of a file's answer says. */
+export interface Head {
+  readonly key: FileKey
+  readonly name: FileName.FileName
+  readonly contentType: string | undefined
+  /** Size of the whole file. */
+  readonly size: number | undefined
+  /** Where in the file the answer begins. */
+  readonly offset: number
+  /** A strong `ETag`. */
+  readonly validator: string | undefined
+  /** Whether the host takes ranges of it. */
+  readonly resumable: boolean
+}
+
+/** The headers that ask for the rest of a file. */
+export const rangeHeaders = (offset: number, validator: string): Readonly<Record<string, string>> => ({
+  range: `bytes=${offset}-`,
+  "if-range": validator
+})
+
+/** Reads the head of a 200 or a 206. */
+export const readHead = (key: FileKey, response: Response, asked: number): Head | string => {
+  const { headers } = response
+  const disposition = headers["content-disposition"]
+  const given = disposition === undefined ? Option.none() : FileName.fromContentDisposition(disposition)
+  const length = headers["content-length"]
+  // A length of the encoded bytes says nothing about the file.
+  const encoded = headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity"
+  let size = length === undefined || encoded || !/^\d+$/.test(length) ? undefined : Number(length)
+  let offset = 0
+  if (response.status === 206) {
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers["content-range"] ?? "")
+    if (range === null) return "a part of the file without a Content-Range"
+    offset = Number(range[1])
+    if (offset !== asked) return "another part of the file than was asked for"
+    size = range[3] === "*" ? (size === undefined ? undefined : offset + size) : Number(range[3])
+    if (size !== undefined && Number(range[2]) !== size - 1) return "less than the rest of the file"
+  }
+  const etag = headers["etag"]
+  const validator = etag === undefined || !/^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag) ? undefined : etag
+  return {
+    key,
+    name: FileName.sanitize(Option.getOrElse(given, () => key)),
+    contentType: headers["content-type"],
+    size,
+    offset,
+    validator,
+    resumable: validator !== undefined && !encoded && headers["accept-ranges"]?.trim().toLowerCase() === "bytes"
+  }
+}
+
+const broke = (
+  head: Head,
+  bytesDone: number,
+  problem: string,
+  options: { readonly stage?: Stage; readonly resumable?: boolean; readonly cause?: unknown } = {}
+) =>
+  new Failure(
+    options.stage ?? "begun",
+    new FileIoError.TransferInterrupted({
+      bytesDone,
+      ...(head.size === undefined ? {} : { bytesExpected: head.size }),
+      resumable: options.resumable ?? head.resumable,
+      problem,
+      ...(options.cause === undefined ? {} : { cause: options.cause })
+    })
+  )
+
+/** What came instead of the rest of a file: either it can never be had, or one may ask again. */
+export const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
+  const { reason } = failure
+  switch (reason._tag) {
+    case "FileNotFound":
+      return broke(head, done, "the host does not have the rest any more (404)", {
+        stage: "received",
+        resumable: false
+      })
+    case "InvalidRequest":
+    case "UnexpectedResponse":
+    case "NotAnApi":
+    case "DirectDownloadUnavailable":
+      return broke(head, done, `the host does not give the rest: ${reason.message}`, {
+        resumable: false,
+        cause: reason
+      })
+    default:
+      return failure
+  }
+}
+
+/** After so many bytes a transfer that broke counts as going well again. */
+const PROGRESS_BYTES = 1024 * 1024
+
+interface State {
+  done: number
+  /** The bytes at which the delays of the retry policy began anew. */
+  restarted: number
+  began: number
+  step:
+    | ((
+      now: number,
+      error: FileIoError.FileIoError
+    ) => Pull.Pull<readonly [unknown, Duration.Duration], never, unknown>)
+    | undefined
+}
+
+/**
+ * The bytes of a download, counted and checked. Where the host can resume, a transfer that breaks goes on where it broke,
+ * as often as the retry policy allows.
+ */
+export const receive = (options: {
+  readonly call: Answer.Call
+  readonly head: Head
+  readonly first: Response
+  readonly meter: Meter
+  readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
+  /** Asks for the rest, and for the size of the whole file; fails with a `Failure` of its own. */
+  readonly rest: (
+    offset: number,
+    validator: string
+  ) => Effect.Effect<{ readonly response: Response; readonly size: number | undefined }, Failure>
+}): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
+  const { call, digest, head, meter } = options
+  const { validator } = head
+  let { size } = head
+
+  const complete = (state: State) =>
+    Effect.suspend(() => {
+      if (size !== undefined && state.done < size) {
+        return Effect.fail(broke(head, state.done, "the host ended it early"))
+      }
+      if (state.done === 0) {
+        return Effect.fail(
+          new Failure(
+            "begun",
+            new FileIoError.UnexpectedResponse({ status: 200, problem: "the body is empty, and no file is" })
+          )
+        )
+      }
+      if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
+        return Effect.fail(
+          broke(head, state.done, "its SHA-256 is another one than was expected", {
+            stage: "received",
+            resumable: false
+          })
+        )
+      }
+      return meter.finished
+    })
+
+  const bytes = (response: Response, state: State): Stream.Stream<Uint8Array, Failure> =>
+    Exchange.incoming(response, call.idle).pipe(
+      Stream.mapError((error) => {
+        if (error._tag === "TimedOut") {
+          const { after, phase } = error
+          const { resumable } = head
+          return new Failure("begun", new FileIoError.TimedOut({ after, phase, bytesDone: state.done, resumable }))
+        }
+        const { cause, problem } = Answer.interrupted(error)
+        return broke(head, state.done, problem, { cause })
+      }),
+      Stream.mapArrayEffect((chunks) => {
+        let count = 0
+        for (const chunk of chunks) {
+          count += chunk.length
+          digest?.hasher.update(chunk)
+        }
+        state.done += count
+        if (size !== undefined && state.done > size) {
+          return Effect.fail(
+            broke(head, state.done, "the host sent more bytes than it announced", {
+              stage: "received",
+              resumable: false
+            })
+          )
+        }
+        const told = meter.advance(count)
+        return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
+      }),
+      Stream.concat(Stream.drain(Stream.fromEffect(complete(state))))
+    )
+
+  /** Waits and asks for the rest, until it comes or the policy is used up; then fails as the transfer did. */
+  const goOn = Effect.fnUntraced(function*(failure: Failure, state: State): Effect.fn.Return<Response, Failure> {
+    const isBroken = failure.reason._tag === "TransferInterrupted" || failure.reason._tag === "TimedOut"
+    if (!head.resumable || validator === undefined || failure.stage !== "begun" || !isBroken) {
+      return yield* Effect.fail(failure)
+    }
+    const clock = yield* Clock.Clock
+    const policy = yield* CurrentRetryPolicy
+    if (state.step === undefined || state.done - state.restarted >= PROGRESS_BYTES) {
+      state.step = yield* Schedule.toStep(policy.schedule)
+      state.restarted = state.done
+      state.began = clock.currentTimeMillisUnsafe()
+    }
+    let last = failure
+    while (true) {
+      const now = clock.currentTimeMillisUnsafe()
+      const next = yield* state.step(now, toError("download", last)).pipe(
+        Effect.map(([, delay]) => Option.some(delay)),
+        Pull.catchDone(() => Effect.succeedNone)
+      )
+      if (Option.isNone(next)) return yield* Effect.fail(failure)
+      const asked = retryAfterOf(last)
+      const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
+      if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
+      yield* Effect.sleep(delay)
+      const result = yield* Effect.result(options.rest(state.done, validator))
+      if (result._tag === "Success") {
+        size ??= result.success.size
+        return result.success.response
+      }
+      // The lease makes every repetition harmless: all of its ranges count as one download.
+      last = refusedRest(head, state.done, result.failure)
+      if (!last.reason.isRetryable) {
+        return yield* Effect.fail(last.reason._tag === "TransferInterrupted" ? last : failure)
+      }
+    }
+  })
+
+  const from = (response: Response, state: State): Stream.Stream<Uint8Array, Failure> =>
+    bytes(response, state).pipe(
+      Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (response) => from(response, state))))
+    )
+
+  return Stream.suspend(() =>
+    from(options.first, { done: head.offset, restarted: head.offset, began: 0, step: undefined })
+  ).pipe(
+    Stream.mapError((failure) => toError("download", failure)),
+    Stream.onStart(meter.started(size, head.offset)),
+    Stream.onExit((exit) => exit._tag === "Failure" ? meter.failed : Effect.void)
+  )
+}

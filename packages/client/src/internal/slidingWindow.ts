@@ -1,0 +1,127 @@
+/**
+ * The places of an account in its sliding window, without Effect and without a clock of its own: every method is told the
+ * time, in milliseconds of a monotonic clock. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
+ */
+
+import type { Quota } from "../RateLimitStore.ts"
+
+/** A request that may count on the host. */
+export interface Place {
+  readonly sentAt: number
+  /** The latest time at which the host may have counted it; `undefined` while it is not known. */
+  arrivedBy: number | undefined
+}
+
+/**
+ * Added to every window: hosts that count in whole milliseconds, or count both ends, see a second as up to 2 ms longer
+ * than it is.
+ */
+export const GUARD = 2
+
+/** A request that has no connection by then fails (that is how long connecting may take), so it has arrived or never will. */
+export const PATIENCE = 10_000
+
+export class SlidingWindow {
+  /** Those whose latest arrival is known, by that time, the earliest first. */
+  private readonly settled: Array<Place> = []
+  /** Those that are out, in the order in which they were sent. */
+  private readonly out = new Set<Place>()
+  /** The longest window asked about, so that no place is forgotten that matters to it. */
+  private longest = 1000
+
+  private forget(now: number, window: number) {
+    this.longest = Math.max(this.longest, window)
+    for (const place of this.out) {
+      if (place.sentAt + PATIENCE > now) break
+      this.settle(place, place.sentAt + PATIENCE)
+    }
+    let gone = 0
+    while (gone < this.settled.length && this.settled[gone]!.arrivedBy! + this.longest + GUARD <= now) gone++
+    if (gone > 0) this.settled.splice(0, gone)
+  }
+
+  /** The first of `settled` that still counts. */
+  private first(now: number, window: number): number {
+    let low = 0
+    let high = this.settled.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.settled[middle]!.arrivedBy! + window + GUARD <= now) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  private insert(place: Place) {
+    let at = this.settled.length
+    while (at > 0 && this.settled[at - 1]!.arrivedBy! > place.arrivedBy!) at--
+    this.settled.splice(at, 0, place)
+  }
+
+  /** How many places are held. */
+  held(now: number, quota: Quota): number {
+    this.forget(now, quota.window)
+    return this.out.size + this.settled.length - this.first(now, quota.window)
+  }
+
+  /** Takes a place whether there is one or not. */
+  take(now: number): Place {
+    const place: Place = { sentAt: now, arrivedBy: undefined }
+    this.out.add(place)
+    return place
+  }
+
+  /**
+   * When there may be a place: now, at a known time, or `Infinity` while that depends on answers that are still out.
+   */
+  freeAt(now: number, quota: Quota): number {
+    const surplus = this.held(now, quota) - quota.limit
+    if (surplus < 0) return now
+    const last = this.first(now, quota.window) + surplus
+    const release = (arrivedBy: number) => arrivedBy + quota.window + GUARD
+    if (last < this.settled.length) return release(this.settled[last]!.arrivedBy!)
+    let left = last - this.settled.length
+    for (const place of this.out) if (left-- === 0) return release(place.sentAt + PATIENCE)
+    return Infinity
+  }
+
+  /** The request of this place has been counted by then, if it ever is. */
+  settle(place: Place, arrivedBy: number) {
+    if (!this.out.delete(place)) return
+    place.arrivedBy = arrivedBy
+    this.insert(place)
+  }
+
+  /** The request of this place was never made. */
+  giveBack(place: Place) {
+    this.out.delete(place)
+  }
+
+  /**
+   * Fills what is free after `from` with places that come free one by one, so that work which has piled up until then
+   * starts at the pace of the quota and not all at once.
+   */
+  pace(from: number, quota: Quota) {
+    const free = Math.min(quota.limit, 1000) - 1 - this.held(from, quota)
+    for (let n = 1; n <= free; n++) {
+      this.insert({ sentAt: from, arrivedBy: from - quota.window - GUARD + n * quota.window / quota.limit })
+    }
+  }
+
+  /** An estimate of how long the waiter after `ahead` others will wait, when an answer takes `roundTrip`. */
+  wait(now: number, quota: Quota, ahead: number, roundTrip: number): number {
+    const held = this.held(now, quota)
+    const index = ahead - Math.max(0, quota.limit - held)
+    if (index < 0) return 0
+    const cycle = quota.window + GUARD
+    const releases = [
+      ...this.settled.slice(this.first(now, quota.window)).map((place) => place.arrivedBy! + cycle),
+      ...Array.from(this.out, (place) => Math.max(now, place.sentAt + roundTrip) + cycle)
+    ].toSorted((a, b) => a - b)
+    // Places beyond the quota have to come free before the first waiter gets one.
+    const from = Math.max(0, held - quota.limit)
+    const at = from + (index % quota.limit)
+    const release = releases[Math.min(at, releases.length - 1)] ?? now
+    return Math.max(0, release - now) + Math.floor(index / quota.limit) * cycle
+  }
+}

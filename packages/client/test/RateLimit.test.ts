@@ -1,0 +1,657 @@
+import { FileBody, FileIo, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Arbitrary,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Metric,
+  Redacted,
+  Schema,
+  Stream,
+  Tracer
+} from "effect"
+import { HttpClient, HttpClientError } from "effect/http"
+import { TestClock } from "effect/testing"
+import { Account } from "../src/internal/account.ts"
+import * as Failure from "../src/internal/failure.ts"
+import { advance, failure, fileIo, json, refusal, StrictCounter, strictHost } from "./utils/strictHost.ts"
+
+const times = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+/** Starts so many calls at once. */
+const start = <A, E>(count: number, call: Effect.Effect<A, E>) =>
+  Effect.forEach(times(count), () => Effect.forkChild(call), { concurrency: 1 })
+
+const done = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) =>
+  fibers.filter((fiber) => fiber.pollUnsafe() !== undefined).length
+
+describe("the limit", () => {
+  it.effect("a second never holds more than the limit, and it is used", () =>
+    Effect.gen(function*() {
+      for (const limit of [1, 3, 10, 100]) {
+        for (const [upMillis, downMillis] of [[0, 0], [25, 25], [20, 180], [180, 20]] as const) {
+          const host = strictHost({ limit, upMillis, downMillis })
+          const client = yield* fileIo(host)
+          const fibers = yield* start(limit * 12, client.list())
+          yield* advance("13 seconds")
+          const label = `limit ${limit}, ${upMillis} + ${downMillis} ms`
+          assert.strictEqual(host.rejected(), 0, label)
+          assert.isAtMost(host.counter.worst, limit, label)
+          // The limit has to be learned, and a round trip too, before the pace is full.
+          assert.isAtLeast(host.paths.length, limit * 11, label)
+          yield* Fiber.interruptAll(fibers)
+        }
+      }
+    }))
+
+  it.effect("a call alone does not wait, nor do as many as the limit allows", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 4 })
+      const client = yield* fileIo(host)
+      yield* client.list()
+      yield* client.list()
+      // The first of the four was `me`.
+      yield* client.list()
+      assert.deepStrictEqual(host.paths, ["GET /me", "GET /", "GET /", "GET /"])
+    }))
+
+  it.effect("a large limit is not used up in one blow, which would only queue at both ends", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 100 })
+      const client = yield* fileIo(host).pipe(
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(100))
+      )
+      const fibers = yield* start(100, client.list())
+      yield* advance(0)
+      assert.strictEqual(done(fibers), 25)
+      yield* advance("200 millis")
+      assert.strictEqual(done(fibers), 65)
+      yield* advance("200 millis")
+      assert.strictEqual(done(fibers), 100)
+    }))
+
+  it.effect("fixed holds without asking, also for times other than a second", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 2, window: 10_000 })
+      const client = yield* fileIo(host).pipe(
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(2, "10 seconds"))
+      )
+      const fibers = yield* start(6, client.list())
+      yield* advance("9 seconds")
+      assert.strictEqual(host.paths.length, 2)
+      yield* advance("12 seconds")
+      assert.strictEqual(host.paths.length, 6)
+      assert.deepStrictEqual([host.rejected(), host.count("GET /me"), done(fibers)], [0, 0, 6])
+    }))
+
+  it("a limit that is no number above 0 is refused at once", () => {
+    for (const wrong of [0, -1, Number.NaN]) assert.throws(() => RateLimit.fixed(wrong), RangeError)
+  })
+
+  it.effect("unlimited does not wait", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1, refuses: false })
+      const client = yield* fileIo(host).pipe(
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited)
+      )
+      yield* Effect.all(times(50).map(() => client.list()), { concurrency: "unbounded" })
+      assert.strictEqual(host.paths.length, 50)
+    }))
+
+  it.effect("one call can have its own limit, and counts for the others", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 3, refuses: false })
+      const client = yield* fileIo(host)
+      for (let n = 0; n < 5; n++) yield* client.list().pipe(RateLimit.withRateLimit(RateLimit.unlimited))
+      assert.strictEqual(host.paths.length, 5)
+      const fiber = yield* Effect.forkChild(client.list().pipe(RateLimit.withRateLimit(RateLimit.fixed(3))))
+      yield* advance("1 second")
+      assert.strictEqual(host.paths.length, 5)
+      yield* advance("2 millis")
+      assert.strictEqual(host.paths.length, 6)
+      yield* Fiber.join(fiber)
+    }))
+
+  it.effect("uploads, downloads, pages, me and repetitions draw on the same budget", () =>
+    Effect.gen(function*() {
+      let failures = 0
+      const host = strictHost({
+        limit: 2,
+        answer: (path) => path === "DELETE /abcdefghijkl" && failures++ === 0 ? failure(503) : undefined
+      })
+      const client = yield* fileIo(host)
+      const calls = Effect.all([
+        client.me,
+        client.list(),
+        client.delete("abcdefghijkl"),
+        Effect.exit(client.downloadBytes("abcdefghijkl")),
+        client.list({ offset: 3 }),
+        Effect.exit(client.update("abcdefghijkl", { expires: "1h" }))
+      ], { concurrency: "unbounded" })
+      const fiber = yield* Effect.forkChild(calls)
+      yield* advance("10 seconds")
+      yield* Fiber.join(fiber)
+      assert.isAtMost(host.counter.worst, 2)
+      assert.isAbove(host.paths.length, 6)
+    }))
+
+  it.effect("two services with one key share it; other keys and other hosts have their own", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 3 })
+      const baseUrl = "http://shared.localhost"
+      const one = yield* fileIo(host, { baseUrl })
+      const two = yield* fileIo(host, { baseUrl: "http://shared.localhost/" })
+      const fibers = yield* Effect.map(Effect.all([start(10, one.list()), start(10, two.list())]), (all) => all.flat())
+      yield* advance("20 seconds")
+      assert.deepStrictEqual([done(fibers), host.rejected(), host.count("GET /me")], [20, 0, 1])
+      const other = yield* fileIo(strictHost({ limit: 3 }), { baseUrl: "http://other.localhost" })
+      yield* other.list()
+    }))
+})
+
+describe("waiting", () => {
+  it.effect("first come, first served", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1 })
+      const client = yield* fileIo(host)
+      yield* Effect.forEach(
+        times(20),
+        (n) => Effect.forkChild(client.delete(`file${String(n).padStart(8, "0")}`)),
+        { concurrency: 1 }
+      )
+      yield* advance("25 seconds")
+      assert.deepStrictEqual(
+        host.paths.slice(1),
+        times(20).map((n) => `DELETE /file${String(n).padStart(8, "0")}`)
+      )
+    }))
+
+  it.effect("who gives up waiting costs nobody a place", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 2 })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(20, client.list())
+      yield* advance("1500 millis")
+      assert.strictEqual(done(fibers), 3)
+      yield* Fiber.interruptAll(fibers.slice(3, 19))
+      yield* advance("1 second")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fibers[19]!)))
+      yield* advance("5 seconds")
+      const again = yield* start(2, client.list())
+      yield* advance(0)
+      assert.strictEqual(done(again), 2)
+    }))
+
+  it.effect("a waiter is told how long it will be, and anybody can ask", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 2 })
+      const told: Array<RateLimit.Waiting> = []
+      const baseUrl = "http://waiting.localhost"
+      const client = yield* fileIo(host, { baseUrl }).pipe(
+        Effect.provideService(RateLimit.CurrentOnWait, (waiting) => Effect.sync(() => told.push(waiting)))
+      )
+      yield* client.list()
+      const account = { baseUrl, apiKey: Redacted.make("KEY") }
+      assert.strictEqual(Duration.toMillis(yield* RateLimit.waitTime(account)), 1002)
+      const fibers = yield* start(4, client.list())
+      yield* advance(0)
+      assert.deepStrictEqual(
+        told.map(({ ahead, expected, limit, reason }) => [reason, ahead, Duration.toMillis(expected), limit]),
+        [["limit", 0, 1002, 2], ["limit", 1, 1002, 2], ["limit", 2, 2004, 2], ["limit", 3, 2004, 2]]
+      )
+      yield* advance("2004 millis")
+      assert.strictEqual(done(fibers), 4)
+    }))
+
+  it.effect("a long upload does not hold its place until it ends", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1 })
+      const slow = Layer.effect(
+        HttpClient.HttpClient,
+        Effect.map(HttpClient.HttpClient, (http) =>
+          HttpClient.transform(http, (sent, request) =>
+            request.method === "POST" && request.body._tag === "Stream"
+              ? Effect.andThen(
+                Effect.andThen(Effect.orDie(Stream.runDrain(request.body.stream)), Effect.sleep("5 minutes")),
+                sent
+              )
+              : sent))
+      ).pipe(Layer.provide(host.httpClient))
+      const client = yield* FileIo.make({ baseUrl: "http://upload.localhost", firstByteTimeout: "1 hour" }).pipe(
+        Effect.provide(slow),
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1))
+      )
+      const upload = (mebibytes: number) =>
+        client.upload(FileBody.stream(
+          () =>
+            Stream.fromIterable(Array.from({ length: mebibytes }, () =>
+              new Uint8Array(1024 ** 2))).pipe(
+                Stream.tap(() =>
+                  Effect.sleep("100 millis")
+                )
+              ),
+          { size: mebibytes * 1024 ** 2 }
+        ))
+      const other = Effect.exit(client.downloadBytes("abcdefghijkl"))
+      const timeOf = (size: number) =>
+        Effect.gen(function*() {
+          const began = host.paths.length
+          const uploading = yield* Effect.forkChild(Effect.exit(upload(size)))
+          yield* advance(0)
+          const fiber = yield* Effect.forkChild(other)
+          let seconds = 0
+          while (host.paths.length === began) {
+            yield* advance("1 second")
+            seconds++
+          }
+          yield* Fiber.join(fiber)
+          yield* Fiber.interrupt(uploading)
+          yield* advance("1 minute")
+          return seconds
+        })
+      // One second for the head, one for the window.
+      assert.strictEqual(yield* timeOf(4), 3)
+      // Nothing is known of a small one, but that it arrives in 10 seconds or never.
+      assert.strictEqual(yield* timeOf(1), 12)
+    }))
+
+  it.effect("a request that was never sent gives its place back at once", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const layer = Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) =>
+          Effect.suspend(() => {
+            attempts++
+            const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
+            return Effect.fail(
+              new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+            )
+          })
+        )
+      )
+      const client = yield* FileIo.make({ baseUrl: "http://down.localhost" }).pipe(
+        Effect.provide(layer),
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1))
+      )
+      const call = Effect.exit(FileIo.withRetry(client.downloadBytes("abcdefghijkl"), RetryPolicy.none))
+      const fibers = yield* start(30, call)
+      yield* advance("1 millis")
+      assert.deepStrictEqual([attempts, done(fibers)], [30, 30])
+    }))
+})
+
+describe("learning the limit", () => {
+  it.effect("is one request, however many start at once, and nobody overtakes it", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 25, upMillis: 50, downMillis: 50 })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(24, client.list())
+      yield* advance("99 millis")
+      assert.deepStrictEqual(host.paths, ["GET /me"])
+      yield* advance("101 millis")
+      assert.deepStrictEqual([host.count("GET /me"), done(fibers)], [1, 24])
+    }))
+
+  it.effect("a call of me teaches too", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 5 })
+      const client = yield* fileIo(host)
+      yield* client.me
+      yield* Effect.all(times(4).map(() => client.list()), { concurrency: "unbounded" })
+      assert.strictEqual(host.count("GET /me"), 1)
+    }))
+
+  it.effect("is done again when its time is over, while calls go on", () =>
+    Effect.gen(function*() {
+      let told = 2
+      const host = strictHost({
+        limit: 50,
+        answer: (path) => path === "GET /me" ? json(200, { success: true, status: 200, rateLimit: told }) : undefined
+      })
+      const client = yield* fileIo(host).pipe(
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.learned({ lifetime: "1 minute" }))
+      )
+      yield* client.list()
+      told = 20
+      yield* advance("61 seconds")
+      yield* client.list()
+      yield* advance("2 seconds")
+      assert.strictEqual(host.count("GET /me"), 2)
+      const fibers = yield* start(19, client.list())
+      yield* advance(0)
+      assert.strictEqual(done(fibers), 19)
+    }))
+
+  it.effect("that fails is no storm and fails no call: one a second, said once, tried again later", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(message))
+    })
+    return Effect.gen(function*() {
+      let isDown = true
+      const host = strictHost({
+        limit: 10,
+        answer: (path) => isDown && path === "GET /me" ? failure(500) : undefined
+      })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(200, client.list())
+      yield* advance("20 seconds")
+      assert.strictEqual(host.count("GET /me"), 1)
+      assert.isAtMost(host.counter.worst, 1)
+      assert.isAtLeast(done(fibers), 18)
+      assert.strictEqual(lines.filter((line) => line.includes("could not be learned")).length, 1)
+      isDown = false
+      yield* advance("35 seconds")
+      assert.strictEqual(host.count("GET /me"), 2)
+      assert.strictEqual(done(fibers), 200)
+      assert.strictEqual(host.rejected(), 0)
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
+
+  it.effect("does not keep calls waiting when the host does not answer it", () =>
+    Effect.gen(function*() {
+      const stalled = yield* Deferred.make<never>()
+      const host = strictHost({ limit: 10 })
+      const client = yield* FileIo.make({ baseUrl: "http://stalled.localhost", apiKey: Redacted.make("KEY") }).pipe(
+        Effect.provide(
+          Layer.effect(
+            HttpClient.HttpClient,
+            Effect.map(HttpClient.HttpClient, (http) =>
+              HttpClient.transform(
+                http,
+                (sent, request) => request.url.endsWith("/me") ? Deferred.await(stalled) : sent
+              ))
+          ).pipe(Layer.provide(host.httpClient))
+        )
+      )
+      const fiber = yield* Effect.forkChild(client.list())
+      yield* advance("8 seconds")
+      yield* Fiber.join(fiber)
+    }))
+
+  it.effect("interrupted with its caller goes on for the others", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 3, upMillis: 100, downMillis: 100 })
+      const client = yield* fileIo(host)
+      const [first, second] = yield* start(2, client.list())
+      yield* advance("50 millis")
+      yield* Fiber.interrupt(first!)
+      yield* advance("1 second")
+      yield* Fiber.join(second!)
+      assert.strictEqual(host.count("GET /me"), 1)
+    }))
+
+  it.effect("a host that tells no limit, and calls without a key, start slowly and go faster", () =>
+    Effect.gen(function*() {
+      for (const anonymous of [true, false]) {
+        const host = strictHost({ limit: 1000, told: null })
+        const client = yield* fileIo(host, { anonymous })
+        const call = Effect.exit(client.downloadBytes("abcdefghijkl"))
+        const fibers = yield* start(500, call)
+        yield* advance(0)
+        assert.isAtMost(host.paths.length, 11)
+        yield* advance("10 seconds")
+        assert.strictEqual(done(fibers), 500)
+      }
+    }))
+
+  it.effect("without a key it learns from refusals, down to one request a minute", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1, window: 60_000 })
+      const client = yield* fileIo(host, { anonymous: true })
+      const patient = RetryPolicy.make({ times: 1000, budget: "1 day", base: "1 second" })
+      const fibers = yield* start(30, FileIo.withRetry(Effect.exit(client.downloadBytes("abcdefghijkl")), patient))
+      yield* advance("20 minutes")
+      const before = host.rejected()
+      yield* advance("10 minutes")
+      assert.isAtMost(host.rejected() - before, 4)
+      yield* Fiber.interruptAll(fibers)
+    }))
+})
+
+describe("after a refusal", () => {
+  const once = (headers: Record<string, string>, at = 2) => {
+    let refused = 0
+    return strictHost({
+      limit: 10,
+      answer: (path, number) => path === "GET /" && number >= at && refused++ < 1 ? refusal(headers) : undefined
+    })
+  }
+
+  it.effect("the whole account waits as long as the host asks", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        lines.push(String(message))
+      })
+      yield* Effect.gen(function*() {
+        const host = once({ "retry-after": "7" })
+        const client = yield* fileIo(host)
+        const first = yield* Effect.forkChild(client.list())
+        yield* advance("1 second")
+        const others = yield* start(5, client.list())
+        yield* advance("5900 millis")
+        assert.strictEqual(host.paths.length, 2)
+        yield* advance("3 seconds")
+        yield* Fiber.join(first)
+        assert.strictEqual(done(others), 5)
+        assert.strictEqual(lines.filter((line) => line.includes("429")).length, 1)
+        assert.isFalse(lines.some((line) => line.includes("KEY")))
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    }))
+
+  it.effect("reads a date by the host's own clock", () =>
+    Effect.gen(function*() {
+      // The host lives in 2031, and asks for 4 seconds.
+      const host = once({
+        date: "Wed, 01 Jan 2031 00:00:00 GMT",
+        "retry-after": "Wed, 01 Jan 2031 00:00:04 GMT"
+      })
+      const client = yield* fileIo(host)
+      const fiber = yield* Effect.forkChild(client.list())
+      yield* advance("3900 millis")
+      assert.strictEqual(host.paths.length, 2)
+      yield* advance("200 millis")
+      yield* Fiber.join(fiber)
+    }))
+
+  it.effect("comes back one by one, and not all at once", () =>
+    Effect.gen(function*() {
+      const host = once({ "retry-after": "5" })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(30, client.list())
+      yield* advance("5010 millis")
+      const before = host.paths.length
+      yield* advance("450 millis")
+      assert.isAtMost(host.paths.length - before, 5)
+      yield* advance("5 seconds")
+      assert.strictEqual(done(fibers), 30)
+      assert.isAtMost(host.counter.worst, 10)
+    }))
+
+  it.effect("a wait that is longer than the budget fails at once, for all of the account, and says how long", () =>
+    Effect.gen(function*() {
+      const host = once({ "retry-after": "3600" })
+      const client = yield* fileIo(host)
+      const first = yield* Effect.flip(client.list())
+      assert.strictEqual(first.reason._tag, "RateLimited")
+      yield* advance("10 minutes")
+      const second = yield* Effect.flip(client.list())
+      if (second.reason._tag !== "RateLimited") return assert.fail(second.reason._tag)
+      assert.strictEqual(Duration.toMillis(second.reason.retryAfter!), 3_000_000)
+      assert.strictEqual(host.paths.length, 2)
+      yield* advance("51 minutes")
+      yield* client.list()
+    }))
+
+  it.effect("without a word from the host it waits a little, and longer each time, but not for ever", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 10, answer: (path) => path === "GET /" ? refusal() : undefined })
+      const client = yield* fileIo(host)
+      const fiber = yield* Effect.forkChild(Effect.flip(client.list()))
+      yield* advance("2 minutes")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.reason._tag, "RateLimited")
+      // One and four repetitions: nothing multiplies.
+      assert.isAtMost(host.count("GET /"), 5)
+    }))
+
+  it.effect("asks me again, but not for every refusal", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 3, told: 10 })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(60, client.list())
+      yield* advance("30 seconds")
+      assert.isAtLeast(host.count("GET /me"), 2)
+      assert.isAtMost(host.count("GET /me"), 5)
+      yield* Fiber.interruptAll(fibers)
+    }))
+
+  it.effect("somebody else on the account is given way to", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 10 })
+      const client = yield* fileIo(host)
+      const patient = RetryPolicy.make({ times: 100, budget: "10 minutes" })
+      const fibers = yield* start(400, FileIo.withRetry(client.list(), patient))
+      // The other client takes half of the limit.
+      const other = yield* Effect.forkChild(
+        Effect.forever(Effect.andThen(
+          Effect.sync(() => host.counter.arrivals.push(host.counter.arrivals.at(-1) ?? 0)),
+          Effect.sleep("200 millis")
+        ))
+      )
+      yield* advance("90 seconds")
+      assert.isAtLeast(done(fibers), 300)
+      yield* Fiber.interrupt(other)
+      yield* Fiber.interruptAll(fibers)
+    }))
+})
+
+describe("seen from outside", () => {
+  it.effect("requests, repetitions and waits are counted, without keys and links", () =>
+    Effect.gen(function*() {
+      const host = strictHost({
+        limit: 2,
+        answer: (path, number) => path === "GET /" && number === 2 ? failure(502) : undefined
+      })
+      const client = yield* fileIo(host)
+      const fibers = yield* start(4, client.list())
+      yield* advance("10 seconds")
+      yield* Fiber.joinAll(fibers)
+      const count = (metric: Metric.Counter<number>, attributes: Record<string, string>) =>
+        Effect.map(Metric.value(Metric.withAttributes(metric, attributes)), ({ count }) => count)
+      assert.strictEqual(yield* count(Metrics.requests, { operation: "list", outcome: "ok" }), 4)
+      assert.strictEqual(yield* count(Metrics.requests, { operation: "list", outcome: "ServerFailure" }), 1)
+      assert.strictEqual(yield* count(Metrics.retries, { operation: "list" }), 1)
+      const waits = yield* Metric.value(Metrics.waits)
+      assert.strictEqual(waits.count, 6)
+      assert.isAbove(waits.max, 1000)
+      assert.isFalse((yield* Metric.dump).includes("KEY"))
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
+describe("the span of a call", () => {
+  it.effect("tells its attempts and how long it waited", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span(options) {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      let failures = 0
+      const host = strictHost({
+        limit: 1,
+        answer: (path) => path === "GET /" && failures++ === 0 ? failure(500) : undefined
+      })
+      const client = yield* fileIo(host)
+      const fiber = yield* Effect.forkChild(Effect.withTracer(client.list(), tracer))
+      yield* advance("5 seconds")
+      yield* Fiber.join(fiber)
+      const attributes = spans.find(({ name }) => name === "FileIo.list")?.attributes
+      assert.strictEqual(attributes?.get("fileio.attempts"), 2)
+      assert.isAtLeast(attributes?.get("fileio.waited_ms") as number, 1002)
+    }))
+})
+
+describe("every interleaving", () => {
+  const millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+  const Call = Schema.Struct({
+    after: millis(300),
+    down: millis(900),
+    fate: Schema.Literals(["answered", "answered", "answered", "broken", "unsent", "interrupted", "defect"]),
+    patience: millis(2000)
+  })
+
+  it.effect.prop(
+    "of calls, failures, interruptions and time keeps the limit and loses no place",
+    [
+      Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 }))),
+      Arbitrary.schema(millis(400)),
+      Arbitrary.schema(Schema.Array(Call).check(Schema.isMaxLength(30)))
+    ],
+    ([limit, up, calls]) =>
+      Effect.gen(function*() {
+        const counter = new StrictCounter()
+        const account = new Account({
+          host: "test",
+          isAnonymous: true,
+          store: undefined,
+          storeName: () => Promise.resolve(""),
+          now: 0
+        })
+        const options = {
+          operation: "list" as const,
+          limit: RateLimit.fixed(limit),
+          patience: 1000,
+          isUnsent: (failed: Failure.Failure) => failed.stage === "unsent",
+          onWait: () => Effect.void
+        }
+        const failed = (stage: Failure.Stage) =>
+          new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
+        const run = (request: Effect.Effect<void, Failure.Failure>) =>
+          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, { sentAt: 0, waited: 0 })
+        // What is on its way arrives, whatever becomes of its caller.
+        const arrive = Effect.forkDetach(
+          Effect.andThen(
+            Effect.sleep(up),
+            Effect.clockWith((clock) => Effect.sync(() => counter.arrive(clock.currentTimeMillisUnsafe())))
+          )
+        )
+        const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+        for (const { after, down, fate, patience } of calls) {
+          yield* TestClock.adjust(after)
+          const answer = Effect.sleep(up + down)
+          const request = fate === "unsent"
+            ? Effect.fail(failed("unsent"))
+            : Effect.andThen(
+              arrive,
+              fate === "answered" || fate === "interrupted"
+                ? answer
+                : Effect.andThen(answer, fate === "broken" ? Effect.fail(failed("broken")) : Effect.die("defect"))
+            )
+          const fiber = yield* Effect.forkChild(Effect.exit(run(request)))
+          fibers.push(fiber)
+          if (fate === "interrupted") {
+            yield* Effect.forkChild(Effect.andThen(Effect.sleep(patience), Fiber.interrupt(fiber)))
+          }
+        }
+        yield* TestClock.adjust("200 seconds")
+        for (const fiber of fibers) assert.isDefined(fiber.pollUnsafe())
+        assert.isAtMost(counter.worst, limit)
+        assert.strictEqual(account.active, 0)
+        const again = yield* start(limit, run(Effect.void))
+        yield* TestClock.adjust(0)
+        assert.strictEqual(done(again), limit)
+      }),
+    { arbitrary: { runs: 150 } }
+  )
+})

@@ -1,0 +1,166 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Schema } from "effect"
+import { RoundTrip } from "../src/internal/roundTrip.ts"
+import { PATIENCE, SlidingWindow } from "../src/internal/slidingWindow.ts"
+import { StrictCounter } from "./utils/strictHost.ts"
+
+const millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
+/** What becomes of one request, as the network and the caller please. */
+const Request = Schema.Struct({
+  after: millis(400),
+  up: millis(1500),
+  down: millis(1500),
+  fate: Schema.Literals(["answered", "answered", "answered", "lost", "unsent"])
+})
+
+/** Runs requests as soon as there is a place for each, and counts what arrives at the host. */
+const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) => {
+  const window = new SlidingWindow()
+  const quota = { limit, window: 1000 }
+  const counter = new StrictCounter()
+  const arrivals: Array<number> = []
+  const events: Array<{ readonly at: number; readonly run: (now: number) => void }> = []
+  const at = (time: number, run: (now: number) => void) => {
+    events.push({ at: time, run })
+    events.sort((a, b) => a.at - b.at)
+  }
+  const waiting = [...requests]
+  let started = 0
+  const pump = (now: number) => {
+    while (waiting.length > 0) {
+      const free = window.freeAt(now, quota)
+      if (free > now) {
+        if (free !== Infinity) at(free, pump)
+        return
+      }
+      const request = waiting.shift()!
+      const place = window.take(now)
+      started++
+      if (request.fate === "unsent") window.giveBack(place)
+      else {
+        at(now + request.up, (time) => arrivals.push(time))
+        if (request.fate === "answered") {
+          at(now + request.up + request.down, (time) => {
+            window.settle(place, time)
+            pump(time)
+          })
+        } else {
+          // The caller gave up when the request was on its way at the earliest; it arrives within a second of that.
+          const gaveUp = now + Math.max(0, request.up - 1000) + request.down / 2
+          at(gaveUp, (time) => {
+            window.settle(place, time + 1000)
+            pump(time)
+          })
+        }
+      }
+    }
+  }
+  let time = 0
+  for (const { after } of requests) at(time += after, pump)
+  let now = 0
+  while (events.length > 0) {
+    const next = events.shift()!
+    now = next.at
+    next.run(now)
+  }
+  for (const arrival of arrivals.toSorted((a, b) => a - b)) counter.arrive(arrival)
+  return { window, quota, counter, started, now }
+}
+
+describe("SlidingWindow", () => {
+  it.prop(
+    "no interleaving of requests, answers, losses and time makes a second hold more than the limit",
+    [
+      Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 }))),
+      Arbitrary.schema(Schema.Array(Request).check(Schema.isMaxLength(60)))
+    ],
+    ([limit, requests]) => {
+      const { counter, started } = simulate(limit, requests)
+      assert.isAtMost(counter.worst, limit)
+      assert.strictEqual(started, requests.length)
+    },
+    { arbitrary: { runs: 400 } }
+  )
+
+  it.prop(
+    "no place is lost: when all is over, as many are free as at the start",
+    [Arbitrary.schema(Schema.Array(Request).check(Schema.isMaxLength(40)))],
+    ([requests]) => {
+      const { now, quota, window } = simulate(3, requests)
+      assert.strictEqual(window.held(now + 3000, quota), 0)
+    },
+    { arbitrary: { runs: 200 } }
+  )
+
+  it("an answer that never comes frees its place when its request can no longer arrive", () => {
+    const window = new SlidingWindow()
+    const quota = { limit: 1, window: 1000 }
+    window.take(0)
+    assert.strictEqual(window.freeAt(10, quota), PATIENCE + 1002)
+    assert.strictEqual(window.freeAt(PATIENCE + 1002, quota), PATIENCE + 1002)
+  })
+
+  it("tells how long the tenth waiter will wait", () => {
+    const window = new SlidingWindow()
+    const quota = { limit: 3, window: 1000 }
+    for (let n = 0; n < 3; n++) window.settle(window.take(0), n * 100)
+    assert.strictEqual(window.wait(500, quota, 0, 0), 502)
+    assert.strictEqual(window.wait(500, quota, 2, 0), 702)
+    assert.strictEqual(window.wait(500, quota, 9, 0), 502 + 3 * 1002)
+  })
+
+  it("comes back to work one by one after a pause", () => {
+    const window = new SlidingWindow()
+    const quota = { limit: 4, window: 1000 }
+    window.pace(5000, quota)
+    const times: Array<number> = []
+    for (let now = 5000; now < 5999; now++) {
+      while (window.freeAt(now, quota) <= now) {
+        window.take(now)
+        times.push(now)
+      }
+    }
+    assert.deepStrictEqual(times, [5000, 5250, 5500, 5750])
+  })
+})
+
+describe("RoundTrip", () => {
+  const after = (samples: ReadonlyArray<number>) => {
+    const roundTrip = new RoundTrip(0)
+    samples.forEach((sample, n) => roundTrip.observe(sample, n * 1000, true))
+    return roundTrip.bound
+  }
+
+  it("trusts nothing until there are samples, and comes near a steady round trip", () => {
+    assert.strictEqual(after([]), 0)
+    assert.strictEqual(after([200, 200]), 0)
+    const bounds = [3, 5, 10, 30, 100].map((count) => after(Array.from({ length: count }, () => 200)))
+    assert.deepStrictEqual(bounds, bounds.toSorted((a, b) => a - b))
+    assert.isAbove(after(Array.from({ length: 100 }, () => 200)), 193)
+  })
+
+  it.prop(
+    "is never more than the shortest that was seen",
+    [Arbitrary.schema(Schema.Array(millis(1000)).check(Schema.isMaxLength(200)))],
+    ([samples]) => {
+      const bound = after(samples)
+      assert.isTrue(samples.length === 0 ? bound === 0 : bound <= Math.min(...samples.slice(-128)))
+    }
+  )
+
+  it("does not count round trips with a new connection", () => {
+    const roundTrip = new RoundTrip(0)
+    for (let n = 0; n < 50; n++) roundTrip.observe(600, n, false)
+    assert.strictEqual(roundTrip.bound, 0)
+    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, true)
+    assert.isBelow(roundTrip.bound, 200)
+  })
+
+  it("forgets an old path after two generations", () => {
+    const roundTrip = new RoundTrip(0)
+    for (let n = 0; n < 100; n++) roundTrip.observe(10, n * 1000, true)
+    for (let n = 100; n < 300; n++) roundTrip.observe(200, n * 1000, true)
+    assert.isAbove(roundTrip.bound, 190)
+  })
+})

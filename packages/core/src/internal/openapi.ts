@@ -1,0 +1,173 @@
+/** What the description of the API says beyond what its schemas can. */
+
+interface Response {
+  description?: string
+  content?: Record<string, { schema?: object }>
+  headers?: Record<string, object>
+}
+
+interface Property {
+  description?: string
+}
+
+interface Operation {
+  operationId: string
+  parameters: Array<{ name: string; description?: string }>
+  requestBody?: { content: Record<string, { schema: { properties?: Record<string, Property> } }> }
+  security: Array<Record<string, Array<string>>>
+  responses: Record<string, Response>
+}
+
+interface Spec {
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, object> }
+}
+
+const SUCCESS = "Success"
+
+const success = {
+  type: "object",
+  description: "What every answer in JSON carries",
+  properties: {
+    success: { type: "boolean", const: true, description: "Always true; a refusal says false" },
+    status: { type: "integer", const: 200, description: "The HTTP status" }
+  },
+  required: ["success", "status"]
+}
+
+const text = (description: string) => ({ description, schema: { type: "string" } })
+const integer = (description: string) => ({ description, schema: { type: "integer" } })
+
+const retryAfter = { "Retry-After": integer("Seconds to wait") }
+
+const range = {
+  "Content-Range": text("Which bytes these are, of how many"),
+  ETag: text("The lease"),
+  "Content-Length": integer("Size in bytes")
+}
+
+const download = {
+  "200": {
+    description: "The bytes",
+    headers: {
+      "Content-Disposition": text("Name of the file"),
+      "Content-Length": integer("Size in bytes"),
+      ETag: text("The lease: whoever sends it as `If-Range` with a `Range` may resume this download")
+    }
+  },
+  "206": { description: "The range that was asked for, for the holder of the lease", headers: range },
+  "302": {
+    description: "For browsers and crawlers: a page with a button. It is never the file",
+    headers: { Location: text("Address of the page") }
+  },
+  "416": { description: "The range is beyond the file" }
+}
+
+/** What the settings mean; as fields of a form and as parameters of a query they are the same. */
+const SETTINGS: Record<string, string> = {
+  expires:
+    "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, or empty for never. Default: 14 days",
+  maxDownloads: "How many downloads the file allows: a whole number from 1, or empty for no limit. Default: 1",
+  autoDelete: "`true` or `false`: whether the file is deleted once it has expired or is used up. Default: true",
+  title: "A title, at most 1,024 characters"
+}
+
+const ANSWERS: Record<string, string> = {
+  upload: "The file is stored",
+  list: "A page of the files",
+  me: "The account",
+  replace: "The file as it is now",
+  update: "The file as it is now",
+  delete: "The file is deleted"
+}
+
+/** A host may add fields, and a client may send others: nothing of this is closed. */
+const open = <A>(schema: A): A => {
+  if (typeof schema !== "object" || schema === null) return schema
+  if (Array.isArray(schema)) return schema.map(open) as A
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([name, value]) => name !== "additionalProperties" || value !== false)
+      .map(([name, value]) => [name, open(value)])
+  ) as A
+}
+
+const described = (properties: Record<string, Property>): Record<string, Property> =>
+  Object.fromEntries(
+    Object.entries(properties).map(([name, property]) => {
+      const description = SETTINGS[name]
+      return [name, description === undefined ? property : { ...property, description }]
+    })
+  )
+
+/** Those that take a key, but need none. */
+const OPEN = new Set(["upload", "download"])
+
+const complete = (operation: Operation): Operation => {
+  const responses: Record<string, Response> = {}
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const content = response.content?.["application/json"]
+    const isAnswer = status.startsWith("2") && content?.schema !== undefined && operation.operationId !== "delete"
+    const description = status === "200" ? ANSWERS[operation.operationId] : undefined
+    responses[status] = {
+      ...response,
+      ...(description === undefined ? {} : { description }),
+      ...(isAnswer
+        ? {
+          content: {
+            ...response.content,
+            "application/json": {
+              ...content,
+              schema: { allOf: [{ $ref: `#/components/schemas/${SUCCESS}` }, content.schema!] }
+            }
+          }
+        }
+        : {}),
+      ...(status === "423" || status === "429" ? { headers: { ...response.headers, ...retryAfter } } : {})
+    }
+  }
+  if (operation.operationId === "download") {
+    for (const [status, response] of Object.entries(download)) {
+      responses[status] = { ...responses[status], ...response }
+    }
+  }
+  const { requestBody } = operation
+  return {
+    ...operation,
+    parameters: operation.parameters.map((parameter) => {
+      const description = SETTINGS[parameter.name]
+      return description === undefined ? parameter : { ...parameter, description }
+    }),
+    ...(requestBody === undefined ? {} : {
+      requestBody: {
+        ...requestBody,
+        content: Object.fromEntries(
+          Object.entries(requestBody.content).map(([type, { schema, ...rest }]) => [
+            type,
+            { ...rest, schema: { ...schema, properties: described(schema.properties ?? {}) } }
+          ])
+        )
+      }
+    }),
+    security: OPEN.has(operation.operationId) ? [...operation.security, {}] : operation.security,
+    responses
+  }
+}
+
+/** Adds the envelope of success, the headers, and the answers of a download that are no success in JSON. */
+export const transform = (spec: object): object => {
+  const { components, paths } = spec as Spec
+  return open({
+    ...spec,
+    paths: Object.fromEntries(
+      Object.entries(paths).map(([path, item]) => [
+        path,
+        Object.fromEntries(Object.entries(item).map(([method, operation]) => [method, complete(operation)]))
+      ])
+    ),
+    components: {
+      ...components,
+      schemas: { ...components.schemas, [SUCCESS]: success }
+    }
+  })
+}

@@ -1,0 +1,294 @@
+/**
+ * A host on a real socket that fails as it is told to: for tests of what only a network can do, such as a reset in the
+ * middle of a body. It listens on a free port of this machine.
+ *
+ * **Example** (A download that is cut)
+ *
+ * ```ts
+ * import { FaultHost, FileIo } from "@effect-fileio/client"
+ * import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function*() {
+ *   const host = yield* NodeFaultHost.make()
+ *   const { link } = yield* host.put({ bytes: new Uint8Array(1_000_000) })
+ *   yield* host.inject(FaultHost.resetBody(500_000), { on: "download" })
+ *   return yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(link)).pipe(
+ *     Effect.provide(NodeFileIo.layer({ baseUrl: host.baseUrl }))
+ *   )
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * Where no sockets are needed, `FileIoTest` of `@effect-fileio/client` has the same host in memory.
+ *
+ * @since 0.1.0
+ */
+import * as FaultHost from "@effect-fileio/client/FaultHost"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { once } from "node:events"
+import * as Http from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+
+/**
+ * The host on a socket, to script it and to look into it.
+ *
+ * **Details**
+ *
+ * `FaultHost.refuse` closes the port until `clear`, since a port refuses everybody or nobody.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class NodeFaultHost extends Context.Service<NodeFaultHost, FaultHost.Host>()(
+  "@effect-fileio/platform-node/NodeFaultHost"
+) {}
+
+/**
+ * What the host knows, and where it listens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends FaultHost.Options {
+  /** @default a free one */
+  readonly port?: number | undefined
+}
+
+/** Reads the body of a request up to a byte; `undefined` when the client broke off before that. */
+const read = (
+  incoming: Http.IncomingMessage,
+  stopAt: number,
+  request: FaultHost.Request
+): Promise<Buffer | undefined> =>
+  new Promise((resolve) => {
+    const chunks: Array<Buffer> = []
+    let length = 0
+    const stop = () => {
+      incoming.pause()
+      resolve(Buffer.concat(chunks))
+    }
+    if (stopAt === 0) return stop()
+    incoming.on("data", (chunk: Buffer) => {
+      chunks.push(chunk)
+      length += chunk.length
+      request.bodyBytes = Math.min(stopAt, length)
+      if (length >= stopAt) stop()
+    })
+    incoming.on("end", () => resolve(Buffer.concat(chunks)))
+    incoming.on("error", () => resolve(undefined))
+    incoming.on("close", () => resolve(incoming.complete ? Buffer.concat(chunks) : undefined))
+  })
+
+const isRequestFault = (fault: FaultHost.Fault) =>
+  fault._tag === "ResetRequest" || fault._tag === "StallRequest" || fault._tag === "EarlyStatus"
+
+/** Writes and waits until the system has it; `false` when the connection is gone. */
+const write = (socket: Socket, data: string | Uint8Array): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (socket.destroyed) return resolve(false)
+    const gone = () => resolve(false)
+    socket.once("close", gone)
+    socket.write(data, (error) => {
+      socket.off("close", gone)
+      resolve(error === undefined || error === null)
+    })
+  })
+
+const headOf = (answer: FaultHost.Answer, extra: Readonly<Record<string, string>>): string => {
+  const headers = { connection: "close", ...answer.headers, ...extra }
+  const lines = Object.entries(headers).filter(([, value]) => value !== "").map(([name, value]) =>
+    `${name}: ${value}\r\n`
+  )
+  return `HTTP/1.1 ${answer.status} ${Http.STATUS_CODES[answer.status] ?? "Unknown"}\r\n${lines.join("")}\r\n`
+}
+
+const WRITE_BYTES = 64 * 1024
+
+/** Writes a body piece by piece, and gives the number of bytes that went out. */
+const writeBody = async (
+  socket: Socket,
+  content: Uint8Array,
+  options: { readonly piece: number; readonly chunked?: boolean; readonly everyMillis?: number }
+): Promise<number> => {
+  let at = 0
+  while (at < content.length) {
+    const piece = content.subarray(at, at + options.piece)
+    if (options.everyMillis !== undefined) await sleep(options.everyMillis)
+    if (options.chunked === true && !(await write(socket, `${piece.length.toString(16)}\r\n`))) break
+    if (!(await write(socket, piece))) break
+    if (options.chunked === true && !(await write(socket, "\r\n"))) break
+    at += piece.length
+  }
+  return Math.min(at, content.length)
+}
+
+/** Sends an answer as the fault lets it through. */
+const send = async (
+  socket: Socket,
+  answer: FaultHost.Answer,
+  fault: FaultHost.Fault
+): Promise<number> => {
+  const whole = (content: Uint8Array) => writeBody(socket, content, { piece: WRITE_BYTES })
+  switch (fault._tag) {
+    case "ResetBody": {
+      await write(socket, headOf(answer, {}))
+      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      // A reset overtakes what the receiver has not read yet, so it gets a moment to do so.
+      await sleep(20)
+      socket.resetAndDestroy()
+      return sent
+    }
+    case "Truncate": {
+      await write(socket, headOf(answer, {}))
+      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      socket.end()
+      return sent
+    }
+    case "CutChunked": {
+      await write(socket, headOf(answer, { "content-length": "", "transfer-encoding": "chunked" }))
+      const sent = await writeBody(socket, answer.body.subarray(0, fault.atByte), { piece: WRITE_BYTES, chunked: true })
+      socket.end()
+      return sent
+    }
+    case "TooManyBytes": {
+      await write(socket, headOf(answer, {}))
+      const content = new Uint8Array(answer.body.length + fault.extra)
+      content.set(answer.body)
+      return whole(content)
+    }
+    case "StallBody": {
+      await write(socket, headOf(answer, {}))
+      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      if (!socket.destroyed) await once(socket, "close")
+      return sent
+    }
+    case "Drip":
+      await write(socket, headOf(answer, {}))
+      return writeBody(socket, answer.body, { piece: fault.bytes, everyMillis: Duration.toMillis(fault.every) })
+    case "EarlyStatus": {
+      await write(socket, headOf(answer, {}))
+      const sent = await whole(answer.body)
+      if (fault.close) socket.destroySoon()
+      return sent
+    }
+    default:
+      await write(socket, headOf(answer, {}))
+      return whole(answer.body)
+  }
+}
+
+/**
+ * Listens until the scope closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options?: Options
+): Effect.fn.Return<FaultHost.Host, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
+  let port = options?.port ?? 0
+  const baseUrl = () => `http://127.0.0.1:${port}`
+  const core = FaultHost.makeCore({ ...options, baseUrl })
+  const sockets = new Set<Socket>()
+
+  const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const { socket } = incoming
+    const headers = Object.fromEntries(
+      Object.entries(incoming.headers).map((
+        [name, value]
+      ) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""])
+    )
+    const { fault, request } = core.arrive(
+      { method: incoming.method ?? "", target: incoming.url ?? "", headers },
+      now()
+    )
+    let isDone = false
+    const gone = () => {
+      if (!isDone) request.aborted = true
+    }
+    socket.once("close", gone)
+    if (headers["expect"] === "100-continue") response.writeContinue()
+    const stopAt = fault !== undefined && isRequestFault(fault) && "atByte" in fault ? fault.atByte : Infinity
+    const body = await read(incoming, stopAt, request)
+    if (body === undefined) return
+    if (fault?._tag === "ResetRequest") return void socket.resetAndDestroy()
+    if (fault?._tag === "StallRequest") return
+    if (fault?._tag === "ResetBeforeHeaders" || fault?._tag === "StallBeforeHeaders") {
+      if (fault.handled) core.handle(request, body, now()).settle(Infinity, now())
+      if (fault._tag === "ResetBeforeHeaders") socket.resetAndDestroy()
+      return
+    }
+    if (fault === undefined) {
+      const made = core.handle(request, body, now())
+      const wasAlready = socket.bytesWritten
+      response.writeHead(made.status, made.headers)
+      response.end(made.body)
+      response.once("close", () => {
+        isDone = response.writableFinished
+        request.aborted = !isDone
+        socket.off("close", gone)
+        made.settle(isDone ? made.body.length : Math.max(0, socket.bytesWritten - wasAlready - 1024), now())
+      })
+      return
+    }
+    const made = core.answerOf(fault, request, body, now())
+    // What follows is not what `node:http` would write.
+    response.detachSocket(socket)
+    const sent = await send(socket, made, fault)
+    isDone = sent >= made.body.length
+    made.settle(sent, now())
+    if (fault._tag === "EarlyStatus" && !fault.close) incoming.resume()
+    else socket.end()
+  }
+
+  const server = Http.createServer({ requestTimeout: 0, headersTimeout: 0, keepAlive: true }, (incoming, response) => {
+    answer(incoming, response).catch(() => incoming.socket.destroy())
+  })
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.setNoDelay(true)
+    socket.on("error", () => {})
+    socket.on("close", () => sockets.delete(socket))
+  })
+  server.on("clientError", (_, socket) => socket.destroy())
+
+  const open = Effect.promise(async () => {
+    if (server.listening) return
+    server.listen(port, "127.0.0.1")
+    await once(server, "listening")
+    port = (server.address() as AddressInfo).port
+  })
+  const close = Effect.promise(async () => {
+    for (const socket of sockets) socket.destroy()
+    if (!server.listening) return
+    server.close()
+    await once(server, "close")
+  })
+  yield* Effect.acquireRelease(open, () => close)
+
+  return {
+    baseUrl: baseUrl(),
+    apiKey: options?.apiKey ?? FaultHost.apiKey,
+    inject: (fault, injection) => fault._tag === "Refuse" ? close : Effect.sync(() => core.inject(fault, injection)),
+    clear: Effect.andThen(Effect.sync(core.clear), open),
+    requests: Effect.sync(() => [...core.requests]),
+    files: Effect.sync(() => core.files(now())),
+    put: (file) => Effect.sync(() => core.put(file, now()))
+  }
+})
+
+/**
+ * Listens as long as the layer is in use.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<NodeFaultHost> => Layer.effect(NodeFaultHost, make(options))

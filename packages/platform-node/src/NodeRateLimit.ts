@@ -1,0 +1,118 @@
+/**
+ * Rate limits that several processes share through Redis, on Node.
+ *
+ * @since 0.1.0
+ */
+import * as RateLimit from "@effect-fileio/client/RateLimit"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Redis from "effect/persistence/Redis"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+
+/**
+ * Where Redis is, and what to do without it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RedisOptions extends RateLimit.RedisOptions {
+  /** Address of Redis, such as `redis://localhost:6379` or `rediss://user:password@host:6380/0`. */
+  readonly url: string
+  /** How long connecting may take. @default 2 seconds */
+  readonly connectTimeout?: Duration.Input | undefined
+}
+
+const connect = Effect.fnUntraced(function*(
+  options: RedisOptions
+): Effect.fn.Return<Redis.Redis["Service"], Redis.RedisError, Scope.Scope> {
+  // The client of Redis is only loaded by those who use it.
+  const NodeRedis = yield* Effect.promise(() => import("@effect/platform-node/NodeRedis"))
+  const connectTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "2 seconds"))
+  const context = yield* Layer.build(
+    // A command that waits for the connection would make a call wait without anybody knowing.
+    NodeRedis.layer({ url: options.url, disableOfflineQueue: true, socket: { connectTimeout } }).pipe(
+      // It would write a line at every try to connect; that Redis is away is said once, by the limiter.
+      Layer.provide(Logger.layer([]))
+    )
+  )
+  return Context.get(context, Redis.Redis)
+})
+
+/** Redis that may be away when the program starts. */
+const connectLater = Effect.fnUntraced(function*(
+  options: RedisOptions
+): Effect.fn.Return<Redis.Redis["Service"], never, Scope.Scope> {
+  let connected: Redis.Redis["Service"] | undefined
+  yield* connect(options).pipe(
+    Effect.tap((redis) =>
+      Effect.sync(() => {
+        connected = redis
+      })
+    ),
+    Effect.retry(Schedule.spaced("5 seconds")),
+    Effect.forkScoped
+  )
+  const withRedis = <A>(
+    use: (redis: Redis.Redis["Service"]) => Effect.Effect<A, Redis.RedisError>
+  ): Effect.Effect<A, Redis.RedisError> =>
+    Effect.suspend(() =>
+      connected === undefined
+        ? Effect.fail(new Redis.RedisError({ cause: new Error("there is no connection to Redis yet") }))
+        : use(connected)
+    )
+  return Redis.Redis.of({
+    send: <A = unknown>(command: string, ...args: ReadonlyArray<string>) =>
+      withRedis((redis) => redis.send<A>(command, ...args)),
+    eval: (script) => (...params) => withRedis((redis) => redis.eval(script)(...params)),
+    subscribe: (channel) =>
+      Effect.flatMap(Effect.orDie(withRedis(Effect.succeed)), (redis) => redis.subscribe(channel)),
+    reserve: Effect.flatMap(withRedis(Effect.succeed), (redis) => redis.reserve)
+  })
+})
+
+/**
+ * Shares the budget of each account with all processes that use the same Redis.
+ *
+ * **Details**
+ *
+ * With `whenAway: "fail"`, which is the default, the layer fails when Redis is not there. With `{ processes }` it does not:
+ * until Redis is there, this process keeps to its part of the limit.
+ *
+ * **Example** (Four workers with one key)
+ *
+ * ```ts
+ * import { NodeFileIo, NodeRateLimit } from "@effect-fileio/platform-node"
+ * import { Layer } from "effect"
+ *
+ * const fileIo = NodeFileIo.layerConfig().pipe(
+ *   Layer.provide(NodeRateLimit.layerRedis({ url: "redis://localhost:6379", whenAway: { processes: 4 } }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.RedisError> =>
+  Layer.provide(
+    RateLimit.layerRedis(options),
+    Layer.effect(
+      Redis.Redis,
+      (options.whenAway ?? "fail") === "fail" ? connect(options) : connectLater(options)
+    )
+  )
+
+/**
+ * `layerRedis` with the address out of the configuration: `FILEIO_REDIS_URL`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedisConfig = (
+  options?: Omit<RedisOptions, "url">
+): Layer.Layer<never, Redis.RedisError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.NonEmptyString("FILEIO_REDIS_URL"), (url) => layerRedis({ ...options, url })))

@@ -1,0 +1,211 @@
+import { FileIo, RetryPolicy } from "@effect-fileio/client"
+import { NodeFileIoHttp, NodeRateLimit } from "@effect-fileio/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Logger, Redacted, Schedule, type Scope } from "effect"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0
+if (!hasRedis) {
+  process.stderr.write(
+    "no redis-server in the path: the tests of shared rate limits are skipped (apt-get install redis-server)\n"
+  )
+}
+
+const listen = async (server: Server): Promise<number> => {
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  return (server.address() as AddressInfo).port
+}
+
+const freePort = Effect.promise(async () => {
+  const server = createServer()
+  const port = await listen(server)
+  server.close()
+  return port
+})
+
+/** A Redis that keeps nothing; it goes away with its scope. */
+const startRedis = (port: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+      const redis = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] })
+      for await (const line of redis.stdout) if (String(line).includes("Ready to accept connections")) break
+      redis.stdout.resume()
+      return redis
+    }),
+    (redis) =>
+      Effect.promise(async () => {
+        if (redis.exitCode !== null || redis.signalCode !== null) return
+        redis.kill()
+        await once(redis, "exit")
+      })
+  )
+
+/** Counts the arrivals of any sliding second. */
+const strictHost = (limit: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const arrivals: Array<number> = []
+      const asked: Array<string> = []
+      let worst = 0
+      const server = createServer((request, response) => {
+        const now = performance.now()
+        arrivals.push(now)
+        asked.push(request.url ?? "")
+        worst = Math.max(worst, arrivals.filter((time) => now - time < 1000).length)
+        const body = request.url === "/me"
+          ? { success: true, status: 200, rateLimit: limit }
+          : { success: true, status: 200, nodes: [], count: 0, size: 0 }
+        response.writeHead(200, { "content-type": "application/json" })
+        response.end(JSON.stringify(body))
+      })
+      const port = await listen(server)
+      return { server, asked, arrivals, worst: () => worst, baseUrl: `http://127.0.0.1:${port}` }
+    }),
+    ({ server }) =>
+      Effect.promise(async () => {
+        server.closeAllConnections()
+        server.close()
+        await once(server, "close")
+      })
+  )
+
+const apiKey = Redacted.make("REDISKEY.0000001-0000002-0000003-0000004")
+
+/** What one process has: stores are told apart, so that nothing but Redis is shared. */
+const process_ = (
+  baseUrl: string,
+  port: number,
+  whenAway?: "fail" | { readonly processes: number }
+): Effect.Effect<FileIo.Service, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(
+      FileIo.layer({ baseUrl, apiKey }).pipe(
+        Layer.provide([
+          NodeFileIoHttp.layer(),
+          NodeRateLimit.layerRedis({
+            url: `redis://127.0.0.1:${port}`,
+            ...(whenAway === undefined ? {} : { whenAway })
+          })
+        ]),
+        Layer.fresh
+      )
+    )
+    return yield* Effect.provide(FileIo.FileIo, context)
+  })
+
+const redisKeys = (port: number): ReadonlyArray<string> =>
+  spawnSync("redis-cli", ["-p", String(port), "keys", "*"], { encoding: "utf8" }).stdout.trim().split("\n")
+
+describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
+  it.live("four processes together keep it, learn it once, and use it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const host = yield* strictHost(20)
+      const services = yield* Effect.all([0, 1, 2, 3].map(() => process_(host.baseUrl, port)))
+      yield* Effect.timeoutOption(
+        Effect.all(
+          services.flatMap((service) => Array.from({ length: 10 }, () => Effect.forever(service.list()))),
+          { concurrency: "unbounded", discard: true }
+        ),
+        "3500 millis"
+      )
+      assert.isAtMost(host.worst(), 20)
+      assert.isAtLeast(host.arrivals.length, 50)
+      assert.isAtMost(host.asked.filter((path) => path === "/me").length, 2)
+    })))
+
+  it.live("keys in Redis are hashed, and go away by themselves", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const host = yield* strictHost(5)
+      const service = yield* process_(host.baseUrl, port)
+      yield* service.list()
+      const keys = redisKeys(port)
+      assert.isAbove(keys.length, 0)
+      for (const key of keys) {
+        assert.match(key, /^fileio:\{[0-9a-f]{64}\}:(?:flight|rest|state)$/)
+        const ttl = spawnSync("redis-cli", ["-p", String(port), "pttl", key], { encoding: "utf8" }).stdout
+        assert.isAbove(Number(ttl), 0)
+      }
+    })))
+
+  it.live("a refusal of one process makes all wait", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const host = yield* strictHost(50)
+      const [one, two] = yield* Effect.all([process_(host.baseUrl, port), process_(host.baseUrl, port)])
+      yield* one!.list()
+      yield* two!.list()
+      host.server.removeAllListeners("request")
+      host.server.on("request", (_, response) => {
+        response.writeHead(429, { "content-type": "application/json", "retry-after": "3600" })
+        response.end(JSON.stringify({ success: false, status: 429 }))
+      })
+      yield* Effect.flip(one!.list())
+      yield* Effect.sleep(50)
+      const before = host.arrivals.length
+      const error = yield* Effect.flip(two!.list())
+      assert.strictEqual(host.arrivals.length, before)
+      if (error.reason._tag !== "RateLimited") return assert.fail(error.reason._tag)
+      assert.isAbove(Duration.toMinutes(error.reason.retryAfter!), 59)
+    })))
+
+  it.live("when Redis goes away calls fail, and say so once; when it is back they work again", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const lines: Array<string> = []
+      const port = yield* freePort
+      const redis = yield* startRedis(port)
+      const host = yield* strictHost(50)
+      const service = yield* process_(host.baseUrl, port)
+      yield* service.list()
+      redis.kill("SIGKILL")
+      yield* Effect.promise(() => once(redis, "exit"))
+      const count = host.arrivals.length
+      yield* Effect.gen(function*() {
+        for (let n = 0; n < 3; n++) {
+          const error = yield* Effect.flip(FileIo.withRetry(service.list(), RetryPolicy.none))
+          if (error.reason._tag !== "Unreachable") return assert.fail(error.reason._tag)
+          assert.include(error.reason.message, "store of the rate limit")
+        }
+      }).pipe(Effect.provide(Logger.layer([
+        Logger.make(({ message }) => {
+          lines.push(String(message))
+        })
+      ])))
+      assert.strictEqual(host.arrivals.length, count)
+      assert.strictEqual(lines.filter((line) => line.includes("store of the rate limit")).length, 1)
+      yield* startRedis(port)
+      yield* service.list().pipe(
+        Effect.retry(Schedule.spaced("200 millis")),
+        Effect.timeout("15 seconds")
+      )
+    })))
+
+  it.live("without Redis a process keeps to its part, if it was told to", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      const host = yield* strictHost(8)
+      const service = yield* process_(host.baseUrl, port, { processes: 4 })
+      yield* Effect.timeoutOption(
+        Effect.all(Array.from({ length: 5 }, () => Effect.forever(service.list())), { concurrency: "unbounded" }),
+        "3 seconds"
+      )
+      assert.isAtMost(host.worst(), 2)
+      assert.isAtLeast(host.arrivals.length, 4)
+    })))
+
+  it.live("without Redis the layer fails, if calls shall fail", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      const error = yield* Effect.flip(process_("http://127.0.0.1:9", port))
+      assert.strictEqual((error as { readonly _tag?: string })._tag, "RedisError")
+    })))
+})

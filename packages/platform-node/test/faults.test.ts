@@ -1,0 +1,548 @@
+/**
+ * Every fault × every call: why it failed, what became of the only copy, how many requests arrived, what lies on the disk,
+ * and that it ended in bounded time. Once over the host in memory, once over real sockets.
+ */
+import { FaultHost, FileBody, FileIo, FileIoTest, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import type { FileIoError } from "@effect-fileio/core"
+import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, FileSystem, Layer, Stream } from "effect"
+import { bytesOf, folder } from "./faults/support.ts"
+
+type Call =
+  | "upload"
+  | "upload, large"
+  | "uploadOnce, large"
+  | "download"
+  | "downloadBytes"
+  | "downloadFile"
+  | "list"
+  | "me"
+  | "update"
+  | "update, file"
+  | "replace"
+  | "delete"
+
+const SMALL = bytesOf(20_000)
+const LARGE = bytesOf(1_500_000)
+const FILE = bytesOf(200_000)
+
+const once = () => FileBody.once(Stream.make(LARGE.subarray(0, 700_000), LARGE.subarray(700_000)), { name: "o.bin" })
+
+/** Makes the call; `key` is of a file that is there, and `directory` is empty. */
+const calls: Record<
+  Call,
+  (
+    key: string,
+    directory: string
+  ) => Effect.Effect<unknown, FileIoError.FileIoError, FileIo.FileIo | FileTransfer.FileTransfer>
+> = {
+  upload: () => FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.bytes(SMALL, { name: "s.bin" }))),
+  "upload, large": () => FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.bytes(LARGE, { name: "l.bin" }))),
+  "uploadOnce, large": () => FileIo.FileIo.use((fileIo) => fileIo.uploadOnce(once())),
+  download: (key) =>
+    Effect.scoped(
+      FileIo.FileIo.use((fileIo) => Effect.flatMap(fileIo.download(key), ({ stream }) => Stream.mkUint8Array(stream)))
+    ).pipe(Effect.tap((bytes) => Effect.sync(() => assert.deepStrictEqual(bytes, FILE)))),
+  downloadBytes: (key) =>
+    FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(key)).pipe(
+      Effect.tap(({ bytes }) => Effect.sync(() => assert.deepStrictEqual(bytes, FILE)))
+    ),
+  downloadFile: (key, directory) =>
+    FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, { directory })),
+  list: () => FileIo.FileIo.use((fileIo) => fileIo.list()),
+  me: () => FileIo.FileIo.use((fileIo) => fileIo.me),
+  update: (key) => FileIo.FileIo.use((fileIo) => fileIo.update(key, { expires: "1h" })),
+  "update, file": (key) => FileIo.FileIo.use((fileIo) => fileIo.update(key, { file: FileBody.bytes(LARGE) })),
+  replace: (key) => FileIo.FileIo.use((fileIo) => fileIo.replace(key, { maxDownloads: 3 })),
+  delete: (key) => FileIo.FileIo.use((fileIo) => fileIo.delete(key))
+}
+
+const uploads: ReadonlyArray<Call> = ["upload", "upload, large", "uploadOnce, large"]
+const downloads: ReadonlyArray<Call> = ["download", "downloadBytes", "downloadFile"]
+const reads: ReadonlyArray<Call> = ["list", "me"]
+const changes: ReadonlyArray<Call> = ["update", "update, file", "replace"]
+const operationOf = (call: Call) =>
+  (downloads.includes(call)
+    ? "download"
+    : uploads.includes(call)
+    ? "upload"
+    : call.split(",")[0]) as FaultHost.Operation
+const kindOf = (call: Call) =>
+  uploads.includes(call)
+    ? "upload"
+    : downloads.includes(call)
+    ? "download"
+    : reads.includes(call)
+    ? "read"
+    : changes.includes(call)
+    ? "change"
+    : "delete"
+
+interface Outcome {
+  /** `ok`, or the tag of the reason. */
+  readonly ends: "ok" | FileIoError.Reason["_tag"]
+  /** The verdict, where the call has one. */
+  readonly verdict?: "kept" | "consumed" | "unknown" | "no"
+  /** How many requests arrived. */
+  readonly requests: number
+  /** What lies in the folder. @default the file after a success, nothing after a failure */
+  readonly disk?: "nothing" | "part" | "file"
+  readonly also?: (error: FileIoError.FileIoError) => void
+}
+
+type Kind = ReturnType<typeof kindOf>
+type Expected = { readonly [K in Kind | Call]?: Outcome }
+
+interface Row {
+  readonly name: string
+  readonly fault: (call: Call) => FaultHost.Fault
+  readonly times?: number
+  readonly only?: ReadonlyArray<Call>
+  readonly expected: Expected
+  /** Where sockets do otherwise. */
+  readonly onSockets?: Expected
+}
+
+const ok = (requests = 1): Outcome => ({ ends: "ok", requests })
+const all = (ends: FileIoError.Reason["_tag"], requests = 1): Expected => ({
+  upload: { ends, verdict: "no", requests },
+  download: { ends, verdict: "kept", requests },
+  read: { ends, requests },
+  change: { ends, verdict: "no", requests },
+  delete: { ends, requests }
+})
+const phase = (expected: string) => ({ reason }: FileIoError.FileIoError) => {
+  assert.strictEqual(reason._tag === "TimedOut" ? reason.phase : undefined, expected)
+}
+/** An answer that breaks off: JSON after a few bytes, a file in its middle. */
+const middle = (call: Call) => downloads.includes(call) ? 90_000 : 12
+
+const ALWAYS = 99
+/** The policy allows two repetitions, so whatever may be repeated arrives three times. */
+const THRICE = 3
+
+const brokenInside: Expected = {
+  upload: { ends: "Unreachable", verdict: "unknown", requests: 1 },
+  download: {
+    ends: "TransferInterrupted",
+    verdict: "unknown",
+    requests: 1,
+    disk: "part",
+    also: ({ reason }) =>
+      assert.isTrue(reason._tag === "TransferInterrupted" && reason.bytesDone > 0 && !reason.resumable)
+  },
+  read: { ends: "Unreachable", requests: THRICE },
+  change: { ends: "Unreachable", verdict: "unknown", requests: THRICE },
+  // The host did it the first time, so its repetition finds nothing: the status alone says that it is done.
+  delete: ok(2)
+}
+
+const lostAnswerTwice: Expected = {
+  upload: { ends: "Unreachable", verdict: "unknown", requests: 1 },
+  download: { ends: "Unreachable", verdict: "unknown", requests: 1 },
+  read: ok(THRICE),
+  change: ok(THRICE),
+  delete: ok(THRICE)
+}
+
+const timedOut = (expected: "firstByte" | "idle"): Expected => {
+  const ends = "TimedOut"
+  const also = phase(expected)
+  return {
+    upload: { ends, verdict: "unknown", requests: 1, also },
+    download: { ends, verdict: "unknown", requests: 1, disk: expected === "idle" ? "part" : "nothing", also },
+    read: { ends, requests: THRICE, also },
+    change: { ends, verdict: "unknown", requests: THRICE, also },
+    delete: expected === "idle" ? ok(2) : { ends, requests: THRICE, also }
+  }
+}
+
+const unexpected: Expected = {
+  upload: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 },
+  download: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 },
+  read: { ends: "UnexpectedResponse", requests: 1 },
+  change: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 },
+  delete: { ends: "UnexpectedResponse", requests: 1 }
+}
+
+const limitedOnce: Expected = {
+  upload: ok(2),
+  "uploadOnce, large": { ends: "RateLimited", verdict: "no", requests: 1 },
+  download: ok(2),
+  read: ok(2),
+  change: ok(2),
+  delete: ok(2)
+}
+
+const early = (code: number, close: boolean): Row => ({
+  name: `an early ${code}${close ? ", and the host closes at once" : ""}`,
+  fault: () => FaultHost.earlyStatus(code, { close, atByte: 0 }),
+  only: [...uploads, ...changes],
+  expected: {
+    upload: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 },
+    change: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 }
+  }
+})
+
+const rows: ReadonlyArray<Row> = [
+  {
+    name: "nothing",
+    fault: () => FaultHost.status(500),
+    times: 0,
+    expected: {
+      upload: ok(),
+      download: ok(),
+      read: ok(),
+      change: ok(),
+      delete: ok()
+    }
+  },
+  { name: "refuse", fault: () => FaultHost.refuse, times: ALWAYS, expected: all("Unreachable", 0) },
+  {
+    name: "reset before the headers",
+    fault: () => FaultHost.resetBeforeHeaders(),
+    times: ALWAYS,
+    expected: {
+      ...brokenInside,
+      download: { ends: "Unreachable", verdict: "unknown", requests: 1 },
+      delete: { ends: "Unreachable", requests: THRICE }
+    }
+  },
+  {
+    name: "reset before the headers, twice",
+    fault: () => FaultHost.resetBeforeHeaders(),
+    times: 2,
+    expected: lostAnswerTwice
+  },
+  { name: "the answer is lost", fault: () => FaultHost.loseAnswer, times: 2, expected: lostAnswerTwice },
+  {
+    name: "reset in the body",
+    fault: (call) => FaultHost.resetBody(middle(call)),
+    times: ALWAYS,
+    expected: brokenInside
+  },
+  {
+    name: "truncate with Content-Length",
+    fault: (call) => FaultHost.truncate(middle(call)),
+    times: ALWAYS,
+    expected: brokenInside
+  },
+  {
+    name: "cut a chunked body",
+    fault: (call) => FaultHost.cutChunked(middle(call)),
+    times: ALWAYS,
+    expected: brokenInside
+  },
+  {
+    name: "reset while the request is sent",
+    fault: () => FaultHost.resetRequest(300_000),
+    times: ALWAYS,
+    only: ["upload, large", "uploadOnce, large", "update, file"],
+    expected: {
+      upload: { ends: "Unreachable", verdict: "unknown", requests: 1 },
+      change: { ends: "Unreachable", verdict: "unknown", requests: THRICE }
+    }
+  },
+  {
+    name: "too many bytes",
+    fault: () => FaultHost.tooManyBytes(7),
+    times: ALWAYS,
+    expected: {
+      ...unexpected,
+      download: { ends: "TransferInterrupted", verdict: "consumed", requests: 1, disk: "part" }
+    },
+    onSockets: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
+  },
+  {
+    name: "stall before the headers",
+    fault: () => FaultHost.stallBeforeHeaders(),
+    times: ALWAYS,
+    expected: timedOut("firstByte")
+  },
+  {
+    name: "stall in the body",
+    fault: (call) => FaultHost.stallBody(middle(call)),
+    times: ALWAYS,
+    expected: timedOut("idle")
+  },
+  {
+    name: "stall while the request is sent",
+    fault: () => FaultHost.stallRequest(100_000),
+    times: ALWAYS,
+    only: ["upload, large", "uploadOnce, large"],
+    expected: {
+      upload: { ends: "TimedOut", verdict: "unknown", requests: 1 }
+    }
+  },
+  {
+    name: "drip",
+    fault: (call) => FaultHost.drip(downloads.includes(call) ? 20_000 : 100, 1),
+    times: ALWAYS,
+    expected: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
+  },
+  {
+    name: "an HTML page with a 200",
+    fault: () => FaultHost.html(200),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "NotAnApi", verdict: "unknown", requests: 1 },
+      download: { ends: "NotAnApi", verdict: "unknown", requests: 1 },
+      read: { ends: "NotAnApi", requests: 1 },
+      change: { ends: "NotAnApi", verdict: "unknown", requests: 1 },
+      delete: { ends: "NotAnApi", requests: 1 }
+    }
+  },
+  { name: "an HTML page with a 404", fault: () => FaultHost.html(404), times: ALWAYS, expected: all("NotAnApi") },
+  {
+    name: "a redirect to another host",
+    fault: () => FaultHost.redirect("https://example.com/else"),
+    times: ALWAYS,
+    expected: all("NotAnApi")
+  },
+  {
+    name: "a redirect to the file's page",
+    fault: () => FaultHost.redirect("page"),
+    times: ALWAYS,
+    expected: {
+      ...all("NotAnApi"),
+      download: {
+        ends: "DirectDownloadUnavailable",
+        verdict: "kept",
+        requests: 1,
+        also: ({ reason }) =>
+          assert.match(reason._tag === "DirectDownloadUnavailable" ? reason.page : "", /^http.*\/download\/\w+$/)
+      }
+    }
+  },
+  { name: "a redirect in a loop", fault: () => FaultHost.redirect("loop"), times: ALWAYS, expected: all("NotAnApi") },
+  { name: "invalid JSON", fault: () => FaultHost.invalidJson, times: ALWAYS, expected: unexpected },
+  {
+    name: "JSON of another shape",
+    fault: () => FaultHost.wrongShape,
+    times: ALWAYS,
+    expected: {
+      ...unexpected,
+      delete: ok()
+    }
+  },
+  { name: "an empty body", fault: () => FaultHost.emptyBody, times: ALWAYS, expected: { ...unexpected, delete: ok() } },
+  {
+    name: "`success: false` with a 200 (500)",
+    fault: () => FaultHost.successFalse(500),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      download: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      read: { ends: "ServerFailure", requests: THRICE },
+      change: { ends: "ServerFailure", verdict: "unknown", requests: THRICE },
+      delete: { ends: "ServerFailure", requests: THRICE }
+    }
+  },
+  {
+    name: "`success: false` with a 200 (401)",
+    fault: () => FaultHost.successFalse(401),
+    times: ALWAYS,
+    expected: all("Unauthorized")
+  },
+  {
+    name: "the size of another file",
+    fault: () => FaultHost.wrongSize(),
+    times: ALWAYS,
+    only: ["upload", "upload, large", "uploadOnce, large", "update, file"],
+    expected: {
+      upload: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 },
+      change: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 }
+    }
+  },
+  {
+    name: "503 twice, then well",
+    fault: () => FaultHost.status(503),
+    times: 2,
+    expected: {
+      upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      download: ok(THRICE),
+      read: ok(THRICE),
+      change: ok(THRICE),
+      delete: ok(THRICE)
+    }
+  },
+  {
+    name: "503 always",
+    fault: () => FaultHost.status(503),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      download: { ends: "ServerFailure", verdict: "kept", requests: THRICE },
+      read: { ends: "ServerFailure", requests: THRICE },
+      change: { ends: "ServerFailure", verdict: "unknown", requests: THRICE },
+      delete: { ends: "ServerFailure", requests: THRICE }
+    }
+  },
+  {
+    name: "500 always",
+    fault: () => FaultHost.status(500),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      download: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      read: { ends: "ServerFailure", requests: THRICE },
+      change: { ends: "ServerFailure", verdict: "unknown", requests: THRICE },
+      delete: { ends: "ServerFailure", requests: THRICE }
+    }
+  },
+  { name: "429 with no seconds", fault: () => FaultHost.tooManyRequests(0), expected: limitedOnce },
+  {
+    name: "429 with a date",
+    fault: () => FaultHost.tooManyRequests("Thu, 01 Jan 2026 00:00:00 GMT"),
+    expected: limitedOnce
+  },
+  { name: "429 with nothing", fault: () => FaultHost.tooManyRequests(), expected: limitedOnce },
+  {
+    name: "429 with an hour",
+    fault: () => FaultHost.tooManyRequests(3600),
+    times: ALWAYS,
+    expected: all("RateLimited")
+  },
+  { name: "401", fault: () => FaultHost.status(401), times: ALWAYS, expected: all("Unauthorized") },
+  { name: "403", fault: () => FaultHost.status(403), times: ALWAYS, expected: all("Unauthorized") },
+  {
+    name: "404",
+    fault: () => FaultHost.status(404),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "InvalidRequest", verdict: "no", requests: 1 },
+      download: { ends: "FileNotFound", verdict: "kept", requests: 1 },
+      read: { ends: "InvalidRequest", requests: 1 },
+      change: { ends: "FileNotFound", verdict: "no", requests: 1 },
+      delete: { ends: "FileNotFound", requests: 1 }
+    }
+  },
+  {
+    name: "423",
+    fault: () => FaultHost.status(423, { retryAfter: 60 }),
+    times: ALWAYS,
+    only: downloads,
+    expected: {
+      download: { ends: "DownloadInProgress", verdict: "kept", requests: 1 }
+    }
+  },
+  {
+    name: "413",
+    fault: () => FaultHost.status(413),
+    times: ALWAYS,
+    only: [...uploads, ...changes],
+    expected: all("PlanLimit")
+  },
+  early(413, false),
+  early(413, true),
+  early(401, false),
+  early(401, true)
+]
+
+const noLimit = RateLimit.layer(RateLimit.unlimited)
+const policy = RetryPolicy.make({ times: 2, base: 1 })
+
+/** Long enough for a loaded machine, except where the fault is that nothing comes. */
+const timeouts = (row: Row) =>
+  row.name.startsWith("stall")
+    ? { firstByteTimeout: Duration.millis(80), idleTimeout: Duration.millis(80) }
+    : { firstByteTimeout: Duration.seconds(20), idleTimeout: Duration.seconds(20) }
+
+const inMemory = (row: Row) =>
+  Layer.mergeAll(FileTransfer.layer, Layer.effect(NodeFaultHost.NodeFaultHost, FileIoTest.FileIoTest)).pipe(
+    Layer.provideMerge(FileIoTest.layer({ resumable: false, checkLimits: false, ...timeouts(row) })),
+    Layer.provide(noLimit),
+    Layer.provideMerge(NodeServices.layer)
+  )
+
+const onSockets = (row: Row) =>
+  Layer.unwrap(
+    Effect.map(NodeFaultHost.NodeFaultHost, ({ apiKey, baseUrl }) =>
+      NodeFileIo.layer({ baseUrl, apiKey, checkLimits: false, ...timeouts(row) }))
+  ).pipe(
+    Layer.provide(noLimit),
+    Layer.provideMerge(NodeFaultHost.layer({ resumable: false })),
+    Layer.provideMerge(NodeServices.layer)
+  )
+
+const check = (row: Row, call: Call, outcome: Outcome) =>
+  Effect.gen(function*() {
+    const host = yield* NodeFaultHost.NodeFaultHost
+    const fs = yield* FileSystem.FileSystem
+    const directory = yield* folder
+    const { key } = yield* host.put({ bytes: FILE, name: "file.bin" })
+    const operation = operationOf(call)
+    if (row.times !== 0) yield* host.inject(row.fault(call), { on: operation, times: row.times ?? 1 })
+    const result = yield* calls[call](key, directory).pipe(
+      FileIo.withRetry(policy),
+      Effect.result,
+      Effect.timeoutOrElse({ duration: "15 seconds", orElse: () => Effect.die("it did not end in time") })
+    )
+
+    const error = result._tag === "Failure" ? result.failure : undefined
+    assert.strictEqual(error?.reason._tag ?? "ok", outcome.ends, error?.message)
+    if (error !== undefined) {
+      assert.strictEqual(error.operation, operation)
+      const kind = kindOf(call)
+      assert.strictEqual(error.copy, kind === "download" ? outcome.verdict : undefined, error.message)
+      assert.strictEqual(
+        error.stored,
+        kind === "upload" || kind === "change" ? outcome.verdict : undefined,
+        error.message
+      )
+      outcome.also?.(error)
+    }
+    const arrived = (yield* host.requests).filter((request) => request.operation === operation)
+    assert.strictEqual(arrived.length, outcome.requests, "requests that arrived")
+
+    // The verdict against what the host really has.
+    const files = yield* host.files
+    const isThere = files.some((file) => file.key === key && file.downloads === 0)
+    if (error?.copy === "kept") assert.isTrue(isThere, "the copy is kept")
+    if (error?.copy === "consumed") assert.isFalse(isThere, "the copy is consumed")
+    const news = files.filter((file) => file.key !== key)
+    if (kindOf(call) === "upload") {
+      if (error === undefined) assert.strictEqual(news.length, 1)
+      if (error?.stored === "no") assert.strictEqual(news.length, 0, "nothing is stored")
+      assert.isAtMost(news.length, 1, "never stored twice")
+      for (const file of news) assert.deepStrictEqual(file.bytes, call === "upload" ? SMALL : LARGE)
+    }
+
+    const names = yield* fs.readDirectory(directory)
+    const disk = outcome.disk ?? (outcome.ends === "ok" ? "file" : "nothing")
+    if (call !== "downloadFile" || disk === "nothing") {
+      assert.deepStrictEqual(names, [])
+    } else if (disk === "file") {
+      assert.deepStrictEqual(names, ["file.bin"])
+      assert.deepStrictEqual(new Uint8Array(yield* fs.readFile(`${directory}/file.bin`)), FILE)
+    } else {
+      assert.strictEqual(names.length, 1)
+      assert.match(names[0]!, /^\.file\.bin\.\w+\.part$/)
+      const part = `${directory}/${names[0]}`
+      const { reason } = error!
+      const told = reason._tag === "TransferInterrupted" || reason._tag === "TimedOut" ? reason : undefined
+      assert.strictEqual(told?.partPath, part)
+      const bytes = new Uint8Array(yield* fs.readFile(part))
+      assert.strictEqual(told?.bytesDone, bytes.length)
+      assert.deepStrictEqual(bytes, FILE.subarray(0, bytes.length))
+      assert.strictEqual((yield* fs.stat(part)).mode & 0o777, 0o600)
+    }
+  })
+
+for (const transport of ["memory", "sockets"] as const) {
+  describe(`faults over ${transport}`, () => {
+    for (const row of rows) {
+      for (const call of row.only ?? Object.keys(calls) as Array<Call>) {
+        const expected = { ...row.expected, ...(transport === "sockets" ? row.onSockets : {}) }
+        const outcome = expected[call] ?? expected[kindOf(call)]!
+        it.live(`${row.name} × ${call}`, () =>
+          check(row, call, outcome).pipe(
+            Effect.scoped,
+            Effect.provide(transport === "memory" ? inMemory(row) : onSockets(row))
+          ))
+      }
+    }
+  })
+}
