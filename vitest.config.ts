@@ -6,6 +6,9 @@ const project = (name: string, folder: string) => ({
   test: { name, root: fileURLToPath(new URL(folder, import.meta.url)), include: ["test/**/*.test.ts"] }
 })
 
+// Vitest keeps a token for its browser interface in the home folder otherwise; nothing here uses it.
+process.env.XDG_DATA_HOME = fileURLToPath(new URL("node_modules/.cache", import.meta.url))
+
 export default defineConfig({
   test: {
     pool: "forks",
@@ -17,8 +20,10 @@ export default defineConfig({
       project("client", "packages/client"),
       project("platform-node", "packages/platform-node"),
       project("server", "packages/server"),
+      project("promise", "packages/promise"),
       project("cli", "packages/cli"),
-      project("examples", "examples")
+      project("examples", "examples"),
+      project("tools", "tools")
     ]
   }
 })

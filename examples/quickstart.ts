@@ -5,12 +5,12 @@
  * Without FILEIO_BASE_URL it starts the embedded server on a free port with an empty data folder. With FILEIO_BASE_URL
  * and FILEIO_API_KEY it talks to that host.
  */
-import { type FileDetails } from "@effect-fileio/core"
 import { FileBody, FileIo, FileTransfer, type Progress } from "@effect-fileio/client"
+import type { FileDetails } from "@effect-fileio/core"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, DateTime, Effect, FileSystem, Path, Stream } from "effect"
-import { Host } from "./internal/Host.ts"
 import { randomFile, sha256 } from "./internal/files.ts"
+import { Host } from "./internal/Host.ts"
 
 const MIB = 1024 * 1024
 
@@ -78,7 +78,10 @@ const program = Effect.gen(function*() {
   yield* step("Me: the plan")
   const me = yield* fileIo.me
   yield* say("plan", me.planId)
-  yield* say("storage", `${me.usedStorageBytes?.toLocaleString("en-US")} of ${me.maxStorageBytes?.toLocaleString("en-US")} bytes used`)
+  yield* say(
+    "storage",
+    `${me.usedStorageBytes?.toLocaleString("en-US")} of ${me.maxStorageBytes?.toLocaleString("en-US")} bytes used`
+  )
   yield* say("rate limit", me.rateLimit == null ? "not told" : `${me.rateLimit} calls a second`)
 
   yield* step("Update: README.md may be taken five times; the rest stays as it is")

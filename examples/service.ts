@@ -1,6 +1,6 @@
 /** Provided as a layer: a service that hands out files by one-time links and knows nothing of HTTP. */
 import { FileBody, FileIo } from "@effect-fileio/client"
-import { FileIoError } from "@effect-fileio/core"
+import type { FileIoError } from "@effect-fileio/core"
 import { Console, Context, Effect, Layer } from "effect"
 import { run } from "./internal/run.ts"
 

@@ -56,9 +56,12 @@ const pathWithoutBin = (process.env.PATH ?? "").split(delimiter).filter((entry) 
 const environment = {
   ...process.env,
   PATH: [bin, pathWithoutBin].join(delimiter),
-  // dprint would keep its compiled plugins in the home folder.
-  DPRINT_CACHE_DIR: join(modules, ".cache", "dprint")
+  // These caches would lie in the home folder and in the folder for temporary files.
+  DPRINT_CACHE_DIR: join(modules, ".cache", "dprint"),
+  NODE_COMPILE_CACHE: join(modules, ".cache", "node")
 }
+// Some tools colour what goes to a file or a pipe as well.
+if (!process.stdout.isTTY && process.env.FORCE_COLOR === undefined) environment.NO_COLOR = "1"
 
 // In a terminal, Ctrl-C reaches the child by itself: passing it on as well would look like a second one, which many programs
 // take for "stop at once".
@@ -88,7 +91,14 @@ const run = (command, args, { output, ...options }) =>
     /** @type {Array<NodeJS.Signals>} */
     const signals = windows ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"]
     for (const signal of signals) process.on(signal, pass)
+    // npm sends a SIGTERM to the shell between it and this process; the shell ends without passing it on.
+    const parent = process.ppid
+    const orphaned = () => {
+      if (process.ppid !== parent) pass("SIGTERM")
+    }
+    const watch = process.env.npm_lifecycle_event === undefined ? undefined : setInterval(orphaned, 250).unref()
     const forget = () => {
+      clearInterval(watch)
       for (const signal of signals) process.off(signal, pass)
     }
     child.on("error", (error) => {

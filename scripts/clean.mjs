@@ -6,10 +6,16 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const folders = [".", "examples", ...readdirSync(join(root, "packages")).map((name) => join("packages", name))]
+/** @param {string} folder */
+const foldersIn = (folder) =>
+  readdirSync(join(root, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && entry.name !== "node_modules")
+    .map((entry) => join(folder, entry.name))
+const folders = [".", ...foldersIn("."), ...foldersIn("packages")]
 const made = [
   "dist",
   ".tsbuild",
+  ".docs",
   "coverage",
   ...(process.argv.includes("--all")
     ? ["node_modules"]
@@ -18,3 +24,4 @@ const made = [
 for (const folder of folders) {
   for (const name of made) rmSync(join(root, folder, name), { recursive: true, force: true })
 }
+rmSync(join(root, "docs", "api"), { recursive: true, force: true })

@@ -12,7 +12,7 @@
  *
  * What the bound assumes is that the fastest way to the host does not become faster, without having been seen before, by
  * more than the margin. It may then be wrong for as long as one answer takes. The rate is about one over one and the
- * average jitter of a round trip in seconds: 0.97 and more up to some 25 ms of it.
+ * average jitter of a round trip in seconds: 0.97 and more up to some 15 ms of it.
  *
  * **Gotchas**
  *

@@ -1,0 +1,26 @@
+/** This SDK, as a user would write it. `node sdk.ts upload|download|idle URL PATH [BYTES] [durable]` */
+import { FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
+import { NodeFileIo } from "@effect-fileio/platform-node"
+import { Effect, Redacted } from "effect"
+
+const [, , what, baseUrl, path, bytes, durable] = process.argv
+
+const program = Effect.gen(function*() {
+  const fileIo = yield* FileIo.FileIo
+  const transfer = yield* FileTransfer.FileTransfer
+  const began = performance.now()
+  if (what === "upload") yield* transfer.uploadFile(path!, { maxDownloads: 1 })
+  if (what === "download") {
+    yield* transfer.downloadFile(`bytes${bytes!.padStart(12, "0")}`, { path: path! }, {
+      onCollision: "overwrite",
+      durable: durable === "durable"
+    })
+  }
+  if (what === "idle") yield* fileIo.me
+  return (performance.now() - began) / 1000
+}).pipe(
+  Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
+  Effect.provide(NodeFileIo.layer({ baseUrl: baseUrl!, apiKey: Redacted.make("BENCH") }))
+)
+
+console.log(JSON.stringify({ wallS: await Effect.runPromise(program) }))

@@ -1,0 +1,89 @@
+/**
+ * Uploads from disk and downloads to disk, over loopback to the same plain host: this SDK beside curl, undici and, where
+ * `python3` has `requests`, a stand-in for the reference Python client.
+ *
+ * `pnpm bench transfer [--mib 1024] [--rounds 7] [--memory]`; `--memory` also measures 64 MiB, 1 GiB and 8 GiB.
+ */
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, open, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { compare, type Contender, run } from "./internal/measure.ts"
+
+const { values } = parseArgs({
+  options: {
+    mib: { type: "string", default: "1024" },
+    rounds: { type: "string", default: "7" },
+    memory: { type: "boolean", default: false }
+  }
+})
+const bytes = Math.round(Number(values.mib) * 1024 * 1024)
+const rounds = Number(values.rounds)
+const here = (name: string) => join(import.meta.dirname, "contenders", name)
+
+const has = (command: string, ...args: ReadonlyArray<string>) => spawnSync(command, args).status === 0
+const python = has("python3", "-c", "import requests")
+const curl = has("curl", "--version")
+if (!curl) console.error("curl is not here, so nothing is compared with it")
+if (!python) console.error("python3 with requests is not here, so the reference client is not compared")
+
+const contenders = (...args: ReadonlyArray<string>): ReadonlyArray<Contender> => [
+  ...(curl ? [{ name: "curl", command: "sh", args: [here("curl.sh"), ...args] }] : []),
+  { name: "undici", command: process.execPath, args: [here("undici.ts"), ...args] },
+  { name: "sdk", command: process.execPath, args: [here("sdk.ts"), ...args] },
+  ...(python ? [{ name: "python-wrapper", command: "python3", args: [here("reference.py"), ...args] }] : [])
+]
+const base = curl ? "curl" : "undici"
+
+const folder = await mkdtemp(join(tmpdir(), "fileio-bench-"))
+const host = spawn(process.execPath, [join(import.meta.dirname, "internal", "plainHost.ts")], {
+  stdio: ["ignore", "pipe", "inherit"]
+})
+try {
+  const [line] = await once(host.stdout, "data")
+  const url = String(line).trim()
+
+  const source = async (size: number) => {
+    const path = join(folder, "source.bin")
+    const file = await open(path, "w")
+    const chunk = Buffer.alloc(1 << 20, 7)
+    for (let at = 0; at < size; at += chunk.length) await file.write(chunk, 0, Math.min(chunk.length, size - at))
+    await file.close()
+    return path
+  }
+
+  const path = await source(bytes)
+  const target = join(folder, "target.bin")
+  await compare("upload", { bytes }, contenders("upload", url, path), base, rounds)
+  await compare("download", { bytes, durable: false }, contenders("download", url, target, String(bytes)), base, rounds)
+  const durable = contenders("download", url, target, String(bytes), "durable")
+    .filter(({ name }) => name !== "python-wrapper")
+  await compare("download", { bytes, durable: true }, durable, base, rounds)
+
+  if (values.memory) {
+    const sdk = (...args: ReadonlyArray<string>) => run(process.execPath, [here("sdk.ts"), ...args])
+    const idle = await sdk("idle", url)
+    for (const mib of [64, 1024, 8192]) {
+      const size = mib * 1024 * 1024
+      const up = await sdk("upload", url, await source(size))
+      const down = await sdk("download", url, target, String(size))
+      await rm(target, { force: true })
+      for (const [what, { peakMiB, wallS }] of [["upload", up], ["download", down]] as const) {
+        console.log(JSON.stringify({
+          bench: "memory",
+          what,
+          bytes: size,
+          contender: "sdk",
+          wallS,
+          peakMiB,
+          aboveIdleMiB: peakMiB === null || idle.peakMiB === null ? null : peakMiB - idle.peakMiB
+        }))
+      }
+    }
+  }
+} finally {
+  host.kill()
+  await rm(folder, { recursive: true, force: true })
+}

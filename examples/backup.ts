@@ -1,0 +1,32 @@
+/** A nightly backup that is handed over: uploaded, watched until it was taken, and forgotten then. */
+import { FileIo, FileTransfer } from "@effect-fileio/client"
+import { Console, Effect, FileSystem, Schedule, Stream } from "effect"
+import { run } from "./internal/run.ts"
+
+const backup = Effect.gen(function*() {
+  const fileIo = yield* FileIo.FileIo
+  const transfer = yield* FileTransfer.FileTransfer
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* fs.makeTempDirectoryScoped({ prefix: "fileio-example-" })
+  const path = `${folder}/backup.tar`
+  yield* fs.writeFileString(path, "everything that matters")
+
+  // Gone from the host after a day, whether it was taken or not.
+  const file = yield* transfer.uploadFile(path, { expires: "1d", title: "Nightly backup" })
+  yield* Console.log("handed over:", file.link)
+
+  // At some time, the other side downloads it.
+  const taken = `${folder}/taken.tar`
+  yield* Effect.forkChild(Effect.delay(transfer.downloadFile(file.link, { path: taken }), "300 millis"))
+
+  yield* Stream.runForEach(
+    fileIo.awaitDownloaded(file.key, { every: "100 millis" }),
+    (state) => Console.log("state:", state._tag)
+  )
+  // Only now is the original no longer needed.
+  yield* fs.remove(path)
+  yield* Console.log("the backup was taken:", yield* fs.readFileString(taken))
+}).pipe(Effect.scoped)
+
+// A real one runs every night at two and never ends: `Schedule.cron("0 2 * * *")`.
+run(Effect.repeat(backup, Schedule.recurs(0)))

@@ -1,0 +1,36 @@
+/**
+ * Testing a program of your own: the same program over a host in memory that fails as it is told to. In a test of
+ * `@effect/vitest` this is `it.effect(…)`, and `TestClock` lets files expire.
+ */
+import { FaultHost, FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect } from "effect"
+
+/** The program: shares a text, and says in one word what came of it. */
+const share = (text: string) =>
+  FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text(text))).pipe(
+    Effect.as("shared"),
+    Effect.catchTag("FileIoError", (error) => Effect.succeed(error.stored === "no" ? "again" : "look first"))
+  )
+
+const test = Effect.gen(function*() {
+  const host = yield* FileIoTest.FileIoTest
+
+  yield* Console.log("all is well:          ", yield* share("one"))
+
+  yield* host.inject(FaultHost.tooManyRequests(), { times: 1 })
+  yield* Console.log("refused once:         ", yield* share("two"))
+
+  yield* host.inject(FaultHost.loseAnswer, { on: "upload" })
+  yield* Console.log("the answer was lost:  ", yield* share("three"))
+
+  yield* host.inject(FaultHost.status(402), { on: "upload" })
+  yield* Console.log("refused by the plan:  ", yield* share("four"))
+
+  // The third text is there, though its upload failed.
+  yield* Console.log("files on the host:    ", (yield* host.files).length)
+  const uploads = (yield* host.requests).filter(({ method }) => method === "POST")
+  yield* Console.log("uploads that came in: ", uploads.length)
+})
+
+NodeRuntime.runMain(Effect.provide(test, FileIoTest.layer()))

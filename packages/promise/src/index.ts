@@ -1,0 +1,7 @@
+export * as RateLimit from "@effect-fileio/client/RateLimit"
+export * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
+export * as FileIoError from "@effect-fileio/core/FileIoError"
+export * as FileBody from "./FileBody.ts"
+export * as FileIo from "./FileIo.ts"
+export * as NodeFileIo from "./NodeFileIo.ts"
+export * as Promised from "./Promised.ts"

@@ -1,0 +1,203 @@
+import { FaultHost, FileIo as ClientFileIo, FileIoTest, type FileTransfer } from "@effect-fileio/client"
+import {
+  FileBody,
+  FileIo,
+  FileIoError,
+  NodeFileIo,
+  type Promised,
+  RateLimit,
+  RetryPolicy
+} from "@effect-fileio/promise"
+import { FileIoServer } from "@effect-fileio/server"
+import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const apiKey = "TESTKEY.0000001-0000002-0000003-0000004"
+
+const scope = Scope.makeUnsafe()
+let baseUrl: string
+let folder: string
+
+beforeAll(async () => {
+  const server = FileIoServer.layerTemporary({
+    accounts: [{ name: "test", apiKey: Redacted.make(apiKey), plan: "premium" }]
+  })
+  const context = await Effect.runPromise(Layer.buildWithScope(server, scope))
+  baseUrl = Context.get(context, FileIoServer.FileIoServer).url
+  folder = await mkdtemp(join(tmpdir(), "fileio-promise-"))
+})
+afterAll(async () => {
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  await rm(folder, { recursive: true, force: true })
+})
+
+const failureOf = async (promise: Promise<unknown>): Promise<FileIoError.FileIoError> => {
+  const error = await promise.then(() => assert.fail("it did not fail"), (error: unknown) => error)
+  assert.instanceOf(error, FileIoError.FileIoError)
+  return error
+}
+
+const makers = { "over undici": NodeFileIo.make, "over fetch": FileIo.make }
+
+for (const [name, make] of Object.entries(makers)) {
+  describe(`promises ${name}`, () => {
+    it("make every call", async () => {
+      await using fileIo: FileIo.FileIo = await make({ baseUrl, apiKey })
+      const file = await fileIo.upload(FileBody.text("hello", { name: "a.txt" }), { expires: "1d", maxDownloads: 2 })
+      assert.strictEqual(file.downloadsLeft, 2)
+      assert.instanceOf(file.expires, Date)
+      assert.strictEqual((await fileIo.me()).rateLimit, 100)
+      assert.strictEqual((await fileIo.list({ search: "a.txt" })).files[0]?.key, file.key)
+      assert.strictEqual((await fileIo.update(file.key, { expires: "never" })).expires, null)
+      const { bytes } = await fileIo.downloadBytes(file.link)
+      assert.strictEqual(new TextDecoder().decode(bytes), "hello")
+      assert.strictEqual((await fileIo.replace(file.key, { file: FileBody.bytes(Uint8Array.of(1)) })).size, 1)
+      await fileIo.delete(file.key)
+      const error = await failureOf(fileIo.downloadBytes(file.key))
+      assert.strictEqual(error.reason._tag, "FileNotFound")
+      assert.instanceOf(error.reason, FileIoError.FileNotFound)
+      assert.instanceOf(error, Error)
+    })
+
+    it("stream a body up and a download down, and close at its end", async () => {
+      await using fileIo = await make({ baseUrl })
+      const chunk = Uint8Array.from({ length: 100_000 }, (_, i) => i)
+      const pieces = async function*() {
+        for (let n = 0; n < 10; n++) yield chunk
+      }
+      const seen: Array<string> = []
+      const file = await fileIo.upload(FileBody.stream(pieces, { name: "big.bin", size: 1_000_000 }), {
+        onProgress: ({ _tag }) => void seen.push(_tag)
+      })
+      assert.deepStrictEqual([seen[0], seen.at(-1)], ["Started", "Finished"])
+      await using download = await fileIo.download(file.link)
+      assert.deepStrictEqual([download.name, download.size], ["big.bin", 1_000_000])
+      let size = 0
+      for await (const bytes of download.stream) size += bytes.length
+      assert.strictEqual(size, 1_000_000)
+      await download.close()
+    })
+
+    it("list all as an async iterable, which can be left", async () => {
+      await using fileIo = await make({ baseUrl, apiKey })
+      for (const name of ["1", "2", "3"]) await fileIo.upload(FileBody.text(name, { name: `all-${name}.txt` }))
+      const names: Array<string | undefined> = []
+      for await (const file of fileIo.listAll({ search: "all-", sort: "name", pageSize: 1 })) {
+        names.push(file.name)
+        if (names.length === 2) break
+      }
+      assert.deepStrictEqual(names, ["all-1.txt", "all-2.txt"])
+      for await (const { key } of fileIo.listAll({ search: "all-" })) await fileIo.delete(key)
+    })
+
+    it("hold what a scope holds until they are closed", async () => {
+      await using fileIo = await make({ baseUrl, apiKey })
+      const sentAt = new Date()
+      const search = "scoped.txt"
+      const file = await fileIo.uploadScoped(FileBody.text("for a while", { name: search }))
+      assert.strictEqual((await fileIo.list({ search })).files[0]?.key, file.key)
+      // What another client has uploaded is found as it would be after a lost answer.
+      await using other = await make({ baseUrl, apiKey })
+      assert.strictEqual((await other.reconcile({ name: search, size: 11, sentAt }))?.key, file.key)
+      await file.close()
+      assert.strictEqual((await fileIo.list({ search })).count, 0)
+      assert.strictEqual(await other.reconcile({ name: search, size: 11, sentAt }), undefined)
+    })
+
+    it("throw the reason of a signal", async () => {
+      await using fileIo = await make({ baseUrl })
+      const before = new AbortController()
+      before.abort(new Error("too late"))
+      const sent = fileIo.upload(FileBody.text("x"), { signal: before.signal })
+      assert.strictEqual(await sent.then(() => "", (error: Error) => error.message), "too late")
+
+      const during = new AbortController()
+      const stalled = async function*() {
+        yield Uint8Array.of(1)
+        during.abort(new Error("enough"))
+        await new Promise(() => {})
+      }
+      const sending = fileIo.upload(FileBody.stream(stalled, { name: "x", size: 2 }), { signal: during.signal })
+      assert.strictEqual(await sending.then(() => "", (error: Error) => error.message), "enough")
+
+      const file = await fileIo.upload(FileBody.bytes(new Uint8Array(8_000_000)))
+      const reading = new AbortController()
+      const download = await fileIo.download(file.key, { signal: reading.signal })
+      const read = (async () => {
+        for await (const _ of download.stream) reading.abort(new Error("seen it"))
+      })()
+      assert.strictEqual(await read.then(() => "", (error: Error) => error.message), "seen it")
+    })
+
+    it("say at once which option is wrong", async () => {
+      const error = await failureOf(make({ baseUrl: "nonsense" }))
+      assert.deepInclude(error.reason, { _tag: "InvalidRequest", field: "baseUrl" })
+    })
+  })
+}
+
+describe("promises for Node", () => {
+  it("move files between the host and the disk", async () => {
+    await using fileIo = await NodeFileIo.make({ baseUrl, connectTimeout: "1 second" })
+    const path = join(folder, "report.txt")
+    await writeFile(path, "a report")
+    const file = await fileIo.uploadFile(path, { title: "Q3" })
+    assert.deepStrictEqual([file.name, file.title], ["report.txt", "Q3"])
+    const saved = await fileIo.downloadFile(file.link, { path: join(folder, "copy.txt") })
+    assert.strictEqual(saved.bytes, 8)
+    assert.strictEqual(await readFile(saved.path, "utf8"), "a report")
+  })
+
+  it("move many files, and settle each by itself", async () => {
+    await using fileIo = await NodeFileIo.make({ baseUrl })
+    const path = join(folder, "one.txt")
+    await writeFile(path, "one")
+    const [one, none] = await fileIo.uploadAll([path, join(folder, "none.txt")], { concurrency: 2 })
+    assert.strictEqual(one?.status === "fulfilled" ? one.value.name : undefined, "one.txt")
+    assert.strictEqual(none?.status === "rejected" ? none.reason.reason._tag : undefined, "SourceFailed")
+  })
+
+  it("are closed with their connections", async () => {
+    const fileIo = await NodeFileIo.make({ baseUrl })
+    await fileIo.close()
+    await fileIo.close()
+    assert.isTrue(await fileIo.upload(FileBody.text("x")).then(() => false, () => true))
+  })
+})
+
+describe("promises over any layer", () => {
+  it("keep the error's verdicts, and obey the policies that they are given", async () => {
+    const runtime = ManagedRuntime.make(FileIoTest.layer())
+    const host = await runtime.runPromise(FileIoTest.FileIoTest)
+    const service = await runtime.runPromise(ClientFileIo.FileIo)
+    await using fileIo = await FileIo.fromLayer(
+      Layer.merge(
+        Layer.succeed(ClientFileIo.FileIo, service),
+        Layer.merge(
+          RateLimit.layer(RateLimit.unlimited),
+          Layer.succeed(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none)
+        )
+      )
+    )
+    await runtime.runPromise(host.inject(FaultHost.loseAnswer, { on: "upload" }))
+    const lost = await failureOf(fileIo.upload(FileBody.text("hello")))
+    assert.strictEqual(lost.stored, "unknown")
+    await runtime.runPromise(host.inject(FaultHost.refuse))
+    const refused = await failureOf(fileIo.me())
+    assert.strictEqual(refused.reason._tag, "Unreachable")
+    await runtime.dispose()
+  })
+
+  it("have the types of the service", () => {
+    expectTypeOf<keyof ClientFileIo.Service | keyof FileTransfer.Service>().toExtend<keyof NodeFileIo.NodeFileIo>()
+    expectTypeOf<Parameters<FileIo.FileIo["me"]>>().toEqualTypeOf<[options?: Promised.Aborting | undefined]>()
+    expectTypeOf<Awaited<ReturnType<FileIo.FileIo["me"]>>["rateLimit"]>().toEqualTypeOf<number | null | undefined>()
+    expectTypeOf<Awaited<ReturnType<FileIo.FileIo["upload"]>>["expires"]>().toEqualTypeOf<Date | null | undefined>()
+    expectTypeOf<Parameters<FileIo.FileIo["delete"]>>().toEqualTypeOf<
+      [keyOrLink: string, options?: Promised.Aborting]
+    >()
+  })
+})

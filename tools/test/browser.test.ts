@@ -1,0 +1,83 @@
+import { FileIoServer } from "@effect-fileio/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { chromium } from "playwright-core"
+import type { connect } from "../browser/app.ts"
+import { bundle, gzipped } from "../browser/bundle.ts"
+import { servePage } from "../browser/serve.ts"
+
+const apiKey = "BROWSER.0000001-0000002-0000003-0000004"
+
+describe("core and client in a browser", () => {
+  it("add at most 25 kB to effect", async () => {
+    const bytes = gzipped(await bundle({ external: true }))
+    assert.isAtMost(bytes, 25_600, "gzipped, without effect")
+    assert.isAbove(bytes, 5_000, "something is missing")
+  })
+
+  const executablePath = [
+    process.env["CHROMIUM_PATH"],
+    ...(process.env["PATH"] ?? "").split(":").map((folder) => join(folder, "chromium"))
+  ]
+    .find((path) => path !== undefined && path !== "" && existsSync(path))
+  if (executablePath === undefined) {
+    process.stderr.write(
+      "SKIPPED: no chromium on this machine (install it, or set CHROMIUM_PATH), so the bundle was not run\n"
+    )
+  }
+
+  it.skipIf(executablePath === undefined)("upload and download over fetch, from a page of another origin", {
+    timeout: 60_000
+  }, async () => {
+    const page = await servePage(await bundle({ external: false }))
+    const browser = await chromium.launch({
+      executablePath: executablePath!,
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-dev-shm-usage"
+      ]
+    })
+    const inPage = async (baseUrl: string) => {
+      const tab = await browser.newPage()
+      const problems: Array<string> = []
+      tab.on("pageerror", (error) => problems.push(String(error)))
+      await tab.goto(page.url)
+      const seen = await tab.evaluate(async ({ apiKey, baseUrl }) => {
+        const fileIo = (globalThis as unknown as { readonly connect: typeof connect }).connect(baseUrl, apiKey)
+        const small = await fileIo.upload(new File(["see you at eight"], "nöte.txt"), 1)
+        const note = await fileIo.download(small.link)
+        const gone = await fileIo.failure(small.link)
+        const large = await fileIo.upload(new File([new Uint8Array(3_000_000).fill(65)], "large.txt"), 1)
+        const { text } = await fileIo.download(large.link)
+        return { small: small.size, note, gone, large: large.size, length: text.length, rate: await fileIo.account() }
+      }, { apiKey, baseUrl })
+      assert.deepStrictEqual(seen, {
+        small: 16,
+        note: { name: "nöte.txt", text: "see you at eight" },
+        gone: { reason: "FileNotFound", copy: "kept" },
+        large: 3_000_000,
+        length: 3_000_000,
+        rate: 100
+      })
+      assert.deepStrictEqual(problems, [])
+    }
+    const server = FileIoServer.layerTemporary({
+      allowedOrigins: [new URL(page.url).origin],
+      accounts: [{ name: "browser", apiKey: Redacted.make(apiKey), plan: "premium" }]
+    })
+    try {
+      await FileIoServer.FileIoServer.use(({ url }) => Effect.promise(() => inPage(url))).pipe(
+        Effect.provide(server),
+        Effect.runPromise
+      )
+    } finally {
+      await browser.close()
+      await page.close()
+    }
+  })
+})

@@ -1,0 +1,85 @@
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { existsSync } from "node:fs"
+import { glob, readFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { type Block, collect, folder, write } from "../docs/blocks.ts"
+import { gaps, gapsOf } from "../docs/exports.ts"
+import { root, run } from "../packages/pack.ts"
+
+describe("code in the documentation", () => {
+  let blocks: ReadonlyArray<Block>
+
+  beforeAll(async () => {
+    blocks = await collect()
+    await write(blocks)
+  })
+
+  const where = (file: string): string => {
+    const block = blocks.find((block) => block.file === file)
+    return block === undefined ? file : `${block.document}:${block.line}`
+  }
+
+  it("is found", () => {
+    for (const document of ["README.md", "packages/client/README.md", "packages/client/src/FileIo.ts"]) {
+      assert.isTrue(blocks.some((block) => block.document === document), `no code found in ${document}`)
+    }
+  })
+
+  it("type-checks", { timeout: 120_000 }, async () => {
+    const { stdout } = await run(join(root, "node_modules/.bin/tsc"), ["-p", folder, "--pretty", "false"], {
+      cwd: root
+    })
+    const problems = stdout.split("\n").filter((line) => line.startsWith("tools/.docs/"))
+      .map((line) =>
+        line.replace(/^tools\/\.docs\/(.+?\.(?:md|ts))\.\d+\.\d+\.ts/, (_, name: string) => name.replaceAll("+", "/"))
+      )
+    assert.deepStrictEqual(problems, [])
+  })
+
+  it("runs", { timeout: 120_000 }, async () => {
+    const files = blocks.filter((block) => block.run).map((block) => block.file)
+    const { stderr, stdout } = await run(process.execPath, [join(root, "tools/docs/run.ts"), ...files], { cwd: root })
+    const verdicts = stdout.trim().split("\n").map((line): { file: string; error?: string } => JSON.parse(line))
+    assert.strictEqual(verdicts.length, files.length, stderr)
+    const failed = verdicts.filter(({ error }) => error !== undefined)
+    assert.deepStrictEqual(failed.map(({ error, file }) => `${where(file)}: ${error}`), [], stderr)
+  })
+})
+
+describe("the documentation", () => {
+  it("covers every public export", async () => {
+    assert.deepStrictEqual(await gaps(), [])
+  })
+
+  it("is asked for by a check that finds gaps", () => {
+    const source =
+      `/**\n * A module.\n *\n * @since 0.1.0\n */\n\n/** A text. */\nexport const a = 1\nexport interface B { f: () => void }\n`
+    assert.deepStrictEqual(gapsOf("x.ts", source), [
+      "x.ts:8 a lacks @category",
+      "x.ts:8 a lacks @since",
+      "x.ts:9 B lacks a doc comment",
+      "x.ts:9 B.f lacks a doc comment"
+    ])
+  })
+
+  it("becomes a reference without warnings", { timeout: 120_000 }, async () => {
+    const { code, stderr, stdout } = await run(process.execPath, [join(root, "tools/docs/api.ts"), "--emit", "none"], {
+      cwd: root
+    })
+    assert.strictEqual(code, 0, stdout + stderr)
+  })
+
+  it("links only to what is there", async () => {
+    const documents = await Array.fromAsync(glob(["*.md", "docs/*.md", "packages/*/*.md"], { cwd: root }))
+    const broken: Array<string> = []
+    for (const document of documents) {
+      const text = (await readFile(join(root, document), "utf8")).replaceAll(/^```[^]*?^```$/gm, "")
+      for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)|\bsrc="([^"]+)"/g)) {
+        if (/^(?:https?:|mailto:|#)/.test(target) || target === "") continue
+        const path = join(root, dirname(document), target.split("#")[0]!)
+        if (!existsSync(path)) broken.push(`${document}: ${target}`)
+      }
+    }
+    assert.deepStrictEqual(broken, [])
+  })
+})
