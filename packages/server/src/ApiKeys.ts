@@ -24,6 +24,8 @@ export interface AccountOptions {
 }
 
 /**
+ * Whose key it is, and the plan of that account.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -33,6 +35,8 @@ export interface KeyHolder {
 }
 
 /**
+ * Finds who calls by the key that came.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -43,29 +47,66 @@ export class ApiKeys extends Context.Service<ApiKeys, {
   readonly planOf: (account: string) => Option.Option<string>
 }>()("@effect-fileio/server/ApiKeys") {}
 
-const hash = (apiKey: string): Buffer => createHash("sha256").update(apiKey, "utf8").digest()
+/**
+ * What is kept of a key.
+ *
+ * @category hashing
+ * @since 0.1.0
+ */
+export const hash = (apiKey: string): Buffer => createHash("sha256").update(apiKey, "utf8").digest()
 
 /**
+ * An account with the hashes of its keys.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KnownAccount {
+  readonly name: string
+  readonly plan: string
+  readonly hashes: ReadonlyArray<Buffer>
+}
+
+/**
+ * An account with the hash of its key in place of the key.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromOptions = ({ apiKey, name, plan }: AccountOptions): KnownAccount => ({
+  name,
+  plan: plan ?? "free",
+  hashes: [hash(Redacted.value(apiKey))]
+})
+
+/**
+ * Makes the lookup over these accounts.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (accounts: ReadonlyArray<KnownAccount>): ApiKeys["Service"] => {
+  const known = accounts.flatMap(({ hashes, name, plan }) =>
+    hashes.map((hash) => ({ hash, holder: { account: name, plan } }))
+  )
+  const plans = new Map(accounts.map(({ name, plan }) => [name, plan]))
+  return ApiKeys.of({
+    find: (apiKey) => {
+      const asked = hash(apiKey)
+      let found: KeyHolder | undefined
+      // Every key is compared, so the time tells nothing of which one came close.
+      for (const { hash, holder } of known) if (timingSafeEqual(hash, asked)) found = holder
+      return Option.fromUndefinedOr(found)
+    },
+    planOf: (account) => Option.fromUndefinedOr(plans.get(account))
+  })
+}
+
+/**
+ * The lookup over the accounts of the options.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (accounts: ReadonlyArray<AccountOptions>): Layer.Layer<ApiKeys> => {
-  const known = accounts.map(({ apiKey, name, plan }) => ({
-    hash: hash(Redacted.value(apiKey)),
-    holder: { account: name, plan: plan ?? "free" }
-  }))
-  const plans = new Map(known.map(({ holder }) => [holder.account, holder.plan]))
-  return Layer.succeed(
-    ApiKeys,
-    ApiKeys.of({
-      find: (apiKey) => {
-        const asked = hash(apiKey)
-        let found: KeyHolder | undefined
-        // Every key is compared, so the time tells nothing of which one came close.
-        for (const { hash, holder } of known) if (timingSafeEqual(hash, asked)) found = holder
-        return Option.fromUndefinedOr(found)
-      },
-      planOf: (account) => Option.fromUndefinedOr(plans.get(account))
-    })
-  )
-}
+export const layer = (accounts: ReadonlyArray<AccountOptions>): Layer.Layer<ApiKeys> =>
+  Layer.succeed(ApiKeys, make(accounts.map(fromOptions)))

@@ -61,6 +61,8 @@ export interface Reader {
 }
 
 /**
+ * The bytes of all files: what is stored is whole, or is not there.
+ *
  * @category services
  * @since 0.1.0
  */

@@ -4,6 +4,8 @@
  * A download is a lease: *available → claimed → consumed*.
  * - `claim` takes one of a file's downloads by one conditional statement, so that any number of simultaneous requests
  *   gets exactly as many as are left.
+ * - `handOver` says that the last byte is about to go out, and is on the disk before it does: after a crash from there
+ *   on the download counts, so that no crash gives a file twice. Its holder, who has all bytes but one, may resume.
  * - `commit` counts it, when the last byte was handed over. The holder may still fetch bytes again for the grace time:
  *   bytes handed to a socket may not have arrived.
  * - `release` gives it back after the grace time, in which only the holder may resume.
@@ -67,6 +69,8 @@ export interface FileRecord {
 }
 
 /**
+ * What is recorded of a file when it comes. Times are milliseconds since 1970.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -117,6 +121,8 @@ export interface Lease {
 }
 
 /**
+ * Why a file cannot be had.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -126,12 +132,16 @@ export type Unavailable =
   | { readonly _tag: "Gone" }
 
 /**
+ * Whether a file can be had.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Availability = { readonly _tag: "Available" } | Unavailable
 
 /**
+ * A lease on one download, or why there is none.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -165,6 +175,8 @@ export const SortField = Schema.Literals([
 export type SortField = typeof SortField.Type
 
 /**
+ * Which files of an account are listed, in which order.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -179,6 +191,8 @@ export interface ListOptions {
 }
 
 /**
+ * The files of one page, with the number and the bytes of all that match.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -189,6 +203,8 @@ export interface Page {
 }
 
 /**
+ * What is known of all files, and who downloads them now.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -199,6 +215,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
   readonly list: (options: ListOptions) => Effect.Effect<Page, CatalogError>
   readonly usedBytes: (owner: string) => Effect.Effect<number, CatalogError>
+  /** All files and their bytes, whoever they belong to. */
+  readonly totals: Effect.Effect<{ readonly files: number; readonly bytes: number }, CatalogError>
   readonly update: (
     key: string,
     owner: string,
@@ -212,6 +230,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly claim: (key: string) => Effect.Effect<Claim, CatalogError>
   /** Takes a lease up again, for its holder. */
   readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
+  /** The last byte goes out once this is done: a lease that a crash leaves so is committed by the next start. */
+  readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError>
   readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
   readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
 
@@ -225,6 +245,8 @@ export class Catalog extends Context.Service<Catalog, {
 }>()("@effect-fileio/server/Catalog") {}
 
 /**
+ * How the catalog keeps leases.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -284,8 +306,15 @@ const fold = (text: string): string => text.normalize("NFC").toLowerCase()
 const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&")
 
 // Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
-const ENDED = `(expires IS NOT NULL AND expires <= :now OR max_downloads IS NOT NULL AND downloads >= max_downloads)`
-const GONE = `((auto_delete = 1 OR owner = '') AND ${ENDED})`
+// The indexes `files_expiring` and `files_used_up` hold for exactly these words.
+const FLEETING = "(auto_delete = 1 OR owner = '')"
+const EXPIRED = "expires IS NOT NULL AND expires <= :now"
+const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
+const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
+/** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */
+const GONE_OF_OWNER = `(
+  SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
+  UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
 const LIVE_LEASES = `(SELECT count(*) FROM leases WHERE leases.key = files.key AND consumed = 0
   AND (until IS NULL OR until > :now))`
 const AVAILABLE = `(expires IS NULL OR expires > :now)
@@ -321,6 +350,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
   }
 
+  /**
+   * A change that a power cut may undo (but no crash of the process), so it costs no sync. What syncs next makes it
+   * durable as well, since the log is written in order.
+   */
+  const unsynced = <A>(run: () => A): A => {
+    db.exec("PRAGMA synchronous = NORMAL")
+    try {
+      return run()
+    } finally {
+      db.exec("PRAGMA synchronous = FULL")
+    }
+  }
+
   const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
 
@@ -339,6 +381,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
         auto_delete = :autoDelete, modified = :now
       WHERE key = :key RETURNING *`),
     usedBytes: db.prepare("SELECT bytes FROM usage WHERE owner = :owner"),
+    totals: db.prepare("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
+    count: db.prepare(`
+      SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
+        coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) - coalesce(sum(size), 0) AS size
+      FROM files WHERE seq IN ${GONE_OF_OWNER}`),
+    countFound: db.prepare(`
+      SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
+      WHERE owner = :owner AND folded_name LIKE :search ESCAPE '\\' AND seq NOT IN ${GONE_OF_OWNER}`),
 
     available: db.prepare(`SELECT 1 FROM files WHERE key = :key AND ${AVAILABLE}`),
     claim: db.prepare(`
@@ -354,11 +404,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
       UPDATE leases SET generation = generation + 1, until = CASE consumed WHEN 1 THEN until END
       WHERE id = :lease AND key = :key AND (until IS NULL OR until > :now) AND (expires IS NULL OR expires > :now)
       RETURNING *`),
+    handOver: db.prepare(`
+      UPDATE leases SET handed = 1
+      WHERE id = :lease AND generation = :generation AND consumed = 0 AND until IS NULL`),
+    handedOver: db.prepare("SELECT id FROM leases WHERE handed = 1 AND consumed = 0"),
     consume: db.prepare(`
       UPDATE leases SET consumed = 1, until = :now + :grace WHERE id = :lease AND consumed = 0 RETURNING key, blob`),
-    count: db.prepare("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
+    countDownload: db.prepare("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
     release: db.prepare(`
-      UPDATE leases SET until = :now + :grace WHERE id = :lease AND generation = :generation AND consumed = 0`),
+      UPDATE leases SET until = :now + :grace, handed = 0
+      WHERE id = :lease AND generation = :generation AND consumed = 0`),
     dropLeases: db.prepare("DELETE FROM leases WHERE key = :key"),
     endLeases: db.prepare("DELETE FROM leases WHERE until IS NOT NULL AND until <= :now"),
     interrupted: db.prepare("UPDATE leases SET until = :now + :grace WHERE until IS NULL"),
@@ -367,8 +422,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     bury: db.prepare("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
     discard: db.prepare("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
     buried: db.prepare(`
-      SELECT key, (expires IS NOT NULL AND expires <= :now) AS expired FROM files
-      WHERE ${GONE} AND (expires <= :now OR ${LIVE_LEASES} = 0)`),
+      SELECT key, 1 AS expired FROM files WHERE ${FLEETING} AND ${EXPIRED}
+      UNION ALL
+      SELECT key, 0 FROM files WHERE ${FLEETING} AND ${USED_UP} AND (expires IS NULL OR expires > :now)
+        AND ${LIVE_LEASES} = 0`),
     isUsedUp: db.prepare(`
       SELECT 1 FROM files WHERE key = :key AND (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL
         AND downloads >= max_downloads`),
@@ -383,15 +440,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const page = ({ descending, search, sort }: ListOptions): StatementSync => {
     const direction = descending ? "DESC" : "ASC"
     const where = search === undefined ? "" : "AND folded_name LIKE :search ESCAPE '\\'"
-    const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
-      ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction} LIMIT :limit OFFSET :offset`
+    const order = `ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction}`
+    // An index has the whole inner query, so what `offset` passes over is never read.
+    const text = `SELECT * FROM files WHERE seq IN (
+        SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER} ${where}
+        ${order} LIMIT :limit OFFSET :offset
+      ) ${order}`
     let statement = pages.get(text)
     if (statement === undefined) pages.set(text, statement = db.prepare(text))
     return statement
   }
-  const found = db.prepare(`
-    SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
-    WHERE owner = :owner AND NOT ${GONE} AND folded_name LIKE :search ESCAPE '\\'`)
 
   const buryKey = (key: string, now: number, after: number) => {
     const row = sql.deleteRow.get({ key })
@@ -410,10 +468,21 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return count === 0 ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: (until as number) - now }
   }
 
+  const commit = (lease: string, now: number) => {
+    const row = sql.consume.get({ lease, now, grace })
+    if (row === undefined) return
+    const key = row["key"] as string
+    sql.countDownload.run({ key, blob: row["blob"]! })
+    if (sql.isUsedUp.get({ key }) !== undefined) buryKey(key, now, now + grace)
+  }
+
   // Whoever was downloading when the last process ended has the grace time to come back.
-  yield* withNow((now) => {
-    sql.interrupted.run({ now, grace })
-  })
+  yield* withNow((now) =>
+    transaction(() => {
+      for (const { id } of sql.handedOver.all()) commit(id as string, now)
+      sql.interrupted.run({ now, grace })
+    })
+  )
 
   const insertUnder = (key: string, id: string, file: NewFile) =>
     attempt(() => {
@@ -452,11 +521,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
         const { limit, offset, owner } = options
         const search: Named = options.search === undefined ? {} : { search: `%${escapeLike(fold(options.search))}%` }
         const files = page(options).all({ owner, now, limit, offset, ...search }).map(toRecord)
-        const total = found.get({ owner, now, search: search["search"] ?? "%" })!
+        const total = (options.search === undefined ? sql.count : sql.countFound).get({ owner, now, ...search })!
         return { files, count: total["count"] as number, size: total["size"] as number }
       }),
 
     usedBytes: (owner) => attempt(() => (sql.usedBytes.get({ owner })?.["bytes"] ?? 0) as number),
+
+    totals: attempt(() => {
+      const row = sql.totals.get()!
+      return { files: row["files"] as number, bytes: row["bytes"] as number }
+    }),
 
     update: (key, owner, changes) =>
       withNow((now) =>
@@ -503,7 +577,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     claim: Effect.fnUntraced(function*(key) {
       const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       return yield* withNow((now): Claim => {
-        const row = sql.claim.get({ key, now, lease: id })
+        // A claim that a power cut undoes has given no last byte: `handOver` would have made it durable.
+        const row = unsynced(() => sql.claim.get({ key, now, lease: id }))
         return row === undefined ? unavailable(key, now) : { _tag: "Claimed", lease: toLease(row) }
       })
     }),
@@ -514,16 +589,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return row === undefined ? Option.none() : Option.some(toLease(row))
       }),
 
-    commit: (lease) =>
-      withNow((now) =>
-        transaction(() => {
-          const row = sql.consume.get({ lease: lease.id, now, grace })
-          if (row === undefined) return
-          const key = row["key"] as string
-          sql.count.run({ key, blob: row["blob"]! })
-          if (sql.isUsedUp.get({ key }) !== undefined) buryKey(key, now, now + grace)
-        })
-      ),
+    handOver: (lease) =>
+      attempt(() => {
+        sql.handOver.run({ lease: lease.id, generation: lease.generation })
+      }),
+
+    // `handOver` is durable, so this need not be.
+    commit: (lease) => withNow((now) => unsynced(() => transaction(() => commit(lease.id, now)))),
 
     release: (lease) =>
       withNow((now) => {

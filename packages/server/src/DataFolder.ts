@@ -28,6 +28,8 @@ export class DataFolderError extends Schema.TaggedError<DataFolderError>("@effec
 }
 
 /**
+ * The folder of everything that the server keeps.
+ *
  * @category services
  * @since 0.1.0
  */

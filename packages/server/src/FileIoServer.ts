@@ -28,27 +28,40 @@
  * @since 0.1.0
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpPlatform from "@effect/platform-node/NodeHttpPlatform"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Etag from "effect/http/Etag"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Path from "node:path"
+import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
-import * as Blobs from "./Blobs.ts"
-import * as Catalog from "./Catalog.ts"
+import type * as Blobs from "./Blobs.ts"
+import type * as Catalog from "./Catalog.ts"
 import * as DataFolder from "./DataFolder.ts"
+import * as DiskSpace from "./DiskSpace.ts"
+import * as Engines from "./Engines.ts"
+import * as Health from "./Health.ts"
+import * as Admin from "./internal/admin.ts"
+import * as Client from "./internal/client.ts"
 import * as Http from "./internal/http.ts"
+import * as Leases from "./internal/leases.ts"
 import * as Listener from "./internal/listener.ts"
 import { Settings } from "./internal/settings.ts"
 import * as Plans from "./Plans.ts"
-import * as RateCounter from "./RateCounter.ts"
 import * as Sweeper from "./Sweeper.ts"
 
 /**
@@ -63,13 +76,17 @@ export class FileIoServer extends Context.Service<FileIoServer, {
   readonly port: number
   /** Base of the links that it gives. */
   readonly publicUrl: string
+  /** Where `/healthz` and `/metrics` are, if they are served. */
+  readonly adminUrl: string | undefined
 }>()("@effect-fileio/server/FileIoServer") {}
 
 /**
+ * How a server listens, and what it allows.
+ *
  * @category options
  * @since 0.1.0
  */
-export interface TemporaryOptions {
+export interface TemporaryOptions extends Engines.Options {
   /** Address to listen on. @default "127.0.0.1" */
   readonly host?: string | undefined
   /** Port to listen on; 0 takes a free one. @default 0 */
@@ -78,23 +95,52 @@ export interface TemporaryOptions {
   readonly publicUrl?: string | URL | undefined
   /** Who may call with a key. @default nobody */
   readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
+  /**
+   * File of accounts, keys and plans; see `Accounts`. One that is not there yet may come later.
+   *
+   * @default none; of the program `accounts.json` in the data folder
+   */
+  readonly accountsFile?: string | undefined
   /** Plans beside `free` and `premium`, or other limits for these. */
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
   /** Name of the plan of those without a key. @default "free"; of a temporary server "premium" */
   readonly anonymousPlan?: string | undefined
-  /** Requests of one address without a key in any second; `null`: no limit. @default null */
+  /** Requests of one address without a key in any second; `null`: no limit. @default null; of the program 10 */
   readonly anonymousRateLimit?: number | null | undefined
+  /**
+   * Addresses and networks, such as `10.0.0.0/8`, of proxies that may say by `X-Forwarded-For` and `-Proto` on whose
+   * behalf they ask.
+   *
+   * @default none
+   */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
+  /** Origins whose pages may call from a browser, such as `https://app.example`; `*` is any. @default none */
+  readonly allowedOrigins?: ReadonlyArray<string> | undefined
   /** How long the receiver may resume a download that broke, before it is given to others. @default 30 seconds */
   readonly grace?: Duration.Input | undefined
-  /** Time between two sweeps of what has ended. @default 1 minute */
+  /** Time between two sweeps of what has ended. @default 15 seconds */
   readonly sweepInterval?: Duration.Input | undefined
   /** How long a connection may be silent. @default 2 minutes */
   readonly idleTimeout?: Duration.Input | undefined
-  /** How long running transfers may go on when the server is told to stop. @default 1 second */
+  /** How long the headers of a request may take. @default 30 seconds */
+  readonly headersTimeout?: Duration.Input | undefined
+  /** Bytes a second that a transfer must make, in either direction; 0: any rate will do. @default 1024 */
+  readonly minimumRate?: number | undefined
+  /** How long a transfer may be slower than that. @default 1 minute */
+  readonly minimumRatePatience?: Duration.Input | undefined
+  /** Connections at a time. @default 4096 */
+  readonly maxConnections?: number | undefined
+  /** Bytes of the disk that uploads leave free; below, they are refused with a 507. @default 128 MiB */
+  readonly minFreeBytes?: number | undefined
+  /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
+  readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
+  /** How long running transfers may go on when the server is told to stop. @default 1 second; of the program 20 */
   readonly gracefulShutdownTimeout?: Duration.Input | undefined
 }
 
 /**
+ * How a server listens, what it allows, and where it keeps its files.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -119,6 +165,21 @@ export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio
 }
 
 /**
+ * An option has a value that means nothing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>("@effect-fileio/server/InvalidOption")(
+  "InvalidOption",
+  { option: Schema.String, problem: Schema.String }
+) {
+  override get message() {
+    return `${this.option}: ${this.problem}`
+  }
+}
+
+/**
  * What can keep a server from starting.
  *
  * @category errors
@@ -126,6 +187,9 @@ export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio
  */
 export type StartError =
   | UnknownPlan
+  | InvalidOption
+  | Engines.EngineError
+  | Accounts.AccountsError
   | DataFolder.DataFolderError
   | Catalog.CatalogError
   | Blobs.BlobsError
@@ -138,51 +202,136 @@ const millis = (input: Duration.Input | undefined, standard: Duration.Input): nu
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
 
+/** What the parts of a running server tell one another. */
+class Listening extends Context.Service<Listening, {
+  readonly connections: () => number
+}>()("@effect-fileio/server/FileIoServer/Listening") {}
+
+class AdminPort extends Context.Service<AdminPort, {
+  readonly url: string | undefined
+}>()("@effect-fileio/server/FileIoServer/AdminPort") {}
+
 const service = (options: TemporaryOptions) =>
-  Effect.map(HttpServer.HttpServer, ({ address }) => {
+  Effect.gen(function*() {
+    const { address } = yield* HttpServer.HttpServer
+    const { url: adminUrl } = yield* AdminPort
     const port = "port" in address ? address.port : 0
     const url = `http://${reachable(options.host ?? "127.0.0.1")}:${port}`
     const publicUrl = options.publicUrl === undefined ? url : String(options.publicUrl).replace(/\/+$/, "")
-    return FileIoServer.of({ url, port, publicUrl })
+    return FileIoServer.of({ url, port, publicUrl, adminUrl })
   })
 
-const checkPlans = ({ accounts = [], anonymousPlan = "free" }: TemporaryOptions) =>
+/**
+ * The names of the plans that a server with this file of accounts has.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const knownPlans = (accounts: Accounts.Accounts): ReadonlyArray<string> => [
+  ...Plans.make(Accounts.plans(accounts)).all.keys()
+]
+
+const checkPlans = (names: ReadonlyArray<string>) =>
   Effect.flatMap(Plans.Plans, ({ all }) =>
     Effect.forEach(
-      [anonymousPlan, ...accounts.map(({ plan = "free" }) => plan)],
+      names,
       (plan) => all.has(plan) ? Effect.void : new UnknownPlan({ plan, known: [...all.keys()] }),
       { discard: true }
     ))
 
-const make = (options: TemporaryOptions) => {
-  const listening = NodeHttpServer.layer(
-    () => Listener.make(millis(options.idleTimeout, "2 minutes")),
-    {
-      host: options.host ?? "127.0.0.1",
-      port: options.port ?? 0,
-      gracefulShutdownTimeout: options.gracefulShutdownTimeout ?? "1 second"
+/** Plans and keys, as they are given and as the file of accounts has them; what is given goes first. */
+const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", plans }: TemporaryOptions) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const file = accountsFile === undefined ? undefined : yield* Accounts.load(accountsFile)
+    const used = [
+      anonymousPlan,
+      ...accounts.map(({ plan = "free" }) => plan),
+      ...(file?.accounts ?? []).map(({ plan }) => plan)
+    ]
+    return Layer.mergeAll(
+      accountsFile === undefined ? ApiKeys.layer(accounts) : Accounts.layer(accountsFile, accounts),
+      Layer.effectDiscard(checkPlans(used)).pipe(
+        Layer.provideMerge(Plans.layer({ ...(file === undefined ? {} : Accounts.plans(file)), ...plans }))
+      )
+    )
+  }))
+
+/** Node's server, watched; it takes connections as soon as there is somebody to answer them. */
+const makeListener = (options: TemporaryOptions) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const limits: Listener.Limits = {
+      idle: millis(options.idleTimeout, "2 minutes"),
+      headers: millis(options.headersTimeout, "30 seconds"),
+      connections: options.maxConnections ?? 4096,
+      rate: options.minimumRate ?? 1024,
+      patience: millis(options.minimumRatePatience, "1 minute")
     }
+    const server = Listener.make(limits)
+    const connections = yield* Listener.watch(server, limits)
+    return Layer.merge(
+      NodeHttpServer.layerServer(() => server, {
+        host: options.host ?? "127.0.0.1",
+        port: options.port ?? 0,
+        gracefulShutdownTimeout: options.gracefulShutdownTimeout ?? "1 second"
+      }),
+      Layer.succeed(Listening, { connections })
+    )
+  }))
+
+const makeAdmin = ({ admin }: TemporaryOptions) =>
+  Layer.effect(
+    AdminPort,
+    Effect.gen(function*() {
+      if (admin === undefined) return { url: undefined }
+      const { connections } = yield* Listening
+      const host = admin.host ?? "127.0.0.1"
+      const port = yield* Admin.serve({ host, port: admin.port ?? 0 }, connections)
+      return { url: `http://${reachable(host)}:${port}` }
+    })
   )
-  const settings = Layer.effect(
+
+const makeSettings = (options: TemporaryOptions) =>
+  Layer.effect(
     Settings,
-    Effect.map(FileIoServer, ({ publicUrl }) => ({
-      publicUrl,
-      anonymousPlan: options.anonymousPlan ?? "free",
-      anonymousRateLimit: options.anonymousRateLimit ?? null
-    }))
+    Effect.gen(function*() {
+      const { publicUrl } = yield* FileIoServer
+      const proxies = yield* Effect.fromResult(Result.mapError(
+        Client.parseProxies(options.trustedProxies ?? []),
+        (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
+      ))
+      return {
+        publicUrl,
+        proxies,
+        anonymousPlan: options.anonymousPlan ?? "free",
+        anonymousRateLimit: options.anonymousRateLimit ?? null,
+        allowedOrigins: new Set(options.allowedOrigins ?? [])
+      }
+    })
   )
-  const stores = Sweeper.layer({ interval: options.sweepInterval }).pipe(
-    Layer.provideMerge(Layer.merge(
-      Catalog.layer({ grace: millis(options.grace, "30 seconds") }),
-      Blobs.layer
+
+const make = (options: TemporaryOptions) => {
+  const stores = Layer.mergeAll(
+    Health.layer,
+    Leases.layer,
+    Sweeper.layer({ interval: options.sweepInterval })
+  ).pipe(
+    Layer.provideMerge(Layer.mergeAll(
+      Engines.catalog(options, { grace: millis(options.grace, "30 seconds") }),
+      Engines.blobs(options),
+      options.blobs === undefined
+        ? DiskSpace.layer({ floor: options.minFreeBytes ?? 128 * 1024 ** 2 })
+        : DiskSpace.layerUnlimited
     )),
     Layer.provide(NodeCrypto.layerSecureRandom)
   )
   return HttpRouter.serve(Http.layer, { disableLogger: true, disableListenLog: true }).pipe(
-    Layer.provide([settings, Layer.effectDiscard(checkPlans(options))]),
-    Layer.provide([ApiKeys.layer(options.accounts ?? []), Plans.layer(options.plans), RateCounter.layer]),
+    Layer.provide(makeSettings(options)),
+    Layer.provide([makeAccounts(options), Engines.rateCounter(options)]),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),
-    Layer.provide(listening),
+    Layer.provide(makeAdmin(options)),
+    Layer.provide(makeListener(options)),
+    // Not all of `NodeServices`: an embedded server leaves the terminal alone.
+    Layer.provide([NodeHttpPlatform.layer, Etag.layerWeak, NodeFileSystem.layer, NodePath.layer]),
     // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
     // after the last one.
     Layer.provide(stores)
@@ -209,14 +358,32 @@ export const layerTemporary = (options: TemporaryOptions = {}): Layer.Layer<File
   make({ ...options, anonymousPlan: options.anonymousPlan ?? "premium" }).pipe(Layer.provide(DataFolder.layerTemporary))
 
 const Port = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65535 }))
+const Count = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
+const NoneOr = <S extends Schema.Top>(schema: S) => Schema.Union([Schema.Literal("none"), schema])
 
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
+const bytes = (name: string): Config.Config<number | undefined> =>
+  optional(Config.map(Config.ByteSize(name), ByteSize.toNumberUnsafe))
+
+const words = (name: string): Config.Config<ReadonlyArray<string> | undefined> =>
+  optional(Config.map(Config.String(name), (text) => text.split(/[\s,]+/).filter((word) => word !== "")))
+
+/** The port after the public one, unless it is said otherwise; a free one where that is free too. */
+const admin = Config.all({
+  host: Config.String("ADMIN_HOST").pipe(Config.withDefault("127.0.0.1")),
+  port: optional(Config.schema(NoneOr(Port), "ADMIN_PORT")),
+  next: Config.schema(Port, "PORT").pipe(Config.withDefault(8080))
+}).pipe(
+  Config.map(({ host, next, port = next === 0 || next === 65535 ? 0 : next + 1 }) =>
+    port === "none" ? undefined : { host, port }
+  )
+)
+
 /**
- * The options as the environment gives them: `FILEIO_SERVER_HOST`, `_PORT` (8080), `_DATA` (`./data`), `_PUBLIC_URL`,
- * `_ANONYMOUS_PLAN`, `_ANONYMOUS_RATE`, `_GRACE`, `_SWEEP_INTERVAL`, `_IDLE_TIMEOUT`, `_SHUTDOWN_TIMEOUT`, and one
- * account by `_API_KEY` and `_API_KEY_PLAN`.
+ * The options as the environment gives them, each under `FILEIO_SERVER_` and its name here; the README has all of them
+ * with their forms and defaults.
  *
  * @category config
  * @since 0.1.0
@@ -226,12 +393,27 @@ export const config: Config.Config<Options> = Config.all({
   // `Config.Port` refuses 0, which takes a free one.
   port: Config.schema(Port, "PORT").pipe(Config.withDefault(8080)),
   dataDirectory: Config.String("DATA").pipe(Config.withDefault("data")),
+  catalog: optional(Config.Redacted("CATALOG")),
+  blobs: optional(Config.Redacted("BLOBS")),
+  rateCounter: optional(Config.Redacted("RATE_COUNTER")),
   publicUrl: optional(Config.URL("PUBLIC_URL")),
+  accountsFile: optional(Config.String("ACCOUNTS")),
   anonymousPlan: Config.String("ANONYMOUS_PLAN").pipe(Config.withDefault("free")),
-  anonymousRateLimit: optional(Config.Int("ANONYMOUS_RATE")),
+  anonymousRateLimit: Config.schema(NoneOr(Count), "ANONYMOUS_RATE").pipe(
+    Config.withDefault(10),
+    Config.map((rate) => rate === "none" ? null : rate)
+  ),
+  trustedProxies: words("TRUSTED_PROXIES"),
+  allowedOrigins: words("ALLOWED_ORIGINS"),
   grace: optional(Config.Duration("GRACE")),
   sweepInterval: optional(Config.Duration("SWEEP_INTERVAL")),
   idleTimeout: optional(Config.Duration("IDLE_TIMEOUT")),
+  headersTimeout: optional(Config.Duration("HEADERS_TIMEOUT")),
+  minimumRate: bytes("MIN_RATE"),
+  minimumRatePatience: optional(Config.Duration("MIN_RATE_PATIENCE")),
+  maxConnections: optional(Config.schema(Count, "MAX_CONNECTIONS")),
+  minFreeBytes: bytes("MIN_FREE"),
+  admin,
   gracefulShutdownTimeout: Config.Duration("SHUTDOWN_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
   accounts: Config.all({
     apiKey: optional(Config.Redacted("API_KEY")),
@@ -241,7 +423,13 @@ export const config: Config.Config<Options> = Config.all({
       apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }]
     )
   )
-}).pipe(Config.nested("FILEIO_SERVER"))
+}).pipe(
+  Config.nested("FILEIO_SERVER"),
+  Config.map((options) => ({
+    ...options,
+    accountsFile: options.accountsFile ?? Path.join(options.dataDirectory, "accounts.json")
+  }))
+)
 
 /**
  * A server whose options come from `Config`; without any, as the environment gives them (see `config`).

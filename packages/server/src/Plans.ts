@@ -96,6 +96,8 @@ export const make = (given: Readonly<Record<string, Partial<Plan>>> = {}): Plans
 }
 
 /**
+ * The plans `free` and `premium`, with what is given beside them or over them.
+ *
  * @category layers
  * @since 0.1.0
  */

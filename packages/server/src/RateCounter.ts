@@ -8,18 +8,31 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 
 /**
+ * What became of a request that was to be counted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Taken {
+  /** Whether the request was within the limit, and was counted. */
+  readonly allowed: boolean
+  /** How many more would be taken now. */
+  readonly remaining: number
+  /** How long until one more is taken than now. */
+  readonly reset: Duration.Duration
+}
+
+/**
+ * Counts the requests of each account in any second.
+ *
  * @category services
  * @since 0.1.0
  */
 export class RateCounter extends Context.Service<RateCounter, {
-  /**
-   * Counts a request of `id`, unless `limit` of them were counted in the last second; then it is refused, not counted,
-   * and the answer is how long to wait.
-   */
-  readonly take: (id: string, limit: number) => Effect.Effect<Option.Option<Duration.Duration>>
+  /** Counts a request of `id`, unless `limit` of them were counted in the last second. */
+  readonly take: (id: string, limit: number) => Effect.Effect<Taken>
 }>()("@effect-fileio/server/RateCounter") {}
 
 const WINDOW = 1000
@@ -47,12 +60,14 @@ export const layer: Layer.Layer<RateCounter> = Layer.sync(RateCounter, () => {
         let times = counted.get(id)
         if (times === undefined) counted.set(id, times = [])
         while (times.length > 0 && now - times[0]! >= WINDOW) times.shift()
-        if (times.length >= limit) {
-          const wait = times.length === 0 ? WINDOW : times[0]! + WINDOW - now
-          return Option.some(Duration.millis(Math.max(1, Math.ceil(wait))))
+        const allowed = times.length < limit
+        if (allowed) times.push(now)
+        const wait = times.length === 0 ? WINDOW : times[0]! + WINDOW - now
+        return {
+          allowed,
+          remaining: Math.max(0, limit - times.length),
+          reset: Duration.millis(Math.max(1, Math.ceil(wait)))
         }
-        times.push(now)
-        return Option.none()
       })
   })
 })

@@ -1,5 +1,6 @@
 /**
- * Deletes the bytes of what has expired or is used up, at the start and every minute.
+ * Deletes the bytes of what has expired or is used up, at the start and then so often that the bytes are gone
+ * within a minute.
  *
  * @since 0.1.0
  */
@@ -12,6 +13,8 @@ import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
 
 /**
+ * Deletes what has ended.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -21,11 +24,13 @@ export class Sweeper extends Context.Service<Sweeper, {
 }>()("@effect-fileio/server/Sweeper") {}
 
 /**
+ * How often it sweeps.
+ *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  /** Time between two sweeps. @default 1 minute */
+  /** Time between two sweeps. @default 15 seconds */
   readonly interval?: Duration.Input | undefined
 }
 
@@ -41,7 +46,7 @@ export const layer = (options: Options): Layer.Layer<Sweeper, CatalogError | Blo
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const blobs = yield* Blobs
-      const interval = Duration.fromInputUnsafe(options.interval ?? "1 minute")
+      const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
 
       const collect = Effect.flatMap(catalog.garbage, (garbage) =>
         Effect.forEach(garbage, (blob) =>

@@ -133,6 +133,7 @@ describe("a download", () => {
       const meanwhile = yield* call(url)
       assertRefused(meanwhile, 423, "DOWNLOAD_IN_PROGRESS")
       assert.strictEqual(meanwhile.json["key"], key)
+      assert.strictEqual(meanwhile.json["retryAfter"], Number(meanwhile.headers.get("retry-after")))
       broken.response.destroy()
       const left = yield* secondsLeft(url)
 
@@ -236,14 +237,14 @@ describe("a download", () => {
         assert.strictEqual(page.status, 200)
         assert.strictEqual(page.headers.get("content-type"), "text/html; charset=utf-8")
         assert.notInclude(page.text, "<b>precious")
-        assert.include(page.text, "&#60;b&#62;precious&#60;/b&#62;.txt")
-        assert.include(page.text, `action="${url}"`)
+        assert.match(page.text, /(&#60;|&lt;)b(&#62;|&gt;)[\s\S]*precious[\s\S]*(&#60;|&lt;)\/b(&#62;|&gt;)/)
+        assert.match(page.text, new RegExp(`action="[^"]*/${key}"`))
       }
       // What the button of the page does.
       const pressed = yield* call(`${url}?download=1`, { headers: { accept: "text/html" } })
       assert.strictEqual(pressed.status, 200)
       assert.strictEqual(pressed.text, "precious")
-      assertRefused(yield* call(url, { headers: { accept: "text/html" } }), 404, "FILE_NOT_FOUND")
+      assert.strictEqual((yield* call(url, { headers: { accept: "text/html" } })).status, 404)
       assert.strictEqual((yield* call(`${server.url}/download/${key}`)).status, 404)
       assertRefused(yield* call(url), 404, "FILE_NOT_FOUND")
       const goneHead = yield* call(url, { method: "HEAD" })

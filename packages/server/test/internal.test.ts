@@ -1,6 +1,6 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Option } from "effect"
+import { Duration, Effect } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import * as Key from "../src/internal/key.ts"
@@ -50,16 +50,17 @@ describe("a rate counter", () => {
         yield* TestClock.adjust(Duration.millis(step))
         now += step
         const inLastSecond = taken.filter((time) => now - time < 1000).length
-        const wait = yield* take("a", limit)
-        assert.strictEqual(Option.isNone(wait), inLastSecond < limit, `at ${now}`)
-        if (Option.isNone(wait)) taken.push(now)
+        const { allowed, remaining, reset } = yield* take("a", limit)
+        assert.strictEqual(allowed, inLastSecond < limit, `at ${now}`)
+        assert.strictEqual(remaining, Math.max(0, limit - inLastSecond - 1))
+        if (allowed) taken.push(now)
         else {
           const oldest = taken.at(-limit)!
-          assert.strictEqual(Duration.toMillis(wait.value), oldest + 1000 - now)
+          assert.strictEqual(Duration.toMillis(reset), oldest + 1000 - now)
         }
       }
       assert.isAbove(taken.length, 500)
-      assert.isTrue(Option.isNone(yield* take("another", limit)))
+      assert.isTrue((yield* take("another", limit)).allowed)
     }).pipe(Effect.provide(RateCounter.layer)))
 })
 

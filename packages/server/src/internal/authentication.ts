@@ -10,43 +10,64 @@ import * as Redacted from "effect/Redacted"
 import { ApiKeys } from "../ApiKeys.ts"
 import { Plans } from "../Plans.ts"
 import { RateCounter } from "../RateCounter.ts"
+import * as Client from "./client.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
 const tryNext = new ErrorEnvelope({ success: false, status: 401 })
-const refuse = (refusal: Refusal.Refusal) => Effect.succeed(Refusal.toResponse(refusal))
 
 const make = (required: boolean) =>
   Effect.gen(function*() {
     const apiKeys = yield* ApiKeys
     const plans = yield* Plans
     const counter = yield* RateCounter
-    const { anonymousRateLimit } = yield* Settings
+    const { anonymousRateLimit, proxies } = yield* Settings
 
     type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | Caller>
 
-    const counted = <E, R>(id: string, limit: number | null, account: string | undefined, handler: Handler<E, R>) =>
+    /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
+    const counted = <E, R>(
+      id: string,
+      limit: number | null,
+      then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+    ) =>
       Effect.gen(function*() {
-        const wait = limit === null ? Option.none() : yield* counter.take(id, limit)
-        if (Option.isSome(wait)) return Refusal.toResponse(Refusal.tooMany(Duration.toMillis(wait.value)))
-        return yield* Effect.provideService(handler, Caller, { account })
+        if (limit === null) return yield* then
+        const { allowed, remaining, reset } = yield* counter.take(id, limit)
+        Client.setHeaders(yield* HttpServerRequest.HttpServerRequest, {
+          "ratelimit-limit": String(limit),
+          "ratelimit-remaining": String(remaining),
+          "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
+        })
+        return allowed ? yield* then : Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset)))
       })
+
+    /** Whoever guesses at keys is counted as one without a key. */
+    const byAddress = <E, R>(then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+        counted(`address ${Client.networkOf(Client.addressOf(request, proxies))}`, anonymousRateLimit, then))
+
+    const refuse = (text: string) =>
+      byAddress(Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text))))
 
     const withKey = <E, R>(apiKey: string, handler: Handler<E, R>) => {
       const holder = Option.getOrUndefined(apiKeys.find(apiKey))
       return holder === undefined
-        ? refuse(Refusal.unauthorized("The API key is not known"))
-        : counted(`account ${holder.account}`, plans.get(holder.plan).rateLimit, holder.account, handler)
+        ? refuse("The API key is not known")
+        : counted(
+          `account ${holder.account}`,
+          plans.get(holder.plan).rateLimit,
+          Effect.provideService(handler, Caller, { account: holder.account })
+        )
     }
 
     const withoutKey = <E, R>(handler: Handler<E, R>) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         if (request.headers["authorization"] !== undefined) {
-          return refuse(Refusal.unauthorized("Give the API key as a bearer token, or as the user name of HTTP Basic"))
+          return refuse("Give the API key as a bearer token, or as the user name of HTTP Basic")
         }
-        if (required) return refuse(Refusal.unauthorized("This call needs an API key"))
-        const address = Option.getOrElse(request.remoteAddress, () => "unknown")
-        return counted(`address ${address}`, anonymousRateLimit, undefined, handler)
+        if (required) return refuse("This call needs an API key")
+        return byAddress(Effect.provideService(handler, Caller, { account: undefined }))
       })
 
     return {

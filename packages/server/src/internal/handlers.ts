@@ -18,9 +18,14 @@ import * as Schema from "effect/Schema"
 import { ApiKeys } from "../ApiKeys.ts"
 import { Blobs, type BlobsError, type Reader } from "../Blobs.ts"
 import { Catalog, type CatalogError, type FileRecord, type Lease, SortField, type Unavailable } from "../Catalog.ts"
+import { DiskSpace } from "../DiskSpace.ts"
+import { Health } from "../Health.ts"
 import { type Plan, Plans } from "../Plans.ts"
+import * as Crawlers from "./crawlers.ts"
 import * as Grants from "./grants.ts"
 import * as Intake from "./intake.ts"
+import { Leases } from "./leases.ts"
+import * as Metrics from "./metrics.ts"
 import * as Ranges from "./range.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
@@ -43,18 +48,6 @@ const answer = (body: object): HttpServerResponse.HttpServerResponse =>
     headers: { "cache-control": "no-store", "x-content-type-options": "nosniff" }
   })
 
-/** A full disk is the host's, but not a fault of it; everything else tells nothing of the inside. */
-const refusalOf = (problem: Problem): Effect.Effect<Refusal.Refusal> => {
-  if (problem._tag === "Refusal") return Effect.succeed(problem)
-  const full = problem._tag === "BlobsError" && (problem.code === "ENOSPC" || problem.code === "EDQUOT")
-  return Effect.as(Effect.logError(problem.message, problem.cause), full ? Refusal.noRoom : Refusal.failed)
-}
-
-const refuse = <R>(
-  effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, R>
-): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
-  Effect.catch(effect, (problem) => Effect.map(refusalOf(problem), Refusal.toResponse))
-
 /** The headers that keep what somebody uploaded from acting in this server's name. */
 const guardHeaders = {
   "cache-control": "private, no-store",
@@ -70,6 +63,9 @@ const fileHeaders = (file: { readonly name: string; readonly mimeType: string },
   ...guardHeaders
 })
 
+/** Bytes of an upload between two looks at the room on the disk. */
+const CHECK_DISK_EVERY = 8 * 1024 * 1024
+
 const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 
 export const layer = HttpApiBuilder.group(
@@ -80,7 +76,22 @@ export const layer = HttpApiBuilder.group(
     const blobs = yield* Blobs
     const plans = yield* Plans
     const apiKeys = yield* ApiKeys
+    const disk = yield* DiskSpace
+    const health = yield* Health
+    const leases = yield* Leases
     const { anonymousPlan, publicUrl } = yield* Settings
+
+    /** A full disk is the host's, but not a fault of it; everything else tells nothing of the inside. */
+    const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
+      if (problem._tag === "Refusal") return problem
+      yield* Effect.logError(problem.message, problem.cause)
+      return (yield* health.note(problem)) === "disk-full" ? Refusal.noRoom : Refusal.failed
+    })
+
+    const refuse = <R>(
+      effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, R>
+    ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
+      Effect.catch(effect, (problem) => Effect.map(refusalOf(problem), Refusal.toResponse))
 
     /** An empty owner stands for everybody without a key. */
     const ownerOf = Effect.map(FileIoApi.Caller, ({ account }) => account ?? "")
@@ -142,7 +153,22 @@ export const layer = HttpApiBuilder.group(
       query: typeof FileSettings.FileSettingsFromFields.Type
     ) {
       const plan = planOf(owner)
-      const reserve = yield* reservation(owner, plan, freed)
+      const quota = yield* reservation(owner, plan, freed)
+      const declared = Number(request.headers["content-length"] ?? 0)
+      if (!(yield* disk.holds(Number.isFinite(declared) ? Math.min(declared, plan.maxUploadBytes) : 0))) {
+        return yield* Refusal.noRoom
+      }
+      let unchecked = 0
+      const reserve = (bytes: number) =>
+        Effect.andThen(
+          quota(bytes),
+          Effect.suspend(() => {
+            unchecked += bytes
+            if (unchecked < CHECK_DISK_EVERY) return Effect.void
+            unchecked = 0
+            return Effect.flatMap(disk.holds(0), (room) => room ? Effect.void : Effect.fail(Refusal.noRoom))
+          })
+        )
       const received = yield* Intake.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
       return { ...received, plan, now: yield* Clock.currentTimeMillis }
     })
@@ -178,6 +204,7 @@ export const layer = HttpApiBuilder.group(
         }),
         () => true
       )
+      yield* Metrics.uploaded(file.size)
       return answer(encodeDetails(toDetails(record)))
     }, Effect.scoped)
 
@@ -274,18 +301,27 @@ export const layer = HttpApiBuilder.group(
         etag: `"${lease.id}"`,
         ...partial
       }
+      const toTheEnd = range.end === lease.size
       // The lease is settled before anything else happens, closing the blob included: whoever has the last byte may ask
       // again at once, and must hear that the file is gone.
-      const transfer = (reader: Reader) =>
-        Effect.onExit(
-          Effect.interruptible(send(request, reader, range, status, headers)),
-          (exit) =>
-            Exit.isSuccess(exit) && exit.value && range.end === lease.size
-              ? catalog.commit(lease)
-              : catalog.release(lease)
+      const transfer = Effect.fnUntraced(function*(reader: Reader) {
+        const run = Effect.runPromiseWith(yield* Effect.context<never>())
+        const beforeLast = () =>
+          toTheEnd
+            ? run(Effect.tapError(catalog.handOver(lease), (error) => health.note(error)))
+            : Promise.resolve()
+        return yield* Effect.interruptible(send(request, reader, range, status, headers, beforeLast)).pipe(
+          Effect.onExit((exit) => {
+            const whole = Exit.isSuccess(exit) && exit.value
+            return Effect.andThen(
+              whole && toTheEnd ? leases.commit(lease) : leases.release(lease),
+              Metrics.downloaded(range.end - range.start, whole)
+            )
+          })
         )
+      })
       return blobs.open(lease.blob).pipe(
-        Effect.tapError(() => catalog.release(lease)),
+        Effect.tapError(() => leases.release(lease)),
         Effect.flatMap(transfer),
         Effect.scoped,
         Effect.as(HttpServerResponse.empty({ status }))
@@ -301,7 +337,7 @@ export const layer = HttpApiBuilder.group(
       const { size } = lease.value
       const range = Ranges.parse(request.headers["range"], size)
       if (range === undefined || range === "unsatisfiable") {
-        yield* catalog.release(lease.value)
+        yield* leases.release(lease.value)
         return yield* new Refusal.Refusal({
           status: 416,
           code: "RANGE_NOT_SATISFIABLE",
@@ -316,9 +352,11 @@ export const layer = HttpApiBuilder.group(
     const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
       unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
 
+    /** Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. */
     const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
+      Crawlers.onlyLooks(request) ||
       (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload &&
-      !new URL(request.url, "http://host").searchParams.has("download")
+        !new URL(request.url, "http://host").searchParams.has("download")
 
     const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
       const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()
@@ -329,7 +367,7 @@ export const layer = HttpApiBuilder.group(
       if (isForPage(request, file.value)) {
         return HttpServerResponse.redirect(`${publicUrl}/download/${key}`, {
           status: 302,
-          headers: { "cache-control": "no-store", vary: "accept" }
+          headers: { "cache-control": "no-store", vary: "accept, user-agent" }
         })
       }
       if (request.method === "HEAD") {

@@ -8,50 +8,16 @@ import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Catalog } from "../Catalog.ts"
 import * as Authentication from "./authentication.ts"
+import * as Developers from "./developers.ts"
+import * as Gate from "./gate.ts"
 import * as Handlers from "./handlers.ts"
-import * as Page from "./page.ts"
+import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
-import { Settings } from "./settings.ts"
 
 const isKey = Schema.is(FileKey.FileKey)
-
-const html = (body: string, status: number) =>
-  HttpServerResponse.text(body, {
-    status,
-    contentType: "text/html; charset=utf-8",
-    headers: {
-      "cache-control": "no-store",
-      "content-security-policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-      "referrer-policy": "no-referrer",
-      "x-content-type-options": "nosniff"
-    }
-  })
-
-const pages = HttpRouter.use(Effect.fnUntraced(function*(router) {
-  const catalog = yield* Catalog
-  const { publicUrl } = yield* Settings
-  yield* router.add(
-    "GET",
-    "/download/:key",
-    Effect.gen(function*() {
-      const { key = "" } = yield* HttpRouter.params
-      const file = isKey(key) ? yield* catalog.get(key) : Option.none()
-      // Looking never claims; a file that is being downloaded may come back, so its page stays.
-      const given = Option.isNone(file) || (yield* catalog.peek(key))._tag === "Gone"
-      return given ? html(Page.gone, 404) : html(Page.file(file.value, publicUrl), 200)
-    }).pipe(
-      Effect.catch((error) =>
-        Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed))
-      )
-    )
-  )
-}))
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<readonly [matches: (path: string) => boolean, allow: string]> = (() => {
@@ -60,7 +26,7 @@ const methods: ReadonlyArray<readonly [matches: (path: string) => boolean, allow
     const known = byPath.get(endpoint.path) ?? []
     byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
   }
-  byPath.set("/download/:key", ["GET", "HEAD"])
+  for (const page of ["/download/:key", "/uploaded/:key"]) byPath.set(page, ["GET", "HEAD"])
   return [...byPath].map(([pattern, allowed]) => {
     const [before, after] = pattern.split(":key")
     const matches = after === undefined
@@ -107,16 +73,21 @@ const causeRefusal = (cause: Cause.Cause<unknown>) => {
 }
 
 const envelopes = HttpRouter.middleware(
-  (handler) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const allow = wrongMethod(request)
-      if (allow !== undefined) return Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
-      return Effect.catchCauseIf(
-        handler,
-        (cause) => !Cause.hasInterruptsOnly(cause),
-        (cause) => Effect.map(causeRefusal(cause), Refusal.toResponse)
-      )
-    }),
+  Effect.map(
+    Effect.all([Pages.forBrowsers, Gate.make]),
+    ([forBrowser, gate]) => (handler) =>
+      gate(Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const allow = wrongMethod(request)
+        const answered = allow !== undefined
+          ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
+          : Effect.catchCauseIf(
+            handler,
+            (cause) => !Cause.hasInterruptsOnly(cause),
+            (cause) => Effect.map(causeRefusal(cause), Refusal.toResponse)
+          )
+        return Effect.map(answered, (response) => forBrowser(request, response))
+      }))
+  ),
   { global: true }
 )
 
@@ -126,6 +97,7 @@ export const layer = Layer.mergeAll(
     Layer.provide(Handlers.layer),
     Layer.provide(Authentication.layer)
   ),
-  pages,
+  Pages.routes,
+  Developers.routes,
   envelopes
 )

@@ -111,6 +111,7 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
   const fields: Fields = new Map()
   const counted = { size: 0 }
   let file: { readonly name: string; readonly mimeType: string } | undefined
+  let unnamed = false
   let writer: Writer | undefined
   let problem: Refusal.Refusal | undefined
   let pieces: Array<Uint8Array> = []
@@ -121,7 +122,9 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
     maxFieldSize: MAX_FIELD_BYTES,
     // Without this, JSON files and parts of an empty type would be taken for fields.
     isFile: (info) => info.filename !== undefined,
-    onField: (info, value) => {
+    onField: (info: MultipartParser.PartInfo | undefined, value) => {
+      // The parser goes on after an error, and then gives a part without having read its headers.
+      if (info === undefined) return void (problem ??= malformed("a part has no headers"))
       if (!fields.has(info.name)) fields.set(info.name, MultipartParser.decodeField(info, value))
     },
     onFile: (info) => {
@@ -129,6 +132,7 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
       if (file !== undefined) return () => {}
       const header = info.headers["content-disposition"]
       const name = typeof header === "string" ? Disposition.fileName(header) : info.filename
+      unnamed = !name
       file = { name: name || UNNAMED, mimeType: info.contentType }
       return (piece) => {
         if (piece !== null) pieces.push(piece)
@@ -150,14 +154,24 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
     for (const piece of taken) yield* take(piece)
   })
 
+  let total = 0
   yield* readBody(request, (chunks) => {
-    for (const chunk of chunks) parser.write(chunk)
+    for (const chunk of chunks) {
+      total += chunk.length
+      parser.write(chunk)
+    }
+    // What is read and dropped has a limit too.
+    if (total > limits.maxUploadBytes + MAX_OVERHEAD) {
+      return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))
+    }
     return problem === undefined && pieces.length === 0 ? Effect.void : drain
   })
   parser.end()
   yield* drain
 
-  if (file !== undefined) {
+  // A browser sends a file part without a name and without bytes where no file was chosen.
+  const chosen = file !== undefined && (counted.size > 0 || !unnamed || !fields.has("text"))
+  if (file !== undefined && chosen) {
     if (writer === undefined || counted.size === 0) return yield* empty
     return { fields, file: { writer, ...file, size: counted.size } }
   }
@@ -204,8 +218,8 @@ const checkLength = (request: HttpServerRequest.HttpServerRequest, { maxUploadBy
 }
 
 /**
- * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is kept. `query` has settings that
- * form fields override.
+ * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is
+ * kept. `query` has settings that form fields override.
  */
 export const receive = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,

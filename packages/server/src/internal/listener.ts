@@ -1,6 +1,39 @@
-import { createServer, type Server, STATUS_CODES } from "node:http"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Refusal from "./refusal.ts"
+
+export interface Limits {
+  /** Milliseconds that a connection may be silent. */
+  readonly idle: number
+  /** Milliseconds that the headers of a request may take. */
+  readonly headers: number
+  /** Connections at a time. */
+  readonly connections: number
+  /** Bytes a second that a transfer must make, over `patience`; 0: any rate will do. */
+  readonly rate: number
+  /** Milliseconds that a transfer may be slower than `rate`. */
+  readonly patience: number
+}
+
+/** Connections beyond the limit that are told so; more are closed without a word. */
+const TOLD = 64
+
+/** Writes an envelope where there is no response to write it with. */
+const answerRaw = (socket: Duplex, refusal: Refusal.Refusal): void => {
+  const body = Refusal.toEnvelope(refusal)
+  const headers = Object.entries(refusal.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`).join("")
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${headers}` +
+      "Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n" +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  )
+}
 
 /** Node would answer what it cannot parse without a body; the contract has an envelope for every error. */
 const answerClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
@@ -9,22 +42,122 @@ const answerClientError = (error: NodeJS.ErrnoException, socket: Duplex): void =
     socket.destroy(error)
     return
   }
-  const body = Refusal.toEnvelope(refusal)
-  socket.end(
-    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n` +
-      "Content-Type: application/json; charset=utf-8\r\n" +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
-  )
+  answerRaw(socket, refusal)
+  // Whoever does not read the answer does not keep the connection by that.
+  socket.once("finish", () => socket.destroy())
 }
 
-/** Node's server, with the timeouts that suit long transfers. */
-export const make = (idleTimeoutMillis: number): Server => {
+/** Node's server, with the limits that suit long transfers of anybody. */
+export const make = (limits: Limits): Server => {
   const server = createServer({
     // The whole body need not come within a fixed time: a slow upload is no attack as long as bytes come.
     requestTimeout: 0,
-    headersTimeout: 60_000
+    headersTimeout: limits.headers,
+    // How often the headers are looked after.
+    connectionsCheckingInterval: Math.min(5000, Math.max(100, limits.headers / 2)),
+    // Longer than a proxy keeps a connection, so that it is never the server who closes one that is about to be used.
+    keepAliveTimeout: Math.min(limits.idle, 75_000)
   })
-  server.timeout = idleTimeoutMillis
+  server.timeout = limits.idle
+  server.maxConnections = limits.connections + TOLD
   server.on("clientError", answerClientError)
+  // As with what it cannot parse: Node's own answer has no body.
+  server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
+    const body = Refusal.toEnvelope(Refusal.expectation)
+    response.writeHead(Refusal.expectation.status, {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": Buffer.byteLength(body),
+      "cache-control": "no-store",
+      // Its body, if there is one, is not read.
+      connection: "close"
+    })
+    response.end(body)
+  })
   return server
 }
+
+interface Moved {
+  readonly bytes: number
+  /** Bytes that the system has yet to take; its socket has no public word for them. */
+  readonly queued: number
+}
+
+const movedBy = (socket: Socket): Moved => ({
+  bytes: socket.bytesRead + socket.bytesWritten,
+  queued: (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0
+})
+
+/** A large write counts when it is begun; from then on, what leaves the queue is what moves. */
+const between = (before: Moved, after: Moved): number =>
+  after.bytes - before.bytes + Math.max(0, before.queued - after.queued)
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly socket: Socket
+  moved: Moved
+  slowSince: number | undefined
+}
+
+/** Whether the other side is who is waited for: a body that does not come, or an answer that is not taken. */
+const waits = ({ request, response, socket }: Exchange): boolean =>
+  (!request.complete && request.readableLength === 0 && !response.headersSent) || socket.writableLength > 0
+
+/**
+ * Watches the connections: refuses those beyond the limit, and ends transfers that are too slow for too long, in both
+ * directions. Says how many there are.
+ */
+export const watch = Effect.fnUntraced(function*(
+  server: Server,
+  limits: Limits
+): Effect.fn.Return<() => number, never, Scope.Scope> {
+  let open = 0
+  const exchanges = new Set<Exchange>()
+
+  server.on("connection", (socket: Socket) => {
+    open++
+    socket.once("close", () => open--)
+    if (open > limits.connections) {
+      socket.on("error", () => {})
+      answerRaw(socket, Refusal.tooManyConnections)
+      socket.once("finish", () => socket.destroy())
+    }
+  })
+
+  if (limits.rate > 0) {
+    const begin = (request: IncomingMessage, response: ServerResponse) => {
+      const { socket } = request
+      const exchange: Exchange = { request, response, socket, moved: movedBy(socket), slowSince: undefined }
+      exchanges.add(exchange)
+      response.once("close", () => exchanges.delete(exchange))
+    }
+    server.on("request", begin)
+    server.on("checkContinue", begin)
+
+    const every = Math.max(50, Math.min(5000, limits.patience / 4))
+    const look = Effect.map(Clock.currentTimeMillis, (now) => {
+      for (const exchange of exchanges) {
+        const { response, socket } = exchange
+        const moved = movedBy(socket)
+        const slow = waits(exchange) && between(exchange.moved, moved) < limits.rate * every / 1000
+        exchange.moved = moved
+        exchange.slowSince = slow ? exchange.slowSince ?? now : undefined
+        if (exchange.slowSince === undefined || now - exchange.slowSince < limits.patience) continue
+        exchanges.delete(exchange)
+        if (response.headersSent) socket.destroy()
+        else {
+          answerRaw(socket, Refusal.tooSlow)
+          socket.once("finish", () => socket.destroy())
+        }
+      }
+    })
+    // The rate is that of the wire, so it is measured by the real clock whatever clock the program has.
+    yield* look.pipe(
+      Effect.schedule(Schedule.spaced(Duration.millis(every))),
+      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+      Effect.forkScoped
+    )
+  }
+
+  return () => open
+})

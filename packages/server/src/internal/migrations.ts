@@ -54,6 +54,31 @@ const MIGRATIONS: ReadonlyArray<string> = [
   CREATE TRIGGER usage_update AFTER UPDATE OF size ON files BEGIN
     UPDATE usage SET bytes = bytes + NEW.size - OLD.size WHERE owner = NEW.owner;
   END;
+  `,
+  `
+  -- The last byte is about to be handed over, or was.
+  ALTER TABLE leases ADD COLUMN handed INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX leases_by_end ON leases (until) WHERE until IS NOT NULL;
+
+  -- What has ended is found without looking at what has not.
+  DROP INDEX files_by_expiry;
+  CREATE INDEX files_expiring ON files (expires)
+    WHERE (auto_delete = 1 OR owner = '') AND expires IS NOT NULL;
+  CREATE INDEX files_used_up ON files (owner)
+    WHERE (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL AND downloads >= max_downloads;
+
+  -- A page of a listing is read from an index, whatever it is sorted by; a search needs the sizes too.
+  CREATE INDEX files_by_name ON files (owner, folded_name, seq, size);
+  CREATE INDEX files_by_id ON files (owner, id);
+  CREATE INDEX files_by_key ON files (owner, key);
+  CREATE INDEX files_by_title ON files (owner, title);
+  CREATE INDEX files_by_size ON files (owner, size);
+  CREATE INDEX files_by_type ON files (owner, mime_type);
+  CREATE INDEX files_by_expiry ON files (owner, expires);
+  CREATE INDEX files_by_downloads ON files (owner, downloads);
+  CREATE INDEX files_by_max_downloads ON files (owner, max_downloads);
+  CREATE INDEX files_by_auto_delete ON files (owner, auto_delete);
+  CREATE INDEX files_by_change ON files (owner, modified);
   `
 ]
 

@@ -89,14 +89,41 @@ export const tooMany = (retryAfter: number) =>
     headers: { "retry-after": seconds(retryAfter) }
   })
 
+export const expectation = new Refusal({
+  status: 417,
+  code: "EXPECTATION_FAILED",
+  text: "Nothing but 100-continue can be expected"
+})
+
+export const stopping = new Refusal({
+  status: 503,
+  code: "SERVER_STOPPING",
+  text: "The host is stopping; try again",
+  headers: { "retry-after": "5", connection: "close" }
+})
+
+export const tooManyConnections = new Refusal({
+  status: 503,
+  code: "TOO_MANY_CONNECTIONS",
+  text: "The host has no connection left; try again",
+  headers: { "retry-after": "5" }
+})
+
+export const tooSlow = new Refusal({
+  status: 408,
+  code: "REQUEST_TIMEOUT",
+  text: "The request comes too slowly"
+})
+
 export const noRoom = new Refusal({ status: 507, code: "INSUFFICIENT_STORAGE", text: "The host has no room" })
 
 export const failed = new Refusal({ status: 500, code: "INTERNAL_ERROR", text: "The host failed" })
 
 const encode = Schema.encodeSync(ErrorEnvelope)
 
-export const toEnvelope = ({ allowed, asked, code, key, limit, status, text }: Refusal): string =>
-  JSON.stringify(encode(
+export const toEnvelope = ({ allowed, asked, code, headers, key, limit, status, text }: Refusal): string => {
+  const retryAfter = headers?.["retry-after"]
+  const envelope = encode(
     new ErrorEnvelope({
       success: false,
       status,
@@ -108,7 +135,10 @@ export const toEnvelope = ({ allowed, asked, code, key, limit, status, text }: R
       ...(asked === undefined ? {} : { asked }),
       ...(allowed === undefined ? {} : { allowed })
     })
-  ))
+  )
+  // For whoever sees no headers.
+  return JSON.stringify(retryAfter === undefined ? envelope : { ...envelope, retryAfter: Number(retryAfter) })
+}
 
 export const toResponse = (refusal: Refusal): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(toEnvelope(refusal), {

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type { Proxies } from "./client.ts"
 
 /** What the handlers need to know of the options. */
 export class Settings extends Context.Service<Settings, {
@@ -8,4 +9,8 @@ export class Settings extends Context.Service<Settings, {
   readonly anonymousPlan: string
   /** Requests of one address without a key in any second; `null`: no limit. */
   readonly anonymousRateLimit: number | null
+  /** Who may say on whose behalf it asks. */
+  readonly proxies: Proxies
+  /** Origins whose pages may call from a browser; `*` is any. */
+  readonly allowedOrigins: ReadonlySet<string>
 }>()("@effect-fileio/server/internal/Settings") {}

@@ -20,7 +20,7 @@ export interface Range {
 const READ_BYTES = 1024 * 1024
 
 /**
- * Sends a range of a blob. Succeeds with whether all of it was handed over; `false` is a broken connection, or bytes
+ * Sends a range of a blob. The last byte waits for `beforeLast`; where that fails, it is not sent. Succeeds with whether all of it was handed over; `false` is a broken connection, or bytes
  * that could not be read.
  */
 export const send = (
@@ -28,7 +28,8 @@ export const send = (
   reader: Reader,
   { end, start }: Range,
   status: number,
-  headers: Readonly<Record<string, string>>
+  headers: Readonly<Record<string, string>>,
+  beforeLast: () => Promise<void>
 ): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
     // The server speaks HTTP/1 only.
@@ -60,9 +61,17 @@ export const send = (
         position += read
         await flushed
         if (done) return
-        // Ending with the last bytes makes `finish` come as soon as they are handed over.
-        if (position === end) response.end(buffer)
-        else flushed = new Promise((resolve) => response.write(buffer, resolve))
+        if (position < end) {
+          flushed = new Promise((resolve) => response.write(buffer, resolve))
+          continue
+        }
+        // Whoever may resume must have the headers, which name the lease, and all bytes but the last one.
+        if (read === 1) response.flushHeaders()
+        else await new Promise((resolve) => response.write(buffer.subarray(0, -1), resolve))
+        await beforeLast()
+        if (done) return
+        // Ending with the last byte makes `finish` come as soon as it is handed over.
+        response.end(buffer.subarray(-1))
       }
     }
     pump().catch(() => {

@@ -1,0 +1,289 @@
+/**
+ * The file of accounts, keys and plans: changed by the program's `keys` commands, read by a running server.
+ *
+ * **Details**
+ *
+ * The file is JSON. A key is in it only as its SHA-256; its first block names it and is no secret. A running server takes
+ * over changed accounts and keys within a second, changed plans with its next start.
+ *
+ * ```json
+ * {
+ *   "plans": { "team": { "maxUploadBytes": 10737418240, "maxDownloads": null, "maxExpires": "90 days" } },
+ *   "accounts": [{ "name": "anna", "plan": "team", "keys": [{ "id": "8F3KQ2M", "sha256": "…", "created": "…" }] }]
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as ApiKeys from "./ApiKeys.ts"
+import type { Plan } from "./Plans.ts"
+
+const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+const isDuration = (text: string): boolean => Option.isSome(Duration.fromInput(text as Duration.Input))
+
+const DurationFromText = Schema.String.check(
+  Schema.makeFilter(isDuration, { message: "expected a time such as \"90 days\"" })
+).pipe(Schema.decodeTo(
+  Schema.Duration,
+  SchemaTransformation.transform({
+    decode: (text: string) => Duration.fromInputUnsafe(text as Duration.Input),
+    encode: (duration: Duration.Duration) => `${Duration.toMillis(duration)} millis`
+  })
+))
+
+const PlanFields = Schema.Struct({
+  id: Schema.optionalKey(Schema.Int),
+  maxUploadBytes: Schema.optionalKey(Bytes),
+  maxStorageBytes: Schema.optionalKey(Bytes),
+  rateLimit: Schema.optionalKey(Schema.NullOr(Count)),
+  maxDownloads: Schema.optionalKey(Schema.NullOr(Count)),
+  maxExpires: Schema.optionalKey(Schema.NullOr(DurationFromText)),
+  keepsFiles: Schema.optionalKey(Schema.Boolean),
+  directDownload: Schema.optionalKey(Schema.Boolean)
+})
+
+/**
+ * A key of an account, as it is kept.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class KeyEntry extends Schema.Class<KeyEntry>("@effect-fileio/server/KeyEntry")({
+  /** The key's first block; names it, and is no secret. */
+  id: Schema.String,
+  /** SHA-256 of the key, in hexadecimal. */
+  sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
+  created: Schema.DateTimeUtcFromString
+}) {}
+
+/**
+ * An account in the file of accounts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class AccountEntry extends Schema.Class<AccountEntry>("@effect-fileio/server/AccountEntry")({
+  name: Schema.NonEmptyString,
+  /** Name of its plan. */
+  plan: Schema.String,
+  keys: Schema.Array(KeyEntry)
+}) {}
+
+/**
+ * What the file has.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Accounts extends Schema.Class<Accounts>("@effect-fileio/server/Accounts")({
+  /** Plans beside `free` and `premium`, or other limits for these; see `Plans.Plan`. */
+  plans: Schema.optionalKey(Schema.Record(Schema.String, PlanFields)),
+  accounts: Schema.Array(AccountEntry)
+}) {}
+
+/**
+ * The file of accounts cannot be used.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AccountsError extends Schema.TaggedError<AccountsError>("@effect-fileio/server/AccountsError")(
+  "AccountsError",
+  { path: Schema.String, problem: Schema.String, cause: Schema.optionalKey(Schema.Defect()) }
+) {
+  override get message() {
+    return `cannot use the file of accounts ${this.path}: ${this.problem}`
+  }
+}
+
+const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Accounts))
+const encode = Schema.encodeSync(Accounts)
+const none = new Accounts({ accounts: [] })
+
+const isMissing = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "ENOENT"
+
+/**
+ * Reads the file; one that is not there has no accounts.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const load = Effect.fnUntraced(function*(path: string): Effect.fn.Return<Accounts, AccountsError> {
+  const text = yield* Effect.tryPromise({
+    try: () => Fs.readFile(path, "utf8").catch((cause) => isMissing(cause) ? undefined : Promise.reject(cause)),
+    catch: (cause) => new AccountsError({ path, problem: "it cannot be read; check its permissions", cause })
+  })
+  if (text === undefined) return none
+  return yield* Effect.mapError(
+    decode(text),
+    (cause) => new AccountsError({ path, problem: cause.message.replace(/\s+/g, " ").slice(0, 300), cause })
+  )
+})
+
+/** The lock is what becomes the file, so two changes at a time cannot undo one another. */
+const change = Effect.fnUntraced(function*<A>(
+  path: string,
+  by: (accounts: Accounts) => Effect.Effect<readonly [Accounts, A], AccountsError>
+) {
+  const next = `${path}.new`
+  const fail = (problem: string) => (cause: unknown) => new AccountsError({ path, problem, cause })
+  const file = yield* Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () => Fs.mkdir(Path.dirname(path), { recursive: true, mode: 0o700 }).then(() => Fs.open(next, "wx", 0o600)),
+      catch: fail(`${Path.basename(next)} cannot be made beside it; another change may be under way`)
+    }),
+    (file) => Effect.promise(() => file.close().catch(() => {}).then(() => Fs.rm(next, { force: true })))
+  )
+  const [accounts, result] = yield* Effect.flatMap(load(path), by)
+  yield* Effect.tryPromise({
+    try: async () => {
+      // Made by root for a server of another user, it must be that user's: the folder says who that is.
+      const folder = await Fs.stat(Path.dirname(path))
+      await file.chown(folder.uid, folder.gid).catch(() => {})
+      await file.writeFile(`${JSON.stringify(encode(accounts), undefined, 2)}\n`)
+      await file.sync()
+      await Fs.rename(next, path)
+    },
+    catch: fail("it cannot be written")
+  })
+  return result
+}, Effect.scoped)
+
+/** Neither I, L, O nor U: they are misread, or make words. */
+const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+/** A key in the contract's form, `XXXXXXX.XXXXXXX-XXXXXXX-XXXXXXX-XXXXXXX`: 140 secret bits behind its name. */
+const makeKey = Effect.fnUntraced(function*() {
+  const bytes = yield* (yield* SecureRandom.SecureRandom).randomBytes(35)
+  const letters = Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("")
+  const [id, ...rest] = letters.match(/.{7}/g)!
+  return { id: id!, key: Redacted.make(`${id}.${rest.join("-")}`) }
+})
+
+/**
+ * Makes a key for an account, and the account if it is not there. The key is given back here and nowhere else.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const createKey = Effect.fnUntraced(function*(
+  path: string,
+  options: {
+    readonly account: string
+    /** Name of the account's plan. @default its present one, or "free" */
+    readonly plan?: string | undefined
+  }
+): Effect.fn.Return<
+  { readonly id: string; readonly key: Redacted.Redacted },
+  AccountsError,
+  SecureRandom.SecureRandom
+> {
+  const { id, key } = yield* makeKey()
+  const created = DateTime.makeUnsafe(yield* Clock.currentTimeMillis)
+  const entry = new KeyEntry({ id, sha256: ApiKeys.hash(Redacted.value(key)).toString("hex"), created })
+  return yield* change(path, (file) => {
+    const old = file.accounts.find(({ name }) => name === options.account)
+    const account = new AccountEntry({
+      name: options.account,
+      plan: options.plan ?? old?.plan ?? "free",
+      keys: [...old?.keys ?? [], entry]
+    })
+    const accounts = old === undefined
+      ? [...file.accounts, account]
+      : file.accounts.map((each) => each === old ? account : each)
+    return Effect.succeed([new Accounts({ ...file, accounts }), { id, key }] as const)
+  })
+})
+
+/**
+ * Takes a key away by its name, its first block. The account and its files stay. Says whose it was.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const revokeKey = Effect.fnUntraced(function*(
+  path: string,
+  id: string
+): Effect.fn.Return<string, AccountsError> {
+  return yield* change(path, (file) => {
+    const owner = file.accounts.find(({ keys }) => keys.some((key) => key.id === id))
+    if (owner === undefined) {
+      return Effect.fail(new AccountsError({ path, problem: `it has no key ${id}; "keys list" shows all` }))
+    }
+    const accounts = file.accounts.map((each) =>
+      each === owner ? new AccountEntry({ ...each, keys: each.keys.filter((key) => key.id !== id) }) : each
+    )
+    return Effect.succeed([new Accounts({ ...file, accounts }), owner.name] as const)
+  })
+})
+
+/**
+ * The plans of the file, for `Plans.layer`.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const plans = (accounts: Accounts): Readonly<Record<string, Partial<Plan>>> => accounts.plans ?? {}
+
+const toKnown = (accounts: Accounts): ReadonlyArray<ApiKeys.KnownAccount> =>
+  accounts.accounts.map(({ keys, name, plan }) => ({
+    name,
+    plan,
+    hashes: keys.map(({ sha256 }) => Buffer.from(sha256, "hex"))
+  }))
+
+/** Tells one state of the file from another. */
+const stateOf = (path: string) =>
+  Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => "none"))
+
+/**
+ * The keys of the file and those given; the file is read again when it changes. Where it cannot be read then, what was
+ * known stays.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  path: string,
+  given: ReadonlyArray<ApiKeys.AccountOptions> = []
+): Layer.Layer<ApiKeys.ApiKeys, AccountsError> =>
+  Layer.effect(
+    ApiKeys.ApiKeys,
+    Effect.gen(function*() {
+      const fixed = given.map(ApiKeys.fromOptions)
+      let state = yield* stateOf(path)
+      let current = ApiKeys.make([...fixed, ...toKnown(yield* load(path))])
+
+      const refresh = Effect.gen(function*() {
+        const seen = yield* stateOf(path)
+        if (seen === state) return
+        state = seen
+        current = ApiKeys.make([...fixed, ...toKnown(yield* load(path))])
+      })
+      yield* refresh.pipe(
+        Effect.catch((error) => Effect.logError(`${error.message}; the keys stay as they were`)),
+        Effect.schedule(Schedule.spaced("1 second")),
+        Effect.forkScoped
+      )
+
+      return ApiKeys.ApiKeys.of({
+        find: (apiKey) => current.find(apiKey),
+        planOf: (account) => current.planOf(account)
+      })
+    })
+  )

@@ -1,0 +1,135 @@
+/**
+ * Which engines keep what a server knows: SQLite, a folder and memory, or PostgreSQL, S3 and Redis, which several servers
+ * share. Each choice is one address; what an engine needs is loaded only when it is chosen.
+ *
+ * @since 0.1.0
+ */
+import type * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Blobs from "./Blobs.ts"
+import * as Catalog from "./Catalog.ts"
+import type { DataFolder } from "./DataFolder.ts"
+import * as RateCounter from "./RateCounter.ts"
+
+/**
+ * An engine cannot be used.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EngineError extends Schema.TaggedError<EngineError>("@effect-fileio/server/EngineError")("EngineError", {
+  /** What it was to keep: `catalog`, `blobs` or `rateCounter`. */
+  part: Schema.String,
+  problem: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return `${this.part}: ${this.problem}`
+  }
+}
+
+/**
+ * An address, secret where it has a password.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Address = string | Redacted.Redacted
+
+/**
+ * Where the server keeps what it knows.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** `postgresql://user:password@host/database` keeps the catalog in PostgreSQL. @default SQLite in the data folder */
+  readonly catalog?: Address | undefined
+  /**
+   * `s3://bucket/prefix?endpoint=…&region=…` keeps the bytes in an S3-compatible store; see `S3Blobs.fromUrl`.
+   *
+   * @default a folder in the data folder
+   */
+  readonly blobs?: Address | undefined
+  /** `redis://user:password@host/0` counts requests in Redis. @default memory */
+  readonly rateCounter?: Address | undefined
+}
+
+const parse = (part: string, address: Address, schemes: ReadonlyArray<string>): Effect.Effect<URL, EngineError> => {
+  const text = Redacted.isRedacted(address) ? Redacted.value(address) : address
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url !== undefined && schemes.includes(url.protocol)
+    ? Effect.succeed(url)
+    : Effect.fail(new EngineError({ part, problem: `not an address that begins with ${schemes[0]}//` }))
+}
+
+const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.Effect<A, EngineError> =>
+  Effect.tryPromise({
+    try: module,
+    catch: (cause) =>
+      new EngineError({ part, problem: `it needs the package ${needs}; install that beside this`, cause })
+  })
+
+/**
+ * The catalog that the options name: SQLite, or PostgreSQL.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const catalog = (
+  { catalog: address }: Options,
+  options: Catalog.Options
+): Layer.Layer<
+  Catalog.Catalog,
+  Catalog.CatalogError | EngineError,
+  DataFolder | SecureRandom.SecureRandom
+> =>
+  address === undefined
+    ? Catalog.layer(options)
+    : Layer.unwrap(Effect.gen(function*() {
+      const url = yield* parse("catalog", address, ["postgresql:", "postgres:"])
+      const PgCatalog = yield* load("catalog", "@effect/sql-pg", () => import("./PgCatalog.ts"))
+      return PgCatalog.layer({ ...options, url: Redacted.make(url.href) })
+    }))
+
+/**
+ * The store of bytes that the options name: a folder, or S3.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const blobs = (
+  { blobs: address }: Options
+): Layer.Layer<Blobs.Blobs, Blobs.BlobsError | EngineError, DataFolder | SecureRandom.SecureRandom> =>
+  address === undefined
+    ? Blobs.layer
+    : Layer.unwrap(Effect.gen(function*() {
+      const url = yield* parse("blobs", address, ["s3:"])
+      const S3Blobs = yield* load("blobs", "@aws-sdk/client-s3", () => import("./S3Blobs.ts"))
+      return S3Blobs.layer(S3Blobs.fromUrl(url))
+    }))
+
+/**
+ * The counter of requests that the options name: memory, or Redis.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const rateCounter = ({ rateCounter: address }: Options): Layer.Layer<RateCounter.RateCounter, EngineError> =>
+  address === undefined
+    ? RateCounter.layer
+    : Layer.unwrap(Effect.gen(function*() {
+      const url = yield* parse("rateCounter", address, ["redis:", "rediss:"])
+      const RedisRateCounter = yield* load("rateCounter", "redis", () => import("./RedisRateCounter.ts"))
+      return Layer.catch(
+        RedisRateCounter.layer({ url: Redacted.make(url.href) }),
+        (cause) =>
+          Layer.effect(
+            RateCounter.RateCounter,
+            Effect.fail(new EngineError({ part: "rateCounter", problem: "Redis cannot be reached", cause }))
+          )
+      )
+    }))

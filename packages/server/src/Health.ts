@@ -1,0 +1,150 @@
+/**
+ * Whether the server can do its work: the catalog answers, bytes can be written, the disk has room, and what went wrong
+ * lately.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Blobs, type BlobsError } from "./Blobs.ts"
+import { Catalog, type CatalogError } from "./Catalog.ts"
+import { DiskSpace } from "./DiskSpace.ts"
+import * as Metrics from "./internal/metrics.ts"
+
+/**
+ * A fault of the host: the disk is full, cannot be written, a blob is missing, or anything else of the two stores.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog"
+
+/**
+ * `failing`: it cannot take or give files. `degraded`: it can, but something was wrong lately.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Report {
+  readonly status: "ok" | "degraded" | "failing"
+  readonly catalog: { readonly ok: boolean; readonly files?: number; readonly bytes?: number }
+  readonly blobs: { readonly ok: boolean; readonly problem?: Fault }
+  /** `free` and `floor` are bytes; below the floor, uploads are refused. */
+  readonly disk: { readonly ok: boolean; readonly free?: number; readonly floor: number }
+  /** Faults of the last hour, with their number since the start. */
+  readonly faults: Readonly<Partial<Record<Fault, { readonly count: number; readonly last: string }>>>
+}
+
+/**
+ * Tells whether the server can do its work.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Health extends Context.Service<Health, {
+  readonly report: Effect.Effect<Report>
+  /** Takes note of a failure of a store, and says what kind of fault it is. */
+  readonly note: (error: CatalogError | BlobsError) => Effect.Effect<Fault>
+}>()("@effect-fileio/server/Health") {}
+
+const property = (cause: unknown, name: string): unknown =>
+  typeof cause === "object" && cause !== null ? (cause as Record<string, unknown>)[name] : undefined
+
+/** SQLite's result codes; an extended one has the plain one in its lowest byte. */
+const SQLITE_READONLY = 8
+const SQLITE_CANTOPEN = 14
+const SQLITE_FULL = 13
+
+const catalogFault = (cause: unknown): Fault => {
+  const code = property(cause, "errcode")
+  if (typeof code !== "number") return "catalog"
+  const plain = code & 0xff
+  return plain === SQLITE_FULL
+    ? "disk-full"
+    : plain === SQLITE_READONLY || plain === SQLITE_CANTOPEN
+    ? "not-writable"
+    : "catalog"
+}
+
+const blobsFault = ({ code, operation }: BlobsError): Fault => {
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "disk-full"
+    case "EROFS":
+    case "EACCES":
+    case "EPERM":
+      return "not-writable"
+    case "ENOENT":
+      return operation === "open a blob" ? "blob-missing" : "blobs"
+    default:
+      return "blobs"
+  }
+}
+
+/** What kind of fault a failure of a store is. */
+const faultOf = (error: CatalogError | BlobsError): Fault =>
+  error._tag === "CatalogError" ? catalogFault(error.cause) : blobsFault(error)
+
+const LATELY = 60 * 60 * 1000
+
+/**
+ * Looks at the catalog and the bytes when it is asked.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = Layer.effect(
+  Health,
+  Effect.gen(function*() {
+    const catalog = yield* Catalog
+    const blobs = yield* Blobs
+    const disk = yield* DiskSpace
+    const noted = new Map<Fault, { count: number; last: number }>()
+
+    const note = Effect.fnUntraced(function*(error: CatalogError | BlobsError) {
+      const fault = faultOf(error)
+      noted.set(fault, { count: (noted.get(fault)?.count ?? 0) + 1, last: yield* Clock.currentTimeMillis })
+      yield* Metrics.fault(fault)
+      return fault
+    })
+
+    // One byte, since an empty file fits on a full disk.
+    const probe = Effect.scoped(Effect.gen(function*() {
+      const writer = yield* blobs.writer
+      yield* writer.write(new Uint8Array(1))
+      yield* writer.finish
+    }))
+
+    const report = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const totals = yield* Effect.result(catalog.totals)
+      const written = yield* Effect.result(probe)
+      const free = yield* disk.free
+      const faults: { -readonly [K in Fault]?: { count: number; last: string } } = {}
+      for (const [fault, { count, last }] of noted) {
+        if (now - last < LATELY) faults[fault] = { count, last: DateTime.formatIso(DateTime.makeUnsafe(last)) }
+      }
+      const checks = {
+        catalog: totals._tag === "Success" ? { ok: true, ...totals.success } : { ok: false },
+        blobs: written._tag === "Success" ? { ok: true } : { ok: false, problem: blobsFault(written.failure) },
+        disk: {
+          ok: free === undefined || free >= disk.floor,
+          ...(free === undefined ? {} : { free }),
+          floor: disk.floor
+        }
+      }
+      const ok = checks.catalog.ok && checks.blobs.ok && checks.disk.ok
+      return {
+        status: !ok ? "failing" : Object.keys(faults).length > 0 ? "degraded" : "ok",
+        ...checks,
+        faults
+      } satisfies Report
+    })
+
+    return Health.of({ report, note })
+  })
+)

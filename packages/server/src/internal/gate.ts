@@ -1,0 +1,76 @@
+/** What every request passes before it is routed, and every answer on its way out. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { Server } from "node:http"
+import * as Client from "./client.ts"
+import * as Metrics from "./metrics.ts"
+import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
+
+const A_YEAR = 365 * 24 * 60 * 60
+
+const EXPOSED = [
+  "accept-ranges",
+  "content-disposition",
+  "content-length",
+  "content-range",
+  "etag",
+  "ratelimit-limit",
+  "ratelimit-remaining",
+  "ratelimit-reset",
+  "retry-after"
+].join(", ")
+
+const preflight = {
+  "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+  "access-control-allow-headers": "authorization, content-type, range, if-range",
+  "access-control-max-age": "86400"
+}
+
+/** Whether the server has been told to stop; a connection that is kept alive can still ask. */
+const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const { server } = NodeHttpServerRequest.toIncomingMessage(request).socket as { readonly server?: Server }
+  return server?.listening === false
+}
+
+/** The outermost of all: what wraps the router's answer, whatever that is. */
+export const make = Effect.gen(function*() {
+  const { allowedOrigins, proxies, publicUrl } = yield* Settings
+  const securedByUrl = publicUrl.startsWith("https:")
+
+  const allowed = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+    const origin = request.headers["origin"]
+    return origin !== undefined && (allowedOrigins.has(origin) || allowedOrigins.has("*")) ? origin : undefined
+  }
+
+  return <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (securedByUrl || Client.isSecure(request, proxies)) {
+        Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
+      }
+      if (isStopping(request)) return Refusal.toResponse(Refusal.stopping)
+      if (allowedOrigins.size > 0) Client.setHeaders(request, { vary: "origin" })
+      const origin = allowed(request)
+      if (origin !== undefined) {
+        Client.setHeaders(request, {
+          "access-control-allow-origin": origin,
+          "access-control-expose-headers": EXPOSED
+        })
+        const asked = request.headers["access-control-request-method"]
+        if (request.method === "OPTIONS" && asked !== undefined) {
+          return HttpServerResponse.empty({ status: 204, headers: preflight })
+        }
+      }
+      return yield* handler
+    }).pipe(
+      Effect.tap((response) =>
+        Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          ({ method }) => Metrics.answered(method, response.status)
+        )
+      )
+    )
+})

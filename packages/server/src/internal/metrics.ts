@@ -1,0 +1,58 @@
+/** What is counted. They are Effect's metrics, so that a program with the server in it exports them with its own. */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+
+const requests = Metric.counter("fileio_requests_total", { description: "Requests answered", incremental: true })
+
+/** Methods are the client's words, and each new one would be a new line for good. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+
+export const answered = (method: string, status: number): Effect.Effect<void> =>
+  Metric.update(
+    Metric.withAttributes(requests, { method: METHODS.has(method) ? method : "other", status: String(status) }),
+    1
+  )
+
+const uploads = Metric.counter("fileio_uploads_total", { description: "Files stored", incremental: true })
+const uploadBytes = Metric.counter("fileio_upload_bytes_total", {
+  description: "Bytes of the files stored",
+  incremental: true
+})
+
+export const uploaded = (bytes: number): Effect.Effect<void> =>
+  Effect.andThen(Metric.update(uploads, 1), Metric.update(uploadBytes, bytes))
+
+const downloads = Metric.counter("fileio_downloads_total", {
+  description: "Transfers of a file, whole or broken",
+  incremental: true
+})
+const downloadBytes = Metric.counter("fileio_download_bytes_total", {
+  description: "Bytes of the transfers that were handed over whole",
+  incremental: true
+})
+
+export const downloaded = (bytes: number, whole: boolean): Effect.Effect<void> =>
+  Effect.andThen(
+    Metric.update(Metric.withAttributes(downloads, { outcome: whole ? "whole" : "broken" }), 1),
+    whole ? Metric.update(downloadBytes, bytes) : Effect.void
+  )
+
+const faults = Metric.counter("fileio_faults_total", { description: "Faults of the host", incremental: true })
+
+export const fault = (kind: string): Effect.Effect<void> => Metric.update(Metric.withAttributes(faults, { kind }), 1)
+
+const gauges = {
+  connections: Metric.gauge("fileio_connections", { description: "Open connections" }),
+  files: Metric.gauge("fileio_files", { description: "Files in the catalog" }),
+  stored: Metric.gauge("fileio_stored_bytes", { description: "Bytes of the files in the catalog" }),
+  free: Metric.gauge("fileio_disk_free_bytes", { description: "Free bytes of the disk of the data folder" }),
+  resident: Metric.gauge("process_resident_memory_bytes", { description: "Resident memory of the process" }),
+  up: Metric.gauge("fileio_healthy", { description: "1 if the server can store and give files" })
+}
+
+export const measured = (values: Readonly<Partial<Record<keyof typeof gauges, number>>>): Effect.Effect<void> =>
+  Effect.forEach(
+    Object.entries(values),
+    ([name, value]) => Metric.update(gauges[name as keyof typeof gauges], value),
+    { discard: true }
+  )

@@ -1,0 +1,83 @@
+/** The catalog's tables in PostgreSQL. Each is run once, in this order; a released one is never changed. */
+export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
+  [
+    // Text compares by its bytes, as in SQLite, so that a listing has one order everywhere.
+    `CREATE TABLE files (
+      seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      key TEXT COLLATE "C" NOT NULL UNIQUE,
+      id TEXT COLLATE "C" NOT NULL,
+      blob TEXT COLLATE "C" NOT NULL UNIQUE,
+      owner TEXT COLLATE "C" NOT NULL,
+      plan TEXT NOT NULL,
+      name TEXT NOT NULL,
+      folded_name TEXT COLLATE "C" NOT NULL,
+      title TEXT COLLATE "C",
+      mime_type TEXT COLLATE "C" NOT NULL,
+      size BIGINT NOT NULL,
+      expires BIGINT,
+      downloads BIGINT NOT NULL,
+      -- Downloads that are under way. Kept in the row, so that one conditional update of it is the claim.
+      live BIGINT NOT NULL DEFAULT 0,
+      max_downloads BIGINT,
+      auto_delete BOOLEAN NOT NULL,
+      created BIGINT NOT NULL,
+      modified BIGINT NOT NULL
+    ) WITH (fillfactor = 80)`,
+    `CREATE INDEX files_expiring ON files (expires) WHERE (auto_delete OR owner = '') AND expires IS NOT NULL`,
+    `CREATE INDEX files_used_up ON files (owner)
+      WHERE (auto_delete OR owner = '') AND max_downloads IS NOT NULL AND downloads >= max_downloads`,
+    // A page of a listing is read from an index, for the orders that people use.
+    `CREATE INDEX files_by_creation ON files (owner, created, seq)`,
+    `CREATE INDEX files_by_name ON files (owner, folded_name, seq)`,
+    `CREATE INDEX files_by_size ON files (owner, size, seq)`,
+    `CREATE INDEX files_by_expiry ON files (owner, expires NULLS FIRST, seq)`,
+
+    `CREATE TABLE leases (
+      id TEXT PRIMARY KEY,
+      key TEXT COLLATE "C" NOT NULL,
+      generation BIGINT NOT NULL,
+      blob TEXT COLLATE "C" NOT NULL,
+      name TEXT NOT NULL,
+      mime_type TEXT NOT NULL,
+      size BIGINT NOT NULL,
+      expires BIGINT,
+      consumed BOOLEAN NOT NULL,
+      -- The last byte is about to be handed over, or was.
+      handed BOOLEAN NOT NULL,
+      -- Which process hands the bytes over, and whether it does so now.
+      server TEXT NOT NULL,
+      flowing BOOLEAN NOT NULL,
+      until BIGINT NOT NULL
+    ) WITH (fillfactor = 70)`,
+    `CREATE INDEX leases_by_key ON leases (key)`,
+    `CREATE INDEX leases_by_end ON leases (until)`,
+    `CREATE INDEX leases_flowing ON leases (server) WHERE flowing`,
+
+    `CREATE TABLE tombstones (key TEXT COLLATE "C" PRIMARY KEY, buried BIGINT NOT NULL)`,
+    `CREATE TABLE garbage (blob TEXT COLLATE "C" PRIMARY KEY, after BIGINT NOT NULL)`,
+
+    // In parts: all anonymous files are one owner's, and their uploads must not wait for one row.
+    `CREATE TABLE usage (
+      owner TEXT COLLATE "C" NOT NULL,
+      part BIGINT NOT NULL,
+      bytes BIGINT NOT NULL,
+      files BIGINT NOT NULL,
+      PRIMARY KEY (owner, part)
+    ) WITH (fillfactor = 50)`,
+    `CREATE FUNCTION count_usage() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+    BEGIN
+      IF TG_OP = 'INSERT' THEN
+        INSERT INTO usage (owner, part, bytes, files) VALUES (NEW.owner, NEW.seq & 15, NEW.size, 1)
+          ON CONFLICT (owner, part) DO UPDATE SET bytes = usage.bytes + NEW.size, files = usage.files + 1;
+      ELSIF TG_OP = 'DELETE' THEN
+        UPDATE usage SET bytes = bytes - OLD.size, files = files - 1 WHERE owner = OLD.owner AND part = OLD.seq & 15;
+      ELSE
+        UPDATE usage SET bytes = bytes + NEW.size - OLD.size WHERE owner = NEW.owner AND part = NEW.seq & 15;
+      END IF;
+      RETURN NULL;
+    END $$`,
+    `CREATE TRIGGER usage_rows AFTER INSERT OR DELETE ON files FOR EACH ROW EXECUTE FUNCTION count_usage()`,
+    `CREATE TRIGGER usage_sizes AFTER UPDATE OF size ON files FOR EACH ROW
+      WHEN (OLD.size IS DISTINCT FROM NEW.size) EXECUTE FUNCTION count_usage()`
+  ]
+]

@@ -1,0 +1,329 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import Axe from "axe-core"
+import { Effect } from "effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { call, eventually, LARGE, openDownload, pattern, start, temporaryFolder, uploaded } from "./support.ts"
+
+const CHROMIUM = "/usr/bin/chromium"
+const hasChromium = Fs.existsSync(CHROMIUM)
+if (!hasChromium) console.warn(`SKIPPED: the pages in a real browser; there is no ${CHROMIUM} (Debian: chromium)`)
+
+const SCREENSHOTS = fileURLToPath(new URL("../.screenshots", import.meta.url))
+const PHONE = { width: 360, height: 740 }
+const DESKTOP = { width: 1280, height: 860 }
+
+let browser: Browser
+
+const launch = async () => {
+  Fs.mkdirSync(SCREENSHOTS, { recursive: true })
+  browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-component-update",
+      "--disable-sync"
+    ]
+  })
+}
+
+/** A window with nothing in it of any other: no cache, no storage, no history. Whatever it asks of other hosts fails the test. */
+const open = (url: string, options: BrowserContextOptions = {}) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const context = await browser.newContext({ viewport: DESKTOP, ...options })
+      const page = await context.newPage()
+      const seen: Array<string> = []
+      page.on("request", (request) => {
+        if (!request.url().startsWith(url)) seen.push(`asked ${request.url()}`)
+      })
+      page.on("console", (message) => {
+        // The pages of what is gone are 404s, and the console says so.
+        if (message.type() === "error" && !message.text().includes("404")) seen.push(message.text())
+      })
+      page.on("pageerror", (error) => seen.push(String(error)))
+      return { context, page, seen }
+    }),
+    ({ context }) => Effect.promise(() => context.close())
+  )
+
+const run = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
+
+/** Not `waitForFunction`: it evaluates in the page, whose policy forbids that. */
+const until = async (page: Page, expression: string) => {
+  while (await page.evaluate(expression) !== true) await page.waitForTimeout(20)
+}
+
+const shoot = (page: Page, name: string) =>
+  run(async () => {
+    for (const [size, viewport] of [["desktop", DESKTOP], ["phone", PHONE]] as const) {
+      await page.setViewportSize(viewport)
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" })
+        await page.screenshot({ path: Path.join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`), fullPage: true })
+        assert.isTrue(
+          await page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+          `${name} scrolls sideways on ${size}`
+        )
+      }
+    }
+    await page.setViewportSize(DESKTOP)
+    await page.emulateMedia({ colorScheme: "light" })
+  })
+
+/** What axe-core, the checker of the WCAG rules, finds in either scheme; contrast included. */
+const assertAccessible = (page: Page, name: string) =>
+  run(async () => {
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" })
+      await page.evaluate(Axe.source)
+      const { violations } = await page.evaluate("axe.run()") as Axe.AxeResults
+      assert.deepStrictEqual(
+        violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`),
+        [],
+        `${name}, ${colorScheme}`
+      )
+    }
+    await page.emulateMedia({ colorScheme: "light" })
+  })
+
+const saved = (page: Page) =>
+  run(async () => {
+    const waiting = page.waitForEvent("download")
+    await page.getByRole("button", { name: "Download" }).click()
+    const download = await waiting
+    return { name: download.suggestedFilename(), bytes: Fs.readFileSync(await download.path()) }
+  })
+
+describe.skipIf(!hasChromium)("in a real browser", () => {
+  beforeAll(launch, 60_000)
+  afterAll(() => browser.close())
+
+  it.live("a file goes up, its link is copied, and somebody else gets the bytes, once", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free" })
+      const folder = yield* temporaryFolder
+      const content = pattern(3_000_000)
+      const source = Path.join(folder, "Übersicht <2026> & more.bin")
+      Fs.writeFileSync(source, content)
+
+      const sender = yield* open(url, { permissions: ["clipboard-read", "clipboard-write"] })
+      yield* run(() => sender.page.goto(url))
+      yield* shoot(sender.page, "home")
+      yield* run(async () => {
+        const { page } = sender
+        await page.getByLabel("The file").setInputFiles(source)
+        assert.include(await page.locator("#curl").textContent(), "'file=@Übersicht <2026> & more.bin'")
+        await page.getByLabel("Delete after").selectOption("1h")
+        assert.include(await page.locator("#curl").textContent(), "-F expires=1h")
+        await page.getByRole("button", { name: "Upload" }).click()
+        await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+        assert.strictEqual(await page.evaluate("document.activeElement.tagName"), "H1")
+        await page.getByRole("button", { name: "Copy the link" }).click()
+        await page.getByRole("button", { name: "Copied" }).waitFor()
+        await until(page, "document.querySelector('[data-label=\"Copy the link\"]').textContent !== 'Copied'")
+      })
+      yield* shoot(sender.page, "uploaded")
+      const link = yield* run(() => sender.page.evaluate("navigator.clipboard.readText()") as Promise<string>)
+      assert.match(link, new RegExp(`^${url}/[A-Za-z0-9]{12}$`))
+      // It has an address of its own: what is shown after a reload is the same, and nothing is uploaded again.
+      yield* run(() => sender.page.reload())
+      assert.strictEqual(yield* run(() => sender.page.getByLabel("Link", { exact: true }).inputValue()), link)
+
+      // A preview of the link, as messengers make it, and a HEAD: neither takes the file.
+      const preview = yield* call(link, {
+        headers: { accept: "text/html,*/*;q=0.1", "user-agent": "Mozilla/5.0 (compatible; Slackbot-LinkExpanding 1.0)" }
+      })
+      assert.strictEqual(preview.status, 302)
+      assert.strictEqual(
+        (yield* call(preview.headers.get("location")!, { headers: { accept: "text/html" } })).status,
+        200
+      )
+      assert.strictEqual((yield* call(link, { method: "HEAD" })).status, 200)
+
+      const receiver = yield* open(url)
+      yield* run(() => receiver.page.goto(link))
+      assert.include(yield* run(() => receiver.page.locator("main").innerText()), "Übersicht <2026> & more.bin")
+      yield* shoot(receiver.page, "download")
+      const file = yield* saved(receiver.page)
+      assert.isTrue(file.bytes.equals(content))
+      assert.include(file.name, "bersicht")
+      assert.isTrue(yield* run(() => receiver.page.locator("#begun").isVisible()))
+
+      const late = yield* open(url)
+      const answer = yield* run(() => late.page.goto(link))
+      assert.strictEqual(answer!.status(), 404)
+      yield* run(() => late.page.getByRole("heading", { name: "This file is gone" }).waitFor())
+      yield* shoot(late.page, "gone")
+      assert.deepStrictEqual([...sender.seen, ...receiver.seen, ...late.seen], [])
+    }), 60_000)
+
+  it.live("everything works without scripts", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free" })
+      const { page, seen } = yield* open(url, { javaScriptEnabled: false })
+      const send = (fill: () => Promise<void>) =>
+        run(async () => {
+          await page.goto(url)
+          await fill()
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+          return await page.getByLabel("Link", { exact: true }).inputValue()
+        })
+      const link = yield* send(() =>
+        page.getByLabel("The file").setInputFiles({
+          name: "note.txt",
+          mimeType: "text/plain",
+          buffer: Buffer.from("plain")
+        })
+      )
+      assert.isFalse(yield* run(() => page.getByRole("button", { name: "Copy the link" }).isVisible()))
+      yield* run(() => page.goto(link))
+      const file = yield* saved(page)
+      assert.deepStrictEqual([file.name, String(file.bytes)], ["note.txt", "plain"])
+      yield* run(() => page.goto(link))
+      yield* run(() => page.getByRole("heading", { name: "This file is gone" }).waitFor())
+
+      const text = yield* send(async () => {
+        await page.getByText("Write a text instead").click()
+        await page.getByLabel("Text", { exact: true }).fill("only words")
+      })
+      assert.strictEqual((yield* call(text)).text, "only words")
+
+      // A refusal is a page as well.
+      yield* run(async () => {
+        await page.goto(url)
+        await page.getByRole("button", { name: "Upload" }).click()
+        await page.getByRole("heading", { name: "The file was not uploaded" }).waitFor()
+      })
+      assert.deepStrictEqual(seen.filter((line) => !line.includes("400")), [])
+    }), 60_000)
+
+  it.live(
+    "a file can be dropped or pasted, a wrong one is told before it is sent, and an upload can be cancelled",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* start({
+          anonymousPlan: "free",
+          plans: { free: { maxUploadBytes: 200_000_000, maxDownloads: 5 } }
+        })
+        const { page } = yield* open(server.url)
+        const give = (event: "drop" | "paste", size: number, name: string) =>
+          page.evaluate(`{
+          const transfer = new DataTransfer()
+          transfer.items.add(new File([new Uint8Array(${size})], "${name}"))
+          dispatchEvent(new ${event === "drop" ? "DragEvent" : "ClipboardEvent"}("${event}", {
+            bubbles: true, cancelable: true, ${event === "drop" ? "dataTransfer" : "clipboardData"}: transfer
+          }))
+        }`)
+        const chosen = () => page.evaluate("document.querySelector('#file').files[0]?.name")
+        yield* run(async () => {
+          await page.goto(server.url)
+          await page.evaluate(
+            "document.body.dispatchEvent(new DragEvent('dragenter', { bubbles: true, dataTransfer: new DataTransfer() }))"
+          )
+          await give("drop", 10, "dropped.txt")
+          assert.strictEqual(await chosen(), "dropped.txt")
+          assert.strictEqual(await page.locator("#chosen").textContent(), "dropped.txt, 10 bytes")
+          // A listener on the window hears what is pasted anywhere but in the text.
+          await page.evaluate("Object.defineProperty(window, 'matches', { value: () => false })")
+          await give("paste", 20, "pasted.png")
+          assert.strictEqual(await chosen(), "pasted.png")
+          await give("drop", 200_000_001, "huge.bin")
+          assert.include(await page.getByRole("alert").textContent(), "at most 200 MB")
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("heading", { name: "Send a file once" }).waitFor()
+        })
+        // Slow enough to be looked at, and to be cancelled.
+        const network = yield* run(() => page.context().newCDPSession(page))
+        yield* run(async () => {
+          await network.send("Network.emulateNetworkConditions", {
+            offline: false,
+            latency: 0,
+            downloadThroughput: -1,
+            uploadThroughput: 2_000_000
+          })
+          await give("drop", 20_000_000, "holiday.mov")
+          await page.getByRole("button", { name: "Upload" }).click()
+          await until(page, "document.querySelector('progress').value / document.querySelector('progress').max > 0.05")
+          assert.match((await page.locator("#numbers").textContent())!, /^[\d.]+ MB of 20\.0 MB$/)
+        })
+        yield* shoot(page, "uploading")
+        yield* run(async () => {
+          await page.getByRole("button", { name: "Cancel" }).click()
+          assert.include(await page.getByRole("alert").textContent(), "cancelled")
+          await network.send("Network.emulateNetworkConditions", {
+            offline: false,
+            latency: 0,
+            downloadThroughput: -1,
+            uploadThroughput: -1
+          })
+          await page.getByLabel("Downloads").selectOption("2")
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+          assert.include(await page.locator("main").innerText(), "holiday.mov")
+        })
+      }),
+    60_000
+  )
+
+  it.live("every page passes the WCAG rules, and works by keyboard alone", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "premium", plans: { premium: { directDownload: false } } })
+      const content = pattern(LARGE)
+      const { key } = yield* uploaded(url, content, {
+        fields: { title: "The <b>quarter</b> in figures", maxDownloads: "" }
+      })
+      const taken = yield* uploaded(url, content)
+      const { page, seen } = yield* open(url, { bypassCSP: true })
+      const broken = yield* openDownload(`${url}/${taken.key}`)
+      for (
+        const [name, path] of [
+          ["home with every choice", "/"],
+          ["uploaded without limits", `/uploaded/${key}`],
+          ["download with a title", `/download/${key}`],
+          ["download in progress", `/download/${taken.key}`],
+          ["gone", "/download/abcdefghijkl"],
+          ["developers", "/developers"],
+          ["problem", "/no/such/page"],
+          ["busy", `/${taken.key}?download=1`]
+        ] as const
+      ) {
+        yield* run(() => page.goto(`${url}${path}`))
+        yield* assertAccessible(page, name)
+        yield* shoot(page, name.replaceAll(" ", "-"))
+      }
+      broken.response.destroy()
+
+      yield* run(async () => {
+        await page.goto(url)
+        await page.keyboard.press("Tab")
+        assert.strictEqual(await page.evaluate("document.activeElement.textContent"), "To the content")
+        const reached: Array<string> = []
+        for (let i = 0; i < 12; i++) {
+          await page.keyboard.press("Tab")
+          reached.push(
+            String(await page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+          )
+        }
+        assert.includeMembers(reached, ["file", "Write a text instead", "expires", "maxDownloads", "Upload", "Copy"])
+        await page.getByText("Write a text instead").focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("by keyboard")
+        for (let i = 0; i < 3; i++) await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+        assert.include(await page.locator("main").innerText(), "text.txt")
+      })
+      assert.deepStrictEqual(seen.filter((line) => !/\b(404|423)\b/.test(line)), [])
+      yield* eventually("the download is seen to have broken", () => broken.response.destroyed)
+    }), 60_000)
+})

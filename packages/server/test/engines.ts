@@ -1,0 +1,179 @@
+/** Real engines for the tests: PostgreSQL, Redis and a store that speaks S3, each on a free port and in a temporary folder. */
+import { Effect, Redacted } from "effect"
+import { execFile, spawn, spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+import S3rver from "s3rver"
+import { eventually } from "./support.ts"
+
+const onPath = (program: string): string | undefined =>
+  (process.env["PATH"] ?? "").split(Path.delimiter).map((folder) => Path.join(folder, program)).find(Fs.existsSync)
+
+/** Debian keeps the server's programs beside the path, by version. */
+const postgresFolder = ((): string | undefined => {
+  const base = "/usr/lib/postgresql"
+  const versions = Fs.existsSync(base) ? Fs.readdirSync(base).toSorted((a, b) => Number(b) - Number(a)) : []
+  const folder = versions.map((version) => Path.join(base, version, "bin")).find((folder) =>
+    Fs.existsSync(Path.join(folder, "initdb"))
+  )
+  return folder ?? (onPath("initdb") === undefined ? undefined : Path.dirname(onPath("initdb")!))
+})()
+
+/** PostgreSQL refuses to run as root; its package brings a user for it. */
+const user = ((): { readonly uid: number; readonly gid: number } | undefined => {
+  if (process.getuid?.() !== 0) return undefined
+  const id = (flag: string) => Number(spawnSync("id", [flag, "postgres"], { encoding: "utf8" }).stdout.trim())
+  return { uid: id("-u"), gid: id("-g") }
+})()
+
+export const hasPostgres = postgresFolder !== undefined
+export const hasRedis = onPath("redis-server") !== undefined
+
+const told = new Set<string>()
+
+/** The reason, aloud, for what is skipped. */
+export const skipping = (what: string): void => {
+  const missing = [
+    hasPostgres ? "" : "PostgreSQL (Debian: postgresql)",
+    hasRedis ? "" : "Redis (Debian: redis-server)"
+  ].filter((name) => name !== "").join(" and ")
+  if (missing === "" || told.has(what)) return
+  told.add(what)
+  console.warn(`SKIPPED: ${what}; there is no ${missing}`)
+}
+
+const freePort = Effect.promise(() =>
+  new Promise<number>((resolve) => {
+    const server = Net.createServer()
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as Net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+)
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = Net.connect(port, "127.0.0.1", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on("error", () => resolve(false))
+  })
+
+const folderFor = (name: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), `fileio-${name}-`))
+      if (name === "postgres" && user !== undefined) Fs.chownSync(folder, user.uid, user.gid)
+      return folder
+    }),
+    (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true }))
+  )
+
+/** A program that ends with the scope, at once. */
+const running = (command: string, args: ReadonlyArray<string>, options: { uid?: number; gid?: number; cwd: string }) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(command, args, { ...options, stdio: ["ignore", "ignore", "pipe"] })
+      child.stderr.resume()
+      return child
+    }),
+    (child) =>
+      Effect.promise(() =>
+        new Promise<void>((resolve) => {
+          if (child.exitCode !== null || child.signalCode !== null) return resolve()
+          child.once("exit", () => resolve())
+          // To PostgreSQL this is an immediate shutdown, in which it ends its own processes too.
+          child.kill("SIGQUIT")
+        })
+      )
+  )
+
+export interface Postgres {
+  /** The address of a new, empty database. */
+  readonly database: Effect.Effect<Redacted.Redacted>
+}
+
+let databases = 0
+
+/** Without the sync of the disk it is fast; `durable` is for measuring. */
+export const postgres = (options: { readonly durable?: boolean } = {}) =>
+  Effect.gen(function*() {
+    const folder = yield* folderFor("postgres")
+    const bin = (program: string) => Path.join(postgresFolder!, program)
+    const as = { ...user, cwd: folder }
+    const data = Path.join(folder, "data")
+    const run = promisify(execFile)
+    yield* Effect.promise(() =>
+      run(
+        bin("initdb"),
+        ["-D", data, "-U", "fileio", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"],
+        as
+      )
+    )
+    const port = yield* freePort
+    const settings = {
+      listen_addresses: "127.0.0.1",
+      unix_socket_directories: folder,
+      max_connections: "100",
+      ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off" })
+    }
+    yield* running(
+      bin("postgres"),
+      [
+        "-D",
+        data,
+        "-p",
+        String(port),
+        ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+      ],
+      as
+    )
+    const ready = () => run(bin("psql"), [...to("postgres"), "-c", "SELECT 1"], as).then(() => true, () => false)
+    const to = (name: string) => ["-h", "127.0.0.1", "-p", String(port), "-U", "fileio", "-d", name]
+    yield* eventually("PostgreSQL takes connections", ready)
+    const database = Effect.promise(async () => {
+      const name = `files${++databases}`
+      await run(bin("psql"), [...to("postgres"), "-c", `CREATE DATABASE ${name}`], as)
+      return Redacted.make(`postgresql://fileio@127.0.0.1:${port}/${name}`)
+    })
+    return { database } satisfies Postgres
+  })
+
+export const redis = Effect.gen(function*() {
+  const folder = yield* folderFor("redis")
+  const port = yield* freePort
+  const child = yield* running(
+    "redis-server",
+    ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+    { cwd: folder }
+  )
+  yield* eventually("Redis takes connections", () => answers(port))
+  return { url: `redis://127.0.0.1:${port}`, child }
+})
+
+/** The credentials that the stand-in knows. */
+export const S3_CREDENTIALS = { AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" }
+
+/** An S3 store in this process, over a folder. */
+export const s3 = Effect.gen(function*() {
+  const folder = yield* folderFor("s3")
+  const { address } = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const store = new S3rver({
+        port: 0,
+        address: "127.0.0.1",
+        silent: true,
+        directory: folder,
+        configureBuckets: [{ name: "files", configs: [] }]
+      })
+      return { store, address: await store.run() }
+    }),
+    ({ store }) => Effect.promise(() => store.close())
+  )
+  return { endpoint: `http://127.0.0.1:${address.port}`, folder }
+})

@@ -1,0 +1,292 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Http from "node:http"
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import * as FileIoServer from "../src/FileIoServer.ts"
+import {
+  accounts,
+  anna,
+  type Answer,
+  assertRefused,
+  call,
+  eventually,
+  LARGE,
+  pattern,
+  plans,
+  start,
+  temporaryFolder,
+  upload,
+  uploaded
+} from "./support.ts"
+
+const mount = (...args: ReadonlyArray<string>) => spawnSync("mount", [...args]).status === 0
+
+/** Only root may mount; where it may not, these tests are left out. */
+const canMount = (() => {
+  if (process.getuid?.() !== 0) return false
+  const folder = Fs.mkdtempSync("/tmp/fileio-server-test-")
+  try {
+    return mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", folder) && spawnSync("umount", [folder]).status === 0
+  } finally {
+    Fs.rmdirSync(folder)
+  }
+})()
+
+/** A disk of its own, of so many MiB. */
+const disk = (size: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = Fs.mkdtempSync("/tmp/fileio-server-test-")
+      assert.isTrue(mount("-t", "tmpfs", "-o", `size=${size}m`, "tmpfs", folder))
+      return folder
+    }),
+    (folder) =>
+      Effect.sync(() => {
+        spawnSync("umount", ["-l", folder])
+        Fs.rmdirSync(folder)
+      })
+  )
+
+const startOn = (folder: string) =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(FileIoServer.layer({
+      dataDirectory: folder,
+      accounts,
+      plans,
+      anonymousPlan: "premium",
+      admin: {},
+      minFreeBytes: 0,
+      grace: "10 seconds"
+    }))
+    const { adminUrl, url } = yield* FileIoServer.FileIoServer.pipe(Effect.provide(context))
+    return { folder, url, adminUrl: adminUrl! }
+  })
+
+const health = (adminUrl: string) => call(`${adminUrl}/healthz`)
+
+/** An upload that does not say its length. */
+const uploadChunked = (url: string, size: number) =>
+  Effect.promise(() =>
+    new Promise<{ status: number; text: string }>((resolve, reject) => {
+      const request = Http.request(url, {
+        method: "POST",
+        agent: false,
+        headers: { "content-type": "multipart/form-data; boundary=b" }
+      }, (response) => {
+        let text = ""
+        response.on("data", (chunk) => text += String(chunk))
+        response.on("end", () => resolve({ status: response.statusCode!, text }))
+      })
+      request.on("error", reject)
+      request.write("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n")
+      request.write(Buffer.alloc(size))
+      request.end("\r\n--b--\r\n")
+    })
+  )
+
+const tellsNothing = (answer: Answer, folder: string) => {
+  for (const word of [folder, "ENOSPC", "EROFS", "SQLITE", "sqlite", "blobs"]) assert.notInclude(answer.text, word)
+}
+
+/** Makes changes of the catalog fail, as a disk would, until it is lifted. */
+const failing = (folder: string, event: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const db = new DatabaseSync(Path.join(folder, "catalog.sqlite"), { timeout: 5000 })
+      db.exec(`CREATE TRIGGER fault BEFORE ${event} BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`)
+      let lifted = false
+      return () => {
+        if (lifted) return
+        lifted = true
+        db.exec("DROP TRIGGER fault")
+        db.close()
+      }
+    }),
+    (lift) => Effect.sync(lift)
+  )
+
+describe("a full disk", () => {
+  it.effect.skipIf(!canMount)(
+    "is a 507; what is stored can be had, and room makes all well again",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* disk(8)
+        const server = yield* startOn(folder)
+        const kept = yield* uploaded(server.url, pattern(1_000_000), { headers: anna, fields: { maxDownloads: "" } })
+        const over = yield* upload(server.url, pattern(20_000_000), { headers: anna })
+        assertRefused(over, 507, "INSUFFICIENT_STORAGE")
+        tellsNothing(over, folder)
+        // One that does not say how long it is meets the end of the disk.
+        const unsaid = yield* uploadChunked(server.url, 20_000_000)
+        assert.strictEqual(unsaid.status, 507, unsaid.text)
+        for (const word of [folder, "ENOSPC"]) assert.notInclude(unsaid.text, word)
+        yield* eventually("nothing of it is left", () => Fs.readdirSync(Path.join(folder, "incoming")).length === 0)
+
+        // Somebody else takes all that is left.
+        const { bavail, bsize } = Fs.statfsSync(folder)
+        Fs.writeFileSync(Path.join(folder, "filler"), Buffer.alloc(bavail * bsize))
+        for (let i = 0; i < 3; i++) {
+          const answer = yield* upload(server.url, pattern(100_000))
+          assertRefused(answer, 507, "INSUFFICIENT_STORAGE")
+          tellsNothing(answer, folder)
+        }
+        const sick = yield* health(server.adminUrl)
+        assert.strictEqual(sick.status, 503)
+        assert.strictEqual(sick.json["status"], "failing")
+        assert.deepStrictEqual(sick.json["blobs"] as object, { ok: false, problem: "disk-full" })
+        assert.isAtLeast((sick.json["faults"] as Record<string, { count: number }>)["disk-full"]!.count, 1)
+        // A download either is given, or is refused and takes nothing.
+        const tried = yield* call(`${server.url}/${kept.key}`)
+        if (tried.status !== 200) assertRefused(tried, 507, "INSUFFICIENT_STORAGE")
+
+        Fs.rmSync(Path.join(folder, "filler"))
+        yield* uploaded(server.url, pattern(100_000))
+        const got = yield* Effect.promise(() => fetch(`${server.url}/${kept.key}`).then((one) => one.arrayBuffer()))
+        assert.isTrue(Buffer.from(got).equals(pattern(1_000_000)))
+        const well = yield* health(server.adminUrl)
+        assert.strictEqual(well.status, 200)
+        assert.strictEqual(well.json["status"], "degraded")
+        yield* TestClock.adjust("61 minutes")
+        assert.strictEqual((yield* health(server.adminUrl)).json["status"], "ok")
+      })
+  )
+})
+
+describe("a folder that became read-only", () => {
+  it.effect.skipIf(!canMount)(
+    "is a 500 and a sick health, nothing is given, and all is well when it can be written",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* disk(16)
+        const server = yield* startOn(folder)
+        const { key } = yield* uploaded(server.url, "kept")
+        // Open files keep the mount from changing, but a read-only bind over the same place does not ask.
+        const blobs = Path.join(folder, "incoming")
+        yield* Effect.acquireRelease(
+          Effect.sync(() => assert.isTrue(mount("--bind", blobs, blobs) && mount("-o", "remount,bind,ro", blobs))),
+          () => Effect.sync(() => spawnSync("umount", ["-l", blobs]))
+        )
+        const refused = yield* upload(server.url, "new")
+        assertRefused(refused, 500, "INTERNAL_ERROR")
+        tellsNothing(refused, folder)
+        const sick = yield* health(server.adminUrl)
+        assert.strictEqual(sick.status, 503)
+        assert.deepStrictEqual(sick.json["blobs"] as object, { ok: false, problem: "not-writable" })
+        spawnSync("umount", ["-l", blobs])
+        assert.strictEqual((yield* health(server.adminUrl)).status, 200)
+        yield* uploaded(server.url, "new")
+        assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "kept")
+      })
+  )
+})
+
+describe("a missing blob", () => {
+  it.effect("is a 500 that health tells of, and the server goes on", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const server = yield* startOn(folder)
+      const { key } = yield* uploaded(server.url, "lost")
+      const blobs = Path.join(folder, "blobs")
+      for (const name of Fs.readdirSync(blobs)) Fs.rmSync(Path.join(blobs, name))
+      const answer = yield* call(`${server.url}/${key}`)
+      assertRefused(answer, 500, "INTERNAL_ERROR")
+      tellsNothing(answer, folder)
+      const degraded = yield* health(server.adminUrl)
+      assert.strictEqual(degraded.status, 200)
+      assert.strictEqual(degraded.json["status"], "degraded")
+      assert.strictEqual((degraded.json["faults"] as Record<string, { count: number }>)["blob-missing"]!.count, 1)
+      assert.include((yield* call(`${server.adminUrl}/metrics`)).text, "fileio_faults_total{kind=\"blob-missing\"}")
+      const other = yield* uploaded(server.url, "there")
+      assert.strictEqual((yield* call(`${server.url}/${other.key}`)).text, "there")
+    }))
+})
+
+describe("a catalog that cannot be written", () => {
+  it.effect("at the moment a download is whole: it is not given again, and counted once it can be", () =>
+    Effect.gen(function*() {
+      const server = yield* startOn(yield* temporaryFolder)
+      const { key } = yield* uploaded(server.url, "once", { headers: anna, fields: { autoDelete: "false" } })
+      const at = `${server.url}/${key}`
+      const lift = yield* failing(server.folder, "UPDATE OF consumed ON leases")
+      assert.strictEqual((yield* call(at)).text, "once")
+      assertRefused(yield* call(at), 423, "DOWNLOAD_IN_PROGRESS")
+      yield* TestClock.adjust("10 minutes")
+      assertRefused(yield* call(at), 423, "DOWNLOAD_IN_PROGRESS")
+      lift()
+      yield* TestClock.adjust("10 seconds")
+      yield* eventually("it is counted", () => Effect.runPromise(call(at)).then((answer) => answer.status === 404))
+      const listed = yield* call(server.url, { headers: anna })
+      assert.strictEqual(listed.json.nodes[0]!["downloads"], 1)
+    }))
+
+  it.effect("just before the last byte: that is not sent, and the file is free again after the grace time", () =>
+    Effect.gen(function*() {
+      const server = yield* startOn(yield* temporaryFolder)
+      for (const content of [Buffer.from("s"), Buffer.from("small"), pattern(LARGE)]) {
+        const { key } = yield* uploaded(server.url, content)
+        const at = `${server.url}/${key}`
+        const lift = yield* failing(server.folder, "UPDATE OF handed ON leases")
+        const failed = yield* Effect.promise(() =>
+          fetch(at).then((response) => response.arrayBuffer()).then(() => false, () => true)
+        )
+        assert.isTrue(failed)
+        lift()
+        yield* eventually("the break is seen", () => Effect.runPromise(call(at)).then(({ status }) => status === 423))
+        yield* TestClock.adjust("20 seconds")
+        const got = yield* Effect.promise(() => fetch(at).then((response) => response.arrayBuffer()))
+        assert.isTrue(Buffer.from(got).equals(content))
+        assertRefused(yield* call(at), 404, "FILE_NOT_FOUND")
+      }
+    }))
+
+  it.effect("refuses uploads and deletions with a 500, and keeps what is there", () =>
+    Effect.gen(function*() {
+      const server = yield* startOn(yield* temporaryFolder)
+      const { key } = yield* uploaded(server.url, "kept", { headers: anna })
+      const noInsert = yield* failing(server.folder, "INSERT ON files")
+      assertRefused(yield* upload(server.url, "new"), 500, "INTERNAL_ERROR")
+      noInsert()
+      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 1)
+      const noDelete = yield* failing(server.folder, "DELETE ON files")
+      assertRefused(
+        yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna }),
+        500,
+        "INTERNAL_ERROR"
+      )
+      noDelete()
+      assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "kept")
+    }))
+
+  it.effect("for a sweep only delays it", () =>
+    Effect.gen(function*() {
+      const server = yield* startOn(yield* temporaryFolder)
+      yield* uploaded(server.url, "short-lived", { fields: { expires: "1m" } })
+      const lift = yield* failing(server.folder, "DELETE ON files")
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 1)
+      lift()
+      yield* TestClock.adjust("15 seconds")
+      yield* eventually("it is swept", () => Fs.readdirSync(Path.join(server.folder, "blobs")).length === 0)
+    }))
+})
+
+describe("the bytes of a file that has ended", () => {
+  it.effect("are gone within a minute, used up or expired", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const { key } = yield* uploaded(server.url, "used up")
+      yield* uploaded(server.url, "expires", { fields: { expires: "1s" } })
+      yield* call(`${server.url}/${key}`)
+      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 2)
+      for (let second = 1; second < 60; second++) {
+        yield* TestClock.adjust("1 second")
+        // A sweep takes real time on the real disk, and the next one is counted from its end.
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+      }
+      yield* eventually("both are gone", () => Fs.readdirSync(Path.join(server.folder, "blobs")).length === 0)
+    }))
+})

@@ -1,0 +1,137 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { gzipSync } from "node:zlib"
+import { anna, type Answer, assertRefused, call, sendParts, start, upload, uploaded } from "./support.ts"
+
+const browser = { accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" }
+
+const page = (url: string) => call(url, { headers: browser })
+
+const assertPage = (answer: Answer, status: number, title: string): void => {
+  assert.strictEqual(answer.status, status, answer.text)
+  assert.strictEqual(answer.headers.get("content-type"), "text/html; charset=utf-8")
+  assert.include(answer.text, `<h1 tabindex="-1">${title}</h1>`)
+  const policy = answer.headers.get("content-security-policy")!
+  assert.isTrue(policy.startsWith("default-src 'none'; script-src 'self'; style-src 'self'"))
+  assert.notInclude(policy, "unsafe")
+  assert.strictEqual(answer.headers.get("referrer-policy"), "no-referrer")
+  assert.strictEqual(answer.headers.get("cache-control"), "no-store")
+  // Nothing in the page needs more than the policy allows.
+  assert.notMatch(
+    answer.text,
+    /<script(?! src="(\.\.\/|\.\/)+assets\/)|<style|\sstyle=|\son[a-z]+=|https?:\/\/(?!127\.0\.0\.1)/
+  )
+}
+
+describe("the pages", () => {
+  it.effect("weigh less than 30 kB in all, and what they load is kept for good", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const home = yield* page(url)
+      assertPage(home, 200, "Send a file once")
+      const assets = [
+        ...new Set([...home.text.matchAll(/(?:href|src)="\.\/(assets\/[^"]+)"/g)].map(([, path]) => path!))
+      ]
+      assert.strictEqual(assets.length, 3)
+      let bytes = 0
+      let packed = 0
+      for (const path of assets) {
+        const asset = yield* call(`${url}/${path}`)
+        assert.strictEqual(asset.status, 200)
+        assert.strictEqual(asset.headers.get("cache-control"), "public, max-age=31536000, immutable")
+        assert.strictEqual(asset.headers.get("x-content-type-options"), "nosniff")
+        bytes += Buffer.byteLength(asset.text)
+        packed += gzipSync(asset.text).length
+      }
+      const { key } = yield* uploaded(url, "x", { headers: anna })
+      const pages = [
+        home,
+        yield* page(`${url}/uploaded/${key}`),
+        yield* page(`${url}/download/${key}`),
+        yield* page(`${url}/developers`)
+      ]
+      const heaviest = Math.max(...pages.map(({ text }) => Buffer.byteLength(text)))
+      assert.isBelow(bytes + heaviest, 30_000, `${bytes} bytes of assets (${packed} packed), ${heaviest} of the page`)
+      assertRefused(yield* call(`${url}/assets/page-000000000000.css`), 404, "NOT_FOUND")
+    }))
+
+  it.effect("show what a stranger wrote as text", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ plans: { premium: { directDownload: false } } })
+      const evil = `"><script src=//evil.example></script><img onerror='x'>&`
+      const { key } = yield* uploaded(url, "x", { name: `${evil}.txt`, fields: { title: evil } })
+      for (const path of [`/download/${key}`, `/uploaded/${key}`]) {
+        const { text } = yield* page(`${url}${path}`)
+        assert.notInclude(text, "<script src=//evil")
+        assert.notInclude(text, "<img onerror")
+        assert.include(text, "&lt;script src=//evil.example&gt;")
+      }
+    }))
+
+  it.effect("answer a form with the page of the link, which a reload does not upload again", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free" })
+      const answer = yield* upload(url, "content", { headers: browser, name: "a.txt" })
+      assert.strictEqual(answer.status, 303)
+      const ready = yield* page(new URL(answer.headers.get("location")!, `${url}/`).href)
+      assertPage(ready, 200, "Your link is ready")
+      const link = /value="([^"]+)"/.exec(ready.text)![1]!
+      assert.strictEqual((yield* call(link)).text, "content")
+      assertPage(yield* page(link), 404, "This file is gone")
+      assertPage(yield* page(link.replace(url, `${url}/uploaded`)), 404, "This file is gone")
+    }))
+
+  it.effect("take the text of a form whose file was left empty", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const none = [
+        "Content-Disposition: form-data; name=\"file\"; filename=\"\"",
+        "Content-Type: application/octet-stream"
+      ]
+      const text = ["Content-Disposition: form-data; name=\"text\""]
+      for (const parts of [[[none, ""], [text, "words"]], [[text, "words"], [none, ""]]] as const) {
+        const { json } = yield* sendParts(url, parts)
+        assert.strictEqual(json["name"], "text.txt")
+        assert.strictEqual((yield* call(`${url}/${json.key}`)).text, "words")
+      }
+      assertRefused(yield* sendParts(url, [[none, ""]]), 400, "INVALID_REQUEST")
+      assertRefused(yield* sendParts(url, [[none, ""], [text, ""]]), 400, "INVALID_REQUEST")
+    }))
+
+  it.effect("tell every refusal in words, with its status", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free", plans: { free: { maxUploadBytes: 10 } } })
+      const large = yield* upload(url, "more than ten bytes", { headers: browser })
+      assertPage(large, 413, "The file was not uploaded")
+      assert.include(large.text, "The file is larger than the plan allows (10 bytes).")
+      assertPage(
+        yield* upload(url, "x", { headers: browser, fields: { expires: "soon" } }),
+        400,
+        "The file was not uploaded"
+      )
+      assertPage(yield* page(`${url}/no/such/page`), 404, "This did not work")
+      assertPage(yield* page(`${url}/abcdefghijkl`), 404, "This file is gone")
+    }))
+
+  it.effect("are for browsers alone: programs get the contract's JSON", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      assertRefused(yield* call(url), 401, "UNAUTHORIZED")
+      assert.strictEqual((yield* call(url, { headers: { ...browser, ...anna } })).json["count"], 0)
+      assertRefused(yield* call(`${url}/me`, { headers: browser }), 401, "UNAUTHORIZED")
+      assertRefused(yield* call(`${url}/abcdefghijkl`), 404, "FILE_NOT_FOUND")
+      assertRefused(yield* call(`${url}/abcdefghijkl`, { headers: { ...browser, ...anna } }), 404, "FILE_NOT_FOUND")
+      assert.strictEqual((yield* upload(url, "x", { headers: { accept: "application/json" } })).status, 200)
+    }))
+
+  it.effect("offer what the plan allows, and nothing else", () =>
+    Effect.gen(function*() {
+      const free = (yield* page((yield* start({ anonymousPlan: "free" })).url)).text
+      assert.notInclude(free, "name=\"maxDownloads\"")
+      assert.notInclude(free, ">Never<")
+      assert.include(free, "The file can be downloaded once, and is gone then.")
+      const premium = (yield* page((yield* start({ anonymousPlan: "premium" })).url)).text
+      assert.include(premium, ">Never<")
+      assert.include(premium, ">No limit<")
+    }))
+})
