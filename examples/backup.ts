@@ -1,6 +1,6 @@
 /** A nightly backup that is handed over: uploaded, watched until it was taken, and forgotten then. */
 import { FileIo, FileTransfer } from "@effect-fileio/client"
-import { Console, Effect, FileSystem, Schedule, Stream } from "effect"
+import { Console, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { run } from "./internal/run.ts"
 
 const backup = Effect.gen(function*() {
@@ -17,7 +17,9 @@ const backup = Effect.gen(function*() {
 
   // At some time, the other side downloads it.
   const taken = `${folder}/taken.tar`
-  yield* Effect.forkChild(Effect.delay(transfer.downloadFile(file.link, { path: taken }), "300 millis"))
+  const receiver = yield* Effect.forkChild(
+    Effect.delay(transfer.downloadFile(file.link, { path: taken }), "300 millis")
+  )
 
   yield* Stream.runForEach(
     fileIo.awaitDownloaded(file.key, { every: "100 millis" }),
@@ -25,6 +27,7 @@ const backup = Effect.gen(function*() {
   )
   // Only now is the original no longer needed.
   yield* fs.remove(path)
+  yield* Fiber.join(receiver)
   yield* Console.log("the backup was taken:", yield* fs.readFileString(taken))
 }).pipe(Effect.scoped)
 

@@ -120,9 +120,10 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
       yield* run(async () => {
         const { page } = sender
         await page.getByLabel("The file").setInputFiles(source)
-        assert.include(await page.locator("#curl").textContent(), "'file=@Übersicht <2026> & more.bin'")
+        // On a busy machine the page hears of the file a little later than we do.
+        await until(page, `document.querySelector("#curl").textContent.includes("'file=@Übersicht <2026> & more.bin'")`)
         await page.getByLabel("Delete after").selectOption("1h")
-        assert.include(await page.locator("#curl").textContent(), "-F expires=1h")
+        await until(page, `document.querySelector("#curl").textContent.includes("-F expires=1h")`)
         await page.getByRole("button", { name: "Upload" }).click()
         await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
         assert.strictEqual(await page.evaluate("document.activeElement.tagName"), "H1")
