@@ -33,6 +33,8 @@ describe("core and client in a browser", () => {
   }, async () => {
     const page = await servePage(await bundle({ external: false }))
     const browser = await chromium.launch({
+      // Without a locale of UTF-8, it cannot open files whose names are not ASCII.
+      env: { ...process.env, LC_ALL: "C.UTF-8" },
       executablePath: executablePath!,
       args: [
         "--headless",

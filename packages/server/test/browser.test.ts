@@ -20,6 +20,8 @@ let browser: Browser
 const launch = async () => {
   Fs.mkdirSync(SCREENSHOTS, { recursive: true })
   browser = await chromium.launch({
+    // Without a locale of UTF-8, it cannot open files whose names are not ASCII.
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
     executablePath: CHROMIUM,
     args: [
       "--headless",
