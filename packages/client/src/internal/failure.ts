@@ -78,7 +78,7 @@ export const storedOf = (failure: Failure): FileIoError.Stored => {
 }
 
 /**
- * Whether the attempt may be repeated without harm. This is the table of `ARCHITECTURE.md`, "What may be repeated".
+ * Whether the attempt may be repeated without harm. This is the table of `docs/one-time-promise.md`.
  *
  * @param reopenable whether the request's body can be sent again from its start
  */
