@@ -208,7 +208,7 @@ describe("a project that installs them", () => {
     const range = packed.find(({ manifest }) => manifest.name === "@effect-fileio/client")!.manifest
       .peerDependencies!["effect"]!
     const others = [`effect@${range}`, `@effect/platform-node@${range}`, "@types/node@24"]
-    if (!await install(project, [...names, ...others])) return test.skip()
+    if (!await install(project, [...names, ...others])) return test.skip("npm reaches no registry")
     assert.strictEqual(
       (await must("npm", ["ls", "effect", "--parseable"], { cwd: project })).trim().split("\n").length,
       1
@@ -233,7 +233,7 @@ describe("a project that installs them", () => {
 
   it("calls over fetch, also on Bun and Deno where they are", { timeout: 60_000 }, async (test) => {
     const project = join(folder, "scratch")
-    if (!existsSync(join(project, "node_modules"))) return test.skip()
+    if (!existsSync(join(project, "node_modules"))) return test.skip("the packages could not be installed")
     const script = "consumer-fetch.ts"
     await cp(join(import.meta.dirname, "fixtures", script), join(project, script))
     const runtimes: ReadonlyArray<readonly [string, string | undefined, ReadonlyArray<string>]> = [
@@ -255,7 +255,9 @@ describe("a project that installs them", () => {
 
   it("uses the promises beside Effect 3", { timeout: 240_000 }, async (test) => {
     const project = join(folder, "scratch-3")
-    if (!await install(project, ["effect@3", "@effect-fileio/promise", "@types/node@24"])) return test.skip()
+    if (!await install(project, ["effect@3", "@effect-fileio/promise", "@types/node@24"])) {
+      return test.skip("npm reaches no registry")
+    }
     assert.match(await versionOf(project, "effect"), /^3\./)
     await cp(join(import.meta.dirname, "fixtures", "consumer-promise.ts"), join(project, "consumer.ts"))
     await typecheck(project, "nodenext", ["consumer.ts"])

@@ -25,6 +25,7 @@ import * as Path from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/key.ts"
+import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
 
 /**
@@ -284,26 +285,6 @@ const toLease = (row: Row): Lease => ({
   mimeType: row["mime_type"] as string,
   size: row["size"] as number
 })
-
-const COLUMNS: Record<SortField, string> = {
-  id: "id",
-  key: "key",
-  name: "folded_name",
-  title: "title",
-  size: "size",
-  mimeType: "mime_type",
-  expires: "expires",
-  downloads: "downloads",
-  maxDownloads: "max_downloads",
-  autoDelete: "auto_delete",
-  created: "created",
-  modified: "modified"
-}
-
-/** SQLite folds only ASCII, so what is searched is folded here. */
-const fold = (text: string): string => text.normalize("NFC").toLowerCase()
-
-const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&")
 
 // Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
 // The indexes `files_expiring` and `files_used_up` hold for exactly these words.

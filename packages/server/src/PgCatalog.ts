@@ -31,10 +31,10 @@ import {
   type FileRecord,
   type Lease,
   type ListOptions,
-  type SortField,
   type Unavailable
 } from "./Catalog.ts"
 import * as Key from "./internal/key.ts"
+import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { MIGRATIONS } from "./internal/pgMigrations.ts"
 
 /**
@@ -99,24 +99,6 @@ const toLease = (row: Row): Lease => ({
   mimeType: row["mime_type"] as string,
   size: Number(row["size"])
 })
-
-const COLUMNS: Record<SortField, string> = {
-  id: "id",
-  key: "key",
-  name: "folded_name",
-  title: "title",
-  size: "size",
-  mimeType: "mime_type",
-  expires: "expires",
-  downloads: "downloads",
-  maxDownloads: "max_downloads",
-  autoDelete: "auto_delete",
-  created: "created",
-  modified: "modified"
-}
-
-const fold = (text: string): string => text.normalize("NFC").toLowerCase()
-const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&")
 
 const FLEETING = "(auto_delete OR owner = '')"
 const EXPIRED = "expires IS NOT NULL AND expires <= :now"
