@@ -76,11 +76,14 @@ export const compare = async (
   facts: Readonly<Record<string, unknown>>,
   contenders: ReadonlyArray<Contender>,
   base: string,
-  rounds: number
+  rounds: number,
+  /** Makes every run begin alike. */
+  before: () => Promise<void> = async () => {}
 ): Promise<Readonly<Record<string, number>>> => {
   const times = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))
   for (let round_ = 0; round_ < rounds; round_++) {
     for (const { args, command, name } of contenders) {
+      await before()
       const { cpuS, peakMiB, said, wallS } = await run(command, args)
       times.get(name)!.push(wallS)
       console.log(JSON.stringify({

@@ -5,14 +5,18 @@
  * @since 0.1.0
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Mime from "effect/http/Mime"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as LentStream from "./LentStream.ts"
 
 interface Content {
   /** Name that the host gives the file. */
@@ -183,47 +187,78 @@ const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceF
 
 const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, { onNone: () => 0, onSome: Number })
 
-/** Reads an open file to its end, and makes sure that it is the one that was announced. */
-const readWhole = Effect.fnUntraced(function*(
+/**
+ * Reads a file to its end, and makes sure that it is the one that was announced. The size is bounded, so a file that grows
+ * without end cannot keep the upload busy. `reader` reads the next bytes of the open file, at most as many as it is told.
+ */
+const readWhole = (
   fs: FileSystem.FileSystem,
   path: string,
-  announced: FileSystem.File.Info
-) {
-  const fail = unreadable(path)
-  const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
-  const changed = (now: FileSystem.File.Info): FileIoError.SourceFailed | undefined => {
-    if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
-      return new FileIoError.SourceFailed({ path, problem: "it was removed while it was sent; send it again" })
+  announced: FileSystem.File.Info,
+  reader: (
+    file: FileSystem.File,
+    scope: Scope.Scope
+  ) => (left: number) => Effect.Effect<Uint8Array, PlatformError>
+): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
+  Stream.fromPull(Effect.gen(function*() {
+    const fail = unreadable(path)
+    const scope = yield* Effect.scope
+    const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
+    const changed = (now: FileSystem.File.Info): FileIoError.SourceFailed | undefined => {
+      if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
+        return new FileIoError.SourceFailed({ path, problem: "it was removed while it was sent; send it again" })
+      }
+      if (now.size === announced.size && millis(now) === millis(announced)) return undefined
+      const how = now.size < announced.size ? "became shorter" : now.size > announced.size ? "became longer" : "changed"
+      return new FileIoError.SourceFailed({ path, problem: `it ${how} while it was sent; send it again` })
     }
-    if (now.size === announced.size && millis(now) === millis(announced)) return undefined
-    const how = now.size < announced.size ? "became shorter" : now.size > announced.size ? "became longer" : "changed"
-    return new FileIoError.SourceFailed({ path, problem: `it ${how} while it was sent; send it again` })
-  }
-  const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
-    const problem = changed(now)
-    return problem === undefined ? Effect.void : Effect.fail(problem)
-  })
-  yield* verify
-  // The size is bounded, so a file that grows without end cannot keep the upload busy.
-  const size = Number(announced.size)
-  const read = (done: number): Effect.Effect<
-    readonly [ReadonlyArray<Uint8Array>, Option.Option<number>],
-    FileIoError.SourceFailed
-  > =>
-    done >= size
-      ? Effect.as(verify, [[], Option.none()] as const)
-      : Effect.flatMap(
-        Effect.mapError(file.readAlloc(Math.min(READ_BYTES, size - done)), fail),
-        Option.match({
-          onNone: () =>
-            Effect.fail(
-              new FileIoError.SourceFailed({ path, problem: "it became shorter while it was sent; send it again" })
-            ),
-          onSome: (chunk) => Effect.succeed([[chunk], Option.some(done + chunk.length)] as const)
+    const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
+      const problem = changed(now)
+      return problem === undefined ? Effect.void : Effect.fail(problem)
+    })
+    yield* verify
+    const size = Number(announced.size)
+    const read = reader(file, scope)
+    let done = 0
+    return Effect.suspend(() =>
+      done >= size
+        ? Effect.andThen(verify, Cause.done())
+        : Effect.flatMap(Effect.mapError(read(size - done), fail), (chunk) => {
+          if (chunk.length === 0) {
+            return new FileIoError.SourceFailed({ path, problem: "it became shorter while it was sent; send it again" })
+          }
+          done += chunk.length
+          return Effect.succeed([chunk] as const)
         })
-      )
-  return Stream.paginate(0, read)
-})
+    )
+  })).pipe(Stream.scoped)
+
+/** Every chunk is memory of its own. */
+const keptReader = (file: FileSystem.File) => (left: number) =>
+  Effect.map(file.readAlloc(Math.min(READ_BYTES, left)), Option.getOrElse(() => new Uint8Array(0)))
+
+/** Two buffers in turn: while one is lent, the next bytes are read into the other. */
+const lentReader = (file: FileSystem.File, scope: Scope.Scope) => {
+  const buffers = [new Uint8Array(READ_BYTES), new Uint8Array(READ_BYTES)]
+  let turn = 0
+  let ahead: Fiber.Fiber<Uint8Array, PlatformError> | undefined
+  const start = (left: number) => {
+    const buffer = buffers[turn]!
+    turn = 1 - turn
+    const read = Effect.map(
+      file.read(left < READ_BYTES ? buffer.subarray(0, left) : buffer),
+      (count) => buffer.subarray(0, Number(count))
+    )
+    return Effect.forkIn(read, scope, { startImmediately: true })
+  }
+  return (left: number) =>
+    Effect.gen(function*() {
+      const chunk = yield* Fiber.join(ahead ?? (yield* start(left)))
+      const rest = left - chunk.length
+      ahead = chunk.length === 0 || rest === 0 ? undefined : yield* start(rest)
+      return chunk
+    })
+}
 
 /**
  * A file on disk. It is looked at now and read when it is sent; if it changes in between or meanwhile, the upload fails
@@ -254,7 +289,7 @@ export const file = Effect.fnUntraced(function*(
     name,
     contentType: typeOf(name, options?.contentType),
     size: Number(info.size),
-    open: Stream.unwrap(readWhole(fs, path, info)),
+    open: LentStream.make(readWhole(fs, path, info, keptReader), readWhole(fs, path, info, lentReader)),
     path
   }
 })

@@ -1,5 +1,5 @@
 /**
- * The HTTP client of `NodeFileIo`: undici, set for transfers of any length.
+ * The HTTP client of `NodeFileIo`: HTTP/1.1 over sockets, made for transfers of any length.
  *
  * @since 0.1.0
  */
@@ -7,8 +7,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import { hearOut } from "./internal/hearOut.ts"
-import * as UndiciClient from "./internal/undiciClient.ts"
+import { ConnectionPool } from "./internal/connection.ts"
+import * as SocketClient from "./internal/socketClient.ts"
 
 /**
  * How connections are made.
@@ -28,24 +28,14 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient)(Effect.gen(function*() {
-    // Loaded when it is needed, since undici takes its time.
-    const { Agent, buildConnector } = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
-    const connect = buildConnector({
-      timeout: Duration.toMillis(Duration.fromInputUnsafe(options?.connectTimeout ?? "10 seconds"))
-    })
-    const dispatcher = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new Agent({
-          connect: (target, callback) =>
-            connect(target, (...result) => {
-              // On a failure there is no socket, whatever the types say.
-              if (result[0] === null) hearOut(result[1])
-              callback(...result)
-            })
-        })
+  Layer.effect(HttpClient.HttpClient)(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          new ConnectionPool(Duration.toMillis(Duration.fromInputUnsafe(options?.connectTimeout ?? "10 seconds")))
+        ),
+        (pool) => Effect.sync(() => pool.destroy())
       ),
-      (dispatcher) => Effect.promise(() => dispatcher.destroy())
+      SocketClient.make
     )
-    return UndiciClient.make(dispatcher)
-  }))
+  )

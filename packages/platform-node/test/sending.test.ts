@@ -56,13 +56,15 @@ describe("a source that fails", () => {
           open: (path: string, options?: Parameters<FileSystem.FileSystem["open"]>[1]) =>
             Effect.map(fs.open(path, options), (file) => {
               let isDone = false
-              const readAlloc: FileSystem.File["readAlloc"] = (size, options) =>
-                Effect.tap(file.readAlloc(size, options), () => {
+              const meddled = <A, E>(read: Effect.Effect<A, E>) =>
+                Effect.tap(read, () => {
                   if (isDone) return Effect.void
                   isDone = true
                   return Effect.provideService(Effect.orDie(meddle(path)), FileSystem.FileSystem, fs)
                 })
-              return Object.assign(Object.create(file) as FileSystem.File, { readAlloc })
+              const read: FileSystem.File["read"] = (buffer, options) => meddled(file.read(buffer, options))
+              const readAlloc: FileSystem.File["readAlloc"] = (size, options) => meddled(file.readAlloc(size, options))
+              return Object.assign(Object.create(file) as FileSystem.File, { read, readAlloc })
             })
         }))
       )),

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { incoming, systemCode } from "./exchange.ts"
+import { incoming, incomingWhole, systemCode } from "./exchange.ts"
 import { Failure, type Stage } from "./failure.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
@@ -30,6 +30,8 @@ export interface Call {
 export type Response = HttpClientResponse.HttpClientResponse
 
 const MAX_ERROR_BYTES = 64 * 1024
+/** An answer that announces no more than this is read in one piece. */
+const SMALL_BYTES = 64 * 1024
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 
 const decoder = new TextDecoder()
@@ -41,6 +43,10 @@ const readText = (
   maxBytes: number
 ): Effect.Effect<string | undefined, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
   Effect.suspend(() => {
+    const announced = Number(response.headers["content-length"] ?? "NaN")
+    if (announced <= SMALL_BYTES && response.headers["content-encoding"] === undefined) {
+      return Effect.map(incomingWhole(response, call.idle), (bytes) => decoder.decode(bytes))
+    }
     const chunks: Array<Uint8Array> = []
     let length = 0
     return incoming(response, call.idle).pipe(

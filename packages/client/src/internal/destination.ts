@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { CurrentDiskSpace } from "../DiskSpace.ts"
 import type * as FileIo from "../FileIo.ts"
 import type { DownloadFileOptions, Target } from "../FileTransfer.ts"
+import * as LentStream from "../LentStream.ts"
 import { CurrentSha256 } from "../Sha256.ts"
 import { toError } from "./attempts.ts"
 import { systemCode } from "./exchange.ts"
@@ -330,7 +331,7 @@ export const prepare = Effect.fnUntraced(function*(
           const part = FileName.sanitize(paths.basename(pieces[0]!.path))
           yield* parts.write({ part, validator: download.validator, size, name: download.name })
         }
-        yield* WriteBehind.run(download.stream, write)
+        yield* WriteBehind.run(LentStream.lent(download.stream), write)
       }).pipe(
         Effect.provideService(Scope.Scope, scope),
         Effect.mapError((error) =>

@@ -1,8 +1,10 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
@@ -12,6 +14,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
+import * as LentStream from "../LentStream.ts"
 import type { Meter } from "../Progress.ts"
 import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
@@ -35,6 +38,7 @@ const UNSENT = new Set([
   "ENETDOWN",
   "EADDRNOTAVAIL",
   "UND_ERR_CONNECT_TIMEOUT",
+  "ERR_CONNECT_TIMEOUT",
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -82,7 +86,7 @@ const unreachable = (host: string, error: HttpClientError.HttpClientError): Fail
       })
     )
   }
-  if (code === "UND_ERR_CONNECT_TIMEOUT") {
+  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ERR_CONNECT_TIMEOUT") {
     return new Failure(
       "unsent",
       new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
@@ -95,7 +99,7 @@ const unreachable = (host: string, error: HttpClientError.HttpClientError): Fail
   )
 }
 
-/** undici says the time only in its message: "… timeout: 10000ms". */
+/** The time is only in the message of undici and of our own connections: "… timeout: 10000ms". */
 const connectTimeoutOf = (error: unknown): Duration.Duration => {
   const match = error instanceof Error ? /timeout: (\d+)ms/.exec(error.message) : null
   return Duration.millis(match === null ? 10_000 : Number(match[1]))
@@ -103,7 +107,7 @@ const connectTimeoutOf = (error: unknown): Duration.Duration => {
 
 /** What a running request does at the moment, for the watchdog. */
 interface Activity extends Underway {
-  /** When something last happened, in milliseconds. */
+  /** When something last happened, in milliseconds; `Infinity` while nobody waits. */
   at: number
   /** Whether the whole request has been handed over. */
   sent: boolean
@@ -126,7 +130,9 @@ const watch = Effect.fnUntraced(function*<E>(
       yield* activity.sent ? Effect.never : Effect.sleep(1000)
       continue
     }
-    const left = activity.at + Duration.toMillis(after) - clock.currentTimeMillisUnsafe()
+    // Nobody waits for anything while the time is not set.
+    const since = Math.min(activity.at, clock.currentTimeMillisUnsafe())
+    const left = since + Duration.toMillis(after) - clock.currentTimeMillisUnsafe()
     if (left <= 0) return yield* Effect.fail(onTimeout(timedOut(phase, after)))
     yield* Effect.sleep(left)
   }
@@ -142,35 +148,36 @@ const counted = (
   const size = file.size
   const path = file._tag === "FileBody" && file.path !== undefined ? { path: file.path } : {}
   const wrong = (problem: string) => Effect.fail(new FileIoError.SourceFailed({ ...path, problem }))
-  return Stream.suspend(() => {
-    let done = 0
-    if (tally !== undefined) {
-      tally.bytes = 0
-      tally.complete = false
-    }
-    const count = (chunks: ReadonlyArray<Uint8Array>) => {
-      let bytes = 0
-      for (const chunk of chunks) bytes += chunk.length
-      done += bytes
-      touch(done)
-      if (tally !== undefined) tally.bytes = done
-      if (size !== undefined && done > size) return wrong(`it gave more than the ${size} bytes that were announced`)
-      return meter.advance(bytes)
-    }
-    const complete = Effect.suspend((): Effect.Effect<void, FileIoError.SourceFailed> =>
-      done === 0
-        ? wrong("it gave no bytes; a file has at least one")
-        : size !== undefined && done < size
-        ? wrong(`it ended after ${done} of the ${size} bytes that were announced`)
-        : Effect.sync(() => {
-          if (tally !== undefined) tally.complete = true
-        })
-    )
-    return Stream.mapArrayEffect(file.open, (chunks) => {
-      const told = count(chunks)
-      return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
-    }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
-  })
+  return LentStream.map(file.open, (content) =>
+    Stream.suspend(() => {
+      let done = 0
+      if (tally !== undefined) {
+        tally.bytes = 0
+        tally.complete = false
+      }
+      const count = (chunks: ReadonlyArray<Uint8Array>) => {
+        let bytes = 0
+        for (const chunk of chunks) bytes += chunk.length
+        done += bytes
+        touch(done)
+        if (tally !== undefined) tally.bytes = done
+        if (size !== undefined && done > size) return wrong(`it gave more than the ${size} bytes that were announced`)
+        return meter.advance(bytes)
+      }
+      const complete = Effect.suspend((): Effect.Effect<void, FileIoError.SourceFailed> =>
+        done === 0
+          ? wrong("it gave no bytes; a file has at least one")
+          : size !== undefined && done < size
+          ? wrong(`it ended after ${done} of the ${size} bytes that were announced`)
+          : Effect.sync(() => {
+            if (tally !== undefined) tally.complete = true
+          })
+      )
+      return Stream.mapArrayEffect(content, (chunks) => {
+        const told = count(chunks)
+        return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
+      }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
+    }))
 }
 
 /** A transport takes no more than this of a body before it has a connection and the head of the request is on its way. */
@@ -241,20 +248,21 @@ const prepare = Effect.fnUntraced(function*(
   const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length
   const sending: Sending = {
     body: HttpBody.stream(
-      Stream.suspend(() => {
-        touch(0)
-        return Stream.make(form.head)
-      }).pipe(
-        Stream.concat(Stream.tapError(content, (reason) =>
-          Effect.sync(() => {
-            sending.sourceFailure = reason
-          }))),
-        Stream.concat(Stream.sync(() => {
+      LentStream.map(content, (content) =>
+        Stream.suspend(() => {
           touch(0)
-          activity.sent = true
-          return form.tail
-        }))
-      ),
+          return Stream.make(form.head)
+        }).pipe(
+          Stream.concat(Stream.tapError(content, (reason) =>
+            Effect.sync(() => {
+              sending.sourceFailure = reason
+            }))),
+          Stream.concat(Stream.sync(() => {
+            touch(0)
+            activity.sent = true
+            return form.tail
+          }))
+        )),
       form.contentType,
       total
     ),
@@ -321,15 +329,48 @@ export const incoming = (
   idle: Duration.Duration
 ): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
   // `fetch` gives no body at all for an empty one.
-  const body = Stream.catchIf(response.stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty)
-  if (!Duration.isFinite(idle)) return body
-  return Stream.unwrap(Effect.map(Clock.Clock, (clock) => {
-    const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: false, underway: undefined }
-    const bytes = Stream.mapArray(body, (chunks) => {
-      activity.at = clock.currentTimeMillisUnsafe()
-      return chunks
+  const body = LentStream.map(
+    response.stream,
+    (stream) => Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty)
+  )
+  return Duration.isFinite(idle) ? LentStream.map(body, (body) => watched(body, idle)) : body
+}
+
+/** Fails once nothing comes for too long, while somebody waits for it. No chunk is read before it is asked for. */
+const watched = <E>(
+  stream: Stream.Stream<Uint8Array, E>,
+  idle: Duration.Duration
+): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
+  Stream.transformPull(
+    stream,
+    Effect.fnUntraced(function*(pull, scope) {
+      const clock = yield* Clock.Clock
+      const silence = yield* Deferred.make<never, FileIoError.TimedOut>()
+      const activity: Activity = { at: Infinity, sent: false, underway: undefined }
+      yield* Effect.forkIn(
+        Effect.catch(watch(activity, { idle, firstByte: idle }, identity), (reason) => Deferred.fail(silence, reason)),
+        scope
+      )
+      const next = Effect.raceFirst(pull, Deferred.await(silence))
+      return Effect.suspend(() => {
+        activity.at = clock.currentTimeMillisUnsafe()
+        return Effect.ensuring(
+          next,
+          Effect.sync(() => {
+            activity.at = Infinity
+          })
+        )
+      })
     })
-    const silence = watch(activity, { idle, firstByte: idle }, (reason) => reason)
-    return Stream.interruptWhen(bytes, silence)
-  }))
+  )
+
+/** The whole answer in one piece, for one that is known to be small; most have come by now, and cost no stream. */
+export const incomingWhole = (
+  response: HttpClientResponse.HttpClientResponse,
+  idle: Duration.Duration
+): Effect.Effect<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
+  const whole = Effect.map(response.arrayBuffer, (buffer) => new Uint8Array(buffer))
+  if (!Duration.isFinite(idle)) return whole
+  const silence = Effect.flatMap(Effect.sleep(idle), () => Effect.fail(timedOut("idle", idle)))
+  return Effect.raceFirst(whole, silence)
 }

@@ -4,11 +4,13 @@ import * as FileName from "@effect-fileio/core/FileName"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as LentStream from "../LentStream.ts"
 import type { Meter } from "../Progress.ts"
 import { CurrentRetryPolicy } from "../RetryPolicy.ts"
 import type { Hasher } from "../Sha256.ts"
@@ -114,6 +116,8 @@ export const refusedRest = (head: Head, done: number, failure: Failure): Failure
 const PROGRESS_BYTES = 1024 * 1024
 
 interface State {
+  /** Takes the stream of an answer or its twin. */
+  readonly content: <E>(stream: Stream.Stream<Uint8Array, E>) => Stream.Stream<Uint8Array, E>
   done: number
   /** The bytes at which the delays of the retry policy began anew. */
   restarted: number
@@ -171,7 +175,7 @@ export const receive = (options: {
     })
 
   const bytes = (response: Response, state: State): Stream.Stream<Uint8Array, Failure> =>
-    Exchange.incoming(response, call.idle).pipe(
+    state.content(Exchange.incoming(response, call.idle)).pipe(
       Stream.mapError((error) => {
         if (error._tag === "TimedOut") {
           const { after, phase } = error
@@ -245,11 +249,13 @@ export const receive = (options: {
       Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (response) => from(response, state))))
     )
 
-  return Stream.suspend(() =>
-    from(options.first, { done: head.offset, restarted: head.offset, began: 0, step: undefined })
-  ).pipe(
-    Stream.mapError((failure) => toError("download", failure)),
-    Stream.onStart(meter.started(size, head.offset)),
-    Stream.onExit((exit) => exit._tag === "Failure" ? meter.failed : Effect.void)
-  )
+  const received = (content: State["content"]) =>
+    Stream.suspend(() =>
+      from(options.first, { content, done: head.offset, restarted: head.offset, began: 0, step: undefined })
+    ).pipe(
+      Stream.mapError((failure) => toError("download", failure)),
+      Stream.onStart(meter.started(size, head.offset)),
+      Stream.onExit((exit) => exit._tag === "Failure" ? meter.failed : Effect.void)
+    )
+  return LentStream.make(received(identity), received(LentStream.lent))
 }

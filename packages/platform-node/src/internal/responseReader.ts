@@ -1,0 +1,261 @@
+/**
+ * Reads HTTP/1.1 answers out of the bytes of a connection (RFC 9112), without a socket and without a clock. It is strict:
+ * where two programs could read the same bytes as different messages, it refuses them.
+ */
+
+/** What an answer's head says. */
+export interface Head {
+  readonly status: number
+  /** Names in lower case; lines of the same name are joined with a comma. */
+  readonly headers: Record<string, string>
+}
+
+/** Is told of an answer while it is read. Bytes are only valid during the call. */
+export interface Listener {
+  readonly head: (head: Head) => void
+  readonly body: (bytes: Buffer) => void
+  readonly end: () => void
+}
+
+/** Bytes that are no answer. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError"
+  readonly code = "ERR_HTTP_PROTOCOL"
+}
+
+/** The head and the trailers may be this long together, in bytes, and so may the extensions of a chunk. */
+const MAX_HEAD_BYTES = 32 * 1024
+const MAX_CHUNK_LINE_BYTES = 4096
+
+const CR = 13
+const LF = 10
+const NOTHING = Buffer.alloc(0)
+const END_OF_HEAD = Buffer.from("\r\n\r\n")
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const NOT_IN_VALUE = /[^\t\x20-\x7E\x80-\xFF]/
+
+/** Whether this can stand as a field in a head, in either direction. */
+export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
+
+type State = "head" | "length" | "chunkSize" | "chunk" | "chunkEnd" | "trailers" | "untilClose" | "done"
+
+const blank = (code: number) => code === 32 || code === 9
+
+/** A field's value without the white space around it. */
+const trimmed = (line: string, from: number): string => {
+  let to = line.length
+  while (from < to && blank(line.charCodeAt(from))) from++
+  while (to > from && blank(line.charCodeAt(to - 1))) to--
+  return line.slice(from, to)
+}
+
+const tokens = (value: string | undefined): ReadonlyArray<string> =>
+  value === undefined ? [] : value.split(",").map((token) => token.trim().toLowerCase()).filter((token) => token !== "")
+
+export class ResponseReader {
+  private state: State = "head"
+  /** What has come of a head, a chunk's line or trailers, while it is not whole. */
+  private carry = NOTHING
+  private left = 0
+  private trailerBytes = 0
+  private readonly method: string
+  private readonly listener: Listener
+  /** Whether the connection can be used again after this answer. */
+  isReusable = false
+  /** How long the host says that it keeps an idle connection, in milliseconds. */
+  keepAliveMillis: number | undefined
+
+  constructor(method: string, listener: Listener) {
+    this.method = method
+    this.listener = listener
+  }
+
+  get isDone(): boolean {
+    return this.state === "done"
+  }
+
+  /** Whether nothing of an answer has come yet. */
+  get isUntouched(): boolean {
+    return this.state === "head" && this.carry.length === 0
+  }
+
+  /** Reads bytes; throws a `ProtocolError` when they cannot be of an answer. */
+  read(bytes: Buffer): void {
+    let at = 0
+    while (at < bytes.length) {
+      switch (this.state) {
+        case "head": {
+          at = this.readHead(bytes, at)
+          break
+        }
+        case "length":
+        case "chunk": {
+          const end = Math.min(bytes.length, at + this.left)
+          this.left -= end - at
+          this.listener.body(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end))
+          at = end
+          if (this.left === 0) {
+            if (this.state === "length") this.finish()
+            else this.state = "chunkEnd"
+          }
+          break
+        }
+        case "untilClose": {
+          this.listener.body(at === 0 ? bytes : bytes.subarray(at))
+          return
+        }
+        case "chunkSize":
+        case "chunkEnd":
+        case "trailers": {
+          at = this.readLine(bytes, at)
+          break
+        }
+        case "done": {
+          // A host that goes on speaking cannot be trusted to begin the next answer where we think.
+          this.isReusable = false
+          return
+        }
+      }
+    }
+  }
+
+  /** The connection has ended. Gives whether the answer ends with it as it should. */
+  close(): boolean {
+    this.isReusable = false
+    if (this.state === "untilClose") this.finish()
+    return this.state === "done"
+  }
+
+  private finish() {
+    this.state = "done"
+    this.listener.end()
+  }
+
+  private readHead(bytes: Buffer, from: number): number {
+    let head: Buffer
+    let next: number
+    if (this.carry.length === 0) {
+      const end = bytes.indexOf(END_OF_HEAD, from)
+      if (end === -1) {
+        this.keep(bytes, from)
+        return bytes.length
+      }
+      head = bytes.subarray(from, end)
+      next = end + 4
+    } else {
+      const before = this.carry.length
+      this.keep(bytes, from)
+      const end = this.carry.indexOf(END_OF_HEAD, Math.max(0, before - 3))
+      if (end === -1) return bytes.length
+      head = this.carry.subarray(0, end)
+      next = from + end + 4 - before
+      this.carry = NOTHING
+    }
+    if (head.length > MAX_HEAD_BYTES) throw new ProtocolError("the head of the answer is too long")
+    this.readFields(head.toString("latin1"))
+    return next
+  }
+
+  private keep(bytes: Buffer, from: number) {
+    if (this.carry.length > MAX_HEAD_BYTES) throw new ProtocolError("the head of the answer is too long")
+    this.carry = Buffer.concat([this.carry, bytes.subarray(from, from + MAX_HEAD_BYTES + 8)])
+  }
+
+  private readFields(text: string) {
+    const lines = text.split("\r\n")
+    const line = STATUS_LINE.exec(lines[0]!)
+    if (line === null || NOT_IN_VALUE.test(lines[0]!)) throw new ProtocolError("the answer is not HTTP/1.1")
+    const status = Number(line[2])
+    const headers: Record<string, string> = Object.create(null)
+    for (let n = 1; n < lines.length; n++) {
+      const field = lines[n]!
+      const colon = field.indexOf(":")
+      const name = field.slice(0, colon).toLowerCase()
+      const value = trimmed(field, colon + 1)
+      if (colon <= 0 || !isField(name, value)) {
+        throw new ProtocolError("the head of the answer has a line that is no header field")
+      }
+      const before = headers[name]
+      headers[name] = before === undefined ? value : `${before}, ${value}`
+    }
+    if (status === 101) throw new ProtocolError("the host switched to another protocol")
+    // An interim answer; the answer itself is still to come.
+    if (status < 200) return
+    const connection = tokens(headers["connection"])
+    this.isReusable = line[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive")
+    const timeout = /(?:^|[,;\s])timeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")
+    if (timeout !== null) this.keepAliveMillis = Number(timeout[1]) * 1000
+    this.frame(status, headers)
+    this.listener.head({ status, headers })
+    // A body that has no bytes ends with the head.
+    if ((this.state as State) === "length" && this.left === 0) this.finish()
+  }
+
+  /** How the body ends (RFC 9112, 6.3). */
+  private frame(status: number, headers: Record<string, string>) {
+    const codings = headers["transfer-encoding"]
+    const length = headers["content-length"]
+    this.state = "length"
+    this.left = 0
+    if (codings !== undefined && length !== undefined) {
+      throw new ProtocolError("the answer has both a length and chunks")
+    }
+    if (length !== undefined) {
+      // The same length said twice is one length.
+      const lengths = new Set(length.split(",").map((text) => text.trim()))
+      const [only] = lengths
+      if (lengths.size !== 1 || !/^\d{1,16}$/.test(only!) || !Number.isSafeInteger(Number(only))) {
+        throw new ProtocolError("the answer has no valid Content-Length")
+      }
+      headers["content-length"] = only!
+      if (!this.isWithoutBody(status)) this.left = Number(only)
+      return
+    }
+    if (this.isWithoutBody(status)) return
+    if (codings !== undefined) {
+      if (codings.toLowerCase() !== "chunked") throw new ProtocolError("the answer has an unknown Transfer-Encoding")
+      this.state = "chunkSize"
+      return
+    }
+    this.state = "untilClose"
+    this.isReusable = false
+  }
+
+  private isWithoutBody(status: number): boolean {
+    return this.method === "HEAD" || status === 204 || status === 304
+  }
+
+  /** One line of the chunked framing. */
+  private readLine(bytes: Buffer, from: number): number {
+    const end = bytes.indexOf(LF, from)
+    const part = bytes.subarray(from, end === -1 ? bytes.length : end + 1)
+    const line = this.carry.length === 0 ? part : Buffer.concat([this.carry, part])
+    const limit = this.state === "trailers" ? MAX_HEAD_BYTES - this.trailerBytes : MAX_CHUNK_LINE_BYTES
+    if (line.length > limit) throw new ProtocolError("the chunks of the answer have too much between them")
+    if (end === -1) {
+      // The buffer of the socket is used again.
+      this.carry = Buffer.from(line)
+      return bytes.length
+    }
+    this.carry = NOTHING
+    if (line.length < 2 || line[line.length - 2] !== CR) {
+      throw new ProtocolError("a line of the answer does not end as it should")
+    }
+    const text = line.toString("latin1", 0, line.length - 2)
+    if (this.state === "chunkEnd") {
+      if (text !== "") throw new ProtocolError("a chunk of the answer is longer than it says")
+      this.state = "chunkSize"
+    } else if (this.state === "trailers") {
+      this.trailerBytes += line.length
+      if (text === "") this.finish()
+    } else {
+      const size = /^([0-9a-fA-F]{1,13})[ \t]*(?:;|$)/.exec(text)
+      if (size === null || NOT_IN_VALUE.test(text)) throw new ProtocolError("a chunk of the answer has no valid size")
+      this.left = Number.parseInt(size[1]!, 16)
+      this.state = this.left === 0 ? "trailers" : "chunk"
+    }
+    return end + 1
+  }
+}
