@@ -637,13 +637,13 @@ export const make = Effect.fnUntraced(function*(
         request("GET", `/${key}`, "*/*"),
         rest === undefined ? {} : Reception.rangeHeaders(rest.offset, rest.validator)
       )
-      const response = yield* Exchange.execute(scopedHttp, asking, {
+      const response = yield* Exchange.scoped(Exchange.execute(scopedHttp, asking, {
         host: origin.host,
         timeouts,
         meter,
         outgoing: undefined,
         inTurn
-      })
+      }))
       if (response.status === 206 && rest !== undefined) return response
       if (response.status !== 200) return yield* Answer.refuse(call, response)
       const other = yield* Answer.notAFile(call, response)

@@ -1,10 +1,8 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
@@ -12,6 +10,7 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Predicate from "effect/Predicate"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
 import * as LentStream from "../LentStream.ts"
@@ -20,6 +19,7 @@ import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
 import { Failure } from "./failure.ts"
 import type { Form } from "./multipart.ts"
+import * as Watchdog from "./watchdog.ts"
 
 /** How long nothing may happen, in each phase. */
 export interface Timeouts {
@@ -105,38 +105,13 @@ const connectTimeoutOf = (error: unknown): Duration.Duration => {
   return Duration.millis(match === null ? 10_000 : Number(match[1]))
 }
 
-/** What a running request does at the moment, for the watchdog. */
-interface Activity extends Underway {
-  /** When something last happened, in milliseconds; `Infinity` while nobody waits. */
-  at: number
+/** What a running request does at the moment. */
+interface Activity extends Underway, Watchdog.Watched {
   /** Whether the whole request has been handed over. */
   sent: boolean
 }
 
-const timedOut = (phase: "firstByte" | "idle", after: Duration.Duration) => new FileIoError.TimedOut({ phase, after })
-
-/** Never succeeds; fails once nothing has happened for too long. It costs one timer, not one a chunk. */
-const watch = Effect.fnUntraced(function*<E>(
-  activity: Activity,
-  timeouts: Timeouts,
-  onTimeout: (reason: FileIoError.TimedOut) => E
-): Effect.fn.Return<never, E> {
-  const clock = yield* Clock.Clock
-  while (true) {
-    const phase = activity.sent ? "firstByte" : "idle"
-    const after = timeouts[phase]
-    if (!Duration.isFinite(after)) {
-      // Only the sending can end this wait, so look again now and then.
-      yield* activity.sent ? Effect.never : Effect.sleep(1000)
-      continue
-    }
-    // Nobody waits for anything while the time is not set.
-    const since = Math.min(activity.at, clock.currentTimeMillisUnsafe())
-    const left = since + Duration.toMillis(after) - clock.currentTimeMillisUnsafe()
-    if (left <= 0) return yield* Effect.fail(onTimeout(timedOut(phase, after)))
-    yield* Effect.sleep(left)
-  }
-})
+const phaseOf = (activity: Activity): "firstByte" | "idle" => activity.sent ? "firstByte" : "idle"
 
 /** The bytes of the file, counted against what was announced. */
 const counted = (
@@ -219,12 +194,11 @@ const single = (form: Form, content: Uint8Array): Uint8Array => {
 }
 
 const prepare = Effect.fnUntraced(function*(
-  outgoing: Outgoing | undefined,
-  meter: Meter
+  outgoing: Outgoing,
+  activity: Activity,
+  meter: Meter,
+  clock: Clock.Clock
 ): Effect.fn.Return<Sending, Failure> {
-  const clock = yield* Clock.Clock
-  const activity: Activity = { at: clock.currentTimeMillisUnsafe(), sent: true, underway: undefined }
-  if (outgoing === undefined) return { body: HttpBody.empty, activity, sourceFailure: undefined }
   const { file, form } = outgoing
   if (file === undefined) {
     return {
@@ -277,20 +251,23 @@ const prepare = Effect.fnUntraced(function*(
  * parties of our traces unless they are told not to, with the key of the file in the address of the span.
  */
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateContext(effect, (context: Context.Context<R>) =>
-    context.pipe(
-      Context.add(FetchHttpClient.RequestInit, {
-        ...Context.getOrUndefined(context as Context.Context<never>, FetchHttpClient.RequestInit),
-        redirect: "manual"
-      }),
-      Context.add(HttpClient.TracerDisabledWhen, () => true),
-      Context.add(HttpClient.TracerPropagationEnabled, false)
-    ) as Context.Context<R>)
+  Effect.updateContext(effect, (context: Context.Context<R>) => {
+    const given = Context.getOrUndefined(context as Context.Context<never>, FetchHttpClient.RequestInit)
+    return Context.merge(
+      context,
+      given === undefined ? quiet : Context.add(quiet, FetchHttpClient.RequestInit, { ...given, redirect: "manual" })
+    ) as Context.Context<R>
+  })
+
+const quiet = Context.make(FetchHttpClient.RequestInit, { redirect: "manual" }).pipe(
+  Context.add(HttpClient.TracerDisabledWhen, () => true),
+  Context.add(HttpClient.TracerPropagationEnabled, false)
+)
 
 /**
  * Sends one request and waits for the head of the answer. Fails with how far it came.
  */
-export const execute = Effect.fnUntraced(function*<R>(
+export const execute = <R>(
   client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
   request: HttpClientRequest.HttpClientRequest,
   options: {
@@ -301,27 +278,43 @@ export const execute = Effect.fnUntraced(function*<R>(
     /** Makes the request when it is its turn; what has to be read before it is sent is read before that. */
     readonly inTurn: InTurn
   }
-): Effect.fn.Return<HttpClientResponse.HttpClientResponse, Failure, R> {
-  const sending = yield* prepare(options.outgoing, options.meter)
-  const clock = yield* Clock.Clock
-  const sent = quietly(client.execute(HttpClientRequest.setBody(request, sending.body))).pipe(
-    Effect.mapError((error) =>
-      sending.sourceFailure === undefined
-        ? unreachable(options.host, error)
-        : new Failure("withheld", sending.sourceFailure)
+): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> =>
+  Clock.clockWith((clock) => {
+    const { timeouts } = options
+    const activity: Activity = { sent: true, underway: undefined, ...Watchdog.watched(() => timeouts[phaseOf(activity)]) }
+    const send = (sending: Sending) => {
+      const sent = Effect.mapError(
+        quietly(client.execute(HttpClientRequest.setBody(request, sending.body))),
+        (error) =>
+          sending.sourceFailure === undefined
+            ? unreachable(options.host, error)
+            : new Failure("withheld", sending.sourceFailure)
+      )
+      return options.inTurn(
+        Watchdog.guard(sent, activity, clock, (after) =>
+          new Failure("broken", new FileIoError.TimedOut({ phase: phaseOf(activity), after }))),
+        activity
+      )
+    }
+    const { outgoing } = options
+    return outgoing === undefined
+      ? send({ body: HttpBody.empty, activity, sourceFailure: undefined })
+      : Effect.flatMap(prepare(outgoing, activity, options.meter, clock), send)
+  })
+
+/**
+ * Drops an answer with the scope, so that its connection closes where it was not read to its end. What all HTTP clients
+ * understand is a reader that begins and stops; `HttpClient.withScope` only reaches those that are made by Effect.
+ */
+export const scoped = <E, R>(
+  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, E, R>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E, R | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.tap(
+      restore(effect),
+      (response) => Effect.addFinalizer(() => Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(response.stream)))))
     )
   )
-  return yield* options.inTurn(
-    Effect.suspend(() => {
-      sending.activity.at = clock.currentTimeMillisUnsafe()
-      return Effect.raceFirst(
-        sent,
-        watch(sending.activity, options.timeouts, (reason) => new Failure("broken", reason))
-      )
-    }),
-    sending.activity
-  )
-})
 
 /** The bytes of an answer; fails when they break off, or when nothing comes for too long. */
 export const incoming = (
@@ -341,36 +334,27 @@ const watched = <E>(
   stream: Stream.Stream<Uint8Array, E>,
   idle: Duration.Duration
 ): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
-  Stream.transformPull(
-    stream,
-    Effect.fnUntraced(function*(pull, scope) {
-      const clock = yield* Clock.Clock
-      const silence = yield* Deferred.make<never, FileIoError.TimedOut>()
-      const activity: Activity = { at: Infinity, sent: false, underway: undefined }
-      yield* Effect.forkIn(
-        Effect.catch(watch(activity, { idle, firstByte: idle }, identity), (reason) => Deferred.fail(silence, reason)),
-        scope
+  Stream.transformPull(stream, (pull, scope) =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const one = Watchdog.watched(() => idle)
+      const remove = Watchdog.add(one, clock, fiber)
+      return Effect.as(
+        Scope.addFinalizer(scope, Effect.sync(remove)),
+        Watchdog.guardAdded(pull, one, clock, idleFor)
       )
-      const next = Effect.raceFirst(pull, Deferred.await(silence))
-      return Effect.suspend(() => {
-        activity.at = clock.currentTimeMillisUnsafe()
-        return Effect.ensuring(
-          next,
-          Effect.sync(() => {
-            activity.at = Infinity
-          })
-        )
-      })
-    })
-  )
+    }))
+
+const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
 
 /** The whole answer in one piece, for one that is known to be small; most have come by now, and cost no stream. */
 export const incomingWhole = (
   response: HttpClientResponse.HttpClientResponse,
   idle: Duration.Duration
-): Effect.Effect<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
-  const whole = Effect.map(response.arrayBuffer, (buffer) => new Uint8Array(buffer))
-  if (!Duration.isFinite(idle)) return whole
-  const silence = Effect.flatMap(Effect.sleep(idle), () => Effect.fail(timedOut("idle", idle)))
-  return Effect.raceFirst(whole, silence)
-}
+): Effect.Effect<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
+  Clock.clockWith((clock) =>
+    Effect.map(
+      Watchdog.guard(response.arrayBuffer, Watchdog.watched(() => idle), clock, idleFor),
+      (buffer) => new Uint8Array(buffer)
+    )
+  )

@@ -34,6 +34,9 @@ const END_OF_HEAD = Buffer.from("\r\n\r\n")
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NOT_IN_VALUE = /[^\t\x20-\x7E\x80-\xFF]/
+/** Control characters, and ends of lines that are not whole. */
+// oxlint-disable-next-line no-control-regex
+const NOT_IN_HEAD = /[^\t\r\n\x20-\x7E\x80-\xFF]|\r(?!\n)|(?<!\r)\n/
 
 /** Whether this can stand as a field in a head, in either direction. */
 export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
@@ -166,7 +169,7 @@ export class ResponseReader {
   private readFields(text: string) {
     const lines = text.split("\r\n")
     const line = STATUS_LINE.exec(lines[0]!)
-    if (line === null || NOT_IN_VALUE.test(lines[0]!)) throw new ProtocolError("the answer is not HTTP/1.1")
+    if (line === null || NOT_IN_HEAD.test(text)) throw new ProtocolError("the answer is not HTTP/1.1")
     const status = Number(line[2])
     const headers: Record<string, string> = Object.create(null)
     for (let n = 1; n < lines.length; n++) {
@@ -174,7 +177,7 @@ export class ResponseReader {
       const colon = field.indexOf(":")
       const name = field.slice(0, colon).toLowerCase()
       const value = trimmed(field, colon + 1)
-      if (colon <= 0 || !isField(name, value)) {
+      if (colon <= 0 || !NAME.test(name)) {
         throw new ProtocolError("the head of the answer has a line that is no header field")
       }
       const before = headers[name]

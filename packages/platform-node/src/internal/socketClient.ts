@@ -8,11 +8,13 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import * as Url from "effect/http/Url"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import type * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Connection, ConnectionPool, Exchange } from "./connection.ts"
@@ -37,19 +39,21 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
   readonly request: HttpClientRequest
-  readonly url: string
   readonly status: number
   readonly headers: Headers.Headers
   readonly remoteAddress = Option.none()
   private readonly exchange: Exchange
 
-  constructor(request: HttpClientRequest, url: string, head: Head, exchange: Exchange) {
+  constructor(request: HttpClientRequest, head: Head, exchange: Exchange) {
     super()
     this.request = request
-    this.url = url
     this.status = head.status
     this.headers = Headers.fromRecordUnsafe(head.headers)
     this.exchange = exchange
+  }
+
+  get url(): string {
+    return this.request.url
   }
 
   private failed(cause: unknown): HttpClientError.HttpClientError {
@@ -149,9 +153,43 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
   }
 }
 
+/** Where a request goes. */
+interface Target {
+  readonly origin: URL
+  /** Path and query. */
+  readonly path: string
+}
+
+/** The origins that were asked before, since reading an address costs more than the rest of a small request. */
+const origins = new Map<string, URL>()
+const MAX_ORIGINS = 64
+
+const targetOf = (request: HttpClientRequest): Target | HttpClientError.HttpClientError => {
+  const { url } = request
+  const slash = url.indexOf("/", url.indexOf("://") + 3)
+  const known = slash === -1 ? undefined : origins.get(url.slice(0, slash))
+  const isPlain = request.urlParams.params.length === 0 && Option.isNone(request.hash)
+  // What the standard's parser would leave as it is.
+  if (known !== undefined && isPlain && PLAIN_PATH.test(url) && !url.includes("/.")) {
+    return { origin: known, path: url.slice(slash) }
+  }
+  const parsed = Url.make(url, request.urlParams, undefined)
+  if (Result.isFailure(parsed) || !/^https?:$/.test(parsed.success.protocol)) {
+    const cause = Result.isFailure(parsed) ? parsed.failure : new Error("only http: and https: can be asked")
+    return new HttpClientError.HttpClientError({ reason: new HttpClientError.InvalidUrlError({ request, cause }) })
+  }
+  const { origin, pathname, search } = parsed.success
+  if (origins.size >= MAX_ORIGINS) origins.clear()
+  const target = { origin: origins.get(origin) ?? new URL(origin), path: pathname + search }
+  origins.set(origin, target.origin)
+  return target
+}
+
+const PLAIN_PATH = /^[\w:/.%?&=+~*!$(),;@-]*$/
+
 /** The head of a request, or what is wrong with it. */
-const headOf = (request: HttpClientRequest, url: URL): string | Error => {
-  let head = `${request.method} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`
+const headOf = (request: HttpClientRequest, target: Target): string | Error => {
+  let head = `${request.method} ${target.path} HTTP/1.1\r\nhost: ${target.origin.host}\r\n`
   for (const name in request.headers) {
     const value = request.headers[name]
     if (value === undefined) continue
@@ -195,116 +233,126 @@ class LengthError extends Error {
   }
 }
 
-/** An `HttpClient` over connections of its own. Redirects are not followed, and time-outs are the caller's. */
-export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
-  HttpClient.make((request, url, signal) => {
-    const transportError = (cause: unknown) =>
-      new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
-    const encodeError = (problem: { readonly description: string } | { readonly cause: unknown }) =>
-      new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, ...problem }) })
+type Answering = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
-    const { body } = request
-    if (body._tag === "Raw" || body._tag === "FormData") {
-      return Effect.fail(encodeError({ description: `A ${body._tag} body is not for this client` }))
-    }
-    const head = headOf(request, url)
-    if (head instanceof Error) return Effect.fail(encodeError({ cause: head }))
+const interrupted = () => new Error("the request was interrupted")
 
-    const interrupted = () => new Error("the request was interrupted")
+/** An answer that nobody reads, and nobody can read any more, closes its connection. */
+const unread = new FinalizationRegistry<Exchange>((exchange) => exchange.abandon(interrupted()))
 
-    const begin = (
-      connection: Connection,
-      resume: (answer: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
-    ): Exchange => {
-      const exchange = connection.begin(
-        request.method,
-        (head) => {
-          // Who drops an answer before its end says so by the signal.
-          if (!exchange.isOver) {
-            signal.addEventListener("abort", () => exchange.abandon(interrupted()), { once: true })
-          }
-          resume(Effect.succeed(new Answer(request, url.href, head, exchange)))
-        },
-        (error) => resume(Effect.fail(transportError(error)))
-      )
-      return exchange
-    }
+const run = (pool: ConnectionPool, request: HttpClientRequest): Answering => {
+  const { body } = request
+  const transportError = (cause: unknown) =>
+    new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+  const encodeError = (problem: { readonly description: string } | { readonly cause: unknown }) =>
+    new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, ...problem }) })
 
-    const connect = (callback: (connection: Connection) => () => void, fail: (error: Error) => void): () => void => {
-      const idle = pool.takeIdle(url.origin)
-      if (idle !== undefined) return callback(idle)
-      let cancel = pool.open(url, (result) => {
-        if (result instanceof Error) fail(result)
-        else cancel = callback(result)
-      })
-      return () => cancel()
-    }
+  if (body._tag === "Raw" || body._tag === "FormData") {
+    return Effect.fail(encodeError({ description: `A ${body._tag} body is not for this client` }))
+  }
+  const target = targetOf(request)
+  if ("_tag" in target) return Effect.fail(target)
+  const head = headOf(request, target)
+  if (typeof head !== "string") return Effect.fail(encodeError({ cause: head }))
 
-    if (body._tag !== "Stream") {
-      return Effect.callback((resume) => {
-        const cancel = connect(
-          (connection) => {
-            const exchange = begin(connection, resume)
-            const { socket } = connection
-            if (body._tag === "Empty") socket.write(head, "latin1")
-            else {
-              socket.cork()
-              socket.write(head, "latin1")
-              socket.write(body.body)
-              socket.uncork()
-            }
-            exchange.sent()
-            return () => exchange.abandon(interrupted())
-          },
-          (error) => resume(Effect.fail(transportError(error)))
-        )
-        return Effect.sync(cancel)
-      })
-    }
+  const begin = (connection: Connection, resume: (answer: Answering) => void): Exchange => {
+    const exchange = connection.begin(
+      request.method,
+      (head) => {
+        const answer = new Answer(request, head, exchange)
+        if (!exchange.isOver) unread.register(answer, exchange)
+        resume(Effect.succeed(answer))
+      },
+      (error) => resume(Effect.fail(transportError(error)))
+    )
+    return exchange
+  }
 
-    const announced = body.contentLength
-    const isChunked = announced === undefined
-    const send = (connection: Connection) =>
-      Effect.suspend(() => {
-        let given = 0
-        connection.socket.write(head, "latin1")
-        return Stream.runForEachArray(LentStream.lent(body.stream), (chunks) => {
-          const bytes = isChunked ? chunks.filter((chunk) => chunk.length > 0) : chunks
-          for (const chunk of bytes) given += chunk.length
-          if (announced !== undefined && given > announced) return Effect.fail(new LengthError(given, announced))
-          return bytes.length === 0 ? Effect.void : write(connection, bytes, isChunked)
-        }).pipe(
-          Effect.andThen(Effect.suspend(() => {
-            if (isChunked) return write(connection, [LAST_CHUNK], false)
-            return given < announced ? Effect.fail(new LengthError(given, announced)) : Effect.void
-          })),
-          Effect.mapError(transportError)
-        )
-      })
+  const connect = (callback: (connection: Connection) => () => void, fail: (error: Error) => void): () => void => {
+    const idle = pool.takeIdle(target.origin.origin)
+    if (idle !== undefined) return callback(idle)
+    let cancel = pool.open(target.origin, (result) => {
+      if (result instanceof Error) fail(result)
+      else cancel = callback(result)
+    })
+    return () => cancel()
+  }
 
-    const opened = Effect.callback<Connection, HttpClientError.HttpClientError>((resume) => {
+  if (body._tag !== "Stream") {
+    return Effect.callback((resume) => {
       const cancel = connect(
         (connection) => {
-          resume(Effect.succeed(connection))
-          return () => connection.destroy()
+          const exchange = begin(connection, resume)
+          const { socket } = connection
+          if (body._tag === "Empty") socket.write(head, "latin1")
+          else {
+            socket.cork()
+            socket.write(head, "latin1")
+            socket.write(body.body)
+            socket.uncork()
+          }
+          exchange.sent()
+          return () => exchange.abandon(interrupted())
         },
         (error) => resume(Effect.fail(transportError(error)))
       )
       return Effect.sync(cancel)
     })
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(opened), (connection) => {
-        let exchange: Exchange
-        const answer = Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>(
-          (resume) => {
-            exchange = begin(connection, resume)
-          }
-        )
-        const sending = Effect.flatMap(send(connection), () => {
-          exchange.sent()
-          return Effect.never
-        })
-        return Effect.onError(restore(Effect.raceFirst(answer, sending)), () => Effect.sync(() => connection.destroy()))
-      })
+  }
+
+  const announced = body.contentLength
+  const isChunked = announced === undefined
+  const send = (connection: Connection) =>
+    Effect.suspend(() => {
+      let given = 0
+      connection.socket.write(head, "latin1")
+      return Stream.runForEachArray(LentStream.lent(body.stream), (chunks) => {
+        const bytes = isChunked ? chunks.filter((chunk) => chunk.length > 0) : chunks
+        for (const chunk of bytes) given += chunk.length
+        if (announced !== undefined && given > announced) return Effect.fail(new LengthError(given, announced))
+        return bytes.length === 0 ? Effect.void : write(connection, bytes, isChunked)
+      }).pipe(
+        Effect.andThen(Effect.suspend(() => {
+          if (isChunked) return write(connection, [LAST_CHUNK], false)
+          return given < announced ? Effect.fail(new LengthError(given, announced)) : Effect.void
+        })),
+        Effect.mapError(transportError)
+      )
+    })
+
+  const opened = Effect.callback<Connection, HttpClientError.HttpClientError>((resume) => {
+    const cancel = connect(
+      (connection) => {
+        resume(Effect.succeed(connection))
+        return () => connection.destroy()
+      },
+      (error) => resume(Effect.fail(transportError(error)))
     )
+    return Effect.sync(cancel)
   })
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(opened), (connection) => {
+      let exchange: Exchange
+      const answer = Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>(
+        (resume) => {
+          exchange = begin(connection, resume)
+        }
+      )
+      const sending = Effect.flatMap(send(connection), () => {
+        exchange.sent()
+        return Effect.never
+      })
+      return Effect.onError(restore(Effect.raceFirst(answer, sending)), () => Effect.sync(() => connection.destroy()))
+    })
+  )
+}
+
+/**
+ * An `HttpClient` over connections of its own. Redirects are not followed, time-outs are the caller's, and there are no
+ * spans: the callers have theirs. An answer is dropped by beginning to read it and stopping.
+ */
+export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
+  HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+    Effect.flatMap((request) => run(pool, request)),
+    Effect.succeed
+  )

@@ -1,0 +1,137 @@
+/**
+ * Gives up what nothing happens in for too long. One fiber looks after all that is under way by the same clock: a timer for
+ * each chunk, or a race for each call, costs more than the call itself.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+
+/** Something that is looked after. */
+export interface Watched {
+  /** When something last happened, in milliseconds; `Infinity` while nobody waits for anything. */
+  at: number
+  /** How long nothing may happen, as things are now. */
+  readonly patience: () => Duration.Duration
+  /** Gives it up. */
+  expire: (after: Duration.Duration) => void
+}
+
+const nothing = () => {}
+
+export const watched = (patience: () => Duration.Duration): Watched => ({ at: Infinity, patience, expire: nothing })
+
+/** What may become impatient only later is looked at now and then. */
+const LOOK_MILLIS = 1000
+
+class Watchdog {
+  private readonly all = new Set<Watched>()
+  private readonly clock: Clock.Clock
+  private fiber: Fiber.Fiber<void> | undefined
+  private wakesAt = Infinity
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  private deadline(one: Watched, now: number): number {
+    const patience = Duration.toMillis(one.patience())
+    return Number.isFinite(patience) ? Math.min(one.at, now) + patience : now + LOOK_MILLIS
+  }
+
+  add(one: Watched, parent: Fiber.Fiber<unknown, unknown>) {
+    this.all.add(one)
+    const deadline = this.deadline(one, this.clock.currentTimeMillisUnsafe())
+    if (deadline >= this.wakesAt) return
+    this.fiber?.interruptUnsafe()
+    this.wakesAt = deadline
+    this.fiber = Effect.runForkWith(parent.context)(this.look)
+  }
+
+  remove(one: Watched) {
+    this.all.delete(one)
+    // A timer that nobody needs would keep the program alive.
+    if (this.all.size === 0) this.rest()
+  }
+
+  private rest() {
+    const { fiber } = this
+    this.fiber = undefined
+    this.wakesAt = Infinity
+    fiber?.interruptUnsafe()
+  }
+
+  private readonly look: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.clock.currentTimeMillisUnsafe()
+    let next = Infinity
+    for (const one of this.all) {
+      const deadline = this.deadline(one, now)
+      if (deadline > now) next = Math.min(next, deadline)
+      else {
+        this.all.delete(one)
+        one.expire(one.patience())
+      }
+    }
+    this.wakesAt = next
+    return next === Infinity ? Effect.void : Effect.andThen(Effect.sleep(next - now), this.look)
+  })
+}
+
+const watchdogs = new WeakMap<Clock.Clock, Watchdog>()
+
+/** Looks after something until the function is called that it gives. */
+export const add = (one: Watched, clock: Clock.Clock, parent: Fiber.Fiber<unknown, unknown>): () => void => {
+  let watchdog = watchdogs.get(clock)
+  if (watchdog === undefined) watchdogs.set(clock, watchdog = new Watchdog(clock))
+  watchdog.add(one, parent)
+  return () => watchdog.remove(one)
+}
+
+/**
+ * Runs an effect, and interrupts it once it is given up. `begin` is called when it cannot go on at once, and gives what to
+ * call at its end.
+ */
+const run = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  one: Watched,
+  clock: Clock.Clock,
+  onExpiry: (after: Duration.Duration) => E2,
+  begin: (parent: Fiber.Fiber<unknown, unknown>) => () => void
+): Effect.Effect<A, E | E2, R> =>
+  Effect.withFiber<A, E | E2, R>((parent) =>
+    Effect.callback<A, E | E2, R>((resume) => {
+      const fiber = Effect.runForkWith(parent.context as Context.Context<R>)(effect)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return resume(exit)
+      one.at = clock.currentTimeMillisUnsafe()
+      one.expire = (after) => resume(Effect.andThen(Fiber.interrupt(fiber), Effect.fail(onExpiry(after))))
+      const end = begin(parent)
+      fiber.addObserver((exit) => {
+        end()
+        resume(exit)
+      })
+      return Fiber.interrupt(fiber)
+    })
+  )
+
+/** Runs an effect, and interrupts it once nothing happens in it for too long. */
+export const guard = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  one: Watched,
+  clock: Clock.Clock,
+  onExpiry: (after: Duration.Duration) => E2
+): Effect.Effect<A, E | E2, R> => run(effect, one, clock, onExpiry, (parent) => add(one, clock, parent))
+
+/** The same for something that is looked after already, and that is only waited for now and then. */
+export const guardAdded = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  one: Watched,
+  clock: Clock.Clock,
+  onExpiry: (after: Duration.Duration) => E2
+): Effect.Effect<A, E | E2, R> => {
+  const end = () => {
+    one.at = Infinity
+  }
+  return run(effect, one, clock, onExpiry, () => end)
+}
