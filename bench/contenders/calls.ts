@@ -2,6 +2,7 @@
  * Many small calls. `node calls.ts sdk|undici me|upload URL COUNT CONCURRENCY`
  */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
+import type { FileIoError } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Redacted } from "effect"
 import { Agent, request } from "undici"
@@ -19,7 +20,13 @@ const sdk = () =>
       const call = what === "me"
         ? Effect.asVoid(fileIo.me)
         : Effect.asVoid(fileIo.upload(FileBody.bytes(content, { name: "bench.bin" })))
-      const all = (n: number) => Effect.forEach(Array.from({ length: n }), () => call, { concurrency, discard: true })
+      const all = (n: number) => {
+        let left = n
+        const one: Effect.Effect<void, FileIoError.FileIoError> = Effect.suspend(() =>
+          left-- > 0 ? Effect.andThen(call, one) : Effect.void
+        )
+        return Effect.all(Array.from({ length: concurrency }, () => one), { concurrency: "unbounded", discard: true })
+      }
       yield* all(warmUp)
       const began = performance.now()
       yield* all(count)

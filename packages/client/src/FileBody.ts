@@ -39,6 +39,8 @@ export interface FileBody extends Content {
   readonly open: Stream.Stream<Uint8Array, FileIoError.SourceFailed>
   /** Path of the file on disk, where there is one. */
   readonly path: string | undefined
+  /** The bytes, where they are in memory; `open` gives the same. */
+  readonly content?: Uint8Array | undefined
 }
 
 /**
@@ -92,7 +94,8 @@ export const bytes = (content: Uint8Array, options?: Options): FileBody => {
     contentType: typeOf(name, options?.contentType),
     size: content.length,
     open: chunked(content),
-    path: undefined
+    path: undefined,
+    content
   }
 }
 

@@ -18,9 +18,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpMethod from "effect/http/HttpMethod"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
@@ -40,7 +43,7 @@ import * as Metered from "./internal/metered.ts"
 import * as Multipart from "./internal/multipart.ts"
 import * as Origin from "./internal/origin.ts"
 import * as Reception from "./internal/reception.ts"
-import type * as Progress from "./Progress.ts"
+import * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Sha256 from "./Sha256.ts"
 
@@ -415,62 +418,98 @@ export const make = Effect.fnUntraced(function*(
       ? Effect.void
       : Effect.fail(Attempts.toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
 
-  const request = (method: HttpMethod.HttpMethod, path: string, accept: string) =>
-    HttpClientRequest.make(method)(origin.baseUrl + path, { headers: { ...origin.headers, accept } })
+  const headers = {
+    json: Headers.fromInput({ ...origin.headers, accept: "application/json" }),
+    any: Headers.fromInput({ ...origin.headers, accept: "*/*" })
+  }
+  const request = (method: HttpMethod.HttpMethod, path: string, headers: Headers.Headers) =>
+    HttpClientRequest.makeWith(
+      method,
+      origin.baseUrl + path,
+      UrlParams.empty,
+      Option.none(),
+      headers,
+      HttpBody.empty
+    )
+
+  interface Sending {
+    readonly body: FileBody.FileBody | FileBody.OneShotBody | undefined
+    readonly fields: FileSettings.Fields
+    readonly onProgress: Progress.Listener | undefined
+    readonly tally?: Exchange.Tally | undefined
+  }
+
+  type Reader<A> = (
+    call: Answer.Call,
+    response: Parameters<ReturnType<typeof Answer.json>>[1]
+  ) => Effect.Effect<A, Failure>
 
   /** A call whose whole answer is JSON. */
   const ask = <A>(
     call: Answer.Call,
     method: HttpMethod.HttpMethod,
     path: string,
-    read: (call: Answer.Call, response: Parameters<ReturnType<typeof Answer.json>>[1]) => Effect.Effect<A, Failure>,
-    sending?: {
-      readonly body: FileBody.FileBody | FileBody.OneShotBody | undefined
-      readonly fields: FileSettings.Fields
-      readonly onProgress: Progress.Listener | undefined
-      readonly tally?: Exchange.Tally | undefined
-    },
+    read: Reader<A>
+  ): Effect.Effect<A, FileIoError.FileIoError> => {
+    const asking = request(method, path, headers.json)
+    const exchange = { host: origin.host, timeouts, meter: Progress.silent, outgoing: undefined }
+    return Attempts.run(
+      { operation: call.operation, reopenable: true, budget },
+      (_number, before, inTurn) => {
+        const answer = Effect.flatMap(
+          Exchange.execute(http, asking, { ...exchange, inTurn }),
+          (response) => read(call, response)
+        )
+        // A file that is gone when its deletion is repeated was deleted by the attempt before.
+        return call.operation === "delete" && before !== undefined && before.stage !== "limited" &&
+            before.stage !== "unsent"
+          ? Effect.catchIf(
+            answer,
+            (failure) => failure.reason._tag === "FileNotFound",
+            () => Effect.succeed(undefined as A)
+          )
+          : answer
+      }
+    )
+  }
+
+  /** The same for a call that sends a form. */
+  const submit = Effect.fnUntraced(function*<A>(
+    call: Answer.Call,
+    method: HttpMethod.HttpMethod,
+    path: string,
+    read: Reader<A>,
+    sending: Sending,
     /** What to do about an attempt that failed. */
     recover?: (failure: Failure) => Effect.Effect<A, Failure>
-  ): Effect.Effect<A, FileIoError.FileIoError> =>
-    Effect.gen(function*() {
-      const meter = yield* Metered.meter("up", sending?.body === undefined ? undefined : sending.onProgress)
-      return yield* Attempts.run(
-        {
-          operation: call.operation,
-          reopenable: sending?.body === undefined || sending.body._tag === "FileBody",
-          budget,
-          onFailure: () => meter.failed
-        },
-        Effect.fnUntraced(function*(_number, before, inTurn) {
-          const outgoing = sending === undefined
-            ? undefined
-            : { form: yield* Multipart.make(sending.fields, sending.body), file: sending.body, tally: sending.tally }
+  ): Effect.fn.Return<A, FileIoError.FileIoError> {
+    const { body, tally } = sending
+    const meter = body === undefined ? Progress.silent : yield* Metered.meter("up", sending.onProgress)
+    const asking = request(method, path, headers.json)
+    const sent = Attempts.run(
+      {
+        operation: call.operation,
+        reopenable: body === undefined || body._tag === "FileBody",
+        budget,
+        onFailure: () => meter.failed
+      },
+      (_number, _before, inTurn) =>
+        Effect.flatMap(Multipart.make(sending.fields, body), (form) => {
           const answer = Effect.flatMap(
-            Exchange.execute(http, request(method, path, "application/json"), {
+            Exchange.execute(http, asking, {
               host: origin.host,
               timeouts,
               meter,
-              outgoing,
+              outgoing: { form, file: body, tally },
               inTurn
             }),
             (response) => read(call, response)
           )
-          // A file that is gone when its deletion is repeated was deleted by the attempt before.
-          const result = call.operation === "delete" && before !== undefined && before.stage !== "limited" &&
-              before.stage !== "unsent"
-            ? Effect.catchIf(
-              answer,
-              (failure) => failure.reason._tag === "FileNotFound",
-              () => Effect.succeed(undefined as A)
-            )
-            : answer
-          const value = yield* recover === undefined ? result : Effect.catch(result, recover)
-          yield* meter.finished
-          return value
+          return Effect.tap(recover === undefined ? answer : Effect.catch(answer, recover), meter.finished)
         })
-      ).pipe(Effect.onInterrupt(() => meter.failed))
-    })
+    )
+    return yield* Effect.onInterrupt(sent, () => meter.failed)
+  })
 
   const settingsOf = Effect.fnUntraced(function*(operation: FileIoError.Operation, input: FileSettings.Input) {
     const settings = FileSettings.parse(input)
@@ -562,7 +601,7 @@ export const make = Effect.fnUntraced(function*(
         failure.reason._tag === "Unreachable" ? new Failure("absent", failure.reason) : failure
       )
     })
-    const file = yield* ask(
+    const file = yield* submit(
       callOf("upload"),
       "POST",
       "/",
@@ -634,7 +673,7 @@ export const make = Effect.fnUntraced(function*(
   ) =>
     Effect.gen(function*() {
       const asking = HttpClientRequest.setHeaders(
-        request("GET", `/${key}`, "*/*"),
+        request("GET", `/${key}`, headers.any),
         rest === undefined ? {} : Reception.rangeHeaders(rest.offset, rest.validator)
       )
       const response = yield* Exchange.scoped(Exchange.execute(scopedHttp, asking, {
@@ -780,8 +819,9 @@ export const make = Effect.fnUntraced(function*(
     budget.teaching(Effect.tap(
       ask(callOf("me"), "GET", "/me", readAccount),
       (account) =>
-        Effect.map(Clock.currentTimeMillis, (at) => {
-          plan = { account, at, added: 0 }
+        Clock.clockWith((clock) => {
+          plan = { account, at: clock.currentTimeMillisUnsafe(), added: 0 }
+          return Effect.void
         })
     ))
   ).pipe(Effect.withSpan("FileIo.me"), traced("me"))
@@ -803,7 +843,7 @@ export const make = Effect.fnUntraced(function*(
     }
     if (file !== undefined) yield* checkLimits(operation, file.size, parsed)
     const tally = Exchange.makeTally()
-    return yield* ask(
+    return yield* submit(
       callOf(operation, link),
       method,
       `/${link.key}`,

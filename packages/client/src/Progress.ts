@@ -128,7 +128,13 @@ export interface Meter {
   readonly failed: Effect.Effect<void>
 }
 
-const silent: Meter = {
+/**
+ * A meter that tells nobody, and costs nothing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const silent: Meter = {
   started: () => Effect.void,
   advance: () => undefined,
   finished: Effect.void,
@@ -136,7 +142,7 @@ const silent: Meter = {
 }
 
 /**
- * A meter that tells this listener; without one, it costs nothing.
+ * A meter that tells this listener; `silent` without one.
  *
  * @category constructors
  * @since 0.1.0

@@ -32,7 +32,8 @@ const onNode = <E>(
   fileIo: Layer.Layer<FileIo.FileIo, E, HttpClient.HttpClient>,
   options: NodeFileIoHttp.Options | undefined
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, E> =>
-  FileTransfer.layer.pipe(
+  // Layers are remembered by what they are: without a fresh one, a second host in a program would get the first one's files.
+  Layer.fresh(FileTransfer.layer).pipe(
     Layer.provideMerge(fileIo),
     Layer.provide([NodeFileIoHttp.layer(options), NodeFileSystem.layer, NodePath.layer, onDisk])
   )

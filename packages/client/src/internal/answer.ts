@@ -234,42 +234,49 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
   empty: "refuse" | "accept" = "refuse"
 ) => {
   const decode = Schema.decodeUnknownResult(schema)
-  return Effect.fnUntraced(function*(
-    call: Call,
-    response: HttpClientResponse.HttpClientResponse
-  ): Effect.fn.Return<S["Type"], Failure> {
-    if (!isSuccess(response.status)) return yield* refuse(call, response)
+  return (call: Call, response: HttpClientResponse.HttpClientResponse): Effect.Effect<S["Type"], Failure> => {
     const { status } = response
+    if (!isSuccess(status)) return refuse(call, response)
     const unexpected = (problem: string, cause?: unknown) =>
       Effect.fail(
         new Failure("begun", new FileIoError.UnexpectedResponse({ status, problem, ...present("cause", cause) }))
       )
-    const text = yield* Effect.mapError(readText(response, call, MAX_JSON_BYTES), (error) => {
-      const reason = error._tag === "TimedOut" ? error : new FileIoError.Unreachable({
-        host: call.host,
-        sent: "unknown",
-        ...present("code", systemCode(error)),
-        ...present("cause", interrupted(error).cause)
-      })
-      return new Failure("broken", reason)
+    const decoded = (value: unknown): Effect.Effect<S["Type"], Failure> => {
+      const result = decode(value)
+      return result._tag === "Success"
+        ? Effect.succeed(result.success)
+        : unexpected("the JSON has another shape", result.failure)
+    }
+    const read = (text: string | undefined): Effect.Effect<S["Type"], Failure> => {
+      if (text === undefined) return unexpected("the answer is larger than 64 MiB")
+      if (text === "" && empty === "refuse") return unexpected("the body is empty")
+      const parsed = parseJson(text === "" ? "null" : text)
+      if (Option.isNone(parsed)) {
+        return isHtml(response.headers["content-type"], text)
+          ? Effect.fail(new Failure("begun", notAnApi(call, response)))
+          : unexpected("the body is not JSON")
+      }
+      if (Predicate.isObject(parsed.value) && "success" in parsed.value && parsed.value["success"] === false) {
+        return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const failure = failedSuccess(call, response, text, now)
+          return failure === undefined ? decoded(parsed.value) : Effect.fail(failure)
+        })
+      }
+      return decoded(parsed.value)
+    }
+    return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
+      onFailure: (error) => {
+        const reason = error._tag === "TimedOut" ? error : new FileIoError.Unreachable({
+          host: call.host,
+          sent: "unknown",
+          ...present("code", systemCode(error)),
+          ...present("cause", interrupted(error).cause)
+        })
+        return Effect.fail(new Failure("broken", reason))
+      },
+      onSuccess: read
     })
-    if (text === undefined) return yield* unexpected("the answer is larger than 64 MiB")
-    if (text === "" && empty === "refuse") return yield* unexpected("the body is empty")
-    const parsed = parseJson(text === "" ? "null" : text)
-    if (Option.isNone(parsed)) {
-      return isHtml(response.headers["content-type"], text)
-        ? yield* Effect.fail(new Failure("begun", notAnApi(call, response)))
-        : yield* unexpected("the body is not JSON")
-    }
-    if (Predicate.isObject(parsed.value) && "success" in parsed.value && parsed.value["success"] === false) {
-      const failure = failedSuccess(call, response, text, yield* Clock.currentTimeMillis)
-      if (failure !== undefined) return yield* Effect.fail(failure)
-    }
-    const decoded = decode(parsed.value)
-    return decoded._tag === "Success"
-      ? decoded.success
-      : yield* unexpected("the JSON has another shape", decoded.failure)
-  })
+  }
 }
 
 /**

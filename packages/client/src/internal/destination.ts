@@ -331,7 +331,7 @@ export const prepare = Effect.fnUntraced(function*(
           const part = FileName.sanitize(paths.basename(pieces[0]!.path))
           yield* parts.write({ part, validator: download.validator, size, name: download.name })
         }
-        yield* WriteBehind.run(LentStream.lent(download.stream), write)
+        yield* WriteBehind.run(LentStream.lent(download.stream), write, size)
       }).pipe(
         Effect.provideService(Scope.Scope, scope),
         Effect.mapError((error) =>

@@ -193,30 +193,36 @@ const single = (form: Form, content: Uint8Array): Uint8Array => {
   return whole
 }
 
-const prepare = Effect.fnUntraced(function*(
+const prepare = (
   outgoing: Outgoing,
   activity: Activity,
   meter: Meter,
   clock: Clock.Clock
-): Effect.fn.Return<Sending, Failure> {
-  const { file, form } = outgoing
-  if (file === undefined) {
-    return {
-      body: HttpBody.uint8Array(single(form, new Uint8Array(0)), form.contentType),
-      activity,
-      sourceFailure: undefined
-    }
+): Effect.Effect<Sending, Failure> => {
+  const { file, form, tally } = outgoing
+  const inOne = (bytes: Uint8Array): Sending => ({
+    body: HttpBody.uint8Array(single(form, bytes), form.contentType),
+    activity,
+    sourceFailure: undefined
+  })
+  if (file === undefined) return Effect.succeed(inOne(new Uint8Array(0)))
+  if (file._tag === "FileBody" && file.content !== undefined && file.content.length <= ONE_BUFFER_BYTES) {
+    const { content } = file
+    return Effect.flatMap(meter.started(content.length), () => {
+      if (tally !== undefined) Object.assign(tally, { bytes: content.length, complete: true })
+      const sending = inOne(content)
+      const told = meter.advance(content.length)
+      return told === undefined ? Effect.succeed(sending) : Effect.as(told, sending)
+    })
   }
-  yield* meter.started(file.size)
   const touch = (bytes: number) => {
     activity.at = clock.currentTimeMillisUnsafe()
     if (bytes > UNDERWAY_BYTES) activity.underway?.()
   }
-  const content = counted(file, meter, outgoing.tally, touch)
+  const content = counted(file, meter, tally, touch)
   if (file.size !== undefined && file.size <= ONE_BUFFER_BYTES) {
-    const bytes = yield* Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
-    touch(0)
-    return { body: HttpBody.uint8Array(single(form, bytes), form.contentType), activity, sourceFailure: undefined }
+    const read = Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
+    return Effect.andThen(meter.started(file.size), Effect.map(read, inOne))
   }
   activity.sent = false
   const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length
@@ -243,8 +249,8 @@ const prepare = Effect.fnUntraced(function*(
     activity,
     sourceFailure: undefined
   }
-  return sending
-})
+  return Effect.as(meter.started(file.size), sending)
+}
 
 /**
  * Redirects are never followed: one that is followed turns a page into a file. And HTTP clients of Effect tell third
@@ -281,10 +287,16 @@ export const execute = <R>(
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> =>
   Clock.clockWith((clock) => {
     const { timeouts } = options
-    const activity: Activity = { sent: true, underway: undefined, ...Watchdog.watched(() => timeouts[phaseOf(activity)]) }
+    const activity: Activity = {
+      sent: true,
+      underway: undefined,
+      ...Watchdog.watched(() => timeouts[phaseOf(activity)])
+    }
     const send = (sending: Sending) => {
       const sent = Effect.mapError(
-        quietly(client.execute(HttpClientRequest.setBody(request, sending.body))),
+        quietly(client.execute(
+          sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)
+        )),
         (error) =>
           sending.sourceFailure === undefined
             ? unreachable(options.host, error)

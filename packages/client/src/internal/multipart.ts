@@ -33,29 +33,30 @@ const field = (boundary: string, name: string, value: string): string =>
   `--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}\r\n\r\n${value}\r\n`
 
 /** The boundary is random, so no file can contain it by intent, and none does by chance. */
-const makeBoundary = Effect.gen(function*() {
+const makeBoundary = (random: Random.Random): string => {
   let text = "fileio-"
-  for (let i = 0; i < 4; i++) text += (yield* Random.nextIntBetween(0, 0x7FFFFFFF)).toString(36).padStart(6, "0")
+  for (let i = 0; i < 4; i++) text += Math.floor(random.nextDoubleUnsafe() * 0x7FFFFFFF).toString(36).padStart(6, "0")
   return text
-})
+}
 
 /** Settings go before the file, so that a host can refuse them before it has taken the bytes. */
-export const make = Effect.fnUntraced(function*(
+export const make = (
   fields: Fields,
   file: { readonly name: string; readonly contentType: string } | undefined
-): Effect.fn.Return<Form> {
-  const boundary = yield* makeBoundary
-  let head = ""
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) head += field(boundary, name, value.toWellFormed())
-  }
-  if (file !== undefined) {
-    head += `--${boundary}\r\nContent-Disposition: form-data; name="file"; ${fileNameParameters(file.name)}\r\n` +
-      `Content-Type: ${file.contentType}\r\n\r\n`
-  }
-  return {
-    contentType: `multipart/form-data; boundary=${boundary}`,
-    head: encoder.encode(head),
-    tail: encoder.encode(`${file === undefined ? "" : "\r\n"}--${boundary}--\r\n`)
-  }
-})
+): Effect.Effect<Form> =>
+  Effect.map(Random.Random, (random) => {
+    const boundary = makeBoundary(random)
+    let head = ""
+    for (const [name, value] of Object.entries(fields)) {
+      if (value !== undefined) head += field(boundary, name, value.toWellFormed())
+    }
+    if (file !== undefined) {
+      head += `--${boundary}\r\nContent-Disposition: form-data; name="file"; ${fileNameParameters(file.name)}\r\n` +
+        `Content-Type: ${file.contentType}\r\n\r\n`
+    }
+    return {
+      contentType: `multipart/form-data; boundary=${boundary}`,
+      head: encoder.encode(head),
+      tail: encoder.encode(`${file === undefined ? "" : "\r\n"}--${boundary}--\r\n`)
+    }
+  })

@@ -60,7 +60,7 @@ const tokens = (value: string | undefined): ReadonlyArray<string> =>
 export class ResponseReader {
   private state: State = "head"
   /** What has come of a head, a chunk's line or trailers, while it is not whole. */
-  private carry = NOTHING
+  private carry: Buffer = NOTHING
   private left = 0
   private trailerBytes = 0
   private readonly method: string
@@ -137,33 +137,19 @@ export class ResponseReader {
   }
 
   private readHead(bytes: Buffer, from: number): number {
-    let head: Buffer
-    let next: number
-    if (this.carry.length === 0) {
-      const end = bytes.indexOf(END_OF_HEAD, from)
-      if (end === -1) {
-        this.keep(bytes, from)
-        return bytes.length
-      }
-      head = bytes.subarray(from, end)
-      next = end + 4
-    } else {
-      const before = this.carry.length
-      this.keep(bytes, from)
-      const end = this.carry.indexOf(END_OF_HEAD, Math.max(0, before - 3))
-      if (end === -1) return bytes.length
-      head = this.carry.subarray(0, end)
-      next = from + end + 4 - before
-      this.carry = NOTHING
+    const before = this.carry.length
+    const text = before === 0 ? bytes.subarray(from) : Buffer.concat([this.carry, bytes.subarray(from)])
+    const end = text.indexOf(END_OF_HEAD, Math.max(0, before - 3))
+    if (end > MAX_HEAD_BYTES || (end === -1 && text.length > MAX_HEAD_BYTES)) {
+      throw new ProtocolError("the head of the answer is too long")
     }
-    if (head.length > MAX_HEAD_BYTES) throw new ProtocolError("the head of the answer is too long")
-    this.readFields(head.toString("latin1"))
-    return next
-  }
-
-  private keep(bytes: Buffer, from: number) {
-    if (this.carry.length > MAX_HEAD_BYTES) throw new ProtocolError("the head of the answer is too long")
-    this.carry = Buffer.concat([this.carry, bytes.subarray(from, from + MAX_HEAD_BYTES + 8)])
+    if (end === -1) {
+      this.carry = before === 0 ? Buffer.from(text) : text
+      return bytes.length
+    }
+    this.carry = NOTHING
+    this.readFields(text.toString("latin1", 0, end))
+    return from + end + 4 - before
   }
 
   private readFields(text: string) {
