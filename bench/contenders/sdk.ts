@@ -2,12 +2,14 @@
 import { FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Redacted } from "effect"
+import { stalls } from "../internal/stalls.ts"
 
 const [, , what, baseUrl, path, bytes, durable] = process.argv
 
 const program = Effect.gen(function*() {
   const fileIo = yield* FileIo.FileIo
   const transfer = yield* FileTransfer.FileTransfer
+  const worstStallMs = stalls()
   const began = performance.now()
   if (what === "upload") yield* transfer.uploadFile(path!, { maxDownloads: 1 })
   if (what === "download") {
@@ -17,10 +19,10 @@ const program = Effect.gen(function*() {
     })
   }
   if (what === "idle") yield* fileIo.me
-  return (performance.now() - began) / 1000
+  return { wallS: (performance.now() - began) / 1000, worstStallMs: worstStallMs() }
 }).pipe(
   Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
   Effect.provide(NodeFileIo.layer({ baseUrl: baseUrl!, apiKey: Redacted.make("BENCH") }))
 )
 
-console.log(JSON.stringify({ wallS: await Effect.runPromise(program) }))
+console.log(JSON.stringify(await Effect.runPromise(program)))

@@ -5,6 +5,7 @@ import { dirname } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Agent, request } from "undici"
+import { stalls } from "../internal/stalls.ts"
 
 const [, , what, baseUrl, path, bytes, durable] = process.argv
 const dispatcher = new Agent()
@@ -55,7 +56,8 @@ const download = async () => {
   }
 }
 
+const worstStallMs = stalls()
 const began = performance.now()
 await (what === "upload" ? upload() : download())
-console.log(JSON.stringify({ wallS: (performance.now() - began) / 1000 }))
+console.log(JSON.stringify({ wallS: (performance.now() - began) / 1000, worstStallMs: worstStallMs() }))
 await dispatcher.close()

@@ -35,7 +35,6 @@ const END_OF_HEAD = Buffer.from("\r\n\r\n")
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NOT_IN_VALUE = /[^\t\x20-\x7E\x80-\xFF]/
 /** Control characters, and ends of lines that are not whole. */
-// oxlint-disable-next-line no-control-regex
 const NOT_IN_HEAD = /[^\t\r\n\x20-\x7E\x80-\xFF]|\r(?!\n)|(?<!\r)\n/
 
 /** Whether this can stand as a field in a head, in either direction. */
