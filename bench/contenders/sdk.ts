@@ -2,14 +2,14 @@
 import { FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Redacted } from "effect"
-import { stalls } from "../internal/stalls.ts"
+import { watchLoop } from "../internal/watchLoop.ts"
 
 const [, , what, baseUrl, path, bytes, durable] = process.argv
 
 const program = Effect.gen(function*() {
   const fileIo = yield* FileIo.FileIo
   const transfer = yield* FileTransfer.FileTransfer
-  const worstStallMs = stalls()
+  const stalls = watchLoop()
   const began = performance.now()
   if (what === "upload") yield* transfer.uploadFile(path!, { maxDownloads: 1 })
   if (what === "download") {
@@ -19,7 +19,7 @@ const program = Effect.gen(function*() {
     })
   }
   if (what === "idle") yield* fileIo.me
-  return { wallS: (performance.now() - began) / 1000, worstStallMs: worstStallMs() }
+  return { wallS: (performance.now() - began) / 1000, ...stalls() }
 }).pipe(
   Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
   Effect.provide(NodeFileIo.layer({ baseUrl: baseUrl!, apiKey: Redacted.make("BENCH") }))

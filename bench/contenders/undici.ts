@@ -5,7 +5,7 @@ import { dirname } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Agent, request } from "undici"
-import { stalls } from "../internal/stalls.ts"
+import { watchLoop } from "../internal/watchLoop.ts"
 
 const [, , what, baseUrl, path, bytes, durable] = process.argv
 const dispatcher = new Agent()
@@ -56,8 +56,8 @@ const download = async () => {
   }
 }
 
-const worstStallMs = stalls()
+const stalls = watchLoop()
 const began = performance.now()
 await (what === "upload" ? upload() : download())
-console.log(JSON.stringify({ wallS: (performance.now() - began) / 1000, worstStallMs: worstStallMs() }))
+console.log(JSON.stringify({ wallS: (performance.now() - began) / 1000, ...stalls() }))
 await dispatcher.close()
