@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as LentStream from "./LentStream.ts"
 
@@ -72,6 +72,8 @@ const typeOf = (name: string, given: string | undefined): string =>
 
 /** Reads are this large since the size of reads decides the speed of an upload; see `bench/README.md`. */
 const READ_BYTES = 512 * 1024
+/** Memory that is used again can be read into in larger pieces. */
+const LENT_BYTES = 2 * 1024 * 1024
 
 const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
   Stream.suspend(() => {
@@ -190,18 +192,18 @@ const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceF
 
 const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, { onNone: () => 0, onSome: Number })
 
+/** Reads the next bytes of an open file, at most as many as it is told; none at its end. */
+type Reader = (left: number) => Effect.Effect<Uint8Array, PlatformError>
+
 /**
  * Reads a file to its end, and makes sure that it is the one that was announced. The size is bounded, so a file that grows
- * without end cannot keep the upload busy. `reader` reads the next bytes of the open file, at most as many as it is told.
+ * without end cannot keep the upload busy.
  */
 const readWhole = (
   fs: FileSystem.FileSystem,
   path: string,
   announced: FileSystem.File.Info,
-  reader: (
-    file: FileSystem.File,
-    scope: Scope.Scope
-  ) => (left: number) => Effect.Effect<Uint8Array, PlatformError>
+  reader: (file: FileSystem.File, scope: Scope.Scope) => Effect.Effect<Reader>
 ): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.fromPull(Effect.gen(function*() {
     const fail = unreadable(path)
@@ -221,7 +223,7 @@ const readWhole = (
     })
     yield* verify
     const size = Number(announced.size)
-    const read = reader(file, scope)
+    const read = yield* reader(file, scope)
     let done = 0
     return Effect.suspend(() =>
       done >= size
@@ -237,31 +239,39 @@ const readWhole = (
   })).pipe(Stream.scoped)
 
 /** Every chunk is memory of its own. */
-const keptReader = (file: FileSystem.File) => (left: number) =>
-  Effect.map(file.readAlloc(Math.min(READ_BYTES, left)), Option.getOrElse(() => new Uint8Array(0)))
+const keptReader = (file: FileSystem.File): Effect.Effect<Reader> =>
+  Effect.succeed((left) =>
+    Effect.map(file.readAlloc(Math.min(READ_BYTES, left)), Option.getOrElse(() => new Uint8Array(0)))
+  )
 
 /** Two buffers in turn: while one is lent, the next bytes are read into the other. */
-const lentReader = (file: FileSystem.File, scope: Scope.Scope) => {
-  const buffers = [new Uint8Array(READ_BYTES), new Uint8Array(READ_BYTES)]
-  let turn = 0
-  let ahead: Fiber.Fiber<Uint8Array, PlatformError> | undefined
-  const start = (left: number) => {
-    const buffer = buffers[turn]!
-    turn = 1 - turn
-    const read = Effect.map(
-      file.read(left < READ_BYTES ? buffer.subarray(0, left) : buffer),
-      (count) => buffer.subarray(0, Number(count))
-    )
-    return Effect.forkIn(read, scope, { startImmediately: true })
-  }
-  return (left: number) =>
-    Effect.gen(function*() {
-      const chunk = yield* Fiber.join(ahead ?? (yield* start(left)))
-      const rest = left - chunk.length
-      ahead = chunk.length === 0 || rest === 0 ? undefined : yield* start(rest)
-      return chunk
-    })
-}
+const lentReader = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Reader> =>
+  Effect.suspend(() => {
+    const buffers: Array<Uint8Array> = []
+    let turn = 0
+    let ahead: Fiber.Fiber<number, PlatformError> | undefined
+    const start = (left: number, reader: Fiber.Fiber<unknown, unknown>) => {
+      const buffer = buffers[turn] ??= new Uint8Array(Math.min(LENT_BYTES, left))
+      turn = 1 - turn
+      ahead = Effect.runForkWith(reader.context)(
+        file.read(left < buffer.length ? buffer.subarray(0, left) : buffer)
+      )
+      return ahead
+    }
+    const read: Reader = (left) =>
+      Effect.withFiber((reader) => {
+        const fiber = ahead ?? start(left, reader)
+        return Effect.map(Fiber.join(fiber), (count) => {
+          const chunk = buffers[1 - turn]!.subarray(0, count)
+          if (count > 0 && count < left) start(left - count, reader)
+          else ahead = undefined
+          return chunk
+        })
+      })
+    // The file is not closed under a read.
+    const finished = Effect.suspend(() => ahead === undefined ? Effect.void : Fiber.await(ahead))
+    return Effect.as(Scope.addFinalizer(scope, Effect.asVoid(finished)), read)
+  })
 
 /**
  * A file on disk. It is looked at now and read when it is sent; if it changes in between or meanwhile, the upload fails

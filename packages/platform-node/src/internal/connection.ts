@@ -8,7 +8,7 @@ import { hearOut } from "./hearOut.ts"
 import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
 
 /** What a socket is read into; the system only backs what is used of it. */
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 1024 * 1024
 /** What is kept of an answer for a reader who keeps chunks, before the socket is told to wait. */
 const HIGH_WATER_BYTES = 512 * 1024
 /** How long a connection is kept that nobody uses, when the host does not say; many hosts close theirs after 5 seconds. */
