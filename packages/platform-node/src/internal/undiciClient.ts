@@ -1,5 +1,6 @@
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as Undici from "@effect/platform-node/Undici"
+import { CurrentDeparture } from "@effect-fileio/client/Departure"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
@@ -181,8 +182,17 @@ const isStream = (body: unknown): body is Readable =>
   typeof body === "object" && body !== null && "destroy" in body && "pipe" in body
 
 /** An `HttpClient` straight over undici's dispatcher. */
-export const make = (dispatcher: Undici.Dispatcher): HttpClient.HttpClient =>
-  HttpClient.make((request, url, signal) => {
+export const make = (dispatcher: Undici.Dispatcher): HttpClient.HttpClient => {
+  // A connection is told of right before its first request is written, and both within one run of the event loop.
+  let isFresh = false
+  dispatcher.on("connect", () => {
+    isFresh = true
+    queueMicrotask(() => {
+      isFresh = false
+    })
+  })
+  return HttpClient.make((request, url, signal, fiber) => {
+    const departure = fiber.getRef(CurrentDeparture)
     const failed = (cause: unknown) =>
       Effect.fail(
         new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
@@ -218,6 +228,8 @@ export const make = (dispatcher: Undici.Dispatcher): HttpClient.HttpClient =>
             {
               onRequestStart(started) {
                 controller = started
+                departure?.(!isFresh)
+                isFresh = false
                 if (reason !== undefined) started.abort(reason)
               },
               onResponseStart(_, status, headers) {
@@ -269,3 +281,4 @@ export const make = (dispatcher: Undici.Dispatcher): HttpClient.HttpClient =>
         )
     }
   })
+}
