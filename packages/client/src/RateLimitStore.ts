@@ -19,18 +19,38 @@ export interface Quota {
 }
 
 /**
- * The answer to the wish for places.
+ * The answer to the wish for places. `bound` is what the taker's way takes at least, in milliseconds, by what all
+ * processes have seen.
  *
  * @category models
  * @since 0.1.0
  */
 export type Taken =
   /** So many of them were taken, the first ones; at least one. */
-  | { readonly _tag: "Taken"; readonly count: number }
+  | { readonly _tag: "Taken"; readonly count: number; readonly bound: number }
   /** There is none; ask again after so many milliseconds. */
-  | { readonly _tag: "Full"; readonly wait: number }
+  | { readonly _tag: "Full"; readonly wait: number; readonly bound: number }
   /** The host has told the account to wait so many milliseconds. */
   | { readonly _tag: "Paused"; readonly wait: number }
+
+/**
+ * What a process has seen of its way to the host and back, in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Way {
+  /** The shortest round trip. */
+  readonly shortest: number
+  /** The average. */
+  readonly mean: number
+  /** How often something was seen; 0 when nothing was. */
+  readonly observations: number
+  /** Since when. */
+  readonly age: number
+  /** Whether it was only over new connections, so that it says little to others. */
+  readonly isNew: boolean
+}
 
 /**
  * What a process says of itself when it takes places.
@@ -39,10 +59,9 @@ export type Taken =
  * @since 0.1.0
  */
 export interface Taker {
-  /** Tells it from other processes. */
+  /** Tells it from other processes. The names of its places begin with this and a colon. */
   readonly id: string
-  /** What the way to the host and back takes it at least, in milliseconds; 0 while it does not know. */
-  readonly bound: number
+  readonly way: Way
 }
 
 /**
@@ -54,8 +73,10 @@ export interface Taker {
  */
 export interface Store {
   /**
-   * Takes places under these names, as many as there are while fewer than the quota are held. A place is held for the
-   * window less the smallest bound of all processes that took one of late: who has the shortest way must not be early.
+   * Takes places under these names, as many as there are while fewer than the quota are held. For this taker, a place is
+   * held until a window after its answer, less what the ways of both, the taker's and that of the place's process, take at
+   * least. A process with a way of its own that is not clearly shorter than what others have seen is believed to be as far
+   * from the host as they are; of one that has seen nothing, nothing is assumed.
    */
   readonly take: (
     account: string,
@@ -63,8 +84,16 @@ export interface Store {
     quota: Quota,
     taker: Taker
   ) => Effect.Effect<Taken, unknown>
-  /** The request of this place was counted at least `ago` milliseconds ago, on top of the taker's bound. */
-  readonly settle: (account: string, place: string, ago: number) => Effect.Effect<void, unknown>
+  /**
+   * The request of this place was answered, and counted at least `ago` milliseconds before that on top of what the taker's
+   * way takes. Without a taker there was no answer, and it was counted `ago` milliseconds ago, which may be in the future.
+   */
+  readonly settle: (
+    account: string,
+    place: string,
+    ago: number,
+    taker: Taker | undefined
+  ) => Effect.Effect<void, unknown>
   /** The requests of these places were never sent. */
   readonly giveBack: (account: string, places: ReadonlyArray<string>) => Effect.Effect<void, unknown>
   /** Nobody gets a place for so long; afterwards they come free one by one. */

@@ -1,3 +1,4 @@
+export * as Departure from "./Departure.ts"
 export * as DiskSpace from "./DiskSpace.ts"
 export * as FaultHost from "./FaultHost.ts"
 export * as FetchFileIo from "./FetchFileIo.ts"

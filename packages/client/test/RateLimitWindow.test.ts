@@ -128,7 +128,7 @@ describe("SlidingWindow", () => {
 describe("RoundTrip", () => {
   const after = (samples: ReadonlyArray<number>) => {
     const roundTrip = new RoundTrip(0)
-    samples.forEach((sample, n) => roundTrip.observe(sample, n * 1000, true))
+    samples.forEach((sample, n) => roundTrip.observe(sample, n * 1000, "reused"))
     return roundTrip.bound
   }
 
@@ -151,16 +151,16 @@ describe("RoundTrip", () => {
 
   it("does not count round trips with a new connection", () => {
     const roundTrip = new RoundTrip(0)
-    for (let n = 0; n < 50; n++) roundTrip.observe(600, n, false)
+    for (let n = 0; n < 50; n++) roundTrip.observe(600, n, "unknown")
     assert.strictEqual(roundTrip.bound, 0)
-    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, true)
+    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, "reused")
     assert.isBelow(roundTrip.bound, 200)
   })
 
   it("forgets an old path after two generations", () => {
     const roundTrip = new RoundTrip(0)
-    for (let n = 0; n < 100; n++) roundTrip.observe(10, n * 1000, true)
-    for (let n = 100; n < 300; n++) roundTrip.observe(200, n * 1000, true)
+    for (let n = 0; n < 100; n++) roundTrip.observe(10, n * 1000, "reused")
+    for (let n = 100; n < 300; n++) roundTrip.observe(200, n * 1000, "reused")
     assert.isAbove(roundTrip.bound, 190)
   })
 })

@@ -3,15 +3,18 @@
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
+import { CurrentDeparture } from "../Departure.ts"
 import * as Metrics from "../Metrics.ts"
-import type { Quota, Store } from "../RateLimitStore.ts"
+import type { Quota, Store, Taker } from "../RateLimitStore.ts"
 import * as Pace from "./pace.ts"
-import { RoundTrip } from "./roundTrip.ts"
+import { type Connection, RoundTrip } from "./roundTrip.ts"
+import * as Series from "./series.ts"
 import { type Place, SlidingWindow } from "./slidingWindow.ts"
 
 /** The limit that a call keeps to. */
@@ -50,16 +53,20 @@ export interface Underway {
 export interface Passage {
   sentAt: number
   waited: number
+  /** How many requests went out. */
+  requests: number
 }
 
 /** After a failure nobody knows when the host has counted the request; what is under way arrives within this. */
 const AFTERMATH = 1000
-/** How long an idle connection is taken to stay open. */
+/** How long an idle connection is taken to stay open, where the transport does not tell. */
 const KEPT_ALIVE = 3000
 /** So many requests go out at once; those after them at most at twice the pace of the limit. */
 const BURST = 25
 /** A store that has not answered by then is away. */
 const STORE_TIMEOUT = 2000
+/** A bound has to change by this to be applied to what was answered before, in milliseconds. */
+const NEWS = 1
 /** So many places are taken from a store at once. */
 const AT_ONCE = 4
 /** How long a store that was away is left alone. */
@@ -75,6 +82,12 @@ const LEARN_BACKOFF_MAX = 600_000
 const atLeast = (limit: number) => Math.max(limit, 1 / 3600)
 
 const spacing = (quota: Quota): number => quota.limit <= BURST ? 0 : quota.window / quota.limit / 2
+
+/** The places of a request: here, and in the store. */
+interface Held {
+  place: Place | undefined
+  shared: string | undefined
+}
 
 class Waiter {
   poked = false
@@ -119,8 +132,11 @@ export class Account {
   private spacedUntil = -Infinity
   private orders = 0
   private places = 0
-  /** Tells the places of this process from those of others. */
-  private prefix: string | undefined
+  /** Tells this process from others. */
+  private id: string | undefined
+  /** What the way takes at least, by what all processes have seen. */
+  private sharedBound = 0
+  private readonly remaining: Metric.Gauge<number>
   /** The limit that `me` told: `null` when it told none. */
   private limit: number | null | undefined
   private learnedAt = -Infinity
@@ -150,6 +166,7 @@ export class Account {
     this.store = options.store
     this.storeName = options.storeName
     this.usedAt = options.now
+    this.remaining = Series.remaining(options.host)
   }
 
   nextOrder(): number {
@@ -188,7 +205,7 @@ export class Account {
 
   private typicalRoundTrip(): number {
     let longest = 0
-    for (const roundTrip of this.roundTrips.values()) longest = Math.max(longest, roundTrip.mean(0))
+    for (const { mean } of this.roundTrips.values()) if (mean !== Infinity) longest = Math.max(longest, mean)
     return Math.min(longest, 1000)
   }
 
@@ -215,11 +232,15 @@ export class Account {
     if (this.stock.length === 0) return Effect.void
     const left = this.stock
     this.stock = []
-    return this.tellStore((store, name) => store.giveBack(name, left))
+    return this.returnShared(left)
+  }
+
+  private returnShared(places: ReadonlyArray<string>): Effect.Effect<void> {
+    return this.tellStore((store, name) => store.giveBack(name, places))
   }
 
   /**
-   * Makes a request in its turn.
+   * Makes a request in its turn. Where nobody waits, that costs neither a fiber nor a timer.
    */
   run<A, E, R>(
     request: Effect.Effect<A, E, R>,
@@ -229,57 +250,118 @@ export class Account {
     flow?: Underway
   ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.gen({ self: this }, function*() {
-        const clock = yield* Clock.Clock
+      Effect.withFiber((fiber) => {
+        const clock = fiber.getRef(Clock.Clock)
         const began = nowOf(clock)
-        const held: { place: Place | undefined; shared: string | undefined } = { place: undefined, shared: undefined }
         this.active++
-        const turn = yield* Effect.exit(restore(this.acquire(clock, options, learn, held)))
-        if (Exit.isFailure(turn) || held.place === undefined) {
-          if (held.place !== undefined) this.window.giveBack(held.place)
-          if (held.shared !== undefined) yield* this.tellStore((store, name) => store.giveBack(name, [held.shared!]))
+        const place = this.enter(began, options, fiber.context)
+        if (place !== undefined) {
+          return this.make(clock, fiber.context, restore, request, options, passage, flow, began, place, undefined)
+        }
+        const held: Held = { place: undefined, shared: undefined }
+        const acquired = Effect.exit(restore(this.acquire(clock, fiber.context, options, learn, held)))
+        return Effect.flatMap(acquired, (
+          turn
+        ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> => {
+          const { place, shared } = held
+          if (Exit.isSuccess(turn) && place !== undefined) {
+            return this.make(clock, fiber.context, restore, request, options, passage, flow, began, place, shared)
+          }
+          passage.waited += nowOf(clock) - began
+          if (place !== undefined) this.window.giveBack(place)
           this.leave(nowOf(clock))
-          return yield* turn as Exit.Failure<never, FileIoError.RateLimited | FileIoError.Unreachable>
-        }
-        const { place, shared } = held
-        const sentAt = nowOf(clock)
-        const isWarm = this.connect(sentAt)
-        passage.sentAt = sentAt
-        passage.waited += sentAt - began
-        yield* Metric.update(Metrics.waits, sentAt - began)
-        let isUnderway = false
-        if (flow !== undefined) {
-          flow.underway = () => {
-            if (isUnderway) return
-            isUnderway = true
-            this.window.settle(place, nowOf(clock) + AFTERMATH)
-            this.pokeFirst()
-          }
-        }
-        const exit = yield* Effect.exit(restore(request))
-        const now = nowOf(clock)
-        if (isUnderway) {
-          if (shared !== undefined) yield* this.tellStore((store, name) => store.settle(name, shared, -this.bound()))
-        } else if (Exit.isSuccess(exit)) {
-          const arrivedBy = this.answered(options.operation, sentAt, now, isWarm)
-          this.window.settle(place, arrivedBy)
-          if (shared !== undefined) {
-            const ago = now - arrivedBy - this.bound()
-            yield* this.tellStore((store, name) => store.settle(name, shared, ago))
-          }
-        } else if (isUnsent(exit, options)) {
-          this.window.giveBack(place)
-          if (shared !== undefined) yield* this.tellStore((store, name) => store.giveBack(name, [shared]))
-        } else {
-          this.window.settle(place, now + AFTERMATH)
-          if (shared !== undefined) {
-            yield* this.tellStore((store, name) => store.settle(name, shared, -AFTERMATH - this.bound()))
-          }
-        }
-        this.leave(now)
-        return yield* exit
+          const gaveUp = turn as Exit.Failure<never, FileIoError.RateLimited | FileIoError.Unreachable>
+          return shared === undefined ? gaveUp : Effect.andThen(this.returnShared([shared]), gaveUp)
+        })
       })
     )
+  }
+
+  /** A place, if there is one for which nothing has to be waited for or asked. */
+  private enter<E>(now: number, options: Request<E>, context: Context.Context<never>): Place | undefined {
+    const { limit } = options
+    if (limit._tag === "Unlimited") return this.window.take(now)
+    if (this.waiters.length > 0 || this.store !== undefined || this.pausedUntil > now) return undefined
+    if (limit._tag === "Learned" && !this.isAnonymous && options.operation !== "me") {
+      if (this.limit === undefined || this.needsRefresh(now, limit.lifetime)) return undefined
+    }
+    const quota = this.quota(now, limit)
+    if (this.window.freeAt(now, quota) > now || this.spaced(now, quota) > now) return undefined
+    return this.occupy(now, quota, context)
+  }
+
+  private occupy(now: number, quota: Quota, context: Context.Context<never>): Place {
+    const place = this.window.take(now)
+    this.spacedUntil = Math.max(this.spacedUntil, now) + spacing(quota)
+    this.remaining.updateUnsafe(Math.max(0, quota.limit - this.window.held(now, quota)), context)
+    return place
+  }
+
+  /** Makes the request of a place. */
+  private make<A, E, R>(
+    clock: Clock.Clock,
+    context: Context.Context<never>,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+    request: Effect.Effect<A, E, R>,
+    options: Request<E>,
+    passage: Passage,
+    flow: Underway | undefined,
+    began: number,
+    place: Place,
+    shared: string | undefined
+  ): Effect.Effect<A, E, R> {
+    const sentAt = nowOf(clock)
+    passage.sentAt = sentAt
+    passage.waited += sentAt - began
+    passage.requests++
+    Metrics.waits.updateUnsafe(sentAt - began, context)
+    let leftAt = sentAt
+    let connection: Connection = this.connect(sentAt) ? "reused" : "unknown"
+    let isUnderway = false
+    if (flow !== undefined) {
+      flow.underway = () => {
+        if (isUnderway) return
+        isUnderway = true
+        this.window.settle(place, nowOf(clock) + AFTERMATH)
+        this.pokeFirst()
+      }
+    }
+    const departure = (isReused: boolean) => {
+      leftAt = nowOf(clock)
+      connection = isReused ? "reused" : "new"
+    }
+    // Of calls without a limit nothing is learned, so that they cost nothing.
+    const isWatched = options.limit._tag !== "Unlimited"
+    const watched = isWatched
+      ? Effect.provideService(request, CurrentDeparture, departure)
+      : request
+    return Effect.onExitPrimitive(restore(watched), (exit) => {
+      const now = nowOf(clock)
+      let told: Effect.Effect<void> | undefined
+      if (isUnderway) {
+        if (shared !== undefined) told = this.tellStore((store, name) => store.settle(name, shared, 0, undefined))
+      } else if (Exit.isSuccess(exit)) {
+        this.idle.push(now)
+        const roundTrip = this.roundTripOf(options.operation, now)
+        if (isWatched) this.observe(roundTrip, now - leftAt, now, connection)
+        this.window.answered(place, { at: now, bound: () => this.boundOf(roundTrip) })
+        if (shared !== undefined) {
+          // What the host has worked on it, on top of the way.
+          const ago = Math.max(0, roundTrip.bound - this.shortest)
+          told = this.tellStore((store, name) => store.settle(name, shared, ago, this.taker(now)))
+        }
+      } else if (isUnsent(exit, options)) {
+        this.window.giveBack(place)
+        if (shared !== undefined) told = this.returnShared([shared])
+      } else {
+        this.window.settle(place, now + AFTERMATH)
+        if (shared !== undefined) {
+          told = this.tellStore((store, name) => store.settle(name, shared, -AFTERMATH, undefined))
+        }
+      }
+      this.leave(now)
+      return told
+    })
   }
 
   private leave(now: number) {
@@ -296,35 +378,59 @@ export class Account {
     return this.idle.pop() !== undefined
   }
 
-  /** What the way to the host and back takes at least, whatever is asked for. */
-  private bound(): number {
-    let bound = Infinity
-    for (const roundTrip of this.roundTrips.values()) if (roundTrip.isKnown) bound = Math.min(bound, roundTrip.bound)
-    return bound === Infinity ? 0 : bound
-  }
-
-  /** The latest time at which the host may have counted a request that was answered now. */
-  private answered(operation: FileIoError.Operation, sentAt: number, now: number, isWarm: boolean): number {
-    this.idle.push(now)
+  private roundTripOf(operation: FileIoError.Operation, now: number): RoundTrip {
     let roundTrip = this.roundTrips.get(operation)
     if (roundTrip === undefined) this.roundTrips.set(operation, roundTrip = new RoundTrip(now))
-    roundTrip.observe(now - sentAt, now, isWarm)
-    return now - Math.min(now - sentAt, roundTrip.bound)
+    return roundTrip
+  }
+
+  private observe(roundTrip: RoundTrip, millis: number, now: number, connection: Connection) {
+    roundTrip.observe(millis, now, connection)
+    if (Math.abs(roundTrip.bound - roundTrip.applied) < NEWS) return
+    roundTrip.applied = roundTrip.bound
+    this.window.revise()
+  }
+
+  /** What this operation takes at least. */
+  private boundOf(roundTrip: RoundTrip): number {
+    return Math.max(roundTrip.bound, this.sharedBound)
+  }
+
+  /** The shortest that any operation took. */
+  private get shortest(): number {
+    let shortest = Infinity
+    for (const roundTrip of this.roundTrips.values()) shortest = Math.min(shortest, roundTrip.shortest)
+    return shortest
+  }
+
+  /** What other processes are told of this one. */
+  private taker(now: number): Taker {
+    let way: RoundTrip | undefined
+    for (const roundTrip of this.roundTrips.values()) {
+      if (roundTrip.observations > 0 && !(way !== undefined && way.shortest <= roundTrip.shortest)) way = roundTrip
+    }
+    return {
+      id: this.id!,
+      way: {
+        shortest: way?.shortest ?? 0,
+        mean: way?.mean ?? 0,
+        observations: way?.observations ?? 0,
+        age: way === undefined ? 0 : now - way.since,
+        isNew: way?.isOfNewConnections ?? true
+      }
+    }
   }
 
   private readonly acquire = Effect.fnUntraced(
     function*<E>(
       this: Account,
       clock: Clock.Clock,
+      context: Context.Context<never>,
       options: Request<E>,
       learn: Effect.Effect<unknown, unknown>,
-      held: { place: Place | undefined; shared: string | undefined }
+      held: Held
     ): Effect.fn.Return<void, FileIoError.RateLimited | FileIoError.Unreachable> {
       const { limit } = options
-      if (limit._tag === "Unlimited") {
-        held.place = this.window.take(nowOf(clock))
-        return
-      }
       const waiter = new Waiter(options.order)
       this.enqueue(waiter)
       let hasWaited = false
@@ -359,13 +465,8 @@ export class Account {
                   if (this.pausedUntil > taken) yield* this.clearStock()
                   continue
                 }
-                held.place = this.window.take(taken)
-                this.spacedUntil = Math.max(this.spacedUntil, taken) + spacing(quota)
+                held.place = this.occupy(taken, quota, context)
                 if (hasWaited && limit._tag === "Learned") this.pace.wanted(taken, this.known())
-                yield* Metric.update(
-                  Metric.withAttributes(Metrics.remaining, { host: this.host }),
-                  Math.max(0, quota.limit - this.window.held(taken, quota))
-                )
                 if (isLearned && this.needsRefresh(taken, limit.lifetime) && options.operation !== "me") {
                   yield* this.startLearning(clock, learn)
                 }
@@ -421,7 +522,7 @@ export class Account {
       for (const waiter of this.waiters) waiter.poke()
       yield* this.tellStore((store, name) => store.pause(name, millis, quota))
       if (!isNew) return
-      yield* Metric.update(Metric.withAttributes(Metrics.pauses, { host: this.host }), 1)
+      yield* Metric.update(Series.pauses(this.host), 1)
       yield* Effect.logWarning(
         `${this.host} refused a request (429): all calls of this account wait ${
           Duration.format(Duration.millis(Math.round(millis)))
@@ -550,24 +651,28 @@ export class Account {
     this: Account,
     clock: Clock.Clock,
     quota: Quota,
-    held: { shared: string | undefined }
+    held: Held
   ): Effect.fn.Return<number | undefined, FileIoError.Unreachable> {
     const { store } = this
     if (store === undefined) return undefined
     held.shared = this.stock.pop()
     if (held.shared !== undefined) return undefined
     if (nowOf(clock) >= this.storeAwayUntil) {
-      const prefix = this.prefix ??= `${yield* Random.nextInt}.${yield* Random.nextInt}.`
+      const id = this.id ??= `${yield* Random.nextInt}.${yield* Random.nextInt}`
       // All that wait behind this one are served by the same way to the store, within reason.
-      const places = Array.from({ length: Math.min(this.waiters.length, AT_ONCE) }, () => prefix + ++this.places)
+      const places = Array.from({ length: Math.min(this.waiters.length, AT_ONCE) }, () => `${id}:${++this.places}`)
       const taken = yield* Effect.promise(this.storeName).pipe(
-        Effect.flatMap((name) => store.take(name, places, quota, { id: prefix, bound: this.bound() })),
+        Effect.flatMap((name) => store.take(name, places, quota, this.taker(nowOf(clock)))),
         Effect.timeout(STORE_TIMEOUT),
         Effect.exit,
         Effect.uninterruptible
       )
       if (Exit.isSuccess(taken)) {
         this.saidStoreAway = false
+        if (taken.value._tag !== "Paused" && Math.abs(taken.value.bound - this.sharedBound) >= NEWS) {
+          this.sharedBound = taken.value.bound
+          this.window.revise()
+        }
         if (taken.value._tag === "Taken") {
           this.stock = places.slice(0, taken.value.count)
           held.shared = this.stock.shift()
@@ -577,7 +682,10 @@ export class Account {
         return taken.value.wait
       }
       // It may have been taken all the same.
-      yield* this.tellStore((store, name) => store.giveBack(name, places))
+      yield* this.returnShared(places)
+      // Alone, it only has what it has seen itself.
+      this.sharedBound = 0
+      this.window.revise()
       this.storeAwayUntil = nowOf(clock) + STORE_REST
       if (!this.saidStoreAway) {
         this.saidStoreAway = true

@@ -1,15 +1,17 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import * as Metrics from "../Metrics.ts"
 import { CurrentRetryPolicy } from "../RetryPolicy.ts"
-import type { Budget, InTurn } from "./budget.ts"
+import type { Budget, InTurn, Turn } from "./budget.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "./failure.ts"
+import * as Series from "./series.ts"
 
 /** The public error of a failed attempt. */
 export const toError = (operation: FileIoError.Operation, failure: Failure): FileIoError.FileIoError =>
@@ -22,10 +24,55 @@ export const toError = (operation: FileIoError.Operation, failure: Failure): Fil
       : {})
   })
 
+const nowOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** What is to be known of an attempt when it has ended, whichever way: the limiter learns from it, and it is counted. */
+const ended = (
+  operation: FileIoError.Operation,
+  number: number,
+  turn: Turn,
+  requestsBefore: number,
+  exit: Exit.Exit<unknown, Failure>,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<void> | undefined => {
+  const { span } = fiber.cache
+  if (span?._tag === "Span" && span.status._tag !== "Ended") {
+    span.attribute("fileio.attempts", number)
+    span.attribute("fileio.waited_ms", Math.round(turn.waited()))
+  }
+  const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
+  // What failed here was no request, nor was one that nobody waited for any more before it was made.
+  const isRequest = failure === undefined
+    ? Exit.isSuccess(exit) || turn.requests() > requestsBefore
+    : failure.stage !== "local"
+  if (!isRequest) return undefined
+  const outcome = failure !== undefined
+    ? failure.reason._tag
+    : Exit.isSuccess(exit)
+    ? "ok"
+    : Cause.hasInterruptsOnly(exit.cause)
+    ? "Interrupted"
+    : "Defect"
+  Series.requests(operation, outcome).updateUnsafe(1, fiber.context)
+  if (number > 1) Series.retries(operation).updateUnsafe(1, fiber.context)
+  return failure !== undefined || Exit.isSuccess(exit) ? turn.done(failure) : undefined
+}
+
+const attempted = <A, R>(
+  operation: FileIoError.Operation,
+  number: number,
+  turn: Turn,
+  attempt: Effect.Effect<A, Failure, R>
+): Effect.Effect<A, Failure, R> =>
+  Effect.withFiber((fiber) => {
+    const before = turn.requests()
+    return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, turn, before, exit, fiber))
+  })
+
 /**
  * The one retry layer. `attempt` is given its number, from 1, the failure before it, and what makes a request in its turn.
  */
-export const run = Effect.fnUntraced(function*<A, R>(
+export const run = <A, R>(
   options: {
     readonly operation: FileIoError.Operation
     readonly reopenable: boolean
@@ -33,68 +80,53 @@ export const run = Effect.fnUntraced(function*<A, R>(
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
   },
   attempt: (number: number, before: Failure | undefined, inTurn: InTurn) => Effect.Effect<A, Failure, R>
-): Effect.fn.Return<A, FileIoError.FileIoError, R> {
-  const { operation } = options
-  const policy = yield* CurrentRetryPolicy
-  const clock = yield* Clock.Clock
-  const turn = yield* options.budget.turn(operation)
-  const began = nowOf(clock)
-  // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
-  const spent = () => nowOf(clock) - began - turn.waited()
-  const budget = Duration.toMillis(policy.budget)
-  const inTurn: InTurn = (request, flow) => Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))
-  const step = yield* Schedule.toStep(policy.schedule)
-  let before: Failure | undefined
-  for (let number = 1;; number++) {
-    const result = yield* Effect.result(attempt(number, before, inTurn))
-    const failure = result._tag === "Failure" ? result.failure : undefined
-    // What failed here was no request.
-    if (failure?.stage !== "local") {
-      yield* turn.done(failure)
-      yield* count(operation, number, failure)
-    }
-    yield* Effect.annotateCurrentSpan({ "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.waited()) })
-    if (result._tag === "Success") return result.success
-    if (options.onFailure !== undefined) yield* options.onFailure(result.failure)
-    const error = toError(operation, result.failure)
-    if (!mayRepeat(operation, result.failure, options.reopenable)) return yield* Effect.fail(error)
-    const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
-      Effect.map(([, delay]) => Option.some(delay)),
-      Pull.catchDone(() => Effect.succeedNone)
-    )
-    if (Option.isNone(next)) return yield* Effect.fail(error)
-    const asked = retryAfterOf(result.failure)
-    const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-    // A wait that cannot end in time is told at once, not slept through.
-    if (spent() + delay > budget) return yield* Effect.fail(error)
-    yield* Effect.sleep(delay)
-    before = result.failure
-  }
-})
+): Effect.Effect<A, FileIoError.FileIoError, R> =>
+  Effect.flatMap(options.budget.turn(options.operation), (turn) =>
+    Effect.withFiber((fiber) => {
+      const { operation } = options
+      const policy = fiber.getRef(CurrentRetryPolicy)
+      const clock = fiber.getRef(Clock.Clock)
+      const began = nowOf(clock)
+      // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
+      const spent = () => nowOf(clock) - began - turn.waited()
+      const budget = Duration.toMillis(policy.budget)
+      const inTurn: InTurn = (request, flow) =>
+        Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))
+      const again = Effect.fnUntraced(function*(
+        failed: Failure
+      ): Effect.fn.Return<A, FileIoError.FileIoError, R> {
+        const step = yield* Schedule.toStep(policy.schedule)
+        let failure = failed
+        for (let number = 2;; number++) {
+          if (options.onFailure !== undefined) yield* options.onFailure(failure)
+          const error = toError(operation, failure)
+          if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
+          const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
+            Effect.map(([, delay]) => Option.some(delay)),
+            Pull.catchDone(() => Effect.succeedNone)
+          )
+          if (Option.isNone(next)) return yield* Effect.fail(error)
+          const asked = retryAfterOf(failure)
+          const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
+          // A wait that cannot end in time is told at once, not slept through.
+          if (spent() + delay > budget) return yield* Effect.fail(error)
+          yield* Effect.sleep(delay)
+          const result = yield* Effect.result(attempted(operation, number, turn, attempt(number, failure, inTurn)))
+          if (result._tag === "Success") return result.success
+          failure = result.failure
+        }
+      })
+      return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, inTurn)), again)
+    }))
 
 /** A request that is not repeated, such as the rest of a download. */
-export const once = Effect.fnUntraced(function*<A, R>(
+export const once = <A, R>(
   budget: Budget,
   operation: FileIoError.Operation,
   attempt: (inTurn: InTurn) => Effect.Effect<A, Failure, R>
-): Effect.fn.Return<A, Failure, R> {
-  const { budget: patience } = yield* CurrentRetryPolicy
-  const turn = yield* budget.turn(operation)
-  const result = yield* Effect.result(attempt((request, flow) => turn.run(request, Duration.toMillis(patience), flow)))
-  const failure = result._tag === "Failure" ? result.failure : undefined
-  if (failure?.stage !== "local") {
-    yield* turn.done(failure)
-    yield* count(operation, 1, failure)
-  }
-  return yield* Effect.fromResult(result)
-})
-
-const nowOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-
-const count = (operation: FileIoError.Operation, number: number, failure: Failure | undefined): Effect.Effect<void> => {
-  const outcome = failure === undefined ? "ok" : failure.reason._tag
-  const counted = Metric.update(Metric.withAttributes(Metrics.requests, { operation, outcome }), 1)
-  return number === 1
-    ? counted
-    : Effect.andThen(counted, Metric.update(Metric.withAttributes(Metrics.retries, { operation }), 1))
-}
+): Effect.Effect<A, Failure, R> =>
+  Effect.flatMap(budget.turn(operation), (turn) =>
+    Effect.withFiber((fiber) => {
+      const patience = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
+      return attempted(operation, 1, turn, attempt((request, flow) => turn.run(request, patience, flow)))
+    }))

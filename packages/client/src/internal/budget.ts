@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as RateLimit from "../RateLimit.ts"
 import { CurrentRateLimitStore } from "../RateLimitStore.ts"
@@ -24,10 +25,12 @@ export interface Turn {
     patience: number,
     flow?: Underway
   ) => Effect.Effect<A, Failure, R>
-  /** How the last request went, from what its whole answer said. */
-  readonly done: (failure: Failure | undefined) => Effect.Effect<void>
+  /** How the last request went, from what its whole answer said; gives an effect when something follows from it. */
+  readonly done: (failure: Failure | undefined) => Effect.Effect<void> | undefined
   /** Milliseconds that the call has waited for its turns. */
   readonly waited: () => number
+  /** How many requests went out. */
+  readonly requests: () => number
 }
 
 export interface Budget {
@@ -56,23 +59,25 @@ export const open = Effect.fnUntraced(function*(options: {
   const learn = Effect.provideService(options.learn, IsFirst, true)
   const nobody = RateLimit.CurrentOnWait.defaultValue()
   const fallback = RateLimit.learned()
-  const limitNow = Effect.map(RateLimit.CurrentRateLimit, (limit) => limit ?? configured ?? fallback)
-  const account = Effect.map(Clock.Clock, (clock) => Accounts.get(clock, store, options.baseUrl, apiKey))
+  const isUnsent = (failure: Failure) => failure.stage === "unsent" || failure.stage === "local"
+  // Nothing was sent, and waiting longer would not help the caller.
+  const asFailure = (error: Failure | FileIoError.RateLimited | FileIoError.Unreachable) =>
+    error._tag === "Failure" ? error : new Failure("local", error)
+  const limitOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
+    fiber.getRef(RateLimit.CurrentRateLimit) ?? configured ?? fallback
+  const accountOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
+    Accounts.get(fiber.getRef(Clock.Clock), store, options.baseUrl, apiKey)
 
   return {
-    turn: Effect.fnUntraced(function*(operation) {
-      const limit = yield* limitNow
-      const mine = yield* account
-      const order = (yield* IsFirst) ? 0 : mine.nextOrder()
-      const passage: Passage = { sentAt: -Infinity, waited: 0 }
-      const tell = yield* RateLimit.CurrentOnWait
-      const listener = tell === nobody ? onWaitHere : tell
-      const request = {
-        operation,
-        order,
-        limit,
-        isUnsent: (failure: Failure) => failure.stage === "unsent" || failure.stage === "local",
-        onWait: listener === nobody ? undefined : ({ ahead, millis, operation, quota, reason }: Wait) =>
+    turn: (operation) =>
+      Effect.withFiberSucceed((fiber): Turn => {
+        const limit = limitOf(fiber)
+        const mine = accountOf(fiber)
+        const order = fiber.getRef(IsFirst) ? 0 : mine.nextOrder()
+        const passage: Passage = { sentAt: -Infinity, waited: 0, requests: 0 }
+        const tell = fiber.getRef(RateLimit.CurrentOnWait)
+        const listener = tell === nobody ? onWaitHere : tell
+        const onWait = listener === nobody ? undefined : ({ ahead, millis, operation, quota, reason }: Wait) =>
           listener({
             operation,
             reason,
@@ -81,31 +86,33 @@ export const open = Effect.fnUntraced(function*(options: {
             limit: quota.limit,
             window: Duration.millis(quota.window)
           })
-      }
-      return {
-        run: (effect, patience, flow) =>
-          Effect.mapError(
-            mine.run(effect, { ...request, patience }, learn, passage, flow),
-            // Nothing was sent, and waiting longer would not help the caller.
-            (error) => error._tag === "Failure" ? error : new Failure("local", error)
-          ),
-        done: (failure) => {
-          if (failure?.stage !== "limited") return Effect.sync(() => mine.served(passage.sentAt))
-          const asked = retryAfterOf(failure)
-          return mine.refused(passage.sentAt, asked === undefined ? undefined : Duration.toMillis(asked), limit)
-        },
-        waited: () => passage.waited
-      }
-    }),
+        return {
+          run: (effect, patience, flow) =>
+            Effect.mapError(
+              mine.run(effect, { operation, order, limit, isUnsent, onWait, patience }, learn, passage, flow),
+              asFailure
+            ),
+          done: (failure) => {
+            if (failure?.stage !== "limited") {
+              mine.served(passage.sentAt)
+              return undefined
+            }
+            const asked = retryAfterOf(failure)
+            return mine.refused(passage.sentAt, asked === undefined ? undefined : Duration.toMillis(asked), limit)
+          },
+          waited: () => passage.waited,
+          requests: () => passage.requests
+        }
+      }),
     teaching: (me) =>
-      Effect.gen(function*() {
-        const limit = yield* limitNow
-        const mine = yield* account
+      Effect.withFiber((fiber) => {
+        const limit = limitOf(fiber)
+        const mine = accountOf(fiber)
         const taught = Effect.tap(
           me,
           ({ rateLimit }) => mine.teach(rateLimit, limit._tag === "Learned" ? limit.lifetime : 600_000)
         )
-        return yield* mine.teaching(taught)
+        return mine.teaching(taught)
       })
   }
 })

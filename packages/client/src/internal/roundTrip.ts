@@ -7,90 +7,152 @@
 const GENERATION_SAMPLES = 64
 const GENERATION_MILLIS = 30_000
 /** Answers that come together were late together: all of such a time count as one observation. */
-const SLOT_MILLIS = 250
+export const SLOT_MILLIS = 250
 /** Fewer observations say nothing. */
-const ENOUGH = 3
+export const ENOUGH = 3
 /** A round trip that is this much shorter than any before means that the others were late: what they say is forgotten. */
-const DROP = 0.9
+export const DROP = 0.9
 /** Below this, what could be gained is not worth being wrong. */
-const WORTH = 25
+export const WORTH = 25
 /** What the programs at both ends may take now and then, in milliseconds. */
-const SLACK = 3
+export const SLACK = 3
 /** How far above the shortest an imagined sample lies, as a part of it. */
-const PRIOR = 0.25
+export const PRIOR = 0.25
 /** The margin in units of the spread: this over the root of the observations, and never less than the other. */
-const CAUTION = 2.5
-const LEAST_CAUTION = 0.15
+export const CAUTION = 2.5
+export const LEAST_CAUTION = 0.15
+
+/** How a request left. */
+export type Connection =
+  /** Over a connection that had served before; or so it is guessed. */
+  | "reused"
+  /** Over one that was open, but had not served before: as its transport told. */
+  | "new"
+  /** Perhaps it had to wait for a connection. */
+  | "unknown"
 
 interface Generation {
   count: number
   slots: number
   min: number
   sum: number
+  /** Of new connections: when something was seen of them, and half of the shortest. */
+  newSlots: number
+  newMin: number
   readonly since: number
 }
 
-const generation = (since: number): Generation => ({ count: 0, slots: 0, min: Infinity, sum: 0, since })
+const generation = (since: number): Generation => ({
+  count: 0,
+  slots: 0,
+  min: Infinity,
+  sum: 0,
+  newSlots: 0,
+  newMin: Infinity,
+  since
+})
+
+/** What was seen of a way, in milliseconds. */
+export interface Seen {
+  readonly shortest: number
+  readonly mean: number
+  readonly observations: number
+}
+
+/**
+ * The bound: the shortest round trip that was seen, less a margin for what may not have been seen yet. The margin shrinks
+ * with the number of observations and grows with their spread; while there are too few, the bound is 0.
+ *
+ * The script in `redisStore.ts` does the same for several processes.
+ */
+export const boundOf = ({ mean, observations, shortest }: Seen): number => {
+  if (observations < ENOUGH || shortest < WORTH) return 0
+  // Two imagined samples stand for the spread until there are real ones.
+  const spread = ((mean - shortest) * observations + 2 * PRIOR * shortest) / (observations + 2)
+  const margin = spread * Math.max(CAUTION / Math.sqrt(observations - ENOUGH + 1), LEAST_CAUTION)
+  return Math.max(0, shortest - margin - SLACK)
+}
 
 export class RoundTrip {
-  private older: Generation = generation(0)
+  private older: Generation
   private younger: Generation
   private slotUntil = -Infinity
+  /** See `boundOf`. */
+  bound = 0
+  /** The bound by which earlier answers are judged. */
+  applied = 0
 
   constructor(now: number) {
+    this.older = generation(now)
     this.younger = generation(now)
   }
 
-  /** A round trip that may have had to open a connection first only counts when it is the shortest all the same. */
-  observe(roundTrip: number, now: number, warm: boolean) {
-    if (!warm && (this.min === Infinity || roundTrip >= this.min)) return
-    if (roundTrip < this.min * DROP) {
+  observe(roundTrip: number, now: number, connection: Connection) {
+    const { min } = this
+    // Whatever it had to wait for: when it is the shortest all the same, it counts.
+    const isTypical = connection === "reused" || (min !== Infinity && roundTrip < min)
+    if (!isTypical && connection === "unknown") return
+    if (isTypical && roundTrip < min * DROP) {
       this.older = generation(now)
       this.younger = generation(now)
       this.slotUntil = -Infinity
-    } else if (this.younger.count >= GENERATION_SAMPLES && now - this.younger.since >= GENERATION_MILLIS) {
+    } else if (
+      this.younger.count + this.younger.newSlots >= GENERATION_SAMPLES && now - this.younger.since >= GENERATION_MILLIS
+    ) {
       this.older = this.younger
       this.younger = generation(now)
     }
-    if (now >= this.slotUntil) {
-      this.younger.slots++
-      this.slotUntil = now + SLOT_MILLIS
+    const isNewSlot = now >= this.slotUntil
+    if (isNewSlot) this.slotUntil = now + SLOT_MILLIS
+    const { younger } = this
+    if (isTypical) {
+      if (isNewSlot) younger.slots++
+      younger.count++
+      younger.sum += roundTrip
+      younger.min = Math.min(younger.min, roundTrip)
+    } else {
+      // What a host sets up behind a new connection takes it a round trip more at most: half of it is the least.
+      if (isNewSlot) younger.newSlots++
+      younger.newMin = Math.min(younger.newMin, roundTrip / 2)
     }
-    this.younger.count++
-    this.younger.sum += roundTrip
-    this.younger.min = Math.min(this.younger.min, roundTrip)
+    this.bound = boundOf(this)
   }
 
-  private get observations(): number {
-    return this.older.slots + this.younger.slots
-  }
-
-  /** Whether enough was seen to say anything. */
-  get isKnown(): boolean {
-    return this.observations >= ENOUGH
-  }
-
-  get min(): number {
+  /** The shortest over connections that had served before. */
+  private get min(): number {
     return Math.min(this.older.min, this.younger.min)
   }
 
-  /** The average, or `otherwise` while nothing is known. */
-  mean(otherwise: number): number {
-    const count = this.older.count + this.younger.count
-    return count === 0 ? otherwise : (this.older.sum + this.younger.sum) / count
+  private get newMin(): number {
+    return Math.min(this.older.newMin, this.younger.newMin)
   }
 
-  /**
-   * The bound, in milliseconds: the shortest round trip that was seen, less a margin for what may not have been seen yet.
-   * The margin shrinks with the number of observations and grows with their spread; while there are too few, the bound is 0.
-   */
-  get bound(): number {
-    const { min } = this
-    if (!this.isKnown || min < WORTH) return 0
-    const count = this.observations
-    // Two imagined samples stand for the spread until there are real ones.
-    const spread = ((this.mean(0) - min) * count + 2 * PRIOR * min) / (count + 2)
-    const margin = spread * Math.max(CAUTION / Math.sqrt(count - ENOUGH + 1), LEAST_CAUTION)
-    return Math.max(0, min - margin - SLACK)
+  /** Whether all that is known is of new connections. */
+  get isOfNewConnections(): boolean {
+    return this.min === Infinity
+  }
+
+  /** The shortest that was seen; `Infinity` when nothing was. */
+  get shortest(): number {
+    return this.isOfNewConnections ? this.newMin : this.min
+  }
+
+  /** The average, which is never below the shortest. */
+  get mean(): number {
+    const count = this.older.count + this.younger.count
+    return count === 0 ? this.shortest : (this.older.sum + this.younger.sum) / count
+  }
+
+  get observations(): number {
+    const slots = this.older.slots + this.younger.slots
+    // New connections bear out what was seen over others, unless they say that there is a shorter way.
+    return this.newMin < this.min * DROP && !this.isOfNewConnections
+      ? slots
+      : slots + this.older.newSlots + this.younger.newSlots
+  }
+
+  /** Since when it is observed. */
+  get since(): number {
+    return this.older.since
   }
 }

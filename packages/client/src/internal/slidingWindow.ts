@@ -5,11 +5,19 @@
 
 import type { Quota } from "../RateLimitStore.ts"
 
+/** When a request was answered, and what its way takes at least. */
+export interface Answered {
+  readonly at: number
+  /** What is known of it, which may be more by the time at which it matters. */
+  readonly bound: () => number
+}
+
 /** A request that may count on the host. */
 export interface Place {
   readonly sentAt: number
   /** The latest time at which the host may have counted it; `undefined` while it is not known. */
   arrivedBy: number | undefined
+  answered: Answered | undefined
 }
 
 /**
@@ -20,6 +28,10 @@ export const GUARD = 2
 
 /** A request that has no connection by then fails (that is how long connecting may take), so it has arrived or never will. */
 export const PATIENCE = 10_000
+
+/** No request is counted before it was sent. */
+const latestArrival = ({ answered, arrivedBy, sentAt }: Place): number =>
+  answered === undefined ? arrivedBy! : Math.max(sentAt, answered.at - answered.bound())
 
 export class SlidingWindow {
   /** Those whose latest arrival is known, by that time, the earliest first. */
@@ -66,7 +78,9 @@ export class SlidingWindow {
 
   /** Takes a place whether there is one or not. */
   take(now: number): Place {
-    const place: Place = { sentAt: now, arrivedBy: undefined }
+    // Calls without a limit take places too, and ask for nothing else by which old ones are forgotten.
+    this.forget(now, 0)
+    const place: Place = { sentAt: now, arrivedBy: undefined, answered: undefined }
     this.out.add(place)
     return place
   }
@@ -92,6 +106,19 @@ export class SlidingWindow {
     this.insert(place)
   }
 
+  /** The request of this place was answered: the host has counted it so long before as its way takes at least. */
+  answered(place: Place, answered: Answered) {
+    if (!this.out.has(place)) return
+    place.answered = answered
+    this.settle(place, latestArrival(place))
+  }
+
+  /** More, or less, is known of the ways by now. */
+  revise() {
+    for (const place of this.settled) place.arrivedBy = latestArrival(place)
+    this.settled.sort((a, b) => a.arrivedBy! - b.arrivedBy!)
+  }
+
   /** The request of this place was never made. */
   giveBack(place: Place) {
     this.out.delete(place)
@@ -104,7 +131,8 @@ export class SlidingWindow {
   pace(from: number, quota: Quota) {
     const free = Math.min(quota.limit, 1000) - 1 - this.held(from, quota)
     for (let n = 1; n <= free; n++) {
-      this.insert({ sentAt: from, arrivedBy: from - quota.window - GUARD + n * quota.window / quota.limit })
+      const arrivedBy = from - quota.window - GUARD + n * quota.window / quota.limit
+      this.insert({ sentAt: from, arrivedBy, answered: undefined })
     }
   }
 

@@ -1,3 +1,4 @@
+import { CurrentDeparture, type Departure } from "@effect-fileio/client/Departure"
 import * as LentStream from "@effect-fileio/client/LentStream"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -240,7 +241,7 @@ const interrupted = () => new Error("the request was interrupted")
 /** An answer that nobody reads, and nobody can read any more, closes its connection. */
 const unread = new FinalizationRegistry<Exchange>((exchange) => exchange.abandon(interrupted()))
 
-const run = (pool: ConnectionPool, request: HttpClientRequest): Answering => {
+const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Departure | undefined): Answering => {
   const { body } = request
   const transportError = (cause: unknown) =>
     new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
@@ -255,7 +256,9 @@ const run = (pool: ConnectionPool, request: HttpClientRequest): Answering => {
   const head = headOf(request, target)
   if (typeof head !== "string") return Effect.fail(encodeError({ cause: head }))
 
+  /** The head is written right after this. */
   const begin = (connection: Connection, resume: (answer: Answering) => void): Exchange => {
+    departure?.(connection.isUsed)
     const exchange = connection.begin(
       request.method,
       (head) => {
@@ -353,6 +356,8 @@ const run = (pool: ConnectionPool, request: HttpClientRequest): Answering => {
  */
 export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
   HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
-    Effect.flatMap((request) => run(pool, request)),
+    Effect.flatMap((request) =>
+      Effect.withFiber((fiber) => run(pool, request, fiber.getRef(CurrentDeparture)))
+    ),
     Effect.succeed
   )
