@@ -439,10 +439,7 @@ export const make = Effect.fnUntraced(function*(
     readonly tally?: Exchange.Tally | undefined
   }
 
-  type Reader<A> = (
-    call: Answer.Call,
-    response: Parameters<ReturnType<typeof Answer.json>>[1]
-  ) => Effect.Effect<A, Failure>
+  type Reader<A> = (call: Answer.Call, answered: Exchange.Answered) => Effect.Effect<A, Failure>
 
   /** A call whose whole answer is JSON. */
   const ask = <A>(
@@ -452,13 +449,13 @@ export const make = Effect.fnUntraced(function*(
     read: Reader<A>
   ): Effect.Effect<A, FileIoError.FileIoError> => {
     const asking = request(method, path, headers.json)
-    const exchange = { host: origin.host, timeouts, meter: Progress.silent, outgoing: undefined }
+    const exchange = { host: origin.host, timeouts, meter: Progress.silent, outgoing: undefined, isWhole: true }
     return Attempts.run(
       { operation: call.operation, reopenable: true, budget },
       (_number, before, inTurn) => {
         const answer = Effect.flatMap(
           Exchange.execute(http, asking, { ...exchange, inTurn }),
-          (response) => read(call, response)
+          (answered) => read(call, answered)
         )
         // A file that is gone when its deletion is repeated was deleted by the attempt before.
         return call.operation === "delete" && before !== undefined && before.stage !== "limited" &&
@@ -501,9 +498,10 @@ export const make = Effect.fnUntraced(function*(
               timeouts,
               meter,
               outgoing: { form, file: body, tally },
-              inTurn
+              inTurn,
+              isWhole: true
             }),
-            (response) => read(call, response)
+            (answered) => read(call, answered)
           )
           return Effect.tap(recover === undefined ? answer : Effect.catch(answer, recover), meter.finished)
         })
@@ -568,12 +566,12 @@ export const make = Effect.fnUntraced(function*(
 
   const readStored =
     (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Exchange.Tally) =>
-    (call: Answer.Call, response: Answer.Response): Effect.Effect<FileDetails.FileDetails, Failure> =>
-      Effect.flatMap(readDetails(call, response), (file) => {
+    (call: Answer.Call, answered: Exchange.Answered): Effect.Effect<FileDetails.FileDetails, Failure> =>
+      Effect.flatMap(readDetails(call, answered), (file) => {
         if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
         const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`
         return Effect.fail(
-          new Failure("begun", new FileIoError.UnexpectedResponse({ status: response.status, problem }))
+          new Failure("begun", new FileIoError.UnexpectedResponse({ status: answered.response.status, problem }))
         )
       })
 
@@ -681,7 +679,8 @@ export const make = Effect.fnUntraced(function*(
         timeouts,
         meter,
         outgoing: undefined,
-        inTurn
+        inTurn,
+        isWhole: false
       }))
       if (response.status === 206 && rest !== undefined) return response
       if (response.status !== 200) return yield* Answer.refuse(call, response)
@@ -785,9 +784,9 @@ export const make = Effect.fnUntraced(function*(
       callOf("list"),
       "GET",
       text === "" ? "/" : `/?${text}`,
-      (call, response) =>
-        Effect.map(readList(call, response), (list): Lookup.Page => {
-          const hostTime = Date.parse(response.headers["date"] ?? "")
+      (call, answered) =>
+        Effect.map(readList(call, answered), (list): Lookup.Page => {
+          const hostTime = Date.parse(answered.response.headers["date"] ?? "")
           return { list, hostTime: Number.isNaN(hostTime) ? undefined : hostTime }
         })
     )

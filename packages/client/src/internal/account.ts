@@ -153,6 +153,8 @@ export class Account {
   /** Calls that are in here. */
   active = 0
   usedAt: number
+  /** Another one stands for the same account by now. */
+  isForgotten = false
 
   constructor(options: {
     readonly host: string
@@ -583,9 +585,11 @@ export class Account {
 
   /** Takes over what an answer of `me` says. */
   teach(rateLimit: number | null | undefined, lifetime: number): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      this.learned(nowOf(yield* Clock.Clock), rateLimit ?? null)
-      if (rateLimit != null) yield* this.tellStore((store, name) => store.remember(name, rateLimit, lifetime))
+    return Clock.clockWith((clock) => {
+      this.learned(nowOf(clock), rateLimit ?? null)
+      return rateLimit == null
+        ? Effect.void
+        : this.tellStore((store, name) => store.remember(name, rateLimit, lifetime))
     })
   }
 

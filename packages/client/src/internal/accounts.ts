@@ -41,7 +41,11 @@ export const get = (
   if (found !== undefined) return found
   const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   if (accounts.size >= FEW) {
-    for (const [other, account] of accounts) if (account.isIdle(now, KEEP)) accounts.delete(other)
+    for (const [other, account] of accounts) {
+      if (!account.isIdle(now, KEEP)) continue
+      account.isForgotten = true
+      accounts.delete(other)
+    }
   }
   let hash: Promise<string> | undefined
   const account = new Account({

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { incoming, incomingWhole, systemCode } from "./exchange.ts"
+import { type Answered, incoming, systemCode } from "./exchange.ts"
 import { Failure, type Stage } from "./failure.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
@@ -30,8 +30,6 @@ export interface Call {
 export type Response = HttpClientResponse.HttpClientResponse
 
 const MAX_ERROR_BYTES = 64 * 1024
-/** An answer that announces no more than this is read in one piece. */
-const SMALL_BYTES = 64 * 1024
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 
 const decoder = new TextDecoder()
@@ -43,10 +41,6 @@ const readText = (
   maxBytes: number
 ): Effect.Effect<string | undefined, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
   Effect.suspend(() => {
-    const announced = Number(response.headers["content-length"] ?? "NaN")
-    if (announced <= SMALL_BYTES && response.headers["content-encoding"] === undefined) {
-      return Effect.map(incomingWhole(response, call.idle), (bytes) => decoder.decode(bytes))
-    }
     const chunks: Array<Uint8Array> = []
     let length = 0
     return incoming(response, call.idle).pipe(
@@ -234,7 +228,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
   empty: "refuse" | "accept" = "refuse"
 ) => {
   const decode = Schema.decodeUnknownResult(schema)
-  return (call: Call, response: HttpClientResponse.HttpClientResponse): Effect.Effect<S["Type"], Failure> => {
+  return (call: Call, { content, response }: Answered): Effect.Effect<S["Type"], Failure> => {
     const { status } = response
     if (!isSuccess(status)) return refuse(call, response)
     const unexpected = (problem: string, cause?: unknown) =>
@@ -264,6 +258,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
       }
       return decoded(parsed.value)
     }
+    if (content !== undefined) return read(decoder.decode(content))
     return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
       onFailure: (error) => {
         const reason = error._tag === "TimedOut" ? error : new FileIoError.Unreachable({

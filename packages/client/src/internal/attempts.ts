@@ -92,9 +92,7 @@ export const run = <A, R>(
       const budget = Duration.toMillis(policy.budget)
       const inTurn: InTurn = (request, flow) =>
         Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))
-      const again = Effect.fnUntraced(function*(
-        failed: Failure
-      ): Effect.fn.Return<A, FileIoError.FileIoError, R> {
+      const again = (failed: Failure) => Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
         const step = yield* Schedule.toStep(policy.schedule)
         let failure = failed
         for (let number = 2;; number++) {

@@ -10,7 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as RateLimit from "../RateLimit.ts"
 import { CurrentRateLimitStore } from "../RateLimitStore.ts"
-import type { Passage, Underway, Wait } from "./account.ts"
+import type { Account, Passage, Underway, Wait } from "./account.ts"
 import * as Accounts from "./accounts.ts"
 import { Failure, retryAfterOf } from "./failure.ts"
 
@@ -65,8 +65,14 @@ export const open = Effect.fnUntraced(function*(options: {
     error._tag === "Failure" ? error : new Failure("local", error)
   const limitOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
     fiber.getRef(RateLimit.CurrentRateLimit) ?? configured ?? fallback
-  const accountOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
-    Accounts.get(fiber.getRef(Clock.Clock), store, options.baseUrl, apiKey)
+  let found: { readonly clock: Clock.Clock; readonly account: Account } | undefined
+  const accountOf = (fiber: Fiber.Fiber<unknown, unknown>): Account => {
+    const clock = fiber.getRef(Clock.Clock)
+    if (found === undefined || found.clock !== clock || found.account.isForgotten) {
+      found = { clock, account: Accounts.get(clock, store, options.baseUrl, apiKey) }
+    }
+    return found.account
+  }
 
   return {
     turn: (operation) =>

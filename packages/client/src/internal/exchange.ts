@@ -259,16 +259,29 @@ const prepare = (
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.updateContext(effect, (context: Context.Context<R>) => {
     const given = Context.getOrUndefined(context as Context.Context<never>, FetchHttpClient.RequestInit)
-    return Context.merge(
-      context,
-      given === undefined ? quiet : Context.add(quiet, FetchHttpClient.RequestInit, { ...given, redirect: "manual" })
+    // Each is laid over the context, where a merge would copy all of it.
+    return context.pipe(
+      Context.add(FetchHttpClient.RequestInit, given === undefined ? MANUAL : { ...given, ...MANUAL }),
+      Context.add(HttpClient.TracerDisabledWhen, always),
+      Context.add(HttpClient.TracerPropagationEnabled, false)
     ) as Context.Context<R>
   })
 
-const quiet = Context.make(FetchHttpClient.RequestInit, { redirect: "manual" }).pipe(
-  Context.add(HttpClient.TracerDisabledWhen, () => true),
-  Context.add(HttpClient.TracerPropagationEnabled, false)
-)
+const MANUAL: RequestInit = { redirect: "manual" }
+const always = () => true
+
+/** An answer, and its bytes where they were read with it. */
+export interface Answered {
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly content: Uint8Array | undefined
+}
+
+/** An answer that announces no more than this is read with its head, which costs no stream. */
+const SMALL_BYTES = 64 * 1024
+
+const isSmall = ({ headers, status }: HttpClientResponse.HttpClientResponse): boolean =>
+  status >= 200 && status < 300 && Number(headers["content-length"] ?? "NaN") <= SMALL_BYTES &&
+  headers["content-encoding"] === undefined
 
 /**
  * Sends one request and waits for the head of the answer. Fails with how far it came.
@@ -283,8 +296,10 @@ export const execute = <R>(
     readonly outgoing: Outgoing | undefined
     /** Makes the request when it is its turn; what has to be read before it is sent is read before that. */
     readonly inTurn: InTurn
+    /** Whether the answer is no file, so that a small one may be read at once. */
+    readonly isWhole: boolean
   }
-): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> =>
+): Effect.Effect<Answered, Failure, R> =>
   Clock.clockWith((clock) => {
     const { timeouts } = options
     const activity: Activity = {
@@ -292,11 +307,22 @@ export const execute = <R>(
       underway: undefined,
       ...Watchdog.watched(() => timeouts[phaseOf(activity)])
     }
+    const receive = (
+      response: HttpClientResponse.HttpClientResponse
+    ): Effect.Effect<Answered, HttpClientError.HttpClientError> => {
+      if (!options.isWhole || !isSmall(response)) return Effect.succeed({ response, content: undefined })
+      activity.at = clock.currentTimeMillisUnsafe()
+      activity.sent = false
+      return Effect.map(response.arrayBuffer, (buffer) => ({ response, content: new Uint8Array(buffer) }))
+    }
     const send = (sending: Sending) => {
       const sent = Effect.mapError(
-        quietly(client.execute(
-          sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)
-        )),
+        Effect.flatMap(
+          quietly(client.execute(
+            sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)
+          )),
+          receive
+        ),
         (error) =>
           sending.sourceFailure === undefined
             ? unreachable(options.host, error)
@@ -319,11 +345,11 @@ export const execute = <R>(
  * understand is a reader that begins and stops; `HttpClient.withScope` only reaches those that are made by Effect.
  */
 export const scoped = <E, R>(
-  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, E, R>
+  effect: Effect.Effect<Answered, E, R>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.tap(
-      restore(effect),
+      Effect.map(restore(effect), ({ response }) => response),
       (response) => Effect.addFinalizer(() => Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(response.stream)))))
     )
   )
@@ -358,15 +384,3 @@ const watched = <E>(
     }))
 
 const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
-
-/** The whole answer in one piece, for one that is known to be small; most have come by now, and cost no stream. */
-export const incomingWhole = (
-  response: HttpClientResponse.HttpClientResponse,
-  idle: Duration.Duration
-): Effect.Effect<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
-  Clock.clockWith((clock) =>
-    Effect.map(
-      Watchdog.guard(response.arrayBuffer, Watchdog.watched(() => idle), clock, idleFor),
-      (buffer) => new Uint8Array(buffer)
-    )
-  )

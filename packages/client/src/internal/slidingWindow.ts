@@ -35,7 +35,9 @@ const latestArrival = ({ answered, arrivedBy, sentAt }: Place): number =>
 
 export class SlidingWindow {
   /** Those whose latest arrival is known, by that time, the earliest first. */
-  private readonly settled: Array<Place> = []
+  private settled: Array<Place> = []
+  /** So many of `settled` are over; they are cut off now and then, since cutting moves all others. */
+  private over = 0
   /** Those that are out, in the order in which they were sent. */
   private readonly out = new Set<Place>()
   /** The longest window asked about, so that no place is forgotten that matters to it. */
@@ -47,14 +49,20 @@ export class SlidingWindow {
       if (place.sentAt + PATIENCE > now) break
       this.settle(place, place.sentAt + PATIENCE)
     }
-    let gone = 0
-    while (gone < this.settled.length && this.settled[gone]!.arrivedBy! + this.longest + GUARD <= now) gone++
-    if (gone > 0) this.settled.splice(0, gone)
+    while (this.over < this.settled.length && this.settled[this.over]!.arrivedBy! + this.longest + GUARD <= now) {
+      this.over++
+    }
+    if (this.over > this.settled.length / 2) this.cut()
+  }
+
+  private cut() {
+    this.settled = this.settled.slice(this.over)
+    this.over = 0
   }
 
   /** The first of `settled` that still counts. */
   private first(now: number, window: number): number {
-    let low = 0
+    let low = this.over
     let high = this.settled.length
     while (low < high) {
       const middle = (low + high) >>> 1
@@ -66,7 +74,7 @@ export class SlidingWindow {
 
   private insert(place: Place) {
     let at = this.settled.length
-    while (at > 0 && this.settled[at - 1]!.arrivedBy! > place.arrivedBy!) at--
+    while (at > this.over && this.settled[at - 1]!.arrivedBy! > place.arrivedBy!) at--
     this.settled.splice(at, 0, place)
   }
 
@@ -115,6 +123,7 @@ export class SlidingWindow {
 
   /** More, or less, is known of the ways by now. */
   revise() {
+    this.cut()
     for (const place of this.settled) place.arrivedBy = latestArrival(place)
     this.settled.sort((a, b) => a.arrivedBy! - b.arrivedBy!)
   }
