@@ -618,7 +618,11 @@ describe("every interleaving", () => {
         const failed = (stage: Failure.Stage) =>
           new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
         const run = (request: Effect.Effect<void, Failure.Failure>) =>
-          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, { sentAt: 0, waited: 0, requests: 0 })
+          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, {
+            sentAt: 0,
+            waited: 0,
+            requests: 0
+          })
         // What is on its way arrives, whatever becomes of its caller.
         const arrive = Effect.forkDetach(
           Effect.andThen(

@@ -92,28 +92,29 @@ export const run = <A, R>(
       const budget = Duration.toMillis(policy.budget)
       const inTurn: InTurn = (request, flow) =>
         Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))
-      const again = (failed: Failure) => Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
-        const step = yield* Schedule.toStep(policy.schedule)
-        let failure = failed
-        for (let number = 2;; number++) {
-          if (options.onFailure !== undefined) yield* options.onFailure(failure)
-          const error = toError(operation, failure)
-          if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
-          const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
-            Effect.map(([, delay]) => Option.some(delay)),
-            Pull.catchDone(() => Effect.succeedNone)
-          )
-          if (Option.isNone(next)) return yield* Effect.fail(error)
-          const asked = retryAfterOf(failure)
-          const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-          // A wait that cannot end in time is told at once, not slept through.
-          if (spent() + delay > budget) return yield* Effect.fail(error)
-          yield* Effect.sleep(delay)
-          const result = yield* Effect.result(attempted(operation, number, turn, attempt(number, failure, inTurn)))
-          if (result._tag === "Success") return result.success
-          failure = result.failure
-        }
-      })
+      const again = (failed: Failure) =>
+        Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
+          const step = yield* Schedule.toStep(policy.schedule)
+          let failure = failed
+          for (let number = 2;; number++) {
+            if (options.onFailure !== undefined) yield* options.onFailure(failure)
+            const error = toError(operation, failure)
+            if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
+            const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
+              Effect.map(([, delay]) => Option.some(delay)),
+              Pull.catchDone(() => Effect.succeedNone)
+            )
+            if (Option.isNone(next)) return yield* Effect.fail(error)
+            const asked = retryAfterOf(failure)
+            const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
+            // A wait that cannot end in time is told at once, not slept through.
+            if (spent() + delay > budget) return yield* Effect.fail(error)
+            yield* Effect.sleep(delay)
+            const result = yield* Effect.result(attempted(operation, number, turn, attempt(number, failure, inTurn)))
+            if (result._tag === "Success") return result.success
+            failure = result.failure
+          }
+        })
       return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, inTurn)), again)
     }))
 
