@@ -1,17 +1,117 @@
 /**
- * `pnpm bench NAME [--option value ...]`: runs `bench/NAME.ts`, which prints one JSON line a case.
+ * `pnpm bench [NAME] [--option value ...]`: runs `bench/NAME.ts`, or all of them one after the other. Each prints JSON lines.
+ *
+ * `pnpm bench [NAME] --smoke`: runs each for seconds, and fails where a transfer is wrong or a line is missing. No time is
+ * looked at.
  */
+import { spawn } from "node:child_process"
 import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
 
-const names = readdirSync(import.meta.dirname)
+const known = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith(".ts") && file !== "run.ts")
   .map((file) => file.slice(0, -".ts".length))
-const [name] = process.argv.slice(2)
 
-if (name === undefined || !names.includes(name)) {
-  process.stderr.write(`usage: pnpm bench ${names.join("|")} [--option value ...]\n`)
+type Line = Readonly<Record<string, unknown>>
+
+interface Smoke {
+  readonly args: ReadonlyArray<string>
+  /** Of each, a line must have these values. */
+  readonly expects: ReadonlyArray<Line>
+}
+
+const ratios = (facts: Line, ...names: ReadonlyArray<string>): ReadonlyArray<Line> => [
+  ...names.map((contender) => ({ ...facts, contender })),
+  { ...facts, ratios: true }
+]
+
+/** What each bench does in seconds, and what it must say then. */
+const smokes: Readonly<Record<string, Smoke>> = {
+  transfer: {
+    args: ["--mib", "3", "--rounds", "1"],
+    expects: [
+      ...ratios({ bench: "upload" }, "undici", "sdk"),
+      ...ratios({ bench: "download", durable: false }, "undici", "sdk"),
+      ...ratios({ bench: "download", durable: true }, "undici", "sdk")
+    ]
+  },
+  calls: {
+    args: ["--count", "20", "--uploads", "20", "--rounds", "1"],
+    expects: [
+      ...ratios({ bench: "calls", what: "me", concurrency: 1 }, "undici", "sdk"),
+      ...ratios({ bench: "calls", what: "me", concurrency: 16 }, "undici", "sdk"),
+      ...ratios({ bench: "calls", what: "upload" }, "undici", "sdk")
+    ]
+  },
+  rate: {
+    args: ["--limits", "10", "--rtts", "0", "--fibers", "10", "--processes", "1", "--seconds", "2"],
+    expects: [{ bench: "rate", limit: 10 }]
+  },
+  server: {
+    args: ["--mib", "3", "--requests", "200", "--rounds", "1"],
+    expects: ["me", "upload", "download"].flatMap((what) => ratios({ bench: "server", what }, "node:http", "server"))
+  },
+  size: {
+    args: ["--rounds", "1"],
+    expects: [
+      ...ratios({ bench: "size", what: "version" }, "node -e 0", "fileio --version"),
+      { bench: "size", what: "bundle" }
+    ]
+  }
+}
+
+/** Runs a bench to its end, and passes on what it prints. */
+const run = async (name: string, args: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...args], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve))
+  const printed: Array<string> = []
+  for await (const line of createInterface(child.stdout)) {
+    printed.push(line)
+    process.stdout.write(`${line}\n`)
+  }
+  const code = await ended
+  if (code !== 0) throw new Error(`the bench ${name} ended with ${code}`)
+  return printed
+}
+
+const has = (line: Line, expected: Line): boolean =>
+  Object.entries(expected).every(([name, value]) =>
+    name === "ratios" ? typeof line[name] === "object" : line[name] === value
+  )
+
+const isPositive = (value: unknown): boolean => value === undefined || (typeof value === "number" && value > 0)
+
+const smoke = async (name: string): Promise<void> => {
+  const { args, expects } = smokes[name] ?? { args: [], expects: [] }
+  if (expects.length === 0) throw new Error(`run.ts does not know what the bench ${name} must print`)
+  const lines = (await run(name, args)).map((line) => JSON.parse(line) as Line)
+  for (const expected of expects) {
+    if (!lines.some((line) => has(line, expected))) {
+      throw new Error(`the bench ${name} printed no line with ${JSON.stringify(expected)}`)
+    }
+  }
+  const wrong = lines.find(({ wallS }) => !isPositive(wallS))
+  if (wrong !== undefined) throw new Error(`the bench ${name} printed a time that is none: ${JSON.stringify(wrong)}`)
+}
+
+const words = process.argv.slice(2)
+const isSmoke = words.includes("--smoke")
+const args = words.filter((word) => word !== "--smoke")
+const name = args[0]?.startsWith("--") === false ? args.shift() : undefined
+
+if ((name !== undefined && !known.includes(name)) || (args.length > 0 && (isSmoke || name === undefined))) {
+  process.stderr.write(
+    `usage: pnpm bench [${known.join("|")}] [--smoke]\n       pnpm bench ${known.join("|")} [--option value ...]\n`
+  )
   process.exitCode = 2
 } else {
-  process.argv.splice(2, 1)
-  await import(`./${name}.ts`)
+  try {
+    for (const each of name === undefined ? known : [name]) await (isSmoke ? smoke(each) : run(each, args))
+  } catch (cause) {
+    process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`)
+    process.exitCode = 1
+  }
 }

@@ -65,6 +65,8 @@ export interface Contender {
   readonly name: string
   readonly command: string
   readonly args: ReadonlyArray<string>
+  /** Looks at a run that has ended, and says what else is known of it, such as what its host used. */
+  readonly after?: (said: Readonly<Record<string, unknown>>) => Promise<Readonly<Record<string, unknown>>>
 }
 
 /**
@@ -82,7 +84,7 @@ export const compare = async (
 ): Promise<Readonly<Record<string, number>>> => {
   const times = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))
   for (let round_ = 0; round_ < rounds; round_++) {
-    for (const { args, command, name } of contenders) {
+    for (const { after, args, command, name } of contenders) {
       await before()
       const { cpuS, peakMiB, said, wallS } = await run(command, args)
       times.get(name)!.push(wallS)
@@ -94,7 +96,8 @@ export const compare = async (
         wallS: round(wallS),
         cpuS: round(cpuS),
         peakMiB: round(peakMiB),
-        ...said
+        ...said,
+        ...await after?.(said)
       }))
     }
   }

@@ -114,7 +114,7 @@ export const never: Expires = new Never()
  * @category constructors
  * @since 0.1.0
  */
-export const hostDefault: Expires = new After({ amount: 14, unit: "d" })
+export const hostDefault: Expires = /* @__PURE__ */ new After({ amount: 14, unit: "d" })
 
 const ALLOWED =
   "allowed: a time period such as 10m, 12h or 2w (a whole number from 1 and one of y Q M w d h m s), an ISO 8601 time such as 2030-12-31T23:59:59Z, or never"

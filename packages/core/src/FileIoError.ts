@@ -507,4 +507,4 @@ export class FileIoError extends Schema.TaggedError<FileIoError>()("FileIoError"
  * @category guards
  * @since 0.1.0
  */
-export const isFileIoError: (u: unknown) => u is FileIoError = Schema.is(FileIoError)
+export const isFileIoError: (u: unknown) => u is FileIoError = /* @__PURE__ */ Schema.is(FileIoError)

@@ -15,9 +15,11 @@ import * as Schema from "effect/Schema"
  * @category schemas
  * @since 0.1.0
  */
-export const FileName = Schema.String.check(
-  Schema.makeFilter((name: string): boolean => sanitizeText(name) === name, { message: "expected a safe file name" })
-).pipe(Schema.brand("FileName"))
+export const FileName = /* @__PURE__ */ Schema.brand("FileName")(/* @__PURE__ */ Schema.String.check(
+  /* @__PURE__ */ Schema.makeFilter((name: string): boolean => sanitizeText(name) === name, {
+    message: "expected a safe file name"
+  })
+))
 
 /**
  * @category models

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { createHash, timingSafeEqual } from "node:crypto"
+import * as Crypto from "node:crypto"
 
 /**
  * An account, as it is configured.
@@ -53,7 +53,7 @@ export class ApiKeys extends Context.Service<ApiKeys, {
  * @category hashing
  * @since 0.1.0
  */
-export const hash = (apiKey: string): Buffer => createHash("sha256").update(apiKey, "utf8").digest()
+export const hash = (apiKey: string): Buffer => Crypto.hash("sha256", apiKey, "buffer")
 
 /**
  * An account with the hashes of its keys.
@@ -95,7 +95,7 @@ export const make = (accounts: ReadonlyArray<KnownAccount>): ApiKeys["Service"] 
       const asked = hash(apiKey)
       let found: KeyHolder | undefined
       // Every key is compared, so the time tells nothing of which one came close.
-      for (const { hash, holder } of known) if (timingSafeEqual(hash, asked)) found = holder
+      for (const { hash, holder } of known) if (Crypto.timingSafeEqual(hash, asked)) found = holder
       return Option.fromUndefinedOr(found)
     },
     planOf: (account) => Option.fromUndefinedOr(plans.get(account))

@@ -75,8 +75,10 @@ export class Blobs extends Context.Service<Blobs, {
   readonly list: Effect.Effect<ReadonlyArray<string>, BlobsError>
 }>()("@effect-fileio/server/Blobs") {}
 
-/** Bytes that are gathered for one write, and at most twice as many are held. */
-const WRITE_BYTES = 1024 * 1024
+/** Bytes that are worth a write. */
+const WRITE_BYTES = 512 * 1024
+/** Bytes that are gathered while a write is under way, before reading waits for it. */
+const HELD_BYTES = 2 * 1024 * 1024
 
 const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
@@ -140,11 +142,15 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       let size = 0
       // One write runs while the next bytes are gathered.
       let running: Promise<void> = Promise.resolve()
+      let writing = false
 
       const file = yield* Effect.acquireRelease(
         attempt("create a blob", () => Fs.open(temporary, "wx", 0o600)),
         (file) =>
           Effect.promise(async () => {
+            // Nothing more is to be written.
+            gathered = []
+            size = 0
             await running.catch(() => {})
             await file.close().catch(() => {})
             if (kept) return
@@ -153,15 +159,32 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
           })
       )
 
-      const flush = attempt("write a blob", async () => {
-        await running
+      /** Writes what is gathered, and then what was gathered meanwhile if that is worth it; the write before has ended. */
+      const start = (): void => {
         const chunks = gathered
         const bytes = size
         gathered = []
         size = 0
-        running = chunks.length === 0 ? Promise.resolve() : writeAll(file, chunks, bytes)
-        // Awaited by the next flush; without a listener until then, a failure would end the process.
+        writing = true
+        running = writeAll(file, chunks, bytes).finally(() => {
+          writing = false
+        }).then(() => {
+          if (size >= WRITE_BYTES) start()
+        })
+        // Awaited by a later write; without a listener until then, a failure would end the process.
         running.catch(() => {})
+      }
+
+      // Reading goes on while a write is under way, as long as what comes meanwhile is not too much.
+      const behind = attempt("write a blob", async () => {
+        await running
+        if (!writing && size > 0) start()
+      })
+      const flush = attempt("write a blob", async () => {
+        do {
+          await running
+          if (!writing && size > 0) start()
+        } while (writing)
       })
 
       return {
@@ -169,12 +192,11 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
         write: (bytes) => {
           gathered.push(bytes)
           size += bytes.length
-          return size < WRITE_BYTES ? Effect.void : flush
+          return size < WRITE_BYTES || (writing && size < HELD_BYTES) ? Effect.void : behind
         },
         finish: Effect.andThen(
           flush,
           attempt("finish a blob", async () => {
-            await running
             await file.sync()
             await file.close()
             await Fs.rename(temporary, place)

@@ -361,7 +361,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         size = :size, expires = :expires, downloads = :downloads, max_downloads = :maxDownloads,
         auto_delete = :autoDelete, modified = :now
       WHERE key = :key RETURNING *`),
-    usedBytes: db.prepare("SELECT bytes FROM usage WHERE owner = :owner"),
+    usedBytes: db.prepare("SELECT bytes FROM usage WHERE owner = ?"),
     totals: db.prepare("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
     count: db.prepare(`
       SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
@@ -432,9 +432,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return statement
   }
 
+  // Asked for with every piece of an upload and every look at an account, and changed only here: no other process writes
+  // in the folder. Forgotten whenever a file comes, goes or changes its size.
+  const used = new Map<string, number>()
+  const usedBytes = (owner: string): number => {
+    let bytes = used.get(owner)
+    if (bytes === undefined) used.set(owner, bytes = (sql.usedBytes.get(owner)?.["bytes"] ?? 0) as number)
+    return bytes
+  }
+
   const buryKey = (key: string, now: number, after: number) => {
     const row = sql.deleteRow.get({ key })
     if (row === undefined) return
+    used.clear()
     sql.bury.run({ key, now })
     sql.discard.run({ blob: row["blob"]!, after })
   }
@@ -467,6 +477,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const insertUnder = (key: string, id: string, file: NewFile) =>
     attempt(() => {
+      used.clear()
       const row = sql.insert.get({
         key,
         id,
@@ -506,7 +517,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return { files, count: total["count"] as number, size: total["size"] as number }
       }),
 
-    usedBytes: (owner) => attempt(() => (sql.usedBytes.get({ owner })?.["bytes"] ?? 0) as number),
+    usedBytes: (owner) => attempt(() => usedBytes(owner)),
 
     totals: attempt(() => {
       const row = sql.totals.get()!
@@ -521,6 +532,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           const { content } = changes
           const next = { ...old, ...changes, ...content }
           if (content !== undefined) {
+            used.clear()
             sql.dropLeases.run({ key })
             sql.discard.run({ blob: old.blob, after: now })
           }

@@ -31,16 +31,17 @@ const make = (required: boolean) =>
       limit: number | null,
       then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
     ) =>
-      Effect.gen(function*() {
-        if (limit === null) return yield* then
-        const { allowed, remaining, reset } = yield* counter.take(id, limit)
-        Client.setHeaders(yield* HttpServerRequest.HttpServerRequest, {
-          "ratelimit-limit": String(limit),
-          "ratelimit-remaining": String(remaining),
-          "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
-        })
-        return allowed ? yield* then : Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset)))
-      })
+      limit === null ?
+        then :
+        Effect.flatMap(counter.take(id, limit), ({ allowed, remaining, reset }) =>
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+            Client.setHeaders(request, {
+              "ratelimit-limit": String(limit),
+              "ratelimit-remaining": String(remaining),
+              "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
+            })
+            return allowed ? then : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset))))
+          }))
 
     /** Whoever guesses at keys is counted as one without a key. */
     const byAddress = <E, R>(then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>

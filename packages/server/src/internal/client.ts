@@ -17,6 +17,7 @@ const family = (address: string): "ipv4" | "ipv6" => isIP(address) === 6 ? "ipv6
 
 /** Addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`. */
 export const parseProxies = (entries: ReadonlyArray<string>): Result.Result<Proxies, string> => {
+  if (entries.length === 0) return Result.succeed({ trusts: () => false })
   const list = new BlockList()
   for (const entry of entries) {
     const [address = "", bits] = entry.split("/")

@@ -46,12 +46,13 @@ export const make = Effect.gen(function*() {
   }
 
   return <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-    Effect.gen(function*() {
-      const request = yield* HttpServerRequest.HttpServerRequest
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       if (securedByUrl || Client.isSecure(request, proxies)) {
         Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
       }
-      if (isStopping(request)) return Refusal.toResponse(Refusal.stopping)
+      const counted = (answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+        Effect.tap(answer, ({ status }) => Metrics.answered(request.method, status))
+      if (isStopping(request)) return counted(Effect.succeed(Refusal.toResponse(Refusal.stopping)))
       if (allowedOrigins.size > 0) Client.setHeaders(request, { vary: "origin" })
       const origin = allowed(request)
       if (origin !== undefined) {
@@ -61,16 +62,9 @@ export const make = Effect.gen(function*() {
         })
         const asked = request.headers["access-control-request-method"]
         if (request.method === "OPTIONS" && asked !== undefined) {
-          return HttpServerResponse.empty({ status: 204, headers: preflight })
+          return counted(Effect.succeed(HttpServerResponse.empty({ status: 204, headers: preflight })))
         }
       }
-      return yield* handler
-    }).pipe(
-      Effect.tap((response) =>
-        Effect.flatMap(
-          HttpServerRequest.HttpServerRequest,
-          ({ method }) => Metrics.answered(method, response.status)
-        )
-      )
-    )
+      return counted(handler)
+    })
 })

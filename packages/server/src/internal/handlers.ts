@@ -1,5 +1,5 @@
 /** The seven calls, over the catalog and the blobs. */
-import * as Account from "@effect-fileio/core/Account"
+import type * as Account from "@effect-fileio/core/Account"
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import type { FileKey } from "@effect-fileio/core/FileKey"
@@ -11,6 +11,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as Headers from "effect/http/Headers"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
@@ -39,13 +40,14 @@ const MAX_PAGE = 1000
 
 const encodeDetails = Schema.encodeSync(FileDetails)
 const encodeList = Schema.encodeSync(FileListFromWire)
-const encodeAccount = Schema.encodeSync(Account.AccountFromWire)
 const isSortField = Schema.is(SortField)
+
+const answerHeaders = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
 
 const answer = (body: object): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(JSON.stringify({ success: true, status: 200, ...body }), {
     contentType: JSON_TYPE,
-    headers: { "cache-control": "no-store", "x-content-type-options": "nosniff" }
+    headers: answerHeaders
   })
 
 /** The headers that keep what somebody uploaded from acting in this server's name. */
@@ -266,24 +268,24 @@ export const layer = HttpApiBuilder.group(
       ))
     })
 
-    const me = Effect.gen(function*() {
-      const owner = yield* ownerOf
+    const me = refuse(Effect.flatMap(FileIoApi.Caller, ({ account: name }) => {
+      const owner = name ?? ""
       const plan = planOf(owner)
-      return answer(encodeAccount(
-        new Account.Account({
+      return Effect.map(catalog.usedBytes(owner), (usedStorageBytes) => {
+        const account: typeof Account.AccountFromWire.Encoded = {
           planId: plan.id,
           maxUploadBytes: plan.maxUploadBytes,
           maxStorageBytes: plan.maxStorageBytes,
-          usedStorageBytes: yield* catalog.usedBytes(owner),
+          usedStorageBytes,
           rateLimit: plan.rateLimit,
           customDomain: null,
-          directDownload: plan.directDownload,
           paymentCustomerId: null,
           paymentSubscriptionId: null,
-          extra: {}
-        })
-      ))
-    })
+          directDownload: plan.directDownload ? 1 : 0
+        }
+        return answer(account)
+      })
+    }))
 
     const remove = Effect.fnUntraced(function*(key: string) {
       if (!(yield* catalog.remove(key, yield* ownerOf))) return yield* Refusal.notFound(key)
@@ -385,7 +387,7 @@ export const layer = HttpApiBuilder.group(
     return handlers
       .handleRaw("upload", ({ query, request }) => refuse(upload(request, query)))
       .handle("list", ({ query }) => refuse(list(query)))
-      .handle("me", () => refuse(me))
+      .handle("me", () => me)
       .handleRaw("download", ({ params, request }) => refuse(download(request, params.key)))
       .handleRaw("replace", ({ params, request }) => refuse(change(request, params.key, true)))
       .handleRaw("update", ({ params, request }) => refuse(change(request, params.key, false)))

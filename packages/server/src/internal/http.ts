@@ -20,7 +20,10 @@ import * as Refusal from "./refusal.ts"
 const isKey = Schema.is(FileKey.FileKey)
 
 /** Which methods a path takes, from the contract's own declaration. */
-const methods: ReadonlyArray<readonly [matches: (path: string) => boolean, allow: string]> = (() => {
+const methods: ReadonlyArray<{
+  readonly matches: (path: string) => boolean
+  readonly allowed: ReadonlySet<string>
+}> = (() => {
   const byPath = new Map<string, Array<string>>()
   for (const endpoint of Object.values(FileIoApi.FilesGroup.endpoints)) {
     const known = byPath.get(endpoint.path) ?? []
@@ -32,15 +35,15 @@ const methods: ReadonlyArray<readonly [matches: (path: string) => boolean, allow
     const matches = after === undefined
       ? (path: string) => path === pattern
       : (path: string) => path.startsWith(before!) && isKey(path.slice(before!.length))
-    return [matches, allowed.join(", ")] as const
+    return { matches, allowed: new Set(allowed) }
   })
 })()
 
 /** The methods of a path, where the request's is not one of them. */
 const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const path = request.url.split("?")[0]!
-  const allow = methods.find(([matches]) => matches(path))?.[1]
-  return allow === undefined || allow.split(", ").includes(request.method) ? undefined : allow
+  const allowed = methods.find(({ matches }) => matches(path))?.allowed
+  return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
 }
 
 const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 300)

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Refusal from "./refusal.ts"
@@ -47,9 +47,17 @@ const answerClientError = (error: NodeJS.ErrnoException, socket: Duplex): void =
   socket.once("finish", () => socket.destroy())
 }
 
+/**
+ * Effect has Node compare each body with its length. It counts the length itself, and comparing makes Node hand a short
+ * answer to the system in two pieces instead of one.
+ */
+class Response extends ServerResponse {}
+Object.defineProperty(Response.prototype, "strictContentLength", { get: () => false, set: () => {} })
+
 /** Node's server, with the limits that suit long transfers of anybody. */
 export const make = (limits: Limits): Server => {
   const server = createServer({
+    ServerResponse: Response,
     // The whole body need not come within a fixed time: a slow upload is no attack as long as bytes come.
     requestTimeout: 0,
     headersTimeout: limits.headers,

@@ -7,11 +7,19 @@ const requests = Metric.counter("fileio_requests_total", { description: "Request
 /** Methods are the client's words, and each new one would be a new line for good. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
-export const answered = (method: string, status: number): Effect.Effect<void> =>
-  Metric.update(
-    Metric.withAttributes(requests, { method: METHODS.has(method) ? method : "other", status: String(status) }),
-    1
-  )
+/** By method and status, since making one for each request costs more than counting it. */
+const answers = new Map<string, Effect.Effect<void>>()
+
+export const answered = (method: string, status: number): Effect.Effect<void> => {
+  const known = METHODS.has(method) ? method : "other"
+  const name = `${known} ${status}`
+  let count = answers.get(name)
+  if (count === undefined) {
+    count = Metric.update(Metric.withAttributes(requests, { method: known, status: String(status) }), 1)
+    answers.set(name, count)
+  }
+  return count
+}
 
 const uploads = Metric.counter("fileio_uploads_total", { description: "Files stored", incremental: true })
 const uploadBytes = Metric.counter("fileio_upload_bytes_total", {

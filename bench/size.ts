@@ -1,0 +1,51 @@
+/**
+ * What a user waits for and loads: `fileio --version` of the packed command line beside `node -e 0`, and the bytes that core
+ * and client add to `effect` in a browser bundle.
+ *
+ * `pnpm bench size [--rounds 15]`
+ */
+import { glob, mkdtemp, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { bundle, gzipped } from "../tools/browser/bundle.ts"
+import { must, pack } from "../tools/packages/pack.ts"
+import { compare } from "./internal/measure.ts"
+
+const { values } = parseArgs({ options: { rounds: { type: "string", default: "15" } } })
+
+const folder = await mkdtemp(join(tmpdir(), "fileio-bench-"))
+try {
+  const packed = await pack(join(folder, "tarballs"))
+  const cli = packed.find(({ manifest }) => manifest.name === "@effect-fileio/cli")!
+  await must("tar", ["-xzf", cli.tarball, "-C", folder], { cwd: folder })
+  const program = join(folder, "package", "dist", "fileio.js")
+
+  const printed = await must(process.execPath, [program, "--version"], { cwd: folder })
+  if (!printed.includes(cli.manifest.version)) throw new Error(`fileio --version printed ${printed}`)
+  let code = 0
+  for await (const file of glob("package/dist/**/*.js", { cwd: folder })) {
+    code += (await readFile(join(folder, file))).length
+  }
+  const timed = (name: string, ...args: ReadonlyArray<string>) => ({
+    name,
+    command: process.execPath,
+    args: [join(import.meta.dirname, "size", "timed.ts"), ...args]
+  })
+  await compare(
+    "size",
+    { what: "version", bytes: code },
+    [timed("node -e 0", "-e", "0"), timed("fileio --version", program, "--version")],
+    "node -e 0",
+    Number(values.rounds)
+  )
+
+  const bytes = gzipped(await bundle({ external: true }))
+  const whole = gzipped(await bundle({ external: false }))
+  if (bytes < 5000 || whole < bytes) throw new Error(`something is missing in the bundle of ${bytes} bytes`)
+  console.log(
+    JSON.stringify({ bench: "size", what: "bundle", contender: "sdk", gzippedBytes: bytes, withEffect: whole })
+  )
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
