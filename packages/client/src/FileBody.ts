@@ -280,7 +280,7 @@ const lentReader = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Re
  * @category constructors
  * @since 0.1.0
  */
-export const file = Effect.fnUntraced(function*(
+export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   path: string,
   options?: Options
 ): Effect.fn.Return<FileBody, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {

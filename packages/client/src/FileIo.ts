@@ -930,7 +930,7 @@ const MAX_PREALLOCATED_BYTES = 64 * 1024 * 1024
 export const withRetry: {
   (policy: RetryPolicy.RetryPolicy): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(effect: Effect.Effect<A, E, R>, policy: RetryPolicy.RetryPolicy): Effect.Effect<A, E, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, policy: RetryPolicy.RetryPolicy): Effect.Effect<A, E, R> =>
     Effect.provideService(effect, RetryPolicy.CurrentRetryPolicy, policy)
@@ -953,14 +953,15 @@ export const layer = (
  * @category configuration
  * @since 0.1.0
  */
-export const config: Config.Config<Options> = Config.all({
-  baseUrl: Config.NonEmptyString("FILEIO_BASE_URL").pipe(Config.withDefault(DEFAULT_BASE_URL)),
-  apiKey: Config.Redacted("FILEIO_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
-  allowInsecureKey: Config.Boolean("FILEIO_ALLOW_INSECURE_KEY").pipe(Config.withDefault(false)),
-  firstByteTimeout: Config.Duration("FILEIO_FIRST_BYTE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
-  idleTimeout: Config.Duration("FILEIO_IDLE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
-  checkLimits: Config.Boolean("FILEIO_CHECK_LIMITS").pipe(Config.withDefault(true))
-})
+export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
+  Config.all({
+    baseUrl: Config.NonEmptyString("FILEIO_BASE_URL").pipe(Config.withDefault(DEFAULT_BASE_URL)),
+    apiKey: Config.Redacted("FILEIO_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
+    allowInsecureKey: Config.Boolean("FILEIO_ALLOW_INSECURE_KEY").pipe(Config.withDefault(false)),
+    firstByteTimeout: Config.Duration("FILEIO_FIRST_BYTE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
+    idleTimeout: Config.Duration("FILEIO_IDLE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
+    checkLimits: Config.Boolean("FILEIO_CHECK_LIMITS").pipe(Config.withDefault(true))
+  }))()
 
 /**
  * The service, configured by `config`, or by a configuration of your own.

@@ -182,7 +182,7 @@ export const layerRedis = (options?: RedisOptions): Layer.Layer<never, never, Re
 export const withRateLimit: {
   (limit: RateLimit): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(effect: Effect.Effect<A, E, R>, limit: RateLimit): Effect.Effect<A, E, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, limit: RateLimit): Effect.Effect<A, E, R> =>
     Effect.provideService(effect, CurrentRateLimit, limit)
