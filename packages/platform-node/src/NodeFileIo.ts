@@ -1,5 +1,5 @@
 /**
- * `FileIo` and `FileTransfer` for Node, in one layer: HTTP by undici, files by `node:fs`.
+ * `FileIo` and `FileTransfer` for Node, in one layer: HTTP over sockets, files by `node:fs`.
  *
  * @since 0.1.0
  */
