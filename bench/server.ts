@@ -73,10 +73,15 @@ const startNode = async (name: string, args: ReadonlyArray<string>, env?: Record
     url,
     used: async () => {
       child.send("report")
-      const [{ p99Ms, worstMs }] = await once(child, "message") as [{ worstMs: number; p99Ms: number }]
+      const [{ p99Ms, worstMs, worstWorkMs }] = await once(child, "message") as [Readonly<Record<string, number>>]
       const before = cpu
       cpu = cpuOf(child.pid!)
-      return { hostCpuS: round(cpu - before), loopWorstMs: round(worstMs), loopP99Ms: round(p99Ms) }
+      return {
+        hostCpuS: round(cpu - before),
+        loopP99Ms: round(p99Ms!),
+        loopWorstMs: round(worstMs!),
+        loopWorstWorkMs: round(worstWorkMs!)
+      }
     }
   }
 }

@@ -20,7 +20,7 @@ await mkdir(incoming, { recursive: true })
 await mkdir(blobs, { recursive: true })
 
 /** The best of 64 KiB to 1 MiB here. */
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 1024 * 1024
 const WRITE_BYTES = 1024 * 1024
 
 const db = new DatabaseSync(join(folder, "catalog.sqlite"))
@@ -166,7 +166,10 @@ const download = async (response: ServerResponse, key: string) => {
     "content-length": Number(row["size"]),
     "cache-control": "private, no-store"
   })
-  await pipeline(createReadStream(path, { highWaterMark: READ_BYTES }), response)
+  // Whoever has all bytes may close the connection before Node says that they are written.
+  await pipeline(createReadStream(path, { highWaterMark: READ_BYTES }), response).catch((cause) => {
+    if (cause.code !== "ERR_STREAM_PREMATURE_CLOSE") throw cause
+  })
   if (row["downloads"] !== row["max_downloads"]) return
   sql.remove.run(key)
   sql.use.run(-Number(row["size"]))

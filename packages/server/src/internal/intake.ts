@@ -2,8 +2,8 @@
  * Reading what is uploaded: the file goes straight to a blob, the fields are small and kept.
  *
  * Effect's multipart *parser* is used, but not its `multipartStream`: that makes an Effect stream of every part, and
- * writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB. Here the parser's pieces are gathered and written 1 MiB at a
- * time while the next ones are read. It also has the headers of a part as they came, which the exact name needs.
+ * writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB. Here the parser's pieces are gathered, and written while the
+ * next ones are read. It also has the headers of a part as they came, which the exact name needs.
  */
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
