@@ -642,7 +642,6 @@ describe("the span of a call", () => {
       assert.isAtLeast(attributes?.get("fileio.waited_ms") as number, 900)
     }))
 
-
   it.effect("tells its attempts and how long it waited", () =>
     Effect.gen(function*() {
       const spans: Array<Tracer.NativeSpan> = []
@@ -704,7 +703,11 @@ describe("every interleaving", () => {
         const failed = (stage: Failure.Stage) =>
           new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
         const run = (request: Effect.Effect<void, Failure.Failure>) =>
-          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, { sentAt: 0, waited: 0, requests: 0 })
+          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, {
+            sentAt: 0,
+            waited: 0,
+            requests: 0
+          })
         // What is on its way arrives, whatever becomes of its caller.
         const arrive = Effect.forkDetach(
           Effect.andThen(

@@ -1,6 +1,6 @@
+import { CurrentDeparture } from "@effect-fileio/client/Departure"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as Undici from "@effect/platform-node/Undici"
-import { CurrentDeparture } from "@effect-fileio/client/Departure"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
