@@ -6,8 +6,8 @@
 import * as Metric from "effect/Metric"
 
 /**
- * Requests, by `operation` and `outcome` (`ok`, or the reason of the failure, such as `RateLimited`). A call that is
- * repeated counts once for each request.
+ * Requests, by `operation` and `outcome`: `ok`, the reason of the failure, such as `RateLimited`, or `Interrupted` when
+ * nobody waited for the answer any more. A call that is repeated counts once for each request.
  *
  * @category metrics
  * @since 0.1.0
@@ -40,7 +40,8 @@ export const waits = Metric.histogram("fileio_rate_limit_wait_milliseconds", {
 })
 
 /**
- * Bytes of files, by `direction` (`up` or `down`).
+ * Bytes of files, by `direction` (`up` or `down`), as they go over the wire: those of transfers that break off or are
+ * interrupted are in it, and those that are sent twice count twice.
  *
  * @category metrics
  * @since 0.1.0

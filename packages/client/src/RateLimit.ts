@@ -11,8 +11,12 @@
  * is zero, and then nothing is assumed but that a request arrives before its answer does.
  *
  * What the bound assumes is that the fastest way to the host does not become faster, without having been seen before, by
- * more than the margin. It may then be wrong for as long as one answer takes. The rate is about one over one and the
- * average jitter of a round trip in seconds: 0.97 and more up to some 15 ms of it.
+ * more than the margin. It may then be wrong for as long as one answer takes. Processes that share a limit also assume that
+ * their ways are divided alike between there and back.
+ *
+ * How far a late answer was late on its way there cannot be known, so the highest safe rate is 1 / (1 + e) of the limit,
+ * where e is the average time, in seconds, by which a round trip exceeds the shortest one. This comes near it: 0.98 of the
+ * limit at 10 ms, and 0.97 up to some 20 ms.
  *
  * **Gotchas**
  *

@@ -40,7 +40,7 @@ export type Taken =
  * @since 0.1.0
  */
 export interface Way {
-  /** The shortest round trip. */
+  /** The shortest round trip; `Infinity` when nothing was seen. */
   readonly shortest: number
   /** The average. */
   readonly mean: number

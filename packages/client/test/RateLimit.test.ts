@@ -1,4 +1,4 @@
-import { FileBody, FileIo, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { Departure, FileBody, FileIo, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Arbitrary,
@@ -151,6 +151,34 @@ describe("the limit", () => {
       assert.deepStrictEqual([done(fibers), host.rejected(), host.count("GET /me")], [20, 0, 1])
       const other = yield* fileIo(strictHost({ limit: 3 }), { baseUrl: "http://other.localhost" })
       yield* other.list()
+    }))
+})
+
+describe("a transport that tells when a request leaves", () => {
+  it.effect("makes the rate full also for one that makes a request only now and then over old connections", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1, window: 10_000, upMillis: 100, downMillis: 100 })
+      const telling = Layer.effect(
+        HttpClient.HttpClient,
+        Effect.map(HttpClient.HttpClient, (http) =>
+          HttpClient.transform(http, (sent) =>
+            Effect.andThen(
+              Effect.map(Departure.CurrentDeparture, (departure) => departure?.(true)),
+              sent
+            )))
+      ).pipe(Layer.provide(host.httpClient))
+      const client = yield* FileIo.make({ baseUrl: "http://telling.localhost", apiKey: Redacted.make("KEY") }).pipe(
+        Effect.provide(telling),
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1, "10 seconds"))
+      )
+      const fibers = yield* start(40, client.list())
+      yield* advance("350 seconds")
+      const times = host.counter.arrivals.slice(-10)
+      for (let n = 1; n < times.length; n++) {
+        assert.isAtLeast(times[n]! - times[n - 1]!, 10_000)
+        assert.isAtMost(times[n]! - times[n - 1]!, 10_050)
+      }
+      yield* Fiber.interruptAll(fibers)
     }))
 })
 
@@ -556,7 +584,64 @@ describe("seen from outside", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
+describe("a transfer that is not brought to its end", () => {
+  it.effect("is counted as far as it came, and so is the request that nobody waited for", () =>
+    Effect.gen(function*() {
+      const host = strictHost({
+        limit: 10,
+        answer: (path) =>
+          path === "GET /abcdefghijkl"
+            ? { status: 200, headers: { "content-type": "text/plain" }, body: "0123456789" }
+            : undefined
+      })
+      const client = yield* fileIo(host)
+      const taken = Effect.flatMap(client.download("abcdefghijkl"), ({ stream }) => Stream.runHead(stream))
+      yield* Effect.scoped(taken)
+      const interrupted = Effect.flatMap(
+        client.download("abcdefghijkl"),
+        ({ stream }) => Stream.runForEach(stream, () => Effect.never)
+      )
+      const reading = yield* Effect.forkChild(Effect.scoped(interrupted))
+      yield* advance("1 second")
+      yield* Fiber.interrupt(reading)
+      const count = (metric: Metric.Counter<number>, attributes: Record<string, string>) =>
+        Effect.map(Metric.value(Metric.withAttributes(metric, attributes)), ({ count }) => count)
+      assert.strictEqual(yield* count(Metrics.bytes, { direction: "down" }), 20)
+
+      const stalled = yield* fileIo(strictHost({ limit: 10, downMillis: 60_000 }), { anonymous: true })
+      const waiting = yield* Effect.forkChild(Effect.scoped(Effect.exit(stalled.download("abcdefghijkl"))))
+      yield* advance("1 second")
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual(yield* count(Metrics.requests, { operation: "download", outcome: "Interrupted" }), 1)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
 describe("the span of a call", () => {
+  it.effect("tells its attempts also when it fails, and when nobody waits for it any more", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span(options) {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const host = strictHost({ limit: 1, answer: (path) => path === "GET /" ? failure(500) : undefined })
+      const client = yield* fileIo(host)
+      const failing = yield* Effect.forkChild(Effect.exit(Effect.withTracer(client.list(), tracer)))
+      yield* advance("1 minute")
+      yield* Fiber.join(failing)
+      assert.strictEqual(spans.find(({ name }) => name === "FileIo.list")?.attributes.get("fileio.attempts"), 5)
+      spans.length = 0
+      yield* start(3, client.list())
+      const waiting = yield* Effect.forkChild(Effect.withTracer(client.list(), tracer))
+      yield* advance("1 second")
+      yield* Fiber.interrupt(waiting)
+      const attributes = spans.find(({ name }) => name === "FileIo.list")?.attributes
+      assert.isAtLeast(attributes?.get("fileio.waited_ms") as number, 900)
+    }))
+
   it.effect("tells its attempts and how long it waited", () =>
     Effect.gen(function*() {
       const spans: Array<Tracer.NativeSpan> = []

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { RoundTrip } from "../src/internal/roundTrip.ts"
+import { boundOf, RoundTrip, together } from "../src/internal/roundTrip.ts"
 import { PATIENCE, SlidingWindow } from "../src/internal/slidingWindow.ts"
 import { StrictCounter } from "./utils/strictHost.ts"
 
@@ -101,6 +101,26 @@ describe("SlidingWindow", () => {
     assert.strictEqual(window.freeAt(PATIENCE + 1002, quota), PATIENCE + 1002)
   })
 
+  it("what is learned of a way holds for the answers before it, and also when it was too much", () => {
+    const window = new SlidingWindow()
+    const quota = { limit: 1, window: 1000 }
+    let bound = 0
+    window.answered(window.take(0), { at: 200, bound: () => bound })
+    assert.strictEqual(window.freeAt(300, quota), 1202)
+    bound = 150
+    window.revise()
+    assert.strictEqual(window.freeAt(300, quota), 1052)
+    bound = 50
+    window.revise()
+    assert.strictEqual(window.freeAt(300, quota), 1152)
+  })
+
+  it("forgets places of calls that have no limit", () => {
+    const window = new SlidingWindow()
+    for (let now = 0; now < 100_000; now += 100) window.settle(window.take(now), now)
+    assert.isAtMost(window.size, 12)
+  })
+
   it("tells how long the tenth waiter will wait", () => {
     const window = new SlidingWindow()
     const quota = { limit: 3, window: 1000 }
@@ -155,6 +175,31 @@ describe("RoundTrip", () => {
     assert.strictEqual(roundTrip.bound, 0)
     for (let n = 0; n < 50; n++) roundTrip.observe(200, n, "reused")
     assert.isBelow(roundTrip.bound, 200)
+  })
+
+  it("takes of new connections half, and only until there are others", () => {
+    const roundTrip = new RoundTrip(0)
+    for (let n = 0; n < 3; n++) roundTrip.observe(400, n * 1000, "new")
+    assert.isAbove(roundTrip.bound, 100)
+    assert.isAtMost(roundTrip.bound, 200)
+    for (let n = 3; n < 50; n++) roundTrip.observe(300, n * 1000, "reused")
+    assert.isAbove(roundTrip.bound, 250)
+    assert.isAtMost(roundTrip.bound, 300)
+  })
+
+  it("several together know what one does not, but not more often than there was time to see it", () => {
+    const one = (at: number) => {
+      const roundTrip = new RoundTrip(at)
+      roundTrip.observe(200, at, "reused")
+      return roundTrip
+    }
+    assert.strictEqual(together([one(0), one(0), one(0)], 0).observations, 1)
+    const apart = together([one(0), one(1000), one(2000)], 3000)
+    assert.strictEqual(apart.observations, 3)
+    assert.isAbove(boundOf(apart), 100)
+    const slow = new RoundTrip(0)
+    slow.observe(900, 0, "reused")
+    assert.strictEqual(together([one(0), slow], 5000).mean, 200)
   })
 
   it("forgets an old path after two generations", () => {

@@ -1,7 +1,7 @@
-import { FileIo, RetryPolicy } from "@effect-fileio/client"
+import { FileIo, RateLimitStore, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIoHttp, NodeRateLimit } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Logger, Redacted, Schedule, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Logger, Redacted, Schedule, type Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
@@ -118,6 +118,35 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       assert.isAtMost(host.worst(), 20)
       assert.isAtLeast(host.arrivals.length, 50)
       assert.isAtMost(host.asked.filter((path) => path === "/me").length, 2)
+    })))
+
+  it.live("what one process knows of the way helps all that are not nearer, and one that knows nothing slows nobody", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const context = yield* Layer.build(NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}` }))
+      const store = Context.get(context, RateLimitStore.CurrentRateLimitStore)
+      if (store === undefined) return assert.fail("no store")
+      let places = 0
+      const boundOf = (id: string, shortest: number, observations: number) =>
+        Effect.gen(function*() {
+          const way = { shortest, mean: shortest, observations, age: 60_000, isNew: false }
+          const place = `${id}:${++places}`
+          const taken = yield* store.take("account", [place], { limit: 100, window: 1000 }, { id, way })
+          if (taken._tag !== "Taken") return assert.fail(taken._tag)
+          yield* store.settle("account", place, 0, { id, way })
+          return taken.bound
+        })
+      assert.strictEqual(yield* boundOf("new", Infinity, 0), 0)
+      const known = yield* boundOf("old", 200, 300)
+      assert.isAbove(known, 190)
+      assert.isAtMost(known, 200)
+      assert.strictEqual(yield* boundOf("new", Infinity, 0), 0)
+      assert.strictEqual(yield* boundOf("old", 200, 300), known)
+      assert.isAbove(yield* boundOf("alike", 210, 1), 180)
+      assert.isAbove(yield* boundOf("farther", 400, 1), 180)
+      assert.strictEqual(yield* boundOf("nearer", 100, 1), 0)
+      assert.strictEqual(yield* boundOf("old", 200, 300), known)
     })))
 
   it.live("keys in Redis are hashed, and go away by themselves", () =>

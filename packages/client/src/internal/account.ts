@@ -13,7 +13,7 @@ import { CurrentDeparture } from "../Departure.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Quota, Store, Taker } from "../RateLimitStore.ts"
 import * as Pace from "./pace.ts"
-import { type Connection, RoundTrip } from "./roundTrip.ts"
+import { boundOf, type Connection, RoundTrip, type Seen, together } from "./roundTrip.ts"
 import * as Series from "./series.ts"
 import { type Place, SlidingWindow } from "./slidingWindow.ts"
 
@@ -134,8 +134,11 @@ export class Account {
   private places = 0
   /** Tells this process from others. */
   private id: string | undefined
-  /** What the way takes at least, by what all processes have seen. */
+  /** What the way takes at least, whatever is asked for: by what was seen here, and by what all processes have seen. */
+  private wayBound = 0
   private sharedBound = 0
+  /** The largest bound by which earlier answers were judged. */
+  private judgedBy = 0
   private readonly remaining: Metric.Gauge<number>
   /** The limit that `me` told: `null` when it told none. */
   private limit: number | null | undefined
@@ -349,7 +352,7 @@ export class Account {
         this.window.answered(place, { at: now, bound: () => this.boundOf(roundTrip) })
         if (shared !== undefined) {
           // What the host has worked on it, on top of the way.
-          const ago = Math.max(0, roundTrip.bound - this.shortest)
+          const ago = Math.max(0, roundTrip.bound - this.way(now).shortest)
           told = this.tellStore((store, name) => store.settle(name, shared, ago, this.taker(now)))
         }
       } else if (isUnsent(exit, options)) {
@@ -388,39 +391,31 @@ export class Account {
 
   private observe(roundTrip: RoundTrip, millis: number, now: number, connection: Connection) {
     roundTrip.observe(millis, now, connection)
-    if (Math.abs(roundTrip.bound - roundTrip.applied) < NEWS) return
-    roundTrip.applied = roundTrip.bound
+    this.wayBound = this.roundTrips.size === 1 ? roundTrip.bound : boundOf(this.way(now))
+    this.judge(this.boundOf(roundTrip))
+  }
+
+  /** Applies a bound to what was answered before, if it says something else of that. */
+  private judge(bound: number) {
+    if (Math.abs(bound - this.judgedBy) < NEWS) return
+    this.judgedBy = bound
     this.window.revise()
   }
 
   /** What this operation takes at least. */
   private boundOf(roundTrip: RoundTrip): number {
-    return Math.max(roundTrip.bound, this.sharedBound)
+    return Math.max(roundTrip.bound, this.wayBound, this.sharedBound)
   }
 
-  /** The shortest that any operation took. */
-  private get shortest(): number {
-    let shortest = Infinity
-    for (const roundTrip of this.roundTrips.values()) shortest = Math.min(shortest, roundTrip.shortest)
-    return shortest
+  /** What was seen of the way, whatever was asked for. */
+  private way(now: number): Seen {
+    return together([...this.roundTrips.values()], now)
   }
 
   /** What other processes are told of this one. */
   private taker(now: number): Taker {
-    let way: RoundTrip | undefined
-    for (const roundTrip of this.roundTrips.values()) {
-      if (roundTrip.observations > 0 && !(way !== undefined && way.shortest <= roundTrip.shortest)) way = roundTrip
-    }
-    return {
-      id: this.id!,
-      way: {
-        shortest: way?.shortest ?? 0,
-        mean: way?.mean ?? 0,
-        observations: way?.observations ?? 0,
-        age: way === undefined ? 0 : now - way.since,
-        isNew: way?.isOfNewConnections ?? true
-      }
-    }
+    const { isOfNewConnections, mean, observations, shortest, since } = this.way(now)
+    return { id: this.id!, way: { shortest, mean, observations, age: now - since, isNew: isOfNewConnections } }
   }
 
   private readonly acquire = Effect.fnUntraced(
@@ -673,9 +668,9 @@ export class Account {
       )
       if (Exit.isSuccess(taken)) {
         this.saidStoreAway = false
-        if (taken.value._tag !== "Paused" && Math.abs(taken.value.bound - this.sharedBound) >= NEWS) {
+        if (taken.value._tag !== "Paused") {
           this.sharedBound = taken.value.bound
-          this.window.revise()
+          this.judge(this.sharedBound)
         }
         if (taken.value._tag === "Taken") {
           this.stock = places.slice(0, taken.value.count)
@@ -689,7 +684,7 @@ export class Account {
       yield* this.returnShared(places)
       // Alone, it only has what it has seen itself.
       this.sharedBound = 0
-      this.window.revise()
+      this.judge(0)
       this.storeAwayUntil = nowOf(clock) + STORE_REST
       if (!this.saidStoreAway) {
         this.saidStoreAway = true

@@ -7,7 +7,7 @@
 const GENERATION_SAMPLES = 64
 const GENERATION_MILLIS = 30_000
 /** Answers that come together were late together: all of such a time count as one observation. */
-export const SLOT_MILLIS = 250
+export const SLOT_MILLIS = 150
 /** Fewer observations say nothing. */
 export const ENOUGH = 3
 /** A round trip that is this much shorter than any before means that the others were late: what they say is forgotten. */
@@ -19,7 +19,7 @@ export const SLACK = 3
 /** How far above the shortest an imagined sample lies, as a part of it. */
 export const PRIOR = 0.25
 /** The margin in units of the spread: this over the root of the observations, and never less than the other. */
-export const CAUTION = 2.5
+export const CAUTION = 2
 export const LEAST_CAUTION = 0.15
 
 /** How a request left. */
@@ -54,9 +54,14 @@ const generation = (since: number): Generation => ({
 
 /** What was seen of a way, in milliseconds. */
 export interface Seen {
+  /** The shortest round trip; `Infinity` when nothing was seen. */
   readonly shortest: number
   readonly mean: number
   readonly observations: number
+  /** Since when it is observed. */
+  readonly since: number
+  /** Whether all that is known is of new connections. */
+  readonly isOfNewConnections: boolean
 }
 
 /**
@@ -65,7 +70,9 @@ export interface Seen {
  *
  * The script in `redisStore.ts` does the same for several processes.
  */
-export const boundOf = ({ mean, observations, shortest }: Seen): number => {
+export const boundOf = (
+  { mean, observations, shortest }: Pick<Seen, "mean" | "observations" | "shortest">
+): number => {
   if (observations < ENOUGH || shortest < WORTH) return 0
   // Two imagined samples stand for the spread until there are real ones.
   const spread = ((mean - shortest) * observations + 2 * PRIOR * shortest) / (observations + 2)
@@ -73,14 +80,37 @@ export const boundOf = ({ mean, observations, shortest }: Seen): number => {
   return Math.max(0, shortest - margin - SLACK)
 }
 
-export class RoundTrip {
+/** What several together have seen of one way: those that come near the shortest, since the others do something else too. */
+export const together = (all: ReadonlyArray<Seen>, now: number): Seen => {
+  let shortest = Infinity
+  for (const seen of all) shortest = Math.min(shortest, seen.shortest)
+  let sum = 0
+  let observations = 0
+  let since = now
+  let isOfNewConnections = true
+  for (const seen of all) {
+    if (seen.observations === 0 || seen.shortest * DROP > shortest) continue
+    sum += seen.mean * seen.observations
+    observations += seen.observations
+    since = Math.min(since, seen.since)
+    isOfNewConnections &&= seen.isOfNewConnections
+  }
+  return {
+    shortest,
+    mean: observations === 0 ? shortest : sum / observations,
+    // What several see at the same time is one observation.
+    observations: Math.min(observations, Math.floor((now - since) / SLOT_MILLIS) + 1),
+    since,
+    isOfNewConnections
+  }
+}
+
+export class RoundTrip implements Seen {
   private older: Generation
   private younger: Generation
   private slotUntil = -Infinity
   /** See `boundOf`. */
   bound = 0
-  /** The bound by which earlier answers are judged. */
-  applied = 0
 
   constructor(now: number) {
     this.older = generation(now)
@@ -127,12 +157,10 @@ export class RoundTrip {
     return Math.min(this.older.newMin, this.younger.newMin)
   }
 
-  /** Whether all that is known is of new connections. */
   get isOfNewConnections(): boolean {
     return this.min === Infinity
   }
 
-  /** The shortest that was seen; `Infinity` when nothing was. */
   get shortest(): number {
     return this.isOfNewConnections ? this.newMin : this.min
   }
@@ -151,7 +179,6 @@ export class RoundTrip {
       : slots + this.older.newSlots + this.younger.newSlots
   }
 
-  /** Since when it is observed. */
   get since(): number {
     return this.older.since
   }

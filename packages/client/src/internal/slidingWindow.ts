@@ -78,6 +78,11 @@ export class SlidingWindow {
     this.settled.splice(at, 0, place)
   }
 
+  /** How many places are remembered. */
+  get size(): number {
+    return this.out.size + this.settled.length
+  }
+
   /** How many places are held. */
   held(now: number, quota: Quota): number {
     this.forget(now, quota.window)
