@@ -7,7 +7,8 @@
  *
  * `jitter` is the most that each way takes longer, in milliseconds (never more than a quarter of the round trip each way,
  * but for 0 ms: 1 ms). A case takes two minutes: the start is seen, and does not hide what comes after it.
- * More than one process needs `redis-server` in the path.
+ * More than one process needs `redis-server` in the path. Where processes wait for a processor, that is measured too: a
+ * limit of 100 wants one or two to itself (`--at-once 1`).
  *
  * Prints one line a case. `ofLimit` counts everything from the first arrival to the last, so the learning of the limit and the
  * first connections are in it; `steady` is taken from the time that so many requests as the limit allows took in the second half.
