@@ -37,6 +37,7 @@ import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "./internal/accounts.ts"
+import { millisOf } from "./internal/monotonic.ts"
 import * as RedisStore from "./internal/redisStore.ts"
 import { CurrentRateLimitStore, type Quota } from "./RateLimitStore.ts"
 
@@ -210,5 +211,5 @@ export const waitTime = (account: {
     const url = new URL(account.baseUrl)
     const baseUrl = (url.origin + url.pathname).replace(/\/+$/, "")
     const found = Accounts.get(clock, store, baseUrl, account.apiKey && Redacted.value(account.apiKey))
-    return Duration.millis(found.wait(Number(clock.monotonicTimeNanosUnsafe()) / 1e6, limit))
+    return Duration.millis(found.wait(millisOf(clock), limit))
   })

@@ -6,6 +6,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import { Sharing } from "./internal/sharing.ts"
 
 /**
  * So many requests in any window of so many milliseconds.
@@ -71,7 +72,7 @@ export interface Taker {
  * @category models
  * @since 0.1.0
  */
-export interface Store {
+export interface Operations {
   /**
    * Takes places under these names, as many as there are while fewer than the quota are held. For this taker, a place is
    * held until a window after its answer, less what the ways of both, the taker's and that of the place's process, take at
@@ -105,6 +106,28 @@ export interface Store {
   /** What calls do while the store is away: fail, or keep to their part of the limit in this process. */
   readonly whenAway: "fail" | { readonly processes: number }
 }
+
+/**
+ * A store that was made with `make`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Store extends Operations {
+  /** The places of one account, named by its host and key, which the store sees hashed. */
+  readonly share: (account: string) => Sharing
+}
+
+/**
+ * A store out of what it can do.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (operations: Operations): Store => ({
+  ...operations,
+  share: (account) => new Sharing(operations, account)
+})
 
 /**
  * The store in force when a `FileIo` is made; `undefined`: memory.

@@ -689,8 +689,7 @@ describe("every interleaving", () => {
         const account = new Account({
           host: "test",
           isAnonymous: true,
-          store: undefined,
-          storeName: () => Promise.resolve(""),
+          sharing: undefined,
           now: 0
         })
         const options = {

@@ -230,19 +230,20 @@ export const format = (self: Expires): string => {
  * @category schemas
  * @since 0.1.0
  */
-export const ExpiresFromString = Schema.String.annotate({
-  description: "An expiry: a time period, an ISO 8601 time, or empty for never"
-}).pipe(Schema.decodeTo(
-  Schema.toType(Expires),
-  SchemaTransformation.transformEffect({
-    decode: (text: string, options) =>
-      Result.match(parseText(text.trim()), {
-        onFailure: (message) => Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options)),
-        onSuccess: (expires) => Effect.succeed(expires)
-      }),
-    encode: (expires: Expires) => Effect.succeed(format(expires))
-  })
-))
+export const ExpiresFromString = /* @__PURE__ */ (() =>
+  Schema.String.annotate({
+    description: "An expiry: a time period, an ISO 8601 time, or empty for never"
+  }).pipe(Schema.decodeTo(
+    Schema.toType(Expires),
+    SchemaTransformation.transformEffect({
+      decode: (text: string, options) =>
+        Result.match(parseText(text.trim()), {
+          onFailure: (message) => Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options)),
+          onSuccess: (expires) => Effect.succeed(expires)
+        }),
+      encode: (expires: Expires) => Effect.succeed(format(expires))
+    })
+  )))()
 
 /**
  * The moment of expiry for a file that the host received at `receivedAt`; `null` means never.

@@ -32,34 +32,39 @@ const Title = Schema.String.check(Schema.isMaxLength(MAX_TITLE))
 const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
 const isMaxDownloads = Schema.is(MaxDownloads)
 
-/** The wire form of `MaxDownloads`: digits, or empty for no limit. */
-const MaxDownloadsFromString = Schema.String.pipe(Schema.decodeTo(
-  MaxDownloads,
-  SchemaTransformation.transformEffect({
-    decode: (text: string, options): Effect.Effect<MaxDownloads, SchemaIssue.Issue> =>
-      text === "" || text === "unlimited"
-        ? Effect.succeed("unlimited" as const)
-        : /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text))
-        ? Effect.succeed(Number(text))
-        : Effect.fail(new SchemaIssue.InvalidValue({ message: MAX_DOWNLOADS_ALLOWED }, text, options)),
-    encode: (value: MaxDownloads) => Effect.succeed(value === "unlimited" ? "" : String(value))
-  })
-))
+/** Digits, or empty for no limit. */
+const formatMaxDownloads = (value: MaxDownloads): string => value === "unlimited" ? "" : String(value)
 
-const BooleanFromField = Schema.String.pipe(Schema.decodeTo(
-  Schema.Boolean,
-  SchemaTransformation.transformEffect({
-    decode: (text: string, options): Effect.Effect<boolean, SchemaIssue.Issue> => {
-      const lower = text.toLowerCase()
-      return lower === "true" || lower === "1"
-        ? Effect.succeed(true)
-        : lower === "false" || lower === "0"
-        ? Effect.succeed(false)
-        : Effect.fail(new SchemaIssue.InvalidValue({ message: "allowed: true or false" }, text, options))
-    },
-    encode: (value: boolean) => Effect.succeed(String(value))
-  })
-))
+/** The wire form of `MaxDownloads`. */
+const MaxDownloadsFromString = /* @__PURE__ */ (() =>
+  Schema.String.pipe(Schema.decodeTo(
+    MaxDownloads,
+    SchemaTransformation.transformEffect({
+      decode: (text: string, options): Effect.Effect<MaxDownloads, SchemaIssue.Issue> =>
+        text === "" || text === "unlimited"
+          ? Effect.succeed("unlimited" as const)
+          : /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text))
+          ? Effect.succeed(Number(text))
+          : Effect.fail(new SchemaIssue.InvalidValue({ message: MAX_DOWNLOADS_ALLOWED }, text, options)),
+      encode: (value: MaxDownloads) => Effect.succeed(formatMaxDownloads(value))
+    })
+  )))()
+
+const BooleanFromField = /* @__PURE__ */ (() =>
+  Schema.String.pipe(Schema.decodeTo(
+    Schema.Boolean,
+    SchemaTransformation.transformEffect({
+      decode: (text: string, options): Effect.Effect<boolean, SchemaIssue.Issue> => {
+        const lower = text.toLowerCase()
+        return lower === "true" || lower === "1"
+          ? Effect.succeed(true)
+          : lower === "false" || lower === "0"
+          ? Effect.succeed(false)
+          : Effect.fail(new SchemaIssue.InvalidValue({ message: "allowed: true or false" }, text, options))
+      },
+      encode: (value: boolean) => Effect.succeed(String(value))
+    })
+  )))()
 
 /**
  * The settings, each absent when it is not given: an upload then takes the host's default (14 days, one download,
@@ -82,12 +87,13 @@ export class FileSettings extends Schema.Class<FileSettings>("@effect-fileio/cor
  * @category schemas
  * @since 0.1.0
  */
-export const FileSettingsFromFields = Schema.Struct({
-  expires: Schema.optionalKey(Expires.ExpiresFromString),
-  maxDownloads: Schema.optionalKey(MaxDownloadsFromString),
-  autoDelete: Schema.optionalKey(BooleanFromField),
-  title: Schema.optionalKey(Title)
-})
+export const FileSettingsFromFields = /* @__PURE__ */ (() =>
+  Schema.Struct({
+    expires: Schema.optionalKey(Expires.ExpiresFromString),
+    maxDownloads: Schema.optionalKey(MaxDownloadsFromString),
+    autoDelete: Schema.optionalKey(BooleanFromField),
+    title: Schema.optionalKey(Title)
+  }))()
 
 /**
  * The text fields of a form, as they go over the wire.
@@ -160,9 +166,14 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
 }
 
 /**
- * The wire fields of checked settings.
+ * The wire fields of checked settings: what `FileSettingsFromFields` encodes, for a client that never decodes them.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const toFields: (self: FileSettings) => Fields = Schema.encodeSync(FileSettingsFromFields)
+export const toFields = ({ autoDelete, expires, maxDownloads, title }: FileSettings): Fields => ({
+  ...(expires === undefined ? {} : { expires: Expires.format(expires) }),
+  ...(maxDownloads === undefined ? {} : { maxDownloads: formatMaxDownloads(maxDownloads) }),
+  ...(autoDelete === undefined ? {} : { autoDelete: String(autoDelete) }),
+  ...(title === undefined ? {} : { title })
+})

@@ -11,10 +11,12 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import { CurrentDeparture } from "../Departure.ts"
 import * as Metrics from "../Metrics.ts"
-import type { Quota, Store, Taker } from "../RateLimitStore.ts"
+import type { Quota, Way } from "../RateLimitStore.ts"
+import { millisOf } from "./monotonic.ts"
 import * as Pace from "./pace.ts"
 import { boundOf, type Connection, RoundTrip, type Seen, together } from "./roundTrip.ts"
 import * as Series from "./series.ts"
+import type { Sharing } from "./sharing.ts"
 import { type Place, SlidingWindow } from "./slidingWindow.ts"
 
 /** The limit that a call keeps to. */
@@ -63,14 +65,8 @@ const AFTERMATH = 1000
 const KEPT_ALIVE = 3000
 /** So many requests go out at once; those after them at most at twice the pace of the limit. */
 const BURST = 25
-/** A store that has not answered by then is away. */
-const STORE_TIMEOUT = 2000
 /** A bound has to change by this to be applied to what was answered before, in milliseconds. */
 const NEWS = 1
-/** So many places are taken from a store at once. */
-const AT_ONCE = 4
-/** How long a store that was away is left alone. */
-const STORE_REST = 5000
 /** What is assumed of an account while its limit is not known: one request a second is within any limit. */
 const UNKNOWN: Quota = { limit: 1, window: 1000 }
 /** Calls do not wait longer for `me`. */
@@ -116,43 +112,33 @@ class Waiter {
 
 const rateLimited = (millis: number) => new FileIoError.RateLimited({ retryAfter: Duration.millis(Math.ceil(millis)) })
 
-const nowOf = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-
 export class Account {
   readonly host: string
   readonly isAnonymous: boolean
-  private readonly store: Store | undefined
-  private readonly storeName: () => Promise<string>
-  private readonly window = new SlidingWindow()
-  private readonly pace = new Pace.Pace()
-  private readonly roundTrips = new Map<FileIoError.Operation, RoundTrip>()
-  private readonly waiters: Array<Waiter> = []
-  private readonly idle: Array<number> = []
-  private pausedUntil = -Infinity
-  private spacedUntil = -Infinity
-  private orders = 0
-  private places = 0
-  /** Tells this process from others. */
-  private id: string | undefined
-  /** What the way takes at least, whatever is asked for: by what was seen here, and by what all processes have seen. */
-  private wayBound = 0
-  private sharedBound = 0
+  /** The places in a store, where other processes use the account too. */
+  readonly #sharing: Sharing | undefined
+  readonly #window = new SlidingWindow()
+  readonly #pace = new Pace.Pace()
+  readonly #roundTrips = new Map<FileIoError.Operation, RoundTrip>()
+  readonly #waiters: Array<Waiter> = []
+  readonly #idle: Array<number> = []
+  #pausedUntil = -Infinity
+  #spacedUntil = -Infinity
+  #orders = 0
+  /** What the way takes at least, whatever is asked for. */
+  #wayBound = 0
   /** The largest bound by which earlier answers were judged. */
-  private judgedBy = 0
-  private readonly remaining: Metric.Gauge<number>
+  #judgedBy = 0
+  readonly #remaining: Metric.Gauge<number>
   /** The limit that `me` told: `null` when it told none. */
-  private limit: number | null | undefined
-  private learnedAt = -Infinity
-  private isStale = false
-  private isLearning = false
-  private onRecall: (() => void) | undefined
-  private learnFailures = 0
-  private learnNotBefore = -Infinity
-  private saidUnknown = false
-  /** Places that were taken from the store for those who wait behind the first. */
-  private stock: Array<string> = []
-  private storeAwayUntil = -Infinity
-  private saidStoreAway = false
+  #limit: number | null | undefined
+  #learnedAt = -Infinity
+  #isStale = false
+  #isLearning = false
+  #onRecall: (() => void) | undefined
+  #learnFailures = 0
+  #learnNotBefore = -Infinity
+  #saidUnknown = false
   /** Calls that are in here. */
   active = 0
   usedAt: number
@@ -162,86 +148,73 @@ export class Account {
   constructor(options: {
     readonly host: string
     readonly isAnonymous: boolean
-    readonly store: Store | undefined
-    readonly storeName: () => Promise<string>
+    readonly sharing: Sharing | undefined
     readonly now: number
   }) {
     this.host = options.host
     this.isAnonymous = options.isAnonymous
-    this.store = options.store
-    this.storeName = options.storeName
+    this.#sharing = options.sharing
     this.usedAt = options.now
-    this.remaining = Series.remaining(options.host)
+    this.#remaining = Series.remaining(options.host)
   }
 
   nextOrder(): number {
-    return ++this.orders
+    return ++this.#orders
   }
 
   /** Whether it may be forgotten. */
   isIdle(now: number, keep: number): boolean {
-    return this.active === 0 && !this.isLearning && now - this.usedAt > keep && now > this.pausedUntil
+    return this.active === 0 && !this.#isLearning && now - this.usedAt > keep && now > this.#pausedUntil
   }
 
-  private known(): number | undefined {
-    return this.limit === null || this.limit === undefined ? undefined : this.limit
+  #known(): number | undefined {
+    return this.#limit === null || this.#limit === undefined ? undefined : this.#limit
   }
 
-  private quota(now: number, limit: Limit): Quota {
+  #quota(now: number, limit: Limit): Quota {
     if (limit._tag === "Fixed") return limit.quota
-    if (!this.isAnonymous && this.limit === undefined) return UNKNOWN
-    return Pace.quotaOf(this.pace.current(now, this.known()))
+    if (!this.isAnonymous && this.#limit === undefined) return UNKNOWN
+    return Pace.quotaOf(this.#pace.current(now, this.#known()))
   }
 
   /**
    * When the next request may go out for the sake of its round trip alone: many at once only queue at both ends, and what
    * they wait there keeps their places longer.
    */
-  private spaced(now: number, quota: Quota): number {
-    return Math.max(now, this.spacedUntil - (BURST - 1) * spacing(quota))
+  #spaced(now: number, quota: Quota): number {
+    return Math.max(now, this.#spacedUntil - (BURST - 1) * spacing(quota))
   }
 
   /** How long a call that came now would wait, in milliseconds. */
-  wait(now: number, limit: Limit, ahead = this.waiters.length): number {
+  wait(now: number, limit: Limit, ahead = this.#waiters.length): number {
     if (limit._tag === "Unlimited") return 0
-    const from = Math.max(now, this.pausedUntil)
-    return from - now + this.window.wait(from, this.quota(from, limit), ahead, this.typicalRoundTrip())
+    const from = Math.max(now, this.#pausedUntil)
+    return from - now + this.#window.wait(from, this.#quota(from, limit), ahead, this.#typicalRoundTrip())
   }
 
-  private typicalRoundTrip(): number {
+  #typicalRoundTrip(): number {
     let longest = 0
-    for (const { mean } of this.roundTrips.values()) if (mean !== Infinity) longest = Math.max(longest, mean)
+    for (const { mean } of this.#roundTrips.values()) if (mean !== Infinity) longest = Math.max(longest, mean)
     return Math.min(longest, 1000)
   }
 
-  private pokeFirst() {
-    this.waiters[0]?.poke()
+  #pokeFirst() {
+    this.#waiters[0]?.poke()
   }
 
-  private enqueue(waiter: Waiter) {
-    let at = this.waiters.length
-    while (at > 0 && this.waiters[at - 1]!.order > waiter.order) at--
-    this.waiters.splice(at, 0, waiter)
+  #enqueue(waiter: Waiter) {
+    let at = this.#waiters.length
+    while (at > 0 && this.#waiters[at - 1]!.order > waiter.order) at--
+    this.#waiters.splice(at, 0, waiter)
   }
 
-  private dequeue(waiter: Waiter): Effect.Effect<void> {
+  #dequeue(waiter: Waiter): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const at = this.waiters.indexOf(waiter)
-      this.waiters.splice(at, 1)
-      if (at === 0) this.pokeFirst()
-      return this.waiters.length > 0 ? Effect.void : this.clearStock()
+      const at = this.#waiters.indexOf(waiter)
+      this.#waiters.splice(at, 1)
+      if (at === 0) this.#pokeFirst()
+      return this.#waiters.length > 0 || this.#sharing === undefined ? Effect.void : this.#sharing.clear()
     })
-  }
-
-  private clearStock(): Effect.Effect<void> {
-    if (this.stock.length === 0) return Effect.void
-    const left = this.stock
-    this.stock = []
-    return this.returnShared(left)
-  }
-
-  private returnShared(places: ReadonlyArray<string>): Effect.Effect<void> {
-    return this.tellStore((store, name) => store.giveBack(name, places))
   }
 
   /**
@@ -257,53 +230,53 @@ export class Account {
     return Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber) => {
         const clock = fiber.getRef(Clock.Clock)
-        const began = nowOf(clock)
+        const began = millisOf(clock)
         this.active++
-        const place = this.enter(began, options, fiber.context)
+        const place = this.#enter(began, options, fiber.context)
         if (place !== undefined) {
-          return this.make(clock, fiber.context, restore, request, options, passage, flow, began, place, undefined)
+          return this.#make(clock, fiber.context, restore, request, options, passage, flow, began, place, undefined)
         }
         const held: Held = { place: undefined, shared: undefined }
-        const acquired = Effect.exit(restore(this.acquire(clock, fiber.context, options, learn, held)))
+        const acquired = Effect.exit(restore(this.#acquire(clock, fiber.context, options, learn, held)))
         return Effect.flatMap(acquired, (
           turn
         ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> => {
           const { place, shared } = held
           if (Exit.isSuccess(turn) && place !== undefined) {
-            return this.make(clock, fiber.context, restore, request, options, passage, flow, began, place, shared)
+            return this.#make(clock, fiber.context, restore, request, options, passage, flow, began, place, shared)
           }
-          passage.waited += nowOf(clock) - began
-          if (place !== undefined) this.window.giveBack(place)
-          this.leave(nowOf(clock))
+          passage.waited += millisOf(clock) - began
+          if (place !== undefined) this.#window.giveBack(place)
+          this.#leave(millisOf(clock))
           const gaveUp = turn as Exit.Failure<never, FileIoError.RateLimited | FileIoError.Unreachable>
-          return shared === undefined ? gaveUp : Effect.andThen(this.returnShared([shared]), gaveUp)
+          return shared === undefined ? gaveUp : Effect.andThen(this.#sharing!.giveBack(shared), gaveUp)
         })
       })
     )
   }
 
   /** A place, if there is one for which nothing has to be waited for or asked. */
-  private enter<E>(now: number, options: Request<E>, context: Context.Context<never>): Place | undefined {
+  #enter<E>(now: number, options: Request<E>, context: Context.Context<never>): Place | undefined {
     const { limit } = options
-    if (limit._tag === "Unlimited") return this.window.take(now)
-    if (this.waiters.length > 0 || this.store !== undefined || this.pausedUntil > now) return undefined
+    if (limit._tag === "Unlimited") return this.#window.take(now)
+    if (this.#waiters.length > 0 || this.#sharing !== undefined || this.#pausedUntil > now) return undefined
     if (limit._tag === "Learned" && !this.isAnonymous && options.operation !== "me") {
-      if (this.limit === undefined || this.needsRefresh(now, limit.lifetime)) return undefined
+      if (this.#limit === undefined || this.#needsRefresh(now, limit.lifetime)) return undefined
     }
-    const quota = this.quota(now, limit)
-    if (this.window.freeAt(now, quota) > now || this.spaced(now, quota) > now) return undefined
-    return this.occupy(now, quota, context)
+    const quota = this.#quota(now, limit)
+    if (this.#window.freeAt(now, quota) > now || this.#spaced(now, quota) > now) return undefined
+    return this.#occupy(now, quota, context)
   }
 
-  private occupy(now: number, quota: Quota, context: Context.Context<never>): Place {
-    const place = this.window.take(now)
-    this.spacedUntil = Math.max(this.spacedUntil, now) + spacing(quota)
-    this.remaining.updateUnsafe(Math.max(0, quota.limit - this.window.held(now, quota)), context)
+  #occupy(now: number, quota: Quota, context: Context.Context<never>): Place {
+    const place = this.#window.take(now)
+    this.#spacedUntil = Math.max(this.#spacedUntil, now) + spacing(quota)
+    this.#remaining.updateUnsafe(Math.max(0, quota.limit - this.#window.held(now, quota)), context)
     return place
   }
 
   /** Makes the request of a place. */
-  private make<A, E, R>(
+  #make<A, E, R>(
     clock: Clock.Clock,
     context: Context.Context<never>,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
@@ -315,24 +288,24 @@ export class Account {
     place: Place,
     shared: string | undefined
   ): Effect.Effect<A, E, R> {
-    const sentAt = nowOf(clock)
+    const sentAt = millisOf(clock)
     passage.sentAt = sentAt
     passage.waited += sentAt - began
     passage.requests++
     Metrics.waits.updateUnsafe(sentAt - began, context)
     let leftAt = sentAt
-    let connection: Connection = this.connect(sentAt) ? "reused" : "unknown"
+    let connection: Connection = this.#connect(sentAt) ? "reused" : "unknown"
     let isUnderway = false
     if (flow !== undefined) {
       flow.underway = () => {
         if (isUnderway) return
         isUnderway = true
-        this.window.settle(place, nowOf(clock) + AFTERMATH)
-        this.pokeFirst()
+        this.#window.settle(place, millisOf(clock) + AFTERMATH)
+        this.#pokeFirst()
       }
     }
     const departure = (isReused: boolean) => {
-      leftAt = nowOf(clock)
+      leftAt = millisOf(clock)
       connection = isReused ? "reused" : "new"
     }
     // Of calls without a limit nothing is learned, so that they cost nothing.
@@ -341,84 +314,84 @@ export class Account {
       ? Effect.provideService(request, CurrentDeparture, departure)
       : request
     return Effect.onExitPrimitive(restore(watched), (exit) => {
-      const now = nowOf(clock)
+      const now = millisOf(clock)
       let told: Effect.Effect<void> | undefined
       if (isUnderway) {
-        if (shared !== undefined) told = this.tellStore((store, name) => store.settle(name, shared, 0, undefined))
+        if (shared !== undefined) told = this.#sharing!.settle(shared, 0)
       } else if (Exit.isSuccess(exit)) {
-        this.idle.push(now)
-        const roundTrip = this.roundTripOf(options.operation, now)
-        if (isWatched) this.observe(roundTrip, now - leftAt, now, connection)
-        this.window.answered(place, { at: now, bound: () => this.boundOf(roundTrip) })
+        this.#idle.push(now)
+        const roundTrip = this.#roundTripOf(options.operation, now)
+        if (isWatched) this.#observe(roundTrip, now - leftAt, now, connection)
+        this.#window.answered(place, { at: now, bound: () => this.#boundOf(roundTrip) })
         if (shared !== undefined) {
           // What the host has worked on it, on top of the way.
-          const ago = Math.max(0, roundTrip.bound - this.way(now).shortest)
-          told = this.tellStore((store, name) => store.settle(name, shared, ago, this.taker(now)))
+          const ago = Math.max(0, roundTrip.bound - this.#way(now).shortest)
+          told = this.#sharing!.settle(shared, ago, this.#seen(now))
         }
       } else if (isUnsent(exit, options)) {
-        this.window.giveBack(place)
-        if (shared !== undefined) told = this.returnShared([shared])
+        this.#window.giveBack(place)
+        if (shared !== undefined) told = this.#sharing!.giveBack(shared)
       } else {
-        this.window.settle(place, now + AFTERMATH)
+        this.#window.settle(place, now + AFTERMATH)
         if (shared !== undefined) {
-          told = this.tellStore((store, name) => store.settle(name, shared, -AFTERMATH, undefined))
+          told = this.#sharing!.settle(shared, -AFTERMATH)
         }
       }
-      this.leave(now)
+      this.#leave(now)
       return told
     })
   }
 
-  private leave(now: number) {
+  #leave(now: number) {
     this.active--
     this.usedAt = now
-    this.pokeFirst()
+    this.#pokeFirst()
   }
 
   /** Whether the request may go over a connection that is open already. */
-  private connect(now: number): boolean {
+  #connect(now: number): boolean {
     let stale = 0
-    while (stale < this.idle.length && now - this.idle[stale]! > KEPT_ALIVE) stale++
-    this.idle.splice(0, stale)
-    return this.idle.pop() !== undefined
+    while (stale < this.#idle.length && now - this.#idle[stale]! > KEPT_ALIVE) stale++
+    this.#idle.splice(0, stale)
+    return this.#idle.pop() !== undefined
   }
 
-  private roundTripOf(operation: FileIoError.Operation, now: number): RoundTrip {
-    let roundTrip = this.roundTrips.get(operation)
-    if (roundTrip === undefined) this.roundTrips.set(operation, roundTrip = new RoundTrip(now))
+  #roundTripOf(operation: FileIoError.Operation, now: number): RoundTrip {
+    let roundTrip = this.#roundTrips.get(operation)
+    if (roundTrip === undefined) this.#roundTrips.set(operation, roundTrip = new RoundTrip(now))
     return roundTrip
   }
 
-  private observe(roundTrip: RoundTrip, millis: number, now: number, connection: Connection) {
+  #observe(roundTrip: RoundTrip, millis: number, now: number, connection: Connection) {
     roundTrip.observe(millis, now, connection)
-    this.wayBound = this.roundTrips.size === 1 ? roundTrip.bound : boundOf(this.way(now))
-    this.judge(this.boundOf(roundTrip))
+    this.#wayBound = this.#roundTrips.size === 1 ? roundTrip.bound : boundOf(this.#way(now))
+    this.#judge(this.#boundOf(roundTrip))
   }
 
   /** Applies a bound to what was answered before, if it says something else of that. */
-  private judge(bound: number) {
-    if (Math.abs(bound - this.judgedBy) < NEWS) return
-    this.judgedBy = bound
-    this.window.revise()
+  #judge(bound: number) {
+    if (Math.abs(bound - this.#judgedBy) < NEWS) return
+    this.#judgedBy = bound
+    this.#window.revise()
   }
 
   /** What this operation takes at least. */
-  private boundOf(roundTrip: RoundTrip): number {
-    return Math.max(roundTrip.bound, this.wayBound, this.sharedBound)
+  #boundOf(roundTrip: RoundTrip): number {
+    return Math.max(roundTrip.bound, this.#wayBound, this.#sharing?.bound ?? 0)
   }
 
   /** What was seen of the way, whatever was asked for. */
-  private way(now: number): Seen {
-    return together([...this.roundTrips.values()], now)
+  #way(now: number): Seen {
+    return together([...this.#roundTrips.values()], now)
   }
 
   /** What other processes are told of this one. */
-  private taker(now: number): Taker {
-    const { isOfNewConnections, mean, observations, shortest, since } = this.way(now)
-    return { id: this.id!, way: { shortest, mean, observations, age: now - since, isNew: isOfNewConnections } }
+  #seen(now: number): Way {
+    const { isOfNewConnections, mean, observations, shortest, since } = this.#way(now)
+    return { shortest, mean, observations, age: now - since, isNew: isOfNewConnections }
   }
 
-  private readonly acquire = Effect.fnUntraced(
+  readonly #acquire = Effect.fnUntraced(
     function*<E>(
       this: Account,
       clock: Clock.Clock,
@@ -429,57 +402,57 @@ export class Account {
     ): Effect.fn.Return<void, FileIoError.RateLimited | FileIoError.Unreachable> {
       const { limit } = options
       const waiter = new Waiter(options.order)
-      this.enqueue(waiter)
+      this.#enqueue(waiter)
       let hasWaited = false
       yield* Effect.gen({ self: this }, function*() {
         while (true) {
           waiter.poked = false
-          const now = nowOf(clock)
-          const paused = this.pausedUntil - now
+          const now = millisOf(clock)
+          const paused = this.#pausedUntil - now
           if (paused > options.patience) return yield* Effect.fail(rateLimited(paused))
-          const quota = this.quota(now, limit)
-          const isFirst = this.waiters[0] === waiter
+          const quota = this.#quota(now, limit)
+          const isFirst = this.#waiters[0] === waiter
           let sleep = Infinity
           if (isFirst && paused > 0) sleep = paused
           else if (isFirst) {
             const isLearned = limit._tag === "Learned" && !this.isAnonymous
-            if (isLearned && this.limit === undefined && options.operation !== "me" && this.mayLearn(now)) {
-              yield* this.startLearning(clock, learn)
+            if (isLearned && this.#limit === undefined && options.operation !== "me" && this.#mayLearn(now)) {
+              yield* this.#startLearning(clock, learn)
             }
-            const mustLearn = isLearned && this.limit === undefined && this.isLearning && this.learnFailures === 0 &&
+            const mustLearn = isLearned && this.#limit === undefined && this.#isLearning && this.#learnFailures === 0 &&
               options.operation !== "me"
-            const freeAt = Math.max(this.window.freeAt(now, quota), this.spaced(now, quota))
+            const freeAt = Math.max(this.#window.freeAt(now, quota), this.#spaced(now, quota))
             if (!mustLearn && freeAt <= now) {
-              const refusal = yield* this.share(clock, quota, held)
+              const refusal = yield* this.#share(clock, quota, held)
               if (refusal === undefined) {
-                const taken = nowOf(clock)
+                const taken = millisOf(clock)
                 // Asking the store takes time, in which the host may have refused a request, or another call come first.
                 if (
-                  this.pausedUntil > taken || this.waiters[0] !== waiter || this.window.freeAt(taken, quota) > taken
+                  this.#pausedUntil > taken || this.#waiters[0] !== waiter || this.#window.freeAt(taken, quota) > taken
                 ) {
-                  if (held.shared !== undefined) this.stock.push(held.shared)
+                  if (held.shared !== undefined) this.#sharing!.putAside(held.shared)
                   held.shared = undefined
-                  if (this.pausedUntil > taken) yield* this.clearStock()
+                  if (this.#pausedUntil > taken && this.#sharing !== undefined) yield* this.#sharing.clear()
                   continue
                 }
-                held.place = this.occupy(taken, quota, context)
-                if (hasWaited && limit._tag === "Learned") this.pace.wanted(taken, this.known())
-                if (isLearned && this.needsRefresh(taken, limit.lifetime) && options.operation !== "me") {
-                  yield* this.startLearning(clock, learn)
+                held.place = this.#occupy(taken, quota, context)
+                if (hasWaited && limit._tag === "Learned") this.#pace.wanted(taken, this.#known())
+                if (isLearned && this.#needsRefresh(taken, limit.lifetime) && options.operation !== "me") {
+                  yield* this.#startLearning(clock, learn)
                 }
                 return
               }
-              if (isLearned && this.limit === undefined) yield* this.recall(clock)
-              const told = this.pausedUntil - nowOf(clock)
+              if (isLearned && this.#limit === undefined) yield* this.#recall(clock)
+              const told = this.#pausedUntil - millisOf(clock)
               if (told > options.patience) return yield* Effect.fail(rateLimited(told))
               sleep = refusal
             } else if (!mustLearn) sleep = freeAt - now
           }
           // How long it will be is not known while the limit is being learned.
-          if (!hasWaited && !(this.limit === undefined && this.isLearning)) {
+          if (!hasWaited && !(this.#limit === undefined && this.#isLearning)) {
             hasWaited = true
             if (options.onWait === undefined) continue
-            const ahead = this.waiters.indexOf(waiter)
+            const ahead = this.#waiters.indexOf(waiter)
             yield* options.onWait({
               operation: options.operation,
               reason: paused > 0 ? "refused" : "limit",
@@ -492,32 +465,34 @@ export class Account {
           }
           yield* waiter.sleep(sleep)
         }
-      }).pipe(Effect.ensuring(this.dequeue(waiter)))
+      }).pipe(Effect.ensuring(this.#dequeue(waiter)))
     }
   )
 
   /** The host has refused a request of this account. */
   refused(sentAt: number, retryAfter: number | undefined, limit: Limit): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const now = nowOf(yield* Clock.Clock)
-      if (this.limit !== undefined && limit._tag === "Learned") this.isStale = true
+      const now = millisOf(yield* Clock.Clock)
+      if (this.#limit !== undefined && limit._tag === "Learned") this.#isStale = true
       const random = yield* Random.next
-      const millis = this.pace.refused(
+      const millis = this.#pace.refused(
         now,
         sentAt,
         retryAfter,
-        limit._tag === "Fixed" ? limit.quota.limit : this.known(),
+        limit._tag === "Fixed" ? limit.quota.limit : this.#known(),
         random
       )
-      if (millis === undefined || now + millis <= this.pausedUntil) return
-      const isNew = now >= this.pausedUntil
-      this.pausedUntil = now + millis
-      const quota = this.quota(now, limit)
-      this.window.pace(this.pausedUntil, quota)
-      yield* this.clearStock()
+      if (millis === undefined || now + millis <= this.#pausedUntil) return
+      const isNew = now >= this.#pausedUntil
+      this.#pausedUntil = now + millis
+      const quota = this.#quota(now, limit)
+      this.#window.pace(this.#pausedUntil, quota)
       // Those who cannot wait so long are told now.
-      for (const waiter of this.waiters) waiter.poke()
-      yield* this.tellStore((store, name) => store.pause(name, millis, quota))
+      for (const waiter of this.#waiters) waiter.poke()
+      if (this.#sharing !== undefined) {
+        yield* this.#sharing.clear()
+        yield* this.#sharing.pause(millis, quota)
+      }
       if (!isNew) return
       yield* Metric.update(Series.pauses(this.host), 1)
       yield* Effect.logWarning(
@@ -530,36 +505,36 @@ export class Account {
 
   /** A request was answered with something else than a refusal. */
   served(sentAt: number) {
-    this.pace.served(sentAt)
+    this.#pace.served(sentAt)
   }
 
-  private mayLearn(now: number): boolean {
-    return !this.isLearning && now >= this.learnNotBefore
+  #mayLearn(now: number): boolean {
+    return !this.#isLearning && now >= this.#learnNotBefore
   }
 
-  private needsRefresh(now: number, lifetime: number): boolean {
-    return this.mayLearn(now) && (this.isStale || this.limit === undefined || now - this.learnedAt > lifetime)
+  #needsRefresh(now: number, lifetime: number): boolean {
+    return this.#mayLearn(now) && (this.#isStale || this.#limit === undefined || now - this.#learnedAt > lifetime)
   }
 
   /** Asks `me` on a fiber of its own: callers come and go, and the answer is for all. */
-  private startLearning(clock: Clock.Clock, learn: Effect.Effect<unknown, unknown>): Effect.Effect<void> {
+  #startLearning(clock: Clock.Clock, learn: Effect.Effect<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.isLearning = true
+      this.#isLearning = true
       this.active++
-      const known = this.isStale ? Effect.succeed(false) : this.recall(clock)
+      const known = this.#isStale ? Effect.succeed(false) : this.#recall(clock)
       // While this process waits for its place, another one may learn it.
       const recalled = Effect.callback<void>((resume) => {
-        this.onRecall = () => resume(Effect.void)
+        this.#onRecall = () => resume(Effect.void)
       })
       const asked = Effect.timeout(Effect.raceFirst(Effect.asVoid(learn), recalled), LEARN_TIMEOUT)
       return Effect.flatMap(known, (isKnown) => isKnown ? Effect.void : asked).pipe(
         Effect.exit,
         Effect.flatMap((exit) => {
-          this.onRecall = undefined
-          this.isLearning = false
+          this.#onRecall = undefined
+          this.#isLearning = false
           this.active--
-          const told = Exit.isFailure(exit) ? this.learnFailed(nowOf(clock)) : Effect.void
-          this.pokeFirst()
+          const told = Exit.isFailure(exit) ? this.#learnFailed(millisOf(clock)) : Effect.void
+          this.#pokeFirst()
           return told
         }),
         Effect.forkDetach,
@@ -569,11 +544,11 @@ export class Account {
   }
 
   /** Whether another process has told the store of the limit. */
-  private recall(clock: Clock.Clock): Effect.Effect<boolean> {
-    return Effect.map(this.askStore((store, name) => store.recall(name)), (limit) => {
+  #recall(clock: Clock.Clock): Effect.Effect<boolean> {
+    return Effect.map(this.#sharing === undefined ? Effect.undefined : this.#sharing.recall, (limit) => {
       if (limit === undefined) return false
-      this.learned(nowOf(clock), limit)
-      this.onRecall?.()
+      this.#learned(millisOf(clock), limit)
+      this.#onRecall?.()
       return true
     })
   }
@@ -581,28 +556,28 @@ export class Account {
   /** Takes over what an answer of `me` says. */
   teach(rateLimit: number | null | undefined, lifetime: number): Effect.Effect<void> {
     return Clock.clockWith((clock) => {
-      this.learned(nowOf(clock), rateLimit ?? null)
-      return rateLimit == null
+      this.#learned(millisOf(clock), rateLimit ?? null)
+      return rateLimit == null || this.#sharing === undefined
         ? Effect.void
-        : this.tellStore((store, name) => store.remember(name, rateLimit, lifetime))
+        : this.#sharing.remember(rateLimit, lifetime)
     })
   }
 
-  private learned(now: number, rateLimit: number | null) {
-    this.limit = rateLimit === null || !(rateLimit >= 0) ? null : atLeast(rateLimit)
-    this.learnedAt = now
-    this.isStale = false
-    this.learnFailures = 0
-    this.learnNotBefore = now + LEARN_APART
-    for (const waiter of this.waiters) waiter.poke()
+  #learned(now: number, rateLimit: number | null) {
+    this.#limit = rateLimit === null || !(rateLimit >= 0) ? null : atLeast(rateLimit)
+    this.#learnedAt = now
+    this.#isStale = false
+    this.#learnFailures = 0
+    this.#learnNotBefore = now + LEARN_APART
+    for (const waiter of this.#waiters) waiter.poke()
   }
 
-  private learnFailed(now: number): Effect.Effect<void> {
-    const backoff = Math.min(LEARN_BACKOFF_MAX, LEARN_BACKOFF * 2 ** this.learnFailures)
-    this.learnFailures++
-    this.learnNotBefore = now + backoff
-    if (this.limit !== undefined || this.saidUnknown) return Effect.void
-    this.saidUnknown = true
+  #learnFailed(now: number): Effect.Effect<void> {
+    const backoff = Math.min(LEARN_BACKOFF_MAX, LEARN_BACKOFF * 2 ** this.#learnFailures)
+    this.#learnFailures++
+    this.#learnNotBefore = now + backoff
+    if (this.#limit !== undefined || this.#saidUnknown) return Effect.void
+    this.#saidUnknown = true
     return Effect.logWarning(
       `the rate limit of the account at ${this.host} could not be learned from GET /me: one call a second until it is; RateLimit.fixed sets it`
     )
@@ -611,104 +586,34 @@ export class Account {
   /** A user's own call of `me` is the flight that others wait for, when it comes first. */
   teaching<A, E, R>(me: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      if (this.isLearning || this.limit !== undefined) return me
-      this.isLearning = true
+      if (this.#isLearning || this.#limit !== undefined) return me
+      this.#isLearning = true
       return Effect.onExit(me, () =>
         Effect.sync(() => {
-          this.isLearning = false
-          this.pokeFirst()
+          this.#isLearning = false
+          this.#pokeFirst()
         }))
     })
   }
 
-  /** Tells the store something that no caller waits for. */
-  private tellStore(
-    tell: (store: Store, name: string) => Effect.Effect<void, unknown>
-  ): Effect.Effect<void> {
-    return this.store === undefined
-      ? Effect.void
-      : Effect.asVoid(Effect.forkDetach(Effect.ignore(this.askStore(tell))))
-  }
-
-  private askStore<A>(
-    ask: (store: Store, name: string) => Effect.Effect<A, unknown>
-  ): Effect.Effect<A | undefined> {
-    const { store } = this
-    if (store === undefined) return Effect.succeed(undefined)
-    return Effect.promise(this.storeName).pipe(
-      Effect.flatMap((name) => ask(store, name)),
-      Effect.timeout(STORE_TIMEOUT),
-      Effect.orElseSucceed(() => undefined)
-    )
-  }
-
-  /**
-   * Takes a place in the store too. Gives how long to wait when there is none, and fails when there is no store and that
-   * is not to be passed over.
-   */
-  private readonly share = Effect.fnUntraced(function*(
-    this: Account,
+  /** Takes a place in the store too, where there is one. Gives how long to wait when it has none. */
+  #share(
     clock: Clock.Clock,
     quota: Quota,
     held: Held
-  ): Effect.fn.Return<number | undefined, FileIoError.Unreachable> {
-    const { store } = this
-    if (store === undefined) return undefined
-    held.shared = this.stock.pop()
-    if (held.shared !== undefined) return undefined
-    if (nowOf(clock) >= this.storeAwayUntil) {
-      const id = this.id ??= `${yield* Random.nextInt}.${yield* Random.nextInt}`
-      // All that wait behind this one are served by the same way to the store, within reason.
-      const places = Array.from({ length: Math.min(this.waiters.length, AT_ONCE) }, () => `${id}:${++this.places}`)
-      const taken = yield* Effect.promise(this.storeName).pipe(
-        Effect.flatMap((name) => store.take(name, places, quota, this.taker(nowOf(clock)))),
-        Effect.timeout(STORE_TIMEOUT),
-        Effect.exit,
-        Effect.uninterruptible
-      )
-      if (Exit.isSuccess(taken)) {
-        this.saidStoreAway = false
-        if (taken.value._tag !== "Paused") {
-          this.sharedBound = taken.value.bound
-          this.judge(this.sharedBound)
-        }
-        if (taken.value._tag === "Taken") {
-          this.stock = places.slice(0, taken.value.count)
-          held.shared = this.stock.shift()
-          return undefined
-        }
-        if (taken.value._tag === "Paused") this.pausedUntil = nowOf(clock) + taken.value.wait
-        return taken.value.wait
-      }
-      // It may have been taken all the same.
-      yield* this.returnShared(places)
-      // Alone, it only has what it has seen itself.
-      this.sharedBound = 0
-      this.judge(0)
-      this.storeAwayUntil = nowOf(clock) + STORE_REST
-      if (!this.saidStoreAway) {
-        this.saidStoreAway = true
-        yield* Effect.logWarning(
-          store.whenAway === "fail"
-            ? "the store of the rate limit does not answer: calls fail until it does"
-            : `the store of the rate limit does not answer: this process keeps to 1/${store.whenAway.processes} of the limit until it does`
-        )
-      }
-    }
-    if (store.whenAway === "fail") {
-      return yield* Effect.fail(
-        new FileIoError.Unreachable({
-          host: "the store of the rate limit",
-          sent: "no",
-          retryAfter: Duration.millis(Math.max(0, this.storeAwayUntil - nowOf(clock)))
-        })
-      )
-    }
-    const now = nowOf(clock)
-    const part = Pace.quotaOf(quota.limit / quota.window * 1000 / store.whenAway.processes)
-    const freeAt = this.window.freeAt(now, part)
-    return freeAt <= now ? undefined : freeAt === Infinity ? 100 : freeAt - now
-  })
+  ): Effect.Effect<number | undefined, FileIoError.Unreachable> {
+    const sharing = this.#sharing
+    if (sharing === undefined) return Effect.undefined
+    const freeAt = (part: Quota) => this.#window.freeAt(millisOf(clock), part)
+    return sharing.take(quota, this.#waiters.length, this.#seen(millisOf(clock)), freeAt).pipe(
+      Effect.map(({ isPaused, place, wait }) => {
+        held.shared = place
+        if (isPaused) this.#pausedUntil = millisOf(clock) + wait!
+        return wait
+      }),
+      Effect.ensuring(Effect.sync(() => this.#judge(sharing.bound)))
+    )
+  }
 }
 
 const isUnsent = <A, E>(exit: Exit.Failure<A, E>, options: Request<E>): boolean =>

@@ -4,6 +4,7 @@
 import type * as Clock from "effect/Clock"
 import type { Store } from "../RateLimitStore.ts"
 import { Account } from "./account.ts"
+import { millisOf } from "./monotonic.ts"
 
 /** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */
 const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
@@ -20,13 +21,6 @@ const FEW = 64
 /** How long an account is remembered that nobody uses. */
 const KEEP = 30 * 60_000
 
-const hex = (bytes: ArrayBuffer) =>
-  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
-
-/** SHA-256 of the host and the key: what other processes and Redis see of an account. */
-const hashed = async (name: string): Promise<string> =>
-  hex(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)))
-
 export const get = (
   clock: Clock.Clock,
   store: Store | undefined,
@@ -39,7 +33,7 @@ export const get = (
   const name = `${baseUrl}\n${apiKey ?? ""}`
   const found = accounts.get(name)
   if (found !== undefined) return found
-  const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = millisOf(clock)
   if (accounts.size >= FEW) {
     for (const [other, account] of accounts) {
       if (!account.isIdle(now, KEEP)) continue
@@ -47,12 +41,10 @@ export const get = (
       accounts.delete(other)
     }
   }
-  let hash: Promise<string> | undefined
   const account = new Account({
     host: new URL(baseUrl).host,
     isAnonymous: apiKey === undefined,
-    store,
-    storeName: () => hash ??= hashed(name),
+    sharing: store?.share(name),
     now
   })
   accounts.set(name, account)

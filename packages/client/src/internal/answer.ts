@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type Answered, incoming, systemCode } from "./exchange.ts"
+import { type Answered, bare, incoming, present, systemCode } from "./exchange.ts"
 import { Failure, type Stage } from "./failure.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
@@ -71,8 +71,7 @@ export const interrupted = (
 ): { readonly problem: string; readonly cause: unknown } => {
   if (error._tag === "TimedOut") return { problem: error.message, cause: error }
   const code = systemCode(error)
-  const cause = "cause" in error.reason ? error.reason.cause : undefined
-  return { problem: code === undefined ? "the connection broke" : `the connection broke (${code})`, cause }
+  return { problem: code === undefined ? "the connection broke" : `the connection broke (${code})`, cause: bare(error) }
 }
 
 const isHtml = (contentType: string | undefined, text: string | undefined): boolean =>
@@ -98,9 +97,6 @@ const words = (envelope: ErrorEnvelope.ErrorEnvelope | undefined, call: Call): s
   const message = envelope?.message?.replace(/[\u0000-\u001F\u007F-\u009F]+/g, " ").trim()
   return message === undefined || message === "" ? undefined : call.redact(message).slice(0, 300)
 }
-
-const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
-  (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }
 
 const notAnApi = (call: Call, response: HttpClientResponse.HttpClientResponse, location?: string) =>
   new FileIoError.NotAnApi({

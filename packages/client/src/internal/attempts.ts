@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import { CurrentRetryPolicy } from "../RetryPolicy.ts"
 import type { Budget, InTurn, Turn } from "./budget.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "./failure.ts"
+import { millisOf } from "./monotonic.ts"
 import * as Series from "./series.ts"
 
 /** The public error of a failed attempt. */
@@ -23,8 +24,6 @@ export const toError = (operation: FileIoError.Operation, failure: Failure): Fil
       ? { stored: storedOf(failure) }
       : {})
   })
-
-const nowOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** What is to be known of an attempt when it has ended, whichever way: the limiter learns from it, and it is counted. */
 const ended = (
@@ -86,9 +85,9 @@ export const run = <A, R>(
       const { operation } = options
       const policy = fiber.getRef(CurrentRetryPolicy)
       const clock = fiber.getRef(Clock.Clock)
-      const began = nowOf(clock)
+      const began = millisOf(clock)
       // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
-      const spent = () => nowOf(clock) - began - turn.waited()
+      const spent = () => millisOf(clock) - began - turn.waited()
       const budget = Duration.toMillis(policy.budget)
       const inTurn: InTurn = (request, flow) =>
         Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))

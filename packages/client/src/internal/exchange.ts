@@ -27,26 +27,12 @@ export interface Timeouts {
   readonly idle: Duration.Duration
 }
 
-/** Errors of the system after which the request cannot have been sent. */
-const UNSENT = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "EHOSTDOWN",
-  "ENETUNREACH",
-  "ENETDOWN",
-  "EADDRNOTAVAIL",
-  "UND_ERR_CONNECT_TIMEOUT",
-  "ERR_CONNECT_TIMEOUT",
-  "CERT_HAS_EXPIRED",
-  "CERT_NOT_YET_VALID",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "ERR_TLS_CERT_ALTNAME_INVALID",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
-])
+/** Errors of the system, and of certificates, after which the request cannot have been sent. */
+const UNSENT = new RegExp(
+  "^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL|(?:UND_)?ERR_CONNECT_TIMEOUT|" +
+    "CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|DEPTH_ZERO_SELF_SIGNED_CERT|ERR_TLS_CERT_ALTNAME_INVALID|" +
+    "SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT_LOCALLY|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$"
+)
 
 /** The system's code, which HTTP libraries wrap in causes and, for several addresses, in lists. */
 export const systemCode = (error: unknown, depth = 0): string | undefined => {
@@ -62,14 +48,16 @@ export const systemCode = (error: unknown, depth = 0): string | undefined => {
 }
 
 /** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
-const bare = (error: HttpClientError.HttpClientError): unknown =>
+export const bare = (error: HttpClientError.HttpClientError): unknown =>
   "cause" in error.reason ? error.reason.cause : undefined
 
-const optionalCause = (cause: unknown) => cause === undefined ? {} : { cause }
+/** A field that is there only when it says something. */
+export const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
+  (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }
 
 const unreachable = (host: string, error: HttpClientError.HttpClientError): Failure => {
   const code = systemCode(error)
-  const cause = optionalCause(bare(error))
+  const cause = present("cause", bare(error))
   if (error.reason._tag === "InvalidUrlError") {
     return new Failure(
       "local",
@@ -86,16 +74,16 @@ const unreachable = (host: string, error: HttpClientError.HttpClientError): Fail
       })
     )
   }
-  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ERR_CONNECT_TIMEOUT") {
+  if (code?.endsWith("ERR_CONNECT_TIMEOUT")) {
     return new Failure(
       "unsent",
       new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
     )
   }
-  const sent = code !== undefined && UNSENT.has(code) ? "no" : "unknown"
+  const sent = code !== undefined && UNSENT.test(code) ? "no" : "unknown"
   return new Failure(
     sent === "no" ? "unsent" : "broken",
-    new FileIoError.Unreachable({ host, sent, ...(code === undefined ? {} : { code }), ...cause })
+    new FileIoError.Unreachable({ host, sent, ...present("code", code), ...cause })
   )
 }
 
@@ -206,23 +194,22 @@ const prepare = (
     sourceFailure: undefined
   })
   if (file === undefined) return Effect.succeed(inOne(new Uint8Array(0)))
-  if (file._tag === "FileBody" && file.content !== undefined && file.content.length <= ONE_BUFFER_BYTES) {
-    const { content } = file
-    return Effect.flatMap(meter.started(content.length), () => {
-      if (tally !== undefined) Object.assign(tally, { bytes: content.length, complete: true })
-      const sending = inOne(content)
-      const told = meter.advance(content.length)
-      return told === undefined ? Effect.succeed(sending) : Effect.as(told, sending)
-    })
-  }
   const touch = (bytes: number) => {
     activity.at = clock.currentTimeMillisUnsafe()
     if (bytes > UNDERWAY_BYTES) activity.underway?.()
   }
   const content = counted(file, meter, tally, touch)
   if (file.size !== undefined && file.size <= ONE_BUFFER_BYTES) {
-    const read = Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
-    return Effect.andThen(meter.started(file.size), Effect.map(read, inOne))
+    const bytes = file._tag === "FileBody" ? file.content : undefined
+    const read = bytes === undefined ? Stream.mkUint8Array(content) : Effect.suspend(() => {
+      if (tally !== undefined) {
+        tally.bytes = bytes.length
+        tally.complete = true
+      }
+      return Effect.as(meter.advance(bytes.length) ?? Effect.void, bytes)
+    })
+    const sending = Effect.map(Effect.mapError(read, (reason) => new Failure("withheld", reason)), inOne)
+    return Effect.andThen(meter.started(file.size), sending)
   }
   activity.sent = false
   const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length
@@ -358,14 +345,13 @@ export const scoped = <E, R>(
 export const incoming = (
   response: HttpClientResponse.HttpClientResponse,
   idle: Duration.Duration
-): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
+): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
   // `fetch` gives no body at all for an empty one.
-  const body = LentStream.map(
-    response.stream,
-    (stream) => Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty)
-  )
-  return Duration.isFinite(idle) ? LentStream.map(body, (body) => watched(body, idle)) : body
-}
+  LentStream.map(response.stream, (stream) =>
+    watched(
+      Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty),
+      idle
+    ))
 
 /** Fails once nothing comes for too long, while somebody waits for it. No chunk is read before it is asked for. */
 const watched = <E>(
@@ -379,7 +365,7 @@ const watched = <E>(
       const remove = Watchdog.add(one, clock, fiber)
       return Effect.as(
         Scope.addFinalizer(scope, Effect.sync(remove)),
-        Watchdog.guardAdded(pull, one, clock, idleFor)
+        Watchdog.guard(pull, one, clock, idleFor, true)
       )
     }))
 

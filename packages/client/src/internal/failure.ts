@@ -39,43 +39,19 @@ export class Failure {
 
 const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
 
+/** After these nothing was done on the host. */
+const UNTOUCHED: ReadonlySet<Stage> = new Set(["local", "unsent", "limited", "refused", "withheld", "absent"])
+
 /** What became of the only copy on the host. */
-export const copyOf = (failure: Failure): FileIoError.Copy => {
-  switch (failure.stage) {
-    case "local":
-    case "unsent":
-    case "limited":
-    case "refused":
-    case "withheld":
-    case "absent":
-      return "kept"
-    case "failed":
-      return statusOf(failure) === 503 ? "kept" : "unknown"
-    case "received":
-      return "consumed"
-    case "broken":
-    case "begun":
-      return "unknown"
-  }
-}
+export const copyOf = (failure: Failure): FileIoError.Copy =>
+  UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === 503)
+    ? "kept"
+    : failure.stage === "received"
+    ? "consumed"
+    : "unknown"
 
 /** Whether the host may have stored something. */
-export const storedOf = (failure: Failure): FileIoError.Stored => {
-  switch (failure.stage) {
-    case "local":
-    case "unsent":
-    case "limited":
-    case "refused":
-    case "withheld":
-    case "absent":
-      return "no"
-    case "failed":
-    case "broken":
-    case "begun":
-    case "received":
-      return "unknown"
-  }
-}
+export const storedOf = (failure: Failure): FileIoError.Stored => UNTOUCHED.has(failure.stage) ? "no" : "unknown"
 
 /**
  * Whether the attempt may be repeated without harm. This is the table of `docs/one-time-promise.md`.

@@ -22,18 +22,18 @@ export const quotaOf = (rate: number): Quota =>
  * after every full window without a refusal, halves at a refusal, and then comes near the refused rate in small steps.
  */
 export class Pace {
-  private rate: number | undefined
+  #rate: number | undefined
   /** The lowest rate that was refused, and until when that is remembered. */
-  private refusedRate = Infinity
-  private refusedUntil = -Infinity
-  private refusedAt = -Infinity
-  private changedAt = -Infinity
-  private strikes = 0
+  #refusedRate = Infinity
+  #refusedUntil = -Infinity
+  #refusedAt = -Infinity
+  #changedAt = -Infinity
+  #strikes = 0
 
   /** The rate in force. `limit` is the known limit in requests a second. */
   current(now: number, limit: number | undefined): number {
-    if (now > this.refusedUntil) this.refusedRate = Infinity
-    const rate = this.rate ?? (limit === undefined ? START : limit)
+    if (now > this.#refusedUntil) this.#refusedRate = Infinity
+    const rate = this.#rate ?? (limit === undefined ? START : limit)
     return Math.min(rate, limit ?? FASTEST)
   }
 
@@ -41,24 +41,24 @@ export class Pace {
   wanted(now: number, limit: number | undefined) {
     const rate = this.current(now, limit)
     if (rate >= (limit ?? FASTEST)) {
-      this.rate = undefined
-      if (limit === undefined) this.rate = rate
+      this.#rate = undefined
+      if (limit === undefined) this.#rate = rate
       return
     }
     const { window } = quotaOf(rate)
-    if (this.changedAt === -Infinity) this.changedAt = now
-    if (now - this.changedAt < window) return
-    this.changedAt = now
-    if (this.refusedRate === Infinity && limit === undefined) this.rate = Math.min(FASTEST, rate * 2)
+    if (this.#changedAt === -Infinity) this.#changedAt = now
+    if (now - this.#changedAt < window) return
+    this.#changedAt = now
+    if (this.#refusedRate === Infinity && limit === undefined) this.#rate = Math.min(FASTEST, rate * 2)
     else {
       const next = rate < 1 ? rate * 1.5 : rate + Math.max(1, 0.1 * (limit ?? rate))
-      this.rate = limit === undefined ? Math.max(Math.min(next, this.refusedRate * 0.9), Math.min(rate, next)) : next
+      this.#rate = limit === undefined ? Math.max(Math.min(next, this.#refusedRate * 0.9), Math.min(rate, next)) : next
     }
   }
 
   /** A request was answered with something else than a refusal. */
   served(sentAt: number) {
-    if (sentAt > this.refusedAt) this.strikes = 0
+    if (sentAt > this.#refusedAt) this.#strikes = 0
   }
 
   /**
@@ -72,23 +72,23 @@ export class Pace {
     limit: number | undefined,
     random: number
   ): number | undefined {
-    const isNews = sentAt > this.refusedAt
+    const isNews = sentAt > this.#refusedAt
     if (!isNews && asked === undefined) return undefined
     const rate = this.current(now, limit)
     if (isNews) {
-      const again = now - this.refusedAt < APART || this.strikes > 0
-      this.refusedAt = now
-      this.changedAt = now
-      this.strikes++
+      const again = now - this.#refusedAt < APART || this.#strikes > 0
+      this.#refusedAt = now
+      this.#changedAt = now
+      this.#strikes++
       if (limit === undefined || again) {
-        this.refusedRate = Math.min(this.refusedRate, rate)
-        this.refusedUntil = now + MEMORY
+        this.#refusedRate = Math.min(this.#refusedRate, rate)
+        this.#refusedUntil = now + MEMORY
         const told = limit === undefined && asked !== undefined && asked > 2000 ? 1000 / asked : Infinity
-        this.rate = Math.max(SLOWEST, Math.min(rate / 2, told))
+        this.#rate = Math.max(SLOWEST, Math.min(rate / 2, told))
       }
     }
     if (asked !== undefined) return Math.min(asked, LONGEST_PAUSE)
-    const backoff = Math.min(LONGEST_BACKOFF, quotaOf(rate).window * 2 ** (this.strikes - 1))
+    const backoff = Math.min(LONGEST_BACKOFF, quotaOf(rate).window * 2 ** (this.#strikes - 1))
     return backoff * (1 + 0.2 * random)
   }
 }

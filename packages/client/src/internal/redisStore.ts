@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redis from "effect/persistence/Redis"
+import * as RateLimitStore from "../RateLimitStore.ts"
 import type { Quota, Store, Taken, Taker } from "../RateLimitStore.ts"
 import { CAUTION, DROP, ENOUGH, LEAST_CAUTION, PRIOR, SLACK, SLOT_MILLIS, WORTH } from "./roundTrip.ts"
 import { GUARD, PATIENCE } from "./slidingWindow.ts"
@@ -226,7 +227,7 @@ export const make = Effect.fnUntraced(function*(
     remember: redis.eval(scripts.remember)
   }
   const keys = (account: string) => ["flight", "rest", "state"].map((name) => `${prefix}:{${account}}:${name}`)
-  return {
+  return RateLimitStore.make({
     take: (account, places, { limit, window }: Quota, taker: Taker) =>
       Effect.map(
         run.take(keys(account), [limit, window, PATIENCE, GUARD, ...said(taker), ...places]),
@@ -246,5 +247,5 @@ export const make = Effect.fnUntraced(function*(
     recall: (account) => Effect.map(run.recall(keys(account), []), (limit) => limit === "" ? undefined : Number(limit)),
     remember: (account, limit, millis) => run.remember(keys(account), [limit, millis]),
     whenAway
-  }
+  })
 })

@@ -106,35 +106,36 @@ export const together = (all: ReadonlyArray<Seen>, now: number): Seen => {
 }
 
 export class RoundTrip implements Seen {
-  private older: Generation
-  private younger: Generation
-  private slotUntil = -Infinity
+  #older: Generation
+  #younger: Generation
+  #slotUntil = -Infinity
   /** See `boundOf`. */
   bound = 0
 
   constructor(now: number) {
-    this.older = generation(now)
-    this.younger = generation(now)
+    this.#older = generation(now)
+    this.#younger = generation(now)
   }
 
   observe(roundTrip: number, now: number, connection: Connection) {
-    const { min } = this
+    const min = this.#min
     // Whatever it had to wait for: when it is the shortest all the same, it counts.
     const isTypical = connection === "reused" || (min !== Infinity && roundTrip < min)
     if (!isTypical && connection === "unknown") return
     if (isTypical && roundTrip < min * DROP) {
-      this.older = generation(now)
-      this.younger = generation(now)
-      this.slotUntil = -Infinity
+      this.#older = generation(now)
+      this.#younger = generation(now)
+      this.#slotUntil = -Infinity
     } else if (
-      this.younger.count + this.younger.newSlots >= GENERATION_SAMPLES && now - this.younger.since >= GENERATION_MILLIS
+      this.#younger.count + this.#younger.newSlots >= GENERATION_SAMPLES &&
+      now - this.#younger.since >= GENERATION_MILLIS
     ) {
-      this.older = this.younger
-      this.younger = generation(now)
+      this.#older = this.#younger
+      this.#younger = generation(now)
     }
-    const isNewSlot = now >= this.slotUntil
-    if (isNewSlot) this.slotUntil = now + SLOT_MILLIS
-    const { younger } = this
+    const isNewSlot = now >= this.#slotUntil
+    if (isNewSlot) this.#slotUntil = now + SLOT_MILLIS
+    const younger = this.#younger
     if (isTypical) {
       if (isNewSlot) younger.slots++
       younger.count++
@@ -149,37 +150,37 @@ export class RoundTrip implements Seen {
   }
 
   /** The shortest over connections that had served before. */
-  private get min(): number {
-    return Math.min(this.older.min, this.younger.min)
+  get #min(): number {
+    return Math.min(this.#older.min, this.#younger.min)
   }
 
-  private get newMin(): number {
-    return Math.min(this.older.newMin, this.younger.newMin)
+  get #newMin(): number {
+    return Math.min(this.#older.newMin, this.#younger.newMin)
   }
 
   get isOfNewConnections(): boolean {
-    return this.min === Infinity
+    return this.#min === Infinity
   }
 
   get shortest(): number {
-    return this.isOfNewConnections ? this.newMin : this.min
+    return this.isOfNewConnections ? this.#newMin : this.#min
   }
 
   /** The average, which is never below the shortest. */
   get mean(): number {
-    const count = this.older.count + this.younger.count
-    return count === 0 ? this.shortest : (this.older.sum + this.younger.sum) / count
+    const count = this.#older.count + this.#younger.count
+    return count === 0 ? this.shortest : (this.#older.sum + this.#younger.sum) / count
   }
 
   get observations(): number {
-    const slots = this.older.slots + this.younger.slots
+    const slots = this.#older.slots + this.#younger.slots
     // New connections bear out what was seen over others, unless they say that there is a shorter way.
-    return this.newMin < this.min * DROP && !this.isOfNewConnections
+    return this.#newMin < this.#min * DROP && !this.isOfNewConnections
       ? slots
-      : slots + this.older.newSlots + this.younger.newSlots
+      : slots + this.#older.newSlots + this.#younger.newSlots
   }
 
   get since(): number {
-    return this.older.since
+    return this.#older.since
   }
 }

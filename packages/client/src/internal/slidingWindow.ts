@@ -35,66 +35,66 @@ const latestArrival = ({ answered, arrivedBy, sentAt }: Place): number =>
 
 export class SlidingWindow {
   /** Those whose latest arrival is known, by that time, the earliest first. */
-  private settled: Array<Place> = []
+  #settled: Array<Place> = []
   /** So many of `settled` are over; they are cut off now and then, since cutting moves all others. */
-  private over = 0
+  #over = 0
   /** Those that are out, in the order in which they were sent. */
-  private readonly out = new Set<Place>()
+  readonly #out = new Set<Place>()
   /** The longest window asked about, so that no place is forgotten that matters to it. */
-  private longest = 1000
+  #longest = 1000
 
-  private forget(now: number, window: number) {
-    this.longest = Math.max(this.longest, window)
-    for (const place of this.out) {
+  #forget(now: number, window: number) {
+    this.#longest = Math.max(this.#longest, window)
+    for (const place of this.#out) {
       if (place.sentAt + PATIENCE > now) break
       this.settle(place, place.sentAt + PATIENCE)
     }
-    while (this.over < this.settled.length && this.settled[this.over]!.arrivedBy! + this.longest + GUARD <= now) {
-      this.over++
+    while (this.#over < this.#settled.length && this.#settled[this.#over]!.arrivedBy! + this.#longest + GUARD <= now) {
+      this.#over++
     }
-    if (this.over > this.settled.length / 2) this.cut()
+    if (this.#over > this.#settled.length / 2) this.#cut()
   }
 
-  private cut() {
-    this.settled = this.settled.slice(this.over)
-    this.over = 0
+  #cut() {
+    this.#settled = this.#settled.slice(this.#over)
+    this.#over = 0
   }
 
   /** The first of `settled` that still counts. */
-  private first(now: number, window: number): number {
-    let low = this.over
-    let high = this.settled.length
+  #first(now: number, window: number): number {
+    let low = this.#over
+    let high = this.#settled.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.settled[middle]!.arrivedBy! + window + GUARD <= now) low = middle + 1
+      if (this.#settled[middle]!.arrivedBy! + window + GUARD <= now) low = middle + 1
       else high = middle
     }
     return low
   }
 
-  private insert(place: Place) {
-    let at = this.settled.length
-    while (at > this.over && this.settled[at - 1]!.arrivedBy! > place.arrivedBy!) at--
-    this.settled.splice(at, 0, place)
+  #insert(place: Place) {
+    let at = this.#settled.length
+    while (at > this.#over && this.#settled[at - 1]!.arrivedBy! > place.arrivedBy!) at--
+    this.#settled.splice(at, 0, place)
   }
 
   /** How many places are remembered. */
   get size(): number {
-    return this.out.size + this.settled.length
+    return this.#out.size + this.#settled.length
   }
 
   /** How many places are held. */
   held(now: number, quota: Quota): number {
-    this.forget(now, quota.window)
-    return this.out.size + this.settled.length - this.first(now, quota.window)
+    this.#forget(now, quota.window)
+    return this.#out.size + this.#settled.length - this.#first(now, quota.window)
   }
 
   /** Takes a place whether there is one or not. */
   take(now: number): Place {
     // Calls without a limit take places too, and ask for nothing else by which old ones are forgotten.
-    this.forget(now, 0)
+    this.#forget(now, 0)
     const place: Place = { sentAt: now, arrivedBy: undefined, answered: undefined }
-    this.out.add(place)
+    this.#out.add(place)
     return place
   }
 
@@ -104,38 +104,38 @@ export class SlidingWindow {
   freeAt(now: number, quota: Quota): number {
     const surplus = this.held(now, quota) - quota.limit
     if (surplus < 0) return now
-    const last = this.first(now, quota.window) + surplus
+    const last = this.#first(now, quota.window) + surplus
     const release = (arrivedBy: number) => arrivedBy + quota.window + GUARD
-    if (last < this.settled.length) return release(this.settled[last]!.arrivedBy!)
-    let left = last - this.settled.length
-    for (const place of this.out) if (left-- === 0) return release(place.sentAt + PATIENCE)
+    if (last < this.#settled.length) return release(this.#settled[last]!.arrivedBy!)
+    let left = last - this.#settled.length
+    for (const place of this.#out) if (left-- === 0) return release(place.sentAt + PATIENCE)
     return Infinity
   }
 
   /** The request of this place has been counted by then, if it ever is. */
   settle(place: Place, arrivedBy: number) {
-    if (!this.out.delete(place)) return
+    if (!this.#out.delete(place)) return
     place.arrivedBy = arrivedBy
-    this.insert(place)
+    this.#insert(place)
   }
 
   /** The request of this place was answered: the host has counted it so long before as its way takes at least. */
   answered(place: Place, answered: Answered) {
-    if (!this.out.has(place)) return
+    if (!this.#out.has(place)) return
     place.answered = answered
     this.settle(place, latestArrival(place))
   }
 
   /** More, or less, is known of the ways by now. */
   revise() {
-    this.cut()
-    for (const place of this.settled) place.arrivedBy = latestArrival(place)
-    this.settled.sort((a, b) => a.arrivedBy! - b.arrivedBy!)
+    this.#cut()
+    for (const place of this.#settled) place.arrivedBy = latestArrival(place)
+    this.#settled.sort((a, b) => a.arrivedBy! - b.arrivedBy!)
   }
 
   /** The request of this place was never made. */
   giveBack(place: Place) {
-    this.out.delete(place)
+    this.#out.delete(place)
   }
 
   /**
@@ -146,7 +146,7 @@ export class SlidingWindow {
     const free = Math.min(quota.limit, 1000) - 1 - this.held(from, quota)
     for (let n = 1; n <= free; n++) {
       const arrivedBy = from - quota.window - GUARD + n * quota.window / quota.limit
-      this.insert({ sentAt: from, arrivedBy, answered: undefined })
+      this.#insert({ sentAt: from, arrivedBy, answered: undefined })
     }
   }
 
@@ -157,8 +157,8 @@ export class SlidingWindow {
     if (index < 0) return 0
     const cycle = quota.window + GUARD
     const releases = [
-      ...this.settled.slice(this.first(now, quota.window)).map((place) => place.arrivedBy! + cycle),
-      ...Array.from(this.out, (place) => Math.max(now, place.sentAt + roundTrip) + cycle)
+      ...this.#settled.slice(this.#first(now, quota.window)).map((place) => place.arrivedBy! + cycle),
+      ...Array.from(this.#out, (place) => Math.max(now, place.sentAt + roundTrip) + cycle)
     ].toSorted((a, b) => a - b)
     // Places beyond the quota have to come free before the first waiter gets one.
     const from = Math.max(0, held - quota.limit)

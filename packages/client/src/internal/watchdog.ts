@@ -26,55 +26,55 @@ export const watched = (patience: () => Duration.Duration): Watched => ({ at: In
 const LOOK_MILLIS = 1000
 
 class Watchdog {
-  private readonly all = new Set<Watched>()
-  private readonly clock: Clock.Clock
-  private fiber: Fiber.Fiber<void> | undefined
-  private wakesAt = Infinity
+  readonly #all = new Set<Watched>()
+  readonly #clock: Clock.Clock
+  #fiber: Fiber.Fiber<void> | undefined
+  #wakesAt = Infinity
 
   constructor(clock: Clock.Clock) {
-    this.clock = clock
+    this.#clock = clock
   }
 
-  private deadline(one: Watched, now: number): number {
+  #deadline(one: Watched, now: number): number {
     const patience = Duration.toMillis(one.patience())
     return Number.isFinite(patience) ? Math.min(one.at, now) + patience : now + LOOK_MILLIS
   }
 
   add(one: Watched, parent: Fiber.Fiber<unknown, unknown>) {
-    this.all.add(one)
-    const deadline = this.deadline(one, this.clock.currentTimeMillisUnsafe())
-    if (deadline >= this.wakesAt) return
-    this.fiber?.interruptUnsafe()
-    this.wakesAt = deadline
-    this.fiber = Effect.runForkWith(parent.context)(this.look)
+    this.#all.add(one)
+    const deadline = this.#deadline(one, this.#clock.currentTimeMillisUnsafe())
+    if (deadline >= this.#wakesAt) return
+    this.#fiber?.interruptUnsafe()
+    this.#wakesAt = deadline
+    this.#fiber = Effect.runForkWith(parent.context)(this.#look)
   }
 
   remove(one: Watched) {
-    this.all.delete(one)
+    this.#all.delete(one)
     // A timer that nobody needs would keep the program alive.
-    if (this.all.size === 0) this.rest()
+    if (this.#all.size === 0) this.#rest()
   }
 
-  private rest() {
-    const { fiber } = this
-    this.fiber = undefined
-    this.wakesAt = Infinity
+  #rest() {
+    const fiber = this.#fiber
+    this.#fiber = undefined
+    this.#wakesAt = Infinity
     fiber?.interruptUnsafe()
   }
 
-  private readonly look: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.clock.currentTimeMillisUnsafe()
+  readonly #look: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.#clock.currentTimeMillisUnsafe()
     let next = Infinity
-    for (const one of this.all) {
-      const deadline = this.deadline(one, now)
+    for (const one of this.#all) {
+      const deadline = this.#deadline(one, now)
       if (deadline > now) next = Math.min(next, deadline)
       else {
-        this.all.delete(one)
+        this.#all.delete(one)
         one.expire(one.patience())
       }
     }
-    this.wakesAt = next
-    return next === Infinity ? Effect.void : Effect.andThen(Effect.sleep(next - now), this.look)
+    this.#wakesAt = next
+    return next === Infinity ? Effect.void : Effect.andThen(Effect.sleep(next - now), this.#look)
   })
 }
 
@@ -89,15 +89,15 @@ export const add = (one: Watched, clock: Clock.Clock, parent: Fiber.Fiber<unknow
 }
 
 /**
- * Runs an effect, and interrupts it once it is given up. `begin` is called when it cannot go on at once, and gives what to
- * call at its end.
+ * Runs an effect, and interrupts it once nothing happens in it for too long. Something that `isAdded` is looked after already,
+ * and is only waited for now and then.
  */
-const run = <A, E, R, E2>(
+export const guard = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,
   one: Watched,
   clock: Clock.Clock,
   onExpiry: (after: Duration.Duration) => E2,
-  begin: (parent: Fiber.Fiber<unknown, unknown>) => () => void
+  isAdded = false
 ): Effect.Effect<A, E | E2, R> =>
   Effect.withFiber<A, E | E2, R>((parent) =>
     Effect.callback<A, E | E2, R>((resume) => {
@@ -106,32 +106,12 @@ const run = <A, E, R, E2>(
       if (exit !== undefined) return resume(exit)
       one.at = clock.currentTimeMillisUnsafe()
       one.expire = (after) => resume(Effect.andThen(Fiber.interrupt(fiber), Effect.fail(onExpiry(after))))
-      const end = begin(parent)
+      const remove = isAdded ? undefined : add(one, clock, parent)
       fiber.addObserver((exit) => {
-        end()
+        one.at = Infinity
+        remove?.()
         resume(exit)
       })
       return Fiber.interrupt(fiber)
     })
   )
-
-/** Runs an effect, and interrupts it once nothing happens in it for too long. */
-export const guard = <A, E, R, E2>(
-  effect: Effect.Effect<A, E, R>,
-  one: Watched,
-  clock: Clock.Clock,
-  onExpiry: (after: Duration.Duration) => E2
-): Effect.Effect<A, E | E2, R> => run(effect, one, clock, onExpiry, (parent) => add(one, clock, parent))
-
-/** The same for something that is looked after already, and that is only waited for now and then. */
-export const guardAdded = <A, E, R, E2>(
-  effect: Effect.Effect<A, E, R>,
-  one: Watched,
-  clock: Clock.Clock,
-  onExpiry: (after: Duration.Duration) => E2
-): Effect.Effect<A, E | E2, R> => {
-  const end = () => {
-    one.at = Infinity
-  }
-  return run(effect, one, clock, onExpiry, () => end)
-}
