@@ -108,6 +108,17 @@ export interface Operations {
 }
 
 /**
+ * What this process has of one account in a store; the limiter alone knows more of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Shared {
+  /** What the ways of all processes take at least, in milliseconds; 0 while that is not known. */
+  readonly bound: number
+}
+
+/**
  * A store that was made with `make`.
  *
  * @category models
@@ -115,7 +126,7 @@ export interface Operations {
  */
 export interface Store extends Operations {
   /** The places of one account, named by its host and key, which the store sees hashed. */
-  readonly share: (account: string) => Sharing
+  readonly share: (account: string) => Shared
 }
 
 /**

@@ -60,18 +60,19 @@ const Wire = Schema.StructWithRest(
 const names = new Set<string>([...Object.keys(known), "directDownload", "success", "status"])
 
 const decode = (wire: typeof Wire.Type): Account => {
-  const fields: Record<string, unknown> = {}
-  const extra: Record<string, Schema.Json> = {}
-  for (const [name, value] of Object.entries(wire)) {
-    if (Object.hasOwn(known, name)) fields[name] = value
-    else if (!names.has(name)) extra[name] = value as Schema.Json
-  }
+  const entries = Object.entries(wire)
   const { directDownload } = wire
-  if (directDownload !== undefined && directDownload !== null) {
-    fields["directDownload"] = !["0", "false", "", "no"].includes(String(directDownload).toLowerCase())
-  }
-  // The wire's schema has checked the fields.
-  return new Account({ ...fields, extra }, { disableChecks: true })
+  return new Account(
+    {
+      ...Object.fromEntries(entries.filter(([name]) => Object.hasOwn(known, name))),
+      ...(directDownload === undefined || directDownload === null
+        ? {}
+        : { directDownload: !["0", "false", "", "no"].includes(String(directDownload).toLowerCase()) }),
+      extra: Object.fromEntries(entries.filter(([name]) => !names.has(name))) as Record<string, Schema.Json>
+    },
+    // The wire's schema has checked the fields.
+    { disableChecks: true }
+  )
 }
 
 const encode = ({ directDownload, extra, ...rest }: Account): typeof Wire.Type => ({

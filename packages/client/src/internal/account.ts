@@ -604,7 +604,7 @@ export class Account {
   ): Effect.Effect<number | undefined, FileIoError.Unreachable> {
     const sharing = this.#sharing
     if (sharing === undefined) return Effect.undefined
-    const freeAt = (part: Quota) => this.#window.freeAt(millisOf(clock), part)
+    const freeAt = (now: number, part: Quota) => this.#window.freeAt(now, part)
     return sharing.take(quota, this.#waiters.length, this.#seen(millisOf(clock)), freeAt).pipe(
       Effect.map(({ isPaused, place, wait }) => {
         held.shared = place

@@ -5,6 +5,7 @@ import type * as Clock from "effect/Clock"
 import type { Store } from "../RateLimitStore.ts"
 import { Account } from "./account.ts"
 import { millisOf } from "./monotonic.ts"
+import type { Sharing } from "./sharing.ts"
 
 /** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */
 const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
@@ -44,7 +45,7 @@ export const get = (
   const account = new Account({
     host: new URL(baseUrl).host,
     isAnonymous: apiKey === undefined,
-    sharing: store?.share(name),
+    sharing: store?.share(name) as Sharing | undefined,
     now
   })
   accounts.set(name, account)

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import type { Operations, Quota, Way } from "../RateLimitStore.ts"
+import type { Operations, Quota, Shared, Way } from "../RateLimitStore.ts"
 import { millisOf } from "./monotonic.ts"
 import * as Pace from "./pace.ts"
 
@@ -36,7 +36,7 @@ const hex = (bytes: ArrayBuffer) =>
 const hashed = async (name: string): Promise<string> =>
   hex(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)))
 
-export class Sharing {
+export class Sharing implements Shared {
   readonly #store: Operations
   readonly #account: string
   #hash: Promise<string> | undefined
@@ -111,7 +111,7 @@ export class Sharing {
     quota: Quota,
     waiting: number,
     way: Way,
-    freeAt: (part: Quota) => number
+    freeAt: (now: number, part: Quota) => number
   ): Effect.fn.Return<Turn, FileIoError.Unreachable> {
     const clock = yield* Clock.Clock
     const { whenAway } = this.#store
@@ -157,7 +157,7 @@ export class Sharing {
       )
     }
     const now = millisOf(clock)
-    const free = freeAt(Pace.quotaOf(quota.limit / quota.window * 1000 / whenAway.processes))
+    const free = freeAt(now, Pace.quotaOf(quota.limit / quota.window * 1000 / whenAway.processes))
     const wait = free <= now ? undefined : free === Infinity ? 100 : free - now
     return { place: undefined, wait, isPaused: false }
   })

@@ -78,9 +78,9 @@ export class SlidingWindow {
     this.#settled.splice(at, 0, place)
   }
 
-  /** How many places are remembered. */
+  /** How many places are remembered; up to as many again are still to be cut off. */
   get size(): number {
-    return this.#out.size + this.#settled.length
+    return this.#out.size + this.#settled.length - this.#over
   }
 
   /** How many places are held. */
