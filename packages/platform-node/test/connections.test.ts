@@ -167,6 +167,22 @@ describe("an early success", () => {
       )
       assert.isAtLeast(received, 64 * 65_536)
     }).pipe(Effect.scoped))
+
+  it.live("is none when the connection ends before the request is out", () =>
+    Effect.gen(function*() {
+      const host = yield* scripted((_, socket) => {
+        socket.end(ok("{\"success\":true,\"key\":\"abcdefABCDEF\",\"link\":\"http://a/b\"}"))
+        return undefined
+      })
+      const body = FileBody.stream(() => Stream.forever(Stream.make(new Uint8Array(65_536))), { size: 1e12 })
+      const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
+        Effect.provide(NodeFileIo.layer({ baseUrl: host.url })),
+        FileIo.withRetry(RetryPolicy.none),
+        Effect.timeout("10 seconds")
+      )
+      assert.strictEqual(error._tag, "FileIoError", String(error))
+      if (error._tag === "FileIoError") assert.strictEqual(error.stored, "unknown")
+    }).pipe(Effect.scoped))
 })
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")

@@ -113,7 +113,7 @@ export class Exchange implements Listener {
    * A refusal is an answer while the request is still being sent, since nobody will read the rest of it. Any other waits
    * until the request is out, so that it is not taken for the end of what is to be done.
    */
-  private get isAnswered(): boolean {
+  get isAnswered(): boolean {
     return this.arrived !== undefined && (this.isSent || this.arrived.status >= 300)
   }
 
@@ -126,7 +126,7 @@ export class Exchange implements Listener {
   }
 
   fail(error: Error) {
-    if (this.isOver) return
+    if (this.failure !== undefined || (this.hasEnded && this.isAnswered)) return
     this.failure = error
     this.connection = undefined
     this.copy()
@@ -243,7 +243,8 @@ export class Connection {
     const { exchange } = this
     if (exchange !== undefined) {
       this.exchange = undefined
-      if (error === undefined && exchange.reader.close()) exchange.settle()
+      // An answer that came before its request was out is none when the connection ends there.
+      if (error === undefined && exchange.reader.close() && exchange.isAnswered) exchange.settle()
       else exchange.fail(error ?? new ConnectionClosedError())
     }
     this.destroy()
