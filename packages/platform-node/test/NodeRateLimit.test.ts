@@ -1,7 +1,7 @@
-import { FileIo, RateLimitStore, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, RateLimitStore, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIoHttp, NodeRateLimit } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Logger, Redacted, Schedule, type Scope } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, Redacted, Schedule, type Scope, Stream } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
@@ -118,6 +118,52 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       assert.isAtMost(host.worst(), 20)
       assert.isAtLeast(host.arrivals.length, 50)
       assert.isAtMost(host.asked.filter((path) => path === "/me").length, 2)
+    })))
+
+  it.live("a long upload of one process does not hold a place of the others until it ends", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      let isListed = false
+      // It takes the file to its end only once another request has come.
+      const server = createServer((request, response) => {
+        if (request.method === "POST") {
+          let received = 0
+          request.on("data", (chunk: Uint8Array) => {
+            received += chunk.length
+            if (received > 8_000_000 && !isListed) request.pause()
+          })
+          request.on(
+            "end",
+            () => response.end(JSON.stringify({ success: true, key: "abcdefABCDEF", link: "http://a/b" }))
+          )
+          released.push(() => request.resume())
+          return
+        }
+        isListed = request.url !== "/me"
+        if (isListed) { for (const release of released) release() }
+        response.end(JSON.stringify({ success: true, status: 200, rateLimit: 1, nodes: [], count: 0, size: 0 }))
+      })
+      const released: Array<() => void> = []
+      const baseUrl = `http://127.0.0.1:${yield* Effect.promise(() => listen(server))}`
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          server.closeAllConnections()
+          server.close()
+        })
+      )
+      const [one, other] = [yield* process_(baseUrl, port), yield* process_(baseUrl, port)]
+      const file = FileBody.stream(
+        () => Stream.fromIterable(Array.from({ length: 320 }, () => new Uint8Array(50_000))),
+        {
+          size: 16_000_000
+        }
+      )
+      const upload = yield* Effect.forkChild(one.upload(file))
+      yield* Effect.sleep("2500 millis")
+      assert.isFalse(isListed)
+      yield* Effect.timeout(other.list(), "6 seconds")
+      yield* Fiber.join(upload)
     })))
 
   it.live("what one process knows of the way helps all that are not nearer, and one that knows nothing slows nobody", () =>

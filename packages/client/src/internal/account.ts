@@ -302,6 +302,7 @@ export class Account {
         isUnderway = true
         this.#window.settle(place, millisOf(clock) + AFTERMATH)
         this.#pokeFirst()
+        if (shared !== undefined) Effect.runForkWith(context)(this.#sharing!.settle(shared, -AFTERMATH))
       }
     }
     const departure = (isReused: boolean) => {
@@ -317,7 +318,7 @@ export class Account {
       const now = millisOf(clock)
       let told: Effect.Effect<void> | undefined
       if (isUnderway) {
-        if (shared !== undefined) told = this.#sharing!.settle(shared, 0)
+        // All that is to be known of it was told when it was under way.
       } else if (Exit.isSuccess(exit)) {
         this.#idle.push(now)
         const roundTrip = this.#roundTripOf(options.operation, now)
