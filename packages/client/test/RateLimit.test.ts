@@ -616,17 +616,23 @@ describe("a transfer that is not brought to its end", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
+/** A tracer that keeps its spans. */
+const recording = () => {
+  const spans: Array<Tracer.NativeSpan> = []
+  const tracer = Tracer.make({
+    span(options) {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { spans, tracer }
+}
+
 describe("the span of a call", () => {
   it.effect("tells its attempts also when it fails, and when nobody waits for it any more", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span(options) {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = recording()
       const host = strictHost({ limit: 1, answer: (path) => path === "GET /" ? failure(500) : undefined })
       const client = yield* fileIo(host)
       const failing = yield* Effect.forkChild(Effect.exit(Effect.withTracer(client.list(), tracer)))
@@ -644,14 +650,7 @@ describe("the span of a call", () => {
 
   it.effect("tells its attempts and how long it waited", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span(options) {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = recording()
       let failures = 0
       const host = strictHost({
         limit: 1,

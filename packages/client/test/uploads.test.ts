@@ -1,6 +1,7 @@
 import { FaultHost, FileBody, FileIo, FileIoTest, Progress, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 
 const CONTENT = new TextEncoder().encode("the only copy")
@@ -358,4 +359,45 @@ describe("progress", () => {
       assert.isAtMost(times.length, 53)
       assert.isAtLeast(times.length, 20)
     }).pipe(Effect.provide(host())))
+})
+
+describe("a network that goes away", () => {
+  const down = (syscall: string) =>
+    Object.assign(new Error(`${syscall} EHOSTUNREACH`), { code: "EHOSTUNREACH", syscall })
+  const failing = (syscall: string) => (request: HttpClientRequest.HttpClientRequest) =>
+    Effect.fail(
+      new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request, cause: down(syscall) })
+      })
+    )
+  const answering = (request: HttpClientRequest.HttpClientRequest) =>
+    Effect.sync(() => {
+      const content = new ReadableStream({ start: (controller) => controller.error(down("connect")) })
+      return HttpClientResponse.fromWeb(request, new Response(content, { headers: { "content-length": "9" } }))
+    })
+  const cases = [
+    ["before there is a connection: nothing is stored, and it is tried again", failing("connect"), "no", 5],
+    ["while the answer is awaited: nobody knows, and it is sent once", failing("read"), "unknown", 1],
+    ["while the file is sent: nobody knows, and it is sent once", failing("write"), "unknown", 1],
+    ["while the answer is read: nobody knows, and it is sent once", answering, "unknown", 1]
+  ] as const
+  for (const [when, answer, stored, times] of cases) {
+    it.effect(when, () =>
+      Effect.gen(function*() {
+        let requests = 0
+        const client = HttpClient.make((request) =>
+          Effect.suspend(() => {
+            requests++
+            return answer(request)
+          })
+        )
+        const error = yield* Effect.flip(passing(FileIo.FileIo.use((fileIo) => fileIo.upload(body)))).pipe(
+          Effect.provide(FileIo.layer({ baseUrl: "http://localhost" })),
+          Effect.provideService(HttpClient.HttpClient, client),
+          Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited)
+        )
+        assert.strictEqual(error.stored, stored)
+        assert.strictEqual(requests, times)
+      }))
+  }
 })

@@ -36,18 +36,25 @@ const UNSENT = new RegExp(
     "(?:CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_TLS_CERT)_\\w+)$"
 )
 
-/** The system's code, which HTTP libraries wrap in causes and, for several addresses, in lists. */
-export const systemCode = (error: unknown, depth = 0): string | undefined => {
+/** The system's error, which HTTP libraries wrap in causes and, for several addresses, in lists. */
+const systemError = (error: unknown, depth = 0): { readonly code: string } | undefined => {
   if (depth > 6 || !Predicate.isObject(error)) return undefined
-  if ("code" in error && typeof error.code === "string" && error.code !== "") return error.code
+  if ("code" in error && typeof error.code === "string" && error.code !== "") return error as { readonly code: string }
   if ("errors" in error && Array.isArray(error.errors)) {
     for (const inner of error.errors) {
-      const code = systemCode(inner, depth + 1)
-      if (code !== undefined) return code
+      const found = systemError(inner, depth + 1)
+      if (found !== undefined) return found
     }
   }
-  return "cause" in error ? systemCode(error.cause, depth + 1) : undefined
+  return "cause" in error ? systemError(error.cause, depth + 1) : undefined
 }
+
+/** The system's code. */
+export const systemCode = (error: unknown): string | undefined => systemError(error)?.code
+
+/** Errors of a connection that was made already, on which the request may have gone out. */
+const wasConnected = (error: { readonly code: string; readonly syscall?: unknown }): boolean =>
+  error.syscall === "read" || error.syscall === "write"
 
 /** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
 export const bare = (error: HttpClientError.HttpClientError): unknown =>
@@ -58,7 +65,8 @@ export const present = <K extends string, A>(name: K, value: A | null | undefine
   (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }
 
 const unreachable = (host: string, error: HttpClientError.HttpClientError): Failure => {
-  const code = systemCode(error)
+  const system = systemError(error)
+  const code = system?.code
   const cause = present("cause", bare(error))
   if (error.reason._tag === "InvalidUrlError") {
     return new Failure(
@@ -82,7 +90,7 @@ const unreachable = (host: string, error: HttpClientError.HttpClientError): Fail
       new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
     )
   }
-  const sent = code !== undefined && UNSENT.test(code) ? "no" : "unknown"
+  const sent = system !== undefined && UNSENT.test(system.code) && !wasConnected(system) ? "no" : "unknown"
   return new Failure(
     sent === "no" ? "unsent" : "broken",
     new FileIoError.Unreachable({ host, sent, ...present("code", code), ...cause })
@@ -298,24 +306,37 @@ export const execute = <R>(
     }
     const receive = (
       response: HttpClientResponse.HttpClientResponse
-    ): Effect.Effect<Answered, HttpClientError.HttpClientError> => {
+    ): Effect.Effect<Answered, Failure> => {
       if (!options.isWhole || !isSmall(response)) return Effect.succeed({ response, content: undefined })
       activity.at = clock.currentTimeMillisUnsafe()
       activity.sent = false
-      return Effect.map(response.arrayBuffer, (buffer) => ({ response, content: new Uint8Array(buffer) }))
+      return Effect.mapBoth(response.arrayBuffer, {
+        // Whatever broke, the host has answered.
+        onFailure: (error) =>
+          new Failure(
+            "broken",
+            new FileIoError.Unreachable({
+              host: options.host,
+              sent: "unknown",
+              ...present("code", systemCode(error)),
+              ...present("cause", bare(error))
+            })
+          ),
+        onSuccess: (buffer) => ({ response, content: new Uint8Array(buffer) })
+      })
     }
     const send = (sending: Sending) => {
-      const sent = Effect.mapError(
-        Effect.flatMap(
+      const sent = Effect.flatMap(
+        Effect.mapError(
           quietly(client.execute(
             sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)
           )),
-          receive
+          (error) =>
+            sending.sourceFailure === undefined
+              ? unreachable(options.host, error)
+              : new Failure("withheld", sending.sourceFailure)
         ),
-        (error) =>
-          sending.sourceFailure === undefined
-            ? unreachable(options.host, error)
-            : new Failure("withheld", sending.sourceFailure)
+        receive
       )
       return options.inTurn(
         Watchdog.guard(sent, activity, clock, (after) =>

@@ -40,7 +40,6 @@ export class ConnectionClosedError extends Error {
  * copied only for a reader who keeps them.
  */
 export class Exchange implements Listener {
-  readonly method: string
   readonly reader: ResponseReader
   private connection: Connection | undefined
   private onHead: ((head: Head) => void) | undefined
@@ -67,7 +66,6 @@ export class Exchange implements Listener {
     onFailure: (error: Error) => void
   ) {
     this.connection = connection
-    this.method = method
     this.reader = new ResponseReader(method, this)
     this.onHead = onHead
     this.onFailure = onFailure

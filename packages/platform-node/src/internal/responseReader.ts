@@ -78,11 +78,6 @@ export class ResponseReader {
     return this.state === "done"
   }
 
-  /** Whether nothing of an answer has come yet. */
-  get isUntouched(): boolean {
-    return this.state === "head" && this.carry.length === 0
-  }
-
   /** Reads bytes; throws a `ProtocolError` when they cannot be of an answer. */
   read(bytes: Buffer): void {
     let at = 0
