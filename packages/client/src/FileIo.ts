@@ -43,6 +43,7 @@ import * as Metered from "./internal/metered.ts"
 import * as Multipart from "./internal/multipart.ts"
 import * as Origin from "./internal/origin.ts"
 import * as Reception from "./internal/reception.ts"
+import * as Traced from "./internal/traced.ts"
 import * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Sha256 from "./Sha256.ts"
@@ -612,54 +613,61 @@ export const make = Effect.fnUntraced(function*(
     return file
   })
 
-  const upload: Service["upload"] = Effect.fn("FileIo.upload")(
-    (body: FileBody.FileBody, options?: UploadOptions) => send(body, options),
-    traced("upload")
+  const upload: Service["upload"] = Traced.fn(
+    "FileIo.upload",
+    "upload",
+    (body, options) => send(body, options)
   )
-  const uploadOnce: Service["uploadOnce"] = Effect.fn("FileIo.uploadOnce")(
-    (body: FileBody.OneShotBody, options?: UploadOptions) => send(body, options),
-    traced("upload")
-  )
-
-  const reconcile: Service["reconcile"] = Effect.fn("FileIo.reconcile")(
-    (lost) => Lookup.reconcile(pageWithTime, known, lost),
-    traced("list")
+  const uploadOnce: Service["uploadOnce"] = Traced.fn(
+    "FileIo.uploadOnce",
+    "upload",
+    (body, options) => send(body, options)
   )
 
-  const uploadScoped: Service["uploadScoped"] = Effect.fn("FileIo.uploadScoped")(function*(body, options) {
-    yield* authenticated("upload")
-    const sentAt = yield* DateTime.now
-    const tally = Exchange.makeTally()
-    const warn = (problem: string) => (error: FileIoError.FileIoError) => Effect.logWarning(problem, error.message)
-    const remove = (key: FileKey.FileKey) =>
-      Effect.catch(
-        deleteFile(key),
-        (error) =>
-          error.reason._tag === "FileNotFound"
-            ? Effect.void
-            : warn("a file that was uploaded for a while could not be deleted")(error)
+  const reconcile: Service["reconcile"] = Traced.fn(
+    "FileIo.reconcile",
+    "list",
+    (lost) => Lookup.reconcile(pageWithTime, known, lost)
+  )
+
+  const uploadScoped: Service["uploadScoped"] = Traced.fn(
+    "FileIo.uploadScoped",
+    "upload",
+    Effect.fnUntraced(function*(body, options) {
+      yield* authenticated("upload")
+      const sentAt = yield* DateTime.now
+      const tally = Exchange.makeTally()
+      const warn = (problem: string) => (error: FileIoError.FileIoError) => Effect.logWarning(problem, error.message)
+      const remove = (key: FileKey.FileKey) =>
+        Effect.catch(
+          deleteFile(key),
+          (error) =>
+            error.reason._tag === "FileNotFound"
+              ? Effect.void
+              : warn("a file that was uploaded for a while could not be deleted")(error)
+        )
+      // The answer may be lost, or nobody may wait for it any more; the file may be there all the same.
+      const sweep = Effect.suspend(() =>
+        !tally.complete ? Effect.void : Lookup.reconcilePatiently(
+          Effect.suspend(() => Lookup.reconcile(pageWithTime, known, { name: body.name, size: tally.bytes, sentAt }))
+        ).pipe(
+          Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: ({ key }) => remove(key) })),
+          Effect.catch(warn("it is not known whether an upload that broke off left a file")),
+          Effect.timeoutOption("1 minute")
+        )
       )
-    // The answer may be lost, or nobody may wait for it any more; the file may be there all the same.
-    const sweep = Effect.suspend(() =>
-      !tally.complete ? Effect.void : Lookup.reconcilePatiently(
-        Effect.suspend(() => Lookup.reconcile(pageWithTime, known, { name: body.name, size: tally.bytes, sentAt }))
-      ).pipe(
-        Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: ({ key }) => remove(key) })),
-        Effect.catch(warn("it is not known whether an upload that broke off left a file")),
-        Effect.timeoutOption("1 minute")
+      return yield* Effect.acquireRelease(
+        Effect.onExit(
+          Effect.interruptible(send(body, options, tally)),
+          (exit) =>
+            exit._tag === "Success" || Exit.findErrorOption(exit).pipe(Option.exists((error) => error.stored === "no"))
+              ? Effect.void
+              : sweep
+        ),
+        ({ key }) => remove(key)
       )
-    )
-    return yield* Effect.acquireRelease(
-      Effect.onExit(
-        Effect.interruptible(send(body, options, tally)),
-        (exit) =>
-          exit._tag === "Success" || Exit.findErrorOption(exit).pipe(Option.exists((error) => error.stored === "no"))
-            ? Effect.void
-            : sweep
-      ),
-      ({ key }) => remove(key)
-    )
-  }, traced("upload"))
+    })
+  )
 
   /** Asks for a file, or for the rest of one. */
   const fetchFile = (
@@ -688,81 +696,89 @@ export const make = Effect.fnUntraced(function*(
       return other === undefined ? response : yield* Effect.fail(other)
     })
 
-  const download: Service["download"] = Effect.fn("FileIo.download")(function*(keyOrLink, options) {
-    const link = yield* linkOf("download", keyOrLink)
-    const call = callOf("download", link)
-    const expected = options?.sha256?.toLowerCase() ?? link.sha256
-    if (expected !== undefined && !/^[0-9a-f]{64}$/.test(expected)) {
-      return yield* invalid("download", "sha256", "allowed: a SHA-256 digest of 64 hexadecimal digits")
-    }
-    const { resume } = options ?? {}
-    if (resume !== undefined && !(isCount(resume.offset, 0) && /^"[^"]*"$/.test(resume.validator))) {
-      return yield* invalid("download", "resume", "allowed: an offset from 0, and a strong ETag as validator")
-    }
-    const digest = expected === undefined ? undefined : { hasher: sha256.make(), expected }
-    if (digest !== undefined && resume?.content !== undefined) {
-      yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
-    }
-    const scope = yield* Effect.scope
-    const meter = yield* Metered.meter("down", options?.onProgress)
-    const first = yield* Attempts.run(
-      { operation: "download", reopenable: true, budget },
-      (_number, _before, inTurn) => fetchFile(call, link.key, meter, resume, inTurn)
-    )
-    const head = Reception.readHead(link.key, first, resume?.offset ?? 0)
-    if (typeof head === "string") {
-      const reason = new FileIoError.UnexpectedResponse({ status: first.status, problem: head })
-      return yield* Attempts.toError("download", new Failure("begun", reason))
-    }
-    return {
-      key: head.key,
-      name: head.name,
-      contentType: head.contentType,
-      size: head.size,
-      offset: head.offset,
-      validator: head.resumable ? head.validator : undefined,
-      sha256: expected,
-      stream: Reception.receive({
-        call,
-        head,
-        first,
-        meter,
-        digest: head.offset === 0 && digest !== undefined
-          ? { expected: digest.expected, hasher: sha256.make() }
-          : resume?.content === undefined
-          ? undefined
-          : digest,
-        rest: Effect.fnUntraced(function*(offset, validator) {
-          const response = yield* Scope.provide(
-            Attempts.once(
-              budget,
-              "download",
-              (inTurn) => fetchFile(call, link.key, meter, { offset, validator }, inTurn)
-            ),
-            scope
-          )
-          const rest = Reception.readHead(link.key, response, offset)
-          const problem = typeof rest === "string"
-            ? rest
-            : rest.offset !== offset
-            ? "the host began anew instead of giving the rest"
-            : head.size !== undefined && rest.size !== head.size
-            ? "the rest is of another file"
-            : undefined
-          if (problem !== undefined || typeof rest === "string") {
-            const reason = new FileIoError.UnexpectedResponse({ status: response.status, problem: problem ?? "" })
-            return yield* Effect.fail(new Failure("begun", reason))
-          }
-          return { response, size: rest.size }
+  const download: Service["download"] = Traced.fn(
+    "FileIo.download",
+    "download",
+    Effect.fnUntraced(function*(keyOrLink, options) {
+      const link = yield* linkOf("download", keyOrLink)
+      const call = callOf("download", link)
+      const expected = options?.sha256?.toLowerCase() ?? link.sha256
+      if (expected !== undefined && !/^[0-9a-f]{64}$/.test(expected)) {
+        return yield* invalid("download", "sha256", "allowed: a SHA-256 digest of 64 hexadecimal digits")
+      }
+      const { resume } = options ?? {}
+      if (resume !== undefined && !(isCount(resume.offset, 0) && /^"[^"]*"$/.test(resume.validator))) {
+        return yield* invalid("download", "resume", "allowed: an offset from 0, and a strong ETag as validator")
+      }
+      const digest = expected === undefined ? undefined : { hasher: sha256.make(), expected }
+      if (digest !== undefined && resume?.content !== undefined) {
+        yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
+      }
+      const scope = yield* Effect.scope
+      const meter = yield* Metered.meter("down", options?.onProgress)
+      const first = yield* Attempts.run(
+        { operation: "download", reopenable: true, budget },
+        (_number, _before, inTurn) => fetchFile(call, link.key, meter, resume, inTurn)
+      )
+      const head = Reception.readHead(link.key, first, resume?.offset ?? 0)
+      if (typeof head === "string") {
+        const reason = new FileIoError.UnexpectedResponse({ status: first.status, problem: head })
+        return yield* Attempts.toError("download", new Failure("begun", reason))
+      }
+      return {
+        key: head.key,
+        name: head.name,
+        contentType: head.contentType,
+        size: head.size,
+        offset: head.offset,
+        validator: head.resumable ? head.validator : undefined,
+        sha256: expected,
+        stream: Reception.receive({
+          call,
+          head,
+          first,
+          meter,
+          digest: head.offset === 0 && digest !== undefined
+            ? { expected: digest.expected, hasher: sha256.make() }
+            : resume?.content === undefined
+            ? undefined
+            : digest,
+          rest: Effect.fnUntraced(function*(offset, validator) {
+            const response = yield* Scope.provide(
+              Attempts.once(
+                budget,
+                "download",
+                (inTurn) => fetchFile(call, link.key, meter, { offset, validator }, inTurn)
+              ),
+              scope
+            )
+            const rest = Reception.readHead(link.key, response, offset)
+            const problem = typeof rest === "string"
+              ? rest
+              : rest.offset !== offset
+              ? "the host began anew instead of giving the rest"
+              : head.size !== undefined && rest.size !== head.size
+              ? "the rest is of another file"
+              : undefined
+            if (problem !== undefined || typeof rest === "string") {
+              const reason = new FileIoError.UnexpectedResponse({ status: response.status, problem: problem ?? "" })
+              return yield* Effect.fail(new Failure("begun", reason))
+            }
+            return { response, size: rest.size }
+          })
         })
-      })
-    }
-  }, traced("download"))
+      }
+    })
+  )
 
-  const downloadBytes: Service["downloadBytes"] = Effect.fn("FileIo.downloadBytes")(function*(keyOrLink, options) {
-    const { contentType, key, name, size, stream } = yield* download(keyOrLink, options)
-    return { key, name, contentType, bytes: yield* collect(stream, size) }
-  }, Effect.scoped)
+  const downloadBytes: Service["downloadBytes"] = Traced.fn(
+    "FileIo.downloadBytes",
+    "download",
+    Effect.fnUntraced(function*(keyOrLink, options) {
+      const { contentType, key, name, size, stream } = yield* download(keyOrLink, options)
+      return { key, name, contentType, bytes: yield* collect(stream, size) }
+    }, Effect.scoped)
+  )
 
   const pageWithTime = Effect.fnUntraced(function*(options: ListOptions) {
     yield* authenticated("list")
@@ -794,36 +810,50 @@ export const make = Effect.fnUntraced(function*(
 
   const page = (options: ListOptions) => Effect.map(pageWithTime(options), ({ list }) => list)
 
-  const list: Service["list"] = Effect.fn("FileIo.list")((options) => page(options ?? {}), traced("list"))
+  const list: Service["list"] = Traced.fn("FileIo.list", "list", (options) => page(options ?? {}))
+
+  /** Where in a list a page begins, and the key that the page before it began with. */
+  interface Position {
+    readonly offset: number
+    readonly first: string | undefined
+  }
 
   const listAll: Service["listAll"] = (options) =>
     Stream.paginate(
-      { offset: options?.offset ?? 0, first: undefined as string | undefined },
-      Effect.fn("FileIo.listAll")(function*({ first, offset }) {
-        const { pageSize, ...rest } = options ?? {}
-        const limit = pageSize ?? 100
-        const { count, files } = yield* page({ ...rest, offset, limit })
-        const key = files[0]?.key
-        // A host that does not know `offset` gives the first page for ever.
-        if (key === undefined || key === first) return [[], Option.none()] as const
-        const next = offset + files.length
-        // `count` is of all pages on some hosts and of this page on others; it is only trusted on a short page.
-        const isLast = files.length < limit && (count > files.length || offset === 0) && next >= count
-        return [files, isLast ? Option.none() : Option.some({ offset: next, first: key })] as const
-      }, traced("list"))
+      { offset: options?.offset ?? 0, first: undefined } as Position,
+      Traced.fn(
+        "FileIo.listAll",
+        "list",
+        Effect.fnUntraced(function*({ first, offset }: Position) {
+          const { pageSize, ...rest } = options ?? {}
+          const limit = pageSize ?? 100
+          const { count, files } = yield* page({ ...rest, offset, limit })
+          const key = files[0]?.key
+          // A host that does not know `offset` gives the first page for ever.
+          if (key === undefined || key === first) return [[], Option.none()] as const
+          const next = offset + files.length
+          // `count` is of all pages on some hosts and of this page on others; it is only trusted on a short page.
+          const isLast = files.length < limit && (count > files.length || offset === 0) && next >= count
+          return [files, isLast ? Option.none() : Option.some({ offset: next, first: key })] as const
+        })
+      )
     )
 
-  const me: Service["me"] = Effect.andThen(
-    authenticated("me"),
-    budget.teaching(Effect.tap(
-      ask(callOf("me"), "GET", "/me", readAccount),
-      (account) =>
-        Clock.clockWith((clock) => {
-          plan = { account, at: clock.currentTimeMillisUnsafe(), added: 0 }
-          return Effect.void
-        })
-    ))
-  ).pipe(Effect.withSpan("FileIo.me"), traced("me"))
+  const me: Service["me"] = Traced.effect(
+    "FileIo.me",
+    "me",
+    Effect.andThen(
+      authenticated("me"),
+      budget.teaching(Effect.tap(
+        ask(callOf("me"), "GET", "/me", readAccount),
+        (account) =>
+          Clock.clockWith((clock) => {
+            plan = { account, at: clock.currentTimeMillisUnsafe(), added: 0 }
+            return Effect.void
+          })
+      ))
+    )
+  )
 
   const change = Effect.fnUntraced(function*(
     operation: "update" | "replace",
@@ -851,20 +881,26 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  const update: Service["update"] = Effect.fn("FileIo.update")(
-    (keyOrLink, options) => change("update", "PATCH", keyOrLink, options),
-    traced("update")
+  const update: Service["update"] = Traced.fn(
+    "FileIo.update",
+    "update",
+    (keyOrLink, options) => change("update", "PATCH", keyOrLink, options)
   )
-  const replace: Service["replace"] = Effect.fn("FileIo.replace")(
-    (keyOrLink, options) => change("replace", "PUT", keyOrLink, options),
-    traced("replace")
+  const replace: Service["replace"] = Traced.fn(
+    "FileIo.replace",
+    "replace",
+    (keyOrLink, options) => change("replace", "PUT", keyOrLink, options)
   )
 
-  const deleteFile: Service["delete"] = Effect.fn("FileIo.delete")(function*(keyOrLink) {
-    yield* authenticated("delete")
-    const link = yield* linkOf("delete", keyOrLink)
-    yield* ask(callOf("delete", link), "DELETE", `/${link.key}`, readNothing)
-  }, traced("delete"))
+  const deleteFile: Service["delete"] = Traced.fn(
+    "FileIo.delete",
+    "delete",
+    Effect.fnUntraced(function*(keyOrLink) {
+      yield* authenticated("delete")
+      const link = yield* linkOf("delete", keyOrLink)
+      yield* ask(callOf("delete", link), "DELETE", `/${link.key}`, readNothing)
+    })
+  )
 
   const awaitDownloaded: Service["awaitDownloaded"] = (keyOrLink, options) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -893,11 +929,6 @@ export const make = Effect.fnUntraced(function*(
     delete: deleteFile
   }
 })
-
-/** Names the operation in every log line of it. */
-const traced =
-  (operation: FileIoError.Operation) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.annotateLogs(effect, "fileio.operation", operation)
 
 /** The bytes in one piece; into a buffer of the right size where the size is known and not absurd. */
 const collect = <E>(stream: Stream.Stream<Uint8Array, E>, size: number | undefined): Effect.Effect<Uint8Array, E> =>

@@ -1,4 +1,4 @@
-import { Departure, FileBody, FileIo, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, Flight, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Arbitrary,
@@ -163,7 +163,7 @@ describe("a transport that tells when a request leaves", () => {
         Effect.map(HttpClient.HttpClient, (http) =>
           HttpClient.transform(http, (sent) =>
             Effect.andThen(
-              Effect.map(Departure.CurrentDeparture, (departure) => departure?.(true)),
+              Effect.map(Flight.CurrentFlight, (flight) => flight?.departed(true)),
               sent
             )))
       ).pipe(Layer.provide(host.httpClient))
@@ -705,7 +705,7 @@ describe("every interleaving", () => {
             sentAt: 0,
             waited: 0,
             requests: 0
-          })
+          }, { underway: undefined, onDeparture: undefined })
         // What is on its way arrives, whatever becomes of its caller.
         const arrive = Effect.forkDetach(
           Effect.andThen(

@@ -49,33 +49,33 @@ export class Account extends Schema.Class<Account>("@effect-fileio/core/Account"
   }
 }
 
-const Wire = Schema.StructWithRest(
-  Schema.Struct({
-    ...known,
-    directDownload: Schema.optionalKey(Schema.NullOr(Schema.Union([Schema.Boolean, Schema.Finite, Schema.String])))
-  }),
-  [Schema.Record(Schema.String, Schema.Json)]
-)
+/** What is told of every answer, and nothing of the account. */
+const ofEveryAnswer = new Set(["success", "status"])
 
-const names = new Set<string>([...Object.keys(known), "directDownload", "success", "status"])
+type Wire = { readonly [name: string]: unknown }
 
-const decode = (wire: typeof Wire.Type): Account => {
-  const entries = Object.entries(wire)
-  const { directDownload } = wire
-  return new Account(
-    {
-      ...Object.fromEntries(entries.filter(([name]) => Object.hasOwn(known, name))),
-      ...(directDownload === undefined || directDownload === null
-        ? {}
-        : { directDownload: !["0", "false", "", "no"].includes(String(directDownload).toLowerCase()) }),
-      extra: Object.fromEntries(entries.filter(([name]) => !names.has(name))) as Record<string, Schema.Json>
-    },
-    // The wire's schema has checked the fields.
-    { disableChecks: true }
-  )
+const decode = (wire: Wire): typeof Account.Encoded => {
+  const account: Record<string, unknown> = {}
+  const extra: Array<readonly [string, unknown]> = []
+  for (const name of Object.keys(wire)) {
+    const value = wire[name]
+    if (Object.hasOwn(known, name)) account[name] = value
+    else if (name === "directDownload") {
+      if (value !== null) account[name] = isScalar(value) ? !NO.has(String(value).toLowerCase()) : value
+    } else if (!ofEveryAnswer.has(name)) extra.push([name, value])
+  }
+  // Unlike an assignment, this takes `__proto__` for a name like any other.
+  account["extra"] = Object.fromEntries(extra)
+  // What the fields are is checked where they go.
+  return account as typeof Account.Encoded
 }
 
-const encode = ({ directDownload, extra, ...rest }: Account): typeof Wire.Type => ({
+const isScalar = (value: unknown): boolean =>
+  typeof value === "boolean" || typeof value === "string" || Number.isFinite(value)
+
+const NO = new Set(["0", "false", "", "no"])
+
+const encode = ({ directDownload, extra, ...rest }: typeof Account.Encoded): Wire => ({
   ...extra,
   ...rest,
   ...(directDownload === undefined ? {} : { directDownload: directDownload ? 1 : 0 })
@@ -87,10 +87,7 @@ const encode = ({ directDownload, extra, ...rest }: Account): typeof Wire.Type =
  * @category schemas
  * @since 0.1.0
  */
-export const AccountFromWire = Wire.pipe(Schema.decodeTo(
-  Schema.toType(Account),
-  SchemaTransformation.transform({
-    decode: (wire: typeof Wire.Type) => decode(wire),
-    encode: (account: Account) => encode(account)
-  })
+export const AccountFromWire = Schema.Record(Schema.String, Schema.Unknown).pipe(Schema.decodeTo(
+  Account,
+  SchemaTransformation.transform({ decode, encode })
 ))

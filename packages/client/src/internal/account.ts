@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import { CurrentDeparture } from "../Departure.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Quota, Way } from "../RateLimitStore.ts"
 import { millisOf } from "./monotonic.ts"
@@ -46,9 +45,12 @@ export interface Request<E> {
   readonly onWait: ((wait: Wait) => Effect.Effect<void>) | undefined
 }
 
-/** Is told when the head of a request must be on its way, which for an upload is long before its answer. */
+/** What is told of a request while it is out. */
 export interface Underway {
+  /** The head of the request must be on its way, which for an upload is long before its answer. */
   underway: (() => void) | undefined
+  /** The head of the request leaves, over a connection that has served before or over a new one. */
+  onDeparture: ((isReused: boolean) => void) | undefined
 }
 
 /** How a request went through the limiter. */
@@ -225,7 +227,7 @@ export class Account {
     options: Request<E>,
     learn: Effect.Effect<unknown, unknown>,
     passage: Passage,
-    flow?: Underway
+    flow: Underway
   ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber) => {
@@ -283,7 +285,7 @@ export class Account {
     request: Effect.Effect<A, E, R>,
     options: Request<E>,
     passage: Passage,
-    flow: Underway | undefined,
+    flow: Underway,
     began: number,
     place: Place,
     shared: string | undefined
@@ -296,25 +298,22 @@ export class Account {
     let leftAt = sentAt
     let connection: Connection = this.#connect(sentAt) ? "reused" : "unknown"
     let isUnderway = false
-    if (flow !== undefined) {
-      flow.underway = () => {
-        if (isUnderway) return
-        isUnderway = true
-        this.#window.settle(place, millisOf(clock) + AFTERMATH)
-        this.#pokeFirst()
-        if (shared !== undefined) Effect.runForkWith(context)(this.#sharing!.settle(shared, -AFTERMATH))
-      }
-    }
-    const departure = (isReused: boolean) => {
-      leftAt = millisOf(clock)
-      connection = isReused ? "reused" : "new"
+    flow.underway = () => {
+      if (isUnderway) return
+      isUnderway = true
+      this.#window.settle(place, millisOf(clock) + AFTERMATH)
+      this.#pokeFirst()
+      if (shared !== undefined) Effect.runForkWith(context)(this.#sharing!.settle(shared, -AFTERMATH))
     }
     // Of calls without a limit nothing is learned, so that they cost nothing.
     const isWatched = options.limit._tag !== "Unlimited"
-    const watched = isWatched
-      ? Effect.provideService(request, CurrentDeparture, departure)
-      : request
-    return Effect.onExitPrimitive(restore(watched), (exit) => {
+    if (isWatched) {
+      flow.onDeparture = (isReused) => {
+        leftAt = millisOf(clock)
+        connection = isReused ? "reused" : "new"
+      }
+    }
+    return Effect.onExitPrimitive(restore(request), (exit) => {
       const now = millisOf(clock)
       let told: Effect.Effect<void> | undefined
       if (isUnderway) {

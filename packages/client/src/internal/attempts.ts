@@ -13,6 +13,7 @@ import type { Budget, InTurn, Turn } from "./budget.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "./failure.ts"
 import { millisOf } from "./monotonic.ts"
 import * as Series from "./series.ts"
+import * as Traced from "./traced.ts"
 
 /** The public error of a failed attempt. */
 export const toError = (operation: FileIoError.Operation, failure: Failure): FileIoError.FileIoError =>
@@ -34,11 +35,7 @@ const ended = (
   exit: Exit.Exit<unknown, Failure>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
-  const { span } = fiber.cache
-  if (span?._tag === "Span" && span.status._tag !== "Ended") {
-    span.attribute("fileio.attempts", number)
-    span.attribute("fileio.waited_ms", Math.round(turn.waited()))
-  }
+  Traced.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.waited()) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   // What failed here was no request, nor was one that nobody waited for any more before it was made.
   const isRequest = failure === undefined

@@ -15,7 +15,7 @@ import * as Accounts from "./accounts.ts"
 import { Failure, retryAfterOf } from "./failure.ts"
 
 /** Makes one request when it is the call's turn. */
-export type InTurn = <A, R>(request: Effect.Effect<A, Failure, R>, flow?: Underway) => Effect.Effect<A, Failure, R>
+export type InTurn = <A, R>(request: Effect.Effect<A, Failure, R>, flow: Underway) => Effect.Effect<A, Failure, R>
 
 /** The turns of one call: its first request and its repetitions. */
 export interface Turn {
@@ -23,7 +23,7 @@ export interface Turn {
   readonly run: <A, R>(
     request: Effect.Effect<A, Failure, R>,
     patience: number,
-    flow?: Underway
+    flow: Underway
   ) => Effect.Effect<A, Failure, R>
   /** How the last request went, from what its whole answer said; gives an effect when something follows from it. */
   readonly done: (failure: Failure | undefined) => Effect.Effect<void> | undefined

@@ -13,10 +13,12 @@ import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
+import { CurrentFlight, type Flight, isGivingUp } from "../Flight.ts"
 import * as LentStream from "../LentStream.ts"
 import type { Meter } from "../Progress.ts"
 import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
+import { derived } from "./derived.ts"
 import { Failure } from "./failure.ts"
 import type { Form } from "./multipart.ts"
 import * as Watchdog from "./watchdog.ts"
@@ -104,12 +106,46 @@ const connectTimeoutOf = (error: unknown): Duration.Duration => {
 }
 
 /** What a running request does at the moment. */
-interface Activity extends Underway, Watchdog.Watched {
+class Activity implements Underway, Watchdog.Watched, Flight {
+  readonly #timeouts: Timeouts
+  at = Infinity
+  underway: (() => void) | undefined = undefined
+  onDeparture: ((isReused: boolean) => void) | undefined = undefined
   /** Whether the whole request has been handed over. */
-  sent: boolean
-}
+  sent = true
+  /** Nothing happened for too long. */
+  timedOut: FileIoError.TimedOut | undefined = undefined
+  #giveUp: ((error: Error) => void) | undefined = undefined
 
-const phaseOf = (activity: Activity): "firstByte" | "idle" => activity.sent ? "firstByte" : "idle"
+  constructor(timeouts: Timeouts) {
+    this.#timeouts = timeouts
+  }
+
+  get #phase(): "firstByte" | "idle" {
+    return this.sent ? "firstByte" : "idle"
+  }
+
+  patience(): Duration.Duration {
+    return this.#timeouts[this.#phase]
+  }
+
+  timeOut(after: Duration.Duration): FileIoError.TimedOut {
+    return this.timedOut = new FileIoError.TimedOut({ phase: this.#phase, after })
+  }
+
+  expire(after: Duration.Duration) {
+    this.#giveUp?.(this.timeOut(after))
+  }
+
+  departed(isReused: boolean) {
+    this.onDeparture?.(isReused)
+  }
+
+  begun(giveUp: (error: Error) => void) {
+    this.#giveUp = giveUp
+    if (this.timedOut !== undefined) giveUp(this.timedOut)
+  }
+}
 
 /** The bytes of the file, counted against what was announced. */
 const counted = (
@@ -253,16 +289,15 @@ const prepare = (
  * Redirects are never followed: one that is followed turns a page into a file. And HTTP clients of Effect tell third
  * parties of our traces unless they are told not to, with the key of the file in the address of the span.
  */
-const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateContext(effect, (context: Context.Context<R>) => {
-    const given = Context.getOrUndefined(context as Context.Context<never>, FetchHttpClient.RequestInit)
-    // Each is laid over the context, where a merge would copy all of it.
-    return context.pipe(
-      Context.add(FetchHttpClient.RequestInit, given === undefined ? MANUAL : { ...given, ...MANUAL }),
-      Context.add(HttpClient.TracerDisabledWhen, always),
-      Context.add(HttpClient.TracerPropagationEnabled, false)
-    ) as Context.Context<R>
-  })
+const quiet = derived((context) => {
+  const given = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
+  // Each is laid over the context, where a merge would copy all of it.
+  return context.pipe(
+    Context.add(FetchHttpClient.RequestInit, given === undefined ? MANUAL : { ...given, ...MANUAL }),
+    Context.add(HttpClient.TracerDisabledWhen, always),
+    Context.add(HttpClient.TracerPropagationEnabled, false)
+  )
+})
 
 const MANUAL: RequestInit = { redirect: "manual" }
 const always = () => true
@@ -298,12 +333,7 @@ export const execute = <R>(
   }
 ): Effect.Effect<Answered, Failure, R> =>
   Clock.clockWith((clock) => {
-    const { timeouts } = options
-    const activity: Activity = {
-      sent: true,
-      underway: undefined,
-      ...Watchdog.watched(() => timeouts[phaseOf(activity)])
-    }
+    const activity = new Activity(options.timeouts)
     const receive = (
       response: HttpClientResponse.HttpClientResponse
     ): Effect.Effect<Answered, Failure> => {
@@ -315,7 +345,7 @@ export const execute = <R>(
         onFailure: (error) =>
           new Failure(
             "broken",
-            new FileIoError.Unreachable({
+            activity.timedOut ?? new FileIoError.Unreachable({
               host: options.host,
               sent: "unknown",
               ...present("code", systemCode(error)),
@@ -326,21 +356,23 @@ export const execute = <R>(
       })
     }
     const send = (sending: Sending) => {
-      const sent = Effect.flatMap(
-        Effect.mapError(
-          quietly(client.execute(
-            sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)
-          )),
-          (error) =>
-            sending.sourceFailure === undefined
-              ? unreachable(options.host, error)
-              : new Failure("withheld", sending.sourceFailure)
-        ),
+      const answered = Effect.updateContext(
+        client.execute(sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)),
+        (context: Context.Context<R>) => Context.add(quiet(context), CurrentFlight, activity)
+      )
+      const received = Effect.flatMap(
+        Effect.mapError(answered, (error) =>
+          activity.timedOut !== undefined
+            ? new Failure("broken", activity.timedOut)
+            : sending.sourceFailure === undefined
+            ? unreachable(options.host, error)
+            : new Failure("withheld", sending.sourceFailure)),
         receive
       )
       return options.inTurn(
-        Watchdog.guard(sent, activity, clock, (after) =>
-          new Failure("broken", new FileIoError.TimedOut({ phase: phaseOf(activity), after }))),
+        isGivingUp(client)
+          ? Watchdog.attend(received, activity, clock)
+          : Watchdog.guard(received, activity, clock, (after) => new Failure("broken", activity.timeOut(after))),
         activity
       )
     }

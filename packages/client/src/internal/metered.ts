@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Progress from "../Progress.ts"
 import * as Series from "./series.ts"
+import * as Traced from "./traced.ts"
 
 /**
  * Counts the bytes of a transfer for the metrics and the span, besides telling its listener. The metrics have them as they
@@ -10,11 +11,14 @@ export const meter = (
   direction: "up" | "down",
   listener: Progress.Listener | undefined
 ): Effect.Effect<Progress.Meter> =>
-  Effect.withFiber(({ context }) =>
+  Effect.withFiber((fiber) =>
     Effect.map(Progress.meter(listener), (meter) => {
+      const { context } = fiber
       const counter = Series.bytes(direction)
       let all = 0
-      const tell = Effect.suspend(() => all === 0 ? Effect.void : Effect.annotateCurrentSpan("fileio.bytes", all))
+      const tell = Effect.sync(() => {
+        if (all > 0) Traced.annotate(fiber, { "fileio.bytes": all })
+      })
       return {
         started: (total, from) => meter.started(total, from),
         advance: (bytes) => {

@@ -30,6 +30,7 @@ class Watchdog {
   readonly #clock: Clock.Clock
   #fiber: Fiber.Fiber<void> | undefined
   #wakesAt = Infinity
+  #mayRest = false
 
   constructor(clock: Clock.Clock) {
     this.#clock = clock
@@ -51,11 +52,15 @@ class Watchdog {
 
   remove(one: Watched) {
     this.#all.delete(one)
-    // A timer that nobody needs would keep the program alive.
-    if (this.#all.size === 0) this.#rest()
+    if (this.#all.size > 0 || this.#mayRest || this.#fiber === undefined) return
+    // A timer that nobody needs would keep the program alive. One for each of a row of calls would cost as much as they do.
+    this.#mayRest = true
+    this.#fiber.currentDispatcher.scheduleTask(this.#rest, 0)
   }
 
-  #rest() {
+  readonly #rest = () => {
+    this.#mayRest = false
+    if (this.#all.size > 0) return
     const fiber = this.#fiber
     this.#fiber = undefined
     this.#wakesAt = Infinity
@@ -88,9 +93,24 @@ export const add = (one: Watched, clock: Clock.Clock, parent: Fiber.Fiber<unknow
   return () => watchdog.remove(one)
 }
 
+/** Runs an effect that ends by itself when it is told that nothing has happened in it for too long. */
+export const attend = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  one: Watched,
+  clock: Clock.Clock
+): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    one.at = clock.currentTimeMillisUnsafe()
+    const remove = add(one, clock, fiber)
+    return Effect.onExitPrimitive(effect, () => {
+      remove()
+      return undefined
+    })
+  })
+
 /**
- * Runs an effect, and interrupts it once nothing happens in it for too long. Something that `isAdded` is looked after already,
- * and is only waited for now and then.
+ * Runs any effect, in a fiber of its own, and interrupts it once nothing happens in it for too long. Something that `isAdded`
+ * is looked after already, and is only waited for now and then.
  */
 export const guard = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,

@@ -290,8 +290,8 @@ export class ConnectionPool {
     return connection
   }
 
-  /** Opens a connection. Gives how to give up. */
-  open(url: URL, callback: (result: Connection | Error) => void): () => void {
+  /** Opens a connection. Gives how to give it up, for a reason that the callback is told. */
+  open(url: URL, callback: (result: Connection | Error) => void): (reason: Error) => void {
     const { origin } = url
     const isSecure = url.protocol === "https:"
     const host = url.hostname.replace(/^\[(.*)\]$/, "$1")
@@ -325,7 +325,7 @@ export class ConnectionPool {
     socket.once("error", settle)
     socket.once("close", () => settle(new ConnectionClosedError()))
     socket.once(isSecure ? "secureConnect" : "connect", () => settle(connection))
-    return () => settle(new Error("nobody waits for the connection any more"))
+    return settle
   }
 
   keep(connection: Connection, millis: number) {

@@ -1,4 +1,4 @@
-import { CurrentDeparture, type Departure } from "@effect-fileio/client/Departure"
+import * as Flight from "@effect-fileio/client/Flight"
 import * as LentStream from "@effect-fileio/client/LentStream"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -249,7 +249,7 @@ const interrupted = () => new Error("the request was interrupted")
 /** An answer that nobody reads, and nobody can read any more, closes its connection. */
 const unread = new FinalizationRegistry<Exchange>((exchange) => exchange.abandon(interrupted()))
 
-const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Departure | undefined): Answering => {
+const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Flight | undefined): Answering => {
   const { body } = request
   const transportError = (cause: unknown) =>
     new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
@@ -266,7 +266,7 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
 
   /** The head is written right after this. */
   const begin = (connection: Connection, resume: (answer: Answering) => void): Exchange => {
-    departure?.(connection.isUsed)
+    flight?.departed(connection.isUsed)
     const exchange = connection.begin(
       request.method,
       (head) => {
@@ -279,14 +279,18 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
     return exchange
   }
 
-  const connect = (callback: (connection: Connection) => () => void, fail: (error: Error) => void): () => void => {
+  /** Gives how to let go of the connection, for whatever reason. */
+  const connect = (
+    callback: (connection: Connection) => (reason: Error) => void,
+    fail: (error: Error) => void
+  ): (reason: Error) => void => {
     const idle = pool.takeIdle(target.origin.origin)
     if (idle !== undefined) return callback(idle)
     let cancel = pool.open(target.origin, (result) => {
       if (result instanceof Error) fail(result)
       else cancel = callback(result)
     })
-    return () => cancel()
+    return (reason) => cancel(reason)
   }
 
   if (body._tag !== "Stream") {
@@ -297,11 +301,12 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
           if (body._tag === "Empty") connection.socket.write(head, "latin1")
           else connection.socket.write(inOne(head, body.body))
           exchange.sent()
-          return () => exchange.abandon(interrupted())
+          return (reason) => exchange.abandon(reason)
         },
         (error) => resume(Effect.fail(transportError(error)))
       )
-      return Effect.sync(cancel)
+      flight?.begun(cancel)
+      return Effect.sync(() => cancel(interrupted()))
     })
   }
 
@@ -333,7 +338,8 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
       },
       (error) => resume(Effect.fail(transportError(error)))
     )
-    return Effect.sync(cancel)
+    flight?.begun(cancel)
+    return Effect.sync(() => cancel(interrupted()))
   })
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(restore(opened), (connection) => {
@@ -341,6 +347,7 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
       const answer = Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>(
         (resume) => {
           exchange = begin(connection, resume)
+          flight?.begun((reason) => exchange.abandon(reason))
         }
       )
       const sending = Effect.flatMap(send(connection), () => {
@@ -357,7 +364,7 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, departure: Depart
  * spans: the callers have theirs. An answer is dropped by beginning to read it and stopping.
  */
 export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
-  HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
-    Effect.flatMap((request) => Effect.withFiber((fiber) => run(pool, request, fiber.getRef(CurrentDeparture)))),
+  Flight.givesUp(HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+    Effect.flatMap((request) => Effect.withFiber((fiber) => run(pool, request, fiber.getRef(Flight.CurrentFlight)))),
     Effect.succeed
-  )
+  ))
