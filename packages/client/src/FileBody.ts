@@ -321,7 +321,8 @@ export const validate = (
     return Result.fail({ field: "size", problem: "allowed: a whole number of bytes from 1" })
   }
   if (body.name === "") return Result.fail({ field: "name", problem: "the file needs a name" })
-  if (new TextEncoder().encode(body.name).length > 1024) {
+  // No character takes more than three bytes of UTF-8 for each of its code units.
+  if (body.name.length > 341 && new TextEncoder().encode(body.name).length > 1024) {
     return Result.fail({ field: "name", problem: "allowed: at most 1,024 bytes" })
   }
   if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7E]*)?$/.test(body.contentType)) {

@@ -26,6 +26,7 @@ import type * as HttpMethod from "effect/http/HttpMethod"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -414,10 +415,11 @@ export const make = Effect.fnUntraced(function*(
       : Effect.fail(invalid(operation, "key", link.failure))
   }
 
+  const unauthenticated = (operation: FileIoError.Operation) =>
+    Attempts.toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 })))
+
   const authenticated = (operation: FileIoError.Operation) =>
-    origin.apiKey !== undefined
-      ? Effect.void
-      : Effect.fail(Attempts.toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
+    origin.apiKey !== undefined ? Effect.void : Effect.fail(unauthenticated(operation))
 
   const headers = {
     json: Headers.fromInput({ ...origin.headers, accept: "application/json" }),
@@ -472,27 +474,27 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** The same for a call that sends a form. */
-  const submit = Effect.fnUntraced(function*<A>(
+  const submit = <A>(
     call: Answer.Call,
     method: HttpMethod.HttpMethod,
     path: string,
     read: Reader<A>,
-    sending: Sending,
+    { body, fields, onProgress, tally }: Sending,
     /** What to do about an attempt that failed. */
     recover?: (failure: Failure) => Effect.Effect<A, Failure>
-  ): Effect.fn.Return<A, FileIoError.FileIoError> {
-    const { body, tally } = sending
-    const meter = body === undefined ? Progress.silent : yield* Metered.meter("up", sending.onProgress)
-    const asking = request(method, path, headers.json)
-    const sent = Attempts.run(
-      {
-        operation: call.operation,
-        reopenable: body === undefined || body._tag === "FileBody",
-        budget,
-        onFailure: () => meter.failed
-      },
-      (_number, _before, inTurn) =>
-        Effect.flatMap(Multipart.make(sending.fields, body), (form) => {
+  ): Effect.Effect<A, FileIoError.FileIoError> =>
+    Effect.withFiber((fiber) => {
+      const meter = body === undefined ? Progress.silent : Metered.meter(fiber, "up", onProgress)
+      const asking = request(method, path, headers.json)
+      const sent = Attempts.run(
+        {
+          operation: call.operation,
+          reopenable: body === undefined || body._tag === "FileBody",
+          budget,
+          onFailure: () => meter.failed
+        },
+        (_number, _before, inTurn) => {
+          const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
           const answer = Effect.flatMap(
             Exchange.execute(http, asking, {
               host: origin.host,
@@ -505,26 +507,31 @@ export const make = Effect.fnUntraced(function*(
             (answered) => read(call, answered)
           )
           return Effect.tap(recover === undefined ? answer : Effect.catch(answer, recover), meter.finished)
-        })
-    )
-    return yield* Effect.onInterrupt(sent, () => meter.failed)
-  })
+        }
+      )
+      return Effect.onInterrupt(sent, () => meter.failed)
+    })
 
-  const settingsOf = Effect.fnUntraced(function*(operation: FileIoError.Operation, input: FileSettings.Input) {
+  const settingsOf = (
+    operation: FileIoError.Operation,
+    input: FileSettings.Input,
+    now: number
+  ): Result.Result<FileSettings.FileSettings, FileIoError.FileIoError> => {
     const settings = FileSettings.parse(input)
-    if (Result.isFailure(settings)) return yield* invalid(operation, settings.failure.field, settings.failure.problem)
-    const { expires } = settings.success
-    if (expires?._tag === "At" && !(yield* DateTime.isFuture(expires.time))) {
-      return yield* invalid(operation, "expires", "the time has passed; allowed: a time in the future")
+    if (Result.isFailure(settings)) {
+      return Result.fail(invalid(operation, settings.failure.field, settings.failure.problem))
     }
-    return settings.success
-  })
+    const { expires } = settings.success
+    return expires?._tag === "At" && DateTime.toEpochMillis(expires.time) <= now
+      ? Result.fail(invalid(operation, "expires", "the time has passed; allowed: a time in the future"))
+      : Result.succeed(settings.success)
+  }
 
-  const checkBody = (operation: FileIoError.Operation, body: FileBody.FileBody | FileBody.OneShotBody) => {
+  const wrongBody = (operation: FileIoError.Operation, body: FileBody.FileBody | FileBody.OneShotBody) => {
     const checked = FileBody.validate(body)
     return Result.isSuccess(checked)
-      ? Effect.void
-      : Effect.fail(invalid(operation, checked.failure.field, checked.failure.problem))
+      ? undefined
+      : invalid(operation, checked.failure.field, checked.failure.problem)
   }
 
   const readDetails = Answer.json(FileDetails.FileDetails)
@@ -537,33 +544,44 @@ export const make = Effect.fnUntraced(function*(
   let planMissingUntil = 0
   const known = Lookup.makeKnownKeys()
 
-  /** Compares with the limits of the plan. What is remembered may allow, but only what was told just now may refuse. */
-  const checkLimits = Effect.fnUntraced(function*(
+  /**
+   * Compares with the limits of the plan. What is remembered may allow, but only what was told just now may refuse; gives an
+   * effect when that has to be asked for.
+   */
+  const checkLimits = (
     operation: "upload" | "update" | "replace",
     size: number | undefined,
-    settings: FileSettings.FileSettings
-  ) {
-    if (origin.apiKey === undefined || options?.checkLimits === false) return
-    const clock = yield* Clock.Clock
+    settings: FileSettings.FileSettings,
+    clock: Clock.Clock
+  ): Effect.Effect<void, FileIoError.FileIoError> | undefined => {
+    if (origin.apiKey === undefined || options?.checkLimits === false) return undefined
     const now = clock.currentTimeMillisUnsafe()
     const asked = { size, settings }
-    if (now < planMissingUntil) return
-    if (plan !== undefined && now - plan.at < PLAN_MILLIS && Limits.exceeded(plan, asked, now) === undefined) return
-    const told = yield* withRetry(me, RetryPolicy.none).pipe(
+    if (now < planMissingUntil) return undefined
+    if (plan !== undefined && now - plan.at < PLAN_MILLIS && Limits.exceeded(plan, asked, now) === undefined) {
+      return undefined
+    }
+    return withRetry(me, RetryPolicy.none).pipe(
       Effect.timeoutOption(PLAN_PATIENCE_MILLIS),
-      Effect.result
+      Effect.result,
+      Effect.flatMap((told) => {
+        if (
+          told._tag === "Failure" && told.failure.reason._tag === "Unauthorized" && told.failure.reason.status === 401
+        ) {
+          return Effect.fail(Attempts.toError(operation, new Failure("refused", told.failure.reason)))
+        }
+        if (told._tag === "Failure" || Option.isNone(told.success) || plan === undefined) {
+          // The host says what is too much when it gets it.
+          planMissingUntil = clock.currentTimeMillisUnsafe() + PLAN_MILLIS
+          return Effect.void
+        }
+        const limit = Limits.exceeded(plan, asked, clock.currentTimeMillisUnsafe())
+        return limit === undefined
+          ? Effect.void
+          : Effect.fail(Attempts.toError(operation, new Failure("local", limit)))
+      })
     )
-    if (told._tag === "Failure" && told.failure.reason._tag === "Unauthorized" && told.failure.reason.status === 401) {
-      return yield* Attempts.toError(operation, new Failure("refused", told.failure.reason))
-    }
-    if (told._tag === "Failure" || Option.isNone(told.success) || plan === undefined) {
-      // The host says what is too much when it gets it.
-      planMissingUntil = clock.currentTimeMillisUnsafe() + PLAN_MILLIS
-      return
-    }
-    const limit = Limits.exceeded(plan, asked, clock.currentTimeMillisUnsafe())
-    if (limit !== undefined) return yield* Attempts.toError(operation, new Failure("local", limit))
-  })
+  }
 
   const readStored =
     (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Exchange.Tally) =>
@@ -576,22 +594,44 @@ export const make = Effect.fnUntraced(function*(
         )
       })
 
-  const send = Effect.fnUntraced(function*(
+  const send = (
     body: FileBody.FileBody | FileBody.OneShotBody,
     options: UploadOptions | undefined,
     tally: Exchange.Tally = Exchange.makeTally()
-  ) {
-    yield* checkBody("upload", body)
-    const settings = yield* settingsOf("upload", options ?? {})
-    const isReconciled = options?.onUnknown === "reconcile"
-    if (isReconciled) yield* authenticated("upload")
-    yield* checkLimits("upload", body.size, settings)
-    const sentAt = yield* DateTime.now
-    const look = Effect.suspend(() =>
-      Lookup.reconcile(pageWithTime, known, { name: body.name, size: tally.bytes, sentAt })
-    )
-    const recover = Effect.fnUntraced(function*(failure: Failure) {
+  ): Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError> =>
+    Clock.clockWith((clock) => {
+      const wrong = wrongBody("upload", body)
+      if (wrong !== undefined) return Effect.fail(wrong)
+      const checked = settingsOf("upload", options ?? {}, clock.currentTimeMillisUnsafe())
+      if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+      const isReconciled = options?.onUnknown === "reconcile"
+      if (isReconciled && origin.apiKey === undefined) return Effect.fail(unauthenticated("upload"))
+      const settings = checked.success
+      const submitted = Effect.suspend(() =>
+        submit(
+          callOf("upload"),
+          "POST",
+          "/",
+          readStored(body, tally),
+          { body, fields: FileSettings.toFields(settings), onProgress: options?.onProgress, tally },
+          isReconciled ? recoverUpload(body.name, tally, clock.currentTimeMillisUnsafe()) : undefined
+        )
+      )
+      const limits = checkLimits("upload", body.size, settings, clock)
+      return Effect.map(limits === undefined ? submitted : Effect.andThen(limits, submitted), (file) => {
+        known.add(file.key)
+        if (plan !== undefined) plan.added += tally.bytes
+        return file
+      })
+    })
+
+  /** Looks for an upload whose answer was lost. */
+  const recoverUpload = (name: string, tally: Exchange.Tally, sentAt: number) =>
+    Effect.fnUntraced(function*(failure: Failure) {
       if (storedOf(failure) !== "unknown") return yield* Effect.fail(failure)
+      const look = Effect.suspend(() =>
+        Lookup.reconcile(pageWithTime, known, { name, size: tally.bytes, sentAt: DateTime.makeUnsafe(sentAt) })
+      )
       const found = yield* Effect.result(Lookup.reconcilePatiently(look))
       if (found._tag === "Failure") return yield* Effect.fail(failure)
       if (Option.isSome(found.success)) return found.success.value
@@ -600,18 +640,6 @@ export const make = Effect.fnUntraced(function*(
         failure.reason._tag === "Unreachable" ? new Failure("absent", failure.reason) : failure
       )
     })
-    const file = yield* submit(
-      callOf("upload"),
-      "POST",
-      "/",
-      readStored(body, tally),
-      { body, fields: FileSettings.toFields(settings), onProgress: options?.onProgress, tally },
-      isReconciled ? recover : undefined
-    )
-    known.add(file.key)
-    if (plan !== undefined) plan.added += tally.bytes
-    return file
-  })
 
   const upload: Service["upload"] = Traced.fn(
     "FileIo.upload",
@@ -715,7 +743,7 @@ export const make = Effect.fnUntraced(function*(
         yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
       }
       const scope = yield* Effect.scope
-      const meter = yield* Metered.meter("down", options?.onProgress)
+      const meter = yield* Effect.withFiberSucceed((fiber) => Metered.meter(fiber, "down", options?.onProgress))
       const first = yield* Attempts.run(
         { operation: "download", reopenable: true, budget },
         (_number, _before, inTurn) => fetchFile(call, link.key, meter, resume, inTurn)
@@ -864,13 +892,16 @@ export const make = Effect.fnUntraced(function*(
     yield* authenticated(operation)
     const link = yield* linkOf(operation, keyOrLink)
     const { file, onProgress, ...settings } = options
-    if (file !== undefined) yield* checkBody(operation, file)
-    const parsed = yield* settingsOf(operation, settings)
+    const wrong = file === undefined ? undefined : wrongBody(operation, file)
+    if (wrong !== undefined) return yield* wrong
+    const clock = yield* Clock.Clock
+    const parsed = yield* Effect.fromResult(settingsOf(operation, settings, clock.currentTimeMillisUnsafe()))
     const fields = FileSettings.toFields(parsed)
     if (operation === "update" && file === undefined && Object.keys(fields).length === 0) {
       return yield* invalid(operation, "options", "nothing to change; give a file or a setting")
     }
-    if (file !== undefined) yield* checkLimits(operation, file.size, parsed)
+    const limits = file === undefined ? undefined : checkLimits(operation, file.size, parsed, clock)
+    if (limits !== undefined) yield* limits
     const tally = Exchange.makeTally()
     return yield* submit(
       callOf(operation, link),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
@@ -142,46 +142,46 @@ export const silent: Meter = {
 }
 
 /**
- * A meter that tells this listener; `silent` without one.
+ * A meter that tells this listener, by this clock; `silent` without one.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const meter = (listener: Listener | undefined): Effect.Effect<Meter> =>
-  listener === undefined ? Effect.succeed(silent) : Clock.clockWith((clock) => {
-    let bytes = 0
-    let base = 0
-    let total: number | undefined
-    let began = clock.currentTimeMillisUnsafe()
-    let told = began
-    let running = false
-    const tell = (_tag: Progress["_tag"]): Effect.Effect<void> => {
-      told = clock.currentTimeMillisUnsafe()
-      const elapsedMillis = told - began
-      const bytesPerSecond = elapsedMillis === 0 ? 0 : Math.round((bytes - base) * 1000 / elapsedMillis)
-      return listener({ _tag, bytes, total, elapsedMillis, bytesPerSecond })
-    }
-    const end = (_tag: Progress["_tag"]) =>
-      Effect.suspend(() => {
-        if (!running) return Effect.void
-        running = false
-        return tell(_tag)
-      })
-    return Effect.succeed<Meter>({
-      started: (size, from = 0) =>
-        Effect.suspend(() => {
-          bytes = from
-          base = from
-          total = size
-          began = clock.currentTimeMillisUnsafe()
-          running = true
-          return tell("Started")
-        }),
-      advance: (count) => {
-        bytes += count
-        return clock.currentTimeMillisUnsafe() - told >= INTERVAL_MILLIS ? tell("Advanced") : undefined
-      },
-      finished: end("Finished"),
-      failed: end("Failed")
+export const meter = (listener: Listener | undefined, clock: Clock.Clock): Meter => {
+  if (listener === undefined) return silent
+  let bytes = 0
+  let base = 0
+  let total: number | undefined
+  let began = clock.currentTimeMillisUnsafe()
+  let told = began
+  let running = false
+  const tell = (_tag: Progress["_tag"]): Effect.Effect<void> => {
+    told = clock.currentTimeMillisUnsafe()
+    const elapsedMillis = told - began
+    const bytesPerSecond = elapsedMillis === 0 ? 0 : Math.round((bytes - base) * 1000 / elapsedMillis)
+    return listener({ _tag, bytes, total, elapsedMillis, bytesPerSecond })
+  }
+  const end = (_tag: Progress["_tag"]) =>
+    Effect.suspend(() => {
+      if (!running) return Effect.void
+      running = false
+      return tell(_tag)
     })
-  })
+  return {
+    started: (size, from = 0) =>
+      Effect.suspend(() => {
+        bytes = from
+        base = from
+        total = size
+        began = clock.currentTimeMillisUnsafe()
+        running = true
+        return tell("Started")
+      }),
+    advance: (count) => {
+      bytes += count
+      return clock.currentTimeMillisUnsafe() - told >= INTERVAL_MILLIS ? tell("Advanced") : undefined
+    },
+    finished: end("Finished"),
+    failed: end("Failed")
+  }
+}

@@ -162,8 +162,13 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
     }
     fields.title = input.title
   }
-  return Result.succeed(new FileSettings(fields as typeof FileSettings.Type))
+  return Object.keys(fields).length === 0
+    ? DEFAULTS
+    : Result.succeed(new FileSettings(fields as typeof FileSettings.Type))
 }
+
+/** Most files are given the host's defaults. */
+const DEFAULTS = /* @__PURE__ */ (() => Result.succeed(new FileSettings({})))()
 
 /**
  * The wire fields of checked settings: what `FileSettingsFromFields` encodes, for a client that never decodes them.

@@ -240,22 +240,27 @@ const prepare = (
     sourceFailure: undefined
   })
   if (file === undefined) return Effect.succeed(inOne(new Uint8Array(0)))
+  const isSmall = file.size !== undefined && file.size <= ONE_BUFFER_BYTES
+  const bytes = file._tag === "FileBody" ? file.content : undefined
+  if (isSmall && bytes !== undefined) {
+    return Effect.flatMap(meter.started(file.size), () => {
+      if (tally !== undefined) {
+        tally.bytes = bytes.length
+        tally.complete = true
+      }
+      const sending = inOne(bytes)
+      const told = meter.advance(bytes.length)
+      return told === undefined ? Effect.succeed(sending) : Effect.as(told, sending)
+    })
+  }
   const touch = (bytes: number) => {
     activity.at = clock.currentTimeMillisUnsafe()
     if (bytes > UNDERWAY_BYTES) activity.underway?.()
   }
   const content = counted(file, meter, tally, touch)
-  if (file.size !== undefined && file.size <= ONE_BUFFER_BYTES) {
-    const bytes = file._tag === "FileBody" ? file.content : undefined
-    const read = bytes === undefined ? Stream.mkUint8Array(content) : Effect.suspend(() => {
-      if (tally !== undefined) {
-        tally.bytes = bytes.length
-        tally.complete = true
-      }
-      return Effect.as(meter.advance(bytes.length) ?? Effect.void, bytes)
-    })
-    const sending = Effect.map(Effect.mapError(read, (reason) => new Failure("withheld", reason)), inOne)
-    return Effect.andThen(meter.started(file.size), sending)
+  if (isSmall) {
+    const read = Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
+    return Effect.andThen(meter.started(file.size), Effect.map(read, inOne))
   }
   activity.sent = false
   const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length

@@ -1,4 +1,6 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Progress from "../Progress.ts"
 import * as Series from "./series.ts"
 import * as Traced from "./traced.ts"
@@ -8,26 +10,25 @@ import * as Traced from "./traced.ts"
  * come, so that a transfer which breaks off, is interrupted, or is not read to its end is counted as far as it came.
  */
 export const meter = (
+  fiber: Fiber.Fiber<unknown, unknown>,
   direction: "up" | "down",
   listener: Progress.Listener | undefined
-): Effect.Effect<Progress.Meter> =>
-  Effect.withFiber((fiber) =>
-    Effect.map(Progress.meter(listener), (meter) => {
-      const { context } = fiber
-      const counter = Series.bytes(direction)
-      let all = 0
-      const tell = Effect.sync(() => {
-        if (all > 0) Traced.annotate(fiber, { "fileio.bytes": all })
-      })
-      return {
-        started: (total, from) => meter.started(total, from),
-        advance: (bytes) => {
-          all += bytes
-          counter.updateUnsafe(bytes, context)
-          return meter.advance(bytes)
-        },
-        finished: Effect.andThen(meter.finished, tell),
-        failed: Effect.andThen(meter.failed, tell)
-      }
-    })
-  )
+): Progress.Meter => {
+  const { context } = fiber
+  const meter = Progress.meter(listener, fiber.getRef(Clock.Clock))
+  const counter = Series.bytes(direction)
+  let all = 0
+  const tell = Effect.sync(() => {
+    if (all > 0) Traced.annotate(fiber, { "fileio.bytes": all })
+  })
+  return {
+    started: meter.started,
+    advance: (bytes) => {
+      all += bytes
+      counter.updateUnsafe(bytes, context)
+      return meter.advance(bytes)
+    },
+    finished: listener === undefined ? tell : Effect.andThen(meter.finished, tell),
+    failed: listener === undefined ? tell : Effect.andThen(meter.failed, tell)
+  }
+}
