@@ -870,17 +870,21 @@ export const make = Effect.fnUntraced(function*(
   const me: Service["me"] = Traced.effect(
     "FileIo.me",
     "me",
-    Effect.andThen(
-      authenticated("me"),
-      budget.teaching(Effect.tap(
-        ask(callOf("me"), "GET", "/me", readAccount),
-        (account) =>
-          Clock.clockWith((clock) => {
-            plan = { account, at: clock.currentTimeMillisUnsafe(), added: 0 }
-            return Effect.void
-          })
-      ))
-    )
+    origin.apiKey === undefined
+      ? Effect.suspend(() => Effect.fail(unauthenticated("me")))
+      : budget.teaching(
+        ask(
+          callOf("me"),
+          "GET",
+          "/me",
+          (call, answered) =>
+            Effect.flatMap(readAccount(call, answered), (account) =>
+              Clock.clockWith((clock) => {
+                plan = { account, at: clock.currentTimeMillisUnsafe(), added: 0 }
+                return Effect.succeed(account)
+              }))
+        )
+      )
   )
 
   const change = Effect.fnUntraced(function*(

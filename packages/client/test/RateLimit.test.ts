@@ -694,8 +694,9 @@ describe("every interleaving", () => {
         const options = {
           operation: "list" as const,
           limit: RateLimit.fixed(limit),
-          patience: 1000,
+          patience: () => 1000,
           isUnsent: (failed: Failure.Failure) => failed.stage === "unsent",
+          refused: (reason: Failure.Failure["reason"]) => new Failure.Failure("local", reason),
           onWait: () => Effect.void
         }
         const failed = (stage: Failure.Stage) =>

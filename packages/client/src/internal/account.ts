@@ -38,10 +38,12 @@ export interface Request<E> {
   /** The order of calls: a call that is repeated keeps its place before those that came later. */
   readonly order: number
   readonly limit: Limit
-  /** The longest that it may wait for a pause which the host has asked for, in milliseconds. */
-  readonly patience: number
+  /** The longest that it may wait, as of now, for a pause which the host has asked for, in milliseconds. */
+  readonly patience: () => number
   /** Whether a failure means that nothing was sent. */
   readonly isUnsent: (error: E) => boolean
+  /** The failure of a request that gets no turn. */
+  readonly refused: (reason: FileIoError.RateLimited | FileIoError.Unreachable) => E
   readonly onWait: ((wait: Wait) => Effect.Effect<void>) | undefined
 }
 
@@ -81,10 +83,23 @@ const atLeast = (limit: number) => Math.max(limit, 1 / 3600)
 
 const spacing = (quota: Quota): number => quota.limit <= BURST ? 0 : quota.window / quota.limit / 2
 
-/** The places of a request: here, and in the store. */
-interface Held {
+/** A request from when it asks for its turn. */
+interface Trip {
+  readonly clock: Clock.Clock
+  readonly context: Context.Context<never>
+  readonly began: number
+  /** Its place here. */
   place: Place | undefined
+  /** Its place in the store. */
   shared: string | undefined
+  out?: Out
+}
+
+/** A request that has gone out. */
+interface Out {
+  leftAt: number
+  connection: Connection
+  isUnderway: boolean
 }
 
 class Waiter {
@@ -220,7 +235,7 @@ export class Account {
   }
 
   /**
-   * Makes a request in its turn. Where nobody waits, that costs neither a fiber nor a timer.
+   * Makes a request in its turn. Where nobody waits, that costs neither a fiber nor a timer. What it gives is run once.
    */
   run<A, E, R>(
     request: Effect.Effect<A, E, R>,
@@ -228,32 +243,26 @@ export class Account {
     learn: Effect.Effect<unknown, unknown>,
     passage: Passage,
     flow: Underway
-  ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> {
-    return Effect.uninterruptibleMask((restore) =>
+  ): Effect.Effect<A, E, R> {
+    let trip: Trip | undefined
+    return Effect.onExitPrimitive(
       Effect.withFiber((fiber) => {
         const clock = fiber.getRef(Clock.Clock)
         const began = millisOf(clock)
         this.active++
-        const place = this.#enter(began, options, fiber.context)
-        if (place !== undefined) {
-          return this.#make(clock, fiber.context, restore, request, options, passage, flow, began, place, undefined)
+        const mine: Trip = trip = { clock, context: fiber.context, began, place: undefined, shared: undefined }
+        mine.place = this.#enter(began, options, fiber.context)
+        if (mine.place !== undefined) {
+          this.#depart(mine, mine.place, options, passage, flow)
+          return request
         }
-        const held: Held = { place: undefined, shared: undefined }
-        const acquired = Effect.exit(restore(this.#acquire(clock, fiber.context, options, learn, held)))
-        return Effect.flatMap(acquired, (
-          turn
-        ): Effect.Effect<A, E | FileIoError.RateLimited | FileIoError.Unreachable, R> => {
-          const { place, shared } = held
-          if (Exit.isSuccess(turn) && place !== undefined) {
-            return this.#make(clock, fiber.context, restore, request, options, passage, flow, began, place, shared)
-          }
-          passage.waited += millisOf(clock) - began
-          if (place !== undefined) this.#window.giveBack(place)
-          this.#leave(millisOf(clock))
-          const gaveUp = turn as Exit.Failure<never, FileIoError.RateLimited | FileIoError.Unreachable>
-          return shared === undefined ? gaveUp : Effect.andThen(this.#sharing!.giveBack(shared), gaveUp)
+        const acquired = Effect.mapError(this.#acquire(mine, options, learn), options.refused)
+        return Effect.flatMap(acquired, (place) => {
+          this.#depart(mine, place, options, passage, flow)
+          return request
         })
-      })
+      }),
+      (exit) => trip === undefined ? undefined : this.#arrive(trip, exit, options, passage)
     )
   }
 
@@ -277,69 +286,70 @@ export class Account {
     return place
   }
 
-  /** Makes the request of a place. */
-  #make<A, E, R>(
-    clock: Clock.Clock,
-    context: Context.Context<never>,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-    request: Effect.Effect<A, E, R>,
-    options: Request<E>,
-    passage: Passage,
-    flow: Underway,
-    began: number,
-    place: Place,
-    shared: string | undefined
-  ): Effect.Effect<A, E, R> {
+  /** The request of a place goes out. */
+  #depart<E>(trip: Trip, place: Place, options: Request<E>, passage: Passage, flow: Underway) {
+    const { began, clock, context, shared } = trip
     const sentAt = millisOf(clock)
     passage.sentAt = sentAt
     passage.waited += sentAt - began
     passage.requests++
     Metrics.waits.updateUnsafe(sentAt - began, context)
-    let leftAt = sentAt
-    let connection: Connection = this.#connect(sentAt) ? "reused" : "unknown"
-    let isUnderway = false
+    const out: Out = trip.out = {
+      leftAt: sentAt,
+      connection: this.#connect(sentAt) ? "reused" : "unknown",
+      isUnderway: false
+    }
     flow.underway = () => {
-      if (isUnderway) return
-      isUnderway = true
+      if (out.isUnderway) return
+      out.isUnderway = true
       this.#window.settle(place, millisOf(clock) + AFTERMATH)
       this.#pokeFirst()
       if (shared !== undefined) Effect.runForkWith(context)(this.#sharing!.settle(shared, -AFTERMATH))
     }
     // Of calls without a limit nothing is learned, so that they cost nothing.
-    const isWatched = options.limit._tag !== "Unlimited"
-    if (isWatched) {
+    if (options.limit._tag !== "Unlimited") {
       flow.onDeparture = (isReused) => {
-        leftAt = millisOf(clock)
-        connection = isReused ? "reused" : "new"
+        out.leftAt = millisOf(clock)
+        out.connection = isReused ? "reused" : "new"
       }
     }
-    return Effect.onExitPrimitive(restore(request), (exit) => {
-      const now = millisOf(clock)
-      let told: Effect.Effect<void> | undefined
-      if (isUnderway) {
-        // All that is to be known of it was told when it was under way.
-      } else if (Exit.isSuccess(exit)) {
-        this.#idle.push(now)
-        const roundTrip = this.#roundTripOf(options.operation, now)
-        if (isWatched) this.#observe(roundTrip, now - leftAt, now, connection)
-        this.#window.answered(place, { at: now, bound: () => this.#boundOf(roundTrip) })
-        if (shared !== undefined) {
-          // What the host has worked on it, on top of the way.
-          const ago = Math.max(0, roundTrip.bound - this.#way(now).shortest)
-          told = this.#sharing!.settle(shared, ago, this.#seen(now))
-        }
-      } else if (isUnsent(exit, options)) {
-        this.#window.giveBack(place)
-        if (shared !== undefined) told = this.#sharing!.giveBack(shared)
-      } else {
-        this.#window.settle(place, now + AFTERMATH)
-        if (shared !== undefined) {
-          told = this.#sharing!.settle(shared, -AFTERMATH)
-        }
+  }
+
+  /** A request has ended, or will never be made. */
+  #arrive<A, E>(
+    trip: Trip,
+    exit: Exit.Exit<A, E>,
+    options: Request<E>,
+    passage: Passage
+  ): Effect.Effect<void> | undefined {
+    const { out, place, shared } = trip
+    const now = millisOf(trip.clock)
+    let told: Effect.Effect<void> | undefined
+    if (out === undefined || place === undefined) {
+      passage.waited += now - trip.began
+      if (place !== undefined) this.#window.giveBack(place)
+      if (shared !== undefined) told = this.#sharing!.giveBack(shared)
+    } else if (out.isUnderway) {
+      // All that is to be known of it was told when it was under way.
+    } else if (Exit.isSuccess(exit)) {
+      this.#idle.push(now)
+      const roundTrip = this.#roundTripOf(options.operation, now)
+      if (options.limit._tag !== "Unlimited") this.#observe(roundTrip, now - out.leftAt, now, out.connection)
+      this.#window.answered(place, { at: now, bound: () => this.#boundOf(roundTrip) })
+      if (shared !== undefined) {
+        // What the host has worked on it, on top of the way.
+        const ago = Math.max(0, roundTrip.bound - this.#way(now).shortest)
+        told = this.#sharing!.settle(shared, ago, this.#seen(now))
       }
-      this.#leave(now)
-      return told
-    })
+    } else if (isUnsent(exit, options)) {
+      this.#window.giveBack(place)
+      if (shared !== undefined) told = this.#sharing!.giveBack(shared)
+    } else {
+      this.#window.settle(place, now + AFTERMATH)
+      if (shared !== undefined) told = this.#sharing!.settle(shared, -AFTERMATH)
+    }
+    this.#leave(now)
+    return told
   }
 
   #leave(now: number) {
@@ -394,22 +404,22 @@ export class Account {
   readonly #acquire = Effect.fnUntraced(
     function*<E>(
       this: Account,
-      clock: Clock.Clock,
-      context: Context.Context<never>,
+      trip: Trip,
       options: Request<E>,
-      learn: Effect.Effect<unknown, unknown>,
-      held: Held
-    ): Effect.fn.Return<void, FileIoError.RateLimited | FileIoError.Unreachable> {
+      learn: Effect.Effect<unknown, unknown>
+    ): Effect.fn.Return<Place, FileIoError.RateLimited | FileIoError.Unreachable> {
+      const { clock, context } = trip
       const { limit } = options
+      const patience = options.patience()
       const waiter = new Waiter(options.order)
       this.#enqueue(waiter)
       let hasWaited = false
-      yield* Effect.gen({ self: this }, function*() {
+      return yield* Effect.gen({ self: this }, function*() {
         while (true) {
           waiter.poked = false
           const now = millisOf(clock)
           const paused = this.#pausedUntil - now
-          if (paused > options.patience) return yield* Effect.fail(rateLimited(paused))
+          if (paused > patience) return yield* Effect.fail(rateLimited(paused))
           const quota = this.#quota(now, limit)
           const isFirst = this.#waiters[0] === waiter
           let sleep = Infinity
@@ -423,28 +433,28 @@ export class Account {
               options.operation !== "me"
             const freeAt = Math.max(this.#window.freeAt(now, quota), this.#spaced(now, quota))
             if (!mustLearn && freeAt <= now) {
-              const refusal = yield* this.#share(clock, quota, held)
+              const refusal = yield* this.#share(clock, quota, trip)
               if (refusal === undefined) {
                 const taken = millisOf(clock)
                 // Asking the store takes time, in which the host may have refused a request, or another call come first.
                 if (
                   this.#pausedUntil > taken || this.#waiters[0] !== waiter || this.#window.freeAt(taken, quota) > taken
                 ) {
-                  if (held.shared !== undefined) this.#sharing!.putAside(held.shared)
-                  held.shared = undefined
+                  if (trip.shared !== undefined) this.#sharing!.putAside(trip.shared)
+                  trip.shared = undefined
                   if (this.#pausedUntil > taken && this.#sharing !== undefined) yield* this.#sharing.clear()
                   continue
                 }
-                held.place = this.#occupy(taken, quota, context)
+                const place = trip.place = this.#occupy(taken, quota, context)
                 if (hasWaited && limit._tag === "Learned") this.#pace.wanted(taken, this.#known())
                 if (isLearned && this.#needsRefresh(taken, limit.lifetime) && options.operation !== "me") {
                   yield* this.#startLearning(clock, learn)
                 }
-                return
+                return place
               }
               if (isLearned && this.#limit === undefined) yield* this.#recall(clock)
               const told = this.#pausedUntil - millisOf(clock)
-              if (told > options.patience) return yield* Effect.fail(rateLimited(told))
+              if (told > patience) return yield* Effect.fail(rateLimited(told))
               sleep = refusal
             } else if (!mustLearn) sleep = freeAt - now
           }
@@ -553,14 +563,10 @@ export class Account {
     })
   }
 
-  /** Takes over what an answer of `me` says. */
-  teach(rateLimit: number | null | undefined, lifetime: number): Effect.Effect<void> {
-    return Clock.clockWith((clock) => {
-      this.#learned(millisOf(clock), rateLimit ?? null)
-      return rateLimit == null || this.#sharing === undefined
-        ? Effect.void
-        : this.#sharing.remember(rateLimit, lifetime)
-    })
+  /** Takes over what an answer of `me` says; gives an effect when others have to be told. */
+  teach(clock: Clock.Clock, rateLimit: number | null | undefined, lifetime: number): Effect.Effect<void> | undefined {
+    this.#learned(millisOf(clock), rateLimit ?? null)
+    return rateLimit == null ? undefined : this.#sharing?.remember(rateLimit, lifetime)
   }
 
   #learned(now: number, rateLimit: number | null) {
@@ -585,14 +591,18 @@ export class Account {
 
   /** A user's own call of `me` is the flight that others wait for, when it comes first. */
   teaching<A, E, R>(me: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      if (this.#isLearning || this.#limit !== undefined) return me
+    if (this.#isLearning || this.#limit !== undefined) return me
+    let isMine = false
+    const flight = Effect.suspend(() => {
+      isMine = !this.#isLearning
       this.#isLearning = true
-      return Effect.onExit(me, () =>
-        Effect.sync(() => {
-          this.#isLearning = false
-          this.#pokeFirst()
-        }))
+      return me
+    })
+    return Effect.onExitPrimitive(flight, () => {
+      if (!isMine) return undefined
+      this.#isLearning = false
+      this.#pokeFirst()
+      return undefined
     })
   }
 
@@ -600,14 +610,14 @@ export class Account {
   #share(
     clock: Clock.Clock,
     quota: Quota,
-    held: Held
+    trip: Trip
   ): Effect.Effect<number | undefined, FileIoError.Unreachable> {
     const sharing = this.#sharing
     if (sharing === undefined) return Effect.undefined
     const freeAt = (now: number, part: Quota) => this.#window.freeAt(now, part)
     return sharing.take(quota, this.#waiters.length, this.#seen(millisOf(clock)), freeAt).pipe(
       Effect.map(({ isPaused, place, wait }) => {
-        held.shared = place
+        trip.shared = place
         if (isPaused) this.#pausedUntil = millisOf(clock) + wait!
         return wait
       }),

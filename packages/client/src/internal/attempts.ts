@@ -35,11 +35,11 @@ const ended = (
   exit: Exit.Exit<unknown, Failure>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
-  Traced.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.waited()) })
+  Traced.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.passage.waited) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   // What failed here was no request, nor was one that nobody waited for any more before it was made.
   const isRequest = failure === undefined
-    ? Exit.isSuccess(exit) || turn.requests() > requestsBefore
+    ? Exit.isSuccess(exit) || turn.passage.requests > requestsBefore
     : failure.stage !== "local"
   if (!isRequest) return undefined
   const outcome = failure !== undefined
@@ -54,16 +54,17 @@ const ended = (
   return failure !== undefined || Exit.isSuccess(exit) ? turn.done(failure) : undefined
 }
 
+/** One attempt, which begins now. */
 const attempted = <A, R>(
   operation: FileIoError.Operation,
   number: number,
   turn: Turn,
-  attempt: Effect.Effect<A, Failure, R>
-): Effect.Effect<A, Failure, R> =>
-  Effect.withFiber((fiber) => {
-    const before = turn.requests()
-    return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, turn, before, exit, fiber))
-  })
+  attempt: Effect.Effect<A, Failure, R>,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<A, Failure, R> => {
+  const before = turn.passage.requests
+  return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, turn, before, exit, fiber))
+}
 
 /**
  * The one retry layer. `attempt` is given its number, from 1, the failure before it, and what makes a request in its turn.
@@ -77,42 +78,44 @@ export const run = <A, R>(
   },
   attempt: (number: number, before: Failure | undefined, inTurn: InTurn) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
-  Effect.flatMap(options.budget.turn(options.operation), (turn) =>
-    Effect.withFiber((fiber) => {
-      const { operation } = options
-      const policy = fiber.getRef(CurrentRetryPolicy)
-      const clock = fiber.getRef(Clock.Clock)
-      const began = millisOf(clock)
-      // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
-      const spent = () => millisOf(clock) - began - turn.waited()
-      const budget = Duration.toMillis(policy.budget)
-      const inTurn: InTurn = (request, flow) =>
-        Effect.suspend(() => turn.run(request, Math.max(0, budget - spent()), flow))
-      const again = (failed: Failure) =>
-        Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
-          const step = yield* Schedule.toStep(policy.schedule)
-          let failure = failed
-          for (let number = 2;; number++) {
-            if (options.onFailure !== undefined) yield* options.onFailure(failure)
-            const error = toError(operation, failure)
-            if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
-            const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
-              Effect.map(([, delay]) => Option.some(delay)),
-              Pull.catchDone(() => Effect.succeedNone)
-            )
-            if (Option.isNone(next)) return yield* Effect.fail(error)
-            const asked = retryAfterOf(failure)
-            const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-            // A wait that cannot end in time is told at once, not slept through.
-            if (spent() + delay > budget) return yield* Effect.fail(error)
-            yield* Effect.sleep(delay)
-            const result = yield* Effect.result(attempted(operation, number, turn, attempt(number, failure, inTurn)))
-            if (result._tag === "Success") return result.success
-            failure = result.failure
-          }
-        })
-      return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, inTurn)), again)
-    }))
+  Effect.withFiber((fiber) => {
+    const { operation } = options
+    const turn = options.budget.turn(operation, fiber)
+    const policy = fiber.getRef(CurrentRetryPolicy)
+    const clock = fiber.getRef(Clock.Clock)
+    const began = millisOf(clock)
+    // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
+    const spent = () => millisOf(clock) - began - turn.passage.waited
+    const budget = Duration.toMillis(policy.budget)
+    const patience = () => Math.max(0, budget - spent())
+    const inTurn: InTurn = (request, flow) => turn.run(request, patience, flow)
+    const again = (failed: Failure) =>
+      Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
+        const step = yield* Schedule.toStep(policy.schedule)
+        let failure = failed
+        for (let number = 2;; number++) {
+          if (options.onFailure !== undefined) yield* options.onFailure(failure)
+          const error = toError(operation, failure)
+          if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
+          const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
+            Effect.map(([, delay]) => Option.some(delay)),
+            Pull.catchDone(() => Effect.succeedNone)
+          )
+          if (Option.isNone(next)) return yield* Effect.fail(error)
+          const asked = retryAfterOf(failure)
+          const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
+          // A wait that cannot end in time is told at once, not slept through.
+          if (spent() + delay > budget) return yield* Effect.fail(error)
+          yield* Effect.sleep(delay)
+          const result = yield* Effect.result(
+            attempted(operation, number, turn, attempt(number, failure, inTurn), fiber)
+          )
+          if (result._tag === "Success") return result.success
+          failure = result.failure
+        }
+      })
+    return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, inTurn), fiber), again)
+  })
 
 /** A request that is not repeated, such as the rest of a download. */
 export const once = <A, R>(
@@ -120,8 +123,8 @@ export const once = <A, R>(
   operation: FileIoError.Operation,
   attempt: (inTurn: InTurn) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, Failure, R> =>
-  Effect.flatMap(budget.turn(operation), (turn) =>
-    Effect.withFiber((fiber) => {
-      const patience = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
-      return attempted(operation, 1, turn, attempt((request, flow) => turn.run(request, patience, flow)))
-    }))
+  Effect.withFiber((fiber) => {
+    const turn = budget.turn(operation, fiber)
+    const patience = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
+    return attempted(operation, 1, turn, attempt((request, flow) => turn.run(request, () => patience, flow)), fiber)
+  })

@@ -22,19 +22,18 @@ export interface Turn {
   /** Makes one request when it is its turn; waits at most so many milliseconds for a pause that the host has asked for. */
   readonly run: <A, R>(
     request: Effect.Effect<A, Failure, R>,
-    patience: number,
+    patience: () => number,
     flow: Underway
   ) => Effect.Effect<A, Failure, R>
   /** How the last request went, from what its whole answer said; gives an effect when something follows from it. */
   readonly done: (failure: Failure | undefined) => Effect.Effect<void> | undefined
-  /** Milliseconds that the call has waited for its turns. */
-  readonly waited: () => number
-  /** How many requests went out. */
-  readonly requests: () => number
+  /** How long the call has waited for its turns, in milliseconds, and how many requests went out. */
+  readonly passage: Passage
 }
 
 export interface Budget {
-  readonly turn: (operation: FileIoError.Operation) => Effect.Effect<Turn>
+  /** For a call of this fiber. */
+  readonly turn: (operation: FileIoError.Operation, fiber: Fiber.Fiber<unknown, unknown>) => Turn
   /** Wraps calls of `me`, from which the budget learns. */
   readonly teaching: <A extends { readonly rateLimit?: number | null | undefined }, E, R>(
     me: Effect.Effect<A, E, R>
@@ -61,8 +60,7 @@ export const open = Effect.fnUntraced(function*(options: {
   const fallback = RateLimit.learned()
   const isUnsent = (failure: Failure) => failure.stage === "unsent" || failure.stage === "local"
   // Nothing was sent, and waiting longer would not help the caller.
-  const asFailure = (error: Failure | FileIoError.RateLimited | FileIoError.Unreachable) =>
-    error._tag === "Failure" ? error : new Failure("local", error)
+  const refused = (reason: FileIoError.RateLimited | FileIoError.Unreachable) => new Failure("local", reason)
   const limitOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
     fiber.getRef(RateLimit.CurrentRateLimit) ?? configured ?? fallback
   let found: { readonly clock: Clock.Clock; readonly account: Account } | undefined
@@ -75,49 +73,45 @@ export const open = Effect.fnUntraced(function*(options: {
   }
 
   return {
-    turn: (operation) =>
-      Effect.withFiberSucceed((fiber): Turn => {
-        const limit = limitOf(fiber)
-        const mine = accountOf(fiber)
-        const order = fiber.getRef(IsFirst) ? 0 : mine.nextOrder()
-        const passage: Passage = { sentAt: -Infinity, waited: 0, requests: 0 }
-        const tell = fiber.getRef(RateLimit.CurrentOnWait)
-        const listener = tell === nobody ? onWaitHere : tell
-        const onWait = listener === nobody ? undefined : ({ ahead, millis, operation, quota, reason }: Wait) =>
-          listener({
-            operation,
-            reason,
-            expected: Duration.millis(Math.ceil(millis)),
-            ahead,
-            limit: quota.limit,
-            window: Duration.millis(quota.window)
-          })
-        return {
-          run: (effect, patience, flow) =>
-            Effect.mapError(
-              mine.run(effect, { operation, order, limit, isUnsent, onWait, patience }, learn, passage, flow),
-              asFailure
-            ),
-          done: (failure) => {
-            if (failure?.stage !== "limited") {
-              mine.served(passage.sentAt)
-              return undefined
-            }
-            const asked = retryAfterOf(failure)
-            return mine.refused(passage.sentAt, asked === undefined ? undefined : Duration.toMillis(asked), limit)
-          },
-          waited: () => passage.waited,
-          requests: () => passage.requests
-        }
-      }),
+    turn: (operation, fiber) => {
+      const limit = limitOf(fiber)
+      const mine = accountOf(fiber)
+      const order = fiber.getRef(IsFirst) ? 0 : mine.nextOrder()
+      const passage: Passage = { sentAt: -Infinity, waited: 0, requests: 0 }
+      const tell = fiber.getRef(RateLimit.CurrentOnWait)
+      const listener = tell === nobody ? onWaitHere : tell
+      const onWait = listener === nobody ? undefined : ({ ahead, millis, operation, quota, reason }: Wait) =>
+        listener({
+          operation,
+          reason,
+          expected: Duration.millis(Math.ceil(millis)),
+          ahead,
+          limit: quota.limit,
+          window: Duration.millis(quota.window)
+        })
+      return {
+        run: (request, patience, flow) =>
+          mine.run(request, { operation, order, limit, isUnsent, refused, onWait, patience }, learn, passage, flow),
+        done: (failure) => {
+          if (failure?.stage !== "limited") {
+            mine.served(passage.sentAt)
+            return undefined
+          }
+          const asked = retryAfterOf(failure)
+          return mine.refused(passage.sentAt, asked === undefined ? undefined : Duration.toMillis(asked), limit)
+        },
+        passage
+      }
+    },
     teaching: (me) =>
       Effect.withFiber((fiber) => {
         const limit = limitOf(fiber)
         const mine = accountOf(fiber)
-        const taught = Effect.tap(
-          me,
-          ({ rateLimit }) => mine.teach(rateLimit, limit._tag === "Learned" ? limit.lifetime : 600_000)
-        )
+        const lifetime = limit._tag === "Learned" ? limit.lifetime : 600_000
+        const taught = Effect.flatMap(me, (account) => {
+          const told = mine.teach(fiber.getRef(Clock.Clock), account.rateLimit, lifetime)
+          return told === undefined ? Effect.succeed(account) : Effect.as(told, account)
+        })
         return mine.teaching(taught)
       })
   }

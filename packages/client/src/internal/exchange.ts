@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
 import { CurrentFlight, type Flight, isGivingUp } from "../Flight.ts"
 import * as LentStream from "../LentStream.ts"
+import { PartedBody } from "../PartedBody.ts"
 import type { Meter } from "../Progress.ts"
 import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
@@ -192,8 +193,8 @@ const counted = (
 /** A transport takes no more than this of a body before it has a connection and the head of the request is on its way. */
 const UNDERWAY_BYTES = 2 * 1024 * 1024
 
-/** A body up to this size goes out as one buffer, which every HTTP client sends in one piece and with its length. */
-const ONE_BUFFER_BYTES = 256 * 1024
+/** A body up to this size is read before it is sent, so that every HTTP client sends it in one piece and with its length. */
+const IN_MEMORY_BYTES = 256 * 1024
 
 /** How far the last attempt to send a body came. */
 export interface Tally {
@@ -219,14 +220,6 @@ interface Sending {
   sourceFailure: FileIoError.SourceFailed | undefined
 }
 
-const single = (form: Form, content: Uint8Array): Uint8Array => {
-  const whole = new Uint8Array(form.head.length + content.length + form.tail.length)
-  whole.set(form.head, 0)
-  whole.set(content, form.head.length)
-  whole.set(form.tail, form.head.length + content.length)
-  return whole
-}
-
 const prepare = (
   outgoing: Outgoing,
   activity: Activity,
@@ -234,13 +227,13 @@ const prepare = (
   clock: Clock.Clock
 ): Effect.Effect<Sending, Failure> => {
   const { file, form, tally } = outgoing
-  const inOne = (bytes: Uint8Array): Sending => ({
-    body: HttpBody.uint8Array(single(form, bytes), form.contentType),
+  const inMemory = (bytes: ReadonlyArray<Uint8Array>): Sending => ({
+    body: new PartedBody([form.head, ...bytes, form.tail], form.contentType),
     activity,
     sourceFailure: undefined
   })
-  if (file === undefined) return Effect.succeed(inOne(new Uint8Array(0)))
-  const isSmall = file.size !== undefined && file.size <= ONE_BUFFER_BYTES
+  if (file === undefined) return Effect.succeed(inMemory([]))
+  const isSmall = file.size !== undefined && file.size <= IN_MEMORY_BYTES
   const bytes = file._tag === "FileBody" ? file.content : undefined
   if (isSmall && bytes !== undefined) {
     return Effect.flatMap(meter.started(file.size), () => {
@@ -248,7 +241,7 @@ const prepare = (
         tally.bytes = bytes.length
         tally.complete = true
       }
-      const sending = inOne(bytes)
+      const sending = inMemory([bytes])
       const told = meter.advance(bytes.length)
       return told === undefined ? Effect.succeed(sending) : Effect.as(told, sending)
     })
@@ -259,8 +252,8 @@ const prepare = (
   }
   const content = counted(file, meter, tally, touch)
   if (isSmall) {
-    const read = Effect.mapError(Stream.mkUint8Array(content), (reason) => new Failure("withheld", reason))
-    return Effect.andThen(meter.started(file.size), Effect.map(read, inOne))
+    const read = Effect.mapError(Stream.runCollect(content), (reason) => new Failure("withheld", reason))
+    return Effect.andThen(meter.started(file.size), Effect.map(read, inMemory))
   }
   activity.sent = false
   const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length

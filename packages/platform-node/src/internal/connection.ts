@@ -14,6 +14,8 @@ const HIGH_WATER_BYTES = 512 * 1024
 /** How long a connection is kept that nobody uses, when the host does not say; many hosts close theirs after 5 seconds. */
 const KEEP_ALIVE_MILLIS = 4000
 const MAX_KEEP_ALIVE_MILLIS = 600_000
+/** How often it is looked for connections that have been idle for too long. */
+const SWEEP_MILLIS = 1000
 /** So much earlier than the host says a connection is closed here, so that no request meets a host that is closing it. */
 const KEEP_ALIVE_MARGIN_MILLIS = 2000
 
@@ -194,6 +196,8 @@ export class Connection {
   private isReading = true
   /** Whether it has carried a request before. */
   isUsed = false
+  /** When it is closed if nobody uses it, by the clock of `performance`. */
+  keptUntil = 0
 
   constructor(pool: ConnectionPool, origin: string, connect: (onread: Net.OnReadOpts) => Net.Socket) {
     this.pool = pool
@@ -206,7 +210,6 @@ export class Connection {
       }
     })
     hearOut(this.socket)
-    this.socket.on("timeout", () => this.destroy())
     this.socket.on("error", (error) => this.closed(error))
     this.socket.on("end", () => this.closed(undefined))
     this.socket.on("close", () => this.closed(undefined))
@@ -278,6 +281,7 @@ export class ConnectionPool {
   /** The last TLS session with each origin, which makes the next connection faster. */
   private readonly sessions = new Map<string, Buffer>()
   private readonly connectMillis: number
+  private sweeper: NodeJS.Timeout | undefined
 
   constructor(connectMillis: number) {
     this.connectMillis = connectMillis
@@ -285,9 +289,14 @@ export class ConnectionPool {
 
   /** A connection that is open and that nobody uses. */
   takeIdle(origin: string): Connection | undefined {
-    const connection = this.idle.get(origin)?.pop()
-    connection?.socket.setTimeout(0)
-    return connection
+    const idle = this.idle.get(origin)
+    if (idle === undefined || idle.length === 0) return undefined
+    const now = performance.now()
+    for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
+      if (connection.keptUntil > now) return connection
+      connection.destroy()
+    }
+    return undefined
   }
 
   /** Opens a connection. Gives how to give it up, for a reason that the callback is told. */
@@ -334,7 +343,23 @@ export class ConnectionPool {
     else idle.push(connection)
     // An idle connection does not keep a program alive.
     connection.socket.unref()
-    connection.socket.setTimeout(millis)
+    connection.keptUntil = performance.now() + millis
+    // A timer for each of them would cost a small request as much as its answer does.
+    // @effect-diagnostics-next-line globalTimers:off - sockets of Node, outside of every fiber
+    this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MILLIS).unref()
+  }
+
+  /** Closes what nobody has used for too long. */
+  private sweep() {
+    const now = performance.now()
+    let left = 0
+    for (const idle of this.idle.values()) {
+      for (const connection of idle.filter(({ keptUntil }) => keptUntil <= now)) connection.destroy()
+      left += idle.length
+    }
+    if (left > 0) return
+    clearInterval(this.sweeper)
+    this.sweeper = undefined
   }
 
   forget(connection: Connection) {
@@ -345,6 +370,7 @@ export class ConnectionPool {
   }
 
   destroy() {
+    clearInterval(this.sweeper)
     for (const connection of this.all) connection.destroy()
   }
 }

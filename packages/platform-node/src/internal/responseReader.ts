@@ -41,6 +41,36 @@ const NOT_IN_HEAD = /[^\t\r\n\x20-\x7E\x80-\xFF]|\r(?!\n)|(?<!\r)\n/
 export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
 
+interface ParsedHead {
+  readonly text: string
+  readonly status: number
+  /** Whether it is of HTTP/1.1, not of 1.0. */
+  readonly isModern: boolean
+  readonly fields: Readonly<Record<string, string>>
+}
+
+/** A host answers many small requests with the same head, within one second of its clock. */
+let last: ParsedHead | undefined
+
+const parseHead = (text: string): ParsedHead => {
+  const lines = text.split("\r\n")
+  const line = STATUS_LINE.exec(lines[0]!)
+  if (line === null || NOT_IN_HEAD.test(text)) throw new ProtocolError("the answer is not HTTP/1.1")
+  const fields: Record<string, string> = Object.create(null)
+  for (let n = 1; n < lines.length; n++) {
+    const field = lines[n]!
+    const colon = field.indexOf(":")
+    const name = field.slice(0, colon).toLowerCase()
+    const value = trimmed(field, colon + 1)
+    if (colon <= 0 || !NAME.test(name)) {
+      throw new ProtocolError("the head of the answer has a line that is no header field")
+    }
+    const before = fields[name]
+    fields[name] = before === undefined ? value : `${before}, ${value}`
+  }
+  return { text, status: Number(line[2]), isModern: line[1] === "1", fields }
+}
+
 type State = "head" | "length" | "chunkSize" | "chunk" | "chunkEnd" | "trailers" | "untilClose" | "done"
 
 const blank = (code: number) => code === 32 || code === 9
@@ -147,27 +177,13 @@ export class ResponseReader {
   }
 
   private readFields(text: string) {
-    const lines = text.split("\r\n")
-    const line = STATUS_LINE.exec(lines[0]!)
-    if (line === null || NOT_IN_HEAD.test(text)) throw new ProtocolError("the answer is not HTTP/1.1")
-    const status = Number(line[2])
-    const headers: Record<string, string> = Object.create(null)
-    for (let n = 1; n < lines.length; n++) {
-      const field = lines[n]!
-      const colon = field.indexOf(":")
-      const name = field.slice(0, colon).toLowerCase()
-      const value = trimmed(field, colon + 1)
-      if (colon <= 0 || !NAME.test(name)) {
-        throw new ProtocolError("the head of the answer has a line that is no header field")
-      }
-      const before = headers[name]
-      headers[name] = before === undefined ? value : `${before}, ${value}`
-    }
+    const { fields, isModern, status } = last?.text === text ? last : last = parseHead(text)
+    const headers: Record<string, string> = { ...fields }
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
     // An interim answer; the answer itself is still to come.
     if (status < 200) return
     const connection = tokens(headers["connection"])
-    this.isReusable = line[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive")
+    this.isReusable = isModern ? !connection.includes("close") : connection.includes("keep-alive")
     const timeout = /(?:^|[,;\s])timeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")
     if (timeout !== null) this.keepAliveMillis = Number(timeout[1]) * 1000
     this.frame(status, headers)

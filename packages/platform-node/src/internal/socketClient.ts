@@ -1,5 +1,6 @@
 import * as Flight from "@effect-fileio/client/Flight"
 import * as LentStream from "@effect-fileio/client/LentStream"
+import * as PartedBody from "@effect-fileio/client/PartedBody"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
@@ -188,13 +189,21 @@ const targetOf = (request: HttpClientRequest): Target | HttpClientError.HttpClie
 
 const PLAIN_PATH = /^[\w:/.%?&=+~*!$(),;@-]*$/
 
+/** The last value of each field that could be sent; most have the same one again. */
+const checked = new Map<string, string>()
+const MAX_CHECKED = 64
+
 /** The head of a request, or what is wrong with it. */
 const headOf = (request: HttpClientRequest, target: Target): string | Error => {
   let head = `${request.method} ${target.path} HTTP/1.1\r\nhost: ${target.origin.host}\r\n`
   for (const name in request.headers) {
     const value = request.headers[name]
     if (value === undefined) continue
-    if (!isField(name, value)) return new Error(`the header ${name} cannot be sent`)
+    if (checked.get(name) !== value) {
+      if (!isField(name, value)) return new Error(`the header ${name} cannot be sent`)
+      if (checked.size >= MAX_CHECKED) checked.clear()
+      checked.set(name, value)
+    }
     head += `${name}: ${value}\r\n`
   }
   const { body } = request
@@ -234,12 +243,31 @@ class LengthError extends Error {
   }
 }
 
-/** Head and body in one piece, since each piece that is written costs as much as all of a small body. */
-const inOne = (head: string, body: Uint8Array): Buffer => {
-  const bytes = Buffer.allocUnsafe(head.length + body.length)
-  bytes.write(head, "latin1")
-  bytes.set(body, head.length)
-  return bytes
+/** What is smaller is put together before it is written, since each piece that is written costs as much as all of it. */
+const SMALL_BYTES = 32 * 1024
+/** Memory for that, which nobody uses at the moment. */
+let spare: Buffer | undefined
+
+const writeWhole = ({ socket }: Connection, head: string, parts: ReadonlyArray<Uint8Array>) => {
+  let length = head.length
+  for (const part of parts) length += part.length
+  if (length > SMALL_BYTES) {
+    socket.cork()
+    socket.write(head, "latin1")
+    for (const part of parts) socket.write(part)
+    socket.uncork()
+    return
+  }
+  const buffer = spare ?? Buffer.allocUnsafeSlow(SMALL_BYTES)
+  spare = undefined
+  let at = buffer.write(head, "latin1")
+  for (const part of parts) {
+    buffer.set(part, at)
+    at += part.length
+  }
+  socket.write(buffer.subarray(0, at))
+  // The system has taken all of it, as it nearly always does.
+  if (socket.writableLength === 0) spare = buffer
 }
 
 type Answering = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
@@ -299,7 +327,7 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Fl
         (connection) => {
           const exchange = begin(connection, resume)
           if (body._tag === "Empty") connection.socket.write(head, "latin1")
-          else connection.socket.write(inOne(head, body.body))
+          else writeWhole(connection, head, PartedBody.parts(body))
           exchange.sent()
           return (reason) => exchange.abandon(reason)
         },
