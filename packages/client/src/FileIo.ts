@@ -485,6 +485,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<A, FileIoError.FileIoError> =>
     Effect.withFiber((fiber) => {
       const meter = body === undefined ? Progress.silent : Metered.meter(fiber, "up", onProgress)
+      const isTold = onProgress !== undefined || Traced.isTraced(fiber)
       const asking = request(method, path, headers.json)
       const sent = Attempts.run(
         {
@@ -506,10 +507,11 @@ export const make = Effect.fnUntraced(function*(
             }),
             (answered) => read(call, answered)
           )
-          return Effect.tap(recover === undefined ? answer : Effect.catch(answer, recover), meter.finished)
+          const recovered = recover === undefined ? answer : Effect.catch(answer, recover)
+          return isTold ? Effect.tap(recovered, meter.finished) : recovered
         }
       )
-      return Effect.onInterrupt(sent, () => meter.failed)
+      return isTold ? Effect.onInterrupt(sent, () => meter.failed) : sent
     })
 
   const settingsOf = (

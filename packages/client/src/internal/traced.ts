@@ -37,7 +37,8 @@ const make = (name: string, operation: FileIoError.Operation) => {
     })
 }
 
-const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.cache.tracer !== undefined
+/** Whether anybody can read the spans of a fiber. */
+export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.cache.tracer !== undefined
 
 /** V8 takes as many frames as this says; two are enough, and cheap. */
 const Traces = Error as { stackTraceLimit?: number | undefined }

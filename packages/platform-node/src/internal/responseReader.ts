@@ -3,11 +3,11 @@
  * where two programs could read the same bytes as different messages, it refuses them.
  */
 
-/** What an answer's head says. */
+/** What an answer's head says. The same one may be told of several answers. */
 export interface Head {
   readonly status: number
   /** Names in lower case; lines of the same name are joined with a comma. */
-  readonly headers: Record<string, string>
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** Is told of an answer while it is read. Bytes are only valid during the call. */
@@ -41,22 +41,23 @@ const NOT_IN_HEAD = /[^\t\r\n\x20-\x7E\x80-\xFF]|\r(?!\n)|(?<!\r)\n/
 export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
 
-interface ParsedHead {
+/** All that a head says, which is the same whenever it comes. */
+interface Said extends Head {
   readonly text: string
-  readonly status: number
-  /** Whether it is of HTTP/1.1, not of 1.0. */
-  readonly isModern: boolean
-  readonly fields: Readonly<Record<string, string>>
+  readonly isReusable: boolean
+  readonly keepAliveMillis: number | undefined
+  /** How the body ends, if the answer has one (RFC 9112, 6.3): a number of bytes, or a way; or what is wrong with that. */
+  readonly framing: number | "chunked" | "untilClose" | ProtocolError
 }
 
 /** A host answers many small requests with the same head, within one second of its clock. */
-let last: ParsedHead | undefined
+let last: Said | undefined
 
-const parseHead = (text: string): ParsedHead => {
+const readSaid = (text: string): Said => {
   const lines = text.split("\r\n")
   const line = STATUS_LINE.exec(lines[0]!)
   if (line === null || NOT_IN_HEAD.test(text)) throw new ProtocolError("the answer is not HTTP/1.1")
-  const fields: Record<string, string> = Object.create(null)
+  const headers: Record<string, string> = Object.create(null)
   for (let n = 1; n < lines.length; n++) {
     const field = lines[n]!
     const colon = field.indexOf(":")
@@ -65,10 +66,37 @@ const parseHead = (text: string): ParsedHead => {
     if (colon <= 0 || !NAME.test(name)) {
       throw new ProtocolError("the head of the answer has a line that is no header field")
     }
-    const before = fields[name]
-    fields[name] = before === undefined ? value : `${before}, ${value}`
+    const before = headers[name]
+    headers[name] = before === undefined ? value : `${before}, ${value}`
   }
-  return { text, status: Number(line[2]), isModern: line[1] === "1", fields }
+  const connection = tokens(headers["connection"])
+  const timeout = /(?:^|[,;\s])timeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")
+  const framing = framingOf(headers["transfer-encoding"], headers["content-length"])
+  // The same length said twice is one length.
+  if (typeof framing === "number") headers["content-length"] = String(framing)
+  return {
+    text,
+    status: Number(line[2]),
+    headers,
+    isReusable: line[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive"),
+    keepAliveMillis: timeout === null ? undefined : Number(timeout[1]) * 1000,
+    framing
+  }
+}
+
+const framingOf = (codings: string | undefined, length: string | undefined): Said["framing"] => {
+  if (length === undefined) {
+    return codings === undefined
+      ? "untilClose"
+      : codings.toLowerCase() === "chunked"
+      ? "chunked"
+      : new ProtocolError("the answer has an unknown Transfer-Encoding")
+  }
+  if (codings !== undefined) return new ProtocolError("the answer has both a length and chunks")
+  const [only, ...others] = new Set(length.split(",").map((text) => text.trim()))
+  return others.length > 0 || !/^\d{1,16}$/.test(only!) || !Number.isSafeInteger(Number(only))
+    ? new ProtocolError("the answer has no valid Content-Length")
+    : Number(only)
 }
 
 type State = "head" | "length" | "chunkSize" | "chunk" | "chunkEnd" | "trailers" | "untilClose" | "done"
@@ -177,49 +205,27 @@ export class ResponseReader {
   }
 
   private readFields(text: string) {
-    const { fields, isModern, status } = last?.text === text ? last : last = parseHead(text)
-    const headers: Record<string, string> = { ...fields }
+    const said = last?.text === text ? last : last = readSaid(text)
+    const { framing, status } = said
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
     // An interim answer; the answer itself is still to come.
     if (status < 200) return
-    const connection = tokens(headers["connection"])
-    this.isReusable = isModern ? !connection.includes("close") : connection.includes("keep-alive")
-    const timeout = /(?:^|[,;\s])timeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")
-    if (timeout !== null) this.keepAliveMillis = Number(timeout[1]) * 1000
-    this.frame(status, headers)
-    this.listener.head({ status, headers })
-    // A body that has no bytes ends with the head.
-    if ((this.state as State) === "length" && this.left === 0) this.finish()
-  }
-
-  /** How the body ends (RFC 9112, 6.3). */
-  private frame(status: number, headers: Record<string, string>) {
-    const codings = headers["transfer-encoding"]
-    const length = headers["content-length"]
+    this.isReusable = said.isReusable
+    this.keepAliveMillis = said.keepAliveMillis
     this.state = "length"
     this.left = 0
-    if (codings !== undefined && length !== undefined) {
-      throw new ProtocolError("the answer has both a length and chunks")
-    }
-    if (length !== undefined) {
-      // The same length said twice is one length.
-      const lengths = new Set(length.split(",").map((text) => text.trim()))
-      const [only] = lengths
-      if (lengths.size !== 1 || !/^\d{1,16}$/.test(only!) || !Number.isSafeInteger(Number(only))) {
-        throw new ProtocolError("the answer has no valid Content-Length")
-      }
-      headers["content-length"] = only!
-      if (!this.isWithoutBody(status)) this.left = Number(only)
-      return
-    }
-    if (this.isWithoutBody(status)) return
-    if (codings !== undefined) {
-      if (codings.toLowerCase() !== "chunked") throw new ProtocolError("the answer has an unknown Transfer-Encoding")
-      this.state = "chunkSize"
-      return
-    }
-    this.state = "untilClose"
-    this.isReusable = false
+    if (this.isWithoutBody(status)) {
+      // Two programs might still read a wrong length as different messages.
+      if (typeof framing === "object" && said.headers["content-length"] !== undefined) throw framing
+    } else if (typeof framing === "number") this.left = framing
+    else if (framing === "chunked") this.state = "chunkSize"
+    else if (framing === "untilClose") {
+      this.state = "untilClose"
+      this.isReusable = false
+    } else throw framing
+    this.listener.head(said)
+    // A body that has no bytes ends with the head.
+    if ((this.state as State) === "length" && this.left === 0) this.finish()
   }
 
   private isWithoutBody(status: number): boolean {

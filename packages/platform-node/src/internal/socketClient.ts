@@ -3,6 +3,7 @@ import * as LentStream from "@effect-fileio/client/LentStream"
 import * as PartedBody from "@effect-fileio/client/PartedBody"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Cookies from "effect/http/Cookies"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
@@ -37,6 +38,15 @@ const whole = (chunks: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
   return bytes
 }
 
+const known = new WeakMap<Head, Headers.Headers>()
+
+/** A head that comes again has its headers already. */
+const headersOf = (head: Head): Headers.Headers => {
+  let headers = known.get(head)
+  if (headers === undefined) known.set(head, headers = Headers.fromRecordUnsafe({ ...head.headers }))
+  return headers
+}
+
 class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
@@ -50,7 +60,7 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
     super()
     this.request = request
     this.status = head.status
-    this.headers = Headers.fromRecordUnsafe(head.headers)
+    this.headers = headersOf(head)
     this.exchange = exchange
   }
 
@@ -94,8 +104,13 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
   private read<A>(
     evaluate: (bytes: Uint8Array<ArrayBuffer>) => A
   ): Effect.Effect<A, HttpClientError.HttpClientError> {
-    const evaluated = (chunks: ReadonlyArray<Uint8Array>) =>
-      Effect.try({ try: () => evaluate(whole(chunks)), catch: (cause) => this.failed(cause) })
+    const evaluated = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<A, HttpClientError.HttpClientError> => {
+      try {
+        return Effect.succeed(evaluate(whole(chunks)))
+      } catch (cause) {
+        return Effect.fail(this.failed(cause))
+      }
+    }
     return Effect.suspend(() =>
       this.exchange.isOver && this.exchange.failure === undefined
         ? evaluated(this.exchange.take(false))
@@ -166,14 +181,20 @@ interface Target {
 const origins = new Map<string, URL>()
 const MAX_ORIGINS = 64
 
+/** The last address that was asked, for those who ask it again and again. */
+let asked: { readonly url: string; readonly target: Target } | undefined
+
 const targetOf = (request: HttpClientRequest): Target | HttpClientError.HttpClientError => {
   const { url } = request
+  const isPlain = request.urlParams.params.length === 0 && Option.isNone(request.hash)
+  if (isPlain && asked?.url === url) return asked.target
   const slash = url.indexOf("/", url.indexOf("://") + 3)
   const known = slash === -1 ? undefined : origins.get(url.slice(0, slash))
-  const isPlain = request.urlParams.params.length === 0 && Option.isNone(request.hash)
   // What the standard's parser would leave as it is.
   if (known !== undefined && isPlain && PLAIN_PATH.test(url) && !url.includes("/.")) {
-    return { origin: known, path: url.slice(slash) }
+    const target = { origin: known, path: url.slice(slash) }
+    asked = { url, target }
+    return target
   }
   const parsed = Url.make(url, request.urlParams, undefined)
   if (Result.isFailure(parsed) || !/^https?:$/.test(parsed.success.protocol)) {
@@ -387,12 +408,20 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Fl
   )
 }
 
+const isSuccess = <A>(effect: Effect.Effect<A>): effect is Exit.Success<A> =>
+  Exit.isExit(effect) && Exit.isSuccess(effect)
+
 /**
  * An `HttpClient` over connections of its own. Redirects are not followed, time-outs are the caller's, and there are no
  * spans: the callers have theirs. An answer is dropped by beginning to read it and stopping.
  */
 export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
   Flight.givesUp(HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
-    Effect.flatMap((request) => Effect.withFiber((fiber) => run(pool, request, fiber.getRef(Flight.CurrentFlight)))),
+    (asking: Effect.Effect<HttpClientRequest>) => {
+      const send = (request: HttpClientRequest) =>
+        Effect.withFiber((fiber) => run(pool, request, fiber.getRef(Flight.CurrentFlight)))
+      // Where nothing is done to requests before, the request is here already.
+      return isSuccess(asking) ? send(asking.value) : Effect.flatMap(asking, send)
+    },
     Effect.succeed
   ))
