@@ -291,6 +291,26 @@ const writeWhole = ({ socket }: Connection, head: string, parts: ReadonlyArray<U
   if (socket.writableLength === 0) spare = buffer
 }
 
+/** So many requests at most wait for each other. */
+const TOGETHER = 16
+let starting: Array<() => void> = []
+
+const startAll = () => {
+  const starts = starting
+  starting = []
+  for (const start of starts) start()
+}
+
+/**
+ * Starts a request once all answers that are here have been read, or enough of them: a host on the same machine is then woken
+ * once for several requests, where waking it can take longer than all else of a small one.
+ */
+const startTogether = (start: () => void) => {
+  const count = starting.push(start)
+  if (count === 1) setImmediate(startAll)
+  else if (count >= TOGETHER) startAll()
+}
+
 type Answering = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 const interrupted = () => new Error("the request was interrupted")
@@ -333,11 +353,23 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Fl
     callback: (connection: Connection) => (reason: Error) => void,
     fail: (error: Error) => void
   ): (reason: Error) => void => {
-    const idle = pool.takeIdle(target.origin.origin)
-    if (idle !== undefined) return callback(idle)
-    let cancel = pool.open(target.origin, (result) => {
-      if (result instanceof Error) fail(result)
-      else cancel = callback(result)
+    let isGivenUp = false
+    let cancel = (reason: Error) => {
+      isGivenUp = true
+      fail(reason)
+    }
+    startTogether(() => {
+      if (isGivenUp) return
+      try {
+        const idle = pool.takeIdle(target.origin.origin)
+        cancel = idle !== undefined ? callback(idle) : pool.open(target.origin, (result) => {
+          if (result instanceof Error) fail(result)
+          else cancel = callback(result)
+        })
+      } catch (error) {
+        // The requests beside it go on.
+        fail(error as Error)
+      }
     })
     return (reason) => cancel(reason)
   }
