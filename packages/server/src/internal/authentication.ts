@@ -1,12 +1,11 @@
-import { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
-import { Authentication, Caller, OptionalAuthentication } from "@effect-fileio/core/FileIoApi"
+/** Who makes a call, and how many calls are taken of them. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Base64 from "effect/encoding/Base64"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { ApiKeys } from "../ApiKeys.ts"
 import { Plans } from "../Plans.ts"
 import { RateCounter } from "../RateCounter.ts"
@@ -14,77 +13,74 @@ import * as Client from "./client.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
-const tryNext = new ErrorEnvelope({ success: false, status: 401 })
+const CREDENTIALS = /^(bearer|basic) +(\S+)$/i
 
-const make = (required: boolean) =>
-  Effect.gen(function*() {
-    const apiKeys = yield* ApiKeys
-    const plans = yield* Plans
-    const counter = yield* RateCounter
-    const { anonymousRateLimit, proxies } = yield* Settings
+/** The API key of a request: a bearer token, or the user name of HTTP Basic. */
+const apiKeyOf = (authorization: string): string | undefined => {
+  const [, scheme, credentials] = CREDENTIALS.exec(authorization) ?? []
+  if (scheme === undefined || scheme.toLowerCase() === "bearer") return credentials
+  const text = Result.getOrUndefined(Base64.decodeString(credentials!)) ?? ""
+  // Only the first colon separates the user name from the password.
+  const colon = text.indexOf(":")
+  return colon < 1 ? undefined : text.slice(0, colon)
+}
 
-    type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | Caller>
+/** Answers a request for an account, or for nobody. */
+export type Answer<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
-    /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
-    const counted = <E, R>(
-      id: string,
-      limit: number | null,
-      then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-    ) =>
-      limit === null ?
-        then :
-        Effect.flatMap(counter.take(id, limit), ({ allowed, remaining, reset }) =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-            Client.setHeaders(request, {
-              "ratelimit-limit": String(limit),
-              "ratelimit-remaining": String(remaining),
-              "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
-            })
-            return allowed ? then : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset))))
-          }))
+export const make = Effect.gen(function*() {
+  const apiKeys = yield* ApiKeys
+  const plans = yield* Plans
+  const counter = yield* RateCounter
+  const { anonymousRateLimit, proxies } = yield* Settings
 
-    /** Whoever guesses at keys is counted as one without a key. */
-    const byAddress = <E, R>(then: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-        counted(`address ${Client.networkOf(Client.addressOf(request, proxies))}`, anonymousRateLimit, then))
-
-    const refuse = (text: string) =>
-      byAddress(Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text))))
-
-    const withKey = <E, R>(apiKey: string, handler: Handler<E, R>) => {
-      const holder = Option.getOrUndefined(apiKeys.find(apiKey))
-      return holder === undefined
-        ? refuse("The API key is not known")
-        : counted(
-          `account ${holder.account}`,
-          plans.get(holder.plan).rateLimit,
-          Effect.provideService(handler, Caller, { account: holder.account })
-        )
-    }
-
-    const withoutKey = <E, R>(handler: Handler<E, R>) =>
-      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-        if (request.headers["authorization"] !== undefined) {
-          return refuse("Give the API key as a bearer token, or as the user name of HTTP Basic")
-        }
-        if (required) return refuse("This call needs an API key")
-        return byAddress(Effect.provideService(handler, Caller, { account: undefined }))
+  /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
+  const counted = <E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    id: string,
+    limit: number,
+    then: () => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  ) =>
+    Effect.flatMap(counter.take(id, limit), ({ allowed, remaining, reset }) => {
+      Client.setHeaders(request, {
+        "ratelimit-limit": String(limit),
+        "ratelimit-remaining": String(remaining),
+        "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
       })
+      return allowed ? then() : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset))))
+    })
 
-    return {
-      // The schemes are tried in this order; a missing credential is an empty one.
-      bearer: <E, R>(handler: Handler<E, R>, { credential }: { readonly credential: Redacted.Redacted }) =>
-        Redacted.value(credential) === "" ? Effect.fail(tryNext) : withKey(Redacted.value(credential), handler),
-      basic: <E, R>(handler: Handler<E, R>, { credential }: { readonly credential: { readonly username: string } }) =>
-        credential.username === "" ? withoutKey(handler) : withKey(credential.username, handler)
+  /** Whoever guesses at keys is counted as one without a key. */
+  const byAddress = <E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    then: () => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  ) =>
+    anonymousRateLimit === null
+      ? then()
+      : counted(request, `address ${Client.networkOf(Client.addressOf(request, proxies))}`, anonymousRateLimit, then)
+
+  const refuse = (request: HttpServerRequest.HttpServerRequest, text: string) =>
+    byAddress(request, () => Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text))))
+
+  /** Finds out who makes a call, counts it, and has it answered. */
+  return <E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    isKeyNeeded: boolean,
+    answer: Answer<E, R>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> => {
+    const authorization = request.headers["authorization"]
+    if (authorization === undefined) {
+      return isKeyNeeded ? refuse(request, "This call needs an API key") : byAddress(request, () => answer(undefined))
     }
-  })
-
-export const layer: Layer.Layer<
-  Authentication | OptionalAuthentication,
-  never,
-  ApiKeys | Plans | RateCounter | Settings
-> = Layer.merge(
-  Layer.effect(Authentication, make(true)),
-  Layer.effect(OptionalAuthentication, make(false))
-)
+    const apiKey = apiKeyOf(authorization)
+    if (apiKey === undefined) {
+      return refuse(request, "Give the API key as a bearer token, or as the user name of HTTP Basic")
+    }
+    const holder = Option.getOrUndefined(apiKeys.find(apiKey))
+    if (holder === undefined) return refuse(request, "The API key is not known")
+    const limit = plans.get(holder.plan).rateLimit
+    return limit === null
+      ? answer(holder.account)
+      : counted(request, `account ${holder.account}`, limit, () => answer(holder.account))
+  }
+})

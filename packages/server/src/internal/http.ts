@@ -3,17 +3,14 @@ import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Authentication from "./authentication.ts"
+import * as Calls from "./calls.ts"
 import * as Developers from "./developers.ts"
 import * as Gate from "./gate.ts"
-import * as Handlers from "./handlers.ts"
 import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -46,28 +43,9 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | und
   return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
 }
 
-const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 300)
-
-const schemaRefusal = (error: HttpApiSchemaError): Refusal.Refusal | undefined => {
-  switch (error.kind) {
-    case "Params":
-      return Refusal.notFound()
-    case "Query":
-    case "Headers":
-    case "Payload":
-      return Refusal.invalid(oneLine(error.cause.message))
-    default:
-      return undefined
-  }
-}
-
 const causeRefusal = (cause: Cause.Cause<unknown>) => {
   for (const reason of cause.reasons) {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
-    if (HttpApiSchemaError.is(error)) {
-      const refusal = schemaRefusal(error)
-      if (refusal !== undefined) return Effect.succeed(refusal)
-    }
     if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
       return Effect.succeed(Refusal.noRoute)
     }
@@ -96,10 +74,7 @@ const envelopes = HttpRouter.middleware(
 
 /** Everything that is served. */
 export const layer = Layer.mergeAll(
-  HttpApiBuilder.layer(FileIoApi.FileIoApi).pipe(
-    Layer.provide(Handlers.layer),
-    Layer.provide(Authentication.layer)
-  ),
+  Calls.routes,
   Pages.routes,
   Developers.routes,
   envelopes
