@@ -66,9 +66,11 @@ export const networkOf = (address: string): string => {
 }
 
 /** Whether the client came by TLS, to a proxy that says so. */
-export const isSecure = (request: HttpServerRequest, proxies: Proxies): boolean =>
-  proxies.trusts(plain(Option.getOrElse(request.remoteAddress, () => ""))) &&
-  (request.headers["x-forwarded-proto"] ?? "").split(",").at(-1)!.trim().toLowerCase() === "https"
+export const isSecure = (request: HttpServerRequest, proxies: Proxies): boolean => {
+  const told = request.headers["x-forwarded-proto"]
+  return told !== undefined && told.split(",").at(-1)!.trim().toLowerCase() === "https" &&
+    proxies.trusts(plain(Option.getOrElse(request.remoteAddress, () => "")))
+}
 
 /** The server speaks HTTP/1 only. */
 export const responseOf = (request: HttpServerRequest): ServerResponse =>

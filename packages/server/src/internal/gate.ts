@@ -1,11 +1,10 @@
-/** What every request passes before it is routed, and every answer on its way out. */
+/** What every request passes before it is routed. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Server } from "node:http"
 import * as Client from "./client.ts"
-import * as Metrics from "./metrics.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
@@ -35,7 +34,7 @@ const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
   return server?.listening === false
 }
 
-/** The outermost of all: what wraps the router's answer, whatever that is. */
+/** Sets the headers that every answer has, and gives the answer where a request goes no further. */
 export const make = Effect.gen(function*() {
   const { allowedOrigins, proxies, publicUrl } = yield* Settings
   const securedByUrl = publicUrl.startsWith("https:")
@@ -45,26 +44,22 @@ export const make = Effect.gen(function*() {
     return origin !== undefined && (allowedOrigins.has(origin) || allowedOrigins.has("*")) ? origin : undefined
   }
 
-  return <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      if (securedByUrl || Client.isSecure(request, proxies)) {
-        Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
-      }
-      const counted = (answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-        Effect.tap(answer, ({ status }) => Metrics.answered(request.method, status))
-      if (isStopping(request)) return counted(Effect.succeed(Refusal.toResponse(Refusal.stopping)))
-      if (allowedOrigins.size > 0) Client.setHeaders(request, { vary: "origin" })
-      const origin = allowed(request)
-      if (origin !== undefined) {
-        Client.setHeaders(request, {
-          "access-control-allow-origin": origin,
-          "access-control-expose-headers": EXPOSED
-        })
-        const asked = request.headers["access-control-request-method"]
-        if (request.method === "OPTIONS" && asked !== undefined) {
-          return counted(Effect.succeed(HttpServerResponse.empty({ status: 204, headers: preflight })))
-        }
-      }
-      return counted(handler)
+  return (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse | undefined => {
+    if (securedByUrl || Client.isSecure(request, proxies)) {
+      Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
+    }
+    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping)
+    if (allowedOrigins.size === 0) return undefined
+    Client.setHeaders(request, { vary: "origin" })
+    const origin = allowed(request)
+    if (origin === undefined) return undefined
+    Client.setHeaders(request, {
+      "access-control-allow-origin": origin,
+      "access-control-expose-headers": EXPOSED
     })
+    const asked = request.headers["access-control-request-method"]
+    return request.method === "OPTIONS" && asked !== undefined
+      ? HttpServerResponse.empty({ status: 204, headers: preflight })
+      : undefined
+  }
 })

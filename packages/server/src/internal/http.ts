@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Calls from "./calls.ts"
 import * as Developers from "./developers.ts"
 import * as Gate from "./gate.ts"
+import * as Metrics from "./metrics.ts"
 import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -53,11 +54,14 @@ const causeRefusal = (cause: Cause.Cause<unknown>) => {
   return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
 }
 
+/** The outermost of all: what wraps the router's answer, whatever that is. */
 const envelopes = HttpRouter.middleware(
   Effect.map(
     Effect.all([Pages.forBrowsers, Gate.make]),
     ([forBrowser, gate]) => (handler) =>
-      gate(Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const stopped = gate(request)
+        if (stopped !== undefined) return Metrics.answered(request, stopped)
         const allow = wrongMethod(request)
         const answered = allow !== undefined
           ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
@@ -66,8 +70,8 @@ const envelopes = HttpRouter.middleware(
             (cause) => !Cause.hasInterruptsOnly(cause),
             (cause) => Effect.map(causeRefusal(cause), Refusal.toResponse)
           )
-        return Effect.map(answered, (response) => forBrowser(request, response))
-      }))
+        return Effect.flatMap(answered, (response) => Metrics.answered(request, forBrowser(request, response)))
+      })
   ),
   { global: true }
 )

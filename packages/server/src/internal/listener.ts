@@ -102,13 +102,23 @@ const between = (before: Moved, after: Moved): number =>
 interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+}
+
+/** A connection, as it was when it was last looked at. */
+interface Watched {
   readonly socket: Socket
+  exchange: Exchange | undefined
+  /** Exchanges that were asked for before the one before them has ended. */
+  readonly next: Array<Exchange>
+  seen: Exchange | undefined
   moved: Moved
   slowSince: number | undefined
 }
 
+const isOver = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
+
 /** Whether the other side is who is waited for: a body that does not come, or an answer that is not taken. */
-const waits = ({ request, response, socket }: Exchange): boolean =>
+const waits = ({ request, response }: Exchange, socket: Socket): boolean =>
   (!request.complete && request.readableLength === 0 && !response.headersSent) || socket.writableLength > 0
 
 /**
@@ -120,11 +130,22 @@ export const watch = Effect.fnUntraced(function*(
   limits: Limits
 ): Effect.fn.Return<() => number, never, Scope.Scope> {
   let open = 0
-  const exchanges = new Set<Exchange>()
+  const all = new Map<Socket, Watched>()
 
   server.on("connection", (socket: Socket) => {
     open++
-    socket.once("close", () => open--)
+    all.set(socket, {
+      socket,
+      exchange: undefined,
+      next: [],
+      seen: undefined,
+      moved: movedBy(socket),
+      slowSince: undefined
+    })
+    socket.once("close", () => {
+      open--
+      all.delete(socket)
+    })
     if (open > limits.connections) {
       socket.on("error", () => {})
       answerRaw(socket, Refusal.tooManyConnections)
@@ -133,26 +154,34 @@ export const watch = Effect.fnUntraced(function*(
   })
 
   if (limits.rate > 0) {
+    // Nothing is waited for here: a listener for the end of each exchange would cost as much as a small answer.
     const begin = (request: IncomingMessage, response: ServerResponse) => {
-      const { socket } = request
-      const exchange: Exchange = { request, response, socket, moved: movedBy(socket), slowSince: undefined }
-      exchanges.add(exchange)
-      response.once("close", () => exchanges.delete(exchange))
+      const watched = all.get(request.socket)
+      if (watched === undefined) return
+      if (watched.exchange === undefined || isOver(watched.exchange)) watched.exchange = { request, response }
+      else watched.next.push({ request, response })
     }
     server.on("request", begin)
     server.on("checkContinue", begin)
 
     const every = Math.max(50, Math.min(5000, limits.patience / 4))
     const look = Effect.map(Clock.currentTimeMillis, (now) => {
-      for (const exchange of exchanges) {
-        const { response, socket } = exchange
-        const moved = movedBy(socket)
-        const slow = waits(exchange) && between(exchange.moved, moved) < limits.rate * every / 1000
-        exchange.moved = moved
-        exchange.slowSince = slow ? exchange.slowSince ?? now : undefined
-        if (exchange.slowSince === undefined || now - exchange.slowSince < limits.patience) continue
-        exchanges.delete(exchange)
-        if (response.headersSent) socket.destroy()
+      for (const watched of all.values()) {
+        const { socket } = watched
+        while (watched.exchange !== undefined && isOver(watched.exchange)) watched.exchange = watched.next.shift()
+        const { exchange } = watched
+        const before = watched.moved
+        const moved = watched.moved = movedBy(socket)
+        const isNew = exchange !== watched.seen
+        watched.seen = exchange
+        const slow = exchange !== undefined && !isNew && waits(exchange, socket) &&
+          between(before, moved) < limits.rate * every / 1000
+        watched.slowSince = slow ? watched.slowSince ?? now - every : undefined
+        if (exchange === undefined || watched.slowSince === undefined || now - watched.slowSince < limits.patience) {
+          continue
+        }
+        watched.exchange = undefined
+        if (exchange.response.headersSent) socket.destroy()
         else {
           answerRaw(socket, Refusal.tooSlow)
           socket.once("finish", () => socket.destroy())

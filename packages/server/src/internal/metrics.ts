@@ -1,5 +1,7 @@
 /** What is counted. They are Effect's metrics, so that a program with the server in it exports them with its own. */
 import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 
 const requests = Metric.counter("fileio_requests_total", { description: "Requests answered", incremental: true })
@@ -8,18 +10,29 @@ const requests = Metric.counter("fileio_requests_total", { description: "Request
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 /** By method and status, since making one for each request costs more than counting it. */
-const answers = new Map<string, Effect.Effect<void>>()
+const answers = new Map<string, Metric.Counter<number>>()
 
-export const answered = (method: string, status: number): Effect.Effect<void> => {
+const answersOf = (method: string, status: number): Metric.Counter<number> => {
   const known = METHODS.has(method) ? method : "other"
   const name = `${known} ${status}`
-  let count = answers.get(name)
-  if (count === undefined) {
-    count = Metric.update(Metric.withAttributes(requests, { method: known, status: String(status) }), 1)
-    answers.set(name, count)
+  let counter = answers.get(name)
+  if (counter === undefined) {
+    const attributes = { method: known, status: String(status) }
+    counter = Metric.counter(requests.id, { description: requests.description, attributes, incremental: true })
+    answers.set(name, counter)
   }
-  return count
+  return counter
 }
+
+/** Counts an answer on its way out. */
+export const answered = (
+  { method }: HttpServerRequest,
+  response: HttpServerResponse
+): Effect.Effect<HttpServerResponse> =>
+  Effect.withFiberSucceed(({ context }) => {
+    answersOf(method, response.status).updateUnsafe(1, context)
+    return response
+  })
 
 const uploads = Metric.counter("fileio_uploads_total", { description: "Files stored", incremental: true })
 const uploadBytes = Metric.counter("fileio_upload_bytes_total", {
