@@ -33,6 +33,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FileBody from "./FileBody.ts"
+import { isGivingUp } from "./Flight.ts"
 import * as Answer from "./internal/answer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Budget from "./internal/budget.ts"
@@ -372,7 +373,8 @@ export const make = Effect.fnUntraced(function*(
   options?: Options
 ): Effect.fn.Return<Service, FileIoError.FileIoError, HttpClient.HttpClient> {
   const http = yield* HttpClient.HttpClient
-  const scopedHttp = HttpClient.withScope(http)
+  // A transport that gives up when it is told to needs no scope for that.
+  const scopedHttp = isGivingUp(http) ? http : HttpClient.withScope(http)
   const sha256 = yield* Sha256.CurrentSha256
   const origin = yield* Effect.mapError(
     Effect.fromResult(

@@ -135,11 +135,15 @@ class Activity implements Underway, Watchdog.Watched, Flight {
   }
 
   expire(after: Duration.Duration) {
-    this.#giveUp?.(this.timeOut(after))
+    this.giveUp(this.timeOut(after))
   }
 
   departed(isReused: boolean) {
     this.onDeparture?.(isReused)
+  }
+
+  giveUp(error: Error) {
+    this.#giveUp?.(error)
   }
 
   begun(giveUp: (error: Error) => void) {
@@ -300,6 +304,9 @@ const quiet = derived((context) => {
 const MANUAL: RequestInit = { redirect: "manual" }
 const always = () => true
 
+/** How the answers that are still to be read can be given up. */
+const activities = new WeakMap<HttpClientResponse.HttpClientResponse, Activity>()
+
 /** An answer, and its bytes where they were read with it. */
 export interface Answered {
   readonly response: HttpClientResponse.HttpClientResponse
@@ -317,7 +324,7 @@ const isSmall = ({ headers, status }: HttpClientResponse.HttpClientResponse): bo
  * Sends one request and waits for the head of the answer. Fails with how far it came.
  */
 export const execute = <R>(
-  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
+  client: Pick<HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>, "execute">,
   request: HttpClientRequest.HttpClientRequest,
   options: {
     readonly host: string
@@ -332,10 +339,14 @@ export const execute = <R>(
 ): Effect.Effect<Answered, Failure, R> =>
   Clock.clockWith((clock) => {
     const activity = new Activity(options.timeouts)
+    const givesUp = isGivingUp(client)
     const receive = (
       response: HttpClientResponse.HttpClientResponse
     ): Effect.Effect<Answered, Failure> => {
-      if (!options.isWhole || !isSmall(response)) return Effect.succeed({ response, content: undefined })
+      if (!options.isWhole || !isSmall(response)) {
+        if (givesUp) activities.set(response, activity)
+        return Effect.succeed({ response, content: undefined })
+      }
       activity.at = clock.currentTimeMillisUnsafe()
       activity.sent = false
       return Effect.mapBoth(response.arrayBuffer, {
@@ -368,7 +379,7 @@ export const execute = <R>(
         receive
       )
       return options.inTurn(
-        isGivingUp(client)
+        givesUp
           ? Watchdog.attend(received, activity, clock)
           : Watchdog.guard(received, activity, clock, (after) => new Failure("broken", activity.timeOut(after))),
         activity
@@ -394,20 +405,23 @@ export const scoped = <E, R>(
     )
   )
 
-/** The bytes of an answer; fails when they break off, or when nothing comes for too long. */
+/** The bytes of an answer; fails when they break off, or when nothing comes for too long. No chunk is read before it is asked for. */
 export const incoming = (
   response: HttpClientResponse.HttpClientResponse,
   idle: Duration.Duration
-): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
-  // `fetch` gives no body at all for an empty one.
-  LentStream.map(response.stream, (stream) =>
-    watched(
-      Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty),
-      idle
-    ))
+): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
+  const activity = activities.get(response)
+  return LentStream.map(response.stream, (stream) =>
+    activity !== undefined
+      ? attended(stream, idle, activity)
+      // `fetch` gives no body at all for an empty one.
+      : guarded(Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty), idle))
+}
 
-/** Fails once nothing comes for too long, while somebody waits for it. No chunk is read before it is asked for. */
-const watched = <E>(
+const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
+
+/** Fails once nothing comes for too long, while somebody waits for it. */
+const guarded = <E>(
   stream: Stream.Stream<Uint8Array, E>,
   idle: Duration.Duration
 ): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
@@ -422,4 +436,29 @@ const watched = <E>(
       )
     }))
 
-const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
+/** The same over a transport that gives up when it is told to, which costs no fiber for each chunk. */
+const attended = <E>(
+  stream: Stream.Stream<Uint8Array, E>,
+  idle: Duration.Duration,
+  activity: Activity
+): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
+  Stream.transformPull(stream, (pull, scope) =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const one = Watchdog.watched(() => idle)
+      let timedOut: FileIoError.TimedOut | undefined
+      one.expire = (after) => {
+        timedOut = idleFor(after)
+        activity.giveUp(timedOut)
+      }
+      const failing = Effect.mapError(pull, (error) => timedOut ?? error)
+      const rest = () => {
+        one.at = Infinity
+        return undefined
+      }
+      const next = Effect.suspend(() => {
+        one.at = clock.currentTimeMillisUnsafe()
+        return Effect.onExitPrimitive(failing, rest)
+      })
+      return Effect.as(Scope.addFinalizer(scope, Effect.sync(Watchdog.add(one, clock, fiber))), next)
+    }))
