@@ -1,6 +1,6 @@
 /**
  * What a user waits for and loads: `fileio --version` of the packed command line beside `node -e 0`, and the bytes that core
- * and client add to `effect` in a browser bundle.
+ * and client add to a browser bundle, beyond what they use of `effect`.
  *
  * `pnpm bench size [--rounds 15]`
  */
@@ -8,7 +8,7 @@ import { glob, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { bundle, gzipped } from "../tools/browser/bundle.ts"
+import { sizes } from "../tools/browser/bundle.ts"
 import { must, pack } from "../tools/packages/pack.ts"
 import { compare } from "./internal/measure.ts"
 
@@ -40,12 +40,12 @@ try {
     Number(values.rounds)
   )
 
-  const bytes = gzipped(await bundle({ external: true }))
-  const whole = gzipped(await bundle({ external: false }))
-  if (bytes < 5000 || whole < bytes) throw new Error(`something is missing in the bundle of ${bytes} bytes`)
-  console.log(
-    JSON.stringify({ bench: "size", what: "bundle", contender: "sdk", gzippedBytes: bytes, withEffect: whole })
-  )
+  const { beyondEffect, whole, withoutEffect } = await sizes()
+  if (beyondEffect < 5000 || whole < withoutEffect) {
+    throw new Error(`something is missing in a bundle of ${whole} bytes`)
+  }
+  const facts = { bench: "size", what: "bundle", contender: "sdk" }
+  console.log(JSON.stringify({ ...facts, gzippedBytes: beyondEffect, ownFiles: withoutEffect, withEffect: whole }))
 } finally {
   await rm(folder, { recursive: true, force: true })
 }

@@ -1,23 +1,29 @@
 /** Bundles of core and client for browsers, and their sizes. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build } from "vite"
 
+const APP = join(import.meta.dirname, "app.ts")
+
 /** The code of a bundle. `external` keeps `effect` out of it. */
-export const bundle = async (options: { readonly external: boolean }): Promise<string> => {
+export const bundle = async (
+  options: { readonly external: boolean; readonly input?: string; readonly minify?: boolean }
+): Promise<string> => {
+  const minify = options.minify ?? true
   const result = await build({
     root: import.meta.dirname,
     configFile: false,
     logLevel: "warn",
     build: {
       write: false,
-      minify: true,
+      minify,
       target: "es2022",
       modulePreload: false,
       rolldownOptions: {
-        input: join(import.meta.dirname, "app.ts"),
+        input: options.input ?? APP,
         external: options.external ? /^effect(?:\/|$)/ : [],
-        output: { minify: true }
+        output: { minify }
       }
     }
   })
@@ -28,3 +34,46 @@ export const bundle = async (options: { readonly external: boolean }): Promise<s
 
 /** Bytes of a text after gzip, as a host would send it. */
 export const gzipped = (code: string): number => gzipSync(code, { level: 9 }).length
+
+/** A program that has in it what core and client use of `effect`, and nothing else. */
+const effectAlone = async (): Promise<string> => {
+  const code = (await bundle({ external: true, minify: false })).replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
+  const imports: Array<string> = []
+  const used = new Set<string>()
+  for (const [statement, name] of code.matchAll(/^import \* as (\w+) from "effect\/[^"]+";$/gm)) {
+    imports.push(statement)
+    for (const [member] of code.matchAll(new RegExp(`\\b${name}\\.[A-Za-z_$][\\w$]*`, "g"))) used.add(member)
+  }
+  for (const [statement, names] of code.matchAll(/^import \{ ([^}]+) \} from "effect[^"]*";$/gm)) {
+    imports.push(statement)
+    for (const name of names!.split(",")) used.add(name.split(" as ").at(-1)!.trim())
+  }
+  if (imports.length === 0 || used.size < 50) throw new Error("what is used of effect was not found")
+  return `${imports.join("\n")}\nObject.assign(globalThis, { used: [${[...used].join(", ")}] })\n`
+}
+
+/** Sizes after gzip, in bytes. */
+export interface Sizes {
+  /** A page with core and client, all in all. */
+  readonly whole: number
+  /** What of it core and client add to what they use of `effect`. */
+  readonly beyondEffect: number
+  /** Their own files, with every name of `effect` written out. */
+  readonly withoutEffect: number
+}
+
+export const sizes = async (): Promise<Sizes> => {
+  const folder = await mkdtemp(join(import.meta.dirname, ".alone-"))
+  try {
+    const input = join(folder, "alone.ts")
+    await writeFile(input, await effectAlone())
+    const whole = gzipped(await bundle({ external: false }))
+    return {
+      whole,
+      beyondEffect: whole - gzipped(await bundle({ external: false, input })),
+      withoutEffect: gzipped(await bundle({ external: true }))
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
