@@ -1,8 +1,10 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
+import * as Blobs from "../src/Blobs.ts"
+import * as DataFolder from "../src/DataFolder.ts"
 import * as Key from "../src/internal/key.ts"
 import * as Range from "../src/internal/range.ts"
 import * as RateCounter from "../src/RateCounter.ts"
@@ -77,4 +79,40 @@ describe("a range", () => {
       assert.isUndefined(Range.parse(header, 10), header)
     }
   })
+})
+
+describe("a blob", () => {
+  it.live("has the bytes of all pieces, and takes the memory of no piece that is a part of something else", () =>
+    Effect.gen(function*() {
+      const blobs = yield* Blobs.Blobs
+      const piece = 64 * 1024
+      const pieces = 80
+      const shared = new Uint8Array(2 * piece).fill(7)
+      const written = yield* Effect.scoped(Effect.gen(function*() {
+        const writer = yield* blobs.writer
+        const whole: Array<Uint8Array> = []
+        for (let n = 0; n < pieces; n++) {
+          const bytes = new Uint8Array(piece).fill(n)
+          whole.push(bytes)
+          yield* writer.write(bytes)
+          yield* writer.write(shared.subarray(0, piece))
+        }
+        yield* writer.finish
+        yield* writer.keep
+        assert.isTrue(whole.every(({ length }) => length === 0), "memory was not given back")
+        return writer.id
+      }))
+      assert.isTrue(shared.length === 2 * piece && shared.every((byte) => byte === 7))
+      const content = new Uint8Array(2 * pieces * piece)
+      const read = yield* Effect.scoped(
+        Effect.flatMap(blobs.open(written), ({ read }) => Effect.promise(() => read(content, 0)))
+      )
+      assert.strictEqual(read, content.length)
+      for (let n = 0; n < 2 * pieces; n++) {
+        const expected = n % 2 === 0 ? n / 2 : 7
+        assert.isTrue(content.subarray(n * piece, (n + 1) * piece).every((byte) => byte === expected), `piece ${n}`)
+      }
+    }).pipe(
+      Effect.provide(Blobs.layer.pipe(Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])))
+    ))
 })
