@@ -4,7 +4,7 @@
 import { FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo, NodeFileIoHttp } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Stream } from "effect"
 import { HttpBody, HttpClient } from "effect/http"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
@@ -12,7 +12,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { keyed } from "./utils.ts"
+import { apiKey, keyed } from "./utils.ts"
 
 const listening = <S extends Net.Server>(server: S) =>
   Effect.acquireRelease(
@@ -124,6 +124,49 @@ describe("connections", () => {
         if (socket!.destroyed) return resume(Effect.void)
         socket!.once("close", () => resume(Effect.void))
       })
+    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
+
+  it.live("are as many as requests begin in one turn, and each request has its own answer", () =>
+    Effect.gen(function*() {
+      const server = yield* listening(Http.createServer((request, response) => response.end(request.url)))
+      const paths = Array.from({ length: 100 }, (_, n) => `/${n}`)
+      const answers = yield* Effect.forEach(paths, (path) => text(`http://127.0.0.1:${portOf(server)}${path}`), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(answers, paths)
+    }).pipe(Effect.scoped, Effect.provide(http)))
+
+  it.live("are not made for a request that is interrupted before it starts, and its neighbours go on", () =>
+    Effect.gen(function*() {
+      const host = yield* scripted((request) => ok(String(request)))
+      const gone = yield* Effect.forkChild(text(host.url), { startImmediately: true })
+      const stays = yield* Effect.forkChild(text(host.url), { startImmediately: true })
+      yield* Fiber.interrupt(gone)
+      assert.strictEqual(yield* Fiber.join(stays), "0")
+      assert.strictEqual(host.connections.length, 1)
+    }).pipe(Effect.scoped, Effect.provide(http)))
+
+  it.live("close when a call gives up waiting for the answer, or for the rest of it", () =>
+    Effect.gen(function*() {
+      for (
+        const [said, phase] of [["", "firstByte"], ["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", "idle"]] as const
+      ) {
+        const host = yield* scripted(() => said === "" ? undefined : said)
+        const error = yield* FileIo.FileIo.use((fileIo) => Effect.flip(fileIo.me)).pipe(
+          Effect.provide(NodeFileIo.layer({
+            baseUrl: host.url,
+            apiKey,
+            firstByteTimeout: "100 millis",
+            idleTimeout: "100 millis"
+          })),
+          Effect.provideService(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none)
+        )
+        assert.strictEqual(error.reason._tag === "TimedOut" ? error.reason.phase : error.reason._tag, phase)
+        const [connection] = host.connections
+        if (!connection!.closed) {
+          yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
+        }
+      }
     }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
 
   it.live("carry what is no HTTP to the caller as a broken answer", () =>
