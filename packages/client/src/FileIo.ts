@@ -38,7 +38,7 @@ import * as Answer from "./internal/answer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Budget from "./internal/budget.ts"
 import * as Exchange from "./internal/exchange.ts"
-import { Failure, storedOf } from "./internal/failure.ts"
+import { Failure, storedOf, unexpected } from "./internal/failure.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Lookup from "./internal/lookup.ts"
 import * as Metered from "./internal/metered.ts"
@@ -593,9 +593,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.flatMap(readDetails(call, answered), (file) => {
         if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
         const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`
-        return Effect.fail(
-          new Failure("begun", new FileIoError.UnexpectedResponse({ status: answered.response.status, problem }))
-        )
+        return Effect.fail(unexpected(answered.response.status, problem))
       })
 
   const send = (
@@ -754,8 +752,7 @@ export const make = Effect.fnUntraced(function*(
       )
       const head = Reception.readHead(link.key, first, resume?.offset ?? 0)
       if (typeof head === "string") {
-        const reason = new FileIoError.UnexpectedResponse({ status: first.status, problem: head })
-        return yield* Attempts.toError("download", new Failure("begun", reason))
+        return yield* Attempts.toError("download", unexpected(first.status, head))
       }
       return {
         key: head.key,
@@ -793,8 +790,7 @@ export const make = Effect.fnUntraced(function*(
               ? "the rest is of another file"
               : undefined
             if (problem !== undefined || typeof rest === "string") {
-              const reason = new FileIoError.UnexpectedResponse({ status: response.status, problem: problem ?? "" })
-              return yield* Effect.fail(new Failure("begun", reason))
+              return yield* Effect.fail(unexpected(response.status, problem ?? ""))
             }
             return { response, size: rest.size }
           })

@@ -10,8 +10,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type Answered, bare, incoming, present, systemCode } from "./exchange.ts"
-import { Failure, type Stage } from "./failure.ts"
+import { type Answered, bare, incoming, lost, present, systemCode } from "./exchange.ts"
+import { Failure, type Stage, unexpected } from "./failure.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
 /** What is needed to read an answer to a call. */
@@ -157,14 +157,7 @@ const refusal = (
       })
     )
   }
-  return new Failure(
-    "begun",
-    new FileIoError.UnexpectedResponse({
-      status: response.status,
-      problem: words(envelope, call) ?? "a status that the API does not use",
-      ...code
-    })
-  )
+  return unexpected(response.status, words(envelope, call) ?? "a status that the API does not use", code)
 }
 
 /** The statuses of a redirect; 0 is what browsers show of one. */
@@ -227,24 +220,22 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
   return (call: Call, { content, response }: Answered): Effect.Effect<S["Type"], Failure> => {
     const { status } = response
     if (!isSuccess(status)) return refuse(call, response)
-    const unexpected = (problem: string, cause?: unknown) =>
-      Effect.fail(
-        new Failure("begun", new FileIoError.UnexpectedResponse({ status, problem, ...present("cause", cause) }))
-      )
+    const other = (problem: string, cause?: unknown) =>
+      Effect.fail(unexpected(status, problem, present("cause", cause)))
     const decoded = (value: unknown): Effect.Effect<S["Type"], Failure> => {
       const result = decode(value)
       return result._tag === "Success"
         ? Effect.succeed(result.success)
-        : unexpected("the JSON has another shape", result.failure)
+        : other("the JSON has another shape", result.failure)
     }
     const read = (text: string | undefined): Effect.Effect<S["Type"], Failure> => {
-      if (text === undefined) return unexpected("the answer is larger than 64 MiB")
-      if (text === "" && empty === "refuse") return unexpected("the body is empty")
+      if (text === undefined) return other("the answer is larger than 64 MiB")
+      if (text === "" && empty === "refuse") return other("the body is empty")
       const parsed = parseJson(text === "" ? "null" : text)
       if (Option.isNone(parsed)) {
         return isHtml(response.headers["content-type"], text)
           ? Effect.fail(new Failure("begun", notAnApi(call, response)))
-          : unexpected("the body is not JSON")
+          : other("the body is not JSON")
       }
       if (Predicate.isObject(parsed.value) && "success" in parsed.value && parsed.value["success"] === false) {
         return Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -257,13 +248,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
     if (content !== undefined) return read(decoder.decode(content))
     return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
       onFailure: (error) => {
-        const reason = error._tag === "TimedOut" ? error : new FileIoError.Unreachable({
-          host: call.host,
-          sent: "unknown",
-          ...present("code", systemCode(error)),
-          ...present("cause", interrupted(error).cause)
-        })
-        return Effect.fail(new Failure("broken", reason))
+        return Effect.fail(new Failure("broken", error._tag === "TimedOut" ? error : lost(call.host, error)))
       },
       onSuccess: read
     })
@@ -285,13 +270,7 @@ export const notAFile = Effect.fnUntraced(function*(
   if (contentType?.startsWith("application/json") === true && length <= MAX_ERROR_BYTES) {
     const text = yield* Effect.orElseSucceed(readText(response, call, MAX_ERROR_BYTES), () => undefined)
     return failedSuccess(call, response, text ?? "", yield* Clock.currentTimeMillis) ??
-      new Failure(
-        "begun",
-        new FileIoError.UnexpectedResponse({
-          status: response.status,
-          problem: "JSON came without a Content-Disposition, so it is not a file"
-        })
-      )
+      unexpected(response.status, "JSON came without a Content-Disposition, so it is not a file")
   }
   return undefined
 })

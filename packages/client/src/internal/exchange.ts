@@ -67,6 +67,15 @@ export const bare = (error: HttpClientError.HttpClientError): unknown =>
 export const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
   (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }
 
+/** The connection broke after the host had begun to answer. */
+export const lost = (host: string, error: HttpClientError.HttpClientError): FileIoError.Unreachable =>
+  new FileIoError.Unreachable({
+    host,
+    sent: "unknown",
+    ...present("code", systemCode(error)),
+    ...present("cause", bare(error))
+  })
+
 const unreachable = (host: string, error: HttpClientError.HttpClientError): Failure => {
   const system = systemError(error)
   const code = system?.code
@@ -351,16 +360,7 @@ export const execute = <R>(
       activity.sent = false
       return Effect.mapBoth(response.arrayBuffer, {
         // Whatever broke, the host has answered.
-        onFailure: (error) =>
-          new Failure(
-            "broken",
-            activity.timedOut ?? new FileIoError.Unreachable({
-              host: options.host,
-              sent: "unknown",
-              ...present("code", systemCode(error)),
-              ...present("cause", bare(error))
-            })
-          ),
+        onFailure: (error) => new Failure("broken", activity.timedOut ?? lost(options.host, error)),
         onSuccess: (buffer) => ({ response, content: new Uint8Array(buffer) })
       })
     }

@@ -1,4 +1,4 @@
-import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Duration from "effect/Duration"
 
 /**
@@ -36,6 +36,13 @@ export class Failure {
     this.reason = reason
   }
 }
+
+/** An answer that says that something was done, and is not what was asked for. */
+export const unexpected = (
+  status: number,
+  problem: string,
+  more?: { readonly code?: string; readonly cause?: unknown }
+): Failure => new Failure("begun", new FileIoError.UnexpectedResponse({ status, problem, ...more }))
 
 const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
 

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { FileState, ListAllOptions, ListOptions, LostUpload } from "../FileIo.ts"
 import { toError } from "./attempts.ts"
-import { Failure } from "./failure.ts"
+import { Failure, unexpected } from "./failure.ts"
 
 /** A page of the list, and the host's clock when it answered. */
 export interface Page {
@@ -62,7 +62,7 @@ export const reconcile = (
     )
     if (found.length > 1) {
       const problem = `${found.length} files have this name, size and time, so it cannot be told which one it is`
-      return yield* toError("list", new Failure("begun", new FileIoError.UnexpectedResponse({ status: 200, problem })))
+      return yield* toError("list", unexpected(200, problem))
     }
     const file = found[0]
     if (file !== undefined) known.add(file.key)

@@ -17,7 +17,7 @@ import type { Hasher } from "../Sha256.ts"
 import * as Answer from "./answer.ts"
 import { toError } from "./attempts.ts"
 import * as Exchange from "./exchange.ts"
-import { Failure, retryAfterOf, type Stage } from "./failure.ts"
+import { Failure, retryAfterOf, type Stage, unexpected } from "./failure.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
 
@@ -156,12 +156,7 @@ export const receive = (options: {
         return Effect.fail(broke(head, state.done, "the host ended it early"))
       }
       if (state.done === 0) {
-        return Effect.fail(
-          new Failure(
-            "begun",
-            new FileIoError.UnexpectedResponse({ status: 200, problem: "the body is empty, and no file is" })
-          )
-        )
+        return Effect.fail(unexpected(200, "the body is empty, and no file is"))
       }
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
         return Effect.fail(
