@@ -8,7 +8,7 @@ import { hearOut } from "./hearOut.ts"
 import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
 
 /** What a socket is read into; the system only backs what is used of it. */
-const READ_BYTES = 1024 * 1024
+const READ_BYTES = 2 * 1024 * 1024
 /** What is kept of an answer for a reader who keeps chunks, before the socket is told to wait. */
 const HIGH_WATER_BYTES = 512 * 1024
 /** How long a connection is kept that nobody uses, when the host does not say; many hosts close theirs after 5 seconds. */
@@ -55,7 +55,7 @@ export class Exchange implements Listener {
   private isLending = false
   /** Whether the reader keeps chunks; not known before it begins. */
   private isCopying = false
-  private wake: (() => void) | undefined
+  private onArrival: (() => void) | undefined
   /** The whole request was handed over. */
   private isSent = false
   private hasEnded = false
@@ -105,7 +105,7 @@ export class Exchange implements Listener {
       connection?.finished(this, this.isSent)
     }
     this.deliver()
-    this.wake?.()
+    this.wake()
     return this.views.length === 0 && !this.isLending && this.copied < HIGH_WATER_BYTES
   }
 
@@ -134,7 +134,7 @@ export class Exchange implements Listener {
     this.onHead = undefined
     this.onFailure = undefined
     onFailure?.(error)
-    this.wake?.()
+    this.wake()
   }
 
   /** Nobody wants the answer any more: the connection closes, unless it has gone on to something else. */
@@ -174,17 +174,21 @@ export class Exchange implements Listener {
     return copies
   }
 
-  /** Calls back once something has come, or nothing more will. Gives how to forget it. */
-  wait(callback: () => void): () => void {
-    const wake = () => {
-      if (this.views.length === 0 && this.copies.length === 0 && !this.isOver) return
-      this.wake = undefined
-      callback()
-    }
-    this.wake = wake
-    return () => {
-      if (this.wake === wake) this.wake = undefined
-    }
+  /** Calls back once something has come, or nothing more will. One waits at a time. */
+  wait(callback: () => void) {
+    this.onArrival = callback
+  }
+
+  /** Nobody waits any more. */
+  stopWaiting() {
+    this.onArrival = undefined
+  }
+
+  private wake() {
+    const { onArrival } = this
+    if (onArrival === undefined || (this.views.length === 0 && this.copies.length === 0 && !this.isOver)) return
+    this.onArrival = undefined
+    onArrival()
   }
 }
 

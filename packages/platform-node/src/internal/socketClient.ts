@@ -81,12 +81,13 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
       const chunks = exchange.take(lent)
       if (chunks.length > 0) return Effect.succeed(chunks as Chunks)
       if (exchange.failure !== undefined) return Effect.fail(this.failed(exchange.failure))
-      return exchange.isOver ? Cause.done() : Effect.flatMap(arrival, () => next)
+      return exchange.isOver ? Cause.done() : arrival
     })
-    const arrival = Effect.callback<void>((resume) => {
-      const forget = exchange.wait(() => resume(Effect.void))
-      return Effect.sync(forget)
+    const arrival: typeof next = Effect.callback((resume) => {
+      exchange.wait(() => resume(next))
+      return stopWaiting
     })
+    const stopWaiting = Effect.sync(() => exchange.stopWaiting())
     return next
   }
 
