@@ -293,11 +293,13 @@ export const prepare = Effect.fnUntraced(function*(
     const write = (chunk: Uint8Array): Effect.Effect<void, FileIoError.FileIoError, Scope.Scope> =>
       Effect.suspend(() => {
         const piece = pieces.at(-1)!
-        const before = piece.bytes
-        return Effect.catch(
-          append(piece, chunk),
-          (error) => Effect.andThen(giveWay(error), write(chunk.subarray(piece.bytes - before)))
-        )
+        return Effect.matchEffect(piece.file.write(chunk), {
+          onFailure: (error) => Effect.andThen(giveWay(error), write(chunk)),
+          onSuccess: (count) => {
+            piece.bytes += count
+            return count >= chunk.length ? Effect.void : write(chunk.subarray(count))
+          }
+        })
       })
 
     const isTooSmall = Effect.gen(function*() {
