@@ -99,11 +99,15 @@ export const attend = <A, E, R>(
   one: Watched,
   clock: Clock.Clock
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    one.at = clock.currentTimeMillisUnsafe()
-    const remove = add(one, clock, fiber)
-    return Effect.onExitPrimitive(effect, () => {
-      remove()
+  Effect.suspend(() => {
+    let remove: (() => void) | undefined
+    const begun = Effect.withFiber((fiber) => {
+      one.at = clock.currentTimeMillisUnsafe()
+      remove = add(one, clock, fiber)
+      return effect
+    })
+    return Effect.onExitPrimitive(begun, () => {
+      remove?.()
       return undefined
     })
   })

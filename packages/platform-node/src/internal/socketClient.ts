@@ -224,7 +224,8 @@ const headOf = (request: HttpClientRequest, target: Target): string | Error => {
     if (checked.get(name) !== value) {
       if (!isField(name, value)) return new Error(`the header ${name} cannot be sent`)
       if (checked.size >= MAX_CHECKED) checked.clear()
-      checked.set(name, value)
+      // A key is not kept longer than its owner keeps it.
+      if (name !== "authorization") checked.set(name, value)
     }
     head += `${name}: ${value}\r\n`
   }
@@ -280,8 +281,10 @@ const writeWhole = ({ socket }: Connection, head: string, parts: ReadonlyArray<U
     socket.uncork()
     return
   }
-  const buffer = spare ?? Buffer.allocUnsafeSlow(SMALL_BYTES)
-  spare = undefined
+  // What is to be encrypted is never taken at once.
+  const isLasting = !("encrypted" in socket)
+  const buffer = isLasting ? spare ?? Buffer.allocUnsafeSlow(SMALL_BYTES) : Buffer.allocUnsafe(length)
+  if (isLasting) spare = undefined
   let at = buffer.write(head, "latin1")
   for (const part of parts) {
     buffer.set(part, at)
@@ -289,7 +292,7 @@ const writeWhole = ({ socket }: Connection, head: string, parts: ReadonlyArray<U
   }
   socket.write(buffer.subarray(0, at))
   // The system has taken all of it, as it nearly always does.
-  if (socket.writableLength === 0) spare = buffer
+  if (isLasting && socket.writableLength === 0) spare = buffer
 }
 
 /** So many requests at most wait for each other. */
