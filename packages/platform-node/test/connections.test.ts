@@ -4,7 +4,7 @@
 import { FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo, NodeFileIoHttp } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, FileSystem, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Layer, Stream } from "effect"
 import { HttpBody, HttpClient } from "effect/http"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
@@ -194,9 +194,11 @@ describe("an early success", () => {
   it.live("does not stop the request that is still being sent", () =>
     Effect.gen(function*() {
       let received = 0
+      const ended = yield* Deferred.make<void>()
       const server = yield* listening(Http.createServer((request, response) => {
         response.writeHead(200, { "content-length": 2 }).end("ok")
         request.on("data", (chunk: Uint8Array) => received += chunk.length)
+        request.on("close", () => Deferred.doneUnsafe(ended, Effect.void))
       }))
       const body = FileBody.stream(
         () => Stream.fromIterable(Array.from({ length: 64 }, () => new Uint8Array(65_536))),
@@ -208,8 +210,10 @@ describe("an early success", () => {
       yield* Effect.exit(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
         Effect.provide(NodeFileIo.layer({ baseUrl: `http://127.0.0.1:${portOf(server)}` }))
       )
+      // What was sent may still be on its way.
+      yield* Deferred.await(ended)
       assert.isAtLeast(received, 64 * 65_536)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
 
   it.live("is none when the connection ends before the request is out", () =>
     Effect.gen(function*() {
