@@ -37,7 +37,7 @@ const INVISIBLE =
   /[\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E007F}]|\p{Noncharacter_Code_Point}/gu
 const SEPARATORS = /[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g
 const RESERVED =
-  /^(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[ .])/i
+  /^(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[\s.])/i
 
 const encoder = new TextEncoder()
 const bytesOf = (text: string): number => encoder.encode(text).length

@@ -94,6 +94,8 @@ describe("FileName.sanitize", () => {
     ["e\u200B\u0301.txt", "é.txt"],
     ["CON", "_CON"],
     ["con.txt", "_con.txt"],
+    // Any white space after a device's name, since nobody knows which of them a system takes for a blank.
+    ["com\u00B9\u2002.txt", "_com\u00B9\u2002.txt"],
     ["Nul .tar.gz", "_Nul .tar.gz"],
     ["aux.", "_aux"],
     ["COM1", "_COM1"],
