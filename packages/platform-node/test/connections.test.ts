@@ -1,7 +1,7 @@
 /**
  * The HTTP client of `NodeFileIo` over its own connections, against hosts that do what real ones do and what they should not.
  */
-import { FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo, NodeFileIoHttp } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FileSystem, Layer, Stream } from "effect"
@@ -146,28 +146,45 @@ describe("connections", () => {
       assert.strictEqual(host.connections.length, 1)
     }).pipe(Effect.scoped, Effect.provide(http)))
 
-  it.live("close when a call gives up waiting for the answer, or for the rest of it", () =>
-    Effect.gen(function*() {
-      for (
-        const [said, phase] of [["", "firstByte"], ["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", "idle"]] as const
-      ) {
-        const host = yield* scripted(() => said === "" ? undefined : said)
-        const error = yield* FileIo.FileIo.use((fileIo) => Effect.flip(fileIo.me)).pipe(
-          Effect.provide(NodeFileIo.layer({
-            baseUrl: host.url,
-            apiKey,
-            firstByteTimeout: "100 millis",
-            idleTimeout: "100 millis"
-          })),
-          Effect.provideService(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none)
-        )
-        assert.strictEqual(error.reason._tag === "TimedOut" ? error.reason.phase : error.reason._tag, phase)
-        const [connection] = host.connections
-        if (!connection!.closed) {
-          yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
+  const derived = Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(HttpClient.HttpClient, HttpClient.mapRequest((r) => r))
+  )
+    .pipe(Layer.provide(http))
+  it.live.each([["the client itself", http], ["a client that is derived from it", derived]] as const)(
+    "close when a call gives up waiting for the answer, or for the rest of it: %s",
+    ([, client]) =>
+      Effect.gen(function*() {
+        const begun = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ncontent-disposition: attachment\r\n\r\n{"
+        for (const [said, phase] of [["", "firstByte"], [begun, "idle"]] as const) {
+          for (const call of ["me", "download"] as const) {
+            const host = yield* scripted(() => said === "" ? undefined : said)
+            const error = yield* FileIo.FileIo.use((fileIo) =>
+              Effect.flip(
+                call === "me" ? Effect.asVoid(fileIo.me) : Effect.asVoid(fileIo.downloadBytes("abcdefABCDEF"))
+              )
+            ).pipe(
+              Effect.provide(
+                FileIo.layer({
+                  baseUrl: host.url,
+                  apiKey,
+                  firstByteTimeout: "100 millis",
+                  idleTimeout: "100 millis"
+                }).pipe(Layer.provide(client))
+              ),
+              Effect.provideService(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none),
+              Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited)
+            )
+            const { reason } = error
+            assert.strictEqual(reason._tag === "TimedOut" ? reason.phase : reason._tag, phase, call)
+            const [connection] = host.connections
+            if (!connection!.closed) {
+              yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
+            }
+          }
         }
-      }
-    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
+      }).pipe(Effect.scoped, Effect.timeout("5 seconds"))
+  )
 
   it.live("carry what is no HTTP to the caller as a broken answer", () =>
     Effect.gen(function*() {
