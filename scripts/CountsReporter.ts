@@ -1,7 +1,7 @@
 import type { Reporter, SerializedError, TestModule } from "vitest/node"
 
 /**
- * Ends the run with one plain line, `N passed, N failed`. A file that could not be loaded, a hook that failed and an error outside of
+ * Says of every test that skipped itself why it did, and ends the run with one plain line, `N passed, N failed`. A file that could not be loaded, a hook that failed and an error outside of
  * any test count as failures too: none of them may hide behind `0 failed`.
  */
 export default class CountsReporter implements Reporter {
@@ -13,10 +13,15 @@ export default class CountsReporter implements Reporter {
       failed += module.errors().length
       for (const suite of module.children.allSuites()) failed += suite.errors().length
       for (const test of module.children.allTests()) {
-        const { state } = test.result()
-        if (state === "passed") passed += 1
-        else if (state === "failed") failed += 1
-        else skipped += 1
+        const result = test.result()
+        if (result.state === "passed") passed += 1
+        else if (result.state === "failed") failed += 1
+        else {
+          skipped += 1
+          if (result.state === "skipped" && result.note !== undefined) {
+            process.stdout.write(`SKIPPED: ${test.fullName}: ${result.note}\n`)
+          }
+        }
       }
     }
     process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`)

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { plain, Screen } from "./screen.ts"
 import { gate, hasPty, jsonLines, KEY, setUp, SLOW_KEY } from "./support.ts"
 
-if (!hasPty) console.warn("no python3 with pty: the tests in a terminal are skipped")
+if (!hasPty) console.warn("SKIPPED: the tests in a terminal; there is no python3 with pty")
 
 const t = setUp()
 const write = (folder: string, name: string, content: string | Uint8Array) => {

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as HttpBody from "effect/http/HttpBody"
+import { concat } from "./internal/bytes.ts"
 
 /**
  * A body of bytes for every HTTP client, which puts the pieces together only for a client that asks for `body`.
@@ -27,16 +28,7 @@ export class PartedBody extends HttpBody.Uint8Array {
   }
 
   override get body(): Uint8Array {
-    if (this.#whole === undefined) {
-      const whole = new Uint8Array(this.contentLength)
-      let at = 0
-      for (const part of this.parts) {
-        whole.set(part, at)
-        at += part.length
-      }
-      this.#whole = whole
-    }
-    return this.#whole
+    return this.#whole ??= concat(this.parts, this.contentLength)
   }
 }
 

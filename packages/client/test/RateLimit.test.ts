@@ -12,13 +12,13 @@ import {
   Metric,
   Redacted,
   Schema,
-  Stream,
-  Tracer
+  Stream
 } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Account } from "../src/internal/account.ts"
 import * as Failure from "../src/internal/failure.ts"
+import { recordingTracer } from "./utils/recordingTracer.ts"
 import { advance, failure, fileIo, json, refusal, StrictCounter, strictHost } from "./utils/strictHost.ts"
 
 const times = (count: number) => Array.from({ length: count }, (_, n) => n)
@@ -616,23 +616,10 @@ describe("a transfer that is not brought to its end", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
-/** A tracer that keeps its spans. */
-const recording = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span(options) {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer }
-}
-
 describe("the span of a call", () => {
   it.effect("tells its attempts also when it fails, and when nobody waits for it any more", () =>
     Effect.gen(function*() {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = recordingTracer()
       const host = strictHost({ limit: 1, answer: (path) => path === "GET /" ? failure(500) : undefined })
       const client = yield* fileIo(host)
       const failing = yield* Effect.forkChild(Effect.exit(Effect.withTracer(client.list(), tracer)))
@@ -650,7 +637,7 @@ describe("the span of a call", () => {
 
   it.effect("tells its attempts and how long it waited", () =>
     Effect.gen(function*() {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = recordingTracer()
       let failures = 0
       const host = strictHost({
         limit: 1,

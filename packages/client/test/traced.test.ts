@@ -1,19 +1,7 @@
 import { FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Logger, References, Tracer } from "effect"
-
-/** A tracer that keeps its spans. */
-const recording = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span(options) {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer }
-}
+import { Cause, Effect, Exit, Logger, References } from "effect"
+import { recordingTracer } from "./utils/recordingTracer.ts"
 
 const causeOf = (exit: Exit.Exit<unknown, unknown>): string => Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
 
@@ -64,7 +52,7 @@ describe("where nobody traces", () => {
 describe("where somebody traces", () => {
   it.effect("every call has a span below that of its caller, and tells what it did", () =>
     Effect.gen(function*() {
-      const { spans, tracer } = recording()
+      const { spans, tracer } = recordingTracer()
       const { failed } = yield* Effect.withTracer(calls, tracer)
       const names = spans.filter(({ parent }) => parent._tag === "Some").map(({ name }) => name)
       for (const name of ["FileIo.upload", "FileIo.me", "FileIo.downloadBytes", "FileIo.download", "FileIo.delete"]) {

@@ -2,10 +2,11 @@ import { FileBody, FileIo } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, References, Tracer } from "effect"
+import { Effect, Layer, Logger, Redacted, References } from "effect"
 import { createServer, type IncomingHttpHeaders } from "node:http"
 import type { AddressInfo } from "node:net"
 import { inspect } from "node:util"
+import { recordingTracer } from "../../client/test/utils/recordingTracer.ts"
 import { apiKey, server } from "./utils.ts"
 
 /** A host that answers `me`, and says where to go for everything else. */
@@ -61,14 +62,7 @@ describe("privacy", () => {
 
   it.live("spans and log lines name the operation, and hold neither the API key nor the key of a file", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span(options) {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = recordingTracer()
       const lines: Array<string> = []
       const logger = Logger.make((options) => {
         lines.push(inspect([options.message, options.fiber.getRef(References.CurrentLogAnnotations)], { depth: 10 }))

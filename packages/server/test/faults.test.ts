@@ -36,6 +36,8 @@ const canMount = (() => {
   }
 })()
 
+if (!canMount) console.warn("SKIPPED: a disk that is full, and one that is read-only; only root can mount them")
+
 /** A disk of its own, of so many MiB. */
 const disk = (size: number) =>
   Effect.acquireRelease(

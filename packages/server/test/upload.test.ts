@@ -52,6 +52,7 @@ const openUpload = (url: string, boundary: string, headers: Record<string, strin
 }
 
 const hasCurl = spawnSync("curl", ["--version"]).status === 0
+if (!hasCurl) console.warn("SKIPPED: an upload by curl; there is no curl")
 
 /** Beside the server, which runs in this process. */
 const curl = (...args: ReadonlyArray<string>) =>

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { concat } from "./bytes.ts"
 import { type Answered, bare, incoming, lost, present, systemCode } from "./exchange.ts"
 import { Failure, type Stage, unexpected } from "./failure.ts"
 import * as RetryAfter from "./retryAfter.ts"
@@ -53,17 +54,6 @@ const readText = (
       Effect.map(() => length > maxBytes ? undefined : decoder.decode(concat(chunks, length)))
     )
   })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  if (chunks.length === 1) return chunks[0]!
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
-}
 
 /** An answer that broke off while it was read. */
 export const interrupted = (

@@ -49,8 +49,8 @@ const unknown: Site = () => undefined
 export const effect = <A, E, R>(
   name: string,
   operation: FileIoError.Operation,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => make(name, operation)(effect, unknown)
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => make(name, operation)(self, unknown)
 
 /** The same for a function, whose callers are in the stack traces of what fails. */
 export const fn = <Args extends ReadonlyArray<unknown>, A, E, R>(

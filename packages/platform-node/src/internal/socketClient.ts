@@ -27,23 +27,15 @@ type Chunks = readonly [Uint8Array, ...Array<Uint8Array>]
 
 const decoder = new TextDecoder()
 
-const whole = (chunks: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
-  if (chunks.length === 1) return chunks[0]! as Uint8Array<ArrayBuffer>
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
-}
+const whole = (chunks: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> =>
+  chunks.length === 1 ? chunks[0]! as Uint8Array<ArrayBuffer> : Buffer.concat(chunks)
 
-const known = new WeakMap<Head, Headers.Headers>()
+const converted = new WeakMap<Head, Headers.Headers>()
 
 /** A head that comes again has its headers already. */
 const headersOf = (head: Head): Headers.Headers => {
-  let headers = known.get(head)
-  if (headers === undefined) known.set(head, headers = Headers.fromRecordUnsafe({ ...head.headers }))
+  let headers = converted.get(head)
+  if (headers === undefined) converted.set(head, headers = Headers.fromRecordUnsafe({ ...head.headers }))
   return headers
 }
 

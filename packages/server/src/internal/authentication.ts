@@ -26,7 +26,7 @@ const apiKeyOf = (authorization: string): string | undefined => {
 }
 
 /** Answers a request for an account, or for nobody. */
-export type Answer<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+type Answer<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 export const make = Effect.gen(function*() {
   const apiKeys = yield* ApiKeys

@@ -3,7 +3,7 @@
  * every answer here is made whole by its handler, and what the builder does besides takes longer than a small call.
  */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
-import * as FileKey from "@effect-fileio/core/FileKey"
+import type * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -12,11 +12,10 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
 import * as Authentication from "./authentication.ts"
 import * as Handlers from "./handlers.ts"
+import { isKey } from "./key.ts"
 import * as Refusal from "./refusal.ts"
 
 const { endpoints } = FileIoApi.FilesGroup
-
-const isKey = Schema.is(FileKey.FileKey)
 
 const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 300)
 

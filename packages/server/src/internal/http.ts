@@ -1,21 +1,18 @@
 /** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
-import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import * as Calls from "./calls.ts"
 import * as Developers from "./developers.ts"
 import * as Gate from "./gate.ts"
+import { isKey } from "./key.ts"
 import * as Metrics from "./metrics.ts"
 import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
-
-const isKey = Schema.is(FileKey.FileKey)
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{

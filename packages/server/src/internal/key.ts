@@ -1,5 +1,7 @@
+import * as FileKey from "@effect-fileio/core/FileKey"
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 const LENGTH = 12
@@ -16,3 +18,6 @@ export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRando
   }
   return key
 })
+
+/** Whether a text can be a key at all. */
+export const isKey = Schema.is(FileKey.FileKey)

@@ -10,11 +10,10 @@ import * as Schema from "effect/Schema"
 import { Catalog, type CatalogError } from "../Catalog.ts"
 import { Plans } from "../Plans.ts"
 import * as Assets from "./assets.ts"
+import { isKey } from "./key.ts"
 import * as Page from "./page.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
-
-const isKey = Schema.is(FileKey.FileKey)
 
 const guard = { "referrer-policy": "no-referrer", "x-content-type-options": "nosniff" }
 
