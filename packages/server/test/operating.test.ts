@@ -436,6 +436,21 @@ describe("a connection", () => {
       stalled.response.destroy()
     }))
 
+  it.live("that does not take its download loses it also with requests behind it", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis", grace: "100 millis" })
+      const { key } = yield* uploaded(url, pattern(LARGE))
+      const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+      // Nothing is read, so the end of the connection is only met when something is written.
+      socket.pause().on("error", () => {})
+      const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+      socket.write(request(`/${key}`) + request("/openapi.json"))
+      const statusOf = () => fetch(`${url}/${key}`, { method: "HEAD" }).then(({ status }) => status)
+      yield* eventually("it is taken", async () => (await statusOf()) === 423)
+      yield* eventually("it is free again", async () => (await statusOf()) === 200)
+    }))
+
   it.live("that is slow but steady is served to the end", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ minimumRate: 1000, minimumRatePatience: "3 seconds" })
