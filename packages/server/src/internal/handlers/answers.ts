@@ -1,0 +1,69 @@
+/** What the answers of several calls have in common: the plan of an account, and the details of a file. */
+import { FileDetails } from "@effect-fileio/core/FileDetails"
+import type { FileKey } from "@effect-fileio/core/FileKey"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { ApiKeys } from "../../ApiKeys.ts"
+import type { BlobsError } from "../../Blobs.ts"
+import type { CatalogError, FileRecord } from "../../Catalog.ts"
+import { type Plan, Plans } from "../../Plans.ts"
+import type * as Refusal from "../refusal.ts"
+import { Settings } from "../settings.ts"
+
+/** Why a call is not answered as it was asked. */
+export type Problem = Refusal.Refusal | CatalogError | BlobsError
+
+const JSON_TYPE = "application/json; charset=utf-8"
+
+const encodeDetails = Schema.encodeSync(FileDetails)
+
+const answerHeaders = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
+
+/** An answer of the contract, in its envelope. */
+export const answer = (body: object): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(JSON.stringify({ success: true, status: 200, ...body }), {
+    contentType: JSON_TYPE,
+    headers: answerHeaders
+  })
+
+/** An empty owner stands for everybody without a key. */
+export const make = Effect.gen(function*() {
+  const plans = yield* Plans
+  const apiKeys = yield* ApiKeys
+  const { anonymousPlan, publicUrl } = yield* Settings
+
+  const planNameOf = (owner: string): string =>
+    owner === "" ? anonymousPlan : Option.getOrElse(apiKeys.planOf(owner), () => "free")
+  const planOf = (owner: string): Plan => plans.get(planNameOf(owner))
+
+  const toDetails = (file: FileRecord): FileDetails =>
+    new FileDetails({
+      id: file.id,
+      key: file.key as FileKey,
+      path: "/",
+      nodeType: "file",
+      name: file.name,
+      title: file.title,
+      description: null,
+      size: file.size,
+      link: `${publicUrl}/${file.key}`,
+      private: false,
+      expires: file.expires === null ? null : DateTime.makeUnsafe(file.expires),
+      downloads: file.downloads,
+      maxDownloads: file.maxDownloads,
+      autoDelete: file.autoDelete,
+      planId: plans.get(file.plan).id,
+      screeningStatus: "passed",
+      mimeType: file.mimeType,
+      created: DateTime.makeUnsafe(file.created),
+      modified: DateTime.makeUnsafe(file.modified)
+    })
+
+  const details = (file: FileRecord) => answer(encodeDetails(toDetails(file)))
+
+  return { planNameOf, planOf, toDetails, details }
+})

@@ -1,0 +1,136 @@
+/** A download: who may have it, and its bytes. */
+import * as FileName from "@effect-fileio/core/FileName"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import { Blobs, type Reader } from "../../Blobs.ts"
+import { Catalog, type FileRecord, type Lease, type Unavailable } from "../../Catalog.ts"
+import { Health } from "../../Health.ts"
+import * as Crawlers from "../crawlers.ts"
+import { Leases } from "../leases.ts"
+import * as Metrics from "../metrics.ts"
+import * as Ranges from "../range.ts"
+import * as Refusal from "../refusal.ts"
+import { Settings } from "../settings.ts"
+import { type Range, send } from "../transfer.ts"
+import * as Answers from "./answers.ts"
+
+/** The headers that keep what somebody uploaded from acting in this server's name. */
+const guardHeaders = {
+  "cache-control": "private, no-store",
+  "content-security-policy": "sandbox; default-src 'none'",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff"
+}
+
+const fileHeaders = (file: { readonly name: string; readonly mimeType: string }, length: number) => ({
+  "content-type": file.mimeType,
+  "content-disposition": FileName.toContentDisposition(file.name),
+  "content-length": String(length),
+  ...guardHeaders
+})
+const LEASE = /^"([A-Za-z0-9_-]{32})"$/
+
+export const make = Effect.gen(function*() {
+  const catalog = yield* Catalog
+  const blobs = yield* Blobs
+  const health = yield* Health
+  const leases = yield* Leases
+  const { publicUrl } = yield* Settings
+  const { planOf } = yield* Answers.make
+
+  /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
+  const deliver = (request: HttpServerRequest.HttpServerRequest, lease: Lease, range: Range, status: number) => {
+    const partial = status === 206
+      ? { "content-range": `bytes ${range.start}-${range.end - 1}/${lease.size}` }
+      : undefined
+    const headers = {
+      ...fileHeaders(lease, range.end - range.start),
+      "accept-ranges": "bytes",
+      etag: `"${lease.id}"`,
+      ...partial
+    }
+    const toTheEnd = range.end === lease.size
+    // The lease is settled before anything else happens, closing the blob included: whoever has the last byte may ask
+    // again at once, and must hear that the file is gone.
+    const transfer = Effect.fnUntraced(function*(reader: Reader) {
+      const run = Effect.runPromiseWith(yield* Effect.context<never>())
+      const beforeLast = () =>
+        toTheEnd
+          ? run(Effect.tapError(catalog.handOver(lease), (error) => health.note(error)))
+          : Promise.resolve()
+      return yield* Effect.interruptible(send(request, reader, range, status, headers, beforeLast)).pipe(
+        Effect.onExit((exit) => {
+          const whole = Exit.isSuccess(exit) && exit.value
+          return Effect.andThen(
+            whole && toTheEnd ? leases.commit(lease) : leases.release(lease),
+            Metrics.downloaded(range.end - range.start, whole)
+          )
+        })
+      )
+    })
+    return blobs.open(lease.blob).pipe(
+      Effect.tapError(() => leases.release(lease)),
+      Effect.flatMap(transfer),
+      Effect.scoped,
+      Effect.as(HttpServerResponse.empty({ status }))
+    )
+  }
+
+  /** Whoever holds a lease takes it up again; without one, `Range` is ignored, and the whole file claimed. */
+  const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
+    const held = LEASE.exec(request.headers["if-range"] ?? "")
+    if (held === null || Ranges.parse(request.headers["range"], Infinity) === undefined) return Option.none()
+    const lease = yield* catalog.resume(key, held[1]!)
+    if (Option.isNone(lease)) return Option.none()
+    const { size } = lease.value
+    const range = Ranges.parse(request.headers["range"], size)
+    if (range === undefined || range === "unsatisfiable") {
+      yield* leases.release(lease.value)
+      return yield* new Refusal.Refusal({
+        status: 416,
+        code: "RANGE_NOT_SATISFIABLE",
+        text: `The file has ${size} bytes`,
+        key,
+        headers: { "content-range": `bytes */${size}` }
+      })
+    }
+    return Option.some(yield* deliver(request, lease.value, range, 206))
+  })
+
+  const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
+    unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
+
+  /** Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. */
+  const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
+    Crawlers.onlyLooks(request) ||
+    (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload &&
+      !new URL(request.url, "http://host").searchParams.has("download")
+
+  const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
+    const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()
+    if (Option.isSome(resumed)) return resumed.value
+
+    const file = yield* catalog.get(key)
+    if (Option.isNone(file)) return yield* Refusal.notFound(key)
+    if (isForPage(request, file.value)) {
+      return HttpServerResponse.redirect(`${publicUrl}/download/${key}`, {
+        status: 302,
+        headers: { "cache-control": "no-store", vary: "accept, user-agent" }
+      })
+    }
+    if (request.method === "HEAD") {
+      const available = yield* catalog.peek(key)
+      return available._tag === "Available"
+        ? HttpServerResponse.empty({ status: 200, headers: fileHeaders(file.value, file.value.size) })
+        : yield* refusalFor(key, available)
+    }
+    const claim = yield* catalog.claim(key)
+    return claim._tag === "Claimed"
+      ? yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
+      : yield* refusalFor(key, claim)
+  }, Effect.uninterruptible)
+  return download
+})

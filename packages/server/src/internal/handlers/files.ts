@@ -1,0 +1,72 @@
+/** The calls about what is stored: the account, the list of its files, and deleting one. */
+import type * as Account from "@effect-fileio/core/Account"
+import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Catalog, SortField } from "../../Catalog.ts"
+import * as Refusal from "../refusal.ts"
+import * as Answers from "./answers.ts"
+
+/** Which files are listed, as the contract decodes it. */
+type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]
+const DEFAULT_PAGE = 100
+const MAX_PAGE = 1000
+const encodeList = Schema.encodeSync(FileListFromWire)
+const isSortField = Schema.is(SortField)
+
+export const make = Effect.gen(function*() {
+  const catalog = yield* Catalog
+  const { planOf, toDetails } = yield* Answers.make
+
+  const list = Effect.fnUntraced(function*(owner: string, query: ListQuery) {
+    const sort = query.sort === undefined || query.sort === "" ? "-created" : query.sort
+    const descending = sort.startsWith("-")
+    const field = descending ? sort.slice(1) : sort
+    if (!isSortField(field)) {
+      return yield* Refusal.invalid(
+        `sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`
+      )
+    }
+    const page = yield* catalog.list({
+      owner,
+      search: query.search === "" ? undefined : query.search,
+      sort: field,
+      descending,
+      offset: query.offset ?? 0,
+      limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
+    })
+    return Answers.answer(encodeList(
+      new FileList({
+        files: page.files.map(toDetails),
+        count: page.count,
+        size: page.size,
+        screeningStatus: "passed"
+      })
+    ))
+  })
+
+  const me = (owner: string) => {
+    const plan = planOf(owner)
+    return Effect.map(catalog.usedBytes(owner), (usedStorageBytes) => {
+      const account: typeof Account.AccountFromWire.Encoded = {
+        planId: plan.id,
+        maxUploadBytes: plan.maxUploadBytes,
+        maxStorageBytes: plan.maxStorageBytes,
+        usedStorageBytes,
+        rateLimit: plan.rateLimit,
+        customDomain: null,
+        paymentCustomerId: null,
+        paymentSubscriptionId: null,
+        directDownload: plan.directDownload ? 1 : 0
+      }
+      return Answers.answer(account)
+    })
+  }
+
+  const remove = Effect.fnUntraced(function*(owner: string, key: string) {
+    if (!(yield* catalog.remove(key, owner))) return yield* Refusal.notFound(key)
+    return Answers.answer({})
+  })
+  return { list, me, remove }
+})

@@ -1,0 +1,136 @@
+/** The calls that take a body: upload, update and replace. */
+import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Option from "effect/Option"
+import { Catalog } from "../../Catalog.ts"
+import { DiskSpace } from "../../DiskSpace.ts"
+import type { Plan } from "../../Plans.ts"
+import * as Grants from "../grants.ts"
+import * as Intake from "../intake.ts"
+import * as Metrics from "../metrics.ts"
+import * as Refusal from "../refusal.ts"
+import * as Answers from "./answers.ts"
+
+/** Bytes of an upload between two looks at the room on the disk. */
+const CHECK_DISK_EVERY = 8 * 1024 * 1024
+
+export const make = Effect.gen(function*() {
+  const catalog = yield* Catalog
+  const disk = yield* DiskSpace
+  const { details, planNameOf, planOf } = yield* Answers.make
+
+  // Bytes of uploads under way, by owner: two uploads must not both take the last of the storage.
+  const reserved = new Map<string, number>()
+  const reservation = (owner: string, plan: Plan, freed: number) =>
+    Effect.acquireRelease(
+      Effect.sync(() => ({ bytes: 0 })),
+      (mine) =>
+        Effect.sync(() => {
+          const left = (reserved.get(owner) ?? 0) - mine.bytes
+          if (left === 0) reserved.delete(owner)
+          else reserved.set(owner, left)
+        })
+    ).pipe(Effect.map((mine) => (bytes: number) =>
+      Effect.flatMap(catalog.usedBytes(owner), (used) => {
+        const others = reserved.get(owner) ?? 0
+        const asked = used - freed + others + bytes
+        if (asked > plan.maxStorageBytes) {
+          return Effect.fail(Refusal.tooLarge("maxStorageBytes", asked, plan.maxStorageBytes))
+        }
+        mine.bytes += bytes
+        reserved.set(owner, others + bytes)
+        return Effect.void
+      })
+    ))
+
+  const receive = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    freed: number,
+    query: typeof FileSettings.FileSettingsFromFields.Type
+  ) {
+    const plan = planOf(owner)
+    const quota = yield* reservation(owner, plan, freed)
+    const declared = Number(request.headers["content-length"] ?? 0)
+    if (!(yield* disk.holds(Number.isFinite(declared) ? Math.min(declared, plan.maxUploadBytes) : 0))) {
+      return yield* Refusal.noRoom
+    }
+    let unchecked = 0
+    const reserve = (bytes: number) =>
+      Effect.andThen(
+        quota(bytes),
+        Effect.suspend(() => {
+          unchecked += bytes
+          if (unchecked < CHECK_DISK_EVERY) return Effect.void
+          unchecked = 0
+          return Effect.flatMap(disk.holds(0), (room) => room ? Effect.void : Effect.fail(Refusal.noRoom))
+        })
+      )
+    const received = yield* Intake.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
+    return { ...received, plan, now: yield* Clock.currentTimeMillis }
+  })
+
+  /** From the moment that the catalog knows a blob, it must stay; an interruption must not come in between. */
+  const keeping = <A, E, R>(file: Intake.ReceivedFile, change: Effect.Effect<A, E, R>, kept: (value: A) => boolean) =>
+    Effect.andThen(
+      file.writer.finish,
+      Effect.uninterruptible(Effect.tap(change, (value) => kept(value) ? file.writer.keep : Effect.void))
+    )
+
+  const upload = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    query: typeof FileSettings.FileSettingsFromFields.Type
+  ) {
+    const { file, now, plan, settings } = yield* receive(request, owner, 0, query)
+    if (file === undefined) {
+      return yield* Refusal.invalid("file: it is missing; send a part with a file name, or a field named text")
+    }
+    const granted = yield* Effect.fromResult(Grants.complete(settings, plan, now))
+    const record = yield* keeping(
+      file,
+      catalog.insert({
+        blob: file.writer.id,
+        owner,
+        plan: planNameOf(owner),
+        name: file.name,
+        mimeType: file.mimeType,
+        size: file.size,
+        created: now,
+        ...granted
+      }),
+      () => true
+    )
+    yield* Metrics.uploaded(file.size)
+    return details(record)
+  }, Effect.scoped)
+
+  const change = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    key: string,
+    resets: boolean
+  ) {
+    const old = yield* catalog.get(key)
+    if (Option.isNone(old) || old.value.owner !== owner) return yield* Refusal.notFound(key)
+    const { file, now, plan, settings } = yield* receive(request, owner, old.value.size, {})
+    const granted = yield* Effect.fromResult((resets ? Grants.complete : Grants.given)(settings, plan, now))
+    const updated = file === undefined
+      ? yield* catalog.update(key, owner, granted)
+      : yield* keeping(
+        file,
+        catalog.update(key, owner, {
+          ...granted,
+          content: { blob: file.writer.id, name: file.name, mimeType: file.mimeType, size: file.size }
+        }),
+        Option.isSome
+      )
+    // It may have been deleted while the body came in.
+    if (Option.isNone(updated)) return yield* Refusal.notFound(key)
+    return details(updated.value)
+  }, Effect.scoped)
+
+  return { upload, change }
+})
