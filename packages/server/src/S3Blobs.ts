@@ -21,7 +21,6 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
-  GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -34,8 +33,8 @@ import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Readable } from "node:stream"
-import { Blobs, BlobsError, type Reader, type Writer } from "./Blobs.ts"
+import { Blobs, BlobsError, type Writer } from "./Blobs.ts"
+import * as S3Reader from "./internal/s3Reader.ts"
 
 /**
  * Where the bucket is, and how to sign for it.
@@ -54,7 +53,13 @@ export interface Options {
 /** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to be of one size. */
 const PART_BYTES = 16 * 1024 * 1024
 const ORPHAN_AGE = 24 * 60 * 60 * 1000
-const TRIES = 3
+/** Seconds in which a store may send nothing before it is asked again. */
+const PATIENCE = 10
+/**
+ * No bound here: each connection to the server needs at most one to the store, and the server bounds its own. With a smaller
+ * bound, receivers who read slowly would keep everybody else from the store.
+ */
+const AGENT = { maxSockets: Infinity }
 
 /**
  * Options of an address such as `s3://bucket/prefix?endpoint=https://minio.example&region=eu-central-1&pathStyle=true`.
@@ -95,60 +100,6 @@ const attempt = <A>(operation: string, run: (signal: AbortSignal) => Promise<A>)
     }
   })
 
-/** Bytes of an object from a position on, in the pieces that are asked for. */
-const makeReader = (client: S3Client, Bucket: string, Key: string) => {
-  let stream: { readonly source: Readable; readonly chunks: AsyncIterator<Uint8Array> } | undefined
-  let next = 0
-  let rest: Uint8Array = new Uint8Array(0)
-
-  const close = () => {
-    stream?.source.destroy()
-    stream = undefined
-    rest = new Uint8Array(0)
-  }
-
-  const openAt = async (position: number) => {
-    close()
-    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key, Range: `bytes=${position}-` }))
-    if (!(Body instanceof Readable)) throw new Error("the store gave no body")
-    // An error reaches the iterator; without a listener it would end the process once nobody iterates.
-    Body.on("error", () => {})
-    stream = { source: Body, chunks: Body[Symbol.asyncIterator]() }
-    next = position
-  }
-
-  const readOnce = async (buffer: Uint8Array, position: number): Promise<number> => {
-    if (stream === undefined || next !== position) await openAt(position)
-    let done = 0
-    while (done < buffer.length) {
-      if (rest.length === 0) {
-        const { done: ended, value } = await stream!.chunks.next()
-        if (ended === true) break
-        rest = value
-      }
-      const taken = rest.subarray(0, buffer.length - done)
-      buffer.set(taken, done)
-      rest = rest.subarray(taken.length)
-      done += taken.length
-    }
-    next = position + done
-    return done
-  }
-
-  const read = async (buffer: Uint8Array, position: number): Promise<number> => {
-    for (let tries = 1;; tries++) {
-      try {
-        return await readOnce(buffer, position)
-      } catch (cause) {
-        close()
-        if (tries === TRIES) throw cause
-      }
-    }
-  }
-
-  return { reader: { read } satisfies Reader, close }
-}
-
 /**
  * Keeps the bytes of files in a bucket.
  *
@@ -167,6 +118,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
           new S3Client({
             requestChecksumCalculation: "WHEN_REQUIRED",
             responseChecksumValidation: "WHEN_REQUIRED",
+            requestHandler: { httpAgent: AGENT, httpsAgent: AGENT },
             ...options.client
           })
         ),
@@ -177,6 +129,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal })
       )
 
+      const openObject = yield* S3Reader.make(client, PATIENCE)
       const keyOf = (id: string) => `${prefix}${id}`
       const remove = (id: string) =>
         Effect.asVoid(
@@ -280,11 +233,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
           "open a blob",
           (abortSignal) => client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal })
         )
-        const { reader } = yield* Effect.acquireRelease(
-          Effect.sync(() => makeReader(client, Bucket, Key)),
-          ({ close }) => Effect.sync(close)
-        )
-        return reader
+        return yield* openObject({ Bucket, Key })
       })
 
       const list = Effect.gen(function*() {
