@@ -22,11 +22,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/key.ts"
 import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
+import * as Sqlite from "./internal/sqlite.ts"
 
 /**
  * The catalog could not be read or written.
@@ -256,10 +256,7 @@ export interface Options {
   readonly grace: number
 }
 
-type Row = Record<string, unknown>
-type Named = Record<string, SQLInputValue>
-
-const toRecord = (row: Row): FileRecord => ({
+const toRecord = (row: Sqlite.Row): FileRecord => ({
   key: row["key"] as string,
   id: row["id"] as string,
   blob: row["blob"] as string,
@@ -277,7 +274,7 @@ const toRecord = (row: Row): FileRecord => ({
   modified: row["modified"] as number
 })
 
-const toLease = (row: Row): Lease => ({
+const toLease = (row: Sqlite.Row): Lease => ({
   id: row["id"] as string,
   generation: row["generation"] as number,
   blob: row["blob"] as string,
@@ -310,115 +307,90 @@ const make = Effect.fnUntraced(function*(options: Options) {
     Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
 
   const db = yield* Effect.acquireRelease(
-    attempt(() => new DatabaseSync(Path.join(path, "catalog.sqlite"), { timeout: 5000 })),
+    attempt(() => Sqlite.openDatabase(Path.join(path, "catalog.sqlite"))),
     (db) => Effect.sync(() => db.close())
   )
-  yield* attempt(() => {
-    // FULL: an upload or a download that was answered is not undone by a power cut.
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
-    migrate(db)
-  })
-
-  const transaction = <A>(run: () => A): A => {
-    db.exec("BEGIN IMMEDIATE")
-    try {
-      const result = run()
-      db.exec("COMMIT")
-      return result
-    } catch (cause) {
-      db.exec("ROLLBACK")
-      throw cause
-    }
-  }
-
-  /**
-   * A change that a power cut may undo (but no crash of the process), so it costs no sync. What syncs next makes it
-   * durable as well, since the log is written in order.
-   */
-  const unsynced = <A>(run: () => A): A => {
-    db.exec("PRAGMA synchronous = NORMAL")
-    try {
-      return run()
-    } finally {
-      db.exec("PRAGMA synchronous = FULL")
-    }
-  }
+  yield* attempt(() => migrate(db))
+  const { change, query, returning, transaction } = db
 
   const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
 
   const sql = yield* attempt(() => ({
-    insert: db.prepare(`
+    insert: returning(`
       INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
         max_downloads, auto_delete, created, modified)
       SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
         :maxDownloads, :autoDelete, :created, :created
       WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
       RETURNING *`),
-    get: db.prepare(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
-    update: db.prepare(`
+    get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+    update: returning(`
       UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
         size = :size, expires = :expires, downloads = :downloads, max_downloads = :maxDownloads,
         auto_delete = :autoDelete, modified = :now
       WHERE key = :key RETURNING *`),
-    usedBytes: db.prepare("SELECT bytes FROM usage WHERE owner = ?"),
-    totals: db.prepare("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
-    count: db.prepare(`
+    usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
+    totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
+    count: query(`
       SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
         coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) - coalesce(sum(size), 0) AS size
       FROM files WHERE seq IN ${GONE_OF_OWNER}`),
-    countFound: db.prepare(`
+    countFound: query(`
       SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
       WHERE owner = :owner AND folded_name LIKE :search ESCAPE '\\' AND seq NOT IN ${GONE_OF_OWNER}`),
 
-    available: db.prepare(`SELECT 1 FROM files WHERE key = :key AND ${AVAILABLE}`),
-    claim: db.prepare(`
+    available: query(`SELECT 1 FROM files WHERE key = :key AND ${AVAILABLE}`),
+    claim: returning(`
       INSERT INTO leases (id, key, generation, blob, name, mime_type, size, expires, consumed, until)
       SELECT :lease, key, 1, blob, name, mime_type, size, expires, 0, NULL FROM files
       WHERE key = :key AND ${AVAILABLE}
       RETURNING *`),
-    underWay: db.prepare(`
+    underWay: query(`
       SELECT count(*) AS count, min(coalesce(until, :now + :grace)) AS until FROM leases JOIN files USING (key)
       WHERE key = :key AND consumed = 0 AND (until IS NULL OR until > :now)
         AND (files.expires IS NULL OR files.expires > :now)`),
-    resume: db.prepare(`
+    resume: returning(`
       UPDATE leases SET generation = generation + 1, until = CASE consumed WHEN 1 THEN until END
       WHERE id = :lease AND key = :key AND (until IS NULL OR until > :now) AND (expires IS NULL OR expires > :now)
       RETURNING *`),
-    handOver: db.prepare(`
+    handOver: change(`
       UPDATE leases SET handed = 1
-      WHERE id = :lease AND generation = :generation AND consumed = 0 AND until IS NULL`),
-    handedOver: db.prepare("SELECT id FROM leases WHERE handed = 1 AND consumed = 0"),
-    consume: db.prepare(`
-      UPDATE leases SET consumed = 1, until = :now + :grace WHERE id = :lease AND consumed = 0 RETURNING key, blob`),
-    countDownload: db.prepare("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
-    release: db.prepare(`
+      WHERE id = :lease AND generation = :generation AND (consumed = 1 OR until IS NULL)`),
+    handedOver: query("SELECT id FROM leases WHERE handed = 1 AND consumed = 0"),
+    consume: returning(`
+      UPDATE leases SET consumed = 1, until = :now + :grace
+      WHERE id = :lease AND (consumed = 0 OR key = '') RETURNING key, blob`),
+    countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
+    release: change(`
       UPDATE leases SET until = :now + :grace, handed = 0
-      WHERE id = :lease AND generation = :generation AND consumed = 0`),
-    dropLeases: db.prepare("DELETE FROM leases WHERE key = :key"),
-    endLeases: db.prepare("DELETE FROM leases WHERE until IS NOT NULL AND until <= :now"),
-    interrupted: db.prepare("UPDATE leases SET until = :now + :grace WHERE until IS NULL"),
+      WHERE id = :lease AND generation = :generation AND (consumed = 0 OR key = '')`),
+    // The content is no longer the file's. A transfer of it may go on to its end, but counts for nothing, and nobody may
+    // resume it.
+    detachLeases: change("UPDATE leases SET key = '', consumed = 1 WHERE key = :key"),
+    endLeases: change("DELETE FROM leases WHERE until IS NOT NULL AND until <= :now"),
+    interrupted: change("UPDATE leases SET until = :now + :grace WHERE until IS NULL"),
 
-    deleteRow: db.prepare("DELETE FROM files WHERE key = :key RETURNING blob"),
-    bury: db.prepare("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
-    discard: db.prepare("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
-    buried: db.prepare(`
+    deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
+    bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+    discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
+    buried: query(`
       SELECT key, 1 AS expired FROM files WHERE ${FLEETING} AND ${EXPIRED}
       UNION ALL
       SELECT key, 0 FROM files WHERE ${FLEETING} AND ${USED_UP} AND (expires IS NULL OR expires > :now)
         AND ${LIVE_LEASES} = 0`),
-    isUsedUp: db.prepare(`
+    isUsedUp: query(`
       SELECT 1 FROM files WHERE key = :key AND (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL
         AND downloads >= max_downloads`),
-    garbage: db.prepare("SELECT blob FROM garbage WHERE after <= :now"),
-    forget: db.prepare("DELETE FROM garbage WHERE blob = :blob"),
-    knows: db.prepare(`
+    garbage: query("SELECT blob FROM garbage WHERE after <= :now"),
+    forget: change("DELETE FROM garbage WHERE blob = :blob"),
+    knows: query(`
       SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`)
   }))
 
   // One statement for each order and each kind of search, prepared when it is first asked for.
-  const pages = new Map<string, StatementSync>()
-  const page = ({ descending, search, sort }: ListOptions): StatementSync => {
+  const pages = new Map<string, Sqlite.Query>()
+  const page = ({ descending, search, sort }: ListOptions): Sqlite.Query => {
     const direction = descending ? "DESC" : "ASC"
     const where = search === undefined ? "" : "AND folded_name LIKE :search ESCAPE '\\'"
     const order = `ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction}`
@@ -428,7 +400,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         ${order} LIMIT :limit OFFSET :offset
       ) ${order}`
     let statement = pages.get(text)
-    if (statement === undefined) pages.set(text, statement = db.prepare(text))
+    if (statement === undefined) pages.set(text, statement = query(text))
     return statement
   }
 
@@ -437,34 +409,34 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const used = new Map<string, number>()
   const usedBytes = (owner: string): number => {
     let bytes = used.get(owner)
-    if (bytes === undefined) used.set(owner, bytes = (sql.usedBytes.get(owner)?.["bytes"] ?? 0) as number)
+    if (bytes === undefined) used.set(owner, bytes = (sql.usedBytes.first({ owner })?.["bytes"] ?? 0) as number)
     return bytes
   }
 
   const buryKey = (key: string, now: number, after: number) => {
-    const row = sql.deleteRow.get({ key })
+    const row = sql.deleteRow.first({ key })
     if (row === undefined) return
     used.clear()
     sql.bury.run({ key, now })
-    sql.discard.run({ blob: row["blob"]!, after })
+    sql.discard.run({ blob: row["blob"] as string, after })
   }
 
   const getRecord = (key: string, now: number): FileRecord | undefined => {
-    const row = sql.get.get({ key, now })
+    const row = sql.get.first({ key, now })
     return row === undefined ? undefined : toRecord(row)
   }
 
   const unavailable = (key: string, now: number): Unavailable => {
-    const { count, until } = sql.underWay.get({ key, now, grace })!
+    const { count, until } = sql.underWay.first({ key, now, grace })!
     return count === 0 ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: (until as number) - now }
   }
 
   const commit = (lease: string, now: number) => {
-    const row = sql.consume.get({ lease, now, grace })
+    const row = sql.consume.first({ lease, now, grace })
     if (row === undefined) return
     const key = row["key"] as string
-    sql.countDownload.run({ key, blob: row["blob"]! })
-    if (sql.isUsedUp.get({ key }) !== undefined) buryKey(key, now, now + grace)
+    sql.countDownload.run({ key, blob: row["blob"] as string })
+    if (sql.isUsedUp.first({ key }) !== undefined) buryKey(key, now, now + grace)
   }
 
   // Whoever was downloading when the last process ended has the grace time to come back.
@@ -478,22 +450,24 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const insertUnder = (key: string, id: string, file: NewFile) =>
     attempt(() => {
       used.clear()
-      const row = sql.insert.get({
-        key,
-        id,
-        created: file.created,
-        blob: file.blob,
-        owner: file.owner,
-        plan: file.plan,
-        name: file.name,
-        foldedName: fold(file.name),
-        title: file.title,
-        mimeType: file.mimeType,
-        size: file.size,
-        expires: file.expires,
-        maxDownloads: file.maxDownloads,
-        autoDelete: file.autoDelete ? 1 : 0
-      })
+      const row = transaction(() =>
+        sql.insert.first({
+          key,
+          id,
+          created: file.created,
+          blob: file.blob,
+          owner: file.owner,
+          plan: file.plan,
+          name: file.name,
+          foldedName: fold(file.name),
+          title: file.title,
+          mimeType: file.mimeType,
+          size: file.size,
+          expires: file.expires,
+          maxDownloads: file.maxDownloads,
+          autoDelete: file.autoDelete ? 1 : 0
+        })
+      )
       return row === undefined ? undefined : toRecord(row)
     })
 
@@ -511,16 +485,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
     list: (options) =>
       withNow((now) => {
         const { limit, offset, owner } = options
-        const search: Named = options.search === undefined ? {} : { search: `%${escapeLike(fold(options.search))}%` }
+        const search: Sqlite.Values = options.search === undefined
+          ? {}
+          : { search: `%${escapeLike(fold(options.search))}%` }
         const files = page(options).all({ owner, now, limit, offset, ...search }).map(toRecord)
-        const total = (options.search === undefined ? sql.count : sql.countFound).get({ owner, now, ...search })!
+        const total = (options.search === undefined ? sql.count : sql.countFound).first({ owner, now, ...search })!
         return { files, count: total["count"] as number, size: total["size"] as number }
       }),
 
     usedBytes: (owner) => attempt(() => usedBytes(owner)),
 
     totals: attempt(() => {
-      const row = sql.totals.get()!
+      const row = sql.totals.first()!
       return { files: row["files"] as number, bytes: row["bytes"] as number }
     }),
 
@@ -533,10 +509,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
           const next = { ...old, ...changes, ...content }
           if (content !== undefined) {
             used.clear()
-            sql.dropLeases.run({ key })
+            sql.detachLeases.run({ key })
             sql.discard.run({ blob: old.blob, after: now })
           }
-          const row = sql.update.get({
+          const row = sql.update.first({
             key,
             now,
             blob: next.blob,
@@ -558,48 +534,49 @@ const make = Effect.fnUntraced(function*(options: Options) {
       withNow((now) =>
         transaction(() => {
           if (getRecord(key, now)?.owner !== owner) return false
-          sql.dropLeases.run({ key })
+          sql.detachLeases.run({ key })
           buryKey(key, now, now)
           return true
         })
       ),
 
     peek: (key) =>
-      withNow((now) => sql.available.get({ key, now }) === undefined ? unavailable(key, now) : { _tag: "Available" }),
+      withNow((now) => sql.available.first({ key, now }) === undefined ? unavailable(key, now) : { _tag: "Available" }),
 
     claim: Effect.fnUntraced(function*(key) {
       const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       return yield* withNow((now): Claim => {
         // A claim that a power cut undoes has given no last byte: `handOver` would have made it durable.
-        const row = unsynced(() => sql.claim.get({ key, now, lease: id }))
+        const row = transaction(() => sql.claim.first({ key, now, lease: id }), { durable: false })
         return row === undefined ? unavailable(key, now) : { _tag: "Claimed", lease: toLease(row) }
       })
     }),
 
     resume: (key, lease) =>
       withNow((now) => {
-        const row = sql.resume.get({ key, lease, now })
+        const row = transaction(() => sql.resume.first({ key, lease, now }))
         return row === undefined ? Option.none() : Option.some(toLease(row))
       }),
 
     handOver: (lease) =>
       attempt(() => {
-        sql.handOver.run({ lease: lease.id, generation: lease.generation })
+        const changed = transaction(() => sql.handOver.run({ lease: lease.id, generation: lease.generation }))
+        if (changed === 0) throw new Error("the lease has ended before the last byte was sent")
       }),
 
     // `handOver` is durable, so this need not be.
-    commit: (lease) => withNow((now) => unsynced(() => transaction(() => commit(lease.id, now)))),
+    commit: (lease) => withNow((now) => transaction(() => commit(lease.id, now), { durable: false })),
 
     release: (lease) =>
       withNow((now) => {
-        sql.release.run({ lease: lease.id, generation: lease.generation, now, grace })
+        transaction(() => sql.release.run({ lease: lease.id, generation: lease.generation, now, grace }))
       }),
 
     bury: withNow((now) =>
       transaction(() => {
         sql.endLeases.run({ now })
         for (const { expired, key } of sql.buried.all({ now })) {
-          if (expired === 1) sql.dropLeases.run({ key: key as string })
+          if (expired === 1) sql.detachLeases.run({ key: key as string })
           buryKey(key as string, now, now)
         }
       })
@@ -609,10 +586,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     forget: (blob) =>
       attempt(() => {
-        sql.forget.run({ blob })
+        transaction(() => sql.forget.run({ blob }))
       }),
 
-    knows: (blob) => attempt(() => sql.knows.get({ blob }) !== undefined)
+    knows: (blob) => attempt(() => sql.knows.first({ blob }) !== undefined)
   })
 })
 

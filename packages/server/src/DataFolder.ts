@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { openLock } from "./internal/sqlite.ts"
 
 /**
  * The folder cannot be used.
@@ -43,19 +43,9 @@ const open = Effect.fnUntraced(function*(path: string) {
     try: () => Fs.mkdir(path, { recursive: true, mode: 0o700 }),
     catch: fail("it cannot be created; check the path and its permissions")
   })
-  // The system drops SQLite's lock with the process, however that ends; a file with a process id would stay behind.
   yield* Effect.acquireRelease(
     Effect.try({
-      try: () => {
-        const lock = new DatabaseSync(Path.join(path, "lock.sqlite"))
-        try {
-          lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
-          return lock
-        } catch (cause) {
-          lock.close()
-          throw cause
-        }
-      },
+      try: () => openLock(Path.join(path, "lock.sqlite")),
       catch: fail("another server uses it, or it is not writable")
     }),
     (lock) => Effect.sync(() => lock.close())

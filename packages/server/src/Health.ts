@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
 import { DiskSpace } from "./DiskSpace.ts"
+import { diskFault } from "./internal/diskFault.ts"
 import * as Metrics from "./internal/metrics.ts"
 
 /**
@@ -50,44 +51,11 @@ export class Health extends Context.Service<Health, {
   readonly note: (error: CatalogError | BlobsError) => Effect.Effect<Fault>
 }>()("@effect-fileio/server/Health") {}
 
-const property = (cause: unknown, name: string): unknown =>
-  typeof cause === "object" && cause !== null ? (cause as Record<string, unknown>)[name] : undefined
-
-/** SQLite's result codes; an extended one has the plain one in its lowest byte. */
-const SQLITE_READONLY = 8
-const SQLITE_CANTOPEN = 14
-const SQLITE_FULL = 13
-
-const catalogFault = (cause: unknown): Fault => {
-  const code = property(cause, "errcode")
-  if (typeof code !== "number") return "catalog"
-  const plain = code & 0xff
-  return plain === SQLITE_FULL
-    ? "disk-full"
-    : plain === SQLITE_READONLY || plain === SQLITE_CANTOPEN
-    ? "not-writable"
-    : "catalog"
-}
-
-const blobsFault = ({ code, operation }: BlobsError): Fault => {
-  switch (code) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return "disk-full"
-    case "EROFS":
-    case "EACCES":
-    case "EPERM":
-      return "not-writable"
-    case "ENOENT":
-      return operation === "open a blob" ? "blob-missing" : "blobs"
-    default:
-      return "blobs"
-  }
-}
-
 /** What kind of fault a failure of a store is. */
-const faultOf = (error: CatalogError | BlobsError): Fault =>
-  error._tag === "CatalogError" ? catalogFault(error.cause) : blobsFault(error)
+const faultOf = (error: CatalogError | BlobsError): Fault => {
+  if (error._tag === "CatalogError") return diskFault(error.cause) ?? "catalog"
+  return diskFault(error) ?? (error.code === "ENOENT" && error.operation === "open a blob" ? "blob-missing" : "blobs")
+}
 
 const LATELY = 60 * 60 * 1000
 
@@ -130,7 +98,7 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
       }
       const checks = {
         catalog: totals._tag === "Success" ? { ok: true, ...totals.success } : { ok: false },
-        blobs: written._tag === "Success" ? { ok: true } : { ok: false, problem: blobsFault(written.failure) },
+        blobs: written._tag === "Success" ? { ok: true } : { ok: false, problem: faultOf(written.failure) },
         disk: {
           ok: free === undefined || free >= disk.floor,
           ...(free === undefined ? {} : { free }),

@@ -7,6 +7,7 @@ import * as Http from "node:http"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import { canMount, disk, fill, mount } from "./mounts.ts"
 import {
   accounts,
   anna,
@@ -22,36 +23,6 @@ import {
   upload,
   uploaded
 } from "./support.ts"
-
-const mount = (...args: ReadonlyArray<string>) => spawnSync("mount", [...args]).status === 0
-
-/** Only root may mount; where it may not, these tests are left out. */
-const canMount = (() => {
-  if (process.getuid?.() !== 0) return false
-  const folder = Fs.mkdtempSync("/tmp/fileio-server-test-")
-  try {
-    return mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", folder) && spawnSync("umount", [folder]).status === 0
-  } finally {
-    Fs.rmdirSync(folder)
-  }
-})()
-
-if (!canMount) console.warn("SKIPPED: a disk that is full, and one that is read-only; only root can mount them")
-
-/** A disk of its own, of so many MiB. */
-const disk = (size: number) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const folder = Fs.mkdtempSync("/tmp/fileio-server-test-")
-      assert.isTrue(mount("-t", "tmpfs", "-o", `size=${size}m`, "tmpfs", folder))
-      return folder
-    }),
-    (folder) =>
-      Effect.sync(() => {
-        spawnSync("umount", ["-l", folder])
-        Fs.rmdirSync(folder)
-      })
-  )
 
 const startOn = (folder: string) =>
   Effect.gen(function*() {
@@ -129,8 +100,7 @@ describe("a full disk", () => {
         yield* eventually("nothing of it is left", () => Fs.readdirSync(Path.join(folder, "incoming")).length === 0)
 
         // Somebody else takes all that is left.
-        const { bavail, bsize } = Fs.statfsSync(folder)
-        Fs.writeFileSync(Path.join(folder, "filler"), Buffer.alloc(bavail * bsize))
+        const free = fill(folder)
         for (let i = 0; i < 3; i++) {
           const answer = yield* upload(server.url, pattern(100_000))
           assertRefused(answer, 507, "INSUFFICIENT_STORAGE")
@@ -145,7 +115,7 @@ describe("a full disk", () => {
         const tried = yield* call(`${server.url}/${kept.key}`)
         if (tried.status !== 200) assertRefused(tried, 507, "INSUFFICIENT_STORAGE")
 
-        Fs.rmSync(Path.join(folder, "filler"))
+        free()
         yield* uploaded(server.url, pattern(100_000))
         const got = yield* Effect.promise(() => fetch(`${server.url}/${kept.key}`).then((one) => one.arrayBuffer()))
         assert.isTrue(Buffer.from(got).equals(pattern(1_000_000)))
@@ -156,6 +126,28 @@ describe("a full disk", () => {
         assert.strictEqual((yield* health(server.adminUrl)).json["status"], "ok")
       })
   )
+})
+
+describe("a disk without a byte left", () => {
+  it.effect.skipIf(!canMount)("stores no upload that is lost, and gives no file twice", () =>
+    Effect.gen(function*() {
+      const folder = yield* disk(8)
+      const server = yield* startOn(folder)
+      const { key } = yield* uploaded(server.url, "once")
+      const free = fill(folder)
+      let given = 0
+      for (let i = 0; i < 6; i++) {
+        const answer = yield* call(`${server.url}/${key}`)
+        if (answer.text === "once") given++
+        else assert.notStrictEqual(answer.status, 200)
+        assert.strictEqual((yield* upload(server.url, "x")).status, 507)
+      }
+      free()
+      yield* TestClock.adjust("20 seconds")
+      const left = yield* call(`${server.url}/${key}`)
+      assert.strictEqual(given + (left.text === "once" ? 1 : 0), 1)
+      assertRefused(yield* call(`${server.url}/${key}`), 404, "FILE_NOT_FOUND")
+    }))
 })
 
 describe("a folder that became read-only", () => {

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite"
+import type { Database } from "./sqlite.ts"
 
 /** Each is run once, in this order; a released one is never changed. */
 const MIGRATIONS: ReadonlyArray<string> = [
@@ -83,21 +83,17 @@ const MIGRATIONS: ReadonlyArray<string> = [
 ]
 
 /** Brings the schema up to date. */
-export const migrate = (db: DatabaseSync): void => {
-  db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT")
-  const done = Number(db.prepare("SELECT coalesce(max(version), 0) AS version FROM migrations").get()!["version"])
+export const migrate = ({ change, exec, query, transaction }: Database): void => {
+  transaction(() => exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT"))
+  const done = query("SELECT coalesce(max(version), 0) AS version FROM migrations").first()!["version"] as number
   if (done > MIGRATIONS.length) {
     throw new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
   }
-  MIGRATIONS.slice(done).forEach((migration, index) => {
-    db.exec("BEGIN IMMEDIATE")
-    try {
-      db.exec(migration)
-      db.prepare("INSERT INTO migrations (version) VALUES (?)").run(done + index + 1)
-      db.exec("COMMIT")
-    } catch (cause) {
-      db.exec("ROLLBACK")
-      throw cause
-    }
-  })
+  const record = change("INSERT INTO migrations (version) VALUES (:version)")
+  MIGRATIONS.slice(done).forEach((migration, index) =>
+    transaction(() => {
+      exec(migration)
+      record.run({ version: done + index + 1 })
+    })
+  )
 }

@@ -1,0 +1,161 @@
+/**
+ * The one door to `node:sqlite`: reads are queries, and every change is made in a transaction whose `COMMIT` is looked at.
+ *
+ * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside of a transaction the
+ * reset commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only
+ * be made inside `transaction`, which throws unless the commit succeeded, and each statement is stepped to its end.
+ */
+import * as Fs from "node:fs"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+
+export type Row = Record<string, unknown>
+
+/** Values by name, without the colon. */
+export type Values = Record<string, SQLInputValue>
+
+/** A statement that only reads. */
+export interface Query {
+  readonly all: (values?: Values) => ReadonlyArray<Row>
+  readonly first: (values?: Values) => Row | undefined
+}
+
+/** A statement that writes, for use inside a transaction. */
+export interface Change {
+  /** Returns how many rows it changed. */
+  readonly run: (values?: Values) => number
+}
+
+/** A statement that writes and has a `RETURNING` clause, for use inside a transaction. */
+export interface Returning {
+  readonly all: (values?: Values) => ReadonlyArray<Row>
+  readonly first: (values?: Values) => Row | undefined
+}
+
+export interface TransactionOptions {
+  /**
+   * Whether a power cut must not undo it. Without this it costs no sync, and the next durable transaction makes it durable as
+   * well, since the log is written in order; a crash of the process undoes neither.
+   *
+   * @default true
+   */
+  readonly durable?: boolean
+}
+
+export interface Database {
+  readonly query: (text: string) => Query
+  readonly change: (text: string) => Change
+  readonly returning: (text: string) => Returning
+  /** Runs all of it or nothing. Throws what failed first; what is in memory must not be changed before it returns. */
+  readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
+  /** Runs statements that have neither values nor rows, such as a schema. */
+  readonly exec: (text: string) => void
+  readonly close: () => void
+}
+
+/** SQLite gives its other files the permissions of the database, so this one is made before SQLite sees it. */
+const makePrivate = (path: string): void => {
+  Fs.closeSync(Fs.openSync(path, "a", 0o600))
+  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}-journal`]) {
+    const stat = Fs.statSync(file, { throwIfNoEntry: false })
+    if (stat !== undefined && (stat.mode & 0o077) !== 0) Fs.chmodSync(file, 0o600)
+  }
+}
+
+const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
+
+const open = (db: DatabaseSync): Database => {
+  const begin = db.prepare("BEGIN IMMEDIATE")
+  const commit = db.prepare("COMMIT")
+  const rollback = db.prepare("ROLLBACK")
+  let running = false
+  let durableNow: boolean | undefined
+
+  const transaction = <A>(run: () => A, { durable = true }: TransactionOptions = {}): A => {
+    if (running) throw new Error("a transaction is running already")
+    // Left open where an earlier ROLLBACK failed.
+    if (db.isTransaction) rollback.run()
+    if (durableNow !== durable) {
+      db.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`)
+      durableNow = durable
+    }
+    begin.run()
+    running = true
+    try {
+      const result = run()
+      commit.run()
+      return result
+    } catch (cause) {
+      // SQLite rolls back by itself after some errors. A ROLLBACK that fails must not hide what failed first, and is done
+      // again by the next transaction.
+      try {
+        if (db.isTransaction) rollback.run()
+      } catch {}
+      throw cause
+    } finally {
+      running = false
+    }
+  }
+
+  const within = <A>(run: () => A): A => {
+    if (!running) throw new Error("a change needs a transaction")
+    return run()
+  }
+
+  return {
+    query: (text) => {
+      const statement = db.prepare(text)
+      return { all: (values = {}) => statement.all(values), first: (values = {}) => statement.get(values) }
+    },
+    change: (text) => {
+      if (hasReturning(text)) throw new Error("a statement with RETURNING is not a change; use `returning`")
+      const statement = db.prepare(text)
+      return { run: (values = {}) => within(() => Number(statement.run(values).changes)) }
+    },
+    returning: (text) => {
+      if (!hasReturning(text)) throw new Error("the statement has no RETURNING")
+      const statement: StatementSync = db.prepare(text)
+      const all = (values: Values = {}) => within(() => statement.all(values))
+      return { all, first: (values) => all(values)[0] }
+    },
+    transaction,
+    exec: (text) => db.exec(text),
+    close: () => db.close()
+  }
+}
+
+/** Opens a database for reading and writing, with a write-ahead log. Its files are readable by their owner only. */
+export const openDatabase = (path: string): Database => {
+  makePrivate(path)
+  const db = new DatabaseSync(path, { timeout: 5000 })
+  try {
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON")
+    return open(db)
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+/** Opens a database that another connection writes, for reading only. */
+export const openReadOnly = (path: string): Pick<Database, "query" | "close"> => {
+  const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  const { close, query } = open(db)
+  return { close, query }
+}
+
+/**
+ * Holds a lock on a file until it is closed. The system drops the lock with the process, however that ends; a file with a
+ * process id would stay behind.
+ */
+export const openLock = (path: string): { readonly close: () => void } => {
+  makePrivate(path)
+  const lock = new DatabaseSync(path)
+  try {
+    // Without a journal, so that it needs no room on the disk.
+    lock.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+    return { close: () => lock.close() }
+  } catch (cause) {
+    lock.close()
+    throw cause
+  }
+}
