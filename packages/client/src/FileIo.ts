@@ -37,6 +37,7 @@ import { isGivingUp } from "./Flight.ts"
 import * as Answer from "./internal/answer.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as Budget from "./internal/budget.ts"
+import * as Downloading from "./internal/download.ts"
 import * as Exchange from "./internal/exchange.ts"
 import { Failure, storedOf, unexpected } from "./internal/failure.ts"
 import * as Limits from "./internal/limits.ts"
@@ -44,7 +45,6 @@ import * as Lookup from "./internal/lookup.ts"
 import * as Metered from "./internal/metered.ts"
 import * as Multipart from "./internal/multipart.ts"
 import * as Origin from "./internal/origin.ts"
-import * as Reception from "./internal/reception.ts"
 import * as Traced from "./internal/traced.ts"
 import * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -132,6 +132,8 @@ export interface Resume {
   readonly offset: number
   /** The `validator` of the download that broke. */
   readonly validator: string
+  /** Size of the whole file in bytes, where it is known; the rest of a file of another size is refused. */
+  readonly size?: number | undefined
   /** The bytes that are there already; without them a digest cannot be checked. */
   readonly content?: Stream.Stream<Uint8Array, FileIoError.FileIoError> | undefined
 }
@@ -427,13 +429,13 @@ export const make = Effect.fnUntraced(function*(
     json: Headers.fromInput({ ...origin.headers, accept: "application/json" }),
     any: Headers.fromInput({ ...origin.headers, accept: "*/*" })
   }
-  const request = (method: HttpMethod.HttpMethod, path: string, headers: Headers.Headers) =>
+  const request = (method: HttpMethod.HttpMethod, path: string, accept: "json" | "any") =>
     HttpClientRequest.makeWith(
       method,
       origin.baseUrl + path,
       UrlParams.empty,
       Option.none(),
-      headers,
+      headers[accept],
       HttpBody.empty
     )
 
@@ -453,7 +455,7 @@ export const make = Effect.fnUntraced(function*(
     path: string,
     read: Reader<A>
   ): Effect.Effect<A, FileIoError.FileIoError> => {
-    const asking = request(method, path, headers.json)
+    const asking = request(method, path, "json")
     const exchange = { host: origin.host, timeouts, meter: Progress.silent, outgoing: undefined, isWhole: true }
     return Attempts.run(
       { operation: call.operation, reopenable: true, budget },
@@ -488,7 +490,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.withFiber((fiber) => {
       const meter = body === undefined ? Progress.silent : Metered.meter(fiber, "up", onProgress)
       const isTold = onProgress !== undefined || Traced.isTraced(fiber)
-      const asking = request(method, path, headers.json)
+      const asking = request(method, path, "json")
       const sent = Attempts.run(
         {
           operation: call.operation,
@@ -699,104 +701,10 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  /** Asks for a file, or for the rest of one. */
-  const fetchFile = (
-    call: Answer.Call,
-    key: FileKey.FileKey,
-    meter: Progress.Meter,
-    rest: { readonly offset: number; readonly validator: string } | undefined,
-    inTurn: Budget.InTurn
-  ) =>
-    Effect.gen(function*() {
-      const asking = HttpClientRequest.setHeaders(
-        request("GET", `/${key}`, headers.any),
-        rest === undefined ? {} : Reception.rangeHeaders(rest.offset, rest.validator)
-      )
-      const response = yield* Exchange.scoped(Exchange.execute(scopedHttp, asking, {
-        host: origin.host,
-        timeouts,
-        meter,
-        outgoing: undefined,
-        inTurn,
-        isWhole: false
-      }))
-      if (response.status === 206 && rest !== undefined) return response
-      if (response.status !== 200) return yield* Answer.refuse(call, response)
-      const other = yield* Answer.notAFile(call, response)
-      return other === undefined ? response : yield* Effect.fail(other)
-    })
-
   const download: Service["download"] = Traced.fn(
     "FileIo.download",
     "download",
-    Effect.fnUntraced(function*(keyOrLink, options) {
-      const link = yield* linkOf("download", keyOrLink)
-      const call = callOf("download", link)
-      const expected = options?.sha256?.toLowerCase() ?? link.sha256
-      if (expected !== undefined && !/^[0-9a-f]{64}$/.test(expected)) {
-        return yield* invalid("download", "sha256", "allowed: a SHA-256 digest of 64 hexadecimal digits")
-      }
-      const { resume } = options ?? {}
-      if (resume !== undefined && !(isCount(resume.offset, 0) && /^"[^"]*"$/.test(resume.validator))) {
-        return yield* invalid("download", "resume", "allowed: an offset from 0, and a strong ETag as validator")
-      }
-      const digest = expected === undefined ? undefined : { hasher: sha256.make(), expected }
-      if (digest !== undefined && resume?.content !== undefined) {
-        yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
-      }
-      const scope = yield* Effect.scope
-      const meter = yield* Effect.withFiberSucceed((fiber) => Metered.meter(fiber, "down", options?.onProgress))
-      const first = yield* Attempts.run(
-        { operation: "download", reopenable: true, budget },
-        (_number, _before, inTurn) => fetchFile(call, link.key, meter, resume, inTurn)
-      )
-      const head = Reception.readHead(link.key, first, resume?.offset ?? 0)
-      if (typeof head === "string") {
-        return yield* Attempts.toError("download", unexpected(first.status, head))
-      }
-      return {
-        key: head.key,
-        name: head.name,
-        contentType: head.contentType,
-        size: head.size,
-        offset: head.offset,
-        validator: head.resumable ? head.validator : undefined,
-        sha256: expected,
-        stream: Reception.receive({
-          call,
-          head,
-          first,
-          meter,
-          digest: head.offset === 0 && digest !== undefined
-            ? { expected: digest.expected, hasher: sha256.make() }
-            : resume?.content === undefined
-            ? undefined
-            : digest,
-          rest: Effect.fnUntraced(function*(offset, validator) {
-            const response = yield* Scope.provide(
-              Attempts.once(
-                budget,
-                "download",
-                (inTurn) => fetchFile(call, link.key, meter, { offset, validator }, inTurn)
-              ),
-              scope
-            )
-            const rest = Reception.readHead(link.key, response, offset)
-            const problem = typeof rest === "string"
-              ? rest
-              : rest.offset !== offset
-              ? "the host began anew instead of giving the rest"
-              : head.size !== undefined && rest.size !== head.size
-              ? "the rest is of another file"
-              : undefined
-            if (problem !== undefined || typeof rest === "string") {
-              return yield* Effect.fail(unexpected(response.status, problem ?? ""))
-            }
-            return { response, size: rest.size }
-          })
-        })
-      }
-    })
+    Downloading.make({ http: scopedHttp, host: origin.host, timeouts, budget, sha256, callOf, linkOf, request })
   )
 
   const downloadBytes: Service["downloadBytes"] = Traced.fn(
@@ -804,7 +712,7 @@ export const make = Effect.fnUntraced(function*(
     "download",
     Effect.fnUntraced(function*(keyOrLink, options) {
       const { contentType, key, name, size, stream } = yield* download(keyOrLink, options)
-      return { key, name, contentType, bytes: yield* collect(stream, size) }
+      return { key, name, contentType, bytes: yield* Downloading.collect(stream, size) }
     }, Effect.scoped)
   )
 
@@ -964,28 +872,6 @@ export const make = Effect.fnUntraced(function*(
     delete: deleteFile
   }
 })
-
-/** The bytes in one piece; into a buffer of the right size where the size is known and not absurd. */
-const collect = <E>(stream: Stream.Stream<Uint8Array, E>, size: number | undefined): Effect.Effect<Uint8Array, E> =>
-  size === undefined || size > MAX_PREALLOCATED_BYTES
-    ? Stream.mkUint8Array(stream)
-    : Effect.suspend(() => {
-      const whole = new Uint8Array(size)
-      let at = 0
-      return Effect.map(
-        Stream.runForEachArray(stream, (chunks) =>
-          Effect.sync(() => {
-            for (const chunk of chunks) {
-              whole.set(chunk, at)
-              at += chunk.length
-            }
-          })),
-        () => whole
-      )
-    })
-
-/** A host that announces more may lie, so memory is taken as the bytes come. */
-const MAX_PREALLOCATED_BYTES = 64 * 1024 * 1024
 
 /**
  * Makes the calls of one effect obey another retry policy.

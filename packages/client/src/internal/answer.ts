@@ -136,6 +136,7 @@ const refusal = (
   if (status === 423 && call.key !== undefined) {
     return refused(new FileIoError.DownloadInProgress({ key: call.key, ...retryAfter }))
   }
+  if (status === 416) return unexpected(status, "it does not have the bytes that were asked for")
   if (envelope === undefined && (status === 404 || status === 405 || status === 410)) {
     return refused(notAnApi(call, response))
   }

@@ -382,16 +382,16 @@ export const prepare = Effect.fnUntraced(function*(
     return { resume: undefined, finished: undefined, receive, explain: Effect.fail }
   }
   const { note } = found
-  const partExplained = (problem: string, resumable: boolean, cause?: FileIoError.Reason) =>
+  const partExplained = (stage: Stage, problem: string, cause?: FileIoError.Reason) =>
     toError(
       "download",
       new Failure(
-        resumable ? "begun" : "received",
+        stage,
         new FileIoError.TransferInterrupted({
           bytesDone: found.bytes,
           bytesExpected: note.size,
           partPath: found.path,
-          resumable,
+          resumable: false,
           problem,
           ...(cause === undefined ? {} : { cause })
         })
@@ -400,6 +400,7 @@ export const prepare = Effect.fnUntraced(function*(
   const resume: FileIo.Resume = {
     offset: found.bytes,
     validator: note.validator,
+    size: note.size,
     content: digest !== undefined ? contentOf(found.path, found.bytes) : undefined
   }
   return {
@@ -416,7 +417,7 @@ export const prepare = Effect.fnUntraced(function*(
         yield* Stream.runForEach(contentOf(found.path, found.bytes), (chunk) => Effect.sync(() => hasher.update(chunk)))
         if (hasher.digest() !== digest) {
           if (parts !== undefined) yield* parts.remove
-          return yield* partExplained("its SHA-256 is another one than was expected", false)
+          return yield* partExplained("received", "its SHA-256 is another one than was expected")
         }
       }
       const file = yield* Effect.mapError(fs.open(found.path, { flag: "r+" }), local(found.path))
@@ -424,8 +425,12 @@ export const prepare = Effect.fnUntraced(function*(
     }),
     explain: (error) => {
       const { reason } = error
-      if (reason._tag !== "FileNotFound" && reason._tag !== "InvalidRequest") return Effect.fail(error)
-      const explained = partExplained("the host does not have the rest any more", false, reason)
+      const explained = reason._tag === "FileNotFound"
+        ? partExplained("received", "the host does not have the rest any more", reason)
+        : reason._tag === "UnexpectedResponse"
+        ? partExplained("begun", `the host does not give the rest: ${reason.problem}`, reason)
+        : undefined
+      if (explained === undefined) return Effect.fail(error)
       return Effect.andThen(parts === undefined ? Effect.void : parts.remove, Effect.fail(explained))
     }
   }

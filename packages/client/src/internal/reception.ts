@@ -36,41 +36,87 @@ export interface Head {
   readonly resumable: boolean
 }
 
+/** The rest of a file, as it is asked for. */
+export interface Asked {
+  readonly offset: number
+  /** The strong `ETag` of what is there already. */
+  readonly validator: string
+  /** Size of the whole file, where it is known. */
+  readonly size?: number | undefined
+}
+
+/** Whether an entity tag is a strong one (RFC 9110, 8.8.3): by a weak one, bytes cannot be told apart. */
+export const isStrong = (etag: string): boolean => /^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag)
+
 /** The headers that ask for the rest of a file. */
-export const rangeHeaders = (offset: number, validator: string): Readonly<Record<string, string>> => ({
+export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<string, string>> => ({
   range: `bytes=${offset}-`,
   "if-range": validator
 })
 
-/** Reads the head of a 200 or a 206. */
-export const readHead = (key: FileKey, response: Response, asked: number): Head | string => {
-  const { headers } = response
+const isEncoded = (headers: Response["headers"]): boolean =>
+  !/^(?:\s*identity\s*)?$/i.test(headers["content-encoding"] ?? "")
+
+const lengthOf = (headers: Response["headers"]): number | undefined => {
+  const length = headers["content-length"]
+  // A length of encoded bytes says nothing about the file.
+  return length === undefined || isEncoded(headers) || !/^\d+$/.test(length) ? undefined : Number(length)
+}
+
+const nameOf = (key: FileKey, headers: Response["headers"]): FileName.FileName => {
   const disposition = headers["content-disposition"]
   const given = disposition === undefined ? Option.none() : FileName.fromContentDisposition(disposition)
-  const length = headers["content-length"]
-  // A length of the encoded bytes says nothing about the file.
-  const encoded = headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity"
-  let size = length === undefined || encoded || !/^\d+$/.test(length) ? undefined : Number(length)
-  let offset = 0
-  if (response.status === 206) {
-    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers["content-range"] ?? "")
-    if (range === null) return "a part of the file without a Content-Range"
-    offset = Number(range[1])
-    if (offset !== asked) return "another part of the file than was asked for"
-    size = range[3] === "*" ? (size === undefined ? undefined : offset + size) : Number(range[3])
-    if (size !== undefined && Number(range[2]) !== size - 1) return "less than the rest of the file"
-  }
+  return FileName.sanitize(Option.getOrElse(given, () => key))
+}
+
+/** Reads the head of a 200, or of a 206 to a request for the rest. */
+export const readHead = (key: FileKey, response: Response, asked: Asked | undefined): Head | string => {
+  const { headers } = response
   const etag = headers["etag"]
-  const validator = etag === undefined || !/^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag) ? undefined : etag
+  const validator = etag !== undefined && isStrong(etag) ? etag : undefined
+  const name = nameOf(key, headers)
+  const contentType = headers["content-type"]
+  if (response.status === 206 && asked !== undefined) {
+    const size = readRange(response, asked)
+    // What has given a range takes ranges, whether or not it says so again.
+    return typeof size === "string"
+      ? size
+      : { key, name, contentType, size, offset: asked.offset, validator, resumable: true }
+  }
   return {
     key,
-    name: FileName.sanitize(Option.getOrElse(given, () => key)),
-    contentType: headers["content-type"],
-    size,
-    offset,
+    name,
+    contentType,
+    size: lengthOf(headers),
+    offset: 0,
     validator,
-    resumable: validator !== undefined && !encoded && headers["accept-ranges"]?.trim().toLowerCase() === "bytes"
+    resumable: validator !== undefined && !isEncoded(headers) &&
+      headers["accept-ranges"]?.trim().toLowerCase() === "bytes"
   }
+}
+
+/**
+ * The size of the whole file, of which a 206 has the rest; or why the two cannot be put together. Parts join only where
+ * their strong validators are the same (RFC 9110, 15.3.7.3): anything else would be halves of two files.
+ */
+const readRange = ({ headers }: Response, asked: Asked): number | string => {
+  const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
+  if (range === null) return "a part of the file without a Content-Range"
+  const [from, to] = [Number(range[1]), Number(range[2])]
+  if (from !== asked.offset) return "another part of the file than was asked for"
+  if (headers["etag"] !== asked.validator) {
+    return headers["etag"] === undefined
+      ? "a part of the file without the ETag that was asked for"
+      : "a part of another file: its ETag is not the one that was asked for"
+  }
+  if (isEncoded(headers)) return "a part of the file in an encoding that was not asked for"
+  const length = lengthOf(headers)
+  if (length !== undefined && length !== to - from + 1) return "a part of the file with two different lengths"
+  const size = range[3] === "*" ? asked.size : Number(range[3])
+  if (size === undefined) return "a part of the file that does not tell the size of the whole"
+  if (to !== size - 1) return "another part of the file than all of the rest"
+  if (asked.size !== undefined && size !== asked.size) return "a part of another file: its size is another one"
+  return size
 }
 
 const broke = (
@@ -142,8 +188,7 @@ export const receive = (options: {
   readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
   /** Asks for the rest, and for the size of the whole file; fails with a `Failure` of its own. */
   readonly rest: (
-    offset: number,
-    validator: string
+    asked: Asked
   ) => Effect.Effect<{ readonly response: Response; readonly size: number | undefined }, Failure>
 }): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
   const { call, digest, head, meter } = options
@@ -226,7 +271,7 @@ export const receive = (options: {
       const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
       if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
       yield* Effect.sleep(delay)
-      const result = yield* Effect.result(options.rest(state.done, validator))
+      const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
       if (result._tag === "Success") {
         size ??= result.success.size
         return result.success.response
