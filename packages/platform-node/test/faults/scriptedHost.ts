@@ -1,5 +1,5 @@
 /** A host of HTTP that answers as a test says, for what no fault of `NodeFaultHost` has. */
-import { FetchFileIo, FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
+import { FetchFileIo, type FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo, NodePartOwner } from "@effect-fileio/platform-node"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
