@@ -91,7 +91,9 @@ export type Expires = typeof Expires.Type
 /**
  * Every form a caller may give:
  * - `"10m"`, `"2w"`, … (units `y Q M w d h m s`), or a bare number of days as text;
- * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`); without a zone it is UTC;
+ * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`, `"2022-12-31 23:59"`); without a
+ *   zone it is UTC; a zone's `+` may have become a space, as it does in a query;
+ * - a date (`"2022-12-31"`): its end in UTC;
  * - a `Date`, a `DateTime`, a `Duration` (rounded up to whole seconds; infinite means never);
  * - `"never"`, `""` or `null`: never.
  *
@@ -117,12 +119,14 @@ export const never: Expires = new Never()
 export const hostDefault: Expires = /* @__PURE__ */ new After({ amount: 14, unit: "d" })
 
 const ALLOWED =
-  "allowed: a time period such as 10m, 12h or 2w (a whole number from 1 and one of y Q M w d h m s), an ISO 8601 time such as 2030-12-31T23:59:59Z, or never"
+  "allowed: a time period such as 10m, 12h or 2w (a whole number from 1 and one of y Q M w d h m s), an ISO 8601 time such as 2030-12-31T23:59:59Z, a date such as 2030-12-31, or never"
 
 const PERIOD = /^([1-9]\d*)([yQMwdhms])$/
 const DAYS = /^[1-9]\d*$/
-const EXTENDED = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?$/
-const BASIC = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(?:[.,](\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?$/
+const EXTENDED =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?([Zz]|[+ -]\d{2}(?::?\d{2})?)?$/
+const BASIC = /^(\d{4})(\d{2})(\d{2})[Tt](\d{2})(\d{2})(?:(\d{2})(?:[.,](\d{1,9}))?)?([Zz]|[+ -]\d{2}(?::?\d{2})?)?$/
+const DATE = /^(\d{4}-\d{2}-\d{2})$/
 
 const after = (digits: string, unit: Unit): Result.Result<Expires, string> => {
   const amount = Number(digits)
@@ -132,7 +136,7 @@ const after = (digits: string, unit: Unit): Result.Result<Expires, string> => {
 }
 
 const offsetMinutes = (zone: string | undefined): number | undefined => {
-  if (zone === undefined || zone === "Z") return 0
+  if (zone === undefined || zone === "Z" || zone === "z") return 0
   const hours = Number(zone.slice(1, 3))
   const minutes = Number(zone.slice(3).replace(":", "") || "0")
   if (hours > 23 || minutes > 59) return undefined
@@ -150,7 +154,7 @@ const EPOCH = DateTime.makeUnsafe(0)
 
 const isoTime = (match: RegExpExecArray): Result.Result<Expires, string> => {
   const [, y, mo, d, h, mi, s, fraction] = match
-  const [year, month, day, hour, minute, second] = [y, mo, d, h, mi, s].map(Number) as [
+  const [year, month, day, hour, minute, second] = [y, mo, d, h, mi, s ?? 0].map(Number) as [
     number,
     number,
     number,
@@ -176,7 +180,8 @@ const parseText = (text: string): Result.Result<Expires, string> => {
   const period = PERIOD.exec(text)
   if (period !== null) return after(period[1]!, period[2] as Unit)
   if (DAYS.test(text)) return after(text, "d")
-  const iso = EXTENDED.exec(text) ?? BASIC.exec(text)
+  const date = DATE.exec(text)?.[1]
+  const iso = EXTENDED.exec(date === undefined ? text : `${date}T23:59:59.999Z`) ?? BASIC.exec(text)
   if (iso !== null) return isoTime(iso)
   return Result.fail(`not an expiry; ${ALLOWED}`)
 }

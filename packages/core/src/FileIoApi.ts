@@ -22,6 +22,7 @@ import { FileKey } from "./FileKey.ts"
 import { FileListFromWire } from "./FileList.ts"
 import { FileSettingsFromFields } from "./FileSettings.ts"
 import * as OpenApiDetails from "./internal/openapi.ts"
+import * as PlainText from "./PlainText.ts"
 
 const refusal = <Status extends number>(status: Status, description: string) =>
   ErrorEnvelope.pipe(HttpApiSchema.status(status)).annotate({ description })
@@ -87,7 +88,10 @@ export class OptionalAuthentication extends HttpApiMiddleware.Service<OptionalAu
  * @since 0.1.0
  */
 export const ListQuery = {
-  search: Schema.optionalKey(Schema.String.annotate({ description: "Text that the file name contains, in any case" })),
+  search: Schema.optionalKey(PlainText.PlainText.annotate({
+    description:
+      "Text that the file name contains, in any case; at most 1,024 bytes of UTF-8 without control characters"
+  })),
   sort: Schema.optionalKey(Schema.String.annotate({
     description: "A field such as `name`, `size`, `expires` or `created`; a leading `-` sorts downwards"
   })),

@@ -43,6 +43,11 @@ export interface FileLink {
 const SHA256 = /^[0-9a-f]{64}$/
 const isKey = Schema.is(FileKey)
 
+/** Keys of today; older ones are shorter. */
+const USUAL_LENGTH = 12
+/** No program takes a longer address. */
+const MAX_LENGTH = 8192
+
 const KEY_WITH_REST = /^[A-Za-z0-9]{5,64}\/?(?:[?#]|$)/
 const OTHER_SCHEME = /^(?!https?:\/\/)[a-z][a-z0-9+.-]*:(?!\d)/i
 
@@ -58,19 +63,32 @@ const toUrl = (text: string): string =>
     ? `http://-/${text}`
     : `http://${text}`
 
-/**
- * Reads a key or any form of link: `KEY`, `/KEY`, `host/KEY`, `https://host/KEY`, `https://host/download/KEY`,
- * `https://host/prefix/KEY`, each with an optional trailing slash, query and fragment.
- *
- * Fails with a sentence that says what is wrong; it never contains the input, since a link is a secret.
- *
- * @category parsing
- * @since 0.1.0
- */
-export const parse = (input: string): Result.Result<FileLink, string> => {
-  const text = input.trim()
-  if (text === "") return Result.fail("the key is empty; give a key such as 2ojE41abcDEF or a link")
-  if (isKey(text)) return Result.succeed({ key: text, host: undefined, sha256: undefined })
+// What people and programs put around a link: quotes, brackets (not those of an address of IPv6), the mark of a quoted
+// mail, `URL:`, and the title of a link in Markdown.
+const BEFORE = /^(?:\[[^[\]]*\]\((?=https?:\/\/)|[<({>\s"'`*_\u2018\u201C\u201E\u00AB]|\[(?![\dA-Fa-f:.]*\])|URL:)+/i
+// And behind it, with the punctuation of a sentence. A link ends with a letter, a digit or a slash.
+const BEHIND = /(?<=[A-Za-z0-9])[.,;:!?)\]}>"'`*_\u2019\u201C\u201D\u00BB\u2026]+$/
+
+const unwrap = (text: string): string => text.trim().replace(BEFORE, "").replace(BEHIND, "")
+
+interface Read {
+  readonly link: FileLink
+  /** The whole address; its host is `-` where the text names none. */
+  readonly url: URL
+}
+
+/** What keeps the last part of a path from being a key; it does not repeat the part, which may be most of a secret. */
+const whyNoKey = (part: string): string => {
+  const strange = /[^A-Za-z0-9]/u.exec(part)?.[0]
+  return strange === undefined
+    ? `it has ${part.length} characters`
+    : `it contains ${
+      /[!-~]/.test(strange) ? strange : `U+${strange.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`
+    }`
+}
+
+const readOne = (given: string): Result.Result<Read, string> => {
+  const text = unwrap(given)
   if (OTHER_SCHEME.test(text)) return Result.fail("the link is not one of http or https")
   let url: URL
   try {
@@ -78,14 +96,80 @@ export const parse = (input: string): Result.Result<FileLink, string> => {
   } catch {
     return Result.fail("neither a key (5 to 64 letters and digits) nor a link such as https://file.io/KEY")
   }
-  const segments = url.pathname.split("/").filter((segment) => segment !== "")
-  const key = segments.at(-1)
-  if (key === undefined || !isKey(key)) {
-    return Result.fail("neither a key (5 to 64 letters and digits) nor a link that ends with one")
+  const host = url.host === "-" ? undefined : url.host
+  // A word without a dot or a port may as well be a key that was meant.
+  const named = host === undefined || !/[.:]/.test(host) ? "a link" : `a link to ${host}`
+  // Programs that track links add "&x=y" also where there is no "?" before it.
+  const last = url.pathname.split("/").findLast((segment) => segment !== "")?.replace(
+    /(?<=^[A-Za-z0-9]+)&[\w.-]+=.*$/,
+    ""
+  )
+  if (last === undefined) {
+    return Result.fail(`read as ${named} without a key; a link ends with one: https://file.io/KEY`)
   }
-  const digest = new URLSearchParams(url.hash.slice(1)).get("sha256")?.toLowerCase()
-  if (digest !== undefined && !SHA256.test(digest)) {
+  if (!isKey(last)) {
+    return Result.fail(
+      `read as ${named}, but its last part is no key (5 to 64 letters and digits): ${whyNoKey(last)}`
+    )
+  }
+  const sha256 = new URLSearchParams(url.hash.slice(1)).get("sha256")?.toLowerCase()
+  if (sha256 !== undefined && !SHA256.test(sha256)) {
     return Result.fail("the link's #sha256= is not a SHA-256 digest (64 hexadecimal digits)")
   }
-  return Result.succeed({ key, host: url.host === "-" ? undefined : url.host, sha256: digest })
+  return Result.succeed({ link: { key: last, host, sha256 }, url })
+}
+
+/** A mail may have broken a link over lines. Where it cannot be told whether the key goes on, that is said. */
+const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> => {
+  const whole = readOne(lines.join(""))
+  const first = readOne(lines[0]!)
+  if (Result.isFailure(first)) return whole
+  const length = Result.isSuccess(whole) ? whole.success.link.key.length : 0
+  return length === first.success.link.key.length || length === USUAL_LENGTH
+    ? whole
+    : Result.fail("the link is broken over several lines, so it cannot be told where its key ends; give it on one line")
+}
+
+const read = (input: string): Result.Result<Read, string> => {
+  if (input.length > MAX_LENGTH) return Result.fail(`a key or a link has at most ${MAX_LENGTH} characters`)
+  const lines = input.split(/[\r\n]+/)
+    // A mail quotes with ">", and writes "=" where it breaks a line.
+    .map((line, n) => n === 0 ? line.trim() : line.replace(/^[\s>]+/, "").trimEnd())
+    .filter((line) => line !== "")
+    .map((line, n, { length }) => n < length - 1 && !line.endsWith("#sha256=") ? line.replace(/=$/, "") : line)
+  if (lines.length === 0) return Result.fail("the key is empty; give a key such as 2ojE41abcDEF or a link")
+  return lines.length === 1 ? readOne(lines[0]!) : readLines(lines)
+}
+
+/**
+ * Reads a key or any form of link: `KEY`, `/KEY`, `host/KEY`, `https://host/KEY`, `https://host/download/KEY`,
+ * `https://host/prefix/KEY`, each with an optional trailing slash, query and fragment; also as it is pasted, in brackets or
+ * quotes, with a full stop behind, or broken over lines by a mail.
+ *
+ * Fails with a sentence that says what was read and what is wrong; it never contains the key, since a link is a secret.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (input: string): Result.Result<FileLink, string> => Result.map(read(input), ({ link }) => link)
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
+
+/**
+ * The address of the API that a link belongs to, such as `https://host/prefix`; `undefined` for a bare key, and for what
+ * is no link. A link without `https://` is one of HTTPS, unless it leads to this machine.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const baseUrl = (input: string): string | undefined => {
+  const result = read(input)
+  if (Result.isFailure(result) || result.success.link.host === undefined) return undefined
+  const { link: { host, key }, url } = result.success
+  const isExplicit = /https?:\/\//i.test(input)
+  const protocol = isExplicit ? url.protocol : LOOPBACK.test(url.hostname) ? "http:" : "https:"
+  const segments = url.pathname.split("/").filter((segment) => segment !== "")
+  const prefix = segments.slice(0, segments.findLastIndex((segment) => segment.startsWith(key)))
+  if (prefix.at(-1) === "download") prefix.pop()
+  return `${protocol}//${host}${prefix.map((segment) => `/${segment}`).join("")}`
 }

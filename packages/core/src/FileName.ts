@@ -7,10 +7,12 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Disposition from "./internal/disposition.ts"
+import * as PlainText from "./PlainText.ts"
 
 /**
- * A name that is safe as one component of a path on every platform: no separators, not `.` or `..`, no control or
- * bidirectional characters, no reserved device name, in NFC, 1 to 255 bytes of UTF-8.
+ * A name that is safe as one component of a path on every platform: no separators, no control or
+ * bidirectional characters, no leading `.` or `-`, no name that a system reserves, in NFC, 1 to 255 bytes of UTF-8.
  *
  * @category schemas
  * @since 0.1.0
@@ -27,17 +29,17 @@ export const FileName = /* @__PURE__ */ Schema.brand("FileName")(/* @__PURE__ */
  */
 export type FileName = typeof FileName.Type
 
+/** No common file system takes a longer name. */
 const MAX_BYTES = 255
 const FALLBACK = "download"
 
-// C0 and C1 controls, soft hyphen-like invisibles, bidirectional marks, line separators, byte-order mark, tags,
-// noncharacters. They show a name other than the one that is opened.
-const INVISIBLE =
-  // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E007F}]|\p{Noncharacter_Code_Point}/gu
 const SEPARATORS = /[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g
+// Devices of Windows; hidden files and options of commands (`.bashrc`, `-rf`), as browsers avoid them too; files that
+// Windows acts on by their name.
 const RESERVED =
-  /^(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[\s.])/i
+  /^(?:[.-]|(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[\s.])|(?:desktop\.ini|autorun\.inf|thumbs\.db)$)/i
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u001F\u007F-\u009F]/g
 
 const encoder = new TextEncoder()
 const bytesOf = (text: string): number => encoder.encode(text).length
@@ -54,9 +56,15 @@ const truncate = (text: string, maxBytes: number): string => {
   return result
 }
 
-const trimEnds = (text: string): string => text.replace(/^[\s]+/u, "").replace(/[\s.]+$/u, "")
+const BLANK = /[\s.]/
 
-const withoutReserved = (name: string): string => RESERVED.test(name) ? `_${name}` : name
+/** Without white space at its ends and dots at its end. A pattern would try each run of blanks from each of its places. */
+const trimEnds = (text: string): string => {
+  const start = text.trimStart()
+  let end = start.length
+  while (end > 0 && BLANK.test(start[end - 1]!)) end--
+  return start.slice(0, end)
+}
 
 /**
  * Splits a name into its stem and its extension (with the dot; empty where there is none). A leading dot is no
@@ -79,9 +87,31 @@ const fit = (name: string, suffix = ""): string => {
   return kept + suffix + extension
 }
 
+/** The last part of a path that is more than blanks and dots. */
+const lastPart = (path: string): string => {
+  let end = path.length
+  let isBlank = true
+  for (let i = path.length - 1; i >= 0; i--) {
+    const isSeparator = path[i] === "/" || path[i] === "\\"
+    if (isSeparator && !isBlank) return path.slice(i + 1, end)
+    if (isSeparator) end = i
+    else if (isBlank) isBlank = BLANK.test(path[i]!)
+  }
+  return isBlank ? "" : path.slice(0, end)
+}
+
+/** Code units of a name that can be of use: from 1,024, whatever they are, 255 bytes are left; an extension is shorter than 64. */
+const HEAD = 1024
+const TAIL = 64
+
+/** Composing characters takes longer than their number where many of them stand on one letter, so few are composed. */
+const shorten = (text: string): string =>
+  text.length <= HEAD + TAIL ? text : (text.slice(0, HEAD) + text.slice(-TAIL)).toWellFormed()
+
 /**
- * Makes any text a safe name. What is forbidden becomes `_` or goes; a name of which nothing is left is `download`.
- * A path loses its folders: of `../../etc/passwd`, `passwd` is left.
+ * Makes any text a safe name. What is forbidden becomes `_` or goes; a name of which nothing is left is `download`. A
+ * path loses its folders: of `../../etc/passwd`, `passwd` is left. What a system or a command would take for something
+ * else than a file gets `_` before it: `.bashrc`, `-rf`, `CON`, `desktop.ini`.
  *
  * @category naming
  * @since 0.1.0
@@ -89,17 +119,15 @@ const fit = (name: string, suffix = ""): string => {
 export const sanitize = (raw: string): FileName => sanitizeText(raw) as FileName
 
 const sanitizeText = (raw: string): string => {
-  const visible = raw.toWellFormed().replace(INVISIBLE, "").normalize("NFC")
-  const last = visible.split(/[/\\]/).filter((part) => !/^[\s.]*$/.test(part)).at(-1) ?? ""
-  const plain = trimEnds(last.replace(SEPARATORS, "_"))
-  // Cutting can expose a trailing dot or a reserved stem, so the rules run until nothing changes.
-  let name = withoutReserved(plain === "" ? FALLBACK : plain)
+  let name = step(shorten(lastPart(PlainText.strip(raw.toWellFormed()))))
+  // Cutting can expose a trailing dot, a reserved stem or half of a joined picture, so the rules run until nothing changes.
   for (let next = step(name); next !== name; next = step(name)) name = next
   return name
 }
 
 const step = (name: string): string => {
-  const next = withoutReserved(trimEnds(fit(name)))
+  const plain = trimEnds(PlainText.strip(name).normalize("NFC").replace(SEPARATORS, "_"))
+  const next = trimEnds(fit(RESERVED.test(plain) ? `_${plain}` : plain))
   return next === "" ? FALLBACK : next
 }
 
@@ -111,55 +139,35 @@ const step = (name: string): string => {
  */
 export const numbered = (name: FileName, n: number): FileName => n === 0 ? name : sanitize(fit(name, ` (${n})`))
 
-const utf8 = new TextDecoder("utf-8", { fatal: true })
-
-/** HTTP libraries read header bytes as Latin-1; a host that sent UTF-8 is read as it meant. */
-const fromLatin1 = (text: string): string => {
-  // oxlint-disable-next-line no-control-regex
-  if (!/[\u0080-\u00FF]/.test(text) || /[^\u0000-\u00FF]/.test(text)) return text
-  try {
-    return utf8.decode(Uint8Array.from(text, (character) => character.charCodeAt(0)))
-  } catch {
-    return text
-  }
-}
-
-const decodeExtended = (value: string): string | undefined => {
-  const match = /^([A-Za-z0-9_-]+)'[^']*'(.*)$/s.exec(value)
-  if (match === null) return undefined
-  const charset = match[1]!.toLowerCase()
-  try {
-    if (charset === "utf-8") return decodeURIComponent(match[2]!)
-    if (charset !== "iso-8859-1") return undefined
-    return match[2]!.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
-  } catch {
-    return undefined
-  }
-}
-
-// A parameter: `name=value`, the value quoted with backslash escapes, or plain up to the next semicolon. The live
-// service sends plain names with spaces, so a plain value is not only a token.
-const PARAMETER = /;\s*([A-Za-z0-9_.-]+\*?)\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^;]*))/g
+/**
+ * A name as a host keeps it and gives it on: as it was sent, but control characters are `_`, and what is invisible and
+ * deceives is gone, such as an override of the writing direction. It is not yet safe as a path: see `sanitize`.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const clean = (name: string): string => PlainText.strip(name.toWellFormed().replace(CONTROLS, "_"))
 
 /**
- * The name that a `Content-Disposition` header gives, as it was meant and not yet safe. `filename*` (RFC 6266, RFC 8187)
- * goes before `filename`, quoted or not.
+ * The name that a `Content-Disposition` header of an answer gives, as it was meant and not yet safe, as browsers read it:
+ * `filename*` (RFC 8187, in any charset that the platform knows) goes before `filename`, quoted or not; UTF-8 in either
+ * is read as UTF-8, and so are encoded words (RFC 2047) and names in pieces (RFC 2231).
  *
  * @category headers
  * @since 0.1.0
  */
-export const fromContentDisposition = (header: string): Option.Option<string> => {
-  let plain: string | undefined
-  let extended: string | undefined
-  const text = /^\s*filename\*?\s*=/i.test(header) ? `;${header}` : header
-  for (const match of text.matchAll(PARAMETER)) {
-    const name = match[1]!.toLowerCase()
-    const value = match[2] !== undefined ? match[2].replace(/\\([\s\S])/g, "$1") : match[3]!.trim()
-    if (name === "filename*") extended ??= decodeExtended(value)
-    else if (name === "filename") plain ??= fromLatin1(value)
-  }
-  return Option.filter(Option.fromNullishOr(extended || plain), (name) => name !== "")
-}
+export const fromContentDisposition = (header: string): Option.Option<string> =>
+  Option.fromUndefinedOr(Disposition.ofAnswer(header))
+
+/**
+ * The name that the `Content-Disposition` of a form's part gives, exactly as it was meant. The header is UTF-8, and
+ * browsers and curl escape what a quoted string cannot hold in ways of their own.
+ *
+ * @category headers
+ * @since 0.1.0
+ */
+export const fromFormData = (header: string): Option.Option<string> =>
+  Option.fromUndefinedOr(Disposition.ofPart(header))
 
 /**
  * Percent-encodes as RFC 8187 asks for `filename*`.
@@ -171,17 +179,16 @@ export const encodeExtended = (name: string): string =>
   encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 
 /**
- * A `Content-Disposition: attachment` header that cannot be broken by the name. A plain name stays unquoted, as the live
- * service sent it and the reference client expects; any other gets a quoted ASCII form and `filename*`.
+ * A `Content-Disposition: attachment` header that cannot be broken by the name, and is never longer than 1,200 characters:
+ * of a name that no disk takes, as much is given as one would. A plain name stays unquoted, as the live service sent it
+ * and the reference client expects; any other gets a quoted ASCII form and `filename*`.
  *
  * @category headers
  * @since 0.1.0
  */
 export const toContentDisposition = (name: string): string => {
-  if (/^[A-Za-z0-9!#$&+.^_`|~-]+$/.test(name)) return `attachment; filename=${name}`
-  const ascii = name.toWellFormed().normalize("NFKD").replace(/[\u0300-\u036F]/g, "").replace(
-    /[^\u0020-\u007E]|["\\%;]/gu,
-    "_"
-  )
-  return `attachment; filename="${ascii}"; filename*=UTF-8''${encodeExtended(name)}`
+  const short = fit(shorten(clean(name)))
+  if (/^[A-Za-z0-9!#$&+.^_`|~-]+$/.test(short)) return `attachment; filename=${short}`
+  const ascii = short.normalize("NFKD").replace(/[\u0300-\u036F]/g, "").replace(/[^\u0020-\u007E]|["\\%;]/gu, "_")
+  return `attachment; filename="${truncate(ascii, MAX_BYTES)}"; filename*=UTF-8''${encodeExtended(short)}`
 }

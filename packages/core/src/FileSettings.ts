@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Expires from "./Expires.ts"
+import * as PlainText from "./PlainText.ts"
 
 /**
  * How often a file may be downloaded: a whole number from 1, or `"unlimited"`.
@@ -27,8 +28,6 @@ export const MaxDownloads = Schema.Union([
  */
 export type MaxDownloads = typeof MaxDownloads.Type
 
-const MAX_TITLE = 1024
-const Title = Schema.String.check(Schema.isMaxLength(MAX_TITLE))
 const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
 const isMaxDownloads = Schema.is(MaxDownloads)
 
@@ -77,7 +76,7 @@ export class FileSettings extends Schema.Class<FileSettings>("@effect-fileio/cor
   expires: Schema.optionalKey(Expires.Expires),
   maxDownloads: Schema.optionalKey(MaxDownloads),
   autoDelete: Schema.optionalKey(Schema.Boolean),
-  title: Schema.optionalKey(Title)
+  title: Schema.optionalKey(PlainText.PlainText)
 }) {}
 
 /**
@@ -92,7 +91,7 @@ export const FileSettingsFromFields = /* @__PURE__ */ (() =>
     expires: Schema.optionalKey(Expires.ExpiresFromString),
     maxDownloads: Schema.optionalKey(MaxDownloadsFromString),
     autoDelete: Schema.optionalKey(BooleanFromField),
-    title: Schema.optionalKey(Title)
+    title: Schema.optionalKey(PlainText.PlainText)
   }))()
 
 /**
@@ -116,7 +115,7 @@ export interface Input {
   readonly maxDownloads?: MaxDownloads | undefined
   /** Whether the host deletes the file once it has expired or is used up. @default true, the host's */
   readonly autoDelete?: boolean | undefined
-  /** A title, at most 1,024 characters; only for an upload. */
+  /** A title, at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
   readonly title?: string | undefined
 }
 
@@ -157,9 +156,8 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
     fields.autoDelete = input.autoDelete
   }
   if (input.title !== undefined) {
-    if (typeof input.title !== "string" || input.title.length > MAX_TITLE) {
-      return Result.fail({ field: "title", problem: `allowed: text of at most ${MAX_TITLE} characters` })
-    }
+    const problem = typeof input.title === "string" ? PlainText.problem(input.title) : "it is no text"
+    if (problem !== undefined) return Result.fail({ field: "title", problem })
     fields.title = input.title
   }
   return Object.keys(fields).length === 0

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
 import { FileKey } from "../src/index.ts"
+import { EVIL, inBoundedWork } from "./utils/evil.ts"
 import { literals, text } from "./utils/generators.ts"
 
 const KEY = "2ojE41abcDEF"
@@ -135,6 +136,97 @@ describe("FileKey.parse", () => {
       assert.include(refusal(input), "http or https")
     }
   )
+
+  it.each([
+    `<https://file.io/${KEY}>`,
+    `<URL:https://file.io/${KEY}>`,
+    `(https://file.io/${KEY}).`,
+    `"https://file.io/${KEY}",`,
+    `\u201Ehttps://file.io/${KEY}\u201C`,
+    `\u00ABhttps://file.io/${KEY}\u00BB!`,
+    `*https://file.io/${KEY}*`,
+    `[report.pdf](https://file.io/${KEY})`,
+    `> https://file.io/${KEY}`,
+    `https://file.io/${KEY}.`,
+    `https://file.io/${KEY}...`,
+    `https://file.io/${KEY}\u2026`,
+    `https://file.io/${KEY})`,
+    `https://file.io/${KEY}/?utm_source=mail.`,
+    `https://file.io/${KEY}&utm_source=mail`,
+    `https://file.io/${KEY}?fbclid=IwAR0x&utm_campaign=a/b`,
+    `file.io/${KEY},`,
+    `https://file.io/down\nload/${KEY}`,
+    `https://file.io/downlo\r\n  ad/${KEY}`,
+    `https://\nfile.io/${KEY}`,
+    `https://file.io/${KEY.slice(0, 6)}\n${KEY.slice(6)}`,
+    `> https://file.io/${KEY.slice(0, 6)}\n> ${KEY.slice(6)}`,
+    `https://file.io/${KEY.slice(0, 3)}=\n${KEY.slice(3)}`,
+    `https://file.io/${KEY}?utm_source=\nmail`,
+    `<https://file.io/${KEY.slice(0, 9)}\n${KEY.slice(9)}>.`
+  ])("reads %j, as it was pasted", (input) => {
+    assert.deepStrictEqual(read(input), { key: FileKey.FileKey.make(KEY), host: "file.io", sha256: undefined })
+    assert.strictEqual(FileKey.baseUrl(input), "https://file.io")
+  })
+
+  it.each([`<${KEY}>`, `"${KEY}"`, `${KEY}.`, `(${KEY})`])("reads %j, a pasted key", (input) => {
+    assert.deepStrictEqual(read(input), { key: FileKey.FileKey.make(KEY), host: undefined, sha256: undefined })
+  })
+
+  it.each([
+    `https://file.io/${KEY}#sha256=${DIGEST}.`,
+    `https://file.io/${KEY}#sha256=\n${DIGEST}`,
+    `https://file.io/${KEY}#sha256=${DIGEST.slice(0, 40)}\n${DIGEST.slice(40)}`,
+    `https://file.io/${KEY}\n#sha256=${DIGEST}`
+  ])("keeps the digest of %j", (input) => {
+    assert.deepStrictEqual(read(input), { key: FileKey.FileKey.make(KEY), host: "file.io", sha256: DIGEST })
+  })
+
+  it.each([
+    `https://file.io/${KEY}\nthanks`,
+    `https://file.io/${KEY}\nSee you at eight!`,
+    `https://file.io/abcde\nfghij`,
+    `https://file.io/${KEY}\n#sha256=${DIGEST.slice(1)}`,
+    `${KEY}\n${KEY}`
+  ])("does not guess where the key of %j ends", (input) => {
+    assert.match(refusal(input), /broken over several lines|not a SHA-256 digest/)
+  })
+
+  it.each([
+    ["https://file.io", "read as a link to file.io without a key"],
+    ["https://share.example:8443/a/b.txt", "read as a link to share.example:8443, but its last part is no key"],
+    ["https://share.example/abc", "it has 3 characters"],
+    [`https://share.example/${KEY}.txt`, "it contains ."],
+    [`https://share.example/x%20${KEY}`, "it contains %"],
+    [`https://share.example/${"a".repeat(65)}`, "it has 65 characters"],
+    ["a".repeat(9000), "at most 8192 characters"]
+  ])("says of %s: %s", (input, words) => {
+    assert.include(refusal(input), words)
+  })
+
+  it.each([
+    [KEY, undefined],
+    [`/${KEY}`, undefined],
+    ["no link", undefined],
+    [`file.io/${KEY}`, "https://file.io"],
+    [`//file.io/${KEY}`, "https://file.io"],
+    [`localhost:3000/${KEY}`, "http://localhost:3000"],
+    [`127.0.0.1:3000/${KEY}`, "http://127.0.0.1:3000"],
+    [`[::1]:3000/${KEY}`, "http://[::1]:3000"],
+    [`localhost.example/${KEY}`, "https://localhost.example"],
+    [`http://share.example/a/b/${KEY}?x=y#z`, "http://share.example/a/b"],
+    [`https://share.example/a/download/${KEY}/`, "https://share.example/a"],
+    [`https://user:pass@share.example/${KEY}`, "https://share.example"],
+    [`https://share.example/${KEY}/${KEY}`, `https://share.example/${KEY}`]
+  ])("the API of %j is at %s", (input, expected) => {
+    assert.strictEqual(FileKey.baseUrl(input), expected)
+  })
+
+  it.each(EVIL)("reads a mebibyte of %s, and the longest link, in linear time", (_, piece) => {
+    for (const start of ["", "https://", "https://h/", "https://h/abcdef#sha256="]) {
+      inBoundedWork(piece, (evil) => FileKey.parse(start + evil))
+      inBoundedWork(piece, (evil) => FileKey.parse((start + evil).slice(0, 8192)))
+    }
+  })
 
   const parts = {
     key: Arbitrary.schema(FileKey.FileKey),

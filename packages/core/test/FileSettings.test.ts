@@ -71,12 +71,21 @@ describe("FileSettings.parse", () => {
     assert.deepStrictEqual(refusal({ autoDelete }), { field: "autoDelete", problem: "allowed: true or false" })
   })
 
-  it.each(["x".repeat(1025), 5, null, {}])("refuses a title that is too long or no text", (title) => {
-    assert.deepStrictEqual(refusal({ title }), { field: "title", problem: "allowed: text of at most 1024 characters" })
+  it.each([
+    ["x".repeat(1025), "it is longer than 1,024 bytes of UTF-8"],
+    ["\u00E4".repeat(513), "it is longer than 1,024 bytes of UTF-8"],
+    ["two\nlines", "it has control characters, such as line breaks; leave them out"],
+    ["nul\u0000", "it has control characters, such as line breaks; leave them out"],
+    ["\u009B31m", "it has control characters, such as line breaks; leave them out"],
+    ["\uD800", "it is not Unicode text (it has half of a surrogate pair)"],
+    [5, "it is no text"],
+    [null, "it is no text"]
+  ])("refuses the title %j", (title, problem) => {
+    assert.deepStrictEqual(refusal({ title }), { field: "title", problem })
   })
 
-  it("takes a title of 1,024 characters", () => {
-    assert.strictEqual(FileSettings.toFields(read({ title: "x".repeat(1024) })).title?.length, 1024)
+  it.each(["x".repeat(1024), "\u00E4".repeat(512), "Zo\u00EB \u200F \u202E"])("takes the title %s", (title) => {
+    assert.strictEqual(FileSettings.toFields(read({ title })).title, title)
   })
 
   it("what can be constructed can be written", () => {
@@ -134,7 +143,8 @@ describe("FileSettingsFromFields", () => {
     [{ maxDownloads: "NaN" }, "maxDownloads", "allowed: a whole number from 1, or unlimited"],
     [{ autoDelete: "" }, "autoDelete", "allowed: true or false"],
     [{ autoDelete: "yes" }, "autoDelete", "allowed: true or false"],
-    [{ title: "x".repeat(1025) }, "title", "1024"]
+    [{ title: "x".repeat(1025) }, "title", "it is longer than 1,024 bytes"],
+    [{ title: "nul\u0000" }, "title", "control characters"]
   ])("refuses %j, names the field and says what is allowed", (fields, field, words) => {
     const result = decode(fields)
     if (Result.isSuccess(result)) assert.fail(`accepted ${JSON.stringify(result.success)}`)

@@ -11,7 +11,6 @@ import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Edge } from "./edge.ts"
 import { type Problem, usage } from "./problem.ts"
@@ -31,24 +30,6 @@ export interface Session {
 }
 
 export const Session = Context.Service<Session>("@effect-fileio/cli/Session")
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::|$)/
-
-/** The address of the API that a link belongs to; `undefined` for a bare key. */
-export const baseUrlOf = (link: string): string | undefined => {
-  const parsed = FileKey.parse(link)
-  if (Result.isFailure(parsed) || parsed.success.host === undefined) return undefined
-  const { host, key } = parsed.success
-  const text = link.trim()
-  const given = /^https?:\/\//i.test(text)
-    ? text
-    : `${LOOPBACK.test(host) ? "http" : "https"}://${text.replace(/^\/\//, "")}`
-  const url = new URL(given)
-  const segments = url.pathname.split("/").filter((segment) => segment !== "")
-  const prefix = segments.slice(0, segments.lastIndexOf(key))
-  if (prefix.at(-1) === "download") prefix.pop()
-  return `${url.protocol}//${url.host}${prefix.map((segment) => `/${segment}`).join("")}`
-}
 
 /** A command that makes one call does without the limit, which would take another call to learn. */
 export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.fn.Return<
@@ -90,7 +71,7 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     settings,
     open: Effect.fnUntraced(function*(link) {
       const { from, value } = settings.baseUrl
-      const named = link === undefined || from === "flag" ? undefined : baseUrlOf(link)
+      const named = link === undefined || from === "flag" ? undefined : FileKey.baseUrl(link)
       // The configured address stands for its host also where links have another path.
       const baseUrl = named === undefined || new URL(named).host === hostOf(value) ? value : named
       const known = clients.get(baseUrl)

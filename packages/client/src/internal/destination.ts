@@ -330,7 +330,7 @@ export const prepare = Effect.fnUntraced(function*(
           failure === undefined && rescueDirectory === undefined && parts !== undefined &&
           download.validator !== undefined && size !== undefined
         ) {
-          const part = FileName.sanitize(paths.basename(pieces[0]!.path))
+          const part = paths.basename(pieces[0]!.path)
           yield* parts.write({ part, validator: download.validator, size, name: download.name })
         }
         yield* WriteBehind.run(LentStream.lent(download.stream), write, size)

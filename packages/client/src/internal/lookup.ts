@@ -3,6 +3,7 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import type { FileList } from "@effect-fileio/core/FileList"
 import * as FileName from "@effect-fileio/core/FileName"
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
@@ -40,6 +41,10 @@ export const makeKnownKeys = () => {
 
 export type KnownKeys = ReturnType<typeof makeKnownKeys>
 
+/** The words that find a name; none where a host could refuse them, or keeps the name in another form. */
+const searchFor = (name: string): { readonly search?: string } =>
+  PlainText.problem(name) === undefined && FileName.clean(name) === name ? { search: name } : {}
+
 /**
  * Looks for the file of an upload whose answer was lost: by its name, its size and the time. Files that other uploads of
  * this service have got are left out.
@@ -50,12 +55,12 @@ export const reconcile = (
   upload: LostUpload
 ): Effect.Effect<Option.Option<FileDetails>, FileIoError.FileIoError> =>
   Effect.gen(function*() {
-    const { hostTime, list } = yield* page({ search: upload.name, sort: "-created", limit: 100 })
+    const { hostTime, list } = yield* page({ ...searchFor(upload.name), sort: "-created", limit: 100 })
     const now = yield* Clock.currentTimeMillis
     const skew = hostTime === undefined ? 0 : hostTime - now
     const slack = hostTime === undefined ? BLIND_SLACK_MILLIS : SLACK_MILLIS
     const earliest = DateTime.toEpochMillis(upload.sentAt) + skew - slack
-    const names = [upload.name, FileName.sanitize(upload.name)]
+    const names = [upload.name, FileName.clean(upload.name), FileName.sanitize(upload.name)]
     const found = list.files.filter((file) =>
       file.size === upload.size && names.includes(file.name ?? "") && !known.has(file.key) &&
       file.created != null && DateTime.toEpochMillis(file.created) >= earliest
@@ -100,7 +105,7 @@ export const awaitDownloaded = (options: {
   const look = (before: FileDetails | undefined): Effect.Effect<FileDetails | undefined, FileIoError.FileIoError> =>
     before?.name === undefined
       ? everywhere
-      : Effect.flatMap(page({ search: before.name, limit: 100 }), ({ list }) => {
+      : Effect.flatMap(page({ ...searchFor(before.name), limit: 100 }), ({ list }) => {
         const found = list.files.find((file) => file.key === key)
         // It may have got another name.
         return found === undefined ? everywhere : Effect.succeed(found)

@@ -12,8 +12,8 @@ import type { Sha256 } from "../Sha256.ts"
 /** What lies beside a part, so that the download can go on from it. It names neither the file's key nor the account's. */
 const Note = Schema.fromJsonString(Schema.Struct({
   version: Schema.Literal(1),
-  /** The part's file name. */
-  part: FileName.FileName.check(Schema.isPattern(/\.part$/)),
+  /** The part's file name, which is hidden, so it is no `FileName`. */
+  part: Schema.String.check(Schema.isPattern(/^\.[^/\\:]{1,240}\.part$/)),
   /** The `ETag` by which the host knows the download again. */
   validator: Schema.String.check(Schema.isPattern(/^"[^"]*"$/)),
   /** Size of the whole file. */

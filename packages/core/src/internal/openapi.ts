@@ -66,10 +66,10 @@ const download = {
 /** What the settings mean; as fields of a form and as parameters of a query they are the same. */
 const SETTINGS: Record<string, string> = {
   expires:
-    "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, or empty for never. Default: 14 days",
+    "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, a date (its end, in UTC), or empty for never. In a query, a `+` may stand as it is. Default: 14 days",
   maxDownloads: "How many downloads the file allows: a whole number from 1, or empty for no limit. Default: 1",
   autoDelete: "`true` or `false`: whether the file is deleted once it has expired or is used up. Default: true",
-  title: "A title, at most 1,024 characters"
+  title: "A title, at most 1,024 bytes of UTF-8 without control characters"
 }
 
 const ANSWERS: Record<string, string> = {

@@ -1,0 +1,37 @@
+/**
+ * The media type of a file, such as `text/plain; charset=utf-8`, as somebody else gave it.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * The type of bytes of which nothing is known.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const UNKNOWN = "application/octet-stream"
+
+const TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}/
+const PARAMETER = /[\t ]*;[\t ]*[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\\u0000-\u001F\u007F-\uFFFF]*")/y
+const MAX_LENGTH = 255
+
+/**
+ * The type as a header can carry it, at most 255 characters: parameters that no header takes are left out, and what is no
+ * media type at all is `application/octet-stream`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const sanitize = (raw: string): string => {
+  const text = raw.trim()
+  const type = TYPE.exec(text)?.[0]
+  if (type === undefined || !/^[\t ]*(?:;|$)/.test(text.slice(type.length, type.length + 64))) return UNKNOWN
+  let end = type.length
+  PARAMETER.lastIndex = end
+  for (let found = PARAMETER.exec(text); found !== null; found = PARAMETER.exec(text)) {
+    if (PARAMETER.lastIndex > MAX_LENGTH) break
+    end = PARAMETER.lastIndex
+  }
+  return text.slice(0, end)
+}
