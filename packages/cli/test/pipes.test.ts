@@ -143,12 +143,15 @@ describe.concurrent("the account", () => {
     assert.match(head!, /^KEY +NAME +SIZE {2}TAKEN {3}EXPIRES$/)
     assert.strictEqual(rows.length, 3)
     const column = head!.indexOf("NAME")
-    assert.isTrue(rows[0]!.slice(column).startsWith("list-c \uFFFD[31m.txt"), rows[0])
+    assert.isTrue(rows[0]!.slice(column).startsWith("list-c [31m.txt"), rows[0])
     assert.isTrue(rows.every((row) => row.slice(column, column + 5) === "list-"))
     assert.isTrue(rows.every((row) => row.indexOf("0 of 1") === head!.indexOf("TAKEN")))
 
     const json = jsonLines((await t.run(["list", "--all", "--json"], { env })).stdout)
-    assert.deepStrictEqual(json.map((line) => line.type === "file" ? line.name : line.type).toSorted(), names)
+    assert.deepStrictEqual(json.map((line) => line.type === "file" ? line.name : line.type).toSorted(), [
+      ...names.slice(0, 2),
+      "list-c [31m.txt"
+    ])
     const one = await t.lines(["list", "--limit", "1", "--offset", "1", "--sort", "name"], { env })
     assert.include(one[1], "list-bbbbbbbb.txt")
   })

@@ -38,8 +38,6 @@ const SEPARATORS = /[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g
 // Windows acts on by their name.
 const RESERVED =
   /^(?:[.-]|(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[\s.])|(?:desktop\.ini|autorun\.inf|thumbs\.db)$)/i
-// oxlint-disable-next-line no-control-regex
-const CONTROLS = /[\u0000-\u001F\u007F-\u009F]/g
 
 const encoder = new TextEncoder()
 const bytesOf = (text: string): number => encoder.encode(text).length
@@ -140,13 +138,13 @@ const step = (name: string): string => {
 export const numbered = (name: FileName, n: number): FileName => n === 0 ? name : sanitize(fit(name, ` (${n})`))
 
 /**
- * A name as a host keeps it and gives it on: as it was sent, but control characters are `_`, and what is invisible and
- * deceives is gone, such as an override of the writing direction. It is not yet safe as a path: see `sanitize`.
+ * A name as a host keeps it and gives it on: as it was sent, without what is invisible and deceives, such as control
+ * characters and an override of the writing direction. It is not yet safe as a path: see `sanitize`.
  *
  * @category naming
  * @since 0.1.0
  */
-export const clean = (name: string): string => PlainText.strip(name.toWellFormed().replace(CONTROLS, "_"))
+export const clean = (name: string): string => PlainText.strip(name.toWellFormed())
 
 /**
  * The name that a `Content-Disposition` header of an answer gives, as it was meant and not yet safe, as browsers read it:

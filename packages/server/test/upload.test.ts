@@ -151,7 +151,7 @@ describe("an upload", () => {
           ["filename=plain.txt", "plain.txt"],
           ["filename=\"naïve – ünïcødé 🦊.txt\"", "naïve – ünïcødé 🦊.txt"],
           ["filename=\"Ã©.txt\"", "Ã©.txt"],
-          ["filename=\"a%22b%0D%0Ac.txt\"", "a\"b\r\nc.txt"],
+          ["filename=\"a%22b%0D%0Ac.txt\"", "a\"bc.txt"],
           ["filename=\"100%25 a%20b.txt\"", "100%25 a%20b.txt"],
           ["filename=\"a\\\"b\\\\c.txt\"", "a\"b\\c.txt"],
           ["filename=\"C:\\dir\\file.txt\"", "C:\\dir\\file.txt"],
@@ -160,7 +160,9 @@ describe("an upload", () => {
           ["filename*=iso-8859-1'en'%A3.txt; filename=\"x\"", "£.txt"],
           ["filename=\"../../etc/passwd\"", "../../etc/passwd"],
           ["filename=\"<script>alert(1)</script>\"", "<script>alert(1)</script>"],
-          [`filename="${"x".repeat(4000)}"`, "x".repeat(4000)]
+          [`filename="${"x".repeat(1024)}"`, "x".repeat(1024)],
+          ["filename=\"=?UTF-8?B?ZsO2by50eHQ=?=\"", "föo.txt"],
+          ["filename=\"می‌خواهم.pdf\"", "می‌خواهم.pdf"]
         ] as const
       ) {
         const answer = yield* sendParts(url, [[[disposition(`name="file"; ${parameters}`)], "x"]], { headers: anna })
@@ -177,7 +179,7 @@ describe("an upload", () => {
     Effect.gen(function*() {
       const { url } = yield* start()
       for (
-        const name of ["a\"b.txt", "line\nbreak", "häßlich 日本.txt", "back\\slash", "per%cent.txt", "'; DROP TABLE"]
+        const name of ["a\"b.txt", "häßlich 日本.txt", "back\\slash", "per%cent.txt", "'; DROP TABLE"]
       ) {
         const file = yield* uploaded(url, "x", { name })
         assert.strictEqual(file["name"], name)

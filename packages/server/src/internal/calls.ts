@@ -17,7 +17,11 @@ import * as Refusal from "./refusal.ts"
 
 const { endpoints } = FileIoApi.FilesGroup
 
-const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 300)
+/** `Expected a number at ["limit"]` as `limit: Expected a number`. */
+const oneLine = (text: string): string => {
+  const [, problem, field] = /^(.*)\n\s*at \["(\w{1,40})"\]/.exec(text) ?? [undefined, text, undefined]
+  return (field === undefined ? problem! : `${field}: ${problem}`).replace(/\s+/g, " ").slice(0, 300)
+}
 
 type Handled<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 

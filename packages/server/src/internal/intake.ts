@@ -132,8 +132,10 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
       if (file !== undefined) return () => {}
       const header = info.headers["content-disposition"]
       const name = typeof header === "string" ? Disposition.fileName(header) : info.filename
-      unnamed = !name
-      file = { name: name || UNNAMED, mimeType: info.contentType }
+      const described = Disposition.describe(name ?? "", info.contentType)
+      unnamed = described.name === ""
+      problem ??= described.problem
+      file = { name: described.name || UNNAMED, mimeType: described.mimeType }
       return (piece) => {
         if (piece !== null) pieces.push(piece)
       }

@@ -1,5 +1,6 @@
 /** A download: who may have it, and its bytes. */
 import * as FileName from "@effect-fileio/core/FileName"
+import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -26,7 +27,8 @@ const guardHeaders = {
 }
 
 const fileHeaders = (file: { readonly name: string; readonly mimeType: string }, length: number) => ({
-  "content-type": file.mimeType,
+  // Files of older versions may have a type that no header takes.
+  "content-type": MediaType.sanitize(file.mimeType),
   "content-disposition": FileName.toContentDisposition(file.name),
   "content-length": String(length),
   ...guardHeaders
