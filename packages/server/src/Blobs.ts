@@ -26,6 +26,8 @@ import { DataFolder } from "./DataFolder.ts"
 export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/server/BlobsError")("BlobsError", {
   operation: Schema.String,
   code: Schema.optionalKey(Schema.String),
+  /** `unavailable`: the store does not answer, or cannot do it now. */
+  reason: Schema.optionalKey(Schema.Literal("unavailable")),
   cause: Schema.Defect()
 }) {
   override get message() {

@@ -36,10 +36,17 @@ import * as Sqlite from "./internal/sqlite.ts"
  */
 export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-fileio/server/CatalogError")(
   "CatalogError",
-  { cause: Schema.Defect() }
+  {
+    cause: Schema.Defect(),
+    /**
+     * `unavailable`: it cannot do this now, and nothing was changed. `unknown`: it was to make a change, and whether it has is not
+     * known. Without a reason, it refused for good, and nothing was changed.
+     */
+    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown"]))
+  }
 ) {
   override get message() {
-    return "cannot use the catalog"
+    return this.reason === "unknown" ? "the catalog did not say whether it made a change" : "cannot use the catalog"
   }
 }
 

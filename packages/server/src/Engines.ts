@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -56,6 +57,12 @@ export interface Options {
   readonly blobs?: Address | undefined
   /** `redis://user:password@host/0` counts requests in Redis. @default memory */
   readonly rateCounter?: Address | undefined
+  /**
+   * How long PostgreSQL or S3 may be silent before a call fails with a 503 and its connection is closed. Redis has at most 1 second.
+   *
+   * @default 10 seconds
+   */
+  readonly engineTimeout?: Duration.Input | undefined
 }
 
 const parse = (part: string, address: Address, schemes: ReadonlyArray<string>): Effect.Effect<URL, EngineError> => {
@@ -80,7 +87,7 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
  * @since 0.1.0
  */
 export const catalog = (
-  { catalog: address }: Options,
+  { catalog: address, engineTimeout: timeout }: Options,
   options: Catalog.Options
 ): Layer.Layer<
   Catalog.Catalog,
@@ -92,7 +99,7 @@ export const catalog = (
     : Layer.unwrap(Effect.gen(function*() {
       const url = yield* parse("catalog", address, ["postgresql:", "postgres:"])
       const PgCatalog = yield* load("catalog", "@effect/sql-pg", () => import("./PgCatalog.ts"))
-      return PgCatalog.layer({ ...options, url: Redacted.make(url.href) })
+      return PgCatalog.layer({ ...options, url: Redacted.make(url.href), timeout })
     }))
 
 /**
@@ -102,14 +109,14 @@ export const catalog = (
  * @since 0.1.0
  */
 export const blobs = (
-  { blobs: address }: Options
+  { blobs: address, engineTimeout: timeout }: Options
 ): Layer.Layer<Blobs.Blobs, Blobs.BlobsError | EngineError, DataFolder | SecureRandom.SecureRandom> =>
   address === undefined
     ? Blobs.layer
     : Layer.unwrap(Effect.gen(function*() {
       const url = yield* parse("blobs", address, ["s3:"])
       const S3Blobs = yield* load("blobs", "@aws-sdk/client-s3", () => import("./S3Blobs.ts"))
-      return S3Blobs.layer(S3Blobs.fromUrl(url))
+      return S3Blobs.layer({ ...S3Blobs.fromUrl(url), timeout })
     }))
 
 /**
@@ -118,14 +125,19 @@ export const blobs = (
  * @category layers
  * @since 0.1.0
  */
-export const rateCounter = ({ rateCounter: address }: Options): Layer.Layer<RateCounter.RateCounter, EngineError> =>
+export const rateCounter = (
+  { engineTimeout = "1 second", rateCounter: address }: Options
+): Layer.Layer<RateCounter.RateCounter, EngineError> =>
   address === undefined
     ? RateCounter.layer
     : Layer.unwrap(Effect.gen(function*() {
       const url = yield* parse("rateCounter", address, ["redis:", "rediss:"])
       const RedisRateCounter = yield* load("rateCounter", "redis", () => import("./RedisRateCounter.ts"))
       return Layer.catch(
-        RedisRateCounter.layer({ url: Redacted.make(url.href) }),
+        RedisRateCounter.layer({
+          url: Redacted.make(url.href),
+          timeout: Duration.min(Duration.fromInputUnsafe(engineTimeout), Duration.seconds(1))
+        }),
         (cause) =>
           Layer.effect(
             RateCounter.RateCounter,

@@ -407,6 +407,7 @@ export const config: Config.Config<Options> = Config.all({
   allowedOrigins: words("ALLOWED_ORIGINS"),
   grace: optional(Config.Duration("GRACE")),
   sweepInterval: optional(Config.Duration("SWEEP_INTERVAL")),
+  engineTimeout: optional(Config.Duration("ENGINE_TIMEOUT")),
   idleTimeout: optional(Config.Duration("IDLE_TIMEOUT")),
   headersTimeout: optional(Config.Duration("HEADERS_TIMEOUT")),
   minimumRate: bytes("MIN_RATE"),

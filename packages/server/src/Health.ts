@@ -9,9 +9,10 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Blobs, type BlobsError } from "./Blobs.ts"
-import { Catalog, type CatalogError } from "./Catalog.ts"
+import { Blobs, BlobsError } from "./Blobs.ts"
+import { Catalog, CatalogError } from "./Catalog.ts"
 import { DiskSpace } from "./DiskSpace.ts"
+import { within } from "./internal/deadline.ts"
 import { diskFault } from "./internal/diskFault.ts"
 import * as Metrics from "./internal/metrics.ts"
 
@@ -58,6 +59,9 @@ const faultOf = (error: CatalogError | BlobsError): Fault => {
 }
 
 const LATELY = 60 * 60 * 1000
+/** A part that is silent for longer is failing; whoever watches the server gives up on an answer that takes longer. */
+const PART_DEADLINE = "2 seconds"
+const late = new Error("it gave no answer in time")
 
 /**
  * Looks at the catalog and the bytes when it is asked.
@@ -89,9 +93,19 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
 
     const report = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const totals = yield* Effect.result(catalog.totals)
-      const written = yield* Effect.result(probe)
-      const free = yield* disk.free
+      const [totals, written, free] = yield* Effect.all([
+        Effect.result(
+          within(catalog.totals, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
+        ),
+        Effect.result(
+          within(
+            probe,
+            PART_DEADLINE,
+            () => new BlobsError({ operation: "write a blob", cause: late, reason: "unavailable" })
+          )
+        ),
+        Effect.orElseSucceed(within(disk.free, PART_DEADLINE, () => late), () => undefined)
+      ], { concurrency: "unbounded" })
       const faults: { -readonly [K in Fault]?: { count: number; last: string } } = {}
       for (const [fault, { count, last }] of noted) {
         if (now - last < LATELY) faults[fault] = { count, last: DateTime.formatIso(DateTime.makeUnsafe(last)) }

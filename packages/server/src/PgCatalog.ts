@@ -13,17 +13,14 @@
  *
  * @since 0.1.0
  */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import type * as SqlError from "effect/sql/SqlError"
 import {
   Catalog,
   CatalogError,
@@ -36,6 +33,7 @@ import {
 import * as Key from "./internal/key.ts"
 import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { MIGRATIONS } from "./internal/pgMigrations.ts"
+import * as Postgres from "./internal/postgres.ts"
 
 /**
  * Where PostgreSQL is, and how the catalog keeps leases.
@@ -50,6 +48,8 @@ export interface Options {
   readonly grace: number
   /** Most connections to the database; each takes many statements at a time. @default 8 */
   readonly maxConnections?: number | undefined
+  /** How long a call may take before it fails and its connection is closed. @default 10 seconds */
+  readonly timeout?: Duration.Input | undefined
 }
 
 /** A lease outlives a server that died by at least this; in milliseconds. */
@@ -58,6 +58,8 @@ const HANDED_WAIT = "20 millis"
 const HANDED_WAITS = 25
 /** Ever the same number: servers that start at the same time take turns with the migrations. */
 const MIGRATION_LOCK = 4_051_907_433
+/** A migration of many files may take long, and waits for the one of another server. */
+const MIGRATION_DEADLINE = Duration.hours(1)
 
 interface UnderWay {
   readonly unavailable: Unavailable
@@ -66,14 +68,13 @@ interface UnderWay {
 }
 
 type Value = string | number | boolean | null
-type Row = Record<string, unknown>
 type Run<Names extends string> = (
   values: { readonly [Name in Names]: Value }
-) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
+) => Effect.Effect<ReadonlyArray<Postgres.Row>, CatalogError>
 
 const numberOrNull = (value: unknown): number | null => value === null ? null : Number(value)
 
-const toRecord = (row: Row): FileRecord => ({
+const toRecord = (row: Postgres.Row): FileRecord => ({
   key: row["key"] as string,
   id: row["id"] as string,
   blob: row["blob"] as string,
@@ -91,7 +92,7 @@ const toRecord = (row: Row): FileRecord => ({
   modified: Number(row["modified"])
 })
 
-const toLease = (row: Row): Lease => ({
+const toLease = (row: Postgres.Row): Lease => ({
   id: row["id"] as string,
   generation: Number(row["generation"]),
   blob: row["blob"] as string,
@@ -131,69 +132,72 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const { grace } = options
   const hold = Math.max(grace, SHORTEST_HOLD)
 
-  const failed = (cause: unknown) => new CatalogError({ cause })
+  const deadline = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
   const connect = (synchronousCommit: "on" | "off") =>
-    PgClient.make({
+    Postgres.make({
       url: options.url,
-      applicationName: "fileio-server",
-      connectTimeout: "10 seconds",
+      deadline,
       maxConnections: options.maxConnections ?? 8,
-      multiplex: true,
       // A statement that waits for a lock delays what comes after it on its connection, so not too many share one.
-      multiplexConcurrency: 8,
-      startupParameters: { synchronous_commit: synchronousCommit, statement_timeout: "30000" }
-    }).pipe(Effect.mapError(failed))
+      multiplex: 8,
+      parameters: { synchronous_commit: synchronousCommit }
+    })
 
   const durable = yield* connect("on")
   // What a crash of the database may undo: a claim, which gives no last byte before `handOver` is on the disk, and what
   // is done again anyway. It does not wait for the disk.
   const unsynced = yield* connect("off")
+  // Lists and searches may take long, so they have connections of their own, and wait for each other only.
+  const listing = yield* Postgres.make({ url: options.url, deadline, maxConnections: 2, multiplex: 1 })
 
-  const isDeadlock = (error: SqlError.SqlError) => error.reason._tag === "DeadlockError"
-
-  /** `:name` are the values; a number is always a `bigint` to PostgreSQL. */
-  const prepare = <const Names extends string = never>(text: string, client = durable): Run<Names> => {
+  /**
+   * `:name` are the values; a number is always a `bigint` to PostgreSQL. Of a `change` the caller learns when its outcome is unknown;
+   * everything else may be asked again without harm.
+   */
+  const prepare = <const Names extends string = never>(
+    text: string,
+    client: Postgres.Postgres = durable,
+    kind: Postgres.Kind = "repeatable"
+  ): Run<Names> => {
     const names: Array<Names> = []
     const sql = text.replace(/(?<!:):([a-z]\w*)/gi, (_, name: Names) => {
       if (!names.includes(name)) names.push(name)
       return `$${names.indexOf(name) + 1}`
     })
     return (values) =>
-      client.unsafe<Row>(
+      client.query(
+        kind,
         sql,
         names.map((name) => {
           const value: Value = values[name]
           return typeof value === "number" ? BigInt(value) : value
         })
-      ).pipe(Effect.retry({ while: isDeadlock, times: 3 }), Effect.mapError(failed))
+      )
   }
 
-  const transaction = <A, E extends SqlError.SqlError | CatalogError>(effect: Effect.Effect<A, E>) =>
-    Effect.mapError(
-      durable.withTransaction(effect),
-      (error): CatalogError => error._tag === "CatalogError" ? error : failed(error)
-    )
+  const change = <const Names extends string>(text: string): Run<Names> => prepare(text, durable, "change")
 
   const migrate = Effect.gen(function*() {
-    const one = (text: string, values: ReadonlyArray<unknown> = []) => durable.unsafe<Row>(text, values)
+    const one = (text: string, values: ReadonlyArray<unknown> = []) => durable.query("change", text, values)
+    yield* one("SET LOCAL statement_timeout = 0")
     yield* one("SELECT pg_advisory_xact_lock($1)", [BigInt(MIGRATION_LOCK)])
     yield* one("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)")
     const [row] = yield* one("SELECT coalesce(max(version), 0) AS version FROM migrations")
     const done = Number(row!["version"])
     if (done > MIGRATIONS.length) {
-      return yield* failed(
-        new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
-      )
+      return yield* new CatalogError({
+        cause: new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
+      })
     }
     for (const [index, statements] of MIGRATIONS.slice(done).entries()) {
       for (const statement of statements) yield* one(statement)
       yield* one("INSERT INTO migrations (version) VALUES ($1)", [BigInt(done + index + 1)])
     }
   })
-  yield* transaction(migrate)
+  yield* durable.transaction(migrate, MIGRATION_DEADLINE)
 
   const sql = {
-    insert: prepare<
+    insert: change<
       | "key"
       | "id"
       | "blob"
@@ -246,13 +250,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
     totals: prepare(
       "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
     ),
-    count: prepare<"owner" | "now">(`
+    count: prepare<"owner" | "now">(
+      `
       WITH used AS (SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage WHERE owner = :owner),
         gone AS (SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM files WHERE owner = :owner AND ${GONE})
-      SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`),
-    countFound: prepare<"owner" | "now" | "search">(`
+      SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`,
+      listing
+    ),
+    countFound: prepare<"owner" | "now" | "search">(
+      `
       SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM files
-      WHERE owner = :owner AND NOT ${GONE} AND folded_name LIKE :search`),
+      WHERE owner = :owner AND NOT ${GONE} AND folded_name LIKE :search`,
+      listing
+    ),
 
     available: prepare<"key" | "now">(`
       SELECT 1 AS available FROM files
@@ -310,7 +320,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     detachLeases: prepare<"key">("UPDATE leases SET key = '', consumed = TRUE WHERE key = :key"),
     endLeases: prepare<"now">("DELETE FROM leases WHERE consumed AND until <= :now", unsynced),
 
-    remove: prepare<"key" | "owner" | "now" | "after">(
+    remove: change<"key" | "owner" | "now" | "after">(
       buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
     ),
     buryUsedUp: prepare<"key" | "now" | "after">(buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP}`), unsynced),
@@ -332,7 +342,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
       ORDER BY ${COLUMNS[sort]} ${direction}, seq ${descending ? "DESC" : "ASC"} LIMIT :limit OFFSET :offset`
     let run = pages.get(text)
-    if (run === undefined) pages.set(text, run = prepare(text))
+    if (run === undefined) pages.set(text, run = prepare(text, listing))
     return run
   }
 
@@ -438,7 +448,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     totals: Effect.map(sql.totals({}), ([row]) => ({ files: Number(row!["files"]), bytes: Number(row!["bytes"]) })),
 
-    update: (key, owner, changes) => transaction(update(key, owner, changes)),
+    update: (key, owner, changes) => durable.transaction(update(key, owner, changes)),
 
     remove: Effect.fnUntraced(function*(key, owner) {
       const now = yield* Clock.currentTimeMillis
@@ -476,7 +486,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     handOver: Effect.fnUntraced(function*(lease) {
       const now = yield* Clock.currentTimeMillis
       const held = yield* sql.handOver({ lease: lease.id, generation: lease.generation, now })
-      if (held.length === 0) return yield* failed(new Error("the lease has ended before the last byte was sent"))
+      if (held.length === 0) {
+        return yield* new CatalogError({ cause: new Error("the lease has ended before the last byte was sent") })
+      }
     }),
 
     commit: Effect.fnUntraced(function*(lease) {
@@ -516,4 +528,4 @@ const make = Effect.fnUntraced(function*(options: Options) {
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Catalog, CatalogError, SecureRandom.SecureRandom> =>
-  Layer.effect(Catalog, make(options)).pipe(Layer.provide(Reactivity.layer))
+  Layer.effect(Catalog, make(options))

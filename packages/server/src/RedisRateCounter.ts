@@ -4,18 +4,21 @@
  *
  * **Gotchas**
  *
- * While Redis cannot be reached, each server counts for itself: the limits are looser then, but the service goes on.
+ * While Redis is away or silent, each server counts for itself: n servers then allow up to n times the limit, since refusing every
+ * call would make Redis, which is only there to count, a part that nothing works without. The log says once that Redis is lost and
+ * once that it is back. A request waits for Redis at most once, for one second by default; those after it do not, until a new
+ * connection answers.
  *
  * This module needs the package `redis`; nothing else loads it.
  *
  * @since 0.1.0
  */
-import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redis from "effect/persistence/Redis"
-import * as Redacted from "effect/Redacted"
+import type { RedisError } from "effect/persistence/Redis"
+import type * as Redacted from "effect/Redacted"
+import * as RedisLink from "./internal/redisLink.ts"
 import { layer as layerMemory, RateCounter } from "./RateCounter.ts"
 
 /**
@@ -29,12 +32,12 @@ export interface Options {
   readonly url: Redacted.Redacted
   /** What the keys begin with. @default "fileio:rate:" */
   readonly prefix?: string | undefined
+  /** How long a request may wait for Redis. @default 1 second */
+  readonly timeout?: Duration.Input | undefined
 }
 
 /** The times of the last second in one sorted set; gives whether it was taken, how many are left, and the wait in µs. */
-const take = Redis.script((key: string, limit: number) => [key, limit], {
-  numberOfKeys: 1,
-  lua: `
+const TAKE = `
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local limit = tonumber(ARGV[1])
@@ -51,7 +54,6 @@ local oldest = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
 local wait = oldest[2] and (tonumber(oldest[2]) + 1000000 - now) or 1000000
 return { allowed, math.max(0, limit - held), math.max(1, wait) }
 `
-}).withReturnType<readonly [allowed: number, remaining: number, micros: number]>()
 
 /**
  * Counts in Redis, so that several servers keep to one limit.
@@ -59,35 +61,27 @@ return { allowed, math.max(0, limit - held), math.max(1, wait) }
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<RateCounter, Redis.RedisError> =>
+export const layer = (options: Options): Layer.Layer<RateCounter, RedisError> =>
   Layer.effect(
     RateCounter,
     Effect.gen(function*() {
-      const redis = yield* Redis.Redis
       const alone = yield* RateCounter
-      const run = redis.eval(take)
       const prefix = options.prefix ?? "fileio:rate:"
-      // Said once for each time that Redis is away, not for every request.
-      let away = false
-      const goAlone = (error: unknown) =>
-        Effect.suspend(() => {
-          if (away) return Effect.void
-          away = true
-          return Effect.logWarning("Redis does not answer; requests are counted without it for now", error)
-        })
+      const run = yield* RedisLink.make({
+        url: options.url,
+        timeout: Duration.fromInputUnsafe(options.timeout ?? "1 second"),
+        lua: TAKE,
+        probe: [`${prefix}probe`, "1"]
+      })
       return RateCounter.of({
         take: (id, limit) =>
-          run(`${prefix}${id}`, limit).pipe(
-            Effect.timeout("2 seconds"),
-            Effect.map(([allowed, remaining, micros]) => {
-              away = false
+          run(`${prefix}${id}`, String(limit)).pipe(
+            Effect.map((reply) => {
+              const [allowed, remaining, micros] = reply as readonly [number, number, number]
               return { allowed: allowed === 1, remaining, reset: Duration.millis(Math.ceil(micros / 1000)) }
             }),
-            Effect.catch((error) => Effect.andThen(goAlone(error), alone.take(id, limit)))
+            Effect.catch(() => alone.take(id, limit))
           )
       })
     })
-  ).pipe(
-    Layer.provide(layerMemory),
-    Layer.provide(NodeRedis.layer({ url: Redacted.value(options.url), disableOfflineQueue: true }))
-  )
+  ).pipe(Layer.provide(layerMemory))

@@ -17,24 +17,21 @@
  * @since 0.1.0
  */
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-  type S3ClientConfig,
-  UploadPartCommand
+  type S3ClientConfig
 } from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Blobs, BlobsError, type Writer } from "./Blobs.ts"
+import { Blobs, type BlobsError } from "./Blobs.ts"
 import * as S3Reader from "./internal/s3Reader.ts"
+import * as S3Store from "./internal/s3Store.ts"
+import * as S3Writer from "./internal/s3Writer.ts"
 
 /**
  * Where the bucket is, and how to sign for it.
@@ -48,18 +45,11 @@ export interface Options {
   readonly prefix?: string | undefined
   /** Of the client, such as `endpoint`, `region`, `forcePathStyle` and `credentials`. */
   readonly client?: S3ClientConfig | undefined
+  /** How long the store may be silent before a call fails and its connection is closed. @default 10 seconds */
+  readonly timeout?: Duration.Input | undefined
 }
 
-/** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to be of one size. */
-const PART_BYTES = 16 * 1024 * 1024
 const ORPHAN_AGE = 24 * 60 * 60 * 1000
-/** Seconds in which a store may send nothing before it is asked again. */
-const PATIENCE = 10
-/**
- * No bound here: each connection to the server needs at most one to the store, and the server bounds its own. With a smaller
- * bound, receivers who read slowly would keep everybody else from the store.
- */
-const AGENT = { maxSockets: Infinity }
 
 /**
  * Options of an address such as `s3://bucket/prefix?endpoint=https://minio.example&region=eu-central-1&pathStyle=true`.
@@ -85,21 +75,6 @@ export const fromUrl = (url: URL): Options => {
   }
 }
 
-/** What is missing has the system's word for that, as in a folder. */
-const codeOf = (cause: unknown): string | undefined =>
-  cause instanceof Error
-    ? cause.name === "NotFound" || cause.name === "NoSuchKey" ? "ENOENT" : cause.name
-    : undefined
-
-const attempt = <A>(operation: string, run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, BlobsError> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => {
-      const code = codeOf(cause)
-      return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
-    }
-  })
-
 /**
  * Keeps the bytes of files in a bucket.
  *
@@ -112,128 +87,30 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
     Effect.gen(function*() {
       const random = yield* SecureRandom.SecureRandom
       const { bucket: Bucket, prefix = "" } = options
-      const client = yield* Effect.acquireRelease(
-        Effect.sync(() =>
-          // Not every store knows the checksums that the SDK adds by default.
-          new S3Client({
-            requestChecksumCalculation: "WHEN_REQUIRED",
-            responseChecksumValidation: "WHEN_REQUIRED",
-            requestHandler: { httpAgent: AGENT, httpsAgent: AGENT },
-            ...options.client
-          })
-        ),
-        (client) => Effect.sync(() => client.destroy())
-      )
-      yield* attempt(
-        "reach the bucket",
-        (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal })
-      )
+      const timeout = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
+      const store = yield* S3Store.make(options.client ?? {}, timeout)
+      const { call, client } = store
+      yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))
 
-      const openObject = yield* S3Reader.make(client, PATIENCE)
-      const keyOf = (id: string) => `${prefix}${id}`
+      const openObject = yield* S3Reader.make(client, timeout)
+      const objectOf = (id: string): S3Reader.S3Object => ({ Bucket, Key: `${prefix}${id}` })
+
       const remove = (id: string) =>
-        Effect.asVoid(
-          attempt(
-            "remove a blob",
-            (abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key: keyOf(id) }), { abortSignal })
-          )
-        )
+        Effect.asVoid(call(
+          "remove a blob",
+          (abortSignal) => client.send(new DeleteObjectCommand(objectOf(id)), { abortSignal })
+        ))
 
       const writer = Effect.gen(function*() {
         const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
-        const Key = keyOf(id)
-        const parts: Array<{ readonly ETag: string; readonly PartNumber: number }> = []
-        let gathered: Array<Uint8Array> = []
-        let size = 0
-        let upload: string | undefined
-        let placed = false
-        let kept = false
-        // One part is on its way while the next one is gathered.
-        let running: Promise<void> = Promise.resolve()
-
-        yield* Effect.addFinalizer(() =>
-          Effect.promise(async () => {
-            await running.catch(() => {})
-            if (kept) {
-              return
-            }
-            if (placed) await client.send(new DeleteObjectCommand({ Bucket, Key })).catch(() => {})
-            else if (upload !== undefined) {
-              await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: upload })).catch(() => {})
-            }
-          })
-        )
-
-        const take = (): Buffer => {
-          const body = Buffer.concat(gathered, size)
-          gathered = []
-          size = 0
-          return body
-        }
-
-        const sendPart = async (body: Buffer): Promise<void> => {
-          if (upload === undefined) {
-            const begun = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }))
-            upload = begun.UploadId!
-          }
-          const PartNumber = parts.length + 1
-          const { ETag } = await client.send(
-            new UploadPartCommand({ Bucket, Key, UploadId: upload, PartNumber, Body: body })
-          )
-          parts.push({ ETag: ETag!, PartNumber })
-        }
-
-        const flush = attempt("write a blob", async () => {
-          await running
-          running = sendPart(take())
-          // Awaited by the next one; without a listener until then, a failure would end the process.
-          running.catch(() => {})
-        })
-
-        return {
-          id,
-          write: (bytes) =>
-            Effect.suspend(() => {
-              const room = PART_BYTES - size
-              // All parts but the last are of one size.
-              gathered.push(bytes.length <= room ? bytes : bytes.subarray(0, room))
-              size += Math.min(bytes.length, room)
-              if (size < PART_BYTES) return Effect.void
-              const more = bytes.subarray(room)
-              return Effect.andThen(
-                flush,
-                Effect.sync(() => {
-                  if (more.length > 0) gathered.push(more)
-                  size = more.length
-                })
-              )
-            }),
-          finish: attempt("finish a blob", async () => {
-            await running
-            if (upload === undefined) {
-              await client.send(new PutObjectCommand({ Bucket, Key, Body: take() }))
-            } else {
-              if (size > 0) await sendPart(take())
-              await client.send(
-                new CompleteMultipartUploadCommand({ Bucket, Key, UploadId: upload, MultipartUpload: { Parts: parts } })
-              )
-            }
-            placed = true
-          }),
-          keep: Effect.sync(() => {
-            kept = true
-          })
-        } satisfies Writer
+        return yield* S3Writer.make(store, id, objectOf(id))
       })
 
       const open = Effect.fnUntraced(function*(id: string) {
-        const Key = keyOf(id)
-        // A blob that is missing is told before the answer has begun.
-        yield* attempt(
-          "open a blob",
-          (abortSignal) => client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal })
-        )
-        return yield* openObject({ Bucket, Key })
+        const object = objectOf(id)
+        // A missing blob is an error before the answer has begun.
+        yield* call("open a blob", (abortSignal) => client.send(new HeadObjectCommand(object), { abortSignal }))
+        return yield* openObject(object)
       })
 
       const list = Effect.gen(function*() {
@@ -241,7 +118,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         const ids: Array<string> = []
         let token: string | undefined
         do {
-          const page = yield* attempt("list the blobs", (abortSignal) =>
+          const page = yield* call("list the blobs", (abortSignal) =>
             client.send(
               new ListObjectsV2Command({
                 Bucket,

@@ -33,6 +33,7 @@ export const temporaryFolder = Effect.acquireRelease(
 export interface Running {
   readonly url: string
   readonly folder: string
+  readonly adminUrl: string | undefined
 }
 
 /** A server that ends with the scope, in a folder that can be looked into. */
@@ -46,8 +47,8 @@ export const start = (options: FileIoServer.TemporaryOptions & { readonly folder
       anonymousPlan: "premium",
       ...options
     }))
-    const { url } = yield* FileIoServer.FileIoServer.pipe(Effect.provide(context))
-    return { url, folder } satisfies Running
+    const { adminUrl, url } = yield* FileIoServer.FileIoServer.pipe(Effect.provide(context))
+    return { url, folder, adminUrl } satisfies Running
   })
 
 /** A server that can be stopped before the test ends. */

@@ -18,7 +18,10 @@ export const make = Effect.gen(function*() {
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
     if (problem._tag === "Refusal") return problem
     yield* Effect.logError(problem.message, problem.cause)
-    return (yield* health.note(problem)) === "disk-full" ? Refusal.noRoom : Refusal.failed
+    const fault = yield* health.note(problem)
+    if (problem.reason === "unknown") return Refusal.unknown
+    if (fault === "disk-full") return Refusal.noRoom
+    return problem.reason === "unavailable" ? Refusal.unavailable : Refusal.failed
   })
 
   const refuse = <R>(

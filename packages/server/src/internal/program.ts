@@ -23,6 +23,7 @@ const FLAGS = [
   ["catalog", "ADDRESS", "postgresql://… for the catalog (SQLite in the data folder)"],
   ["blobs", "ADDRESS", "s3://bucket?endpoint=… for the bytes (a folder in the data folder)"],
   ["rate-counter", "ADDRESS", "redis://… for the counting of requests (memory)"],
+  ["engine-timeout", "TIME", "how long PostgreSQL or S3 may be silent (10 seconds)"],
   ["public-url", "URL", "base of the links, where a proxy stands before it (its own address)"],
   ["accounts", "FILE", "accounts, keys and plans (accounts.json in the data folder)"],
   ["anonymous-plan", "NAME", "plan of those without a key (free)"],

@@ -119,6 +119,21 @@ export const noRoom = new Refusal({ status: 507, code: "INSUFFICIENT_STORAGE", t
 
 export const failed = new Refusal({ status: 500, code: "INTERNAL_ERROR", text: "The host failed" })
 
+/** A store of this server does not answer, or cannot now. */
+export const unavailable = new Refusal({
+  status: 503,
+  code: "UNAVAILABLE",
+  text: "The host cannot do this now, and has changed nothing; try again",
+  headers: { "retry-after": "5" }
+})
+
+/** No 503, which invites to repeat it: a second upload would be a second file. */
+export const unknown = new Refusal({
+  status: 500,
+  code: "OUTCOME_UNKNOWN",
+  text: "The host failed, and does not know whether it has made the change; look before you ask for it again"
+})
+
 const encode = Schema.encodeSync(ErrorEnvelope)
 
 export const toEnvelope = ({ allowed, asked, code, headers, key, limit, status, text }: Refusal): string => {

@@ -5,6 +5,7 @@
  * connection, and a download whose receiver takes nothing gives its connection back until the receiver goes on.
  */
 import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -131,8 +132,9 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
   }
 }
 
-/** Opens readers, each until its scope closes; `patience` is for how many seconds a store may send nothing. */
-export const make = Effect.fnUntraced(function*(client: S3Client, patience: number) {
+/** Opens readers, each until its scope closes; `timeout` is how long the store may send nothing. */
+export const make = Effect.fnUntraced(function*(client: S3Client, timeout: Duration.Duration) {
+  const patience = Math.ceil(Duration.toSeconds(timeout))
   const readers = new Set<Watched>()
   yield* Effect.sync(() => {
     for (const reader of readers) reader.tick()

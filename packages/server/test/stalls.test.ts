@@ -1,0 +1,169 @@
+/** Engines that are silent: every call has an answer in bounded time, and all goes on when they are back. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
+import { type Proxy, proxy } from "./lab/proxy.ts"
+import { anna, assertRefused, call, eventually, pattern, startStoppable, upload, uploaded } from "./support.ts"
+
+Object.assign(process.env, S3_CREDENTIALS)
+
+const portOf = (url: string) => Number(new URL(url).port)
+const through = (url: string, { port }: Proxy): string => url.replace(/(127\.0\.0\.1):\d+/, `$1:${port}`)
+
+const engines = Scope.makeUnsafe()
+let postgresql: Postgres
+beforeAll(async () => {
+  if (hasPostgres) postgresql = await Effect.runPromise(Scope.provide(postgres(), engines))
+}, 60_000)
+afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
+
+/** Far longer than the server's time limits of these tests, far shorter than for ever. */
+const LIMIT = "15 seconds"
+const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, LIMIT)
+
+const assertUnavailable = (answer: Parameters<typeof assertRefused>[0]) => {
+  assertRefused(answer, 503, "UNAVAILABLE")
+  assert.isAbove(Number(answer.headers.get("retry-after")), 0)
+  assert.strictEqual(answer.json["retryAfter"], Number(answer.headers.get("retry-after")))
+}
+
+const health = (adminUrl: string) => call(`${adminUrl}/healthz`)
+
+skipping("PostgreSQL that is silent")
+describe.skipIf(!hasPostgres)("PostgreSQL that is silent", () => {
+  const overPostgres = Effect.gen(function*() {
+    const url = Redacted.value(yield* postgresql.database)
+    const line = yield* proxy(portOf(url))
+    const server = yield* startStoppable({
+      catalog: through(url, line),
+      engineTimeout: "1 second",
+      admin: { port: 0 }
+    })
+    return { ...server, line }
+  })
+
+  it.live("keeps no call: a 503 with Retry-After, and all goes on when it speaks again", () =>
+    Effect.gen(function*() {
+      const { adminUrl, line, url } = yield* overPostgres
+      const { key } = yield* uploaded(url, "content", { headers: anna })
+      line.setMode("silent")
+      const [me, list, get, patch, health1] = yield* bounded(Effect.all([
+        call(`${url}/me`, { headers: anna }),
+        call(`${url}/?search=x`, { headers: anna }),
+        call(`${url}/${key}`),
+        call(`${url}/${key}`, { method: "PATCH", headers: anna, body: new URLSearchParams({ expires: "1h" }) }),
+        health(adminUrl!)
+      ], { concurrency: "unbounded" }))
+      for (const answer of [me, list, get, patch]) assertUnavailable(answer)
+      assert.strictEqual(health1.status, 503)
+      assert.deepInclude(health1.json["catalog"], { ok: false })
+      assert.deepInclude(health1.json["blobs"], { ok: true })
+      line.setMode("pass")
+      yield* eventually("it works again", async () => (await fetch(`${url}/me`, { headers: anna })).ok)
+      assert.strictEqual((yield* call(`${url}/${key}`)).text, "content")
+    }), 40_000)
+
+  it.live("on the connections of now only, is left behind at once by new connections", () =>
+    Effect.gen(function*() {
+      const { line, url } = yield* overPostgres
+      const { key } = yield* uploaded(url, "content", { headers: anna })
+      // As many connections as the pools may have.
+      yield* Effect.all(Array.from({ length: 100 }, () => call(`${url}/${key}`, { method: "HEAD" })), {
+        concurrency: "unbounded"
+      })
+      line.silenceOpen()
+      assertUnavailable(yield* bounded(call(`${url}/me`, { headers: anna })))
+      // One call found it out for all of them.
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual((yield* bounded(call(`${url}/me`, { headers: anna }))).status, 200)
+      }
+      yield* eventually("downloads go on as well", async () => (await fetch(`${url}/${key}`)).ok)
+    }), 40_000)
+
+  it.live("does not keep the server from stopping", () =>
+    Effect.gen(function*() {
+      const { line, scope, url } = yield* overPostgres
+      const { key } = yield* uploaded(url, "content", { headers: anna })
+      line.setMode("silent")
+      yield* Effect.forkChild(Effect.all([
+        Effect.ignoreCause(Effect.tryPromise(() => fetch(`${url}/me`, { headers: anna }))),
+        Effect.ignoreCause(Effect.tryPromise(() => fetch(`${url}/${key}`)))
+      ], { concurrency: 2 }))
+      yield* Effect.sleep("300 millis")
+      yield* bounded(Scope.close(scope, Exit.void))
+    }), 40_000)
+})
+
+describe("a store that is silent", () => {
+  const overS3 = Effect.gen(function*() {
+    const store = yield* s3
+    const line = yield* proxy(portOf(store.endpoint))
+    const server = yield* startStoppable({
+      blobs: `s3://files?endpoint=http://127.0.0.1:${line.port}`,
+      engineTimeout: "1 second",
+      grace: "1 second",
+      admin: { port: 0 }
+    })
+    return { ...server, line }
+  })
+
+  it.live("keeps no call: a 503 with Retry-After, and all goes on when it speaks again", () =>
+    Effect.gen(function*() {
+      const { adminUrl, line, url } = yield* overS3
+      const { key } = yield* uploaded(url, "content")
+      line.setMode("silent")
+      const [get, put, large, me, report] = yield* bounded(Effect.all([
+        call(`${url}/${key}`),
+        upload(url, "other"),
+        upload(url, pattern(20 * 1024 * 1024)),
+        call(`${url}/me`, { headers: anna }),
+        health(adminUrl!)
+      ], { concurrency: "unbounded" }))
+      for (const answer of [get, put, large]) assertUnavailable(answer)
+      assert.strictEqual(me.status, 200)
+      assert.strictEqual(report.status, 503)
+      assert.deepInclude(report.json["catalog"], { ok: true })
+      assert.deepInclude(report.json["blobs"], { ok: false })
+      line.setMode("pass")
+      yield* eventually("the file is free", async () => (await fetch(`${url}/${key}`)).status === 200)
+      assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
+      assert.strictEqual((yield* upload(url, "other")).status, 200)
+    }), 40_000)
+
+  it.live("does not keep the server from stopping", () =>
+    Effect.gen(function*() {
+      const { line, scope, url } = yield* overS3
+      const { key } = yield* uploaded(url, "content")
+      line.setMode("silent")
+      yield* Effect.forkChild(Effect.all([
+        Effect.ignoreCause(Effect.tryPromise(() => fetch(`${url}/${key}`))),
+        Effect.ignoreCause(upload(url, pattern(20 * 1024 * 1024)))
+      ], { concurrency: 2 }))
+      yield* Effect.sleep("300 millis")
+      yield* bounded(Scope.close(scope, Exit.void))
+    }), 40_000)
+})
+
+skipping("Redis that is silent")
+describe.skipIf(!hasRedis)("Redis that is silent", () => {
+  it.live("delays one call by its time limit, and is used again when it speaks again", () =>
+    Effect.gen(function*() {
+      const store = yield* redis
+      const line = yield* proxy(portOf(store.url))
+      const { scope, url } = yield* startStoppable({
+        rateCounter: `redis://127.0.0.1:${line.port}`,
+        plans: { premium: { rateLimit: 1_000_000 }, free: { rateLimit: null } }
+      })
+      const me = bounded(call(`${url}/me`, { headers: anna }))
+      assert.strictEqual((yield* me).status, 200)
+      line.setMode("silent")
+      const before = line.accepted()
+      for (let i = 0; i < 100; i++) assert.strictEqual((yield* me).status, 200)
+      line.setMode("pass")
+      yield* eventually("a new connection is made", () => line.accepted() > before)
+      yield* eventually("the silent ones are closed", () => line.open() === 1)
+      assert.strictEqual((yield* me).status, 200)
+      line.setMode("silent")
+      yield* bounded(Scope.close(scope, Exit.void))
+    }), 40_000)
+})
