@@ -13,7 +13,7 @@
 export const UNKNOWN = "application/octet-stream"
 
 const TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}/
-const PARAMETER = /[\t ]*;[\t ]*[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\\u0000-\u001F\u007F-\uFFFF]*")/y
+const PARAMETER = /[\t ]*;[\t ]*[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[\t !#-[\]-~]*")/y
 const MAX_LENGTH = 255
 
 /**

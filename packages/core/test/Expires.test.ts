@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, DateTime, Duration, Effect, Result, Schema } from "effect"
 import { Expires } from "../src/index.ts"
-import { EVIL, inBoundedWork } from "./utils/evil.ts"
+import { assertLinear, EVIL } from "./utils/evil.ts"
 import { int, oneOf, text } from "./utils/generators.ts"
 
 const utc = (iso: string): DateTime.Utc => DateTime.toUtc(DateTime.makeUnsafe(iso))
@@ -207,7 +207,7 @@ describe("Expires.parse", () => {
   })
 
   it.each(EVIL)("reads a mebibyte of %s in linear time", (_, piece) => {
-    for (const start of ["", "1", "2022-12-31T23:59:59."]) inBoundedWork(piece, (evil) => Expires.parse(start + evil))
+    for (const start of ["", "1", "2022-12-31T23:59:59."]) assertLinear(piece, (evil) => Expires.parse(start + evil))
   })
 
   it("refuses a Date without a time", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
 import { FileKey } from "../src/index.ts"
-import { EVIL, inBoundedWork } from "./utils/evil.ts"
+import { assertLinear, EVIL } from "./utils/evil.ts"
 import { literals, text } from "./utils/generators.ts"
 
 const KEY = "2ojE41abcDEF"
@@ -223,8 +223,8 @@ describe("FileKey.parse", () => {
 
   it.each(EVIL)("reads a mebibyte of %s, and the longest link, in linear time", (_, piece) => {
     for (const start of ["", "https://", "https://h/", "https://h/abcdef#sha256="]) {
-      inBoundedWork(piece, (evil) => FileKey.parse(start + evil))
-      inBoundedWork(piece, (evil) => FileKey.parse((start + evil).slice(0, 8192)))
+      assertLinear(piece, (evil) => FileKey.parse(start + evil))
+      assertLinear(piece, (evil) => FileKey.parse((start + evil).slice(0, 8192)))
     }
   })
 

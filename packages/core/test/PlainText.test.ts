@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { PlainText } from "../src/index.ts"
-import { EVIL, inBoundedWork } from "./utils/evil.ts"
+import { assertLinear, EVIL } from "./utils/evil.ts"
 import { text } from "./utils/generators.ts"
 
 const ESCAPE = "\u001B]0;title\u0007\u001B[2J\u009B31m\u202Efdp.exe"
@@ -67,7 +67,7 @@ describe("PlainText.escapeJson", () => {
 describe("text of any length", () => {
   it.each(EVIL)("is read in linear time: %s", (_, piece) => {
     for (const work of [PlainText.problem, PlainText.strip, PlainText.visible, PlainText.escapeJson]) {
-      inBoundedWork(piece, work)
+      assertLinear(piece, work)
     }
   })
 })

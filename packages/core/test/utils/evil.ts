@@ -32,7 +32,7 @@ const MEBIBYTE = 1024 * 1024
 const BOUND_MILLIS = 5000
 
 /** Runs `work` on a sixteenth first, where quadratic work fails within seconds instead of hanging. */
-export const inBoundedWork = (piece: string, work: (text: string) => unknown): void => {
+export const assertLinear = (piece: string, work: (text: string) => unknown): void => {
   for (const size of [MEBIBYTE / 16, MEBIBYTE]) {
     for (const end of ["", "x", "!"]) {
       const text = `x${piece.repeat(size / piece.length)}${end}`
