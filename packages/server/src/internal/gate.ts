@@ -28,6 +28,19 @@ const preflight = {
   "access-control-max-age": "86400"
 }
 
+/** Parameters of a query. Parsing takes time that grows with the square of their number. */
+const MAX_PARAMETERS = 100
+
+const hasTooManyParameters = (url: string): boolean => {
+  let parameters = 0
+  for (let at = url.indexOf("?"); at !== -1; at = url.indexOf("&", at + 1)) {
+    if (++parameters > MAX_PARAMETERS) return true
+  }
+  return false
+}
+
+const tooManyParameters = Refusal.invalid(`The query has more than ${MAX_PARAMETERS} parameters`)
+
 /** Whether the server has been told to stop; a connection that is kept alive can still ask. */
 const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
   const { server } = NodeHttpServerRequest.toIncomingMessage(request).socket as { readonly server?: Server }
@@ -49,6 +62,7 @@ export const make = Effect.gen(function*() {
       Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
     }
     if (isStopping(request)) return Refusal.toResponse(Refusal.stopping)
+    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters)
     if (allowedOrigins.size === 0) return undefined
     Client.setHeaders(request, { vary: "origin" })
     const origin = allowed(request)

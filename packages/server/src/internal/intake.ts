@@ -1,9 +1,11 @@
 /**
- * Reading what is uploaded: the file goes straight to a blob, the fields are small and kept.
+ * Reads what is uploaded: the content goes straight to a blob, the settings are small and kept.
  *
  * Effect's multipart *parser* is used, but not its `multipartStream`: that makes an Effect stream of every part, and
  * writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB. Here the parser's pieces are gathered, and written while the
  * next ones are read. It also has the headers of a part as they came, which the exact name needs.
+ *
+ * Nothing here holds the event loop: names, values and boundaries have limits, and work is linear in what came in.
  */
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
@@ -15,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError, type Writer } from "../Blobs.ts"
 import type { CatalogError } from "../Catalog.ts"
 import * as Disposition from "./disposition.ts"
+import * as FormParser from "./formParser.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface ReceivedFile {
@@ -37,14 +40,18 @@ export interface Limits {
 }
 
 const MAX_PARTS = 100
-const MAX_FIELD_BYTES = 64 * 1024
+/** Bytes of a setting such as `title`. */
+const MAX_SETTING_BYTES = 4096
+/** Characters of a content type with its boundary, of which RFC 2046 allows 70. */
+const MAX_CONTENT_TYPE = 256
 /** Room for the boundary, the headers and the fields around a file of the largest size. */
 const MAX_OVERHEAD = 1024 * 1024
 const UNNAMED = "file"
 const TEXT_NAME = "text.txt"
 const SETTINGS = ["expires", "maxDownloads", "autoDelete", "title"] as const
 
-const decoder = new TextDecoder()
+const isSetting = (name: string): boolean => (SETTINGS as ReadonlyArray<string>).includes(name)
+
 const decodeSettings = Schema.decodeUnknownEffect(FileSettings.FileSettingsFromFields)
 
 type Problem = Refusal.Refusal | BlobsError | CatalogError
@@ -66,18 +73,8 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
   return yield* Effect.mapError(decodeSettings(given), (error) => Refusal.invalid(error.message))
 })
 
-type Take = (bytes: Uint8Array) => Effect.Effect<void, Problem>
-
-/** Writes the file to a blob, within the limits. */
-const makeTake = (limits: Limits, writer: Writer, counted: { size: number }): Take => (bytes) => {
-  counted.size += bytes.length
-  if (counted.size > limits.maxUploadBytes) {
-    return Effect.fail(Refusal.tooLarge("maxUploadBytes", counted.size, limits.maxUploadBytes))
-  }
-  return Effect.andThen(limits.reserve(bytes.length), writer.write(bytes))
-}
-
 const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
+const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
 
 const parserProblem = (error: MultipartParser.MultipartError): Refusal.Refusal => {
@@ -91,11 +88,128 @@ const parserProblem = (error: MultipartParser.MultipartError): Refusal.Refusal =
     case "EndNotReached":
       return malformed("it ends early")
     case "ReachedLimit":
-      return error.limit === "MaxParts"
-        ? Refusal.invalid(`More than ${MAX_PARTS} parts`)
-        : Refusal.invalid(`A field is longer than ${MAX_FIELD_BYTES} bytes`)
+      return tooManyParts
   }
 }
+
+/** A file or a text that comes in. Its writer is opened with its first bytes. */
+interface Content {
+  readonly name: string
+  readonly mimeType: string
+  size: number
+  writer: Writer | undefined
+}
+
+const makeContent = (name: string, mimeType: string): Content => ({ name, mimeType, size: 0, writer: undefined })
+
+const drop: FormParser.Sink = () => {}
+
+const encoder = new TextEncoder()
+
+const makeDecoder = (charset: string | undefined) => {
+  try {
+    return new TextDecoder(charset, { ignoreBOM: true })
+  } catch {
+    return new TextDecoder("utf-8", { ignoreBOM: true })
+  }
+}
+
+/** What a form holds, whatever its encoding: its settings, and the pieces of its content that are yet to be written. */
+const makeForm = () => {
+  const fields: Fields = new Map()
+  const pieces: Array<readonly [Content, Uint8Array]> = []
+  const form = {
+    fields,
+    pieces,
+    file: undefined as Content | undefined,
+    /** Whether the file's part names no file: a browser sends it so where none was chosen. */
+    unnamed: false,
+    text: undefined as Content | undefined,
+    problem: undefined as Refusal.Refusal | undefined
+  }
+
+  const isFileChosen = () => form.file !== undefined && (form.file.size > 0 || !form.unnamed)
+
+  const onSetting = (name: string, charset: string | undefined): FormParser.Sink => {
+    const decoder = makeDecoder(charset)
+    let value = ""
+    let size = 0
+    // The first one counts, also while it is incomplete.
+    fields.set(name, value)
+    return (bytes) => {
+      if (bytes === null) return void fields.set(name, value + decoder.decode())
+      size += bytes.length
+      if (size > MAX_SETTING_BYTES) {
+        form.problem ??= Refusal.invalid(`${name}: it is longer than ${MAX_SETTING_BYTES} bytes`)
+      } else value += decoder.decode(bytes, { stream: true })
+    }
+  }
+
+  const onText = (charset: string | undefined): FormParser.Sink => {
+    const content = form.text = makeContent(TEXT_NAME, "text/plain")
+    const decoder = makeDecoder(charset)
+    return (bytes) => {
+      const text = bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true })
+      if (text !== "") pieces.push([content, encoder.encode(text)])
+    }
+  }
+
+  const onField = (name: string, charset: string | undefined): FormParser.Sink =>
+    isSetting(name) && !fields.has(name)
+      ? onSetting(name, charset)
+      : name === "text" && form.text === undefined && !isFileChosen()
+      ? onText(charset)
+      : drop
+
+  const onFile = (name: string | undefined, contentType: string): FormParser.Sink => {
+    // The first part with a file name is the file, whatever it is called; others are read and dropped.
+    if (form.file !== undefined) return drop
+    const described = Disposition.describe(name ?? "", contentType)
+    form.unnamed = described.name === ""
+    form.problem ??= described.problem
+    const content = form.file = makeContent(described.name || UNNAMED, described.mimeType)
+    return (bytes) => {
+      // A small view would keep the whole chunk in memory until it is written.
+      if (bytes !== null) pieces.push([content, bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes])
+    }
+  }
+
+  return { form, onField, onFile, isFileChosen }
+}
+
+type Form = ReturnType<typeof makeForm>
+
+const makeMultipart = (contentType: string, { form, onField, onFile }: Form): FormParser.Parser =>
+  MultipartParser.make({
+    headers: { "content-type": contentType },
+    maxParts: MAX_PARTS,
+    // All parts are taken as files, so that the parser holds none of them, and none is a file for its type.
+    isFile: () => true,
+    onField: () => {},
+    onFile: (info: MultipartParser.PartInfo | undefined) => {
+      // The parser goes on after an error, and then gives a part without having read its headers.
+      if (info === undefined) {
+        form.problem ??= malformed("a part has no headers")
+        return drop
+      }
+      if (info.filename === undefined) return onField(info.name, info.contentTypeParameters["charset"])
+      const header = info.headers["content-disposition"]
+      return onFile(typeof header === "string" ? Disposition.fileName(header) : info.filename, info.contentType)
+    },
+    onError: (error) => {
+      form.problem ??= parserProblem(error)
+    },
+    onDone: () => {}
+  })
+
+const makeUrlencoded = ({ form, onField }: Form): FormParser.Parser =>
+  FormParser.make({
+    maxFields: MAX_PARTS,
+    onField: (name) => onField(name, undefined),
+    onTooMany: () => {
+      form.problem ??= tooManyParts
+    }
+  })
 
 const readBody = <R>(
   request: HttpServerRequest.HttpServerRequest,
@@ -106,54 +220,30 @@ const readBody = <R>(
     Stream.runForEachArray(each)
   )
 
-const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, limits: Limits) {
+const receiveForm = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  limits: Limits,
+  maxBodyBytes: number,
+  makeParser: (form: Form) => FormParser.Parser
+) {
   const blobs = yield* Blobs
-  const fields: Fields = new Map()
-  const counted = { size: 0 }
-  let file: { readonly name: string; readonly mimeType: string } | undefined
-  let unnamed = false
-  let writer: Writer | undefined
-  let problem: Refusal.Refusal | undefined
-  let pieces: Array<Uint8Array> = []
+  const made = makeForm()
+  const { form, isFileChosen } = made
+  const parser = makeParser(made)
 
-  const parser = MultipartParser.make({
-    headers: { "content-type": request.headers["content-type"]! },
-    maxParts: MAX_PARTS,
-    maxFieldSize: MAX_FIELD_BYTES,
-    // Without this, JSON files and parts of an empty type would be taken for fields.
-    isFile: (info) => info.filename !== undefined,
-    onField: (info: MultipartParser.PartInfo | undefined, value) => {
-      // The parser goes on after an error, and then gives a part without having read its headers.
-      if (info === undefined) return void (problem ??= malformed("a part has no headers"))
-      if (!fields.has(info.name)) fields.set(info.name, MultipartParser.decodeField(info, value))
-    },
-    onFile: (info) => {
-      // The first part with a file name is the file, whatever it is called; others are read and dropped.
-      if (file !== undefined) return () => {}
-      const header = info.headers["content-disposition"]
-      const name = typeof header === "string" ? Disposition.fileName(header) : info.filename
-      const described = Disposition.describe(name ?? "", info.contentType)
-      unnamed = described.name === ""
-      problem ??= described.problem
-      file = { name: described.name || UNNAMED, mimeType: described.mimeType }
-      return (piece) => {
-        if (piece !== null) pieces.push(piece)
-      }
-    },
-    onError: (error) => {
-      problem ??= parserProblem(error)
-    },
-    onDone: () => {}
+  const store = Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
+    content.size += bytes.length
+    if (content.size > limits.maxUploadBytes) {
+      return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
+    }
+    yield* limits.reserve(bytes.length)
+    content.writer ??= yield* blobs.writer
+    yield* content.writer.write(bytes)
   })
 
   const drain = Effect.gen(function*() {
-    if (problem !== undefined) return yield* problem
-    if (pieces.length === 0) return
-    writer ??= yield* blobs.writer
-    const taken = pieces
-    pieces = []
-    const take = makeTake(limits, writer, counted)
-    for (const piece of taken) yield* take(piece)
+    if (form.problem !== undefined) return yield* form.problem
+    for (const [content, bytes] of form.pieces.splice(0)) yield* store(content, bytes)
   })
 
   let total = 0
@@ -163,61 +253,32 @@ const receiveMultipart = Effect.fnUntraced(function*(request: HttpServerRequest.
       parser.write(chunk)
     }
     // What is read and dropped has a limit too.
-    if (total > limits.maxUploadBytes + MAX_OVERHEAD) {
-      return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))
-    }
-    return problem === undefined && pieces.length === 0 ? Effect.void : drain
+    if (total > maxBodyBytes) return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))
+    return form.problem === undefined && form.pieces.length === 0 ? Effect.void : drain
   })
   parser.end()
   yield* drain
 
-  // A browser sends a file part without a name and without bytes where no file was chosen.
-  const chosen = file !== undefined && (counted.size > 0 || !unnamed || !fields.has("text"))
-  if (file !== undefined && chosen) {
-    if (writer === undefined || counted.size === 0) return yield* empty
-    return { fields, file: { writer, ...file, size: counted.size } }
-  }
-  const text = fields.get("text")
-  return { fields, file: text === undefined ? undefined : yield* storeText(text, limits) }
-})
-
-const storeText = Effect.fnUntraced(function*(text: string, limits: Limits) {
-  if (text === "") return yield* empty
-  const writer = yield* (yield* Blobs).writer
-  const counted = { size: 0 }
-  yield* makeTake(limits, writer, counted)(new TextEncoder().encode(text))
-  return { writer, name: TEXT_NAME, mimeType: "text/plain", size: counted.size } satisfies ReceivedFile
-})
-
-/** A form without a file is held in memory, so it has a limit of its own. */
-const MAX_FORM_BYTES = 16 * 1024 * 1024
-
-const receiveForm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, limits: Limits) {
-  const chunks: Array<Uint8Array> = []
-  let size = 0
-  const allowed = Math.min(MAX_FORM_BYTES, limits.maxUploadBytes * 3 + MAX_FIELD_BYTES)
-  yield* readBody(request, (more) => {
-    for (const chunk of more) size += chunk.length
-    chunks.push(...more)
-    return size > allowed
-      ? Effect.fail(Refusal.tooLarge("maxUploadBytes", size, Math.min(limits.maxUploadBytes, MAX_FORM_BYTES)))
-      : Effect.void
-  })
-  const fields: Fields = new Map()
-  for (const [name, value] of new URLSearchParams(decoder.decode(Buffer.concat(chunks)))) {
-    if (!fields.has(name)) fields.set(name, value)
-  }
-  const text = fields.get("text")
-  return { fields, file: text === undefined ? undefined : yield* storeText(text, limits) }
+  const content = isFileChosen() || form.text === undefined ? form.file : form.text
+  if (content === undefined) return { fields: form.fields, file: undefined }
+  const { mimeType, name, size, writer } = content
+  if (writer === undefined) return yield* empty
+  return { fields: form.fields, file: { writer, name, mimeType, size } }
 })
 
 /** A body that says its length is refused before it is read. */
-const checkLength = (request: HttpServerRequest.HttpServerRequest, { maxUploadBytes }: Limits) => {
+const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadBytes: number, maxBodyBytes: number) => {
   const length = Number(request.headers["content-length"])
-  return length > maxUploadBytes + MAX_OVERHEAD
+  return length > maxBodyBytes
     ? Effect.fail(Refusal.tooLarge("maxUploadBytes", length, maxUploadBytes))
     : Effect.void
 }
+
+/** The parser compares bytes of the body with the boundary, one by one. */
+const checkBoundary = (contentType: string) =>
+  contentType.length > MAX_CONTENT_TYPE
+    ? Effect.fail(malformed(`the content type is longer than ${MAX_CONTENT_TYPE} characters`))
+    : Effect.void
 
 /**
  * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is
@@ -228,14 +289,20 @@ export const receive = Effect.fnUntraced(function*(
   limits: Limits,
   query: typeof FileSettings.FileSettingsFromFields.Type
 ): Effect.fn.Return<Received, Problem, Blobs | Scope.Scope> {
-  yield* checkLength(request, limits)
-  const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase()
+  const { maxUploadBytes } = limits
+  const contentType = request.headers["content-type"] ?? ""
+  const type = contentType.split(";")[0]!.trim().toLowerCase()
+  const isUrlencoded = type === "application/x-www-form-urlencoded"
+  // Urlencoded, a byte takes up to three.
+  const maxBodyBytes = maxUploadBytes * (isUrlencoded ? 3 : 1) + MAX_OVERHEAD
+  yield* checkLength(request, maxUploadBytes, maxBodyBytes)
   const hasBody = request.headers["content-length"] !== "0" &&
     (request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined)
+  if (type === "multipart/form-data") yield* checkBoundary(contentType)
   const received = type === "multipart/form-data"
-    ? yield* receiveMultipart(request, limits)
-    : type === "application/x-www-form-urlencoded"
-    ? yield* receiveForm(request, limits)
+    ? yield* receiveForm(request, limits, maxBodyBytes, (form) => makeMultipart(contentType, form))
+    : isUrlencoded
+    ? yield* receiveForm(request, limits, maxBodyBytes, makeUrlencoded)
     : hasBody
     ? yield* Refusal.unsupported
     : { fields: new Map<string, string>(), file: undefined }
