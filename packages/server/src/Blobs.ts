@@ -77,6 +77,14 @@ export class Blobs extends Context.Service<Blobs, {
   readonly list: Effect.Effect<ReadonlyArray<string>, BlobsError>
 }>()("@effect-fileio/server/Blobs") {}
 
+/**
+ * Whether a name is one that a store gives to a blob. Others are not ours: they are never looked at, and never removed.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isBlobId = (name: string): boolean => /^[0-9a-f]{32}$/.test(name)
+
 /** Bytes that are worth a write. */
 const WRITE_BYTES = 512 * 1024
 /** Bytes that are gathered while a write is under way, before reading waits for it. */
@@ -137,9 +145,10 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     const incoming = Path.join(directory, "incoming")
     const blobs = Path.join(directory, "blobs")
     yield* attempt("prepare the data folder", async () => {
-      await Fs.mkdir(blobs, { recursive: true, mode: 0o700 })
-      await Fs.rm(incoming, { recursive: true, force: true })
-      await Fs.mkdir(incoming, { mode: 0o700 })
+      for (const folder of [blobs, incoming]) await Fs.mkdir(folder, { recursive: true, mode: 0o700 })
+      for (const name of await Fs.readdir(incoming)) {
+        if (isBlobId(name)) await Fs.rm(Path.join(incoming, name), { force: true })
+      }
     })
 
     const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
@@ -242,7 +251,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       writer,
       open,
       remove: (id) => remove(Path.join(blobs, id)),
-      list: attempt("list the blobs", () => Fs.readdir(blobs))
+      list: Effect.map(attempt("list the blobs", () => Fs.readdir(blobs)), (names) => names.filter(isBlobId))
     })
   })
 )

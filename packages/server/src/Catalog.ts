@@ -20,12 +20,14 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Path from "node:path"
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/key.ts"
 import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
+import * as Reserve from "./internal/reserve.ts"
 import * as Sqlite from "./internal/sqlite.ts"
 
 /**
@@ -42,11 +44,15 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
      * `unavailable`: it cannot do this now, and nothing was changed. `unknown`: it was to make a change, and whether it has is not
      * known. Without a reason, it refused for good, and nothing was changed.
      */
-    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown"]))
+    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown"])),
+    /** What is wrong and what to do, where that is known. */
+    problem: Schema.optionalKey(Schema.String)
   }
 ) {
   override get message() {
-    return this.reason === "unknown" ? "the catalog did not say whether it made a change" : "cannot use the catalog"
+    return this.reason === "unknown"
+      ? "the catalog did not say whether it made a change"
+      : `cannot use the catalog${this.problem === undefined ? "" : `: ${this.problem}`}`
   }
 }
 
@@ -223,6 +229,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
   readonly list: (options: ListOptions) => Effect.Effect<Page, CatalogError>
   readonly usedBytes: (owner: string) => Effect.Effect<number, CatalogError>
+  /** Fails where the catalog cannot be written. */
+  readonly probe: Effect.Effect<void, CatalogError>
   /** All files and their bytes, whoever they belong to. */
   readonly totals: Effect.Effect<{ readonly files: number; readonly bytes: number }, CatalogError>
   readonly update: (
@@ -245,11 +253,11 @@ export class Catalog extends Context.Service<Catalog, {
 
   /** Buries what is expired or used up, and drops leases that ended. */
   readonly bury: Effect.Effect<void, CatalogError>
-  /** Blobs that nobody may read any more. */
-  readonly garbage: Effect.Effect<ReadonlyArray<string>, CatalogError>
-  readonly forget: (blob: string) => Effect.Effect<void, CatalogError>
-  /** Whether a blob is known, as a file's or as garbage. */
-  readonly knows: (blob: string) => Effect.Effect<boolean, CatalogError>
+  /** Blobs that nobody may read any more, in order: at most 1,000 of those after the one named. */
+  readonly garbage: (after: string) => Effect.Effect<ReadonlyArray<string>, CatalogError>
+  readonly forget: (blobs: ReadonlyArray<string>) => Effect.Effect<void, CatalogError>
+  /** Those of these blobs that are neither a file's nor garbage. */
+  readonly unknown: (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, CatalogError>
 }>()("@effect-fileio/server/Catalog") {}
 
 /**
@@ -305,6 +313,11 @@ const LIVE_LEASES = `(SELECT count(*) FROM leases WHERE leases.key = files.key A
 const AVAILABLE = `(expires IS NULL OR expires > :now)
   AND (max_downloads IS NULL OR downloads + ${LIVE_LEASES} < max_downloads)`
 
+/** How often room is kept back again after it was used. */
+const RESTORE_INTERVAL = "10 seconds"
+/** Files that one transaction buries: few enough for the reserve, and for the requests that wait meanwhile. */
+const BURY_FILES = 16
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const { path } = yield* DataFolder
   const random = yield* SecureRandom.SecureRandom
@@ -313,11 +326,46 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
     Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
 
+  const reserve = Reserve.make(path)
   const db = yield* Effect.acquireRelease(
-    attempt(() => Sqlite.openDatabase(Path.join(path, "catalog.sqlite"))),
+    Effect.try({
+      try: () => {
+        // Opening the catalog and taking up what the last process left must be possible on a full disk.
+        if (Reserve.isShort(path)) reserve.release()
+        return Sqlite.openDatabase(Path.join(path, "catalog.sqlite"), reserve.release)
+      },
+      catch: (cause) =>
+        new CatalogError({
+          cause,
+          problem: Reserve.isShort(path)
+            ? "its disk is full; free at least 1 MiB and start again"
+            : "catalog.sqlite in the data folder cannot be opened; check its permissions"
+        })
+    }),
     (db) => Effect.sync(() => db.close())
   )
-  yield* attempt(() => migrate(db))
+  yield* attempt(() => {
+    migrate(db)
+    // The log then has pages to write over that a full disk cannot refuse.
+    db.checkpoint()
+  })
+  let held = true
+  yield* Effect.tryPromise({ try: reserve.restore, catch: (cause) => new CatalogError({ cause }) }).pipe(
+    Effect.uninterruptible,
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning("no room could be kept back for the catalog", error.cause), held)
+    ),
+    Effect.tap((holds) =>
+      holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some room")
+    ),
+    Effect.tap((holds) =>
+      Effect.sync(() => {
+        held = holds
+      })
+    ),
+    Effect.repeat(Schedule.spaced(RESTORE_INTERVAL)),
+    Effect.forkScoped
+  )
   const { change, query, returning, transaction } = db
 
   const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
@@ -343,6 +391,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
         coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) - coalesce(sum(size), 0) AS size
       FROM files WHERE seq IN ${GONE_OF_OWNER}`),
+    probe: change("UPDATE migrations SET version = version WHERE version = 1"),
     countFound: query(`
       SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
       WHERE owner = :owner AND folded_name LIKE :search ESCAPE '\\' AND seq NOT IN ${GONE_OF_OWNER}`),
@@ -385,11 +434,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
       SELECT key, 1 AS expired FROM files WHERE ${FLEETING} AND ${EXPIRED}
       UNION ALL
       SELECT key, 0 FROM files WHERE ${FLEETING} AND ${USED_UP} AND (expires IS NULL OR expires > :now)
-        AND ${LIVE_LEASES} = 0`),
+        AND ${LIVE_LEASES} = 0
+      LIMIT :limit`),
     isUsedUp: query(`
       SELECT 1 FROM files WHERE key = :key AND (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL
         AND downloads >= max_downloads`),
-    garbage: query("SELECT blob FROM garbage WHERE after <= :now"),
+    garbage: query("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
     forget: change("DELETE FROM garbage WHERE blob = :blob"),
     knows: query(`
       SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`)
@@ -427,6 +477,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
     sql.bury.run({ key, now })
     sql.discard.run({ blob: row["blob"] as string, after })
   }
+
+  // What a power cut undoes of this is done again by a later sweep.
+  const buryMany = withNow((now) =>
+    transaction(() => {
+      const ended = sql.buried.all({ now, limit: BURY_FILES })
+      for (const { expired, key } of ended) {
+        if (expired === 1) sql.detachLeases.run({ key: key as string })
+        buryKey(key as string, now, now)
+      }
+      return ended.length
+    }, { durable: false })
+  )
 
   const getRecord = (key: string, now: number): FileRecord | undefined => {
     const row = sql.get.first({ key, now })
@@ -473,8 +535,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           expires: file.expires,
           maxDownloads: file.maxDownloads,
           autoDelete: file.autoDelete ? 1 : 0
-        })
-      )
+        }), { usesReserve: false })
       return row === undefined ? undefined : toRecord(row)
     })
 
@@ -501,6 +562,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }),
 
     usedBytes: (owner) => attempt(() => usedBytes(owner)),
+
+    probe: attempt(() => {
+      transaction(() => sql.probe.run(), { durable: false, usesReserve: false })
+    }),
 
     totals: attempt(() => {
       const row = sql.totals.first()!
@@ -534,7 +599,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
             autoDelete: next.autoDelete ? 1 : 0
           })!
           return Option.some(toRecord(row))
-        })
+        }, { usesReserve: changes.content === undefined })
       ),
 
     remove: (key, owner) =>
@@ -579,24 +644,22 @@ const make = Effect.fnUntraced(function*(options: Options) {
         transaction(() => sql.release.run({ lease: lease.id, generation: lease.generation, now, grace }))
       }),
 
-    bury: withNow((now) =>
-      transaction(() => {
-        sql.endLeases.run({ now })
-        for (const { expired, key } of sql.buried.all({ now })) {
-          if (expired === 1) sql.detachLeases.run({ key: key as string })
-          buryKey(key as string, now, now)
-        }
-      })
-    ),
+    bury: Effect.gen(function*() {
+      yield* withNow((now) => transaction(() => sql.endLeases.run({ now }), { durable: false }))
+      while ((yield* buryMany) === BURY_FILES) yield* Effect.yieldNow
+    }),
 
-    garbage: withNow((now) => sql.garbage.all({ now }).map((row) => row["blob"] as string)),
+    garbage: (from) => withNow((now) => sql.garbage.all({ from, now }).map((row) => row["blob"] as string)),
 
-    forget: (blob) =>
-      attempt(() => {
-        transaction(() => sql.forget.run({ blob }))
-      }),
+    // The bytes are gone; where a power cut undoes this, they are removed once more.
+    forget: (blobs) =>
+      attempt(() =>
+        transaction(() => {
+          for (const blob of blobs) sql.forget.run({ blob })
+        }, { durable: false })
+      ),
 
-    knows: (blob) => attempt(() => sql.knows.first({ blob }) !== undefined)
+    unknown: (blobs) => attempt(() => blobs.filter((blob) => sql.knows.first({ blob }) === undefined))
   })
 })
 

@@ -37,12 +37,50 @@ export class DataFolder extends Context.Service<DataFolder, {
   readonly path: string
 }>()("@effect-fileio/server/DataFolder") {}
 
+/** What holds the keys of files, or their bytes. */
+const PRIVATE = [
+  "blobs",
+  "incoming",
+  "reserve",
+  ...["catalog.sqlite", "lock.sqlite"].flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])
+]
+
+/** Takes from others what an earlier version, a copy or a restored backup gave them. */
+const tighten = Effect.fnUntraced(function*(path: string) {
+  for (const name of PRIVATE) {
+    const member = Path.join(path, name)
+    const stat = yield* Effect.promise(() => Fs.stat(member).catch(() => undefined))
+    if (stat === undefined || (stat.mode & 0o077) === 0) continue
+    yield* Effect.tryPromise(() => Fs.chmod(member, stat.mode & 0o700)).pipe(
+      Effect.catch(({ cause }) =>
+        Effect.logWarning(`others can read ${member}; take that from them (chmod go= …)`, cause)
+      )
+    )
+  }
+})
+
+/**
+ * The folder itself is left as it is, since it may hold other things too, such as a home folder or a mount point. Those who can
+ * write in it can exchange what is in it, however that is protected.
+ */
+const warnOfWriters = Effect.fnUntraced(function*(path: string) {
+  const { mode } = yield* Effect.promise(() => Fs.stat(path))
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
+    yield* Effect.logWarning(`others can write in the data folder ${path}, and exchange its files; chmod go-w it`)
+  }
+})
+
 const open = Effect.fnUntraced(function*(path: string) {
   const fail = (problem: string) => (cause: unknown) => new DataFolderError({ path, problem, cause })
   yield* Effect.tryPromise({
     try: () => Fs.mkdir(path, { recursive: true, mode: 0o700 }),
     catch: fail("it cannot be created; check the path and its permissions")
   })
+  // Windows has no such permissions.
+  if (Os.platform() !== "win32") {
+    yield* tighten(path)
+    yield* warnOfWriters(path)
+  }
   yield* Effect.acquireRelease(
     Effect.try({
       try: () => openLock(Path.join(path, "lock.sqlite")),

@@ -1,11 +1,13 @@
 /**
- * How much room the disk has left, and how much of it uploads must leave.
+ * How much room the disk of the data folder has left, and how much of it uploads must leave.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs/promises"
 import { DataFolder } from "./DataFolder.ts"
 
@@ -20,8 +22,13 @@ export class DiskSpace extends Context.Service<DiskSpace, {
   readonly free: Effect.Effect<number | undefined>
   /** Bytes that no upload may take: the catalog needs room to count a download even then. */
   readonly floor: number
-  /** Whether so many bytes more leave the floor. */
+  /** Whether an upload of this many bytes leaves the floor. */
   readonly holds: (bytes: number) => Effect.Effect<boolean>
+  /**
+   * For an upload that runs as long as the scope: counts bytes that it is about to write, and says whether they leave the
+   * floor.
+   */
+  readonly upload: Effect.Effect<(bytes: number) => Effect.Effect<boolean>, never, Scope.Scope>
 }>()("@effect-fileio/server/DiskSpace") {}
 
 /**
@@ -33,7 +40,16 @@ export class DiskSpace extends Context.Service<DiskSpace, {
 export interface Options {
   /** Bytes that no upload may take. */
   readonly floor: number
+  /** Whether the bytes of uploads go to this disk; where they do not, the catalog still does. @default true */
+  readonly holdsBlobs?: boolean | undefined
 }
+
+/** Bytes of all uploads between two looks at the disk. */
+const LOOK_BYTES = 8 * 1024 * 1024
+/** Milliseconds after which it is looked at again, since others write to it too. */
+const LOOK_MILLIS = 1000
+/** Bytes that an upload may have handed over and that are not on the disk yet. */
+const PENDING_BYTES = 2.5 * 1024 * 1024
 
 /**
  * The disk of the data folder.
@@ -41,26 +57,67 @@ export interface Options {
  * @category layers
  * @since 0.1.0
  */
-export const layer = ({ floor }: Options): Layer.Layer<DiskSpace, never, DataFolder> =>
+export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSpace, never, DataFolder> =>
   Layer.effect(
     DiskSpace,
     Effect.map(DataFolder, ({ path }) => {
       const free = Effect.promise(() => Fs.statfs(path).then(({ bavail, bsize }) => bavail * bsize, () => undefined))
+      const cost = (bytes: number) => holdsBlobs ? bytes : 0
+
+      // `taken` counts all bytes ever; those of running uploads that were taken before a look need not be written by then.
+      let taken = 0
+      let pending = 0
+      let seen = { free: Infinity, at: -Infinity, taken: 0 }
+      const look = Effect.gen(function*() {
+        const before = taken
+        const bytes = yield* free
+        seen = { free: bytes ?? Infinity, at: yield* Clock.currentTimeMillis, taken: before }
+      })
+      const hasRoom = () => seen.free - (taken - seen.taken) - pending >= floor
+
+      const upload = Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => ({ pending: 0 })),
+          (mine) =>
+            Effect.sync(() => {
+              pending -= mine.pending
+              // They may have been written after the last look.
+              taken += mine.pending
+            })
+        ),
+        (mine) =>
+          Effect.fnUntraced(function*(bytes: number) {
+            const more = Math.min(cost(bytes), PENDING_BYTES - mine.pending)
+            mine.pending += more
+            pending += more
+            taken += cost(bytes)
+            const now = yield* Clock.currentTimeMillis
+            if (taken - seen.taken >= LOOK_BYTES || now - seen.at >= LOOK_MILLIS || !hasRoom()) yield* look
+            return hasRoom()
+          })
+      )
+
       return DiskSpace.of({
         free,
         floor,
-        holds: (bytes) => Effect.map(free, (left) => left === undefined || left - bytes >= floor)
+        holds: (bytes) => Effect.map(free, (left) => left === undefined || left - cost(bytes) >= floor),
+        upload
       })
     })
   )
 
 /**
- * For bytes that go elsewhere than to a disk of this machine.
+ * For a server of which nothing that uploads take lies on a disk of this machine.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerUnlimited: Layer.Layer<DiskSpace> = Layer.succeed(
   DiskSpace,
-  DiskSpace.of({ free: Effect.undefined, floor: 0, holds: () => Effect.succeed(true) })
+  DiskSpace.of({
+    free: Effect.undefined,
+    floor: 0,
+    holds: () => Effect.succeed(true),
+    upload: Effect.succeed(() => Effect.succeed(true))
+  })
 )

@@ -130,7 +130,7 @@ export interface TemporaryOptions extends Engines.Options {
   readonly minimumRatePatience?: Duration.Input | undefined
   /** Connections at a time. @default 4096 */
   readonly maxConnections?: number | undefined
-  /** Bytes of the disk that uploads leave free; below, they are refused with a 507. @default 128 MiB */
+  /** Bytes of the disk that uploads leave free, at least 2 MiB; below, they are refused with a 507. @default 128 MiB */
   readonly minFreeBytes?: number | undefined
   /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
   readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
@@ -309,6 +309,9 @@ const makeSettings = (options: TemporaryOptions) =>
     })
   )
 
+/** What the catalog keeps back for itself on a full disk, so no upload may take it once it was given up. */
+const LEAST_FREE_BYTES = 2 * 1024 ** 2
+
 const make = (options: TemporaryOptions) => {
   const stores = Layer.mergeAll(
     Health.layer,
@@ -318,9 +321,12 @@ const make = (options: TemporaryOptions) => {
     Layer.provideMerge(Layer.mergeAll(
       Engines.catalog(options, { grace: millis(options.grace, "30 seconds") }),
       Engines.blobs(options),
-      options.blobs === undefined
-        ? DiskSpace.layer({ floor: options.minFreeBytes ?? 128 * 1024 ** 2 })
-        : DiskSpace.layerUnlimited
+      options.blobs !== undefined && options.catalog !== undefined
+        ? DiskSpace.layerUnlimited
+        : DiskSpace.layer({
+          floor: Math.max(options.minFreeBytes ?? 128 * 1024 ** 2, LEAST_FREE_BYTES),
+          holdsBlobs: options.blobs === undefined
+        })
     )),
     Layer.provide(NodeCrypto.layerSecureRandom)
   )

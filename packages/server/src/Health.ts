@@ -32,7 +32,7 @@ export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "c
  */
 export interface Report {
   readonly status: "ok" | "degraded" | "failing"
-  readonly catalog: { readonly ok: boolean; readonly files?: number; readonly bytes?: number }
+  readonly catalog: { readonly ok: boolean; readonly problem?: Fault; readonly files?: number; readonly bytes?: number }
   readonly blobs: { readonly ok: boolean; readonly problem?: Fault }
   /** `free` and `floor` are bytes; below the floor, uploads are refused. */
   readonly disk: { readonly ok: boolean; readonly free?: number; readonly floor: number }
@@ -48,8 +48,8 @@ export interface Report {
  */
 export class Health extends Context.Service<Health, {
   readonly report: Effect.Effect<Report>
-  /** Takes note of a failure of a store, and says what kind of fault it is. */
-  readonly note: (error: CatalogError | BlobsError) => Effect.Effect<Fault>
+  /** Takes note of a failure of a store, or of a fault that was seen before it became one, and says what kind it is. */
+  readonly note: (problem: CatalogError | BlobsError | Fault) => Effect.Effect<Fault>
 }>()("@effect-fileio/server/Health") {}
 
 /** What kind of fault a failure of a store is. */
@@ -77,8 +77,8 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
     const disk = yield* DiskSpace
     const noted = new Map<Fault, { count: number; last: number }>()
 
-    const note = Effect.fnUntraced(function*(error: CatalogError | BlobsError) {
-      const fault = faultOf(error)
+    const note = Effect.fnUntraced(function*(problem: CatalogError | BlobsError | Fault) {
+      const fault = typeof problem === "string" ? problem : faultOf(problem)
       noted.set(fault, { count: (noted.get(fault)?.count ?? 0) + 1, last: yield* Clock.currentTimeMillis })
       yield* Metrics.fault(fault)
       return fault
@@ -93,9 +93,12 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
 
     const report = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const [totals, written, free] = yield* Effect.all([
+      const [totals, written, stored, free] = yield* Effect.all([
         Effect.result(
           within(catalog.totals, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
+        ),
+        Effect.result(
+          within(catalog.probe, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
         ),
         Effect.result(
           within(
@@ -111,8 +114,13 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
         if (now - last < LATELY) faults[fault] = { count, last: DateTime.formatIso(DateTime.makeUnsafe(last)) }
       }
       const checks = {
-        catalog: totals._tag === "Success" ? { ok: true, ...totals.success } : { ok: false },
-        blobs: written._tag === "Success" ? { ok: true } : { ok: false, problem: faultOf(written.failure) },
+        catalog: {
+          ...(written._tag === "Success"
+            ? { ok: totals._tag === "Success" }
+            : { ok: false, problem: faultOf(written.failure) }),
+          ...(totals._tag === "Success" ? totals.success : {})
+        },
+        blobs: stored._tag === "Success" ? { ok: true } : { ok: false, problem: faultOf(stored.failure) },
         disk: {
           ok: free === undefined || free >= disk.floor,
           ...(free === undefined ? {} : { free }),

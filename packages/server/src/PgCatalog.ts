@@ -250,6 +250,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     totals: prepare(
       "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
     ),
+    probe: prepare("UPDATE migrations SET version = version WHERE version = 1", unsynced),
     count: prepare<"owner" | "now">(
       `
       WITH used AS (SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage WHERE owner = :owner),
@@ -329,10 +330,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
     discard: prepare<"blob" | "after">(
       "INSERT INTO garbage (blob, after) VALUES (:blob, :after) ON CONFLICT DO NOTHING"
     ),
-    garbage: prepare<"now">("SELECT blob FROM garbage WHERE after <= :now"),
-    forget: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
-    knows: prepare<"blob">(`
-      SELECT EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob) AS known`)
+    garbage: prepare<"from" | "now">(
+      "SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"
+    ),
+    forget: prepare<"blobs">("DELETE FROM garbage WHERE blob IN (SELECT json_array_elements_text(:blobs::json))"),
+    unknown: prepare<"blobs">(`
+      SELECT blob FROM json_array_elements_text(:blobs::json) AS given (blob)
+      WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.blob = given.blob)
+        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = given.blob)`)
   }
 
   const pages = new Map<string, Run<"owner" | "now" | "search" | "limit" | "offset">>()
@@ -446,6 +451,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     usedBytes: (owner) => Effect.map(sql.usedBytes({ owner }), ([row]) => Number(row!["bytes"])),
 
+    probe: Effect.asVoid(sql.probe({})),
+
     totals: Effect.map(sql.totals({}), ([row]) => ({ files: Number(row!["files"]), bytes: Number(row!["bytes"]) })),
 
     update: (key, owner, changes) => durable.transaction(update(key, owner, changes)),
@@ -510,14 +517,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* sql.buryAllUsedUp({ now, after: now })
     }),
 
-    garbage: Effect.gen(function*() {
+    garbage: Effect.fnUntraced(function*(from) {
       const now = yield* Clock.currentTimeMillis
-      return (yield* sql.garbage({ now })).map(({ blob }) => blob as string)
+      return (yield* sql.garbage({ from, now })).map(({ blob }) => blob as string)
     }),
 
-    forget: (blob) => Effect.asVoid(sql.forget({ blob })),
+    forget: (blobs) => Effect.asVoid(sql.forget({ blobs: JSON.stringify(blobs) })),
 
-    knows: (blob) => Effect.map(sql.knows({ blob }), ([row]) => row!["known"] === true)
+    unknown: (blobs) =>
+      Effect.map(sql.unknown({ blobs: JSON.stringify(blobs) }), (rows) => rows.map(({ blob }) => blob as string))
   })
 })
 

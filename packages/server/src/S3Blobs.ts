@@ -28,7 +28,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Blobs, type BlobsError } from "./Blobs.ts"
+import { Blobs, type BlobsError, isBlobId } from "./Blobs.ts"
 import * as S3Reader from "./internal/s3Reader.ts"
 import * as S3Store from "./internal/s3Store.ts"
 import * as S3Writer from "./internal/s3Writer.ts"
@@ -128,9 +128,8 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
               { abortSignal }
             ))
           for (const { Key, LastModified } of page.Contents ?? []) {
-            if (Key !== undefined && LastModified !== undefined && LastModified.getTime() < before) {
-              ids.push(Key.slice(prefix.length))
-            }
+            const id = Key?.slice(prefix.length) ?? ""
+            if (isBlobId(id) && LastModified !== undefined && LastModified.getTime() < before) ids.push(id)
           }
           token = page.NextContinuationToken
         } while (token !== undefined)

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { Blobs, type BlobsError } from "./Blobs.ts"
@@ -34,6 +35,9 @@ export interface Options {
   readonly interval?: Duration.Input | undefined
 }
 
+/** Blobs that are removed at the same time. */
+const REMOVALS = 16
+
 /**
  * Sweeps once before it is ready, orphans included, then at every interval of Effect's clock.
  *
@@ -48,20 +52,34 @@ export const layer = (options: Options): Layer.Layer<Sweeper, CatalogError | Blo
       const blobs = yield* Blobs
       const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
 
-      const collect = Effect.flatMap(catalog.garbage, (garbage) =>
-        Effect.forEach(garbage, (blob) =>
-          // The bytes go first: a blob that could not be removed is tried again by the next sweep.
-          Effect.andThen(blobs.remove(blob), catalog.forget(blob)), { discard: true }))
+      // The bytes go first: a blob that could not be removed is tried again by the next sweep. It keeps none of the others.
+      const collect = Effect.gen(function*() {
+        let failure: BlobsError | undefined
+        let garbage = yield* catalog.garbage("")
+        while (garbage.length > 0) {
+          const [removed, failures] = yield* Effect.partition(
+            garbage,
+            (blob) => Effect.as(blobs.remove(blob), blob),
+            { concurrency: REMOVALS }
+          )
+          failure ??= failures[0]
+          yield* catalog.forget(removed)
+          garbage = yield* catalog.garbage(garbage.at(-1)!)
+        }
+        if (failure !== undefined) return yield* failure
+      })
 
-      const sweep = Effect.andThen(catalog.bury, collect)
+      // What frees room goes before what takes some, for a disk that is full; and none keeps the others from what they do.
+      const sweep = Effect.validate([collect, catalog.bury, collect], identity, { discard: true }).pipe(
+        Effect.mapError(([first]) => first)
+      )
 
       // Only before uploads come in: later, a blob without a row may be one that is about to get it.
-      const orphans = Effect.flatMap(blobs.list, (all) =>
-        Effect.forEach(
-          all,
-          (blob) => Effect.flatMap(catalog.knows(blob), (known) => known ? Effect.void : blobs.remove(blob)),
-          { discard: true }
-        ))
+      const orphans = Effect.flatMap(
+        blobs.list,
+        (all) =>
+          Effect.flatMap(catalog.unknown(all), (unknown) => Effect.forEach(unknown, blobs.remove, { discard: true }))
+      )
 
       yield* Effect.andThen(sweep, orphans)
       yield* sweep.pipe(

@@ -80,8 +80,9 @@ describe("a restart", () => {
       const first = yield* startStoppable({})
       const { key } = yield* uploaded(first.url, "kept")
       yield* stop(first)
-      Fs.writeFileSync(Path.join(first.folder, "incoming", "half"), "half an upload")
-      Fs.writeFileSync(Path.join(first.folder, "blobs", "orphan"), "a blob without a row")
+      const [half, orphan] = ["1".repeat(32), "2".repeat(32)]
+      Fs.writeFileSync(Path.join(first.folder, "incoming", half), "half an upload")
+      Fs.writeFileSync(Path.join(first.folder, "blobs", orphan), "a blob without a row")
       const second = yield* start({ folder: first.folder })
       assert.deepStrictEqual(incoming(second), [])
       assert.strictEqual(blobs(second).length, 1)

@@ -24,7 +24,7 @@ export const disk = (size: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const folder = Fs.mkdtempSync("/tmp/fileio-server-test-")
-      assert.isTrue(mount("-t", "tmpfs", "-o", `size=${size}m`, "tmpfs", folder))
+      assert.isTrue(mount("-t", "tmpfs", "-o", `size=${size}m,mode=0700`, "tmpfs", folder))
       return folder
     }),
     (folder) =>

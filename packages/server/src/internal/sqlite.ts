@@ -7,6 +7,7 @@
  */
 import * as Fs from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { diskFault } from "./diskFault.ts"
 
 export type Row = Record<string, unknown>
 
@@ -39,38 +40,41 @@ export interface TransactionOptions {
    * @default true
    */
   readonly durable?: boolean
+  /** Whether it may use the room that is kept back for a full disk. @default true */
+  readonly usesReserve?: boolean
 }
 
 export interface Database {
   readonly query: (text: string) => Query
   readonly change: (text: string) => Change
   readonly returning: (text: string) => Returning
-  /** Runs all of it or nothing. Throws what failed first; what is in memory must not be changed before it returns. */
+  /**
+   * Runs all of it or nothing. Throws what failed first. On a full disk `run` is called a second time once there is room, so it
+   * must not change anything in memory.
+   */
   readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
+  /** Copies the log into the database as far as it can, so that the log is written over from its beginning. */
+  readonly checkpoint: () => void
   /** Runs statements that have neither values nor rows, such as a schema. */
   readonly exec: (text: string) => void
   readonly close: () => void
 }
 
 /** SQLite gives its other files the permissions of the database, so this one is made before SQLite sees it. */
-const makePrivate = (path: string): void => {
-  Fs.closeSync(Fs.openSync(path, "a", 0o600))
-  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}-journal`]) {
-    const stat = Fs.statSync(file, { throwIfNoEntry: false })
-    if (stat !== undefined && (stat.mode & 0o077) !== 0) Fs.chmodSync(file, 0o600)
-  }
-}
+const makePrivate = (path: string): void => Fs.closeSync(Fs.openSync(path, "a", 0o600))
 
 const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
 
-const open = (db: DatabaseSync): Database => {
+const open = (db: DatabaseSync, makeRoom: () => void): Database => {
   const begin = db.prepare("BEGIN IMMEDIATE")
   const commit = db.prepare("COMMIT")
   const rollback = db.prepare("ROLLBACK")
   let running = false
   let durableNow: boolean | undefined
 
-  const transaction = <A>(run: () => A, { durable = true }: TransactionOptions = {}): A => {
+  const checkpoint = () => db.exec("PRAGMA wal_checkpoint(PASSIVE)")
+
+  const runOnce = <A>(run: () => A, durable: boolean): A => {
     if (running) throw new Error("a transaction is running already")
     // Left open where an earlier ROLLBACK failed.
     if (db.isTransaction) rollback.run()
@@ -96,6 +100,21 @@ const open = (db: DatabaseSync): Database => {
     }
   }
 
+  const transaction = <A>(run: () => A, { durable = true, usesReserve = true }: TransactionOptions = {}): A => {
+    try {
+      return runOnce(run, durable)
+    } catch (cause) {
+      if (!usesReserve || diskFault(cause) !== "disk-full") throw cause
+      try {
+        makeRoom()
+        checkpoint()
+      } catch {
+        throw cause
+      }
+      return runOnce(run, durable)
+    }
+  }
+
   const within = <A>(run: () => A): A => {
     if (!running) throw new Error("a change needs a transaction")
     return run()
@@ -118,18 +137,22 @@ const open = (db: DatabaseSync): Database => {
       return { all, first: (values) => all(values)[0] }
     },
     transaction,
+    checkpoint,
     exec: (text) => db.exec(text),
     close: () => db.close()
   }
 }
 
-/** Opens a database for reading and writing, with a write-ahead log. Its files are readable by their owner only. */
-export const openDatabase = (path: string): Database => {
+/**
+ * Opens a database for reading and writing, with a write-ahead log. Its files are readable by their owner only. `makeRoom` is
+ * called where the disk is full.
+ */
+export const openDatabase = (path: string, makeRoom: () => void = () => {}): Database => {
   makePrivate(path)
   const db = new DatabaseSync(path, { timeout: 5000 })
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON")
-    return open(db)
+    return open(db, makeRoom)
   } catch (cause) {
     db.close()
     throw cause
@@ -139,7 +162,7 @@ export const openDatabase = (path: string): Database => {
 /** Opens a database that another connection writes, for reading only. */
 export const openReadOnly = (path: string): Pick<Database, "query" | "close"> => {
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
-  const { close, query } = open(db)
+  const { close, query } = open(db, () => {})
   return { close, query }
 }
 
@@ -151,8 +174,8 @@ export const openLock = (path: string): { readonly close: () => void } => {
   makePrivate(path)
   const lock = new DatabaseSync(path)
   try {
-    // Without a journal, so that it needs no room on the disk.
-    lock.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+    // The journal is in memory, so that a full disk has no part in it.
+    lock.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
     return { close: () => lock.close() }
   } catch (cause) {
     lock.close()

@@ -6,6 +6,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import { Catalog } from "../../Catalog.ts"
 import { DiskSpace } from "../../DiskSpace.ts"
+import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
 import * as Grants from "../grants.ts"
 import * as Intake from "../intake.ts"
@@ -13,12 +14,10 @@ import * as Metrics from "../metrics.ts"
 import * as Refusal from "../refusal.ts"
 import * as Answers from "./answers.ts"
 
-/** Bytes of an upload between two looks at the room on the disk. */
-const CHECK_DISK_EVERY = 8 * 1024 * 1024
-
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
+  const health = yield* Health
   const { details, planNameOf, planOf } = yield* Answers.make
 
   // Bytes of uploads under way, by owner: two uploads must not both take the last of the storage.
@@ -45,6 +44,8 @@ export const make = Effect.gen(function*() {
       })
     ))
 
+  const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))
+
   const receive = Effect.fnUntraced(function*(
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
@@ -55,18 +56,13 @@ export const make = Effect.gen(function*() {
     const quota = yield* reservation(owner, plan, freed)
     const declared = Number(request.headers["content-length"] ?? 0)
     if (!(yield* disk.holds(Number.isFinite(declared) ? Math.min(declared, plan.maxUploadBytes) : 0))) {
-      return yield* Refusal.noRoom
+      return yield* noRoom
     }
-    let unchecked = 0
+    const take = yield* disk.upload
     const reserve = (bytes: number) =>
       Effect.andThen(
         quota(bytes),
-        Effect.suspend(() => {
-          unchecked += bytes
-          if (unchecked < CHECK_DISK_EVERY) return Effect.void
-          unchecked = 0
-          return Effect.flatMap(disk.holds(0), (room) => room ? Effect.void : Effect.fail(Refusal.noRoom))
-        })
+        Effect.flatMap(take(bytes), (room) => room ? Effect.void : noRoom)
       )
     const received = yield* Intake.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
     return { ...received, plan, now: yield* Clock.currentTimeMillis }

@@ -1,0 +1,64 @@
+/**
+ * Room on the disk that is kept back for the catalog: a file that is removed when nothing else is left, so that what frees
+ * room (a deletion, the count of a download, the sweep, a start) can still be written.
+ */
+import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+
+/** Bytes of the reserve where the disk has them: a few of the catalog's largest transactions. */
+const RESERVE_BYTES = 2 * 1024 * 1024
+/** Bytes that are left beside it, so that it is not taken from under a write of this moment; also the least that helps. */
+const MARGIN_BYTES = 256 * 1024
+
+const freeBytes = (folder: string): number => {
+  const { bavail, bsize } = Fs.statfsSync(folder)
+  return bavail * bsize
+}
+
+const randomFill = promisify<Buffer, Buffer>(Crypto.randomFill)
+
+export interface Reserve {
+  /** Gives the room to the disk. Says whether there was any to give. */
+  readonly release: () => boolean
+  /** Takes as much of the room again as the disk has. Says whether any is held now. */
+  readonly restore: () => Promise<boolean>
+}
+
+export const make = (folder: string): Reserve => {
+  const path = Path.join(folder, "reserve")
+  const next = `${path}.new`
+  return {
+    release: () => {
+      if (!Fs.existsSync(path)) return false
+      Fs.rmSync(path, { force: true })
+      return true
+    },
+    restore: async () => {
+      const held = Fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0
+      const size = Math.min(RESERVE_BYTES, held + freeBytes(folder) - MARGIN_BYTES)
+      if (size < held + MARGIN_BYTES) return held > 0
+      for (const old of [path, next]) await Fs.promises.rm(old, { force: true })
+      // Random, since some file systems keep no blocks for zeros.
+      const bytes = await randomFill(Buffer.allocUnsafe(size))
+      try {
+        const file = await Fs.promises.open(next, "wx", 0o600)
+        try {
+          await file.writeFile(bytes)
+          await file.sync()
+        } finally {
+          await file.close()
+        }
+        await Fs.promises.rename(next, path)
+        return true
+      } catch (cause) {
+        await Fs.promises.rm(next, { force: true })
+        throw cause
+      }
+    }
+  }
+}
+
+/** Whether the disk has less than opening the catalog may need. */
+export const isShort = (folder: string): boolean => freeBytes(folder) < MARGIN_BYTES
