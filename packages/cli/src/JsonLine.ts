@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 
@@ -197,6 +198,16 @@ export const JsonLine = Schema.Union([
  * @since 0.1.0
  */
 export type JsonLine = typeof JsonLine.Type
+
+const encode = /* @__PURE__ */ (() => Schema.encodeSync(Schema.fromJsonString(JsonLine)))()
+
+/**
+ * A line as it is written, without the line break. What a terminal would act on is escaped as `\uXXXX`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const format = (line: JsonLine): string => PlainText.escapeJson(encode(line))
 
 /**
  * The fields of a line that describe a file.

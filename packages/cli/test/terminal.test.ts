@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import { join } from "node:path"
 import { plain, Screen } from "./screen.ts"
-import { gate, hasPty, jsonLines, KEY, setUp, SLOW_KEY } from "./support.ts"
+import { fakeHost, gate, hasPty, jsonLines, KEY, setUp, SLOW_KEY } from "./support.ts"
 
 if (!hasPty) console.warn("SKIPPED: the tests in a terminal; there is no python3 with pty")
 
@@ -151,5 +151,90 @@ describe.skipIf(!hasPty)("in a terminal", () => {
     assert.strictEqual(ran.code, 0)
     assert.match(plain(ran.shown), /waiting \d s for the account's limit of 1\/s/)
     assert.isFalse(screenOf(ran.shown).some((line) => line.includes("waiting")))
+  })
+})
+
+const EVIL = "\u001B]0;OWNED\u0007\u001B[2J\u009B31mRED\u202Egpj\u2066"
+
+/** A host that writes to the terminal wherever it may write a word. */
+const hostile = (mode: { refusal: number | undefined }) =>
+  fakeHost((request, response) => {
+    request.resume()
+    request.on("end", () => {
+      const file = {
+        key: "AAAAAAAAAAAA",
+        link: `https://h/${EVIL}/AAAAAAAAAAAA`,
+        name: `${EVIL}.txt`,
+        title: EVIL,
+        expiry: EVIL,
+        mimeType: EVIL,
+        size: 5
+      }
+      const json = (status: number, value: object) => {
+        response.writeHead(status, { "content-type": "application/json" })
+        response.end(JSON.stringify(value))
+      }
+      if (mode.refusal !== undefined) {
+        const words = { code: EVIL, message: EVIL, limit: EVIL, asked: 2, allowed: 1 }
+        return json(mode.refusal, { success: false, status: mode.refusal, ...words })
+      }
+      if (request.url === "/me") return json(200, { success: true, planId: EVIL })
+      if (request.method === "GET" && request.url!.startsWith("/AAAA")) {
+        const name = Buffer.from(`${EVIL}.txt`).toString("latin1").replaceAll("\u001B", "").replaceAll("\u0007", "")
+        response.writeHead(200, { "content-disposition": `attachment; filename="${name}"` })
+        return response.end("hello")
+      }
+      if (request.method === "GET") return json(200, { success: true, nodes: [file], count: 1 })
+      return json(200, { success: true, ...file })
+    })
+  })
+
+describe.skipIf(!hasPty)("the words of a host", () => {
+  const mode: { refusal: number | undefined } = { refusal: undefined }
+  const uploadFrom = (room: string) => ["upload", write(room, "x.txt", "hello")]
+  const cases: ReadonlyArray<readonly [refusal: number | undefined, args: (room: string) => ReadonlyArray<string>]> = [
+    [undefined, uploadFrom],
+    [undefined, (room) => [...uploadFrom(room), "--qr"]],
+    [undefined, (room) => [...uploadFrom(room), "--json"]],
+    [undefined, () => ["list"]],
+    [undefined, () => ["list", "--json"]],
+    [undefined, () => ["me"]],
+    [undefined, () => ["me", "--json"]],
+    [undefined, (room) => ["download", "AAAAAAAAAAAA", "-o", `${room}/`]],
+    [undefined, (room) => ["download", "AAAAAAAAAAAA", "-o", `${room}/`, "--json"]],
+    [undefined, () => ["update", "AAAAAAAAAAAA", "--expires", "1d"]],
+    ...[400, 402, 500].flatMap((status) => [
+      [status, (room: string) => [...uploadFrom(room), "--verbose"]] as const,
+      [status, (room: string) => [...uploadFrom(room), "--verbose", "--json"]] as const,
+      [status, (room: string) => ["download", "AAAAAAAAAAAA", "-o", `${room}/`, "--verbose"]] as const
+    ])
+  ]
+
+  it("do not act on the terminal, whatever the command and in JSON", async () => {
+    const host = await hostile(mode)
+    for (const [refusal, args] of cases) {
+      mode.refusal = refusal
+      const env = { FILEIO_BASE_URL: host.url }
+      const command = args(t.room())
+      const { shown } = await t.pty(command, { env })
+      for (const evil of ["\u001B]0;", "\u001B[2J", "\u009B", "\u202E", "\u2066"]) {
+        assert.isFalse(shown.includes(evil), `${command.join(" ")}: ${JSON.stringify(shown)}`)
+      }
+    }
+    host.close()
+  }, 120_000)
+
+  it("are the same in JSON for the program that reads it, and are made visible in a pipe", async () => {
+    const host = await hostile(mode)
+    mode.refusal = undefined
+    const env = { FILEIO_BASE_URL: host.url }
+    const { stdout } = await t.run(["list", "--json"], { env })
+    assert.notMatch(stdout, /(?!\n)[\p{Cc}\p{Bidi_Control}]/u)
+    const [line] = jsonLines(stdout)
+    assert(line?.type === "file")
+    assert.deepStrictEqual([line.name, line.title], [`${EVIL}.txt`, EVIL])
+    const [link] = await t.lines(uploadFrom(t.room()), { env })
+    assert.strictEqual(link, "https://h/\uFFFD]0;OWNED\uFFFD\uFFFD[2J\uFFFD31mRED\uFFFDgpj\uFFFD/AAAAAAAAAAAA")
+    host.close()
   })
 })

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { FileKey } from "./FileKey.ts"
+import { visible } from "./PlainText.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
@@ -102,7 +103,7 @@ export class PlanLimit extends Schema.TaggedError<PlanLimit>()("PlanLimit", {
     const asked = this.asked === undefined ? "" : `, asked ${unit(this.asked)}`
     const allowed = this.allowed === undefined ? "" : `, allowed ${unit(this.allowed)}`
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
-    return `beyond the plan's ${this.limit}${asked}${allowed}${detail}; ask for less, or free or buy more`
+    return visible(`beyond the plan's ${this.limit}${asked}${allowed}${detail}; ask for less, or free or buy more`)
   }
 }
 
@@ -123,7 +124,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
     return false
   }
   override get message() {
-    return `invalid ${this.field}: ${this.problem}`
+    return visible(`invalid ${this.field}: ${this.problem}`)
   }
 }
 
@@ -164,7 +165,7 @@ export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFa
     return true
   }
   override get message() {
-    return `the host failed (${this.status}${this.code === undefined ? "" : ` ${this.code}`}); try again later`
+    return visible(`the host failed (${this.status}${this.code === undefined ? "" : ` ${this.code}`}); try again later`)
   }
 }
 
@@ -247,7 +248,9 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
     const what = this.location === undefined
       ? `answered ${this.status} with ${this.contentType ?? "no content type"}`
       : `redirects (${this.status}) to ${this.location}`
-    return `${this.host} does not speak the file.io API: it ${what}; set FILEIO_BASE_URL or the baseUrl option to a host that does`
+    return visible(
+      `${this.host} does not speak the file.io API: it ${what}; set FILEIO_BASE_URL or the baseUrl option to a host that does`
+    )
   }
 }
 
@@ -269,7 +272,7 @@ export class DirectDownloadUnavailable extends Schema.TaggedError<DirectDownload
     return false
   }
   override get message() {
-    return `the account that shared this file has no direct download; open ${this.page} in a browser`
+    return visible(`the account that shared this file has no direct download; open ${this.page} in a browser`)
   }
 }
 
@@ -290,7 +293,9 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
     return false
   }
   override get message() {
-    return `the host's answer (${this.status}) is not what the API promises: ${this.problem}; check FILEIO_BASE_URL or the baseUrl option, or tell the host`
+    return visible(
+      `the host's answer (${this.status}) is not what the API promises: ${this.problem}; check FILEIO_BASE_URL or the baseUrl option, or tell the host`
+    )
   }
 }
 

@@ -149,6 +149,23 @@ const named = cases.map(([reason, retryable, words], index) => ({
   words
 }))
 
+describe("the message of an error", () => {
+  const evil = "\u001B]0;title\u0007\u009B31m\u202Egpj\n"
+  it.each([
+    new FileIoError.PlanLimit({ limit: evil, detail: evil }),
+    new FileIoError.InvalidRequest({ field: evil, problem: evil }),
+    new FileIoError.ServerFailure({ status: 500, code: evil }),
+    new FileIoError.NotAnApi({ host: "a.example", status: 200, contentType: evil }),
+    new FileIoError.NotAnApi({ host: "a.example", status: 302, location: evil }),
+    new FileIoError.DirectDownloadUnavailable({ page: evil }),
+    new FileIoError.UnexpectedResponse({ status: 200, problem: evil, code: evil })
+  ])("shows the words of a host, and does not let them act on a terminal: $_tag", (reason) => {
+    const { message } = new Failure({ operation: "upload", reason })
+    assert.include(message, "31m\uFFFDgpj")
+    assert.notMatch(message, /[\p{Cc}\p{Bidi_Control}]/u)
+  })
+})
+
 describe("the reasons of FileIoError", () => {
   it("all stand in these tests", () => {
     const tags = new Set(cases.map(([reason]) => reason._tag))

@@ -68,6 +68,25 @@ describe("the pages", () => {
       }
     }))
 
+  it.effect("do not let a name or a title turn the direction of what is around it", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ plans: { premium: { directDownload: false } } })
+      for (
+        const [name, title, heading] of [
+          ["invoice\u202Efdp.exe", "", "<bdi>invoicefdp.exe</bdi>"],
+          ["a.txt", "\u2067safe\u202Eexe", "<bdi>safeexe</bdi>"],
+          ["a.txt", "\u202E\u200B", "<bdi>a.txt</bdi>"],
+          ["\u0645\u06CC\u200C\u062E.pdf", "", "<bdi>\u0645\u06CC\u200C\u062E.pdf</bdi>"]
+        ] as const
+      ) {
+        const { key } = yield* uploaded(url, "x", { name, fields: title === "" ? {} : { title } })
+        assertPage(yield* page(`${url}/download/${key}`), 200, heading)
+        for (const path of [`/download/${key}`, `/uploaded/${key}`]) {
+          assert.notMatch((yield* page(`${url}${path}`)).text, /\p{Bidi_Control}/u)
+        }
+      }
+    }))
+
   it.effect("answer a form with the page of the link, which a reload does not upload again", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ anonymousPlan: "free" })

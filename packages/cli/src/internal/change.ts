@@ -40,7 +40,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
         operation === "update"
           ? { v: JsonLine.VERSION, type: "updated", ...fields }
           : { v: JsonLine.VERSION, type: "replaced", ...fields },
-        details.link
+        Text.visible(details.link)
       )
       const until = details.expires === null
         ? "never expires"

@@ -1,6 +1,7 @@
 // @effect-diagnostics processEnv:off
 // @effect-diagnostics processEnvInEffect:off
 /** The process, as the rest of the program sees it: the only module (with `bin`) that touches `process`. */
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -46,7 +47,7 @@ const ask: Edge["stdin"]["ask"] = (question, hidden) =>
     const { stdin } = process
     // First, so that nothing of what is typed at once is shown.
     if (hidden) stdin.setRawMode(true)
-    process.stderr.write(question)
+    process.stderr.write(PlainText.visible(question))
     let typed = ""
     const leave = () => {
       stdin.off("data", onData).off("end", onEnd).pause()

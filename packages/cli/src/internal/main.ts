@@ -14,6 +14,7 @@ import { root } from "./commands.ts"
 import * as Edge from "./edge.ts"
 import { Reported } from "./problem.ts"
 import { Current } from "./services.ts"
+import * as Text from "./text.ts"
 
 /** How long the transfers have to come to an end once the program is stopped. */
 const GRACE = "800 millis"
@@ -95,8 +96,8 @@ const tell = (edge: Edge.Edge, command: string, reason: string, what: string, ad
         edge.stderr.write(Report.lines(edge, command === "" ? what : `${command}: ${what}`, advice))
       )
     }
-    const line = { v: JsonLine.VERSION, type: "error", command, reason, message: what, advice, exitCode }
-    return Effect.ignore(edge.stdout.write(`${JSON.stringify(line)}\n`))
+    const line = { v: JsonLine.VERSION, type: "error", command, reason, message: what, advice, exitCode } as const
+    return Effect.ignore(edge.stdout.write(`${JsonLine.format(line)}\n`))
   }))
 
 const codeOf = Effect.fnUntraced(function*(edge: Edge.Edge, exit: Exit.Exit<void, unknown>) {
@@ -106,7 +107,7 @@ const codeOf = Effect.fnUntraced(function*(edge: Edge.Edge, exit: Exit.Exit<void
   if (CliError.isCliError(error)) return 2
   const what = error instanceof Error ? error.message : String(error)
   yield* tell(edge, "", "Unexpected", `unexpected: ${what}`, "This is an error of fileio itself; please report it.", 1)
-  if (edge.args.includes("--verbose")) edge.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  if (edge.args.includes("--verbose")) edge.stderr.write(`${Text.visibleLines(Cause.pretty(exit.cause))}\n`)
   return 1
 })
 

@@ -3,7 +3,6 @@ import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as ExitCode from "../ExitCode.ts"
 import * as JsonLine from "../JsonLine.ts"
@@ -32,7 +31,10 @@ export interface Report {
   readonly command: string
   readonly flags: Flags
   readonly view: Progress.View
-  /** A result: a line of JSON, or the text, which may be empty. */
+  /**
+   * A result: a line of JSON, or the text, which may be empty. A pipe gets the text as it is, so a path stays right;
+   * what a host said is made visible before.
+   */
   readonly result: (line: JsonLine.JsonLine, text: string) => Effect.Effect<void, OutputClosed>
   /** A text on standard output that is no result line, such as a completion script. */
   readonly text: (text: string) => Effect.Effect<void, OutputClosed>
@@ -40,6 +42,8 @@ export interface Report {
   readonly note: (text: string) => Effect.Effect<void>
   /** Something that has to be seen, on standard error. */
   readonly warn: (text: string) => Effect.Effect<void>
+  /** Lines on standard error that are written with the terminal's own escapes. */
+  readonly drawing: (text: string) => Effect.Effect<void>
   readonly problem: (problem: Problem, subject?: string) => Effect.Effect<void>
   /** Standard output carries a file from now on: lines of JSON go to standard error. */
   readonly giveStdoutAway: Effect.Effect<void>
@@ -52,8 +56,6 @@ export interface Report {
 }
 
 export const Report = Context.Service<Report>("@effect-fileio/cli/Report")
-
-const encode = Schema.encodeSync(Schema.fromJsonString(JsonLine.JsonLine))
 
 const RED = "\u001B[31m"
 const RESET = "\u001B[0m"
@@ -96,7 +98,7 @@ export const make = Effect.fnUntraced(function*(
   const toStderr = (text: string) => view.aside(Effect.sync(() => edge.stderr.write(text)))
   const toStdout = (text: string) => view.aside(edge.stdout.write(text))
   const errorLine = (problem: Pick<Problem, "what" | "advice" | "exitCode" | "reason" | "details">, subject?: string) =>
-    encode({
+    JsonLine.format({
       v: JsonLine.VERSION,
       type: "error",
       command,
@@ -116,14 +118,18 @@ export const make = Effect.fnUntraced(function*(
     view,
     result: (line, text) => {
       if (flags.json) {
-        const encoded = `${encode(line)}\n`
+        const encoded = `${JsonLine.format(line)}\n`
         return stdoutIsOurs ? toStdout(encoded) : toStderr(encoded)
       }
-      return text === "" ? Effect.void : toStdout(`${text}\n`)
+      return text === "" ? Effect.void : toStdout(`${edge.stdout.isTerminal ? Text.visibleLines(text) : text}\n`)
     },
     text: toStdout,
-    note: (text) => flags.quiet || !edge.stderr.isTerminal || text.trim() === "" ? Effect.void : toStderr(`${text}\n`),
-    warn: (text) => toStderr(`${text}\n`),
+    note: (text) =>
+      flags.quiet || !edge.stderr.isTerminal || text.trim() === ""
+        ? Effect.void
+        : toStderr(`${Text.visibleLines(text)}\n`),
+    warn: (text) => toStderr(`${Text.visibleLines(text)}\n`),
+    drawing: (text) => toStderr(`${text}\n`),
     problem: Effect.fnUntraced(function*(problem, subject) {
       if (flags.json) {
         const line = `${errorLine(problem, subject)}\n`

@@ -1,4 +1,5 @@
 /** How things read in a terminal. */
+import * as PlainText from "@effect-fileio/core/PlainText"
 import { displayWidth } from "effect/cli/CliOutput"
 
 const UNITS = ["kB", "MB", "GB", "TB", "PB"] as const
@@ -29,29 +30,33 @@ export const seconds = (millis: number): string => {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`
 
-// What a terminal would act on, and what shows a text other than it is. Names come from strangers.
-const INVISIBLE =
-  // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF]/g
+/** A text of somebody else, on one line, that a terminal only shows. */
+export const visible = PlainText.visible
 
-/** A text that a terminal only shows. */
-export const visible = (text: string): string => text.replace(INVISIBLE, "\uFFFD")
+/** Several lines that a terminal only shows. */
+export const visibleLines = (text: string): string => text.split("\n").map(visible).join("\n")
 
-/** At most so many columns; the middle goes, since the extension tells more. */
+/** Shortens a text to that many columns; its middle goes, since the extension tells more. */
 export const fit = (text: string, columns: number): string => {
   if (displayWidth(text) <= columns) return text
   if (columns < 2) return "\u2026".slice(0, Math.max(0, columns))
   const characters = Array.from(text)
-  let head = ""
-  let tail = ""
-  while (characters.length > 0) {
-    const fromHead = displayWidth(head) <= displayWidth(tail)
-    const next = fromHead ? characters.shift()! : characters.pop()!
-    if (displayWidth(head) + displayWidth(tail) + displayWidth(next) + 1 > columns) break
-    if (fromHead) head += next
-    else tail = next + tail
+  const widths = characters.map(displayWidth)
+  let [start, startWidth] = [0, 0]
+  let [end, endWidth] = [characters.length, 0]
+  while (start < end) {
+    const fromStart = startWidth <= endWidth
+    const width = widths[fromStart ? start : end - 1]!
+    if (startWidth + endWidth + width + 1 > columns) break
+    if (fromStart) {
+      start++
+      startWidth += width
+    } else {
+      end--
+      endWidth += width
+    }
   }
-  return `${head}\u2026${tail}`
+  return `${characters.slice(0, start).join("")}\u2026${characters.slice(end).join("")}`
 }
 
 export const padEnd = (text: string, columns: number): string =>
@@ -60,13 +65,13 @@ export const padEnd = (text: string, columns: number): string =>
 export const padStart = (text: string, columns: number): string =>
   " ".repeat(Math.max(0, columns - displayWidth(text))) + text
 
-/** Columns aligned to their widest cell, two spaces apart; numbers to the right. */
+/** Columns aligned to their widest cell, two spaces apart; numbers to the right. Cells may hold text of strangers. */
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
   right: ReadonlySet<number>
 ): ReadonlyArray<string> => {
-  const all = [head, ...rows]
+  const all = [head, ...rows].map((row) => row.map(visible))
   const widths = head.map((_, column) => Math.max(...all.map((row) => displayWidth(row[column] ?? ""))))
   return all.map((row) =>
     row.map((cell, column) => right.has(column) ? padStart(cell, widths[column]!) : padEnd(cell, widths[column]!))

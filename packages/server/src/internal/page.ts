@@ -1,4 +1,5 @@
 /** The pages for people: plain HTML, complete without the script. */
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Duration from "effect/Duration"
 import { encode } from "uqr"
 import type { FileRecord } from "../Catalog.ts"
@@ -32,6 +33,9 @@ const render = (part: Part): string => {
 
 const html = (strings: TemplateStringsArray, ...parts: ReadonlyArray<Part>): Html =>
   new Html(strings.reduce((text, string, index) => text + render(parts[index - 1]) + string))
+
+/** Text of a stranger, which must not turn the text around it. */
+const foreign = (text: string): Html => html`<bdi>${PlainText.strip(text)}</bdi>`
 
 /** HTML that was made, and escaped, elsewhere. */
 export const trusted = (text: string): Html => new Html(text)
@@ -131,7 +135,7 @@ const facts = (file: FileRecord, now: number): Html =>
 <div><dt>Downloads left</dt><dd>${downloadsLeft(file)}</dd></div>
 </dl>`
 
-const heading = (title: string, lead: Part) =>
+const heading = (title: Part, lead: Part) =>
   html`<div><h1 tabindex="-1">${title}</h1>${lead === undefined ? undefined : html`<p class="lead">${lead}</p>`}</div>`
 
 const copyButton = (selector: string, label: string) =>
@@ -235,14 +239,14 @@ ${terminal("The same from a terminal", `curl -F file=@FILE ${publicUrl}/`, `${pu
 export const uploaded = (file: FileRecord, publicUrl: string, now: number, direct: boolean): string => {
   const link = `${publicUrl}/${file.key}`
   return document({
-    title: `Your link is ready: ${file.name}`,
+    title: `Your link is ready: ${PlainText.strip(file.name)}`,
     root: "../",
     body: html`${
       heading(
         "Your link is ready",
         direct
-          ? html`Pass it on. Whoever opens it downloads ${file.name}.`
-          : html`Pass it on. Opening it shows a page; only its button downloads ${file.name}.`
+          ? html`Pass it on. Whoever opens it downloads ${foreign(file.name)}.`
+          : html`Pass it on. Opening it shows a page; only its button downloads ${foreign(file.name)}.`
       )
     }
 <div class="card">
@@ -263,14 +267,15 @@ ${terminal("Download from a terminal", `curl -OJ ${link}`)}
 }
 
 /** The page that a browser gets instead of the bytes; only the button downloads. */
-export const file = (file: FileRecord, now: number, inProgress: boolean): string =>
-  document({
-    title: file.name,
+export const file = (file: FileRecord, now: number, inProgress: boolean): string => {
+  const title = PlainText.strip(file.title ?? "").trim()
+  return document({
+    title: PlainText.strip(file.name),
     root: "../",
     body: html`${
-      file.title === null || file.title === file.name
-        ? heading(file.name, "Somebody sent you this file.")
-        : heading(file.title, file.name)
+      title === "" || file.title === file.name
+        ? heading(foreign(file.name), "Somebody sent you this file.")
+        : heading(foreign(title), foreign(file.name))
     }
 <div class="card">
 ${facts(file, now)}
@@ -289,6 +294,7 @@ ${
     }</p>
 </div>`
   })
+}
 
 /** The page of a file that is not there, or not any more. */
 export const gone = (root: string): string =>

@@ -7,7 +7,6 @@ import { Problem, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
 import * as Session from "../session.ts"
-import * as Text from "../text.ts"
 
 const WORDS = { Available: "waiting", Taken: "taken", Expired: "expired" } as const
 
@@ -36,7 +35,7 @@ export const run: Runner<{ readonly key: string; readonly every: number }> = Eff
             },
             isEnd ? WORDS[state._tag] : ""
           ),
-          isEnd || report.flags.json ? Effect.void : report.note(`waiting: ${Text.visible(taken(state))}`)
+          isEnd || report.flags.json ? Effect.void : report.note(`waiting: ${taken(state)}`)
         )
       })
     )

@@ -16,10 +16,10 @@ export const run: Runner<{}> = Effect.fnUntraced(function*() {
     { name: "expires", ...(expires ?? NOT_SET) },
     { name: "max-downloads", ...(maxDownloads ?? NOT_SET) }
   ]
-  const rows = settings.map(({ from, name, value }) => [name, Text.visible(value), `(${from})`])
+  const rows = settings.map(({ from, name, value }) => [name, value, `(${from})`])
   const [, ...lines] = Text.table(["", "", ""], rows, new Set())
   yield* report.result(
     { v: JsonLine.VERSION, type: "settings", file: path, settings },
-    [...lines, `file: ${Text.visible(path)}`].join("\n")
+    [...lines, `file: ${path}`].join("\n")
   )
 })

@@ -31,7 +31,7 @@ export const run: Runner<{ readonly keys: ReadonlyArray<string>; readonly yes: b
         yield* fileIo.delete(keyOrLink)
         const key = Result.match(FileKey.parse(keyOrLink), { onFailure: () => keyOrLink, onSuccess: ({ key }) => key })
         yield* report.result({ v: JsonLine.VERSION, type: "deleted", key }, "")
-        if (!report.flags.json) yield* report.note(`deleted ${Text.visible(key)}`)
+        if (!report.flags.json) yield* report.note(`deleted ${key}`)
       }).pipe(Effect.catch((error) => {
         const problem = toProblem(error)
         failures.push(problem)

@@ -16,13 +16,13 @@ const PAGE = 100
 
 const row = (file: FileDetails): ReadonlyArray<string> => [
   file.key,
-  Text.visible(file.name ?? ""),
+  file.name ?? "",
   file.size === undefined ? "" : Text.bytes(file.size),
   `${file.downloads ?? 0} of ${file.maxDownloads === null ? "unlimited" : file.maxDownloads ?? "?"}`,
   file.expires === null
     ? "never"
     : file.expires === undefined
-    ? Text.visible(file.expiry ?? "")
+    ? file.expiry ?? ""
     : DateTime.formatIso(file.expires).replace(/:\d\d\.\d+Z$/, "Z").replace("T", " ")
 ]
 

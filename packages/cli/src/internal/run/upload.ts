@@ -163,7 +163,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   const tell = Effect.fnUntraced(function*(source: string, details: FileDetails) {
     yield* report.result(
       { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
-      details.link
+      Text.visible(details.link)
     ).pipe(Effect.catch((error) => {
       // A link that nobody sees is a file that nobody can ever take.
       const problem = local(
@@ -177,7 +177,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     if (!report.flags.json) yield* report.note(`  ${told(details)}`)
     if (input.qr) {
       const { lines } = yield* Effect.promise(() => import("../qr.ts"))
-      yield* report.warn(lines(details.link, edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === ""))
+      yield* report.drawing(
+        lines(Text.visible(details.link), edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === "")
+      )
     }
   })
 
