@@ -45,6 +45,7 @@ import * as Lookup from "./internal/lookup.ts"
 import * as Metered from "./internal/metered.ts"
 import * as Multipart from "./internal/multipart.ts"
 import * as Origin from "./internal/origin.ts"
+import type * as Refusal from "./internal/refusal.ts"
 import * as Traced from "./internal/traced.ts"
 import * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -400,13 +401,13 @@ export const make = Effect.fnUntraced(function*(
     learn: Effect.suspend(() => withRetry(me, RetryPolicy.none))
   })
 
-  const callOf = (operation: FileIoError.Operation, link?: FileKey.FileLink): Answer.Call => ({
+  const callOf = (operation: FileIoError.Operation, link?: FileKey.FileLink): Refusal.Call => ({
     operation,
     key: link?.key,
     host: origin.host,
     linkHost: link?.host,
     idle: timeouts.idle,
-    redact: origin.redact
+    quote: origin.quote
   })
 
   /** Reads the caller's key or link. */
@@ -446,11 +447,11 @@ export const make = Effect.fnUntraced(function*(
     readonly tally?: Exchange.Tally | undefined
   }
 
-  type Reader<A> = (call: Answer.Call, answered: Exchange.Answered) => Effect.Effect<A, Failure>
+  type Reader<A> = (call: Refusal.Call, answered: Exchange.Answered) => Effect.Effect<A, Failure>
 
   /** A call whose whole answer is JSON. */
   const ask = <A>(
-    call: Answer.Call,
+    call: Refusal.Call,
     method: HttpMethod.HttpMethod,
     path: string,
     read: Reader<A>
@@ -479,7 +480,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** The same for a call that sends a form. */
   const submit = <A>(
-    call: Answer.Call,
+    call: Refusal.Call,
     method: HttpMethod.HttpMethod,
     path: string,
     read: Reader<A>,
@@ -591,7 +592,7 @@ export const make = Effect.fnUntraced(function*(
 
   const readStored =
     (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Exchange.Tally) =>
-    (call: Answer.Call, answered: Exchange.Answered): Effect.Effect<FileDetails.FileDetails, Failure> =>
+    (call: Refusal.Call, answered: Exchange.Answered): Effect.Effect<FileDetails.FileDetails, Failure> =>
       Effect.flatMap(readDetails(call, answered), (file) => {
         if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
         const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`

@@ -1,12 +1,13 @@
-import { FileBody, FileIo } from "@effect-fileio/client"
+import { FileBody, FileIo, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, References } from "effect"
+import { Cause, Effect, Layer, Logger, Redacted, References } from "effect"
 import { createServer, type IncomingHttpHeaders } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, createServer as createTcpServer } from "node:net"
 import { inspect } from "node:util"
 import { recordingTracer } from "../../client/test/utils/recordingTracer.ts"
+import { transports } from "./faults/scriptedHost.ts"
 import { apiKey, server } from "./utils.ts"
 
 /** A host that answers `me`, and says where to go for everything else. */
@@ -28,6 +29,22 @@ const recording = (answer: { readonly status: number; readonly location: string 
     ),
     ({ close }) => Effect.sync(close)
   )
+
+/** A host that says one thing to every request. */
+const speaking = (answer: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
+      const host = createTcpServer((socket) => {
+        socket.on("error", () => {})
+        socket.once("data", () => socket.end(answer, "latin1"))
+      })
+      host.listen(0, "127.0.0.1", () => {
+        const { port } = host.address() as AddressInfo
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close: () => host.close() }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  ).pipe(Effect.map(({ url }) => url))
 
 const me = (baseUrl: string) =>
   FileIo.FileIo.use((fileIo) => fileIo.me).pipe(Effect.provide(NodeFileIo.layer({ baseUrl, apiKey })))
@@ -94,4 +111,70 @@ describe("privacy", () => {
         assert.notInclude(said, secret)
       }
     }))
+
+  const key = Redacted.value(apiKey)
+  const json = (status: number, body: string) =>
+    `HTTP/1.1 ${status} X\r\ncontent-type: application/json\r\ncontent-length: ${
+      Buffer.byteLength(body)
+    }\r\n\r\n${body}`
+  const envelope = (status: number, words: string) =>
+    json(
+      status,
+      JSON.stringify({ success: false, status, code: words, message: words, limit: words, help: words, key: words })
+    )
+  const echoes: Readonly<Record<string, string>> = {
+    ...Object.fromEntries([200, 400, 402, 404, 413, 418, 422, 500, 503].flatMap((status) => [
+      [`an envelope (${status})`, envelope(status, key)],
+      [`an envelope (${status}), encoded`, envelope(status, Buffer.from(`${key}:`).toString("base64"))]
+    ])),
+    "a redirect": `HTTP/1.1 302 X\r\nlocation: https://x/${key}?key=${key}\r\ncontent-length: 0\r\n\r\n`,
+    "a redirect to a page": `HTTP/1.1 302 X\r\nlocation: /download/AAAAAAAA?key=${key}\r\ncontent-length: 0\r\n\r\n`,
+    "a type of a page": `HTTP/1.1 200 X\r\ncontent-type: text/html; key="${key}"\r\ncontent-length: 0\r\n\r\n`,
+    "an encoding": `HTTP/1.1 200 X\r\ncontent-encoding: ${key}\r\ncontent-length: 3\r\n\r\nabc`,
+    "JSON that is cut": json(200, `{"x":"${key}"`),
+    "JSON of another shape": json(
+      200,
+      JSON.stringify({ success: true, key: [key], link: 7, nodes: key, planId: [key] })
+    ),
+    "a name in JSON of another shape": json(200, JSON.stringify({ nodes: [{ [key]: 1 }], key: { [key]: 1 } })),
+    "no HTTP": `${key} ${key}\r\n\r\n`,
+    "a head that is none": `HTTP/1.1 200 ${key}\r\n${key}\r\n\r\n`,
+    "a wrong length": `HTTP/1.1 200 X\r\ncontent-length: ${key}\r\n\r\n`,
+    "a wrong chunk": `HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n${key}\r\n`
+  }
+  const told = (error: unknown): string =>
+    [
+      inspect(error, { depth: 20, showHidden: true, getters: true }),
+      JSON.stringify(error, (_, value: unknown) => typeof value === "bigint" ? String(value) : value),
+      String(error),
+      Cause.pretty(Cause.fail(error))
+    ].join("\n")
+
+  for (const transport of ["sockets", "fetch"] as const) {
+    it.live(`an error over ${transport} does not have the key, wherever the host repeats it`, () =>
+      Effect.gen(function*() {
+        for (const [what, answer] of Object.entries(echoes)) {
+          const host = yield* speaking(answer)
+          const { spans, tracer } = recordingTracer()
+          const exits = yield* Effect.gen(function*() {
+            const fileIo = yield* FileIo.FileIo
+            return [
+              yield* Effect.exit(fileIo.me),
+              yield* Effect.exit(fileIo.list()),
+              yield* Effect.exit(fileIo.upload(FileBody.text("hello"))),
+              yield* Effect.exit(fileIo.downloadBytes("AAAAAAAA"))
+            ]
+          }).pipe(
+            FileIo.withRetry(RetryPolicy.none),
+            Effect.provide(transports[transport]({ baseUrl: host, apiKey, checkLimits: false })),
+            Effect.withTracer(tracer)
+          )
+          const errors = exits.filter((exit) => exit._tag === "Failure")
+          assert.isNotEmpty(errors, what)
+          for (const error of [...errors, ...spans.map(({ attributes }) => attributes)]) {
+            assert.notMatch(told(error), /0000001-0000002|VEVTVEtFWS4wMDAwMDAx/, what)
+          }
+        }
+      }).pipe(Effect.scoped))
+  }
 })

@@ -13,10 +13,12 @@ import type { Sha256 } from "../Sha256.ts"
 import * as Answer from "./answer.ts"
 import * as Attempts from "./attempts.ts"
 import type { Budget, InTurn } from "./budget.ts"
+import * as Coding from "./coding.ts"
 import * as Exchange from "./exchange.ts"
 import { Failure, unexpected } from "./failure.ts"
 import * as Metered from "./metered.ts"
 import * as Reception from "./reception.ts"
+import type * as Refusal from "./refusal.ts"
 
 const invalid = (field: string, problem: string) =>
   Attempts.toError("download", new Failure("local", new FileIoError.InvalidRequest({ field, problem })))
@@ -39,7 +41,7 @@ export const make = (options: {
   readonly timeouts: Exchange.Timeouts
   readonly budget: Budget
   readonly sha256: Sha256
-  readonly callOf: (operation: "download", link: FileLink) => Answer.Call
+  readonly callOf: (operation: "download", link: FileLink) => Refusal.Call
   readonly linkOf: (operation: "download", keyOrLink: string) => Effect.Effect<FileLink, FileIoError.FileIoError>
   readonly request: (method: "GET", path: string, accept: "any") => HttpClientRequest.HttpClientRequest
 }) => {
@@ -47,7 +49,7 @@ export const make = (options: {
 
   /** Asks for a file, or for the rest of one. */
   const fetch = Effect.fnUntraced(function*(
-    call: Answer.Call,
+    call: Refusal.Call,
     key: FileKey,
     meter: Meter,
     rest: Reception.Asked | undefined,
@@ -59,10 +61,11 @@ export const make = (options: {
     )
     const exchange = { host, timeouts, meter, outgoing: undefined, inTurn, isWhole: false }
     const response = yield* Exchange.scoped(Exchange.execute(http, asking, exchange))
-    if (response.status === 206 && rest !== undefined) return response
+    if (response.status === 206 && rest !== undefined) {
+      return { response, bytes: Exchange.incoming(response, call.idle) }
+    }
     if (response.status !== 200) return yield* Answer.refuse(call, response)
-    const other = yield* Answer.notAFile(call, response)
-    return other === undefined ? response : yield* Effect.fail(other)
+    return { response, bytes: yield* Answer.fileIn(call, response) }
   })
 
   return Effect.fnUntraced(function*(
@@ -88,10 +91,11 @@ export const make = (options: {
       { operation: "download", reopenable: true, budget },
       (_number, _before, inTurn) => fetch(call, link.key, meter, resume, inTurn)
     )
-    const head = Reception.readHead(link.key, first, resume)
+    const head = Reception.readHead(link.key, first.response, resume)
     if (typeof head === "string") {
-      return yield* Attempts.toError("download", unexpected(first.status, head))
+      return yield* Attempts.toError("download", unexpected(first.response.status, head))
     }
+    const coding = Coding.unknownOf(first.response)
     return {
       key: head.key,
       name: head.name,
@@ -101,9 +105,9 @@ export const make = (options: {
       validator: head.resumable ? head.validator : undefined,
       sha256: expected,
       stream: Reception.receive({
-        call,
         head,
-        first,
+        first: first.bytes,
+        coding: coding === undefined ? undefined : call.quote(coding, 64),
         meter,
         digest: head.offset === 0 && digest !== undefined
           ? { expected: digest.expected, hasher: sha256.make() }
@@ -111,7 +115,7 @@ export const make = (options: {
           ? undefined
           : digest,
         rest: Effect.fnUntraced(function*(asked) {
-          const response = yield* Scope.provide(
+          const { bytes, response } = yield* Scope.provide(
             Attempts.once(budget, "download", (inTurn) => fetch(call, link.key, meter, asked, inTurn)),
             scope
           )
@@ -123,7 +127,7 @@ export const make = (options: {
             : undefined
           return problem !== undefined || typeof rest === "string"
             ? yield* Effect.fail(unexpected(response.status, problem ?? ""))
-            : { response, size: rest.size }
+            : { bytes, size: rest.size }
         })
       })
     }

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
@@ -10,6 +11,7 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Predicate from "effect/Predicate"
+import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../FileBody.ts"
@@ -19,6 +21,8 @@ import { PartedBody } from "../PartedBody.ts"
 import type { Meter } from "../Progress.ts"
 import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
+import { concat } from "./bytes.ts"
+import * as Coding from "./coding.ts"
 import { derived } from "./derived.ts"
 import { Failure } from "./failure.ts"
 import type { Form } from "./multipart.ts"
@@ -59,9 +63,23 @@ export const systemCode = (error: unknown): string | undefined => systemError(er
 const wasConnected = (error: { readonly code: string; readonly syscall?: unknown }): boolean =>
   error.syscall === "read" || error.syscall === "write"
 
+/** Parsers of HTTP put what they refused into their errors: a host's words, which may repeat the key. */
+const withoutPacket = (error: unknown, depth = 0): unknown => {
+  if (depth > 6 || !(error instanceof Error)) return error
+  const cause = withoutPacket(error.cause, depth + 1)
+  if (cause === error.cause && !("rawPacket" in error) && !("data" in error)) return error
+  const { message, name, stack } = error
+  return Object.assign(new Error(message), {
+    name,
+    stack,
+    ...present("code", "code" in error ? error.code : undefined),
+    ...present("cause", cause)
+  })
+}
+
 /** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
 export const bare = (error: HttpClientError.HttpClientError): unknown =>
-  "cause" in error.reason ? error.reason.cause : undefined
+  "cause" in error.reason ? withoutPacket(error.reason.cause) : undefined
 
 /** A field that is there only when it says something. */
 export const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
@@ -405,18 +423,57 @@ export const scoped = <E, R>(
     )
   )
 
-/** The bytes of an answer; fails when they break off, or when nothing comes for too long. No chunk is read before it is asked for. */
-export const incoming = (
-  response: HttpClientResponse.HttpClientResponse,
-  idle: Duration.Duration
-): Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError> => {
+/**
+ * The bytes that an answer stands for; fails when they break off, or when nothing comes for too long. No chunk is read
+ * before it is asked for.
+ */
+export const incoming = (response: HttpClientResponse.HttpClientResponse, idle: Duration.Duration): Coding.Bytes => {
   const activity = activities.get(response)
-  return LentStream.map(response.stream, (stream) =>
+  const bytes: Coding.Bytes = LentStream.map(response.stream, (stream) =>
     activity !== undefined
       ? attended(stream, idle, activity)
       // `fetch` gives no body at all for an empty one.
       : guarded(Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty), idle))
+  return Coding.decoded(response, bytes)
 }
+
+interface Peeked {
+  /** The first bytes: all of them where there are not many. */
+  readonly start: Uint8Array
+  readonly isWhole: boolean
+  /** All bytes, those of `start` too. */
+  readonly bytes: Coding.Bytes
+}
+
+/** Looks into bytes without losing any. They can be read as long as the scope is open. */
+export const peek = Effect.fnUntraced(function*(
+  bytes: Coding.Bytes,
+  maxBytes: number
+): Effect.fn.Return<Peeked, never, Scope.Scope> {
+  const pull = yield* Stream.toPull(bytes)
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  let rest = pull
+  let isWhole = false
+  // One more is asked for, to know whether there is more.
+  while (length <= maxBytes && rest === pull) {
+    const exit = yield* Effect.exit(pull)
+    if (Exit.isFailure(exit)) {
+      rest = exit
+      isWhole = Pull.isDoneCause(exit.cause)
+    } else {
+      for (const chunk of exit.value) {
+        chunks.push(chunk)
+        length += chunk.length
+      }
+    }
+  }
+  return {
+    start: concat(chunks, length),
+    isWhole,
+    bytes: Stream.concat(Stream.fromIterable(chunks), Stream.fromPull(Effect.succeed(rest)))
+  }
+})
 
 const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
 

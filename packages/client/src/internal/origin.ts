@@ -1,5 +1,6 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as HostWords from "./hostWords.ts"
 
 /** Where requests go, and with which key. */
 export interface Origin {
@@ -9,8 +10,8 @@ export interface Origin {
   readonly host: string
   readonly apiKey: Redacted.Redacted | undefined
   readonly headers: Readonly<Record<string, string>>
-  /** Takes the key out of words of the host. */
-  readonly redact: (text: string) => string
+  /** Makes words of the host fit for an error: without the key, among other things. */
+  readonly quote: HostWords.Quote
 }
 
 const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
@@ -54,6 +55,6 @@ export const make = (
       "accept-encoding": "identity",
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
     },
-    redact: (text) => key === undefined ? text : text.replaceAll(key, "<redacted>")
+    quote: HostWords.make(key)
   })
 }

@@ -16,7 +16,7 @@ import { CurrentRetryPolicy } from "../RetryPolicy.ts"
 import type { Hasher } from "../Sha256.ts"
 import * as Answer from "./answer.ts"
 import { toError } from "./attempts.ts"
-import * as Exchange from "./exchange.ts"
+import * as Coding from "./coding.ts"
 import { Failure, retryAfterOf, type Stage, unexpected } from "./failure.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
@@ -54,13 +54,10 @@ export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<stri
   "if-range": validator
 })
 
-const isEncoded = (headers: Response["headers"]): boolean =>
-  !/^(?:\s*identity\s*)?$/i.test(headers["content-encoding"] ?? "")
-
-const lengthOf = (headers: Response["headers"]): number | undefined => {
-  const length = headers["content-length"]
+const lengthOf = (response: Response): number | undefined => {
+  const length = response.headers["content-length"]
   // A length of encoded bytes says nothing about the file.
-  return length === undefined || isEncoded(headers) || !/^\d+$/.test(length) ? undefined : Number(length)
+  return length === undefined || Coding.isEncoded(response) || !/^\d+$/.test(length) ? undefined : Number(length)
 }
 
 const nameOf = (key: FileKey, headers: Response["headers"]): FileName.FileName => {
@@ -87,10 +84,10 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
     key,
     name,
     contentType,
-    size: lengthOf(headers),
+    size: lengthOf(response),
     offset: 0,
     validator,
-    resumable: validator !== undefined && !isEncoded(headers) &&
+    resumable: validator !== undefined && !Coding.isEncoded(response) &&
       headers["accept-ranges"]?.trim().toLowerCase() === "bytes"
   }
 }
@@ -99,7 +96,8 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
  * The size of the whole file, of which a 206 has the rest; or why the two cannot be put together. Parts join only where
  * their strong validators are the same (RFC 9110, 15.3.7.3): anything else would be halves of two files.
  */
-const readRange = ({ headers }: Response, asked: Asked): number | string => {
+const readRange = (response: Response, asked: Asked): number | string => {
+  const { headers } = response
   const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
   if (range === null) return "a part of the file without a Content-Range"
   const [from, to] = [Number(range[1]), Number(range[2])]
@@ -109,8 +107,8 @@ const readRange = ({ headers }: Response, asked: Asked): number | string => {
       ? "a part of the file without the ETag that was asked for"
       : "a part of another file: its ETag is not the one that was asked for"
   }
-  if (isEncoded(headers)) return "a part of the file in an encoding that was not asked for"
-  const length = lengthOf(headers)
+  if (Coding.isEncoded(response)) return "a part of the file in an encoding that was not asked for"
+  const length = lengthOf(response)
   if (length !== undefined && length !== to - from + 1) return "a part of the file with two different lengths"
   const size = range[3] === "*" ? asked.size : Number(range[3])
   if (size === undefined) return "a part of the file that does not tell the size of the whole"
@@ -181,17 +179,18 @@ interface State {
  * as often as the retry policy allows.
  */
 export const receive = (options: {
-  readonly call: Answer.Call
   readonly head: Head
-  readonly first: Response
+  readonly first: Coding.Bytes
+  /** How the host encoded it, where that cannot be undone here. */
+  readonly coding: string | undefined
   readonly meter: Meter
   readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
-  /** Asks for the rest, and for the size of the whole file; fails with a `Failure` of its own. */
+  /** Asks for the rest; gives its bytes, and the size of the whole file. */
   readonly rest: (
     asked: Asked
-  ) => Effect.Effect<{ readonly response: Response; readonly size: number | undefined }, Failure>
+  ) => Effect.Effect<{ readonly bytes: Coding.Bytes; readonly size: number | undefined }, Failure>
 }): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
-  const { call, digest, head, meter } = options
+  const { coding, digest, head, meter } = options
   const { validator } = head
   let { size } = head
 
@@ -202,6 +201,10 @@ export const receive = (options: {
       }
       if (state.done === 0) {
         return Effect.fail(unexpected(200, "the body is empty, and no file is"))
+      }
+      if (coding !== undefined) {
+        const problem = `it came encoded (${coding}), which was not asked for, and cannot be decoded here`
+        return Effect.fail(broke(head, state.done, problem, { stage: "received", resumable: false }))
       }
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
         return Effect.fail(
@@ -214,8 +217,8 @@ export const receive = (options: {
       return meter.finished
     })
 
-  const bytes = (response: Response, state: State): Stream.Stream<Uint8Array, Failure> =>
-    state.content(Exchange.incoming(response, call.idle)).pipe(
+  const checked = (bytes: Coding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
+    state.content(bytes).pipe(
       Stream.mapError((error) => {
         if (error._tag === "TimedOut") {
           const { after, phase } = error
@@ -247,7 +250,7 @@ export const receive = (options: {
     )
 
   /** Waits and asks for the rest, until it comes or the policy is used up; then fails as the transfer did. */
-  const goOn = Effect.fnUntraced(function*(failure: Failure, state: State): Effect.fn.Return<Response, Failure> {
+  const goOn = Effect.fnUntraced(function*(failure: Failure, state: State): Effect.fn.Return<Coding.Bytes, Failure> {
     const isBroken = failure.reason._tag === "TransferInterrupted" || failure.reason._tag === "TimedOut"
     if (!head.resumable || validator === undefined || failure.stage !== "begun" || !isBroken) {
       return yield* Effect.fail(failure)
@@ -274,7 +277,7 @@ export const receive = (options: {
       const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
       if (result._tag === "Success") {
         size ??= result.success.size
-        return result.success.response
+        return result.success.bytes
       }
       // The lease makes every repetition harmless: all of its ranges count as one download.
       last = refusedRest(head, state.done, result.failure)
@@ -284,9 +287,9 @@ export const receive = (options: {
     }
   })
 
-  const from = (response: Response, state: State): Stream.Stream<Uint8Array, Failure> =>
-    bytes(response, state).pipe(
-      Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (response) => from(response, state))))
+  const from = (bytes: Coding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
+    checked(bytes, state).pipe(
+      Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (rest) => from(rest, state))))
     )
 
   const received = (content: State["content"]) =>

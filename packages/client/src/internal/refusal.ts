@@ -1,0 +1,146 @@
+/** Why a host refused a call, by its answer. */
+import type { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { FileKey } from "@effect-fileio/core/FileKey"
+import type * as Duration from "effect/Duration"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Envelope from "./envelope.ts"
+import { present } from "./exchange.ts"
+import { Failure, type Stage, unexpected } from "./failure.ts"
+import type { Quote } from "./hostWords.ts"
+import * as RetryAfter from "./retryAfter.ts"
+
+/** What is needed to read an answer to a call. */
+export interface Call {
+  readonly operation: FileIoError.Operation
+  readonly key: FileKey | undefined
+  /** The host that was asked. */
+  readonly host: string
+  /** The host of the link that the caller gave, where there was one. */
+  readonly linkHost: string | undefined
+  readonly idle: Duration.Duration
+  /** A host's words, as an error may have them. */
+  readonly quote: Quote
+}
+
+export type Response = HttpClientResponse.HttpClientResponse
+
+/** The media type of an answer, without its parameters; types are the same in either case (RFC 9110, 8.3.1). */
+export const mediaType = (response: Response): string | undefined =>
+  response.headers["content-type"]?.split(/[;,]/, 1)[0]!.trim().toLowerCase() || undefined
+
+/** Whether an answer is a page: by its type, or by how its text begins where it has none. */
+export const isHtml = (type: string | undefined, text: string | undefined): boolean =>
+  type !== undefined
+    ? type === "text/html" || type === "application/xhtml+xml"
+    : text !== undefined && /^\s*(?:<!--[\s\S]{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]/i.test(text)
+
+export const notAnApi = (call: Call, response: Response, location?: string): FileIoError.NotAnApi => {
+  const contentType = response.headers["content-type"]
+  return new FileIoError.NotAnApi({
+    host: call.host,
+    status: response.status,
+    ...present("contentType", contentType === undefined ? undefined : call.quote(contentType, 100)),
+    ...present("location", location === undefined ? undefined : call.quote(location))
+  })
+}
+
+const words = (call: Call, text: string | null | undefined, maxLength?: number): string | undefined =>
+  text === null || text === undefined || text.trim() === "" ? undefined : call.quote(text, maxLength)
+
+/** The length of a limit's or code's name, such as `maxUploadBytes` or `FILE_NOT_FOUND`. */
+const NAME_LENGTH = 64
+
+/**
+ * The reason behind a refusal: by the status first, which proxies keep, and by the envelope's code where the status says
+ * too little.
+ */
+export const of = (
+  call: Call,
+  response: Response,
+  status: number,
+  text: string | undefined,
+  envelope: ErrorEnvelope | undefined,
+  nowMillis: number
+): Failure => {
+  const retryAfter = present("retryAfter", RetryAfter.parse(response.headers, nowMillis))
+  const code = present("code", words(call, envelope?.code, NAME_LENGTH))
+  const limit = words(call, envelope?.limit, NAME_LENGTH)
+  const message = words(call, envelope?.message)
+  const refused = (reason: FileIoError.Reason, stage: Stage = "refused") => new Failure(stage, reason)
+  if (status === 429 || envelope?.code === "TOO_MANY_REQUESTS") {
+    return refused(new FileIoError.RateLimited(retryAfter), "limited")
+  }
+  if (status >= 500 || status === 408) {
+    return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }), "failed")
+  }
+  if (status === 401 || status === 403) return refused(new FileIoError.Unauthorized({ status }))
+  if (status === 402 || status === 413) {
+    return refused(
+      new FileIoError.PlanLimit({
+        limit: limit ?? (status === 413 ? "maxUploadBytes" : "plan"),
+        ...present("asked", envelope?.asked),
+        ...present("allowed", envelope?.allowed),
+        ...present("detail", message)
+      })
+    )
+  }
+  if (envelope === undefined && isHtml(mediaType(response), text)) return refused(notAnApi(call, response))
+  if (call.key !== undefined && (status === 404 || status === 410 || envelope?.code === "FILE_NOT_FOUND")) {
+    const other = call.linkHost !== undefined && call.linkHost !== call.host ? { askedHost: call.host } : {}
+    return refused(new FileIoError.FileNotFound({ key: call.key, ...other }))
+  }
+  if (status === 423 && call.key !== undefined) {
+    return refused(new FileIoError.DownloadInProgress({ key: call.key, ...retryAfter }))
+  }
+  if (status === 416) return unexpected(status, "it does not have the bytes that were asked for")
+  if (envelope === undefined && (status === 404 || status === 405 || status === 410)) {
+    return refused(notAnApi(call, response))
+  }
+  if (status >= 400) {
+    return refused(
+      new FileIoError.InvalidRequest({
+        field: limit ?? "request",
+        problem: message ?? `the host refused it (${status})`
+      })
+    )
+  }
+  return unexpected(response.status, message ?? "a status that the API does not use", code)
+}
+
+/** A refusal that comes with a status of success: the status in the body says why. */
+export const ofSuccess = (call: Call, response: Response, envelope: ErrorEnvelope, nowMillis: number): Failure => {
+  const status = envelope.status ?? (typeof envelope.error === "number" ? envelope.error : 0)
+  if (status < 400 && envelope.code === undefined && envelope.message === undefined) {
+    return unexpected(response.status, "it says that the call failed, and not why")
+  }
+  return of(call, response, status >= 400 ? status : 0, undefined, envelope, nowMillis)
+}
+
+/** The statuses of a redirect; 0 is what browsers show of one. */
+export const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400 && status !== 304)
+
+/** An address may be this long in an error. */
+const PAGE_LENGTH = 2048
+
+export const redirected = (call: Call, response: Response): Failure => {
+  const given = response.headers["location"]
+  let location: URL | undefined
+  try {
+    location = given === undefined ? undefined : new URL(given, response.request.url)
+  } catch {
+    location = undefined
+  }
+  const isPage = call.operation === "download" && location !== undefined && call.key !== undefined &&
+    /^https?:$/.test(location.protocol) && location.pathname.split("/").slice(-2).join("/") === `download/${call.key}`
+  return new Failure(
+    "refused",
+    isPage
+      ? new FileIoError.DirectDownloadUnavailable({ page: call.quote(location!.href, PAGE_LENGTH) })
+      : notAnApi(call, response, location === undefined ? given ?? "another page" : location.origin + location.pathname)
+  )
+}
+
+/** Why the text of a refusal says that it was refused. */
+export const read = (call: Call, response: Response, text: string | undefined, nowMillis: number): Failure =>
+  of(call, response, response.status, text, text === undefined ? undefined : Envelope.parse(text), nowMillis)
