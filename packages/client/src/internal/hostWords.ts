@@ -2,6 +2,7 @@
  * A host's words in our errors. A host may repeat what it was sent, the account's key with it, so every text from a host
  * passes through here before an error has it: without the key in any form, without control characters, and not too long.
  */
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Base64 from "effect/encoding/Base64"
 import * as Hex from "effect/encoding/Hex"
 import * as Result from "effect/Result"
@@ -11,9 +12,8 @@ export type Quote = (text: string, maxLength?: number) => string
 const MAX_LENGTH = 300
 const REDACTED = "<redacted>"
 
-/** Terminals act on these, or show another text than is there. */
 // oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF]+/g
+const BREAKS = /[\u0000-\u001F\u007F-\u009F\u2028\u2029]+/g
 
 /** A key that is cut or written with other separators is still one: so many of its letters and digits in a row give it away. */
 const TELLING = 10
@@ -74,7 +74,7 @@ const reveals = (text: string, secret: string): boolean => {
 /** Makes what quotes a host, for a client with this key. */
 export const make = (secret: string | undefined): Quote => (text, maxLength = MAX_LENGTH) => {
   // More than is given in the end, since a secret that is taken out leaves room.
-  const plain = text.slice(0, 4 * maxLength).replace(CONTROL, " ").trim()
+  const plain = PlainText.strip(text.slice(0, 4 * maxLength).toWellFormed().replace(BREAKS, " ")).trim()
   if (secret === undefined) return plain.slice(0, maxLength)
   const redacted = plain.replaceAll(secret, REDACTED)
   return reveals(redacted, secret) ? REDACTED : redacted.slice(0, maxLength)
