@@ -30,7 +30,6 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpPlatform from "@effect/platform-node/NodeHttpPlatform"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
@@ -124,12 +123,28 @@ export interface TemporaryOptions extends Engines.Options {
   readonly idleTimeout?: Duration.Input | undefined
   /** How long the headers of a request may take. @default 30 seconds */
   readonly headersTimeout?: Duration.Input | undefined
-  /** Bytes a second that a transfer must make, in either direction; 0: any rate will do. @default 1024 */
+  /** Bytes a second that a transfer must make on average, in either direction; 0: any rate will do. @default 1024 */
   readonly minimumRate?: number | undefined
-  /** How long a transfer may be slower than that. @default 1 minute */
+  /** How long a transfer may stand still that had been fast enough. @default 1 minute */
   readonly minimumRatePatience?: Duration.Input | undefined
   /** Connections at a time. @default 4096 */
   readonly maxConnections?: number | undefined
+  /**
+   * Connections of one address (of IPv6, one /64) at a time; those beyond get a 429. Trusted proxies have no such limit;
+   * `null`: nobody has.
+   *
+   * @default 256; of a temporary server `null`
+   */
+  readonly maxConnectionsPerAddress?: number | null | undefined
+  /**
+   * How long what still comes is read and discarded when a request was answered before its body ended, so that its sender
+   * can read the answer; then the connection is closed.
+   *
+   * @default 10 seconds
+   */
+  readonly drainTimeout?: Duration.Input | undefined
+  /** Bytes that are discarded so. @default 64 MiB */
+  readonly maxDrainBytes?: number | undefined
   /** Bytes of the disk that uploads leave free, at least 2 MiB; below, they are refused with a 507. @default 128 MiB */
   readonly minFreeBytes?: number | undefined
   /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
@@ -202,11 +217,6 @@ const millis = (input: Duration.Input | undefined, standard: Duration.Input): nu
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
 
-/** What the parts of a running server tell one another. */
-class Listening extends Context.Service<Listening, {
-  readonly connections: () => number
-}>()("@effect-fileio/server/FileIoServer/Listening") {}
-
 class AdminPort extends Context.Service<AdminPort, {
   readonly url: string | undefined
 }>()("@effect-fileio/server/FileIoServer/AdminPort") {}
@@ -256,26 +266,35 @@ const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", pla
     )
   }))
 
-/** Node's server, watched; it takes connections as soon as there is somebody to answer them. */
+const parseProxies = (options: TemporaryOptions) =>
+  Effect.fromResult(Result.mapError(
+    Client.parseProxies(options.trustedProxies ?? []),
+    (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
+  ))
+
+/** Takes connections as soon as there is somebody to answer them. */
 const makeListener = (options: TemporaryOptions) =>
-  Layer.unwrap(Effect.gen(function*() {
-    const limits: Listener.Limits = {
-      idle: millis(options.idleTimeout, "2 minutes"),
+  Layer.unwrap(Effect.map(parseProxies(options), (proxies) => {
+    const idle = millis(options.idleTimeout, "2 minutes")
+    return Listener.layer({
+      idle,
       headers: millis(options.headersTimeout, "30 seconds"),
+      // Longer than a proxy keeps a connection, so that it is never the server who closes one that is about to be used.
+      keepAlive: Math.min(idle, 75_000),
       connections: options.maxConnections ?? 4096,
+      connectionsPerAddress: options.maxConnectionsPerAddress === null
+        ? Infinity
+        : options.maxConnectionsPerAddress ?? 256,
+      proxies,
       rate: options.minimumRate ?? 1024,
-      patience: millis(options.minimumRatePatience, "1 minute")
-    }
-    const server = Listener.make(limits)
-    const connections = yield* Listener.watch(server, limits)
-    return Layer.merge(
-      NodeHttpServer.layerServer(() => server, {
-        host: options.host ?? "127.0.0.1",
-        port: options.port ?? 0,
-        gracefulShutdownTimeout: options.gracefulShutdownTimeout ?? "1 second"
-      }),
-      Layer.succeed(Listening, { connections })
-    )
+      patience: millis(options.minimumRatePatience, "1 minute"),
+      drain: millis(options.drainTimeout, "10 seconds"),
+      drainBytes: options.maxDrainBytes ?? 64 * 1024 ** 2
+    }, {
+      host: options.host ?? "127.0.0.1",
+      port: options.port ?? 0,
+      gracefulShutdownTimeout: options.gracefulShutdownTimeout ?? "1 second"
+    })
   }))
 
 const makeAdmin = ({ admin }: TemporaryOptions) =>
@@ -283,7 +302,7 @@ const makeAdmin = ({ admin }: TemporaryOptions) =>
     AdminPort,
     Effect.gen(function*() {
       if (admin === undefined) return { url: undefined }
-      const { connections } = yield* Listening
+      const { connections } = yield* Listener.Listening
       const host = admin.host ?? "127.0.0.1"
       const port = yield* Admin.serve({ host, port: admin.port ?? 0 }, connections)
       return { url: `http://${reachable(host)}:${port}` }
@@ -295,10 +314,7 @@ const makeSettings = (options: TemporaryOptions) =>
     Settings,
     Effect.gen(function*() {
       const { publicUrl } = yield* FileIoServer
-      const proxies = yield* Effect.fromResult(Result.mapError(
-        Client.parseProxies(options.trustedProxies ?? []),
-        (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
-      ))
+      const proxies = yield* parseProxies(options)
       return {
         publicUrl,
         proxies,
@@ -361,7 +377,9 @@ export const layer = (options: Options): Layer.Layer<FileIoServer, StartError> =
  * @since 0.1.0
  */
 export const layerTemporary = (options: TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
-  make({ ...options, anonymousPlan: options.anonymousPlan ?? "premium" }).pipe(Layer.provide(DataFolder.layerTemporary))
+  make({ maxConnectionsPerAddress: null, ...options, anonymousPlan: options.anonymousPlan ?? "premium" }).pipe(
+    Layer.provide(DataFolder.layerTemporary)
+  )
 
 const Port = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65535 }))
 const Count = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
@@ -419,6 +437,11 @@ export const config: Config.Config<Options> = Config.all({
   minimumRate: bytes("MIN_RATE"),
   minimumRatePatience: optional(Config.Duration("MIN_RATE_PATIENCE")),
   maxConnections: optional(Config.schema(Count, "MAX_CONNECTIONS")),
+  maxConnectionsPerAddress: optional(Config.schema(NoneOr(Count), "MAX_CONNECTIONS_PER_ADDRESS")).pipe(
+    Config.map((limit) => limit === "none" ? null : limit)
+  ),
+  drainTimeout: optional(Config.Duration("DRAIN_TIMEOUT")),
+  maxDrainBytes: bytes("MAX_DRAIN"),
   minFreeBytes: bytes("MIN_FREE"),
   admin,
   gracefulShutdownTimeout: Config.Duration("SHUTDOWN_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),

@@ -658,6 +658,9 @@ describe("the configuration", () => {
         MIN_FREE: "2GiB",
         MIN_RATE: "0B",
         MAX_CONNECTIONS: "10",
+        MAX_CONNECTIONS_PER_ADDRESS: "none",
+        DRAIN_TIMEOUT: "3 seconds",
+        MAX_DRAIN: "1MiB",
         HEADERS_TIMEOUT: "5 seconds",
         PORT: "0"
       })
@@ -668,6 +671,8 @@ describe("the configuration", () => {
       assert.strictEqual(all.minFreeBytes, 2 * 1024 ** 3)
       assert.strictEqual(all.minimumRate, 0)
       assert.strictEqual(all.maxConnections, 10)
+      assert.isNull(all.maxConnectionsPerAddress)
+      assert.strictEqual(all.maxDrainBytes, 1024 ** 2)
       for (const [name, value] of [["ANONYMOUS_RATE", "0"], ["MAX_CONNECTIONS", "x"], ["MIN_FREE", "much"]] as const) {
         assert.include(String(yield* Effect.flip(read({ [name]: value }))), name)
       }

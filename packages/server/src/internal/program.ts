@@ -37,9 +37,12 @@ const FLAGS = [
   ["idle-timeout", "TIME", "how long a connection may be silent (2 minutes)"],
   ["headers-timeout", "TIME", "how long the headers of a request may take (30 seconds)"],
   ["shutdown-timeout", "TIME", "how long transfers may go on after SIGTERM (20 seconds)"],
-  ["min-rate", "BYTES", "bytes a second that a transfer must make; 0B: any (1KiB)"],
-  ["min-rate-patience", "TIME", "how long a transfer may be slower (1 minute)"],
+  ["min-rate", "BYTES", "bytes a second that a transfer must make on average; 0B: any (1KiB)"],
+  ["min-rate-patience", "TIME", "how long a transfer may stand still (1 minute)"],
   ["max-connections", "N", "connections at a time (4096)"],
+  ["max-connections-per-address", "N|none", "connections of one address that is no trusted proxy (256)"],
+  ["drain-timeout", "TIME", "how long a body is still read after an early answer (10 seconds)"],
+  ["max-drain", "BYTES", "bytes that are read so (64MiB)"],
   ["min-free", "BYTES", "free bytes that uploads leave on the disk (128MiB)"]
 ] as const
 
@@ -52,9 +55,9 @@ const help = `fileio-server: the file.io API over SQLite and a folder
   fileio-server keys revoke ID [flags]        takes the key of that name away
 
 Flags, each also as FILEIO_SERVER_… in the environment (--public-url is FILEIO_SERVER_PUBLIC_URL):
-${FLAGS.map(([name, form, meaning]) => `  ${`--${name} ${form}`.padEnd(28)}${meaning}`).join("\n")}
-  --help                      this
-  --version                   the version
+${FLAGS.map(([name, form, meaning]) => `  ${`--${name} ${form}`.padEnd(38)}${meaning}`).join("\n")}
+  --help                                this
+  --version                             the version
 
 Times are written as "30 seconds", bytes as "128MiB". A list is separated by commas. The environment also takes one key
 without a file: FILEIO_SERVER_API_KEY, with its plan in FILEIO_SERVER_API_KEY_PLAN (premium).

@@ -109,6 +109,26 @@ export const tooManyConnections = new Refusal({
   headers: { "retry-after": "5" }
 })
 
+export const tooManyOfAddress = new Refusal({
+  status: 429,
+  code: "TOO_MANY_CONNECTIONS",
+  text: "Your address has as many connections to this host as one may have; close some, or use them again",
+  headers: { "retry-after": "5" }
+})
+
+export const tooManyFields = new Refusal({
+  status: 431,
+  code: "HEADERS_TOO_LARGE",
+  text: "The request has too many header fields"
+})
+
+export const noTunnel = new Refusal({
+  status: 405,
+  code: "METHOD_NOT_ALLOWED",
+  text: "This host is no proxy: CONNECT is not allowed",
+  headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" }
+})
+
 export const tooSlow = new Refusal({
   status: 408,
   code: "REQUEST_TIMEOUT",

@@ -1,0 +1,67 @@
+/** Node's messages of HTTP, with what this server needs of them. */
+import { IncomingMessage, ServerResponse } from "node:http"
+
+/** Bytes in which small chunks are gathered. */
+const GATHERED_BYTES = 16 * 1024
+
+/**
+ * A request whose body is handed on in pieces that are worth it. Node hands on each chunk of a chunked body by a call of its
+ * own: 64 KiB from a socket can be 11,000 chunks of a byte. The small ones of one turn are handed on as one. They are copied
+ * at once: keeping them costs five times as much.
+ */
+export class Request extends IncomingMessage {
+  /** Where to send `100 Continue` when the body is first read: nobody sends a body that is refused before. */
+  continues: ServerResponse | undefined = undefined
+  private gathered: Buffer | undefined = undefined
+  private gatheredBytes = 0
+
+  private flush(): void {
+    const { gathered, gatheredBytes } = this
+    if (gathered === undefined) return
+    this.gathered = undefined
+    this.gatheredBytes = 0
+    const bytes = gathered.subarray(0, gatheredBytes)
+    // A small view would keep all of the memory.
+    super.push(gatheredBytes * 2 < GATHERED_BYTES ? Buffer.from(bytes) : bytes)
+  }
+
+  override push(chunk: Buffer | null): boolean {
+    if (chunk === null || chunk.length * 4 > GATHERED_BYTES) {
+      this.flush()
+      return super.push(chunk)
+    }
+    if (this.gatheredBytes + chunk.length > GATHERED_BYTES) this.flush()
+    if (this.gathered === undefined) {
+      this.gathered = Buffer.allocUnsafe(GATHERED_BYTES)
+      // Microtasks run after each chunk.
+      setImmediate(() => this.flush())
+    }
+    chunk.copy(this.gathered, this.gatheredBytes)
+    this.gatheredBytes += chunk.length
+    return this.readableLength + this.gatheredBytes < this.readableHighWaterMark
+  }
+
+  override _read(size: number): void {
+    const { continues } = this
+    this.continues = undefined
+    if (continues !== undefined && !continues.headersSent && !continues.destroyed) continues.writeContinue()
+    super._read(size)
+  }
+}
+
+/** A response that is handed to the system in one piece, and whose connection is closed by this server's own rules. */
+export class Response<R extends IncomingMessage = IncomingMessage> extends ServerResponse<R> {
+  /**
+   * Effect's adapter adds a listener before Node's that closes a connection half a second after an early answer, and
+   * reads on without a limit where it does not close. `connections` has limits for both.
+   */
+  override prependListener(event: string | symbol, listener: (...args: Array<never>) => void): this {
+    return event === "finish" ? this : super.prependListener(event, listener as (...args: Array<unknown>) => void)
+  }
+}
+
+/**
+ * Effect has Node compare each body with its length. It counts the length itself, and comparing makes Node hand a short
+ * answer to the system in two pieces instead of one.
+ */
+Object.defineProperty(Response.prototype, "strictContentLength", { get: () => false, set: () => {} })
