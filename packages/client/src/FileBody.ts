@@ -13,9 +13,11 @@ import * as Mime from "effect/http/Mime"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as ToBytes from "./internal/toBytes.ts"
 import * as LentStream from "./LentStream.ts"
 
 interface Content {
@@ -25,7 +27,17 @@ interface Content {
   readonly contentType: string
   /** Size in bytes; `undefined` when it is not known beforehand. */
   readonly size: number | undefined
+  /** Why it cannot be sent, where it was made of something that is no content; the call then fails before any request. */
+  readonly problem?: string | undefined
 }
+
+/**
+ * What is sent: text, as UTF-8, or memory, as the bytes that it holds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Chunk = string | Uint8Array | ArrayBufferView | ArrayBufferLike
 
 /**
  * A body that can be opened again, so that an attempt that failed can be repeated.
@@ -68,7 +80,7 @@ export interface Options {
 }
 
 const typeOf = (name: string, given: string | undefined): string =>
-  given ?? Option.getOrElse(Mime.getType(name), () => "application/octet-stream")
+  given ?? Option.getOrElse(Mime.getType(String(name)), () => "application/octet-stream")
 
 /** Reads are this large since the size of reads decides the speed of an upload; see `bench/README.md`. */
 const READ_BYTES = 512 * 1024
@@ -82,22 +94,34 @@ const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
     return Stream.fromIterable(chunks)
   })
 
+/** What is given where a body was to be. */
+const wrong = (problem: string): Pick<FileBody, "size" | "open" | "problem"> => ({
+  size: undefined,
+  open: Stream.fail(new FileIoError.SourceFailed({ problem })),
+  problem
+})
+
+const named = (options: Options | undefined, name: string): Pick<FileBody, "name" | "contentType"> => ({
+  name: options?.name ?? name,
+  contentType: typeOf(options?.name ?? name, options?.contentType)
+})
+
 /**
- * Bytes in memory. They are not copied: do not change them while they are sent.
+ * Bytes in memory: of a `Uint8Array`, of any other view, of an `ArrayBuffer`, or a text as UTF-8. They are not copied: do
+ * not change them while they are sent.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const bytes = (content: Uint8Array, options?: Options): FileBody => {
-  const name = options?.name ?? "file"
+export const bytes = (content: Chunk, options?: Options): FileBody => {
+  const converted = ToBytes.of(content)
   return {
     _tag: "FileBody",
-    name,
-    contentType: typeOf(name, options?.contentType),
-    size: content.length,
-    open: chunked(content),
+    ...named(options, "file"),
     path: undefined,
-    content
+    ...(converted === undefined
+      ? wrong(ToBytes.problem(content))
+      : { size: converted.length, open: chunked(converted), content: converted })
   }
 }
 
@@ -107,40 +131,55 @@ export const bytes = (content: Uint8Array, options?: Options): FileBody => {
  * @category constructors
  * @since 0.1.0
  */
-export const text = (content: string, options?: Options): FileBody =>
-  bytes(new TextEncoder().encode(content), {
-    name: options?.name ?? "text.txt",
-    contentType: options?.contentType ?? "text/plain; charset=utf-8"
-  })
+export const text = (content: string, options?: Options): FileBody => {
+  const { contentType = "text/plain; charset=utf-8", name = "text.txt" } = options ?? {}
+  return typeof content === "string"
+    ? bytes(content, { name, contentType })
+    : {
+      _tag: "FileBody",
+      name,
+      contentType,
+      path: undefined,
+      ...wrong(`it is ${ToBytes.nameOf(content)}; allowed: text`)
+    }
+}
 
 const sourceFailed = (cause: unknown): FileIoError.SourceFailed =>
   cause instanceof FileIoError.SourceFailed
     ? cause
     : new FileIoError.SourceFailed({ problem: "the stream failed", cause })
 
+/** The bytes of a stream; what is no stream fails when it is read, if it was not found before. */
+const opened = <E>(content: Stream.Stream<Chunk, E>): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
+  Stream.isStream(content)
+    ? Stream.mapError(ToBytes.all(content), sourceFailed)
+    : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`).open
+
 /**
- * A stream that can be made anew for each attempt.
+ * A stream of bytes or text that can be made anew for each attempt.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const stream = <E>(
-  make: () => Stream.Stream<Uint8Array, E>,
+  make: () => Stream.Stream<Chunk, E>,
   options: Options & {
     /** Size in bytes, if it is known; the upload fails when the stream gives another number. */
     readonly size?: number | undefined
   }
-): FileBody => {
-  const name = options.name ?? "file"
-  return {
-    _tag: "FileBody",
-    name,
-    contentType: typeOf(name, options.contentType),
-    size: options.size,
-    open: Stream.mapError(Stream.suspend(make), sourceFailed),
-    path: undefined
-  }
-}
+): FileBody => ({
+  _tag: "FileBody",
+  ...named(options, "file"),
+  path: undefined,
+  ...(typeof make === "function"
+    ? { size: options?.size, open: Stream.suspend(() => opened(make())) }
+    : wrong(`it is ${ToBytes.nameOf(make)}; allowed: a function that gives a stream`))
+})
+
+/** By what it can do, since a `Blob` of another realm is none of this one's class. */
+const isBlob = (value: unknown): value is Blob =>
+  typeof value === "object" && value !== null && "stream" in value && typeof value.stream === "function" &&
+  "size" in value && typeof value.size === "number" && "type" in value && typeof value.type === "string"
 
 /**
  * A `Blob` or `File` of the web platform.
@@ -149,6 +188,10 @@ export const stream = <E>(
  * @since 0.1.0
  */
 export const blob = (content: Blob, options?: Options): FileBody => {
+  if (!isBlob(content)) {
+    const problem = `it is ${ToBytes.nameOf(content)}; allowed: a Blob or a File`
+    return { _tag: "FileBody", ...named(options, "file"), path: undefined, ...wrong(problem) }
+  }
   const name = options?.name ?? ("name" in content && typeof content.name === "string" ? content.name : "file")
   return stream(
     () =>
@@ -158,24 +201,21 @@ export const blob = (content: Blob, options?: Options): FileBody => {
 }
 
 /**
- * A stream that can be read only once.
+ * A stream of bytes or text that can be read only once.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const once = <E>(
-  content: Stream.Stream<Uint8Array, E>,
+  content: Stream.Stream<Chunk, E>,
   options?: Options & { readonly size?: number | undefined }
-): OneShotBody => {
-  const name = options?.name ?? "file"
-  return {
-    _tag: "OneShotBody",
-    name,
-    contentType: typeOf(name, options?.contentType),
-    size: options?.size,
-    open: Stream.mapError(content, sourceFailed)
-  }
-}
+): OneShotBody => ({
+  _tag: "OneShotBody",
+  ...named(options, "file"),
+  ...(Stream.isStream(content)
+    ? { size: options?.size, open: opened(content) }
+    : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`))
+})
 
 const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceFailed => {
   const problems: Record<string, string> = {
@@ -316,17 +356,36 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
 export const validate = (
   body: FileBody | OneShotBody
 ): Result.Result<void, { readonly field: string; readonly problem: string }> => {
-  if (body.size === 0) return Result.fail({ field: "file", problem: "it is empty; a file has at least one byte" })
-  if (body.size !== undefined && (!Number.isSafeInteger(body.size) || body.size < 0)) {
-    return Result.fail({ field: "size", problem: "allowed: a whole number of bytes from 1" })
+  const fail = (field: string, problem: string) => Result.fail({ field, problem })
+  const given: unknown = body
+  if (!Predicate.isTagged(given, "FileBody") && !Predicate.isTagged(given, "OneShotBody")) {
+    return fail(
+      "file",
+      `it is ${ToBytes.nameOf(given)}; allowed: a FileBody, such as FileBody.text or FileBody.bytes make`
+    )
   }
-  if (body.name === "") return Result.fail({ field: "name", problem: "the file needs a name" })
+  const { contentType, name, open, problem, size } = body
+  if (problem !== undefined) return fail("file", problem)
+  const content: unknown = body._tag === "FileBody" ? body.content : undefined
+  if (content !== undefined && !(content instanceof Uint8Array && content.length === size)) {
+    return fail("file", "its `content` is no Uint8Array of its size")
+  }
+  if (!Stream.isStream(open)) return fail("file", "its `open` is no Stream")
+  if (size === 0) return fail("file", "it is empty; a file has at least one byte")
+  if (size !== undefined && (!Number.isSafeInteger(size) || size < 0)) {
+    return fail("size", "allowed: a whole number of bytes from 1")
+  }
+  if (typeof name !== "string") return fail("name", "allowed: text")
+  if (name === "") return fail("name", "the file needs a name")
   // No character takes more than three bytes of UTF-8 for each of its code units.
-  if (body.name.length > 341 && new TextEncoder().encode(body.name).length > 1024) {
-    return Result.fail({ field: "name", problem: "allowed: at most 1,024 bytes" })
+  if (name.length > 341 && new TextEncoder().encode(name).length > 1024) {
+    return fail("name", "allowed: at most 1,024 bytes")
   }
-  if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7E]*)?$/.test(body.contentType)) {
-    return Result.fail({ field: "contentType", problem: "allowed: a MIME type such as text/plain" })
+  if (
+    typeof contentType !== "string" || contentType.length > 1024 ||
+    !/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:[ \t]*;[\t\x20-\x7E]*)?$/.test(contentType)
+  ) {
+    return fail("contentType", "allowed: a MIME type such as text/plain, on one line, of at most 1,024 bytes")
   }
   return Result.succeed(undefined)
 }

@@ -15,12 +15,20 @@ export {
    */
   blob,
   /**
-   * Bytes in memory. They are not copied: do not change them while they are sent.
+   * Bytes in memory: of a `Uint8Array`, of any other view, of an `ArrayBuffer`, or a text as UTF-8. They are not copied: do
+   * not change them while they are sent.
    *
    * @category constructors
    * @since 0.1.0
    */
   bytes,
+  /**
+   * What is sent: text, as UTF-8, or memory, as the bytes that it holds.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Chunk,
   /**
    * A body that can be opened again, so that an attempt that failed can be repeated.
    *
@@ -62,8 +70,22 @@ export interface StreamOptions extends ClientFileBody.Options {
   readonly size?: number | undefined
 }
 
+/** Streams of the web that cannot be iterated over, as in some browsers, are read by their readers. */
+const toStream = (content: unknown): Stream.Stream<ClientFileBody.Chunk, unknown> | undefined => {
+  if (typeof content !== "object" || content === null) return undefined
+  if (Symbol.asyncIterator in content) {
+    return Stream.fromAsyncIterable(content as AsyncIterable<ClientFileBody.Chunk>, (cause) => cause)
+  }
+  return "getReader" in content
+    ? Stream.fromReadableStream({
+      evaluate: () => content as ReadableStream<ClientFileBody.Chunk>,
+      onError: (cause) => cause
+    })
+    : undefined
+}
+
 /**
- * An async iterable that can be made anew for each attempt, such as a Node stream or a `ReadableStream`.
+ * An async iterable of bytes or text that can be made anew for each attempt, such as a Node stream or a `ReadableStream`.
  *
  * **Example** (A generator)
  *
@@ -71,7 +93,7 @@ export interface StreamOptions extends ClientFileBody.Options {
  * import { FileBody } from "@effect-fileio/promise"
  *
  * const lines = async function*() {
- *   for (let n = 1; n <= 3; n++) yield new TextEncoder().encode(`line ${n}\n`)
+ *   for (let n = 1; n <= 3; n++) yield `line ${n}\n`
  * }
  *
  * const body = FileBody.stream(lines, { name: "lines.txt" })
@@ -80,14 +102,28 @@ export interface StreamOptions extends ClientFileBody.Options {
  * @category constructors
  * @since 0.1.0
  */
-export const stream = (make: () => AsyncIterable<Uint8Array>, options: StreamOptions): ClientFileBody.FileBody =>
-  ClientFileBody.stream(() => Stream.fromAsyncIterable(make(), (cause) => cause), options)
+export const stream = (
+  make: () => AsyncIterable<ClientFileBody.Chunk>,
+  options: StreamOptions
+): ClientFileBody.FileBody =>
+  ClientFileBody.stream(
+    // What is no function, or gives no stream, is refused there.
+    typeof make === "function"
+      ? () => {
+        const made = make()
+        return toStream(made) ?? (made as never)
+      }
+      : make,
+    options
+  )
 
 /**
- * An async iterable that can be read only once; see `uploadOnce`.
+ * An async iterable of bytes or text that can be read only once; see `uploadOnce`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const once = (content: AsyncIterable<Uint8Array>, options?: StreamOptions): ClientFileBody.OneShotBody =>
-  ClientFileBody.once(Stream.fromAsyncIterable(content, (cause) => cause), options)
+export const once = (
+  content: AsyncIterable<ClientFileBody.Chunk>,
+  options?: StreamOptions
+): ClientFileBody.OneShotBody => ClientFileBody.once(toStream(content) ?? (content as never), options)

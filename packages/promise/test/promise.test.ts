@@ -11,9 +11,11 @@ import {
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
+import { createReadStream } from "node:fs"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable } from "node:stream"
 
 const apiKey = "TESTKEY.0000001-0000002-0000003-0000004"
 
@@ -130,6 +132,61 @@ for (const [name, make] of Object.entries(makers)) {
         for await (const _ of download.stream) reading.abort(new Error("seen it"))
       })()
       assert.strictEqual(await read.then(() => "", (error: Error) => error.message), "seen it")
+    })
+
+    it("send text and memory as their bytes, however they are given, and nothing that is neither", async () => {
+      await using fileIo = await make({ baseUrl, apiKey })
+      const path = join(folder, `text-${name.replaceAll(" ", "-")}.txt`)
+      const text = "Grüße 123 日本 👋\n"
+      await writeFile(path, text)
+      const size = Buffer.byteLength(text)
+      const words = new TextEncoder().encode("hello")
+      const web = () => new Blob([text]).stream()
+      const sent: ReadonlyArray<readonly [FileBody.FileBody | FileBody.OneShotBody, string]> = [
+        [FileBody.bytes("hello"), "hello"],
+        [FileBody.bytes(words.buffer), "hello"],
+        [FileBody.bytes(new Uint16Array([0x6868, 0x6969])), "hhii"],
+        [FileBody.bytes(new DataView(words.buffer, 1)), "ello"],
+        [FileBody.once(createReadStream(path, "utf8")), text],
+        [FileBody.once(createReadStream(path, { encoding: "utf8", highWaterMark: 3 }), { size }), text],
+        [FileBody.stream(() => Readable.from(["see you ", "at ", words]), { name: "x" }), "see you at hello"],
+        [FileBody.stream(() => Readable.from([words.buffer]), { name: "x", size: 5 }), "hello"],
+        [FileBody.stream(web, { name: "x" }), text],
+        // A stream of the web that cannot be iterated over, as in some browsers.
+        [FileBody.once({ getReader: () => web().getReader() } as never, { name: "x" }), text]
+      ]
+      for (const [body, expected] of sent) {
+        const { key } = body._tag === "OneShotBody" ? await fileIo.uploadOnce(body) : await fileIo.upload(body)
+        assert.strictEqual(new TextDecoder().decode((await fileIo.downloadBytes(key)).bytes), expected)
+      }
+      const refused: ReadonlyArray<unknown> = [
+        FileBody.bytes([Buffer.from("a")] as never),
+        FileBody.bytes(null as never),
+        FileBody.text(5 as never),
+        FileBody.blob("a" as never),
+        FileBody.once("a" as never),
+        FileBody.once([words] as never),
+        FileBody.stream("a" as never, {}),
+        "a",
+        words,
+        null,
+        undefined
+      ]
+      for (const body of refused) {
+        const error = await failureOf(fileIo.upload(body as never))
+        assert.deepInclude(error.reason, { _tag: "InvalidRequest", field: "file" })
+        assert.strictEqual(error.stored, "no")
+      }
+      for (const chunk of [5, null, [words], {}]) {
+        const error = await failureOf(fileIo.uploadOnce(FileBody.once(async function*() {
+          yield words
+          yield chunk as never
+        }())))
+        assert.deepInclude(error.reason, { _tag: "SourceFailed" })
+        assert.strictEqual(error.stored, "no")
+      }
+      const wrong = await failureOf(fileIo.upload(FileBody.stream(() => [words] as never, {})))
+      assert.deepInclude(wrong.reason, { _tag: "SourceFailed" })
     })
 
     it("say at once which option is wrong", async () => {

@@ -26,6 +26,7 @@ import * as Coding from "./coding.ts"
 import { derived } from "./derived.ts"
 import { Failure } from "./failure.ts"
 import type { Form } from "./multipart.ts"
+import { nameOf } from "./toBytes.ts"
 import * as Watchdog from "./watchdog.ts"
 
 /** How long nothing may happen, in each phase. */
@@ -198,7 +199,11 @@ const counted = (
       }
       const count = (chunks: ReadonlyArray<Uint8Array>) => {
         let bytes = 0
-        for (const chunk of chunks) bytes += chunk.length
+        for (const chunk of chunks) {
+          // A body that was made by hand; what the constructors make are bytes.
+          if (!(chunk instanceof Uint8Array)) return wrong(`it gave ${nameOf(chunk)} in place of a Uint8Array`)
+          bytes += chunk.length
+        }
         done += bytes
         touch(done)
         if (tally !== undefined) tally.bytes = done

@@ -1,0 +1,82 @@
+/**
+ * What is taken for bytes: text as UTF-8, and memory as the bytes that it holds, however it is viewed. Anything else is
+ * refused, since a conversion by the language would make zeros of it, or words that nobody wrote.
+ */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Chunk } from "../FileBody.ts"
+
+const encoder = new TextEncoder()
+
+/** Also of another realm, such as a frame or a virtual machine, whose classes are other ones. */
+const isBuffer = (value: unknown): value is ArrayBufferLike =>
+  /^\[object (?:Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
+
+/** The bytes of a text or of memory, without a copy of the latter; `undefined` for anything else. */
+export const of = (value: unknown): Uint8Array | undefined =>
+  value instanceof Uint8Array
+    ? value
+    : typeof value === "string"
+    ? encoder.encode(value)
+    : ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : isBuffer(value)
+    ? new Uint8Array(value)
+    : undefined
+
+/** What a value is, in a word or two; never its content. */
+export const nameOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  if (Array.isArray(value)) return "an array"
+  const name: unknown = (value as { readonly constructor?: { readonly name?: unknown } }).constructor?.name
+  return typeof name === "string" && /^[A-Za-z]\w{0,40}$/.test(name) && name !== "Object" ? `a ${name}` : "an object"
+}
+
+const ALLOWED = "allowed: text, a Uint8Array or another view, an ArrayBuffer"
+
+/** What is wrong with a value that is no bytes. */
+export const problem = (value: unknown): string => `it is ${nameOf(value)}; ${ALLOWED}`
+
+/**
+ * The bytes of a stream of texts and of memory. A character that two texts share is written once it is whole.
+ */
+export const all = <E, R>(
+  stream: Stream.Stream<Chunk, E, R>
+): Stream.Stream<Uint8Array, E | FileIoError.SourceFailed, R> =>
+  Stream.suspend(() => {
+    /** The first half of a character whose second half is still to come. */
+    let half = ""
+    const convert = (chunk: unknown): Uint8Array | undefined => {
+      if (typeof chunk !== "string" && half === "") return of(chunk)
+      const text = half + (typeof chunk === "string" ? chunk : "")
+      half = typeof chunk === "string" && /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : ""
+      const written = encoder.encode(text.slice(0, text.length - half.length))
+      if (typeof chunk === "string") return written
+      const rest = of(chunk)
+      if (rest === undefined) return undefined
+      const joined = new Uint8Array(written.length + rest.length)
+      joined.set(written)
+      joined.set(rest, written.length)
+      return joined
+    }
+    const isBytes = (chunk: Chunk): chunk is Uint8Array => chunk instanceof Uint8Array
+    return Stream.mapArrayEffect(stream, (chunks) => {
+      if (half === "" && chunks.every(isBytes)) {
+        return Effect.succeed(chunks as readonly [Uint8Array, ...Array<Uint8Array>])
+      }
+      const converted: Array<Uint8Array> = []
+      for (const chunk of chunks) {
+        const bytes = convert(chunk)
+        if (bytes === undefined) {
+          const problem = `it gave ${nameOf(chunk)} among its chunks; ${ALLOWED}`
+          return Effect.fail(new FileIoError.SourceFailed({ problem }))
+        }
+        converted.push(bytes)
+      }
+      return Effect.succeed(converted as [Uint8Array, ...Array<Uint8Array>])
+    }).pipe(
+      Stream.concat(Stream.suspend(() => half === "" ? Stream.empty : Stream.succeed(encoder.encode(half))))
+    )
+  })
