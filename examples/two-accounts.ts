@@ -1,6 +1,6 @@
 /** Two accounts in one program: a service of its own for each. */
 import { FileBody, FileIo } from "@effect-fileio/client"
-import { NodeFileIoHttp } from "@effect-fileio/platform-node"
+import { NodeHttp } from "@effect-fileio/platform-node"
 import { Console, Context, Effect, Layer } from "effect"
 import { Host } from "./internal/Host.ts"
 import { run } from "./internal/run.ts"
@@ -33,4 +33,4 @@ const program = Effect.gen(function*() {
   yield* Console.log("support is told", refused.reason._tag)
 })
 
-run(Effect.provide(program, Layer.provide(Layer.mergeAll(Sales.layer, Support.layer), NodeFileIoHttp.layer())))
+run(Effect.provide(program, Layer.provide(Layer.mergeAll(Sales.layer, Support.layer), NodeHttp.layerSockets())))

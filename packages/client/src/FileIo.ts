@@ -457,7 +457,14 @@ export const make = Effect.fnUntraced(function*(
     read: Reader<A>
   ): Effect.Effect<A, FileIoError.FileIoError> => {
     const asking = request(method, path, "json")
-    const exchange = { host: origin.host, timeouts, meter: Progress.silent, outgoing: undefined, isWhole: true }
+    const exchange = {
+      host: origin.host,
+      timeouts,
+      meter: Progress.silent,
+      outgoing: undefined,
+      isWhole: true,
+      mayRepeat: true
+    }
     return Attempts.run(
       { operation: call.operation, reopenable: true, budget },
       (_number, before, inTurn) => {
@@ -508,7 +515,8 @@ export const make = Effect.fnUntraced(function*(
               meter,
               outgoing: { form, file: body, tally },
               inTurn,
-              isWhole: true
+              isWhole: true,
+              mayRepeat: call.operation !== "upload"
             }),
             (answered) => read(call, answered)
           )

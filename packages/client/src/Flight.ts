@@ -25,6 +25,13 @@ export interface Flight {
    * its connection, its answer or bytes of its answer fail with that error.
    */
   readonly begun: (giveUp: (error: Error) => void) => void
+  /** The request waits for a connection, for as long as the transport allows. Time-outs begin when it departs. */
+  readonly waiting: () => void
+  /**
+   * Whether the caller makes the request again where its connection breaks. One that it does not may only go over a
+   * connection that is new or was used a moment ago: a host may be closing one that has been idle.
+   */
+  readonly mayRepeat: boolean
 }
 
 /**

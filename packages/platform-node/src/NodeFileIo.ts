@@ -1,5 +1,5 @@
 /**
- * `FileIo` and `FileTransfer` for Node, in one layer: HTTP over sockets, files by `node:fs`.
+ * `FileIo` and `FileTransfer` for Node, in one layer: HTTP by undici, files by `node:fs`.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as NodeDiskSpace from "./NodeDiskSpace.ts"
-import * as NodeFileIoHttp from "./NodeFileIoHttp.ts"
+import * as NodeHttp from "./NodeHttp.ts"
 import * as NodePartOwner from "./NodePartOwner.ts"
 import * as NodeSha256 from "./NodeSha256.ts"
 
@@ -24,22 +24,39 @@ import * as NodeSha256 from "./NodeSha256.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends FileIo.Options, NodeFileIoHttp.Options {}
+export interface Options extends FileIo.Options, NodeHttp.Options {}
 
 const onDisk = Layer.mergeAll(NodeDiskSpace.layer, NodePartOwner.layer, NodeSha256.layer)
 
-const onNode = <E>(
-  fileIo: Layer.Layer<FileIo.FileIo, E, HttpClient.HttpClient>,
-  options: NodeFileIoHttp.Options | undefined
-): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, E> =>
-  // Layers are remembered by what they are: without a fresh one, a second host in a program would get the first one's files.
+/**
+ * Everything a Node program needs but an `HttpClient`: bring one of your own, which is the one that is used.
+ *
+ * **Example** (Over the client of `node:http`)
+ *
+ * ```ts no-run
+ * import { NodeFileIo } from "@effect-fileio/platform-node"
+ * import { NodeHttpClient } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ *
+ * const layer = NodeFileIo.layerNoHttp({ baseUrl: "http://localhost:8080" }).pipe(
+ *   Layer.provide(NodeHttpClient.layerNodeHttp)
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNoHttp = (
+  options?: FileIo.Options
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError, HttpClient.HttpClient> =>
+  // Layers are memoized by reference; `Layer.fresh` gives each host its own `FileTransfer`.
   Layer.fresh(FileTransfer.layer).pipe(
-    Layer.provideMerge(fileIo),
-    Layer.provide([NodeFileIoHttp.layer(options), NodeFileSystem.layer, NodePath.layer, onDisk])
+    Layer.provideMerge(FileIo.layer(options)),
+    Layer.provide([NodeFileSystem.layer, NodePath.layer, onDisk])
   )
 
 /**
- * Everything a Node program needs.
+ * Everything a Node program needs, over `NodeHttp.layerUndici`.
  *
  * **Example** (A program)
  *
@@ -59,7 +76,18 @@ const onNode = <E>(
 export const layer = (
   options?: Options
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
-  onNode(FileIo.layer(options), options)
+  Layer.provide(layerNoHttp(options), NodeHttp.layerUndici(options))
+
+/**
+ * Everything a Node program needs, over `NodeHttp.layerSockets`: for large files, where there is no proxy.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSockets = (
+  options?: FileIo.Options & NodeHttp.SocketsOptions
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
+  Layer.provide(layerNoHttp(options), NodeHttp.layerSockets(options))
 
 /**
  * The options out of the configuration: those of `FileIo.config`, and `FILEIO_CONNECT_TIMEOUT` (such as `5 seconds`).

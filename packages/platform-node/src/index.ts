@@ -1,7 +1,7 @@
 export * as NodeDiskSpace from "./NodeDiskSpace.ts"
 export * as NodeFaultHost from "./NodeFaultHost.ts"
 export * as NodeFileIo from "./NodeFileIo.ts"
-export * as NodeFileIoHttp from "./NodeFileIoHttp.ts"
+export * as NodeHttp from "./NodeHttp.ts"
 export * as NodePartOwner from "./NodePartOwner.ts"
 export * as NodeRateLimit from "./NodeRateLimit.ts"
 export * as NodeSha256 from "./NodeSha256.ts"

@@ -1,5 +1,5 @@
 import { FileBody, FileIo, RateLimitStore, RetryPolicy } from "@effect-fileio/client"
-import { NodeFileIoHttp, NodeRateLimit } from "@effect-fileio/platform-node"
+import { NodeHttp, NodeRateLimit } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Fiber, Layer, Logger, Redacted, Schedule, type Scope, Stream } from "effect"
 import { spawn, spawnSync } from "node:child_process"
@@ -86,7 +86,7 @@ const process_ = (
     const context = yield* Layer.build(
       FileIo.layer({ baseUrl, apiKey }).pipe(
         Layer.provide([
-          NodeFileIoHttp.layer(),
+          NodeHttp.layerSockets(),
           NodeRateLimit.layerRedis({
             url: `redis://127.0.0.1:${port}`,
             ...(whenAway === undefined ? {} : { whenAway })

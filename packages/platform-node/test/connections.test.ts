@@ -1,8 +1,8 @@
 /**
- * The HTTP client of `NodeFileIo` over its own connections, against hosts that do what real ones do and what they should not.
+ * `NodeHttp.layerSockets`, against hosts that do what real ones do and what they should not.
  */
 import { FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
-import { NodeFileIo, NodeFileIoHttp } from "@effect-fileio/platform-node"
+import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FileSystem, Layer, Stream } from "effect"
 import { HttpBody, HttpClient } from "effect/http"
@@ -47,7 +47,7 @@ const text = (url: string) => Effect.flatMap(HttpClient.get(url), (response) => 
 
 const ok = (body: string, fields = "") => `HTTP/1.1 200 OK\r\n${fields}content-length: ${body.length}\r\n\r\n${body}`
 
-const http = NodeFileIoHttp.layer({ connectTimeout: "2 seconds" })
+const http = NodeHttp.layerSockets({ connectTimeout: "2 seconds" })
 
 describe("connections", () => {
   it.live("are used again, one after the other, and as many as are needed at once", () =>
@@ -116,7 +116,7 @@ describe("connections", () => {
       )
       yield* Effect.scoped(
         FileIo.FileIo.use((fileIo) => fileIo.download("abcdefABCDEF")).pipe(
-          Effect.provide(NodeFileIo.layer({ baseUrl: host.url }))
+          Effect.provide(NodeFileIo.layerSockets({ baseUrl: host.url }))
         )
       )
       yield* Effect.callback<void>((resume) => {
@@ -192,7 +192,7 @@ describe("connections", () => {
       const error = yield* Effect.flip(
         FileIo.withRetry(FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text("x"))), RetryPolicy.none)
       ).pipe(
-        Effect.provide(NodeFileIo.layer({ baseUrl: host.url }))
+        Effect.provide(NodeFileIo.layerSockets({ baseUrl: host.url }))
       )
       assert.strictEqual(error.reason._tag, "Unreachable")
       assert.strictEqual(error.stored, "unknown")
@@ -225,7 +225,7 @@ describe("an early success", () => {
       )
       // The answer is no answer of the API; what counts here is that all of it was sent before.
       yield* Effect.exit(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
-        Effect.provide(NodeFileIo.layer({ baseUrl: `http://127.0.0.1:${portOf(server)}` }))
+        Effect.provide(NodeFileIo.layerSockets({ baseUrl: `http://127.0.0.1:${portOf(server)}` }))
       )
       // What was sent may still be on its way.
       yield* Deferred.await(ended)
@@ -240,7 +240,7 @@ describe("an early success", () => {
       })
       const body = FileBody.stream(() => Stream.forever(Stream.make(new Uint8Array(65_536))), { size: 1e12 })
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
-        Effect.provide(NodeFileIo.layer({ baseUrl: host.url })),
+        Effect.provide(NodeFileIo.layerSockets({ baseUrl: host.url })),
         FileIo.withRetry(RetryPolicy.none),
         Effect.timeout("10 seconds")
       )
@@ -315,7 +315,7 @@ describe("chunks that are lent", () => {
       })
       const host = yield* listening(echo)
       yield* FileTransfer.FileTransfer.use((transfer) => transfer.uploadFile(path)).pipe(
-        Effect.provide(NodeFileIo.layer({ baseUrl: `http://127.0.0.1:${portOf(host)}` }))
+        Effect.provide(NodeFileIo.layerSockets({ baseUrl: `http://127.0.0.1:${portOf(host)}` }))
       )
       const from = Buffer.from(form!).indexOf("\r\n\r\n") + 4
       assert.strictEqual(sha256(form!.subarray(from, from + content.length)), sha256(content))
@@ -360,7 +360,7 @@ describe("over TLS", () => {
     Effect.gen(function*() {
       const server = yield* secure
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text("secret")))).pipe(
-        Effect.provide(NodeFileIo.layer({ baseUrl: `https://localhost:${portOf(server)}` })),
+        Effect.provide(NodeFileIo.layerSockets({ baseUrl: `https://localhost:${portOf(server)}` })),
         FileIo.withRetry(RetryPolicy.none)
       )
       assert.strictEqual(error.reason._tag, "Unreachable")

@@ -1,11 +1,20 @@
 /**
  * Every fault × every call: why it failed, what became of the only copy, how many requests arrived, what lies on the disk,
- * and that it ended in bounded time. Once over the host in memory, once over real sockets.
+ * and that it ended in bounded time. Over the host in memory, and over each HTTP client that a Node program may have.
  */
-import { FaultHost, FileBody, FileIo, FileIoTest, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import {
+  FaultHost,
+  FetchFileIo,
+  FileBody,
+  FileIo,
+  FileIoTest,
+  FileTransfer,
+  RateLimit,
+  RetryPolicy
+} from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
-import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
-import { NodeServices } from "@effect/platform-node"
+import { NodeFaultHost, NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
+import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Layer, Stream } from "effect"
 import { bytesOf, folder } from "./faults/support.ts"
@@ -101,9 +110,17 @@ interface Row {
   readonly times?: number
   readonly only?: ReadonlyArray<Call>
   readonly expected: Expected
-  /** Where sockets do otherwise. */
-  readonly onSockets?: Expected
+  /** Where a network does otherwise. */
+  readonly onNetwork?: Expected
+  /** What a client may see instead, since it does not always see the answer: its verdict has to be true all the same. */
+  readonly or?: { readonly [T in Transport]?: Expected }
+  /** Calls that end the whole process over a client, and why. */
+  readonly crashes?: { readonly [T in Transport]?: readonly [calls: ReadonlyArray<Call>, why: string] }
 }
+
+/** `memory` has no network; the others are the HTTP clients that there are for Node. */
+const transports = ["memory", "undici", "sockets", "nodeHttp", "fetch"] as const
+type Transport = (typeof transports)[number]
 
 const ok = (requests = 1): Outcome => ({ ends: "ok", requests })
 const all = (ends: FileIoError.Reason["_tag"], requests = 1): Expected => ({
@@ -183,8 +200,15 @@ const early = (code: number, close: boolean): Row => ({
   expected: {
     upload: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 },
     change: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 }
-  }
+  },
+  // It fails with the first write that the host does not take, and never reads the answer that explains it.
+  ...(close
+    ? { or: { fetch: { upload: { ends: "Unreachable", verdict: "unknown", requests: 1 }, change: ok(2) } } }
+    : {})
 })
+
+/** undici 7, which Node 24 has inside: `Parser.finish` asserts that nobody has told it to wait, and throws into the event loop. */
+const cutFetch = { fetch: [downloads, "nodejs/undici: assert(!this.paused) outside of every promise"] } as const
 
 const rows: ReadonlyArray<Row> = [
   {
@@ -227,13 +251,15 @@ const rows: ReadonlyArray<Row> = [
     name: "truncate with Content-Length",
     fault: (call) => FaultHost.truncate(middle(call)),
     times: ALWAYS,
-    expected: brokenInside
+    expected: brokenInside,
+    crashes: cutFetch
   },
   {
     name: "cut a chunked body",
     fault: (call) => FaultHost.cutChunked(middle(call)),
     times: ALWAYS,
-    expected: brokenInside
+    expected: brokenInside,
+    crashes: cutFetch
   },
   {
     name: "reset while the request is sent",
@@ -253,7 +279,7 @@ const rows: ReadonlyArray<Row> = [
       ...unexpected,
       download: { ends: "TransferInterrupted", verdict: "consumed", requests: 1, disk: "part" }
     },
-    onSockets: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
+    onNetwork: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
   },
   {
     name: "stall before the headers",
@@ -447,7 +473,7 @@ const policy = RetryPolicy.make({ times: 2, base: 1 })
 /** Long enough for a loaded machine, except where the fault is that nothing comes. */
 const timeouts = (row: Row) =>
   row.name.startsWith("stall")
-    ? { firstByteTimeout: Duration.millis(80), idleTimeout: Duration.millis(80) }
+    ? { firstByteTimeout: Duration.millis(150), idleTimeout: Duration.millis(150) }
     : { firstByteTimeout: Duration.seconds(20), idleTimeout: Duration.seconds(20) }
 
 const inMemory = (row: Row) =>
@@ -457,17 +483,25 @@ const inMemory = (row: Row) =>
     Layer.provideMerge(NodeServices.layer)
   )
 
-const onSockets = (row: Row) =>
+const clients = {
+  undici: NodeHttp.layerUndici(),
+  sockets: NodeHttp.layerSockets(),
+  nodeHttp: NodeHttpClient.layerNodeHttp,
+  fetch: FetchFileIo.layerHttp
+}
+
+const onNetwork = (row: Row, client: keyof typeof clients) =>
   Layer.unwrap(
     Effect.map(NodeFaultHost.NodeFaultHost, ({ apiKey, baseUrl }) =>
-      NodeFileIo.layer({ baseUrl, apiKey, checkLimits: false, ...timeouts(row) }))
+      NodeFileIo.layerNoHttp({ baseUrl, apiKey, checkLimits: false, ...timeouts(row) }))
   ).pipe(
+    Layer.provide(Layer.fresh(clients[client])),
     Layer.provide(noLimit),
     Layer.provideMerge(NodeFaultHost.layer({ resumable: false })),
     Layer.provideMerge(NodeServices.layer)
   )
 
-const check = (row: Row, call: Call, outcome: Outcome) =>
+const check = (row: Row, call: Call, expected: Outcome, or: Outcome | undefined) =>
   Effect.gen(function*() {
     const host = yield* NodeFaultHost.NodeFaultHost
     const fs = yield* FileSystem.FileSystem
@@ -482,7 +516,9 @@ const check = (row: Row, call: Call, outcome: Outcome) =>
     )
 
     const error = result._tag === "Failure" ? result.failure : undefined
-    assert.strictEqual(error?.reason._tag ?? "ok", outcome.ends, error?.message)
+    const ends = error?.reason._tag ?? "ok"
+    const outcome = or?.ends === ends ? or : expected
+    assert.strictEqual(ends, outcome.ends, error?.message)
     if (error !== undefined) {
       assert.strictEqual(error.operation, operation)
       const kind = kindOf(call)
@@ -531,16 +567,17 @@ const check = (row: Row, call: Call, outcome: Outcome) =>
     }
   })
 
-for (const transport of ["memory", "sockets"] as const) {
+for (const transport of transports) {
   describe(`faults over ${transport}`, () => {
     for (const row of rows) {
       for (const call of row.only ?? Object.keys(calls) as Array<Call>) {
-        const expected = { ...row.expected, ...(transport === "sockets" ? row.onSockets : {}) }
-        const outcome = expected[call] ?? expected[kindOf(call)]!
+        if (row.crashes?.[transport]?.[0].includes(call) === true) continue
+        const expected = { ...row.expected, ...(transport === "memory" ? {} : row.onNetwork) }
+        const outcomeOf = (expected: Expected | undefined) => expected?.[call] ?? expected?.[kindOf(call)]
         it.live(`${row.name} × ${call}`, () =>
-          check(row, call, outcome).pipe(
+          check(row, call, outcomeOf(expected)!, outcomeOf(row.or?.[transport])).pipe(
             Effect.scoped,
-            Effect.provide(transport === "memory" ? inMemory(row) : onSockets(row))
+            Effect.provide(transport === "memory" ? inMemory(row) : onNetwork(row, transport))
           ))
       }
     }

@@ -6,7 +6,7 @@
 import * as ClientFileIo from "@effect-fileio/client/FileIo"
 import * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import * as NodeLayer from "@effect-fileio/platform-node/NodeFileIo"
-import type * as NodeFileIoHttp from "@effect-fileio/platform-node/NodeFileIoHttp"
+import type * as NodeHttp from "@effect-fileio/platform-node/NodeHttp"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -30,7 +30,7 @@ export interface NodeFileIo
  * @category models
  * @since 0.1.0
  */
-export interface Options extends FileIo.Options, NodeFileIoHttp.Options {}
+export interface Options extends FileIo.Options, NodeHttp.Options {}
 
 /**
  * The calls over any layer of both services.

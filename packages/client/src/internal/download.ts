@@ -59,7 +59,7 @@ export const make = (options: {
       request("GET", `/${key}`, "any"),
       rest === undefined ? {} : Reception.rangeHeaders(rest)
     )
-    const exchange = { host, timeouts, meter, outgoing: undefined, inTurn, isWhole: false }
+    const exchange = { host, timeouts, meter, outgoing: undefined, inTurn, isWhole: false, mayRepeat: false }
     const response = yield* Exchange.scoped(Exchange.execute(http, asking, exchange))
     if (response.status === 206 && rest !== undefined) {
       return { response, bytes: Exchange.incoming(response, call.idle) }

@@ -24,7 +24,7 @@ import type { InTurn } from "./budget.ts"
 import { concat } from "./bytes.ts"
 import * as Coding from "./coding.ts"
 import { derived } from "./derived.ts"
-import { Failure } from "./failure.ts"
+import { Failure, unexpected } from "./failure.ts"
 import type { Form } from "./multipart.ts"
 import { nameOf } from "./toBytes.ts"
 import * as Watchdog from "./watchdog.ts"
@@ -137,6 +137,8 @@ const connectTimeoutOf = (error: unknown): Duration.Duration => {
 /** What a running request does at the moment. */
 class Activity implements Underway, Watchdog.Watched, Flight {
   readonly #timeouts: Timeouts
+  readonly #clock: Clock.Clock
+  readonly mayRepeat: boolean
   at = Infinity
   underway: (() => void) | undefined = undefined
   onDeparture: ((isReused: boolean) => void) | undefined = undefined
@@ -146,8 +148,10 @@ class Activity implements Underway, Watchdog.Watched, Flight {
   timedOut: FileIoError.TimedOut | undefined = undefined
   #giveUp: ((error: Error) => void) | undefined = undefined
 
-  constructor(timeouts: Timeouts) {
+  constructor(timeouts: Timeouts, clock: Clock.Clock, mayRepeat: boolean) {
     this.#timeouts = timeouts
+    this.#clock = clock
+    this.mayRepeat = mayRepeat
   }
 
   get #phase(): "firstByte" | "idle" {
@@ -166,7 +170,12 @@ class Activity implements Underway, Watchdog.Watched, Flight {
     this.giveUp(this.timeOut(after))
   }
 
+  waiting() {
+    this.at = Infinity
+  }
+
   departed(isReused: boolean) {
+    this.at = this.#clock.currentTimeMillisUnsafe()
     this.onDeparture?.(isReused)
   }
 
@@ -367,14 +376,20 @@ export const execute = <R>(
     readonly inTurn: InTurn
     /** Whether the answer is no file, so that a small one may be read at once. */
     readonly isWhole: boolean
+    /** Whether the request is made again where its connection breaks. */
+    readonly mayRepeat: boolean
   }
 ): Effect.Effect<Answered, Failure, R> =>
   Clock.clockWith((clock) => {
-    const activity = new Activity(options.timeouts)
+    const activity = new Activity(options.timeouts, clock, options.mayRepeat)
     const givesUp = isGivingUp(client)
     const receive = (
       response: HttpClientResponse.HttpClientResponse
     ): Effect.Effect<Answered, Failure> => {
+      // A transport may stop sending once an answer is there, so the host need not have what it says that it has.
+      if (!activity.sent && response.status >= 200 && response.status < 300) {
+        return Effect.fail(unexpected(response.status, "it came before the whole file was sent"))
+      }
       if (!options.isWhole || !isSmall(response)) {
         if (givesUp) activities.set(response, activity)
         return Effect.succeed({ response, content: undefined })

@@ -125,10 +125,13 @@ export const guard = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.withFiber<A, E | E2, R>((parent) =>
     Effect.callback<A, E | E2, R>((resume) => {
+      one.at = clock.currentTimeMillisUnsafe()
       const fiber = Effect.runForkWith(parent.context as Context.Context<R>)(effect)
       const exit = fiber.pollUnsafe()
-      if (exit !== undefined) return resume(exit)
-      one.at = clock.currentTimeMillisUnsafe()
+      if (exit !== undefined) {
+        one.at = Infinity
+        return resume(exit)
+      }
       one.expire = (after) => resume(Effect.andThen(Fiber.interrupt(fiber), Effect.fail(onExpiry(after))))
       const remove = isAdded ? undefined : add(one, clock, parent)
       fiber.addObserver((exit) => {

@@ -20,7 +20,9 @@ import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Connection, ConnectionPool, Exchange } from "./connection.ts"
+import { mayReuse } from "../reuse.ts"
+import type { Connection, Exchange } from "./connection.ts"
+import type { ConnectionPool } from "./pool.ts"
 import { type Head, isField } from "./responseReader.ts"
 
 type Chunks = readonly [Uint8Array, ...Array<Uint8Array>]
@@ -29,15 +31,6 @@ const decoder = new TextDecoder()
 
 const whole = (chunks: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> =>
   chunks.length === 1 ? chunks[0]! as Uint8Array<ArrayBuffer> : Buffer.concat(chunks)
-
-const converted = new WeakMap<Head, Headers.Headers>()
-
-/** A head that comes again has its headers already. */
-const headersOf = (head: Head): Headers.Headers => {
-  let headers = converted.get(head)
-  if (headers === undefined) converted.set(head, headers = Headers.fromRecordUnsafe({ ...head.headers }))
-  return headers
-}
 
 class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
@@ -52,7 +45,7 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
     super()
     this.request = request
     this.status = head.status
-    this.headers = headersOf(head)
+    this.headers = Headers.fromRecordUnsafe(head.headers)
     this.exchange = exchange
   }
 
@@ -165,60 +158,28 @@ class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientR
 
 /** Where a request goes. */
 interface Target {
-  readonly origin: URL
+  readonly url: URL
   /** Path and query. */
   readonly path: string
 }
 
-/** The origins that were asked before, since reading an address costs more than the rest of a small request. */
-const origins = new Map<string, URL>()
-const MAX_ORIGINS = 64
-
-/** The last address that was asked, for those who ask it again and again. */
-let asked: { readonly url: string; readonly target: Target } | undefined
-
 const targetOf = (request: HttpClientRequest): Target | HttpClientError.HttpClientError => {
-  const { url } = request
-  const isPlain = request.urlParams.params.length === 0 && Option.isNone(request.hash)
-  if (isPlain && asked?.url === url) return asked.target
-  const slash = url.indexOf("/", url.indexOf("://") + 3)
-  const known = slash === -1 ? undefined : origins.get(url.slice(0, slash))
-  // What the standard's parser would leave as it is.
-  if (known !== undefined && isPlain && PLAIN_PATH.test(url) && !url.includes("/.")) {
-    const target = { origin: known, path: url.slice(slash) }
-    asked = { url, target }
-    return target
-  }
-  const parsed = Url.make(url, request.urlParams, undefined)
+  const parsed = Url.make(request.url, request.urlParams, undefined)
   if (Result.isFailure(parsed) || !/^https?:$/.test(parsed.success.protocol)) {
     const cause = Result.isFailure(parsed) ? parsed.failure : new Error("only http: and https: can be asked")
     return new HttpClientError.HttpClientError({ reason: new HttpClientError.InvalidUrlError({ request, cause }) })
   }
-  const { origin, pathname, search } = parsed.success
-  if (origins.size >= MAX_ORIGINS) origins.clear()
-  const target = { origin: origins.get(origin) ?? new URL(origin), path: pathname + search }
-  origins.set(origin, target.origin)
-  return target
+  const { pathname, search } = parsed.success
+  return { url: parsed.success, path: pathname + search }
 }
-
-const PLAIN_PATH = /^[\w:/.%?&=+~*!$(),;@-]*$/
-
-/** The last value of each field that could be sent; most have the same one again. */
-const checked = new Map<string, string>()
-const MAX_CHECKED = 64
 
 /** The head of a request, or what is wrong with it. */
 const headOf = (request: HttpClientRequest, target: Target): string | Error => {
-  let head = `${request.method} ${target.path} HTTP/1.1\r\nhost: ${target.origin.host}\r\n`
+  let head = `${request.method} ${target.path} HTTP/1.1\r\nhost: ${target.url.host}\r\n`
   for (const name in request.headers) {
     const value = request.headers[name]
     if (value === undefined) continue
-    if (checked.get(name) !== value) {
-      if (!isField(name, value)) return new Error(`the header ${name} cannot be sent`)
-      if (checked.size >= MAX_CHECKED) checked.clear()
-      // A key is not kept longer than its owner keeps it.
-      if (name !== "authorization") checked.set(name, value)
-    }
+    if (!isField(name, value)) return new Error(`the header ${name} cannot be sent`)
     head += `${name}: ${value}\r\n`
   }
   const { body } = request
@@ -258,63 +219,28 @@ class LengthError extends Error {
   }
 }
 
-/** What is smaller is put together before it is written, since each piece that is written costs as much as all of it. */
+/** What is smaller is put together before it is written, in bytes: each piece that is written costs as much as all of it. */
 const SMALL_BYTES = 32 * 1024
-/** Memory for that, which nobody uses at the moment. */
-let spare: Buffer | undefined
 
 const writeWhole = ({ socket }: Connection, head: string, parts: ReadonlyArray<Uint8Array>) => {
-  let length = head.length
-  for (const part of parts) length += part.length
-  if (length > SMALL_BYTES) {
-    socket.cork()
-    socket.write(head, "latin1")
-    for (const part of parts) socket.write(part)
-    socket.uncork()
-    return
-  }
-  // What is to be encrypted is never taken at once.
-  const isLasting = !("encrypted" in socket)
-  const buffer = isLasting ? spare ?? Buffer.allocUnsafeSlow(SMALL_BYTES) : Buffer.allocUnsafe(length)
-  if (isLasting) spare = undefined
-  let at = buffer.write(head, "latin1")
-  for (const part of parts) {
-    buffer.set(part, at)
-    at += part.length
-  }
-  socket.write(buffer.subarray(0, at))
-  // The system has taken all of it, as it nearly always does.
-  if (isLasting && socket.writableLength === 0) spare = buffer
-}
-
-/** So many requests at most wait for each other. */
-const TOGETHER = 16
-let starting: Array<() => void> = []
-
-const startAll = () => {
-  const starts = starting
-  starting = []
-  for (const start of starts) start()
-}
-
-/**
- * Starts a request once all answers that are here have been read, or enough of them: a host on the same machine is then woken
- * once for several requests, where waking it can take longer than all else of a small one.
- */
-const startTogether = (start: () => void) => {
-  const count = starting.push(start)
-  if (count === 1) setImmediate(startAll)
-  else if (count >= TOGETHER) startAll()
+  const pieces = [Buffer.from(head, "latin1"), ...parts]
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  if (length <= SMALL_BYTES) return void socket.write(Buffer.concat(pieces, length))
+  socket.cork()
+  for (const piece of pieces) socket.write(piece)
+  socket.uncork()
 }
 
 type Answering = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 const interrupted = () => new Error("the request was interrupted")
 
-/** An answer that nobody reads, and nobody can read any more, closes its connection. */
-const unread = new FinalizationRegistry<Exchange>((exchange) => exchange.abandon(interrupted()))
-
-const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Flight | undefined): Answering => {
+const run = (
+  pool: ConnectionPool,
+  unread: FinalizationRegistry<Exchange>,
+  request: HttpClientRequest,
+  flight: Flight.Flight | undefined
+): Answering => {
   const { body } = request
   const transportError = (cause: unknown) =>
     new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
@@ -344,30 +270,17 @@ const run = (pool: ConnectionPool, request: HttpClientRequest, flight: Flight.Fl
     return exchange
   }
 
-  /** Gives how to let go of the connection, for whatever reason. */
+  /** Returns how to let go of the connection, for whatever reason. */
   const connect = (
     callback: (connection: Connection) => (reason: Error) => void,
     fail: (error: Error) => void
   ): (reason: Error) => void => {
-    let isGivenUp = false
-    let cancel = (reason: Error) => {
-      isGivenUp = true
-      fail(reason)
-    }
-    startTogether(() => {
-      if (isGivenUp) return
-      try {
-        const idle = pool.takeIdle(target.origin.origin)
-        cancel = idle !== undefined ? callback(idle) : pool.open(target.origin, (result) => {
-          if (result instanceof Error) fail(result)
-          else cancel = callback(result)
-        })
-      } catch (error) {
-        // The requests beside it go on.
-        fail(error as Error)
-      }
-    })
-    return (reason) => cancel(reason)
+    let abandon: ((reason: Error) => void) | undefined
+    const cancel = pool.acquire(target.url, mayReuse(flight, request.method), (result) => {
+      if (result instanceof Error) fail(result)
+      else abandon = callback(result)
+    }, () => flight?.waiting())
+    return (reason) => (abandon ?? cancel)(reason)
   }
 
   if (body._tag !== "Stream") {
@@ -443,13 +356,16 @@ const isSuccess = <A>(effect: Effect.Effect<A>): effect is Exit.Success<A> =>
  * An `HttpClient` over connections of its own. Redirects are not followed, time-outs are the caller's, and there are no
  * spans: the callers have theirs. An answer is dropped by beginning to read it and stopping.
  */
-export const make = (pool: ConnectionPool): HttpClient.HttpClient =>
-  Flight.givesUp(HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+export const make = (pool: ConnectionPool): HttpClient.HttpClient => {
+  /** An answer that nobody reads, and nobody can read any more, closes its connection. */
+  const unread = new FinalizationRegistry<Exchange>((exchange) => exchange.abandon(interrupted()))
+  return Flight.givesUp(HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
     (asking: Effect.Effect<HttpClientRequest>) => {
       const send = (request: HttpClientRequest) =>
-        Effect.withFiber((fiber) => run(pool, request, fiber.getRef(Flight.CurrentFlight)))
+        Effect.withFiber((fiber) => run(pool, unread, request, fiber.getRef(Flight.CurrentFlight)))
       // Where nothing is done to requests before, the request is here already.
       return isSuccess(asking) ? send(asking.value) : Effect.flatMap(asking, send)
     },
     Effect.succeed
   ))
+}

@@ -3,7 +3,7 @@
  * where two programs could read the same bytes as different messages, it refuses them.
  */
 
-/** What an answer's head says. The same one may be told of several answers. */
+/** What an answer's head says. */
 export interface Head {
   readonly status: number
   /** Names in lower case; lines of the same name are joined with a comma. */
@@ -29,56 +29,77 @@ const MAX_CHUNK_LINE_BYTES = 4096
 
 const CR = 13
 const LF = 10
+const TAB = 9
+const SPACE = 32
+const DELETE = 127
 const NOTHING = Buffer.alloc(0)
-const END_OF_HEAD = Buffer.from("\r\n\r\n")
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NOT_IN_VALUE = /[^\t\x20-\x7E\x80-\xFF]/
-/** Control characters, and ends of lines that are not whole. */
-const NOT_IN_HEAD = /[^\t\r\n\x20-\x7E\x80-\xFF]|\r(?!\n)|(?<!\r)\n/
+
+/** The size of a chunk, and its extensions (RFC 9112, 7.1.1). */
+const CHUNK_LINE =
+  /^([0-9a-fA-F]{1,13})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\]|\\.)*"))?)*$/
 
 /** Whether this can stand as a field in a head, in either direction. */
 export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
 
-/** All that a head says, which is the same whenever it comes. */
+/** All that a head says. */
 interface Said extends Head {
-  readonly text: string
   readonly isReusable: boolean
   readonly keepAliveMillis: number | undefined
   /** How the body ends, if the answer has one (RFC 9112, 6.3): a number of bytes, or a way; or what is wrong with that. */
   readonly framing: number | "chunked" | "untilClose" | ProtocolError
 }
 
-/** A host answers many small requests with the same head, within one second of its clock. */
-let last: Said | undefined
+const isFieldLine = (line: string): boolean => {
+  const colon = line.indexOf(":")
+  return colon > 0 && isField(line.slice(0, colon), line.slice(colon + 1))
+}
+
+/**
+ * Where a head ends, or -1. Looks at the bytes from `from` on, and refuses at once what can be in no head: control characters, and
+ * ends of lines that are not CR LF.
+ */
+const endOfHead = (bytes: Buffer, from: number): number => {
+  for (let at = from; at < bytes.length; at++) {
+    const code = bytes[at]!
+    const isAfterCr = at > 0 && bytes[at - 1] === CR
+    if (
+      isAfterCr !== (code === LF) || (code < SPACE && code !== TAB && code !== CR && code !== LF) || code === DELETE
+    ) {
+      throw new ProtocolError("the head of the answer has a character or an end of a line that is not allowed")
+    }
+    if (code === LF && at >= 3 && bytes[at - 2] === LF) return at + 1
+  }
+  return -1
+}
 
 const readSaid = (text: string): Said => {
   const lines = text.split("\r\n")
   const line = STATUS_LINE.exec(lines[0]!)
-  if (line === null || NOT_IN_HEAD.test(text)) throw new ProtocolError("the answer is not HTTP/1.1")
+  if (line === null) throw new ProtocolError("the answer is not HTTP/1.1")
   const headers: Record<string, string> = Object.create(null)
   for (let n = 1; n < lines.length; n++) {
     const field = lines[n]!
+    if (!isFieldLine(field)) throw new ProtocolError("the head of the answer has a line that is no header field")
     const colon = field.indexOf(":")
     const name = field.slice(0, colon).toLowerCase()
     const value = trimmed(field, colon + 1)
-    if (colon <= 0 || !NAME.test(name)) {
-      throw new ProtocolError("the head of the answer has a line that is no header field")
-    }
     const before = headers[name]
     headers[name] = before === undefined ? value : `${before}, ${value}`
   }
   const connection = tokens(headers["connection"])
   const timeout = /(?:^|[,;\s])timeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")
   const framing = framingOf(headers["transfer-encoding"], headers["content-length"])
-  // The same length said twice is one length.
-  if (typeof framing === "number") headers["content-length"] = String(framing)
   return {
-    text,
     status: Number(line[2]),
     headers,
-    isReusable: line[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive"),
+    // HTTP/1.0 has no chunks, so something before the host may have read this answer as another one (RFC 9112, 6.1).
+    isReusable: line[1] === "1"
+      ? !connection.includes("close")
+      : connection.includes("keep-alive") && headers["transfer-encoding"] === undefined,
     keepAliveMillis: timeout === null ? undefined : Number(timeout[1]) * 1000,
     framing
   }
@@ -93,15 +114,14 @@ const framingOf = (codings: string | undefined, length: string | undefined): Sai
       : new ProtocolError("the answer has an unknown Transfer-Encoding")
   }
   if (codings !== undefined) return new ProtocolError("the answer has both a length and chunks")
-  const [only, ...others] = new Set(length.split(",").map((text) => text.trim()))
-  return others.length > 0 || !/^\d{1,16}$/.test(only!) || !Number.isSafeInteger(Number(only))
+  return !/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length))
     ? new ProtocolError("the answer has no valid Content-Length")
-    : Number(only)
+    : Number(length)
 }
 
 type State = "head" | "length" | "chunkSize" | "chunk" | "chunkEnd" | "trailers" | "untilClose" | "done"
 
-const blank = (code: number) => code === 32 || code === 9
+const blank = (code: number) => code === SPACE || code === TAB
 
 /** A field's value without the white space around it. */
 const trimmed = (line: string, from: number): string => {
@@ -134,6 +154,11 @@ export class ResponseReader {
 
   get isDone(): boolean {
     return this.state === "done"
+  }
+
+  /** How many bytes of the body are still to come: `Infinity` where the host does not say. */
+  get remaining(): number {
+    return this.state === "length" ? this.left : this.state === "head" || this.state === "done" ? 0 : Infinity
   }
 
   /** Reads bytes; throws a `ProtocolError` when they cannot be of an answer. */
@@ -191,7 +216,7 @@ export class ResponseReader {
   private readHead(bytes: Buffer, from: number): number {
     const before = this.carry.length
     const text = before === 0 ? bytes.subarray(from) : Buffer.concat([this.carry, bytes.subarray(from)])
-    const end = text.indexOf(END_OF_HEAD, Math.max(0, before - 3))
+    const end = endOfHead(text, before)
     if (end > MAX_HEAD_BYTES || (end === -1 && text.length > MAX_HEAD_BYTES)) {
       throw new ProtocolError("the head of the answer is too long")
     }
@@ -200,12 +225,12 @@ export class ResponseReader {
       return bytes.length
     }
     this.carry = NOTHING
-    this.readFields(text.toString("latin1", 0, end))
-    return from + end + 4 - before
+    this.readFields(text.toString("latin1", 0, end - 4))
+    return from + end - before
   }
 
   private readFields(text: string) {
-    const said = last?.text === text ? last : last = readSaid(text)
+    const said = readSaid(text)
     const { framing, status } = said
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
     // An interim answer; the answer itself is still to come.
@@ -216,7 +241,9 @@ export class ResponseReader {
     this.left = 0
     if (this.isWithoutBody(status)) {
       // Two programs might still read a wrong length as different messages.
-      if (typeof framing === "object" && said.headers["content-length"] !== undefined) throw framing
+      if (typeof framing === "object") throw framing
+      // A host that announces a body may send one, which the next request must not take for its answer.
+      if (this.method !== "HEAD" && framing !== "untilClose" && framing !== 0) this.isReusable = false
     } else if (typeof framing === "number") this.left = framing
     else if (framing === "chunked") this.state = "chunkSize"
     else if (framing === "untilClose") {
@@ -255,8 +282,11 @@ export class ResponseReader {
     } else if (this.state === "trailers") {
       this.trailerBytes += line.length
       if (text === "") this.finish()
+      else if (!isFieldLine(text)) {
+        throw new ProtocolError("the trailers of the answer have a line that is no header field")
+      }
     } else {
-      const size = /^([0-9a-fA-F]{1,13})[ \t]*(?:;|$)/.exec(text)
+      const size = CHUNK_LINE.exec(text)
       if (size === null || NOT_IN_VALUE.test(text)) throw new ProtocolError("a chunk of the answer has no valid size")
       this.left = Number.parseInt(size[1]!, 16)
       this.state = this.left === 0 ? "trailers" : "chunk"

@@ -1,21 +1,21 @@
 import type { Socket } from "node:net"
 
-/** How long an answer may still be heard after the other side has stopped listening. */
+/** How long to read on, in milliseconds, after the host has stopped reading. */
 const GRACE_MILLIS = 150
 
 type Callback = (error?: Error | null) => void
 
-const isDeaf = (error: Error | null | undefined): error is Error =>
+const hasStoppedReading = (error: Error | null | undefined): error is Error =>
   error !== null && error !== undefined && "code" in error && (error.code === "EPIPE" || error.code === "ECONNRESET")
 
 /**
- * A host that refuses an upload early answers and closes the connection, while we are still sending. Then a write fails,
- * though the answer has come already: a socket that is torn down at once would throw it away, and the caller would see a
- * broken pipe in place of the refusal. So a write that fails because nobody listens any more is told a little later.
+ * Delays the failure of a write, so that the answer that explains it is read first. A host that refuses an upload early answers
+ * and closes the connection while we still send; a socket that fails at once would discard the answer, and the caller would
+ * see a broken pipe in place of the refusal.
  */
-export const hearOut = (socket: Socket): void => {
+export const awaitEarlyResponse = (socket: Socket): void => {
   const later = (callback: Callback): Callback => (error) => {
-    if (!isDeaf(error) || socket.destroyed) return callback(error)
+    if (!hasStoppedReading(error) || socket.destroyed) return callback(error)
     let isDone = false
     const done = () => {
       if (isDone) return

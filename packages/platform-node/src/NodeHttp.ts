@@ -1,0 +1,204 @@
+/**
+ * HTTP clients for Node: `layerUndici`, which `NodeFileIo.layer` uses, and `layerSockets`, which needs less memory and time for
+ * large files and knows no proxies.
+ *
+ * @since 0.1.0
+ */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as Undici from "@effect/platform-node/Undici"
+import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { Connector } from "./internal/connect.ts"
+import * as Proxies from "./internal/proxies.ts"
+import { ConnectionPool } from "./internal/sockets/pool.ts"
+import * as SocketClient from "./internal/sockets/socketClient.ts"
+import * as TlsOptions from "./internal/tlsOptions.ts"
+
+/**
+ * A certificate or a key in PEM: its text, its bytes, or the `file:` URL of where it lies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Pem = string | Uint8Array | URL
+
+/**
+ * Whom to trust, and who we are, over `https:`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tls {
+  /** Certificates of authorities to trust, beside those that Node trusts (`NODE_EXTRA_CA_CERTS` is one of its ways). */
+  readonly ca?: Pem | ReadonlyArray<Pem> | undefined
+  /** The client certificate, with the chain below it. */
+  readonly cert?: Pem | undefined
+  /** The key of the client certificate. */
+  readonly key?: Pem | Redacted.Redacted<string | Uint8Array> | undefined
+  /** The passphrase of `key`. */
+  readonly passphrase?: Redacted.Redacted | undefined
+  /** The name that the host's certificate has to have. @default the host's */
+  readonly servername?: string | undefined
+  /** Whether a host whose certificate cannot be trusted is refused; `false` lets anybody in between read the files. @default true */
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/**
+ * How connections are made, by either client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SocketsOptions {
+  /** How long connecting may take, over all addresses of the host and with TLS and a proxy. @default 10 seconds */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** How many connections to one host there are at most; further requests wait for one. @default no limit */
+  readonly connections?: number | undefined
+  /** Certificates and keys. */
+  readonly tls?: Tls | undefined
+  /** Path of a unix socket to connect to in place of the host. The address still gives the path and the `Host` header. */
+  readonly socketPath?: string | undefined
+}
+
+/**
+ * How `layerUndici` makes connections.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends SocketsOptions {
+  /**
+   * The proxy for every host, such as `http://proxy.example:3128`; with `user:password@` before the host, best as `Redacted`.
+   * `false` is none. @default `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the configuration, which is the
+   * environment unless another `ConfigProvider` is set; the spelling in lower case goes first
+   */
+  readonly proxy?: string | URL | Redacted.Redacted | false | undefined
+  /**
+   * A dispatcher of undici of your own, such as a `MockAgent`; it stays open when the layer closes. All other options are then
+   * the dispatcher's, among them how long it keeps idle connections.
+   */
+  readonly dispatcher?: Undici.Dispatcher | undefined
+}
+
+const invalid = ({ field, problem }: { readonly field: string; readonly problem: string }) =>
+  new FileIoError.FileIoError({
+    operation: "configure",
+    reason: new FileIoError.InvalidRequest({ field, problem })
+  })
+
+/** The options, read and checked. */
+const prepare = Effect.fnUntraced(function*(options: SocketsOptions | undefined) {
+  const timeout = Option.filter(Duration.fromInput(options?.connectTimeout ?? "10 seconds"), Duration.isPositive)
+  if (Option.isNone(timeout) || !Duration.isFinite(timeout.value)) {
+    return yield* invalid({ field: "connectTimeout", problem: "allowed: a positive duration, such as 10 seconds" })
+  }
+  const connections = options?.connections ?? Infinity
+  if (connections !== Infinity && !(Number.isSafeInteger(connections) && connections >= 1)) {
+    return yield* invalid({ field: "connections", problem: "allowed: a whole number from 1" })
+  }
+  const connectMillis = Duration.toMillis(timeout.value)
+  const tls = options?.tls === undefined
+    ? undefined
+    : yield* Effect.mapError(Effect.fromResult(TlsOptions.read(options.tls)), invalid)
+  return {
+    connectMillis,
+    connections,
+    tls,
+    connector: new Connector({ connectMillis, tls, socketPath: options?.socketPath })
+  }
+})
+
+const proxiesOf = (options: Options | undefined) => {
+  const proxy = options?.proxy
+  // A unix socket is on this machine.
+  if (proxy === false || options?.socketPath !== undefined) return Effect.succeed(Proxies.NONE)
+  const found = proxy === undefined
+    ? Effect.mapError(
+      Proxies.fromConfig,
+      (error: Config.ConfigError) =>
+        invalid({ field: "proxy", problem: `the configuration cannot be read: ${error.message}` })
+    )
+    : Effect.succeed(Proxies.fromOption(proxy))
+  return Effect.flatMap(
+    found,
+    Result.match({
+      onFailure: (problem) => Effect.fail(invalid(problem)),
+      onSuccess: Effect.succeed
+    })
+  )
+}
+
+/**
+ * The `HttpClient` of `@effect/platform-node` over undici, with connections of its own, which close with the layer. It goes
+ * through the proxies of the environment unless told otherwise.
+ *
+ * **Details**
+ *
+ * A request that must not be repeated, such as an upload, goes over a connection that is new or was used within the last 25 ms,
+ * so that it never meets a host that closes an idle connection. What fails before a connection is there is an `Unreachable` or
+ * a `TimedOut` whose verdict is that nothing was sent. undici's own time-outs are off: `FileIo.Options` has them.
+ *
+ * **Example** (A company's proxy and its own authority)
+ *
+ * ```ts no-run
+ * import { NodeFileIo } from "@effect-fileio/platform-node"
+ * import { Redacted } from "effect"
+ * import { pathToFileURL } from "node:url"
+ *
+ * const layer = NodeFileIo.layer({
+ *   baseUrl: "https://share.example",
+ *   proxy: Redacted.make("http://ada:secret@proxy.example:3128"),
+ *   tls: { ca: pathToFileURL("/etc/ssl/company.pem") }
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerUndici = (
+  options?: Options
+): Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function*() {
+      // Loaded here, since a program over sockets does without.
+      const Client = yield* Effect.promise(() => import("./internal/undici/client.ts"))
+      if (options?.dispatcher !== undefined) return yield* Client.make(options.dispatcher)
+      const prepared = yield* prepare(options)
+      return yield* Client.makeScoped({ ...prepared, proxies: yield* proxiesOf(options) })
+    })
+  )
+
+/**
+ * An `HttpClient` for files alone, over connections of its own, which close with the layer: uploads and downloads of any size in
+ * constant memory, at about the speed of curl.
+ *
+ * **Details**
+ *
+ * It speaks HTTP/1.1, and leaves out what a transfer of files does not need. It knows **no proxies**, neither of the environment
+ * nor by an option; no HTTP/2; no redirects, compression or upgrades; no interceptors; bodies are bytes or streams, not `FormData`.
+ * It refuses every answer that two programs could read as two messages.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSockets = (
+  options?: SocketsOptions
+): Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function*() {
+      const { connections, connector } = yield* prepare(options)
+      const pool = yield* Effect.acquireRelease(
+        Effect.sync(() => new ConnectionPool(connector, connections)),
+        (pool) => Effect.sync(() => pool.destroy())
+      )
+      return SocketClient.make(pool)
+    })
+  )

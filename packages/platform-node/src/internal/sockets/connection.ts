@@ -1,0 +1,253 @@
+/** A connection of HTTP/1.1: it carries one request and its answer at a time. */
+import type * as Net from "node:net"
+import type { Input } from "./input.ts"
+import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
+
+/** What is kept of an answer for a reader who keeps chunks, in bytes, before the socket stops reading. */
+const HIGH_WATER_BYTES = 512 * 1024
+
+/** The host closed the connection before its answer was whole. */
+export class ConnectionClosedError extends Error {
+  override readonly name = "ConnectionClosedError"
+  readonly code = "ERR_CONNECTION_CLOSED"
+  constructor() {
+    super("the host closed the connection before its answer was whole")
+  }
+}
+
+/**
+ * One request and its answer. The bytes of the answer lie in the buffer of the connection until they are taken, and are
+ * copied only for a reader who keeps them.
+ */
+export class Exchange implements Listener {
+  readonly reader: ResponseReader
+  private connection: Connection | undefined
+  private onHead: ((head: Head) => void) | undefined
+  private onFailure: ((error: Error) => void) | undefined
+  private arrived: Head | undefined
+  /** Views of the connection's buffer. */
+  private views: Array<Uint8Array> = []
+  /** Copies, for a reader who keeps chunks, or since the connection went on to something else. */
+  private copies: Array<Uint8Array> = []
+  private copied = 0
+  private isLending = false
+  /** Whether the reader keeps chunks; not known before it begins. */
+  private isCopying = false
+  private onArrival: (() => void) | undefined
+  /** The whole request was handed over. */
+  private isSent = false
+  private hasEnded = false
+  failure: Error | undefined
+
+  constructor(
+    connection: Connection,
+    method: string,
+    onHead: (head: Head) => void,
+    onFailure: (error: Error) => void
+  ) {
+    this.connection = connection
+    this.reader = new ResponseReader(method, this)
+    this.onHead = onHead
+    this.onFailure = onFailure
+  }
+
+  /** The whole answer is here, or will never be. */
+  get isOver(): boolean {
+    return this.hasEnded || this.failure !== undefined
+  }
+
+  head(head: Head) {
+    this.arrived = head
+  }
+
+  body(bytes: Buffer) {
+    this.views.push(bytes)
+  }
+
+  end() {
+    this.hasEnded = true
+  }
+
+  /** The whole request was handed over. */
+  sent() {
+    this.isSent = true
+    if (this.arrived !== undefined) this.settle()
+  }
+
+  /** Passes on what was read. Gives whether the connection may read on into its buffer. */
+  settle(): boolean {
+    if (this.hasEnded || this.isCopying) this.copy()
+    if (this.hasEnded && this.isAnswered) {
+      const { connection } = this
+      this.connection = undefined
+      connection?.finished(this, this.isSent)
+    }
+    this.deliver()
+    this.wake()
+    return this.views.length === 0 && !this.isLending && this.copied < HIGH_WATER_BYTES
+  }
+
+  /**
+   * A refusal is an answer while the request is still being sent, since nobody will read the rest of it. Any other waits
+   * until the request is out, so that it is not taken for the end of what is to be done.
+   */
+  get isAnswered(): boolean {
+    return this.arrived !== undefined && (this.isSent || this.arrived.status >= 300)
+  }
+
+  private deliver() {
+    if (!this.isAnswered || this.onHead === undefined) return
+    const { onHead } = this
+    this.onHead = undefined
+    this.onFailure = undefined
+    onHead(this.arrived!)
+  }
+
+  fail(error: Error) {
+    if (this.failure !== undefined || (this.hasEnded && this.isAnswered)) return
+    this.failure = error
+    this.connection = undefined
+    this.copy()
+    const { onFailure } = this
+    this.onHead = undefined
+    this.onFailure = undefined
+    onFailure?.(error)
+    this.wake()
+  }
+
+  /** Nobody wants the answer any more: the connection closes, unless it has gone on to something else. */
+  abandon(reason: Error) {
+    const { connection } = this
+    if (connection === undefined) return
+    this.fail(reason)
+    connection.destroy()
+  }
+
+  private copy() {
+    for (const view of this.views) {
+      this.copies.push(Uint8Array.prototype.slice.call(view))
+      this.copied += view.length
+    }
+    this.views = []
+  }
+
+  /**
+   * Takes what is there: chunks that may be kept, or chunks that are lent until the next call. An empty list when nothing
+   * has come.
+   */
+  take(lent: boolean): ReadonlyArray<Uint8Array> {
+    this.isCopying = !lent
+    if (!lent) this.copy()
+    this.isLending = lent && this.views.length > 0
+    const { copies, views } = this
+    if (copies.length > 0) {
+      this.copies = []
+      this.copied = 0
+      this.isLending = false
+    } else if (this.isLending) {
+      this.views = []
+      return views
+    }
+    if (this.views.length === 0) this.connection?.resume()
+    return copies
+  }
+
+  /** Calls back once something has come, or nothing more will. One waits at a time. */
+  wait(callback: () => void) {
+    this.onArrival = callback
+  }
+
+  /** Nobody waits any more. */
+  stopWaiting() {
+    this.onArrival = undefined
+  }
+
+  private wake() {
+    const { onArrival } = this
+    if (onArrival === undefined || (this.views.length === 0 && this.copies.length === 0 && !this.isOver)) return
+    this.onArrival = undefined
+    onArrival()
+  }
+}
+
+/** What the pool does with a connection. */
+export interface Owner {
+  /** An answer has ended; `isReusable` says whether the next request may follow it. */
+  readonly finished: (connection: Connection, isReusable: boolean, keepAliveMillis: number | undefined) => void
+  readonly closed: (connection: Connection) => void
+}
+
+export class Connection {
+  readonly socket: Net.Socket
+  readonly #owner: Owner
+  #exchange: Exchange | undefined
+  #isReading = true
+  /** Whether it has carried a request before. */
+  isUsed = false
+  /** Since when nobody uses it, and when it is closed if nobody does, by the clock of `performance`. */
+  idleSince = 0
+  keptUntil = 0
+
+  constructor(socket: Net.Socket, input: Input, owner: Owner) {
+    this.socket = socket
+    this.#owner = owner
+    input.onBytes = (bytes) => this.#isReading = this.#read(bytes)
+    input.remaining = () => this.#exchange?.reader.remaining ?? 0
+    socket.on("error", (error) => this.#closed(error))
+    socket.on("end", () => this.#closed(undefined))
+    socket.on("close", () => this.#closed(undefined))
+  }
+
+  #read(bytes: Buffer): boolean {
+    const exchange = this.#exchange
+    if (exchange === undefined) {
+      // Nobody asked: the next request must not take it for its answer.
+      this.destroy()
+      return false
+    }
+    try {
+      exchange.reader.read(bytes)
+    } catch (error) {
+      exchange.fail(error as Error)
+      this.destroy()
+      return false
+    }
+    return exchange.settle()
+  }
+
+  /** Reads on, after it was stopped. */
+  resume() {
+    if (this.#isReading || this.socket.destroyed) return
+    this.#isReading = true
+    this.socket.resume()
+  }
+
+  #closed(error: Error | undefined) {
+    this.#owner.closed(this)
+    const exchange = this.#exchange
+    if (exchange !== undefined) {
+      this.#exchange = undefined
+      // An answer that came before its request was out is none when the connection ends there.
+      if (error === undefined && exchange.reader.close() && exchange.isAnswered) exchange.settle()
+      else exchange.fail(error ?? new ConnectionClosedError())
+    }
+    this.destroy()
+  }
+
+  begin(method: string, onHead: (head: Head) => void, onFailure: (error: Error) => void): Exchange {
+    this.socket.ref()
+    return this.#exchange = new Exchange(this, method, onHead, onFailure)
+  }
+
+  /** The answer has ended. */
+  finished({ reader }: Exchange, isSent: boolean) {
+    this.#exchange = undefined
+    this.isUsed = true
+    this.#owner.finished(this, isSent && reader.isReusable && !this.socket.destroyed, reader.keepAliveMillis)
+  }
+
+  destroy() {
+    this.#owner.closed(this)
+    this.socket.destroy()
+  }
+}

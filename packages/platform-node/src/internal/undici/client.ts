@@ -1,0 +1,135 @@
+/** The `HttpClient` of `@effect/platform-node` over undici, with proxies, certificates and limits. */
+import * as Flight from "@effect-fileio/client/Flight"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import Undici, { type buildConnector, type Dispatcher } from "@effect/platform-node/Undici"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as Scope from "effect/Scope"
+import type { Socket } from "node:net"
+import { ConnectError, type Connector, ConnectTimeoutError, type TlsSettings } from "../connect.ts"
+import { awaitEarlyResponse } from "../earlyResponse.ts"
+import type { Proxies } from "../proxies.ts"
+import { type Hints, OriginPool } from "./originPool.ts"
+
+type Connect = buildConnector.connector
+
+export interface Options {
+  readonly connector: Connector
+  readonly connectMillis: number
+  readonly connections: number
+  readonly tls: TlsSettings | undefined
+  readonly proxies: Proxies
+}
+
+/** How undici names what it could not connect through, and what the caller reads. */
+const tunnelError = (error: Error, proxy: string): ConnectError => {
+  const refused = /^Proxy response \((\d{3})\)/.exec(error.message)
+  if (refused !== null) return new ConnectError(error, `ERR_PROXY_${refused[1]}`, proxy)
+  const inner = error.cause instanceof Error ? error.cause : error
+  const code = "code" in inner && typeof inner.code === "string" ? inner.code : "ERR_PROXY"
+  // undici tries again for ever after an error with a code of its own for sockets.
+  return new ConnectError(error, code.startsWith("UND_ERR") ? "ERR_PROXY_CLOSED" : code, proxy)
+}
+
+/** A connector of undici whose every failure says that there was no connection, within the time that connecting may take. */
+const throughProxy = (connect: Connect, proxy: string, millis: number): Connect => (options, callback) => {
+  const controller = new AbortController()
+  let isOver = false
+  const settle = (error: Error | null, socket: Socket | null) => {
+    if (isOver) return void socket?.destroy()
+    isOver = true
+    clearTimeout(timer)
+    if (socket === null) {
+      return callback(error instanceof ConnectTimeoutError ? error : tunnelError(error!, proxy), null)
+    }
+    awaitEarlyResponse(socket)
+    callback(null, socket)
+  }
+  // @effect-diagnostics-next-line globalTimers:off - sockets of Node, outside of every fiber
+  const timer = setTimeout(() => {
+    settle(new ConnectTimeoutError(millis), null)
+    controller.abort()
+  }, millis)
+  const aborting = { ...options, signal: controller.signal }
+  connect(aborting, (...[error, socket]) => settle(error, socket))
+}
+
+const direct = (connector: Connector): Connect => ({ hostname, port, protocol, servername }, callback) => {
+  const isSecure = protocol === "https:"
+  connector.open(
+    {
+      host: hostname,
+      port: port === "" ? (isSecure ? 443 : 80) : Number(port),
+      isSecure,
+      servername: servername ?? undefined
+    },
+    (result) => result instanceof Error ? callback(result, null) : callback(null, result)
+  )
+}
+
+const hostOf = (address: string): string => address === "" ? "" : new URL(address).host
+
+const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: Options): Dispatcher => {
+  const connect = direct(connector)
+  const limit = Number.isFinite(connections) ? { connections } : {}
+  const isProxy = (origin: URL) =>
+    [proxies.http, proxies.https].some((address) => address !== "" && new URL(address).origin === origin.origin)
+  // A client certificate is for the host, not for the proxy before it.
+  const { cert: _cert, key: _key, passphrase: _passphrase, servername: _servername, ...ofProxy } = tls ?? {}
+  return new Undici.EnvHttpProxyAgent({
+    httpProxy: proxies.http,
+    httpsProxy: proxies.https,
+    noProxy: proxies.none,
+    connect,
+    connectTimeout: connectMillis,
+    requestTls: { ...tls, allowH2: false },
+    proxyTls: { ...ofProxy, allowH2: false },
+    factory: (origin, options) => {
+      const url = new URL(origin)
+      const given = (options as { readonly connect: Connect }).connect
+      if (given === connect) return new OriginPool(url, { connect }, connections)
+      if (isProxy(url)) {
+        // Plain HTTP goes to the proxy as it is, each request over a connection of its own.
+        return new Undici.Pool(url, { ...limit, pipelining: 0, connect: throughProxy(given, url.host, connectMillis) })
+      }
+      const proxy = hostOf(url.protocol === "https:" ? proxies.https : proxies.http)
+      return new OriginPool(url, { connect: throughProxy(given, proxy, connectMillis) }, connections)
+    }
+  })
+}
+
+/** Time-outs are those of `FileIo.Options`: undici has none. */
+const withoutTimeouts: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+  dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler)
+
+/** A client over a dispatcher, which learns of each request what the caller wants to know. */
+const over = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> =>
+  Effect.map(
+    Effect.provideService(
+      NodeHttpClient.makeUndici,
+      NodeHttpClient.Dispatcher,
+      dispatcher.compose(withoutTimeouts)
+    ),
+    HttpClient.transform((effect) =>
+      Effect.withFiber((fiber) => {
+        const hints: Hints & Partial<Dispatcher.RequestOptions> = {
+          ...fiber.getRef(NodeHttpClient.UndiciOptions),
+          flight: fiber.getRef(Flight.CurrentFlight)
+        }
+        return Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints)
+      })
+    )
+  )
+
+/** Over a dispatcher of the caller's, which the caller closes. */
+export const make = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> => over(dispatcher)
+
+/** Over connections of its own, which close with the scope. */
+export const makeScoped = (options: Options): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.acquireRelease(
+      Effect.sync(() => dispatcherOf(options)),
+      (dispatcher) => Effect.promise(() => dispatcher.destroy())
+    ),
+    over
+  )

@@ -1,0 +1,197 @@
+/**
+ * The connections to one host, as a dispatcher of undici. undici's own `Pool` cannot say how long a connection has been idle,
+ * so it cannot keep what must not be repeated away from one that the host is about to close.
+ */
+import type { Flight } from "@effect-fileio/client/Flight"
+import Undici, { type Dispatcher } from "@effect/platform-node/Undici"
+import { mayReuse, REUSE_MILLIS } from "../reuse.ts"
+
+type Handler = Dispatcher.DispatchHandler
+type Options = Dispatcher.DispatchOptions & Hints
+
+/** What `NodeHttp` adds to a request of undici. */
+export interface Hints {
+  /** What the caller learns of the request, and whether it may be repeated. */
+  readonly flight?: Flight | undefined
+  readonly signal?: unknown
+}
+
+interface Waiting {
+  readonly options: Options
+  readonly handler: Handler
+}
+
+/** One connection. undici's `Client` makes it with its first request. */
+class Slot {
+  readonly client: Undici.Client
+  isConnected = false
+  isBusy = false
+  /** How many answers have come over this connection. */
+  served = 0
+  /** When its last answer ended, by the clock of `performance`. */
+  idleSince = 0
+
+  constructor(client: Undici.Client) {
+    this.client = client
+  }
+}
+
+/** Passes everything on, and says when the head of the request leaves and when the connection is free. */
+class Watched implements Handler {
+  readonly #handler: Handler
+  readonly #onStart: () => void
+  readonly #onEnd: (isServed: boolean) => void
+
+  constructor(handler: Handler, onStart: () => void, onEnd: (isServed: boolean) => void) {
+    this.#handler = handler
+    this.#onStart = onStart
+    this.#onEnd = onEnd
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController, context: unknown) {
+    this.#onStart()
+    this.#handler.onRequestStart?.(controller, context)
+  }
+
+  onRequestUpgrade(...args: Parameters<NonNullable<Handler["onRequestUpgrade"]>>) {
+    this.#onEnd(false)
+    this.#handler.onRequestUpgrade?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<Handler["onResponseStart"]>>) {
+    this.#handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
+    this.#handler.onResponseData?.(controller, chunk)
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<Handler["onResponseEnd"]>>) {
+    this.#onEnd(true)
+    this.#handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(controller: Dispatcher.DispatchController, error: Error) {
+    this.#onEnd(false)
+    this.#handler.onResponseError?.(controller, error)
+  }
+
+  onBodySent(chunk: Buffer) {
+    this.#handler.onBodySent?.(chunk)
+  }
+
+  onRequestSent() {
+    this.#handler.onRequestSent?.()
+  }
+}
+
+export class OriginPool extends Undici.Dispatcher {
+  readonly #open: () => Undici.Client
+  readonly #limit: number
+  readonly #slots = new Set<Slot>()
+  /** Those that nobody uses, the last used at the end. */
+  readonly #idle: Array<Slot> = []
+  readonly #waiting: Array<Waiting> = []
+  #isDestroyed = false
+
+  constructor(origin: string | URL, options: Undici.Client.Options, limit: number) {
+    super()
+    this.#open = () => new Undici.Client(origin, options)
+    this.#limit = limit
+  }
+
+  override dispatch(options: Options, handler: Handler): boolean {
+    if (this.#isDestroyed) {
+      fail(handler, new Undici.errors.ClientDestroyedError())
+      return false
+    }
+    const slot = this.#take(mayReuse(options.flight, options.method))
+    if (slot?.isConnected !== true) options.flight?.waiting()
+    if (slot === undefined) this.#waiting.push({ options, handler })
+    else this.#send(slot, options, handler)
+    return true
+  }
+
+  /** A connection for a request; `undefined` when all are in use. */
+  #take(mayBeIdle: boolean): Slot | undefined {
+    const last = this.#idle.at(-1)
+    if (last !== undefined && (mayBeIdle || performance.now() - last.idleSince < REUSE_MILLIS)) {
+      this.#idle.pop()
+      return last
+    }
+    if (this.#slots.size >= this.#limit) {
+      const oldest = this.#idle[0]
+      if (oldest === undefined) return undefined
+      this.#drop(oldest)
+    }
+    const slot = new Slot(this.#open())
+    slot.client.on("connect", () => {
+      slot.isConnected = true
+      slot.served = 0
+    })
+    slot.client.on("disconnect", () => {
+      slot.isConnected = false
+      if (!slot.isBusy) this.#drop(slot)
+    })
+    this.#slots.add(slot)
+    return slot
+  }
+
+  #send(slot: Slot, options: Options, handler: Handler) {
+    slot.isBusy = true
+    const { flight } = options
+    slot.client.dispatch(
+      // How long an answer may take is the caller's to say.
+      { ...options, headersTimeout: 0, bodyTimeout: 0 },
+      new Watched(handler, () => flight?.departed(slot.served > 0), (isServed) => {
+        if (isServed) slot.served++
+        // The client has to be done with the request first.
+        queueMicrotask(() => this.#release(slot))
+      })
+    )
+  }
+
+  #release(slot: Slot) {
+    if (!slot.isBusy) return
+    slot.isBusy = false
+    if (!slot.isConnected) this.#drop(slot)
+    else {
+      slot.idleSince = performance.now()
+      this.#idle.push(slot)
+    }
+    this.#next()
+  }
+
+  #drop(slot: Slot) {
+    this.#slots.delete(slot)
+    const at = this.#idle.indexOf(slot)
+    if (at !== -1) this.#idle.splice(at, 1)
+    void slot.client.destroy()
+  }
+
+  #next() {
+    while (this.#waiting.length > 0 && !this.#isDestroyed) {
+      const { handler, options } = this.#waiting[0]!
+      const { flight, signal } = options
+      if (!(signal instanceof AbortSignal && signal.aborted)) {
+        const slot = this.#take(mayReuse(flight, options.method))
+        if (slot === undefined) return
+        this.#send(slot, options, handler)
+      }
+      this.#waiting.shift()
+    }
+  }
+
+  override destroy(): Promise<void>
+  override destroy(...args: ReadonlyArray<unknown>): Promise<void>
+  override destroy(): Promise<void> {
+    if (this.#isDestroyed) return Promise.resolve()
+    this.#isDestroyed = true
+    const error = new Undici.errors.ClientDestroyedError()
+    for (const { handler } of this.#waiting.splice(0)) fail(handler, error)
+    return Promise.all(Array.from(this.#slots, ({ client }) => client.destroy(error))).then(() => {})
+  }
+}
+
+// Every handler of undici takes an error without a controller, as undici's own dispatchers call it.
+const fail = (handler: Handler, error: Error) => handler.onResponseError?.(undefined!, error)
