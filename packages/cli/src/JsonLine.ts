@@ -36,6 +36,9 @@ const file = {
   expires: nullable(Schema.String),
   downloads: Schema.optionalKey(Schema.Finite),
   maxDownloads: nullable(Schema.Finite),
+  attempts: Schema.optionalKey(Schema.Finite),
+  lastAttempt: nullable(Schema.String),
+  countFrom: Schema.optionalKey(Schema.String),
   autoDelete: Schema.optionalKey(Schema.Boolean),
   mimeType: nullable(Schema.String),
   created: nullable(Schema.String),
@@ -105,7 +108,8 @@ export const State = line("state", {
   key: Schema.String,
   state: Schema.Literals(["waiting", "taken", "expired"]),
   downloads: Schema.optionalKey(Schema.Finite),
-  maxDownloads: nullable(Schema.Finite)
+  maxDownloads: nullable(Schema.Finite),
+  attempts: Schema.optionalKey(Schema.Finite)
 })
 
 /**
@@ -234,6 +238,9 @@ export const fileFields = (details: FileDetails): FileFields => ({
   ...(details.expires === undefined ? {} : { expires: time(details.expires) }),
   ...(details.downloads === undefined ? {} : { downloads: details.downloads }),
   ...(details.maxDownloads === undefined ? {} : { maxDownloads: details.maxDownloads }),
+  ...(details.attempts === undefined ? {} : { attempts: details.attempts }),
+  ...(details.lastAttempt === undefined ? {} : { lastAttempt: time(details.lastAttempt) }),
+  ...(details.countFrom === undefined ? {} : { countFrom: details.countFrom }),
   ...(details.autoDelete === undefined ? {} : { autoDelete: details.autoDelete }),
   ...(details.mimeType === undefined ? {} : { mimeType: details.mimeType }),
   ...(details.created === undefined ? {} : { created: time(details.created) }),

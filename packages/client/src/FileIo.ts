@@ -263,8 +263,8 @@ export interface Service {
     upload: LostUpload
   ) => Effect.Effect<Option.Option<FileDetails.FileDetails>, FileIoError.FileIoError>
   /**
-   * The states of a file, whenever they change, until it was taken or has expired. Each look is a call of `list`, paced by
-   * the rate limit. Needs a key.
+   * The states of a file, whenever they change, until it was taken or has expired. A host that says `attempts` also tells
+   * of downloads that were begun and are not counted. Each look is a call of `list`, paced by the rate limit. Needs a key.
    */
   readonly awaitDownloaded: (
     keyOrLink: string,

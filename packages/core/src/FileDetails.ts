@@ -43,6 +43,15 @@ export class FileDetails extends Schema.Class<FileDetails>("@effect-fileio/core/
   downloads: Schema.optionalKey(Schema.Finite),
   /** How often the file may be downloaded; `null`: unlimited. */
   maxDownloads: nullable(Schema.Finite),
+  /**
+   * How often a download was begun, whether or not it reached the last byte; more than `downloads` where one broke, or is
+   * under way. Only the server of this project says so.
+   */
+  attempts: Schema.optionalKey(Schema.Finite),
+  /** When a download was last begun; `null`: never. Only the server of this project says so. */
+  lastAttempt: nullable(Schema.DateTimeUtcFromString),
+  /** From which byte on a download counts. Only the server of this project says so. */
+  countFrom: Schema.optionalKey(Schema.String),
   autoDelete: Schema.optionalKey(Schema.Boolean),
   planId: nullable(Schema.Union([Schema.Finite, Schema.String])),
   /** State of the host's check for harmful content, such as `pending` or `passed`. */

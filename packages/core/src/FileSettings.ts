@@ -31,6 +31,23 @@ export type MaxDownloads = typeof MaxDownloads.Type
 const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
 const isMaxDownloads = Schema.is(MaxDownloads)
 
+/**
+ * From which of its bytes on a download counts: `last-byte`, so that one that breaks is given back, or `first-byte`, so that
+ * nobody can read a part of the file and leave no trace. An extension of the contract: other hosts ignore it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const CountFrom = Schema.Literals(["last-byte", "first-byte"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type CountFrom = typeof CountFrom.Type
+
+const isCountFrom = Schema.is(CountFrom)
+
 /** Digits, or empty for no limit. */
 const formatMaxDownloads = (value: MaxDownloads): string => value === "unlimited" ? "" : String(value)
 
@@ -76,7 +93,8 @@ export class FileSettings extends Schema.Class<FileSettings>("@effect-fileio/cor
   expires: Schema.optionalKey(Expires.Expires),
   maxDownloads: Schema.optionalKey(MaxDownloads),
   autoDelete: Schema.optionalKey(Schema.Boolean),
-  title: Schema.optionalKey(PlainText.PlainText)
+  title: Schema.optionalKey(PlainText.PlainText),
+  countFrom: Schema.optionalKey(CountFrom)
 }) {}
 
 /**
@@ -91,7 +109,8 @@ export const FileSettingsFromFields = /* @__PURE__ */ (() =>
     expires: Schema.optionalKey(Expires.ExpiresFromString),
     maxDownloads: Schema.optionalKey(MaxDownloadsFromString),
     autoDelete: Schema.optionalKey(BooleanFromField),
-    title: Schema.optionalKey(PlainText.PlainText)
+    title: Schema.optionalKey(PlainText.PlainText),
+    countFrom: Schema.optionalKey(CountFrom)
   }))()
 
 /**
@@ -117,6 +136,13 @@ export interface Input {
   readonly autoDelete?: boolean | undefined
   /** A title, at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
   readonly title?: string | undefined
+  /**
+   * Whether a download that breaks is given back (`"last-byte"`) or counts (`"first-byte"`). Only the server of this project
+   * knows it, and says so by `countFrom` in its answer.
+   *
+   * @default "last-byte"
+   */
+  readonly countFrom?: CountFrom | undefined
 }
 
 /**
@@ -160,6 +186,12 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
     if (problem !== undefined) return Result.fail({ field: "title", problem })
     fields.title = input.title
   }
+  if (input.countFrom !== undefined) {
+    if (!isCountFrom(input.countFrom)) {
+      return Result.fail({ field: "countFrom", problem: "allowed: last-byte or first-byte" })
+    }
+    fields.countFrom = input.countFrom
+  }
   return Object.keys(fields).length === 0
     ? DEFAULTS
     : Result.succeed(new FileSettings(fields as typeof FileSettings.Type))
@@ -174,9 +206,10 @@ const DEFAULTS = /* @__PURE__ */ (() => Result.succeed(new FileSettings({})))()
  * @category encoding
  * @since 0.1.0
  */
-export const toFields = ({ autoDelete, expires, maxDownloads, title }: FileSettings): Fields => ({
+export const toFields = ({ autoDelete, countFrom, expires, maxDownloads, title }: FileSettings): Fields => ({
   ...(expires === undefined ? {} : { expires: Expires.format(expires) }),
   ...(maxDownloads === undefined ? {} : { maxDownloads: formatMaxDownloads(maxDownloads) }),
   ...(autoDelete === undefined ? {} : { autoDelete: String(autoDelete) }),
-  ...(title === undefined ? {} : { title })
+  ...(title === undefined ? {} : { title }),
+  ...(countFrom === undefined ? {} : { countFrom })
 })

@@ -1,19 +1,21 @@
 /**
  * What the server knows of its files, in SQLite: one writer, and every change is on the disk before it is answered.
  *
- * A download is a lease: *available → claimed → consumed*.
- * - `claim` takes one of a file's downloads by one conditional statement, so that any number of simultaneous requests
- *   gets exactly as many as are left.
- * - `handOver` says that the last byte is about to go out, and is on the disk before it does: after a crash from there
- *   on the download counts, so that no crash gives a file twice. Its holder, who has all bytes but one, may resume.
+ * A download is a lease, a state machine that `internal/lease.ts` has in full:
+ * - `claim` takes one of a file's downloads, if one is left, so that any number of simultaneous requests gets exactly as
+ *   many as are left.
+ * - `handOver` is the fence before the last byte: it succeeds only for the newest transfer of a lease that has not ended,
+ *   and is on the disk before that byte goes out. After a crash from there on the download counts.
  * - `commit` counts it, when the last byte was handed over. The holder may still fetch bytes again for the grace time:
  *   bytes handed to a socket may not have arrived.
  * - `release` gives it back after the grace time, in which only the holder may resume.
+ * - `resume` begins a new transfer of the lease; the ones before it can neither send the last byte nor release it.
  *
  * A file that is used up or deleted leaves a tombstone: its key is a 404 for good and is never given again.
  *
  * @since 0.1.0
  */
+import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -25,10 +27,12 @@ import * as Schema from "effect/Schema"
 import * as Path from "node:path"
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/key.ts"
+import * as Machine from "./internal/lease.ts"
 import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
 import * as Reserve from "./internal/reserve.ts"
 import * as Sqlite from "./internal/sqlite.ts"
+import * as SqliteLeases from "./internal/sqliteLeases.ts"
 
 /**
  * The catalog could not be read or written.
@@ -57,6 +61,18 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
 }
 
 /**
+ * The last byte of a transfer must not be sent: its lease has ended, or its holder has begun a newer transfer.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LeaseEnded extends Schema.TaggedError<LeaseEnded>("@effect-fileio/server/LeaseEnded")("LeaseEnded", {}) {
+  override get message() {
+    return "the lease has ended, or its holder has begun a newer transfer: the last byte is not sent"
+  }
+}
+
+/**
  * A file. Times are milliseconds since 1970.
  *
  * @category models
@@ -77,6 +93,11 @@ export interface FileRecord {
   readonly expires: number | null
   readonly downloads: number
   readonly maxDownloads: number | null
+  /** Downloads that were begun, whether or not they reached the last byte. Resuming one is no other. */
+  readonly attempts: number
+  /** When the last of them was begun. */
+  readonly lastAttempt: number | null
+  readonly countFrom: FileSettings.CountFrom
   readonly autoDelete: boolean
   readonly created: number
   readonly modified: number
@@ -98,13 +119,15 @@ export interface NewFile {
   readonly size: number
   readonly expires: number | null
   readonly maxDownloads: number | null
+  /** @default "last-byte" */
+  readonly countFrom?: FileSettings.CountFrom
   readonly autoDelete: boolean
   readonly created: number
 }
 
 /**
- * What is to change; an absent field stays. New content makes the file available again: its count of downloads starts
- * over, and leases of the old content end.
+ * What is to change; an absent field stays. New content makes the file available again: its counts of downloads and
+ * attempts start over. Leases of the old content end, but who is reading it has it to its end.
  *
  * @category models
  * @since 0.1.0
@@ -114,6 +137,7 @@ export interface Changes {
   readonly title?: string | null
   readonly expires?: number | null
   readonly maxDownloads?: number | null
+  readonly countFrom?: FileSettings.CountFrom
   readonly autoDelete?: boolean
 }
 
@@ -124,10 +148,14 @@ export interface Changes {
  * @since 0.1.0
  */
 export interface Lease {
-  /** Unguessable; whoever knows it holds the lease. */
+  /** Unguessable; who knows it holds the lease. */
   readonly id: string
-  /** Which transfer of the lease this is; only the newest may release it. */
+  /** Key of the file. */
+  readonly key: string
+  /** Which transfer of the lease this is; only the newest may send the last byte, and release it. */
   readonly generation: number
+  /** The download counts already: its holder may have the last byte again. */
+  readonly counted: boolean
   readonly blob: string
   readonly name: string
   readonly mimeType: string
@@ -238,16 +266,16 @@ export class Catalog extends Context.Service<Catalog, {
     owner: string,
     changes: Changes
   ) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
-  /** Whether there was such a file. */
+  /** Whether there was such a file. Nobody who is reading it gets its last byte. */
   readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
 
   /** What `claim` would say, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
   readonly claim: (key: string) => Effect.Effect<Claim, CatalogError>
-  /** Takes a lease up again, for its holder. */
+  /** Begins a new transfer of a lease, for its holder. */
   readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
-  /** The last byte goes out once this is done: a lease that a crash leaves so is committed by the next start. */
-  readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError>
+  /** The last byte must not go out unless this succeeds. It fails for all but the newest transfer of a lease. */
+  readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError | LeaseEnded>
   readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
   readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
 
@@ -269,6 +297,17 @@ export class Catalog extends Context.Service<Catalog, {
 export interface Options {
   /** Milliseconds that the holder of a lease has to resume a transfer that broke. */
   readonly grace: number
+  /**
+   * Bytes a second that a download must make on average: a lease lasts as long as the file takes at this rate, and
+   * `minimumRatePatience` and `grace` more, however often it is resumed. 0: any rate will do.
+   *
+   * @default 1024
+   */
+  readonly minimumRate?: number | undefined
+  /** Milliseconds; see `minimumRate`. @default 60000 */
+  readonly minimumRatePatience?: number | undefined
+  /** Downloads of a file that may break without being counted; the ones after that count from their first byte. @default 100 */
+  readonly maxBrokenDownloads?: number | undefined
 }
 
 const toRecord = (row: Sqlite.Row): FileRecord => ({
@@ -284,18 +323,23 @@ const toRecord = (row: Sqlite.Row): FileRecord => ({
   expires: row["expires"] as number | null,
   downloads: row["downloads"] as number,
   maxDownloads: row["max_downloads"] as number | null,
+  attempts: row["attempts"] as number,
+  lastAttempt: row["last_attempt"] as number | null,
+  countFrom: row["count_from"] as FileSettings.CountFrom,
   autoDelete: row["auto_delete"] === 1,
   created: row["created"] as number,
   modified: row["modified"] as number
 })
 
-const toLease = (row: Sqlite.Row): Lease => ({
-  id: row["id"] as string,
-  generation: row["generation"] as number,
-  blob: row["blob"] as string,
-  name: row["name"] as string,
-  mimeType: row["mime_type"] as string,
-  size: row["size"] as number
+const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: SqliteLeases.Held): Lease => ({
+  id,
+  key,
+  generation,
+  counted: phase === "counted",
+  blob,
+  name,
+  mimeType,
+  size
 })
 
 // Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
@@ -307,11 +351,8 @@ const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 /** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */
 const GONE_OF_OWNER = `(
   SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
-  UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
-const LIVE_LEASES = `(SELECT count(*) FROM leases WHERE leases.key = files.key AND consumed = 0
-  AND (until IS NULL OR until > :now))`
-const AVAILABLE = `(expires IS NULL OR expires > :now)
-  AND (max_downloads IS NULL OR downloads + ${LIVE_LEASES} < max_downloads)`
+  UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})` /** A file is not buried while somebody downloads it. */
+const NOBODY_DOWNLOADS = "NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = KEY AND phase <> 'counted')"
 
 /** How often room is kept back again after it was used. */
 const RESTORE_INTERVAL = "10 seconds"
@@ -321,7 +362,8 @@ const BURY_FILES = 16
 const make = Effect.fnUntraced(function*(options: Options) {
   const { path } = yield* DataFolder
   const random = yield* SecureRandom.SecureRandom
-  const { grace } = options
+  const terms = Machine.termsOf(options)
+  const maxBroken = options.maxBrokenDownloads ?? Machine.MAX_BROKEN
 
   const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
     Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
@@ -374,16 +416,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const sql = yield* attempt(() => ({
     insert: returning(`
       INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
-        max_downloads, auto_delete, created, modified)
+        max_downloads, count_from, auto_delete, created, modified)
       SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
-        :maxDownloads, :autoDelete, :created, :created
+        :maxDownloads, :countFrom, :autoDelete, :created, :created
       WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
       RETURNING *`),
     get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
     update: returning(`
       UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
-        size = :size, expires = :expires, downloads = :downloads, max_downloads = :maxDownloads,
-        auto_delete = :autoDelete, modified = :now
+        size = :size, expires = :expires, downloads = :downloads, attempts = :attempts,
+        last_attempt = :lastAttempt, max_downloads = :maxDownloads, count_from = :countFrom, auto_delete = :autoDelete,
+        modified = :now
       WHERE key = :key RETURNING *`),
     usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
     totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
@@ -396,49 +439,21 @@ const make = Effect.fnUntraced(function*(options: Options) {
       SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
       WHERE owner = :owner AND folded_name LIKE :search ESCAPE '\\' AND seq NOT IN ${GONE_OF_OWNER}`),
 
-    available: query(`SELECT 1 FROM files WHERE key = :key AND ${AVAILABLE}`),
-    claim: returning(`
-      INSERT INTO leases (id, key, generation, blob, name, mime_type, size, expires, consumed, until)
-      SELECT :lease, key, 1, blob, name, mime_type, size, expires, 0, NULL FROM files
-      WHERE key = :key AND ${AVAILABLE}
-      RETURNING *`),
-    underWay: query(`
-      SELECT count(*) AS count, min(coalesce(until, :now + :grace)) AS until FROM leases JOIN files USING (key)
-      WHERE key = :key AND consumed = 0 AND (until IS NULL OR until > :now)
-        AND (files.expires IS NULL OR files.expires > :now)`),
-    resume: returning(`
-      UPDATE leases SET generation = generation + 1, until = CASE consumed WHEN 1 THEN until END
-      WHERE id = :lease AND key = :key AND (until IS NULL OR until > :now) AND (expires IS NULL OR expires > :now)
-      RETURNING *`),
-    handOver: change(`
-      UPDATE leases SET handed = 1
-      WHERE id = :lease AND generation = :generation AND (consumed = 1 OR until IS NULL)`),
-    handedOver: query("SELECT id FROM leases WHERE handed = 1 AND consumed = 0"),
-    consume: returning(`
-      UPDATE leases SET consumed = 1, until = :now + :grace
-      WHERE id = :lease AND (consumed = 0 OR key = '') RETURNING key, blob`),
+    inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
+    begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
     countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
-    release: change(`
-      UPDATE leases SET until = :now + :grace, handed = 0
-      WHERE id = :lease AND generation = :generation AND (consumed = 0 OR key = '')`),
-    // The content is no longer the file's. A transfer of it may go on to its end, but counts for nothing, and nobody may
-    // resume it.
-    detachLeases: change("UPDATE leases SET key = '', consumed = 1 WHERE key = :key"),
-    endLeases: change("DELETE FROM leases WHERE until IS NOT NULL AND until <= :now"),
-    interrupted: change("UPDATE leases SET until = :now + :grace WHERE until IS NULL"),
 
     deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
     bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
     discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
     buried: query(`
-      SELECT key, 1 AS expired FROM files WHERE ${FLEETING} AND ${EXPIRED}
-      UNION ALL
-      SELECT key, 0 FROM files WHERE ${FLEETING} AND ${USED_UP} AND (expires IS NULL OR expires > :now)
-        AND ${LIVE_LEASES} = 0
-      LIMIT :limit`),
+      SELECT key FROM (
+        SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} UNION SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP}
+      ) AS over WHERE ${NOBODY_DOWNLOADS.replace("KEY", "over.key")} LIMIT :limit`),
     isUsedUp: query(`
-      SELECT 1 FROM files WHERE key = :key AND (auto_delete = 1 OR owner = '') AND max_downloads IS NOT NULL
-        AND downloads >= max_downloads`),
+      SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${
+      NOBODY_DOWNLOADS.replace("KEY", ":key")
+    }`),
     garbage: query("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
     forget: change("DELETE FROM garbage WHERE blob = :blob"),
     knows: query(`
@@ -478,43 +493,47 @@ const make = Effect.fnUntraced(function*(options: Options) {
     sql.discard.run({ blob: row["blob"] as string, after })
   }
 
-  // What a power cut undoes of this is done again by a later sweep.
-  const buryMany = withNow((now) =>
-    transaction(() => {
-      const ended = sql.buried.all({ now, limit: BURY_FILES })
-      for (const { expired, key } of ended) {
-        if (expired === 1) sql.detachLeases.run({ key: key as string })
-        buryKey(key as string, now, now)
-      }
-      return ended.length
-    }, { durable: false })
-  )
-
   const getRecord = (key: string, now: number): FileRecord | undefined => {
     const row = sql.get.first({ key, now })
     return row === undefined ? undefined : toRecord(row)
   }
 
-  const unavailable = (key: string, now: number): Unavailable => {
-    const { count, until } = sql.underWay.first({ key, now, grace })!
-    return count === 0 ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: (until as number) - now }
-  }
-
-  const commit = (lease: string, now: number) => {
-    const row = sql.consume.first({ lease, now, grace })
-    if (row === undefined) return
-    const key = row["key"] as string
-    sql.countDownload.run({ key, blob: row["blob"] as string })
-    if (sql.isUsedUp.first({ key }) !== undefined) buryKey(key, now, now + grace)
-  }
-
-  // Whoever was downloading when the last process ended has the grace time to come back.
-  yield* withNow((now) =>
-    transaction(() => {
-      for (const { id } of sql.handedOver.all()) commit(id as string, now)
-      sql.interrupted.run({ now, grace })
+  const leases = yield* attempt(() =>
+    SqliteLeases.make(db, terms, (key, blob, now, after) => {
+      if (sql.countDownload.run({ key, blob }) > 0 && sql.isUsedUp.first({ key }) !== undefined) {
+        buryKey(key, now, after)
+      }
     })
   )
+
+  // What a power cut undoes of these is done again by a later sweep.
+  const settleMany = withNow((now) => transaction(() => leases.settleSome(now, BURY_FILES), { durable: false }))
+  const buryMany = withNow((now) =>
+    transaction(() => {
+      const ended = sql.buried.all({ now, limit: BURY_FILES })
+      for (const { key } of ended) buryKey(key as string, now, now)
+      return ended.length
+    }, { durable: false })
+  )
+
+  // The receivers of downloads that the last process did not end have the grace time to come back.
+  yield* withNow((now) => transaction(() => leases.interrupt(now)))
+
+  /** A file of which a download is left, with how many of its downloads broke without being counted; or why there is none. */
+  const available = (
+    key: string,
+    now: number
+  ): { readonly file: FileRecord; readonly broken: number } | Unavailable => {
+    const row = sql.inTime.first({ key, now })
+    if (row === undefined) return { _tag: "Gone" }
+    const file = toRecord(row)
+    const { live, taken } = leases.takenOf(key, now)
+    if (file.maxDownloads === null || file.downloads + taken < file.maxDownloads) {
+      return { file, broken: file.attempts - file.downloads - live }
+    }
+    const freeAt = leases.freeAt(key, now)
+    return freeAt === undefined ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: freeAt - now }
+  }
 
   const insertUnder = (key: string, id: string, file: NewFile) =>
     attempt(() => {
@@ -534,6 +553,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           size: file.size,
           expires: file.expires,
           maxDownloads: file.maxDownloads,
+          countFrom: file.countFrom ?? "last-byte",
           autoDelete: file.autoDelete ? 1 : 0
         }), { usesReserve: false })
       return row === undefined ? undefined : toRecord(row)
@@ -575,15 +595,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
     update: (key, owner, changes) =>
       withNow((now) =>
         transaction(() => {
+          leases.settleOf(key, now)
           const old = getRecord(key, now)
           if (old === undefined || old.owner !== owner) return Option.none()
           const { content } = changes
           const next = { ...old, ...changes, ...content }
           if (content !== undefined) {
             used.clear()
-            sql.detachLeases.run({ key })
+            leases.detach(key)
             sql.discard.run({ blob: old.blob, after: now })
-          }
+          } else leases.expire(key, next.expires)
           const row = sql.update.first({
             key,
             now,
@@ -595,7 +616,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
             size: next.size,
             expires: next.expires,
             downloads: content === undefined ? old.downloads : 0,
+            attempts: content === undefined ? old.attempts : 0,
+            lastAttempt: content === undefined ? old.lastAttempt : null,
             maxDownloads: next.maxDownloads,
+            countFrom: next.countFrom,
             autoDelete: next.autoDelete ? 1 : 0
           })!
           return Option.some(toRecord(row))
@@ -605,47 +629,60 @@ const make = Effect.fnUntraced(function*(options: Options) {
     remove: (key, owner) =>
       withNow((now) =>
         transaction(() => {
+          leases.settleOf(key, now)
           if (getRecord(key, now)?.owner !== owner) return false
-          sql.detachLeases.run({ key })
+          leases.drop(key)
           buryKey(key, now, now)
           return true
         })
       ),
 
     peek: (key) =>
-      withNow((now) => sql.available.first({ key, now }) === undefined ? unavailable(key, now) : { _tag: "Available" }),
+      withNow((now) => {
+        const found = available(key, now)
+        return "_tag" in found ? found : { _tag: "Available" }
+      }),
 
     claim: Effect.fnUntraced(function*(key) {
       const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       return yield* withNow((now): Claim => {
+        const found = available(key, now)
+        if ("_tag" in found) return found
+        const { broken, file } = found
+        const countsFirst = file.countFrom === "first-byte" || broken >= maxBroken
+        const claim = () => {
+          // From here on no lease of the file that has ended can come to life again, whatever the clock does.
+          leases.settleOf(key, now)
+          sql.begin.run({ key, now })
+          return leases.claim({ ...file, id, countsFirst }, now)
+        }
         // A claim that a power cut undoes has given no last byte: `handOver` would have made it durable.
-        const row = transaction(() => sql.claim.first({ key, now, lease: id }), { durable: false })
-        return row === undefined ? unavailable(key, now) : { _tag: "Claimed", lease: toLease(row) }
+        return { _tag: "Claimed", lease: toLease(transaction(claim, { durable: countsFirst })) }
       })
     }),
 
-    resume: (key, lease) =>
+    // A power cut ends all transfers, so it may undo which is the newest.
+    resume: (key, id) =>
       withNow((now) => {
-        const row = transaction(() => sql.resume.first({ key, lease, now }))
-        return row === undefined ? Option.none() : Option.some(toLease(row))
+        const lease = transaction(() => leases.resume(id, key, now), { durable: false })
+        return Option.map(Option.fromUndefinedOr(lease), toLease)
       }),
 
     handOver: (lease) =>
-      attempt(() => {
-        const changed = transaction(() => sql.handOver.run({ lease: lease.id, generation: lease.generation }))
-        if (changed === 0) throw new Error("the lease has ended before the last byte was sent")
-      }),
+      lease.counted ? Effect.void : Effect.flatMap(
+        withNow((now) => transaction(() => leases.handOver(lease.id, lease.generation, now))),
+        (isNewest) => isNewest ? Effect.void : Effect.fail(new LeaseEnded())
+      ),
 
     // `handOver` is durable, so this need not be.
-    commit: (lease) => withNow((now) => transaction(() => commit(lease.id, now), { durable: false })),
+    commit: (lease) => withNow((now) => transaction(() => leases.commit(lease.id, now), { durable: false })),
 
+    // The next start would release it as well.
     release: (lease) =>
-      withNow((now) => {
-        transaction(() => sql.release.run({ lease: lease.id, generation: lease.generation, now, grace }))
-      }),
+      withNow((now) => transaction(() => leases.release(lease.id, lease.generation, now), { durable: false })),
 
     bury: Effect.gen(function*() {
-      yield* withNow((now) => transaction(() => sql.endLeases.run({ now }), { durable: false }))
+      while ((yield* settleMany) === BURY_FILES) yield* Effect.yieldNow
       while ((yield* buryMany) === BURY_FILES) yield* Effect.yieldNow
     }),
 

@@ -4,8 +4,10 @@
  * **Details**
  *
  * - A download counts when its last byte was handed over; one that breaks gives the file back after a grace time, in
- *   which only the receiver may resume it (`Range` with `If-Range` and the `ETag` of its first answer).
- * - A file whose content is replaced is available again: its downloads start over.
+ *   which only the receiver may resume it (`Range` with `If-Range` and the `ETag` of its first answer). An upload with
+ *   `countFrom=first-byte` makes its downloads count as soon as they begin.
+ * - A file whose content is replaced is available again: its downloads start over, and who is downloading the old content gets
+ *   it to its end. Downloads of a file that is deleted break off.
  * - PATCH keeps what is not given; PUT resets expiry, downloads, deletion and title to their defaults. Both keep the
  *   content unless a file is given.
  * - A setting beyond the plan is a `402`, a size beyond it a `413`; both say `limit`, `asked` and `allowed` (bytes,
@@ -117,13 +119,25 @@ export interface TemporaryOptions extends Engines.Options {
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
   /** How long the receiver may resume a download that broke, before it is given to others. @default 30 seconds */
   readonly grace?: Duration.Input | undefined
+  /**
+   * Downloads of a file that may break without being counted. The ones after that count from their first byte, so that nobody
+   * can read the file without a trace any number of times.
+   *
+   * @default 100
+   */
+  readonly maxBrokenDownloads?: number | undefined
   /** Time between two sweeps of what has ended. @default 15 seconds */
   readonly sweepInterval?: Duration.Input | undefined
   /** How long a connection may be silent. @default 2 minutes */
   readonly idleTimeout?: Duration.Input | undefined
   /** How long the headers of a request may take. @default 30 seconds */
   readonly headersTimeout?: Duration.Input | undefined
-  /** Bytes a second that a transfer must make on average, in either direction; 0: any rate will do. @default 1024 */
+  /**
+   * Bytes a second that a transfer must make on average, in either direction; 0: any rate will do. A download is given back, however often
+   * its receiver resumes it, after the time that the file takes at this rate, and `minimumRatePatience` and `grace` more.
+   *
+   * @default 1024
+   */
   readonly minimumRate?: number | undefined
   /** How long a transfer may stand still that had been fast enough. @default 1 minute */
   readonly minimumRatePatience?: Duration.Input | undefined
@@ -330,12 +344,16 @@ const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
 const make = (options: TemporaryOptions) => {
   const stores = Layer.mergeAll(
-    Health.layer,
-    Leases.layer,
+    Layer.provideMerge(Leases.layer, Health.layer),
     Sweeper.layer({ interval: options.sweepInterval })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      Engines.catalog(options, { grace: millis(options.grace, "30 seconds") }),
+      Engines.catalog(options, {
+        grace: millis(options.grace, "30 seconds"),
+        minimumRate: options.minimumRate,
+        minimumRatePatience: millis(options.minimumRatePatience, "1 minute"),
+        maxBrokenDownloads: options.maxBrokenDownloads
+      }),
       Engines.blobs(options),
       options.blobs !== undefined && options.catalog !== undefined
         ? DiskSpace.layerUnlimited
@@ -430,6 +448,7 @@ export const config: Config.Config<Options> = Config.all({
   trustedProxies: words("TRUSTED_PROXIES"),
   allowedOrigins: words("ALLOWED_ORIGINS"),
   grace: optional(Config.Duration("GRACE")),
+  maxBrokenDownloads: optional(Config.schema(Count, "MAX_BROKEN_DOWNLOADS")),
   sweepInterval: optional(Config.Duration("SWEEP_INTERVAL")),
   engineTimeout: optional(Config.Duration("ENGINE_TIMEOUT")),
   idleTimeout: optional(Config.Duration("IDLE_TIMEOUT")),

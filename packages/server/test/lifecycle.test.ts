@@ -43,7 +43,9 @@ describe("a restart", () => {
       assert.deepStrictEqual<unknown>(json.nodes, [{
         ...details,
         link: String(link).replace(first.url, second.url),
-        downloads: 1
+        downloads: 1,
+        attempts: 1,
+        lastAttempt: "1970-01-01T00:00:00.000Z"
       }])
       assert.strictEqual((yield* call(`${second.url}/${file.key}`)).text, "kept")
       assertRefused(yield* call(`${second.url}/${used.key}`), 404, "FILE_NOT_FOUND")

@@ -129,7 +129,8 @@ export const awaitDownloaded = (options: {
         return yield* toError("list", new Failure("refused", new FileIoError.FileNotFound({ key })))
       }
       const state = stateOf(file, found !== undefined, yield* Clock.currentTimeMillis)
-      const isNews = before === undefined || state._tag !== "Available" || before.downloads !== file.downloads
+      const isNews = before === undefined || state._tag !== "Available" || before.downloads !== file.downloads ||
+        before.attempts !== file.attempts
       return [isNews ? [state] : [], state._tag === "Available" ? Option.some(file) : Option.none()] as const
     })
   )

@@ -69,7 +69,8 @@ const SETTINGS: Record<string, string> = {
     "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, a date (its end, in UTC), or empty for never. In a query, a `+` may stand as it is. Default: 14 days",
   maxDownloads: "How many downloads the file allows: a whole number from 1, or empty for no limit. Default: 1",
   autoDelete: "`true` or `false`: whether the file is deleted once it has expired or is used up. Default: true",
-  title: "A title, at most 1,024 bytes of UTF-8 without control characters"
+  title: "A title, at most 1,024 bytes of UTF-8 without control characters",
+  countFrom: "`last-byte`: a download that breaks is given back; `first-byte`: it counts. Default: last-byte"
 }
 
 const ANSWERS: Record<string, string> = {

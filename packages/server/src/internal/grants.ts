@@ -58,6 +58,7 @@ export interface Granted {
   readonly expires?: number | null
   readonly maxDownloads?: number | null
   readonly autoDelete?: boolean
+  readonly countFrom?: FileSettings.CountFrom
 }
 
 /** The settings that are given, as far as the plan allows them. */
@@ -67,6 +68,7 @@ export const given = (asked: Given, plan: Plan, now: number): Result.Result<Gran
       ...(asked.title === undefined ? {} : { title: asked.title === "" ? null : asked.title }),
       ...(asked.expires === undefined ? {} : { expires: yield* expires(asked.expires, plan, now) }),
       ...(asked.maxDownloads === undefined ? {} : { maxDownloads: yield* maxDownloads(asked.maxDownloads, plan) }),
+      ...(asked.countFrom === undefined ? {} : { countFrom: asked.countFrom }),
       ...(asked.autoDelete === undefined ? {} : { autoDelete: yield* autoDelete(asked.autoDelete, plan) })
     }
   })
@@ -78,5 +80,6 @@ export const complete = (asked: Given, plan: Plan, now: number): Result.Result<R
     expires: defaultExpires(plan, now),
     maxDownloads: 1,
     autoDelete: true,
+    countFrom: "last-byte",
     ...granted
   }))

@@ -48,7 +48,7 @@ const MAX_CONTENT_TYPE = 256
 const MAX_OVERHEAD = 1024 * 1024
 const UNNAMED = "file"
 const TEXT_NAME = "text.txt"
-const SETTINGS = ["expires", "maxDownloads", "autoDelete", "title"] as const
+const SETTINGS = ["expires", "maxDownloads", "autoDelete", "title", "countFrom"] as const
 
 const isSetting = (name: string): boolean => (SETTINGS as ReadonlyArray<string>).includes(name)
 

@@ -79,6 +79,40 @@ const MIGRATIONS: ReadonlyArray<string> = [
   CREATE INDEX files_by_max_downloads ON files (owner, max_downloads);
   CREATE INDEX files_by_auto_delete ON files (owner, auto_delete);
   CREATE INDEX files_by_change ON files (owner, modified);
+  `,
+  `
+  -- Downloads that were begun, and when the last one was; and from which byte on a download counts.
+  ALTER TABLE files ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE files ADD COLUMN last_attempt INTEGER;
+  ALTER TABLE files ADD COLUMN count_from TEXT NOT NULL DEFAULT 'last-byte';
+  UPDATE files SET attempts = downloads WHERE downloads > 0;
+
+  -- A lease has one state instead of flags, and a latest end; see lease.ts.
+  DROP INDEX leases_by_key;
+  DROP INDEX leases_by_end;
+  ALTER TABLE leases RENAME TO flagged_leases;
+  CREATE TABLE leases (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    blob TEXT NOT NULL,
+    name TEXT NOT NULL,
+    mime_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    expires INTEGER,
+    phase TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    counts_first INTEGER NOT NULL,
+    until INTEGER,
+    ends INTEGER
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO leases
+    SELECT id, key, blob, name, mime_type, size, expires,
+      CASE WHEN consumed = 1 THEN 'counted' WHEN handed = 1 THEN 'handed' WHEN until IS NULL THEN 'flowing' ELSE 'broken' END,
+      generation, 0, until, NULL
+    FROM flagged_leases WHERE key <> '';
+  DROP TABLE flagged_leases;
+  CREATE INDEX leases_by_key ON leases (key);
+  CREATE INDEX leases_by_end ON leases (until) WHERE until IS NOT NULL;
   `
 ]
 

@@ -126,6 +126,16 @@ const downloadsLeft = ({ downloads, maxDownloads }: FileRecord): string => {
   return left === 1 ? "1, then it is gone" : exact.format(left)
 }
 
+/** Downloads that were begun and are not counted: somebody may have read nearly all of the file. */
+const brokenOff = ({ attempts, downloads, lastAttempt }: FileRecord): Html | undefined =>
+  attempts <= downloads || lastAttempt === null
+    ? undefined
+    : html`<div><dt>Begun, but not finished</dt><dd>${
+      exact.format(attempts - downloads)
+    }<small>the last download began <time datetime="${isoTime(lastAttempt)}">${
+      dateAndTime.format(lastAttempt)
+    } UTC</time></small></dd></div>`
+
 const facts = (file: FileRecord, now: number): Html =>
   html`<dl class="facts">
 <div><dt>Size</dt><dd>${formatSize(file.size)}${
@@ -133,6 +143,7 @@ const facts = (file: FileRecord, now: number): Html =>
   }</dd></div>
 <div><dt>Available until</dt><dd>${expiry(file.expires, now)}</dd></div>
 <div><dt>Downloads left</dt><dd>${downloadsLeft(file)}</dd></div>
+${brokenOff(file)}
 </dl>`
 
 const heading = (title: Part, lead: Part) =>

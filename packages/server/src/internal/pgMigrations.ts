@@ -79,5 +79,14 @@ export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `CREATE TRIGGER usage_rows AFTER INSERT OR DELETE ON files FOR EACH ROW EXECUTE FUNCTION count_usage()`,
     `CREATE TRIGGER usage_sizes AFTER UPDATE OF size ON files FOR EACH ROW
       WHEN (OLD.size IS DISTINCT FROM NEW.size) EXECUTE FUNCTION count_usage()`
+  ],
+  [
+    // Downloads that were begun, and when the last one was; and from which byte on a download counts.
+    `ALTER TABLE files ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0, ADD COLUMN last_attempt BIGINT,
+      ADD COLUMN count_from TEXT NOT NULL DEFAULT 'last-byte'`,
+    `UPDATE files SET attempts = downloads WHERE downloads > 0`,
+    // A lease has a latest end, and may count however it ends; see lease.ts.
+    `ALTER TABLE leases ADD COLUMN counts_first BOOLEAN NOT NULL DEFAULT FALSE, ADD COLUMN ends BIGINT, DROP COLUMN server`,
+    `DELETE FROM leases WHERE key = ''`
   ]
 ]

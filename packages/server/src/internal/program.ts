@@ -33,6 +33,7 @@ const FLAGS = [
   ["admin-host", "ADDRESS", "address of /healthz and /metrics (127.0.0.1)"],
   ["admin-port", "PORT|none", "port of /healthz and /metrics (the next one)"],
   ["grace", "TIME", "time to resume a broken download (30 seconds)"],
+  ["max-broken-downloads", "N", "broken downloads of a file that do not count (100)"],
   ["sweep-interval", "TIME", "time between two sweeps (15 seconds)"],
   ["idle-timeout", "TIME", "how long a connection may be silent (2 minutes)"],
   ["headers-timeout", "TIME", "how long the headers of a request may take (30 seconds)"],

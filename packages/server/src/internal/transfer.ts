@@ -1,12 +1,11 @@
 /**
- * Handing the bytes of a blob over to a connection.
+ * Sends the bytes of a blob over a connection; the download handler calls it.
  *
- * This writes to Node's response itself. A download counts when its last byte is handed over, and Effect's own writers
- * do not say when that was: `stream` ends without waiting for it, and a `raw` readable learns of its end one empty read
+ * This writes to Node's response itself. A download counts when its last byte was handed to the system, and Effect's own
+ * writers do not say when that was: `stream` ends without waiting for it, and a `raw` readable learns of its end one empty read
  * after the last bytes went out, in which the receiver may already ask again.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
 import type { Reader } from "../Blobs.ts"
@@ -17,70 +16,82 @@ export interface Range {
   readonly end: number
 }
 
+export interface Transfer {
+  /** Whether the last byte of the range was handed to the system; it never rejects. */
+  readonly done: Promise<boolean>
+  /** Closes the connection, unless the last byte was handed over before. */
+  readonly abort: () => void
+}
+
 const READ_BYTES = 1024 * 1024
 
-/**
- * Sends a range of a blob. The last byte waits for `beforeLast`; where that fails, it is not sent. Succeeds with whether all of it was handed over; `false` is a broken connection, or bytes
- * that could not be read.
- */
-export const send = (
+/** Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. */
+export const start = (
   request: HttpServerRequest,
   reader: Reader,
   { end, start }: Range,
   status: number,
   headers: Readonly<Record<string, string>>,
   beforeLast: () => Promise<void>
-): Effect.Effect<boolean> =>
-  Effect.callback<boolean>((resume) => {
-    // The server speaks HTTP/1 only.
-    const response = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
-    if (response.destroyed) return resume(Effect.succeed(false))
-    let done = false
-    const settle = (whole: boolean) => {
-      if (done) return
-      done = true
-      response.off("finish", onFinish)
-      response.off("close", onClose)
-      resume(Effect.succeed(whole))
-    }
-    const onFinish = () => settle(true)
-    const onClose = () => settle(false)
-    response.once("finish", onFinish)
-    response.once("close", onClose)
+): Transfer => {
+  // The server speaks HTTP/1 only.
+  const response = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
+  const { socket } = response.req
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  let over = false
+  const settle = (whole: boolean) => {
+    if (over) return
+    over = true
+    response.off("finish", onFinish)
+    response.off("close", onClose)
+    resolve(whole)
+  }
+  // It also comes when the socket was destroyed, and what it had yet to write was dropped.
+  const onFinish = () => settle(!socket.destroyed)
+  const onClose = () => settle(false)
+  response.once("finish", onFinish)
+  response.once("close", onClose)
 
-    const pump = async () => {
-      const size = Math.min(READ_BYTES, end - start)
-      // One is read into while the other is on its way to the socket.
-      const buffers = [Buffer.allocUnsafe(size), ...(end - start > size ? [Buffer.allocUnsafe(size)] : [])]
-      let flushed: Promise<unknown> = Promise.resolve()
-      response.writeHead(status, headers)
-      for (let position = start, turn = 0; position < end; turn++) {
-        const buffer = buffers[turn % buffers.length]!.subarray(0, Math.min(size, end - position))
-        const read = await reader.read(buffer, position)
-        if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
-        position += read
-        await flushed
-        if (done) return
-        if (position < end) {
-          flushed = new Promise((resolve) => response.write(buffer, resolve))
-          continue
-        }
-        // Whoever may resume must have the headers, which name the lease, and all bytes but the last one.
-        if (read === 1) response.flushHeaders()
-        else await new Promise((resolve) => response.write(buffer.subarray(0, -1), resolve))
-        await beforeLast()
-        if (done) return
-        // Ending with the last byte makes `finish` come as soon as it is handed over.
-        response.end(buffer.subarray(-1))
+  /** Whether all that was written was handed to the system, the end included. */
+  const isOut = () =>
+    response.writableEnded && response.socket !== null && response.writableLength === 0 && socket.errored === null &&
+    !socket.destroyed
+
+  const abort = () => {
+    if (over) return
+    if (isOut()) return settle(true)
+    settle(false)
+    response.destroy()
+  }
+
+  const pump = async () => {
+    const size = Math.min(READ_BYTES, end - start)
+    // One is read into while the other is on its way to the socket.
+    const buffers = [Buffer.allocUnsafe(size), ...(end - start > size ? [Buffer.allocUnsafe(size)] : [])]
+    let flushed: Promise<unknown> = Promise.resolve()
+    response.writeHead(status, headers)
+    for (let position = start, turn = 0; position < end; turn++) {
+      const buffer = buffers[turn % buffers.length]!.subarray(0, Math.min(size, end - position))
+      const read = await reader.read(buffer, position)
+      if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
+      position += read
+      await flushed
+      if (over) return
+      if (position < end) {
+        flushed = new Promise((resolve) => response.write(buffer, resolve))
+        continue
       }
+      // Who may resume must have the headers, which name the lease, and all bytes but the last one.
+      if (read === 1) response.flushHeaders()
+      else await new Promise((resolve) => response.write(buffer.subarray(0, -1), resolve))
+      if (over) return
+      await beforeLast()
+      if (over) return
+      response.end(buffer.subarray(-1))
+      if (isOut()) settle(true)
     }
-    pump().catch(() => {
-      response.destroy()
-      settle(false)
-    })
-
-    return Effect.sync(() => {
-      done = true
-      if (!response.writableFinished) response.destroy()
-    })
-  })
+  }
+  if (response.destroyed || socket.destroyed) settle(false)
+  else pump().catch(abort)
+  return { done: promise, abort }
+}

@@ -10,8 +10,13 @@ import * as Session from "../session.ts"
 
 const WORDS = { Available: "waiting", Taken: "taken", Expired: "expired" } as const
 
-const taken = ({ file }: FileIo.FileState): string =>
-  `${file.downloads ?? 0} of ${file.maxDownloads == null ? "any number of" : file.maxDownloads} downloads`
+/** Some hosts also say how often a download was begun; what is not counted broke off, or is under way. */
+const taken = ({ file }: FileIo.FileState): string => {
+  const downloads = file.downloads ?? 0
+  const unfinished = (file.attempts ?? 0) - downloads
+  return `${downloads} of ${file.maxDownloads == null ? "any number of" : file.maxDownloads} downloads` +
+    (unfinished > 0 ? `, ${unfinished} begun but not finished` : "")
+}
 
 export const run: Runner<{ readonly key: string; readonly every: number }> = Effect.fnUntraced(
   function*({ every, key }) {
@@ -31,7 +36,8 @@ export const run: Runner<{ readonly key: string; readonly every: number }> = Eff
               key: file.key,
               state: WORDS[state._tag],
               ...(file.downloads === undefined ? {} : { downloads: file.downloads }),
-              ...(file.maxDownloads === undefined ? {} : { maxDownloads: file.maxDownloads })
+              ...(file.maxDownloads === undefined ? {} : { maxDownloads: file.maxDownloads }),
+              ...(file.attempts === undefined ? {} : { attempts: file.attempts })
             },
             isEnd ? WORDS[state._tag] : ""
           ),

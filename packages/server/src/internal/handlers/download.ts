@@ -2,20 +2,18 @@
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { Blobs, type Reader } from "../../Blobs.ts"
+import { Blobs } from "../../Blobs.ts"
 import { Catalog, type FileRecord, type Lease, type Unavailable } from "../../Catalog.ts"
-import { Health } from "../../Health.ts"
 import * as Crawlers from "../crawlers.ts"
 import { Leases } from "../leases.ts"
 import * as Metrics from "../metrics.ts"
 import * as Ranges from "../range.ts"
 import * as Refusal from "../refusal.ts"
 import { Settings } from "../settings.ts"
-import { type Range, send } from "../transfer.ts"
+import * as Transfer from "../transfer.ts"
 import * as Answers from "./answers.ts"
 
 /** The headers that keep what somebody uploaded from acting in this server's name. */
@@ -38,13 +36,17 @@ const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const blobs = yield* Blobs
-  const health = yield* Health
   const leases = yield* Leases
   const { publicUrl } = yield* Settings
   const { planOf } = yield* Answers.make
 
   /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
-  const deliver = (request: HttpServerRequest.HttpServerRequest, lease: Lease, range: Range, status: number) => {
+  const deliver = (
+    request: HttpServerRequest.HttpServerRequest,
+    lease: Lease,
+    range: Transfer.Range,
+    status: number
+  ) => {
     const partial = status === 206
       ? { "content-range": `bytes ${range.start}-${range.end - 1}/${lease.size}` }
       : undefined
@@ -55,36 +57,25 @@ export const make = Effect.gen(function*() {
       ...partial
     }
     const toTheEnd = range.end === lease.size
-    // The lease is settled before anything else happens, closing the blob included: whoever has the last byte may ask
-    // again at once, and must hear that the file is gone.
-    const transfer = Effect.fnUntraced(function*(reader: Reader) {
-      const run = Effect.runPromiseWith(yield* Effect.context<never>())
-      const beforeLast = () =>
-        toTheEnd
-          ? run(Effect.tapError(catalog.handOver(lease), (error) => health.note(error)))
-          : Promise.resolve()
-      return yield* Effect.interruptible(send(request, reader, range, status, headers, beforeLast)).pipe(
-        Effect.onExit((exit) => {
-          const whole = Exit.isSuccess(exit) && exit.value
-          return Effect.andThen(
-            whole && toTheEnd ? leases.commit(lease) : leases.release(lease),
-            Metrics.downloaded(range.end - range.start, whole)
-          )
-        })
-      )
-    })
+    // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
+    // once, and must hear that the file is gone.
     return blobs.open(lease.blob).pipe(
       Effect.tapError(() => leases.release(lease)),
-      Effect.flatMap(transfer),
+      Effect.flatMap((reader) =>
+        leases.run(lease, toTheEnd, (beforeLast) => Transfer.start(request, reader, range, status, headers, beforeLast))
+      ),
+      Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
       Effect.scoped,
       Effect.as(HttpServerResponse.empty({ status }))
     )
   }
 
-  /** Whoever holds a lease takes it up again; without one, `Range` is ignored, and the whole file claimed. */
+  /** A lease's holder begins a new transfer of it; without a lease, `Range` is ignored, and the whole file claimed. */
   const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const held = LEASE.exec(request.headers["if-range"] ?? "")
     if (held === null || Ranges.parse(request.headers["range"], Infinity) === undefined) return Option.none()
+    // Its end decides whether the last byte was sent, so the catalog has to hear of it first.
+    yield* leases.end(held[1]!)
     const lease = yield* catalog.resume(key, held[1]!)
     if (Option.isNone(lease)) return Option.none()
     const { size } = lease.value

@@ -5,6 +5,7 @@ import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Catalog, SortField } from "../../Catalog.ts"
+import { Leases } from "../leases.ts"
 import * as Refusal from "../refusal.ts"
 import * as Answers from "./answers.ts"
 
@@ -17,6 +18,7 @@ const isSortField = Schema.is(SortField)
 
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
+  const leases = yield* Leases
   const { planOf, toDetails } = yield* Answers.make
 
   const list = Effect.fnUntraced(function*(owner: string, query: ListQuery) {
@@ -66,6 +68,7 @@ export const make = Effect.gen(function*() {
 
   const remove = Effect.fnUntraced(function*(owner: string, key: string) {
     if (!(yield* catalog.remove(key, owner))) return yield* Refusal.notFound(key)
+    yield* leases.endOf(key)
     return Answers.answer({})
   })
   return { list, me, remove }

@@ -1,0 +1,162 @@
+/**
+ * The leases of the catalog in SQLite: rows of the table `leases`, moved by the state machine in `lease.ts`.
+ *
+ * All of it runs inside a transaction of the catalog, but for the queries. Nothing can happen between two of these calls, since
+ * `node:sqlite` is synchronous and no other process has the database open.
+ */
+import * as Lease from "./lease.ts"
+import type { Database, Row } from "./sqlite.ts"
+
+/** A lease with what it is a lease of. */
+export interface Held extends Lease.Lease {
+  readonly id: string
+  readonly key: string
+  readonly blob: string
+  readonly name: string
+  readonly mimeType: string
+}
+
+const fromRow = (row: Row): Held => ({
+  id: row["id"] as string,
+  key: row["key"] as string,
+  blob: row["blob"] as string,
+  name: row["name"] as string,
+  mimeType: row["mime_type"] as string,
+  size: row["size"] as number,
+  expires: row["expires"] as number | null,
+  phase: row["phase"] as Lease.Phase,
+  generation: row["generation"] as number,
+  countsFirst: row["counts_first"] === 1,
+  until: row["until"] as number | null,
+  ends: row["ends"] as number | null
+})
+
+export const make = (
+  db: Database,
+  terms: Lease.Terms,
+  /** Counts a download of a file that still has this content; its bytes are needed until `after`. */
+  count: (key: string, blob: string, now: number, after: number) => void
+) => {
+  const sql = {
+    find: db.query("SELECT * FROM leases WHERE id = :id"),
+    ofKey: db.query("SELECT * FROM leases WHERE key = :key"),
+    endedOfKey: db.query("SELECT * FROM leases WHERE key = :key AND until <= :now"),
+    // Those that have ended and will count take a download too: they are only not settled yet.
+    takenOf: db.query(`
+      SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
+      WHERE key = :key AND phase <> 'counted'
+        AND (until IS NULL OR until > :now OR phase = 'handed' OR counts_first = 1)`),
+    ended: db.query("SELECT * FROM leases WHERE until <= :now LIMIT :limit"),
+    withTransfer: db.query("SELECT * FROM leases WHERE phase IN ('flowing', 'handed')"),
+    insert: db.change(`
+      INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends)
+      VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends)`),
+    move: db.change("UPDATE leases SET phase = :phase, generation = :generation, until = :until WHERE id = :id"),
+    drop: db.change("DELETE FROM leases WHERE id = :id"),
+    detach: db.change("UPDATE leases SET key = '' WHERE key = :key"),
+    dropOfKey: db.change("DELETE FROM leases WHERE key = :key"),
+    expire: db.change("UPDATE leases SET expires = :expires WHERE key = :key")
+  }
+
+  const find = (id: string): Held | undefined => {
+    const row = sql.find.first({ id })
+    return row === undefined ? undefined : fromRow(row)
+  }
+
+  /** Writes the state that a lease has come to, and counts its download if that is news. */
+  const move = (before: Held, after: Lease.Lease, now: number): Held => {
+    const { generation, phase, until } = after
+    if (after === before) return before
+    sql.move.run({ id: before.id, phase, generation, until })
+    if (phase === "counted" && before.phase !== "counted") count(before.key, before.blob, now, until ?? now)
+    return { ...before, ...after }
+  }
+
+  const settle = (lease: Held, now: number): void => {
+    sql.drop.run({ id: lease.id })
+    if (Lease.settled(lease) === "counts") count(lease.key, lease.blob, now, now)
+  }
+
+  return {
+    /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
+    takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
+      const { live, taken } = sql.takenOf.first({ key, now })!
+      return { taken: taken as number, live: live as number }
+    },
+
+    /** When a download that is taken may be free again; `undefined`: none is. */
+    freeAt: (key: string, now: number): number | undefined => {
+      const live = sql.ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
+      return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
+    },
+
+    settleOf: (key: string, now: number): void => {
+      for (const row of sql.endedOfKey.all({ key, now })) settle(fromRow(row), now)
+    },
+
+    /** How many leases that have ended were settled: at most `limit`. */
+    settleSome: (now: number, limit: number): number => {
+      const ended = sql.ended.all({ now, limit })
+      for (const row of ended) settle(fromRow(row), now)
+      return ended.length
+    },
+
+    /** The transfers of the process before this one. */
+    interrupt: (now: number): void => {
+      for (const row of sql.withTransfer.all()) {
+        const lease = fromRow(row)
+        move(lease, Lease.interrupted(lease, now, terms), now)
+      }
+    },
+
+    claim: (
+      file: Pick<Held, "id" | "key" | "blob" | "name" | "mimeType" | "size" | "expires" | "countsFirst">,
+      now: number
+    ): Held => {
+      const { blob, countsFirst, expires, id, key, mimeType, name, size } = file
+      const lease = { id, key, blob, name, mimeType, ...Lease.claimed({ countsFirst, expires, size }, now, terms) }
+      sql.insert.run({ ...lease, countsFirst: countsFirst ? 1 : 0 })
+      return lease
+    },
+
+    resume: (id: string, key: string, now: number): Held | undefined => {
+      const lease = find(id)
+      if (lease === undefined || lease.key !== key) return undefined
+      const resumed = Lease.resumed(lease, now, terms)
+      return resumed === undefined ? undefined : move(lease, resumed, now)
+    },
+
+    /** Whether the last byte may be sent. */
+    handOver: (id: string, generation: number, now: number): boolean => {
+      const lease = find(id)
+      const handed = lease === undefined ? undefined : Lease.handedOver(lease, generation, now)
+      if (handed === undefined) return false
+      move(lease!, handed, now)
+      return true
+    },
+
+    commit: (id: string, now: number): void => {
+      const lease = find(id)
+      if (lease !== undefined) move(lease, Lease.committed(lease, now, terms), now)
+    },
+
+    release: (id: string, generation: number, now: number): void => {
+      const lease = find(id)
+      if (lease !== undefined) move(lease, Lease.broke(lease, generation, now, terms), now)
+    },
+
+    /** The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed. */
+    detach: (key: string): void => {
+      sql.detach.run({ key })
+    },
+
+    /** The file was deleted: nobody gets its last byte. */
+    drop: (key: string): void => {
+      sql.dropOfKey.run({ key })
+    },
+
+    expire: (key: string, expires: number | null): void => {
+      sql.expire.run({ key, expires })
+    }
+  }
+}
