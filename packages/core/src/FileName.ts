@@ -158,14 +158,16 @@ export const fromContentDisposition = (header: string): Option.Option<string> =>
   Option.fromUndefinedOr(Disposition.ofAnswer(header))
 
 /**
- * The name that the `Content-Disposition` of a form's part gives, exactly as it was meant. The header is UTF-8, and
- * browsers and curl escape what a quoted string cannot hold in ways of their own.
+ * What the `Content-Disposition` of a form's part names: the field, and the file exactly as its name was meant; `""` where a
+ * file has no name, and `undefined` where the part is no file. The header is UTF-8, and browsers and curl escape what a
+ * quoted string cannot hold in ways of their own.
  *
  * @category headers
  * @since 0.1.0
  */
-export const fromFormData = (header: string): Option.Option<string> =>
-  Option.fromUndefinedOr(Disposition.ofPart(header))
+export const ofFormPart: (
+  header: string
+) => { readonly field: string | undefined; readonly fileName: string | undefined } = Disposition.ofPart
 
 /**
  * Percent-encodes as RFC 8187 asks for `filename*`.

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { parameters } from "./internal/disposition.ts"
+
 /**
  * The type of bytes of which nothing is known.
  *
@@ -34,4 +36,16 @@ export const sanitize = (raw: string): string => {
     end = PARAMETER.lastIndex
   }
   return text.slice(0, end)
+}
+
+/**
+ * A parameter of a media type, such as the `boundary` of a form; `undefined` where it is absent, or given twice.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parameter = (type: string, name: string): string | undefined => {
+  const [found, second] = parameters(type).filter((parameter) => parameter.name === name)
+  if (found === undefined || second !== undefined) return undefined
+  return found.isQuoted ? found.raw.replace(/\\([\s\S])/g, "$1") : found.raw
 }

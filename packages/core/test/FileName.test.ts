@@ -385,8 +385,28 @@ describe("FileName.fromContentDisposition", () => {
       const start of ["", "attachment; filename=", "attachment; filename=\"", "attachment; filename*=UTF-8''", "x; "]
     ) {
       assertLinear(piece, (evil) => named(start + evil))
-      assertLinear(piece, (evil) => FileName.fromFormData(start + evil))
+      assertLinear(piece, (evil) => FileName.ofFormPart(start + evil))
     }
+  })
+})
+
+describe("FileName.ofFormPart", () => {
+  it.each([
+    ["form-data; name=\"file\"; filename=\"a.txt\"", { field: "file", fileName: "a.txt" }],
+    ["form-data; filename=a.txt", { field: undefined, fileName: "a.txt" }],
+    ["form-data; name=title", { field: "title", fileName: undefined }],
+    ["form-data; name=\"file\"; filename=\"\"", { field: "file", fileName: "" }],
+    ["form-data; name=\"a%22b\"; filename=\"c%0D%0Ad%25.txt\"", { field: "a\"b", fileName: "c\r\nd%25.txt" }],
+    ["form-data; name=file; filename=\"C:\\dir\\a.txt\"", { field: "file", fileName: "C:\\dir\\a.txt" }],
+    ["form-data; name=file; filename=\"a\\\"b.txt\"", { field: "file", fileName: "a\"b.txt" }],
+    ["form-data; name=file; filename=\"Ã©.txt\"", { field: "file", fileName: "Ã©.txt" }],
+    ["form-data; name=file; filename*=UTF-8''%E2%82%AC.txt", { field: "file", fileName: "€.txt" }],
+    ["form-data; name=file; filename*0*=UTF-8''%E2%82%AC; filename*1=.txt", { field: "file", fileName: "€.txt" }],
+    ["form-data; name=file; filename=\"=?UTF-8?B?ZsO2by50eHQ=?=\"", { field: "file", fileName: "föo.txt" }],
+    ["form-data; name=file; filename=x; filename*=UTF-8''%ED%A0%80", { field: "file", fileName: "x" }],
+    ["form-data", { field: undefined, fileName: undefined }]
+  ])("reads %s", (header, expected) => {
+    assert.deepStrictEqual(FileName.ofFormPart(header), expected)
   })
 })
 

@@ -50,3 +50,17 @@ describe("MediaType.sanitize", () => {
     }
   })
 })
+
+describe("MediaType.parameter", () => {
+  it.each([
+    ["multipart/form-data; boundary=b", "b"],
+    ["Multipart/Form-Data; Charset=UTF-8; BOUNDARY=B", "B"],
+    ["multipart/form-data;boundary=\"a b;c\\\"d\"", "a b;c\"d"],
+    ["multipart/form-data; boundary=", ""],
+    ["multipart/form-data", undefined],
+    ["multipart/form-data; xboundary=b", undefined],
+    ["multipart/form-data; boundary=b; boundary=c", undefined]
+  ])("of %s: the boundary is %j", (type, expected) => {
+    assert.strictEqual(MediaType.parameter(type, "boundary"), expected)
+  })
+})

@@ -165,6 +165,9 @@ describe("an upload", () => {
           ["filename=\"<script>alert(1)</script>\"", "<script>alert(1)</script>"],
           [`filename="${"x".repeat(1024)}"`, "x".repeat(1024)],
           ["filename=\"=?UTF-8?B?ZsO2by50eHQ=?=\"", "föo.txt"],
+          ["filename*0*=UTF-8''f%C3%B6; filename*1=\"o.txt\"", "föo.txt"],
+          ["filename*=windows-1252''f%F6o%80.txt", "föo€.txt"],
+          ["filename=x; filename*=UTF-8''%ED%A0%80.txt", "x"],
           ["filename=\"می‌خواهم.pdf\"", "می‌خواهم.pdf"]
         ] as const
       ) {
@@ -301,9 +304,16 @@ describe("an upload", () => {
           ["multipart/form-data; boundary=b", "no boundary at all"],
           ["multipart/form-data; boundary=b", part + "the end is missing"],
           ["multipart/form-data; boundary=b", part + "x\r\n--other--\r\n"],
+          ["multipart/form-data; boundary=b; boundary=c", part + "x\r\n--b--\r\n"],
+          ["multipart/form-data; boundary=b", "--b\r\n\r\nx\r\n--b--\r\n"],
+          ["multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"],
           [
             "multipart/form-data; boundary=b",
-            "--b\r\nContent-Disposition: form-data; filename=\"f\"\r\n\r\nx\r\n--b--\r\n"
+            part.replace("\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n") + "eA==\r\n--b--\r\n"
+          ],
+          [
+            "multipart/form-data; boundary=b",
+            part.replace("\r\n\r\n", "\r\nContent-Disposition: form-data; filename=g\r\n\r\n") + "x\r\n--b--\r\n"
           ],
           ["multipart/form-data; boundary=b", "--b\r\nbad header line\r\n\r\nx\r\n--b--\r\n"],
           ["multipart/form-data; boundary=b", `--b\r\nX: ${"y".repeat(20_000)}\r\n\r\nx\r\n--b--\r\n`],

@@ -175,8 +175,10 @@ const ofForm = (raw: string): string =>
     (_, escaped: string | undefined, hex: string) => escaped ?? String.fromCharCode(Number.parseInt(hex, 16))
   )
 
-const fileName = (header: string, plain: (parameter: Parameter) => string): string | undefined => {
-  const given = parameters(header)
+const fileName = (
+  given: ReadonlyArray<Parameter>,
+  plain: (parameter: Parameter) => string
+): string | undefined => {
   const first = (name: string) => given.find((parameter) => parameter.name === name)
   const best = first("filename*")
   const name = best === undefined ? undefined : extended(best.raw)
@@ -187,8 +189,19 @@ const fileName = (header: string, plain: (parameter: Parameter) => string): stri
 
 /** The name that the header of an answer gives. */
 export const ofAnswer = (header: string): string | undefined =>
-  fileName(header, ({ isQuoted, raw }) => fromLatin1(isQuoted ? withoutBackslashes(raw) : raw))
+  fileName(parameters(header), ({ isQuoted, raw }) => fromLatin1(isQuoted ? withoutBackslashes(raw) : raw))
 
-/** The name that the header of a form's part gives, which was read as UTF-8. */
-export const ofPart = (header: string): string | undefined =>
-  fileName(header, ({ isQuoted, raw }) => isQuoted ? ofForm(raw) : raw)
+const ofPartParameter = ({ isQuoted, raw }: Parameter): string => isQuoted ? ofForm(raw) : raw
+
+/** What the header of a form's part names, which was read as UTF-8. */
+export const ofPart = (
+  header: string
+): { readonly field: string | undefined; readonly fileName: string | undefined } => {
+  const given = parameters(header)
+  const field = given.find(({ name }) => name === "name")
+  const isFile = given.some(({ name }) => name === "filename" || name.startsWith("filename*"))
+  return {
+    field: field && ofPartParameter(field),
+    fileName: isFile ? fileName(given, ofPartParameter) ?? "" : undefined
+  }
+}

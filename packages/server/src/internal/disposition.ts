@@ -2,11 +2,10 @@
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import * as PlainText from "@effect-fileio/core/PlainText"
-import * as Option from "effect/Option"
 import * as Refusal from "./refusal.ts"
 
 /** The file name that a part's `Content-Disposition` gives. */
-export const fileName = (header: string): string | undefined => Option.getOrUndefined(FileName.fromFormData(header))
+export const fileName = (header: string): string | undefined => FileName.ofFormPart(header).fileName
 
 const refused = (field: string, text: string): Refusal.Refusal | undefined => {
   const problem = PlainText.problem(text)
@@ -21,5 +20,5 @@ export const describe = (name: string, type: string) => {
   const clean = FileName.clean(name)
   const problem = refused("name", clean) ??
     (type.length > PlainText.MAX_BYTES ? refused("contentType", type) : undefined)
-  return { name: clean, mimeType: MediaType.sanitize(type), problem }
+  return { name: clean, mimeType: MediaType.sanitize(type.split(";")[0]!.toLowerCase()), problem }
 }

@@ -1,16 +1,15 @@
 /**
  * Reads what is uploaded: the content goes straight to a blob, the settings are small and kept.
  *
- * Effect's multipart *parser* is used, but not its `multipartStream`: that makes an Effect stream of every part, and
- * writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB. Here the parser's pieces are gathered, and written while the
- * next ones are read. It also has the headers of a part as they came, which the exact name needs.
+ * The parsers give pieces of the body, which are gathered, and written while the next ones are read: Effect's
+ * `multipartStream` makes an Effect stream of every part, and writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB.
  *
  * Nothing here holds the event loop: names, values and boundaries have limits, and work is linear in what came in.
  */
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as MultipartParser from "effect/http/MultipartParser"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -18,6 +17,7 @@ import { Blobs, type BlobsError, type Writer } from "../Blobs.ts"
 import type { CatalogError } from "../Catalog.ts"
 import * as Disposition from "./disposition.ts"
 import * as FormParser from "./formParser.ts"
+import * as MultipartParser from "./multipartParser.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface ReceivedFile {
@@ -42,8 +42,6 @@ export interface Limits {
 const MAX_PARTS = 100
 /** Bytes of a setting such as `title`. */
 const MAX_SETTING_BYTES = 4096
-/** Characters of a content type with its boundary, of which RFC 2046 allows 70. */
-const MAX_CONTENT_TYPE = 256
 /** Room for the boundary, the headers and the fields around a file of the largest size. */
 const MAX_OVERHEAD = 1024 * 1024
 const UNNAMED = "file"
@@ -76,21 +74,6 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
 const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
 const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
-
-const parserProblem = (error: MultipartParser.MultipartError): Refusal.Refusal => {
-  switch (error._tag) {
-    case "InvalidBoundary":
-      return malformed("the content type has no boundary")
-    case "BadHeaders":
-      return malformed("a part has bad headers")
-    case "InvalidDisposition":
-      return malformed("a part has a bad Content-Disposition")
-    case "EndNotReached":
-      return malformed("it ends early")
-    case "ReachedLimit":
-      return tooManyParts
-  }
-}
 
 /** A file or a text that comes in. Its writer is opened with its first bytes. */
 interface Content {
@@ -161,10 +144,10 @@ const makeForm = () => {
       ? onText(charset)
       : drop
 
-  const onFile = (name: string | undefined, contentType: string): FormParser.Sink => {
+  const onFile = (name: string, contentType: string): FormParser.Sink => {
     // The first part with a file name is the file, whatever it is called; others are read and dropped.
     if (form.file !== undefined) return drop
-    const described = Disposition.describe(name ?? "", contentType)
+    const described = Disposition.describe(name, contentType)
     form.unnamed = described.name === ""
     form.problem ??= described.problem
     const content = form.file = makeContent(described.name || UNNAMED, described.mimeType)
@@ -181,25 +164,18 @@ type Form = ReturnType<typeof makeForm>
 
 const makeMultipart = (contentType: string, { form, onField, onFile }: Form): FormParser.Parser =>
   MultipartParser.make({
-    headers: { "content-type": contentType },
+    contentType,
     maxParts: MAX_PARTS,
-    // All parts are taken as files, so that the parser holds none of them, and none is a file for its type.
-    isFile: () => true,
-    onField: () => {},
-    onFile: (info: MultipartParser.PartInfo | undefined) => {
-      // The parser goes on after an error, and then gives a part without having read its headers.
-      if (info === undefined) {
-        form.problem ??= malformed("a part has no headers")
-        return drop
-      }
-      if (info.filename === undefined) return onField(info.name, info.contentTypeParameters["charset"])
-      const header = info.headers["content-disposition"]
-      return onFile(typeof header === "string" ? Disposition.fileName(header) : info.filename, info.contentType)
+    onPart: ({ contentType = "", field, fileName }) =>
+      fileName === undefined
+        ? onField(field!, MediaType.parameter(contentType, "charset"))
+        : onFile(fileName, contentType),
+    onTooMany: () => {
+      form.problem ??= tooManyParts
     },
-    onError: (error) => {
-      form.problem ??= parserProblem(error)
-    },
-    onDone: () => {}
+    onMalformed: (problem) => {
+      form.problem ??= malformed(problem)
+    }
   })
 
 const makeUrlencoded = ({ form, onField }: Form): FormParser.Parser =>
@@ -274,12 +250,6 @@ const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadByte
     : Effect.void
 }
 
-/** The parser compares bytes of the body with the boundary, one by one. */
-const checkBoundary = (contentType: string) =>
-  contentType.length > MAX_CONTENT_TYPE
-    ? Effect.fail(malformed(`the content type is longer than ${MAX_CONTENT_TYPE} characters`))
-    : Effect.void
-
 /**
  * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is
  * kept. `query` has settings that form fields override.
@@ -298,7 +268,6 @@ export const receive = Effect.fnUntraced(function*(
   yield* checkLength(request, maxUploadBytes, maxBodyBytes)
   const hasBody = request.headers["content-length"] !== "0" &&
     (request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined)
-  if (type === "multipart/form-data") yield* checkBoundary(contentType)
   const received = type === "multipart/form-data"
     ? yield* receiveForm(request, limits, maxBodyBytes, (form) => makeMultipart(contentType, form))
     : isUrlencoded

@@ -1,0 +1,194 @@
+/**
+ * Parses `multipart/form-data` (RFC 7578) piece by piece, in linear time. `intake` calls it with the chunks of a body.
+ *
+ * Effect's parser, which was here before, refuses what real clients send: folded headers, blanks behind a boundary, a part
+ * without a name, names in Latin-1, bare line feeds. What could be read in two ways is refused here too.
+ */
+import * as FileName from "@effect-fileio/core/FileName"
+import * as MediaType from "@effect-fileio/core/MediaType"
+import type { Parser, Sink } from "./formParser.ts"
+
+/** The headers of a part, as far as they say what it is. */
+export interface Part {
+  /** Name of the field; `undefined` only for a file. */
+  readonly field: string | undefined
+  /** Name of the file, `""` where it has none; `undefined` where the part is no file. */
+  readonly fileName: string | undefined
+  /** The type that the part gives itself. */
+  readonly contentType: string | undefined
+}
+
+export interface Options {
+  /** The `Content-Type` of the body. */
+  readonly contentType: string
+  /** Most parts of a body. */
+  readonly maxParts: number
+  /** Called for each part; returns what takes its bytes. */
+  readonly onPart: (part: Part) => Sink
+  /** Called once, when there are more than `maxParts`; what follows is not parsed. */
+  readonly onTooMany: () => void
+  /** Called once, with what is wrong; what follows is not parsed. */
+  readonly onMalformed: (problem: string) => void
+}
+
+const MAX_BOUNDARY_BYTES = 200
+const MAX_HEADER_BYTES = 16 * 1024
+/** Blanks that may stand behind a boundary. */
+const MAX_PADDING_BYTES = 256
+
+const CR = 0x0D
+const LF = 0x0A
+const DASH = 0x2D
+const EMPTY = Buffer.alloc(0)
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+/** What old clients of Windows send; every sequence of bytes is text in it. */
+const windows1252 = new TextDecoder("windows-1252")
+
+const decode = (bytes: Uint8Array): string => {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return windows1252.decode(bytes)
+  }
+}
+
+const HEADER = /^([!#$%&'*+.^\w`|~-]+)[ \t]*:([^]*)$/
+
+/** The headers of a part, or what is wrong with them. */
+const readPart = (block: Buffer): Part | string => {
+  const headers = new Map<string, string>()
+  // A line that begins with a blank goes on with the one before (RFC 5322).
+  const lines = decode(block).replace(/\r?\n[ \t]+/g, " ").split(/\r?\n/)
+  for (const line of lines) {
+    if (line === "") continue
+    const [, name, value] = HEADER.exec(line) ?? []
+    if (name === undefined) return "a part has a line that is no header"
+    const key = name.toLowerCase()
+    if (headers.has(key) && key.startsWith("content-")) return `a part has two ${name} headers`
+    headers.set(key, value!.trim())
+  }
+  const disposition = headers.get("content-disposition")
+  if (disposition === undefined) return "a part has no Content-Disposition"
+  const { field, fileName } = FileName.ofFormPart(disposition)
+  if (field === undefined && fileName === undefined) return "a part has neither a name nor a file name"
+  const encoding = headers.get("content-transfer-encoding")?.toLowerCase() ?? "binary"
+  // Stored as it came, it would be another file than the one that was meant.
+  if (!/^(?:binary|[78]bit)$/.test(encoding)) return `a part has the Content-Transfer-Encoding ${encoding.slice(0, 40)}`
+  return { field, fileName, contentType: headers.get("content-type") }
+}
+
+const isBlank = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x09
+
+/** Where the line of a boundary ends, from behind the boundary on: `undefined` where it is none after all. */
+const lineEnd = (data: Buffer, from: number): number | "last" | "more" | undefined => {
+  if (data[from] === DASH && data[from + 1] === DASH) return "last"
+  let at = from
+  while (isBlank(data[at]) && at - from < MAX_PADDING_BYTES) at++
+  if (data[at] === LF) return at + 1
+  if (data[at] === CR && data[at + 1] === LF) return at + 2
+  const isCut = at === data.length ||
+    (at + 1 === data.length && (data[at] === CR || (data[at] === DASH && at === from)))
+  return isCut ? "more" : undefined
+}
+
+/** Where the beginning of `word` may be cut off by the end of `data`; its length where it is not. */
+const cutAt = (data: Buffer, word: Buffer): number => {
+  let at = data.indexOf(word[0]!, Math.max(0, data.length - word.length + 1))
+  while (at !== -1 && !data.subarray(at).equals(word.subarray(0, data.length - at))) at = data.indexOf(word[0]!, at + 1)
+  return at === -1 ? data.length : at
+}
+
+export const make = (options: Options): Parser => {
+  const boundary = MediaType.parameter(options.contentType, "boundary") ?? ""
+  const dashed = Buffer.from(`--${boundary}`, "latin1")
+  /** A line break and the boundary. A body whose first line ends with a line feed alone has no other line breaks. */
+  let delimiter = Buffer.concat([Buffer.from("\r\n"), dashed])
+  let state: "body" | "headers" | "end" = "body"
+  /** Whether a line begins here, so that a boundary needs no line break before it. */
+  let isLineStart = true
+  /** The bytes that are not yet understood: the beginning of a boundary, or of headers. */
+  let rest: Buffer = EMPTY
+  let sink: Sink | undefined
+  let parts = 0
+
+  const stop = (tell: () => void): Buffer => {
+    state = "end"
+    sink = undefined
+    tell()
+    return EMPTY
+  }
+  const malformed = (problem: string) => stop(() => options.onMalformed(problem))
+
+  const keepFrom = (data: Buffer, at: number): Buffer => {
+    if (at > 0) {
+      sink?.(data.subarray(0, at))
+      isLineStart = false
+    }
+    rest = data.subarray(at)
+    return EMPTY
+  }
+
+  /** Gives the bytes before the next boundary to the part, or drops them before the first; returns what follows its line. */
+  const readBody = (data: Buffer): Buffer => {
+    let from = 0
+    for (;;) {
+      const isBare = isLineStart && from === 0 && data.subarray(0, dashed.length).equals(dashed)
+      const at = isBare ? 0 : data.indexOf(delimiter, from)
+      if (at === -1) {
+        const mayBeBare = isLineStart && data.equals(dashed.subarray(0, data.length))
+        return keepFrom(data, mayBeBare ? 0 : cutAt(data, delimiter))
+      }
+      const end = lineEnd(data, at + (isBare ? dashed : delimiter).length)
+      if (end === "more") return keepFrom(data, at)
+      if (end === undefined) {
+        from = at + 1
+        continue
+      }
+      if (at > 0) sink?.(data.subarray(0, at))
+      sink?.(null)
+      sink = undefined
+      if (end === "last") {
+        state = "end"
+        return EMPTY
+      }
+      if (parts === 0 && isBare && data[end - 2] !== CR) delimiter = Buffer.concat([Buffer.from("\n"), dashed])
+      state = "headers"
+      return data.subarray(end)
+    }
+  }
+
+  const readHeaders = (data: Buffer): Buffer => {
+    if (data[0] === LF || (data[0] === CR && data[1] === LF)) return malformed("a part has no headers")
+    const head = data.subarray(0, MAX_HEADER_BYTES + 3)
+    const crlf = head.indexOf("\n\r\n")
+    const lf = head.indexOf("\n\n")
+    const end = lf === -1 || (crlf !== -1 && crlf < lf) ? crlf : lf
+    if (end === -1 && data.length <= MAX_HEADER_BYTES) {
+      rest = data
+      return EMPTY
+    }
+    if (end === -1) return malformed(`a part has more than ${MAX_HEADER_BYTES} bytes of headers`)
+    if (++parts > options.maxParts) return stop(options.onTooMany)
+    const part = readPart(data.subarray(0, end))
+    if (typeof part === "string") return malformed(part)
+    sink = options.onPart(part)
+    state = "body"
+    isLineStart = true
+    return data.subarray(end + (end === crlf ? 3 : 2))
+  }
+
+  if (boundary === "") malformed("the content type has no boundary, or more than one")
+  else if (dashed.length > MAX_BOUNDARY_BYTES) malformed(`the boundary is longer than ${MAX_BOUNDARY_BYTES} bytes`)
+  return {
+    write: (chunk) => {
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+      let data = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
+      rest = EMPTY
+      while (data.length > 0 && state !== "end") data = state === "headers" ? readHeaders(data) : readBody(data)
+    },
+    end: () => {
+      if (state !== "end") malformed("it ends early")
+    }
+  }
+}
