@@ -21,6 +21,7 @@ export class ErrorEnvelope extends Schema.Class<ErrorEnvelope>("@effect-fileio/c
   /** Such as `FILE_NOT_FOUND` or `TOO_MANY_REQUESTS`. */
   code: Schema.optionalKey(Schema.NullOr(Schema.String)),
   message: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  /** Address of a page about the code. */
   help: Schema.optionalKey(Schema.NullOr(Schema.String)),
   key: Schema.optionalKey(Schema.NullOr(Schema.String)),
   /** Which limit of the plan was met, and what it allows; only from hosts that tell. */

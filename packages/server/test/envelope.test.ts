@@ -6,6 +6,7 @@ import { OpenApi } from "effect/http-api"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
+import * as Refusal from "../src/internal/refusal.ts"
 import { anna, assertRefused, call, start, uploaded } from "./support.ts"
 
 describe("every refusal", () => {
@@ -32,12 +33,83 @@ describe("every refusal", () => {
       ) {
         const answer = yield* call(`${url}${path}`, { method, headers: anna })
         assertRefused(answer, status, code)
+        assert.strictEqual(answer.json["help"], `${url}/developers#${code}`)
         assert.isTrue(Schema.is(ErrorEnvelope)(Schema.decodeUnknownSync(ErrorEnvelope)(answer.json)))
         if (status === 405) {
           assert.isFalse(answer.headers.get("allow")!.split(", ").includes(method), `${method} ${path}`)
         }
       }
       assert.strictEqual((yield* call(`${url}/`, { method: "DELETE" })).headers.get("allow"), "POST, GET, HEAD")
+    }))
+
+  it.effect("leads to a page that explains its code", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ publicUrl: "https://share.example/files/" })
+      const answer = yield* call(`${url}/abcdefghijkl`)
+      assert.strictEqual(answer.json["help"], "https://share.example/files/developers#FILE_NOT_FOUND")
+      const { text } = yield* call(`${url}/developers`)
+      for (const code of Object.keys(Refusal.CODES)) assert.include(text, `<tr id="${code}"><td><code>${code}</code>`)
+    }))
+
+  it.effect("of what may have been meant as an upload has the line that uploads", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const octets = { "content-type": "application/octet-stream" }
+      const form = { "content-type": "application/x-www-form-urlencoded" }
+      for (
+        const [method, path, headers, status] of [
+          ["PUT", "/photo.jpg", {}, 401],
+          ["PUT", "/photo.jpg", anna, 404],
+          ["PUT", "/", {}, 405],
+          ["POST", "/photo.jpg", {}, 404],
+          ["POST", "/upload", {}, 405],
+          ["POST", "/", octets, 415],
+          ["POST", "/", form, 400],
+          ["PATCH", "/abcdefghijkl", anna, 404],
+          ["GET", "/me", {}, 401]
+        ] as const
+      ) {
+        const answer = yield* call(`${url}${path}`, { method, headers, ...(method === "GET" ? {} : { body: "bytes" }) })
+        assert.strictEqual(answer.status, status)
+        const line = `; this uploads a file: curl -F file=@FILE ${url}/`
+        assert.strictEqual(
+          String(answer.json["message"]).endsWith(line),
+          method === "POST" || method === "PUT",
+          answer.text
+        )
+      }
+    }))
+
+  it.effect("is the answer to a request that two programs could read in two ways", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const talk = (fields: string) =>
+        Effect.promise(() =>
+          new Promise<string>((resolve, reject) => {
+            let answer = ""
+            const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () =>
+              socket.write(`GET /me HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`))
+            socket.on("data", (chunk) =>
+              answer += String(chunk))
+            socket.on("error", reject)
+            socket.on("close", () =>
+              resolve(answer))
+          })
+        )
+      const key = `Authorization: ${anna.authorization}\r\n`
+      assert.match(yield* talk(`Host: a\r\n${key}`), /^HTTP\/1.1 200 /)
+      for (
+        const [fields, name] of [
+          [`Host: a\r\nHost: b\r\n${key}`, "Host"],
+          [`Host: a\r\nhost: a\r\n${key}`, "Host"],
+          [`Host: a\r\n${key}${key}`, "Authorization"],
+          [`Host: a\r\n${key}Content-Type: a/b\r\nContent-Type: c/d\r\n`, "Content-Type"]
+        ] as const
+      ) {
+        const answer = yield* talk(fields)
+        assert.match(answer, /^HTTP\/1.1 400 /)
+        assert.include(answer, `The request has more than one ${name} field; send one`)
+      }
     }))
 
   it.effect("of HEAD has the status and no body", () =>

@@ -53,13 +53,13 @@ export const serve = Effect.fnUntraced(function*({ host, port }: Address, connec
     Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method, url }) => {
       const path = url.split("?")[0]
       if (method !== "GET" && method !== "HEAD") {
-        return Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed("GET, HEAD")))
+        return Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(method, "GET, HEAD")))
       }
       return path === "/healthz"
         ? healthz
         : path === "/metrics"
         ? metrics
-        : Effect.succeed(Refusal.toResponse(Refusal.noRoute))
+        : Effect.succeed(Refusal.toResponse(Refusal.noRoute(method)))
     })
   )
   return "port" in server.address ? server.address.port : port

@@ -32,7 +32,7 @@ export const make = Effect.gen(function*() {
   const apiKeys = yield* ApiKeys
   const plans = yield* Plans
   const counter = yield* RateCounter
-  const { anonymousRateLimit, proxies } = yield* Settings
+  const { anonymousRateLimit, proxies, publicUrl } = yield* Settings
 
   /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
   const counted = <E, R>(
@@ -47,7 +47,9 @@ export const make = Effect.gen(function*() {
         "ratelimit-remaining": String(remaining),
         "ratelimit-reset": String(Math.ceil(Duration.toSeconds(reset)))
       })
-      return allowed ? then() : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset))))
+      return allowed
+        ? then()
+        : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset)), publicUrl))
     })
 
   /** Whoever guesses at keys is counted as one without a key. */
@@ -60,7 +62,7 @@ export const make = Effect.gen(function*() {
       : counted(request, `address ${Client.networkOf(Client.addressOf(request, proxies))}`, anonymousRateLimit, then)
 
   const refuse = (request: HttpServerRequest.HttpServerRequest, text: string) =>
-    byAddress(request, () => Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text))))
+    byAddress(request, () => Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text, request.method), publicUrl)))
 
   /** Finds out who makes a call, counts it, and has it answered. */
   return <E, R>(

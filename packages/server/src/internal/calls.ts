@@ -33,10 +33,10 @@ const uploadQuery = queryOf(HttpServerRequest.schemaSearchParams(FileSettings.Fi
 const listQuery = queryOf(HttpServerRequest.schemaSearchParams(Schema.Struct(FileIoApi.ListQuery)))
 
 /** The key in the path; what can be no key is no file. */
-const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>) =>
+const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>, otherwise = Refusal.notFound()) =>
   Effect.flatMap(
     HttpRouter.params,
-    ({ key }): Handled<E | Refusal.Refusal, R> => isKey(key) ? handle(key) : Effect.fail(Refusal.notFound())
+    ({ key }): Handled<E | Refusal.Refusal, R> => isKey(key) ? handle(key) : Effect.fail(otherwise)
   )
 
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
@@ -63,7 +63,10 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   yield* call(endpoints.list, (_request, owner) => Effect.flatMap(listQuery, (query) => list(owner, query)))
   yield* call(endpoints.me, (_request, owner) => me(owner))
   yield* call(endpoints.download, (request) => withKey((key) => download(request, key)))
-  yield* call(endpoints.replace, (request, owner) => withKey((key) => change(request, owner, key, true)))
+  yield* call(
+    endpoints.replace,
+    (request, owner) => withKey((key) => change(request, owner, key, true), Refusal.noRoute("PUT"))
+  )
   yield* call(endpoints.update, (request, owner) => withKey((key) => change(request, owner, key, false)))
   yield* call(endpoints.delete, (_request, owner) => withKey((key) => remove(owner, key)))
 }))

@@ -6,6 +6,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Page from "./page.ts"
 import * as Pages from "./pages.ts"
+import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
@@ -21,7 +22,8 @@ interface Described {
 
 const METHODS = ["get", "post", "put", "patch", "delete"] as const
 
-const row = (cells: ReadonlyArray<string>): string => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`
+const row = (cells: ReadonlyArray<string>, id?: string): string =>
+  `<tr${id === undefined ? "" : ` id="${escape(id)}"`}>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`
 
 const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<string>): string =>
   rows.length === 0
@@ -69,6 +71,12 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
       return operation === undefined ? [] : [{ path, method: method.toUpperCase(), operation }]
     })
   )
+  /** What every call can answer is told once, by the codes. */
+  const common = new Set(
+    Object.keys(operations[0]?.operation.responses ?? {}).filter((status) =>
+      Number(status) >= 400 && operations.every(({ operation }) => status in operation.responses)
+    )
+  )
   /** The forms that were described already, and where. */
   const known = new Map<string, { readonly id: string; readonly name: string }>()
   const sections = operations.map(({ method, operation, path }) => {
@@ -91,7 +99,9 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
     const bodies = forms === "" || same === undefined
       ? forms
       : `<p>The body is that of <a href="#${escape(same.id)}">${code(same.name)}</a>.</p>`
-    const answers = Object.entries(operation.responses).map(([status, response]) =>
+    const answers = Object.entries(operation.responses).filter(([status]) => !common.has(status)).map((
+      [status, response]
+    ) =>
       row([
         code(status),
         prose(response.description ?? "")
@@ -120,7 +130,17 @@ ${table(["status", "meaning"], answers)}
 Every refusal is JSON: ${
       code("{\"success\": false, \"status\": 404, \"code\": \"FILE_NOT_FOUND\", \"message\": \"…\"}")
     }.</p>
-${sections.join("\n")}`)
+${sections.join("\n")}
+<section class="card" id="codes">
+<h2>Codes of refusals</h2>
+<p>Every call can be refused with ${[...common].map(code).join(", ")}. ${code("help")} of a refusal leads here.</p>
+${
+      table(
+        ["code", "meaning"],
+        Object.entries(Refusal.CODES).map(([name, meaning]) => row([code(name), prose(meaning)], name))
+      )
+    }
+</section>`)
   })
 }
 

@@ -47,6 +47,16 @@ const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
   return server?.listening === false
 }
 
+/** Fields of which Node takes the first, and a proxy perhaps the last. */
+const SINGLE = ["Host", "Authorization", "Content-Type"]
+
+/** A field that may be there only once, and is there more often. */
+const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { rawHeaders } = NodeHttpServerRequest.toIncomingMessage(request)
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+  return SINGLE.find((name) => names.indexOf(name.toLowerCase()) !== names.lastIndexOf(name.toLowerCase()))
+}
+
 /** Sets the headers that every answer has, and gives the answer where a request goes no further. */
 export const make = Effect.gen(function*() {
   const { allowedOrigins, proxies, publicUrl } = yield* Settings
@@ -61,8 +71,10 @@ export const make = Effect.gen(function*() {
     if (securedByUrl || Client.isSecure(request, proxies)) {
       Client.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
     }
-    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping)
-    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters)
+    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping, publicUrl)
+    const repeated = repeatedField(request)
+    if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), publicUrl)
+    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, publicUrl)
     if (allowedOrigins.size === 0) return undefined
     Client.setHeaders(request, { vary: "origin" })
     const origin = allowed(request)

@@ -7,12 +7,14 @@ import * as Download from "./handlers/download.ts"
 import * as Files from "./handlers/files.ts"
 import * as Upload from "./handlers/upload.ts"
 import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
 
 export type { Problem } from "./handlers/answers.ts"
 
 /** What answers each call. */
 export const make = Effect.gen(function*() {
   const health = yield* Health
+  const { publicUrl } = yield* Settings
 
   /** A full disk is the host's, but not a fault of it; everything else tells nothing of the inside. */
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
@@ -27,7 +29,10 @@ export const make = Effect.gen(function*() {
   const refuse = <R>(
     effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
-    Effect.catch(effect, (problem) => Effect.map(refusalOf(problem), Refusal.toResponse))
+    Effect.catch(
+      effect,
+      (problem) => Effect.map(refusalOf(problem), (refusal) => Refusal.toResponse(refusal, publicUrl))
+    )
 
   return { refuse, download: yield* Download.make, ...yield* Files.make, ...yield* Upload.make }
 })

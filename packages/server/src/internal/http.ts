@@ -13,6 +13,7 @@ import { isKey } from "./key.ts"
 import * as Metrics from "./metrics.ts"
 import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{
@@ -41,11 +42,11 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | und
   return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
 }
 
-const causeRefusal = (cause: Cause.Cause<unknown>) => {
+const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
   for (const reason of cause.reasons) {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
     if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
-      return Effect.succeed(Refusal.noRoute)
+      return Effect.succeed(Refusal.noRoute(method))
     }
   }
   return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
@@ -54,18 +55,19 @@ const causeRefusal = (cause: Cause.Cause<unknown>) => {
 /** The outermost of all: what wraps the router's answer, whatever that is. */
 const envelopes = HttpRouter.middleware(
   Effect.map(
-    Effect.all([Pages.forBrowsers, Gate.make]),
-    ([forBrowser, gate]) => (handler) =>
+    Effect.all([Pages.forBrowsers, Gate.make, Settings]),
+    ([forBrowser, gate, { publicUrl }]) => (handler) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         const stopped = gate(request)
         if (stopped !== undefined) return Metrics.answered(request, stopped)
         const allow = wrongMethod(request)
         const answered = allow !== undefined
-          ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(allow)))
+          ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(request.method, allow), publicUrl))
           : Effect.catchCauseIf(
             handler,
             (cause) => !Cause.hasInterruptsOnly(cause),
-            (cause) => Effect.map(causeRefusal(cause), Refusal.toResponse)
+            (cause) =>
+              Effect.map(causeRefusal(request.method, cause), (refusal) => Refusal.toResponse(refusal, publicUrl))
           )
         return Effect.flatMap(answered, (response) => Metrics.answered(request, forBrowser(request, response)))
       })

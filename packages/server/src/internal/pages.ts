@@ -43,14 +43,13 @@ const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request
 const isBrowser = (request: HttpServerRequest.HttpServerRequest): boolean =>
   (request.headers["accept"] ?? "").includes("text/html") && request.headers["authorization"] === undefined
 
-const failed = (error: CatalogError) =>
-  Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed))
-
 /** `/download/{key}` for whoever got a link, `/uploaded/{key}` for whoever made it, and what they load. */
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
   const { publicUrl } = yield* Settings
+  const failed = (error: CatalogError) =>
+    Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed, publicUrl))
 
   // Looking never claims.
   const look = Effect.gen(function*() {
@@ -93,7 +92,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     Effect.map(HttpRouter.params, ({ name = "" }) => {
       const asset = Assets.byName.get(name)
       return asset === undefined
-        ? Refusal.toResponse(Refusal.noRoute)
+        ? Refusal.toResponse(Refusal.noRoute("GET"), publicUrl)
         // The name has a hash of the content.
         : HttpServerResponse.text(asset.body, {
           contentType: asset.type,

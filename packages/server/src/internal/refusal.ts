@@ -2,16 +2,46 @@ import { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
 
+/** Every code of a refusal, and what it means; `/developers` shows them, and `help` leads there. */
+export const CODES = {
+  INVALID_REQUEST: "The request is wrong; the message names the field and says what is allowed.",
+  UNAUTHORIZED: "The API key is missing or unknown.",
+  PLAN_LIMIT: "The plan does not allow the setting; `limit`, `asked` and `allowed` say which.",
+  FILE_NOT_FOUND: "The file was never there, has expired, was deleted, or has been downloaded already.",
+  NOT_FOUND: "There is nothing at this path.",
+  METHOD_NOT_ALLOWED: "The path does not take this method; `Allow` has those that it takes.",
+  REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
+  PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
+  STORAGE_QUOTA_EXCEEDED: "The plan's storage does not hold the file as well.",
+  UNSUPPORTED_MEDIA_TYPE: "The body is no form; send the file with `curl -F file=@FILE`.",
+  RANGE_NOT_SATISFIABLE: "The range is beyond the file.",
+  EXPECTATION_FAILED: "Nothing but `100-continue` can be expected.",
+  DOWNLOAD_IN_PROGRESS:
+    "Somebody is downloading the file; it is free again only if that download breaks. See `Retry-After`.",
+  TOO_MANY_REQUESTS: "The account or the address makes more requests than it may; see `Retry-After`.",
+  HEADERS_TOO_LARGE: "The headers are too large, or too many.",
+  INTERNAL_ERROR: "The host failed.",
+  OUTCOME_UNKNOWN: "The host failed, and does not know whether it has made the change; look before you repeat it.",
+  UNAVAILABLE: "The host cannot do this now, and has changed nothing; see `Retry-After`.",
+  SERVER_STOPPING: "The host is stopping; try again.",
+  TOO_MANY_CONNECTIONS: "The host, or one address, has as many connections as it may have.",
+  INSUFFICIENT_STORAGE: "The host has no room."
+} as const
+
+export type Code = keyof typeof CODES
+
 /** A refusal, as the contract answers it. It tells nothing of the inside. */
 export class Refusal extends Schema.TaggedError<Refusal>("@effect-fileio/server/Refusal")("Refusal", {
   status: Schema.Finite,
-  code: Schema.String,
+  code: Schema.Literals(Object.keys(CODES) as ReadonlyArray<Code>),
   text: Schema.String,
   key: Schema.optionalKey(Schema.String),
   limit: Schema.optionalKey(Schema.String),
   asked: Schema.optionalKey(Schema.Finite),
   allowed: Schema.optionalKey(Schema.Finite),
-  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  /** Whether the request may have been meant as an upload; the message then has the line that uploads. */
+  isUpload: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message() {
     return this.text
@@ -26,30 +56,47 @@ export const notFound = (key?: string) =>
     ...(key === undefined ? {} : { key })
   })
 
-export const noRoute = new Refusal({ status: 404, code: "NOT_FOUND", text: "Not found" })
+/** Methods with which other hosts take a file, such as `curl -T photo.jpg` of a PUT to its name. */
+const isUpload = (method: string): boolean => method === "POST" || method === "PUT"
 
-export const methodNotAllowed = (allow: string) =>
+export const noRoute = (method: string) =>
+  new Refusal({ status: 404, code: "NOT_FOUND", text: "There is nothing at this path", isUpload: isUpload(method) })
+
+export const methodNotAllowed = (method: string, allow: string) =>
   new Refusal({
     status: 405,
     code: "METHOD_NOT_ALLOWED",
     text: `Method not allowed; allowed: ${allow}`,
-    headers: { allow }
+    headers: { allow },
+    isUpload: isUpload(method)
   })
+
+/** Two programs could read the request as two different ones. */
+export const repeatedField = (name: string) => invalid(`The request has more than one ${name} field; send one`)
 
 export const invalid = (text: string) => new Refusal({ status: 400, code: "INVALID_REQUEST", text })
 
-export const unauthorized = (text: string) =>
+export const noFile = new Refusal({
+  status: 400,
+  code: "INVALID_REQUEST",
+  text: "file: it is missing; send a part with a file name, or a field named text",
+  isUpload: true
+})
+
+export const unauthorized = (text: string, method: string) =>
   new Refusal({
     status: 401,
     code: "UNAUTHORIZED",
     text,
+    isUpload: isUpload(method),
     headers: { "www-authenticate": "Bearer realm=\"file.io\", Basic realm=\"file.io\", charset=\"UTF-8\"" }
   })
 
 export const unsupported = new Refusal({
   status: 415,
   code: "UNSUPPORTED_MEDIA_TYPE",
-  text: "Send multipart/form-data with a file, or application/x-www-form-urlencoded with text"
+  text: "Send multipart/form-data with a file, or application/x-www-form-urlencoded with text",
+  isUpload: true
 })
 
 export const planLimit = (
@@ -156,15 +203,21 @@ export const unknown = new Refusal({
 
 const encode = Schema.encodeSync(ErrorEnvelope)
 
-export const toEnvelope = ({ allowed, asked, code, headers, key, limit, status, text }: Refusal): string => {
+/** `publicUrl` is where the help is; it is not known where a connection is refused before the server listens. */
+export const toEnvelope = (
+  { allowed, asked, code, headers, isUpload, key, limit, status, text }: Refusal,
+  publicUrl?: string
+): string => {
   const retryAfter = headers?.["retry-after"]
   const envelope = encode(
     new ErrorEnvelope({
       success: false,
       status,
       code,
-      message: text,
-      help: null,
+      message: isUpload === true && publicUrl !== undefined
+        ? `${text}; this uploads a file: curl -F file=@FILE ${publicUrl}/`
+        : text,
+      help: publicUrl === undefined ? null : `${publicUrl}/developers#${code}`,
       key: key ?? null,
       ...(limit === undefined ? {} : { limit }),
       ...(asked === undefined ? {} : { asked }),
@@ -175,8 +228,8 @@ export const toEnvelope = ({ allowed, asked, code, headers, key, limit, status, 
   return JSON.stringify(retryAfter === undefined ? envelope : { ...envelope, retryAfter: Number(retryAfter) })
 }
 
-export const toResponse = (refusal: Refusal): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.text(toEnvelope(refusal), {
+export const toResponse = (refusal: Refusal, publicUrl?: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(toEnvelope(refusal, publicUrl), {
     status: refusal.status,
     contentType: "application/json; charset=utf-8",
     headers: { "cache-control": "no-store", "x-content-type-options": "nosniff", ...refusal.headers }

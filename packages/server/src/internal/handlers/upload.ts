@@ -82,7 +82,7 @@ export const make = Effect.gen(function*() {
   ) {
     const { file, now, plan, settings } = yield* receive(request, owner, 0, query)
     if (file === undefined) {
-      return yield* Refusal.invalid("file: it is missing; send a part with a file name, or a field named text")
+      return yield* Refusal.noFile
     }
     const granted = yield* Effect.fromResult(Grants.complete(settings, plan, now))
     const record = yield* keeping(
