@@ -78,7 +78,7 @@ export class KeyEntry extends Schema.Class<KeyEntry>("@effect-fileio/server/KeyE
  * @since 0.1.0
  */
 export class AccountEntry extends Schema.Class<AccountEntry>("@effect-fileio/server/AccountEntry")({
-  name: Schema.NonEmptyString,
+  name: Schema.String.check(Schema.makeFilter((name: string) => ApiKeys.nameProblem(name))),
   /** Name of its plan. */
   plan: Schema.String,
   keys: Schema.Array(KeyEntry)
@@ -130,7 +130,8 @@ export const load = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
   })
   if (text === undefined) return none
   return yield* Effect.mapError(
-    decode(text),
+    // Editors of Windows write a byte-order mark.
+    decode(text.replace(/^\uFEFF/, "")),
     (cause) => new AccountsError({ path, problem: cause.message.replace(/\s+/g, " ").slice(0, 300), cause })
   )
 })
@@ -193,6 +194,8 @@ export const createKey = Effect.fnUntraced(function*(
   AccountsError,
   SecureRandom.SecureRandom
 > {
+  const problem = ApiKeys.nameProblem(options.account)
+  if (problem !== undefined) return yield* new AccountsError({ path, problem })
   const { id, key } = yield* makeKey()
   const created = DateTime.makeUnsafe(yield* Clock.currentTimeMillis)
   const entry = new KeyEntry({ id, sha256: ApiKeys.hash(Redacted.value(key)).toString("hex"), created })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -56,6 +57,27 @@ export class ApiKeys extends Context.Service<ApiKeys, {
 export const hash = (apiKey: string): Buffer => Crypto.hash("sha256", apiKey, "buffer")
 
 /**
+ * What keeps a text from being the name of an account, as a sentence; `undefined` where nothing does. The files of those
+ * without a key belong to the empty name, so an account of that name would have them all.
+ *
+ * @category checking
+ * @since 0.1.0
+ */
+export const nameProblem = (name: string): string | undefined =>
+  name.trim() === ""
+    ? "an account needs a name; the empty one would own the files of everybody without a key"
+    : PlainText.problem(name) ?? (name.trim() === name ? undefined : "it begins or ends with a blank")
+
+/**
+ * What keeps a text from being a key, as a sentence; `undefined` where nothing does.
+ *
+ * @category checking
+ * @since 0.1.0
+ */
+export const keyProblem = (apiKey: string): string | undefined =>
+  /^[!-~]+$/.test(apiKey.trim()) ? undefined : "a key is one word of printable ASCII, since it goes in a header"
+
+/**
  * An account with the hashes of its keys.
  *
  * @category models
@@ -68,7 +90,8 @@ export interface KnownAccount {
 }
 
 /**
- * An account with the hash of its key in place of the key.
+ * An account with the hash of its key in place of the key. White space around the key, as files and secret stores leave
+ * it, is no part of it.
  *
  * @category constructors
  * @since 0.1.0
@@ -76,7 +99,7 @@ export interface KnownAccount {
 export const fromOptions = ({ apiKey, name, plan }: AccountOptions): KnownAccount => ({
   name,
   plan: plan ?? "free",
-  hashes: [hash(Redacted.value(apiKey))]
+  hashes: [hash(Redacted.value(apiKey).trim())]
 })
 
 /**

@@ -263,9 +263,18 @@ const checkPlans = (names: ReadonlyArray<string>) =>
       { discard: true }
     ))
 
+const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
+  Effect.forEach(accounts, ({ apiKey, name }) => {
+    const problem = ApiKeys.nameProblem(name) ?? ApiKeys.keyProblem(Redacted.value(apiKey))
+    return problem === undefined
+      ? Effect.void
+      : new InvalidOption({ option: `accounts: ${JSON.stringify(name)}`, problem })
+  }, { discard: true })
+
 /** Plans and keys, as they are given and as the file of accounts has them; what is given goes first. */
 const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", plans }: TemporaryOptions) =>
   Layer.unwrap(Effect.gen(function*() {
+    yield* checkAccounts(accounts)
     const file = accountsFile === undefined ? undefined : yield* Accounts.load(accountsFile)
     const used = [
       anonymousPlan,

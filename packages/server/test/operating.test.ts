@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Layer, Scope } from "effect"
+import { ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -611,6 +612,8 @@ describe("the program", () => {
         [["keys"], /no command keys/],
         [["keys", "create", "x", "--plan", "gold"], /no plan gold; known: free, premium/],
         [["keys", "revoke", "ABCDEFG"], /no key ABCDEFG/],
+        [["keys", "create", ""], /needs a name/],
+        [["keys", "create", "a\nb"], /control characters/],
         [["--port", "70000"], /PORT/],
         [["--trusted-proxies", "nobody", "--port", "0", "--admin-port", "none"], /nobody is no address/]
       ] as const
@@ -700,7 +703,15 @@ describe("the configuration", () => {
           ["{", /JSON/],
           [JSON.stringify({ accounts: [{ name: "x", plan: "free", keys: [{ id: "A" }] }] }), /sha256/],
           [JSON.stringify({ plans: { a: { maxExpires: "soon" } }, accounts: [] }), /90 days/],
-          [JSON.stringify({ accounts: [{ name: "x", plan: "gold", keys: [] }] }), /no plan gold/]
+          [JSON.stringify({ accounts: [{ name: "x", plan: "gold", keys: [] }] }), /no plan gold/],
+          [
+            JSON.stringify({ accounts: [{ name: "", plan: "free", keys: [] }] }),
+            /needs a name; the empty one would own/
+          ],
+          [JSON.stringify({ accounts: [{ name: " \t", plan: "free", keys: [] }] }), /needs a name/],
+          [JSON.stringify({ accounts: [{ name: "a\u0000", plan: "free", keys: [] }] }), /control characters/],
+          [JSON.stringify({ accounts: [{ name: "anna ", plan: "free", keys: [] }] }), /begins or ends with a blank/],
+          [JSON.stringify({ accounts: [{ name: "\uD800", plan: "free", keys: [] }] }), /not Unicode/]
         ] as const
       ) {
         const path = Path.join(folder, "wrong.json")
@@ -709,5 +720,43 @@ describe("the configuration", () => {
         assert.match(error.message, says)
       }
       yield* TestClock.adjust("1 second")
+    }))
+
+  it.effect("of accounts with a byte-order mark is read, as editors of Windows write it", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const accountsFile = Path.join(folder, "accounts.json")
+      const keys = [{
+        id: "A",
+        sha256: createHash("sha256").update("A.KEY").digest("hex"),
+        created: "2026-01-01T00:00:00.000Z"
+      }]
+      Fs.writeFileSync(
+        accountsFile,
+        `\uFEFF${JSON.stringify({ accounts: [{ name: "anna", plan: "free", keys }] })}\r\n`
+      )
+      const { url } = yield* start({ folder, accountsFile })
+      assert.strictEqual((yield* call(`${url}/me`, { headers: bearer("A.KEY") })).status, 200)
+    }))
+
+  it.effect("of an account takes a key with a line end, and refuses what can be no name and no key", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ accounts: [{ name: "anna", apiKey: Redacted.make(" A.KEY\r\n") }] })
+      assert.strictEqual((yield* call(`${url}/me`, { headers: bearer("A.KEY") })).status, 200)
+      for (
+        const [name, key, says] of [
+          ["", "A.KEY", /needs a name/],
+          [" ", "A.KEY", /needs a name/],
+          ["a\nb", "A.KEY", /control characters/],
+          ["anna", "", /one word of printable ASCII/],
+          ["anna", "two words", /one word of printable ASCII/],
+          ["anna", "k\u00E4y", /one word of printable ASCII/]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(start({ accounts: [{ name, apiKey: Redacted.make(key) }] }))
+        assert.strictEqual(error._tag, "InvalidOption")
+        assert.match(error.message, says)
+        if (key !== "") assert.notInclude(error.message, key)
+      }
     }))
 })

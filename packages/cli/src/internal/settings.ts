@@ -92,7 +92,8 @@ const read = Effect.fnUntraced(function*(path: string) {
     Effect.mapError((error) => local(`cannot read ${path}`, "Check its permissions.", error))
   )
   const file = yield* Effect.mapError(
-    decodeFile(text),
+    // Editors of Windows write a byte-order mark.
+    decodeFile(text.replace(/^\uFEFF/, "")),
     // The decoder's words may hold what the file holds, so they are not passed on.
     () =>
       local(`${path} is not a configuration of fileio`, "Correct it, or move it away and run \"fileio config set\".")
