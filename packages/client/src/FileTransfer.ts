@@ -7,13 +7,14 @@
  * @since 0.1.0
  */
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
-import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as DiskSpace from "./DiskSpace.ts"
@@ -21,6 +22,7 @@ import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
 import * as Batch from "./internal/batch.ts"
 import * as Destination from "./internal/destination.ts"
+import * as Parts from "./internal/parts.ts"
 import * as PartOwner from "./PartOwner.ts"
 import type * as Progress from "./Progress.ts"
 import * as Sha256 from "./Sha256.ts"
@@ -88,6 +90,21 @@ export interface DownloadedFile {
 }
 
 /**
+ * A part that a download has left in its folder, with which the same call goes on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PendingDownload {
+  /** Where the part lies. */
+  readonly path: string
+  /** Bytes that are there. */
+  readonly bytes: number
+  /** Bytes of the whole file. */
+  readonly size: number
+}
+
+/**
  * How many files are moved at a time, and what is told of them.
  *
  * @category models
@@ -137,6 +154,11 @@ export interface Service {
     target: Target,
     options?: DownloadFileOptions
   ) => Effect.Effect<DownloadedFile, FileIoError.FileIoError>
+  /** Looks for the part of a download that broke, without asking the host. */
+  readonly pending: (
+    keyOrLink: string,
+    target: Target
+  ) => Effect.Effect<Option.Option<PendingDownload>, FileIoError.FileIoError>
   /** Uploads many files, a few at once. The results are in the order of the paths, and a failure is only its own file's. */
   readonly uploadAll: (
     paths: Iterable<string>,
@@ -210,6 +232,15 @@ export const make = Effect.gen(function*() {
     Effect.provideContext(disk)
   )
 
+  const pending: Service["pending"] = Effect.fn("FileTransfer.pending")(function*(keyOrLink, target) {
+    const link = FileKey.parse(keyOrLink)
+    if (Result.isFailure(link)) {
+      const reason = new FileIoError.InvalidRequest({ field: "key", problem: link.failure })
+      return yield* new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" })
+    }
+    return yield* Parts.pending(yield* Destination.folderOf(target), link.success.key)
+  }, Effect.provideContext(disk))
+
   const concurrencyOf = (options: BatchOptions | undefined): number =>
     Math.max(1, Math.floor(options?.concurrency ?? 4))
 
@@ -246,7 +277,7 @@ export const make = Effect.gen(function*() {
     }
   )
 
-  return FileTransfer.of({ uploadFile, downloadFile, uploadAll, downloadAll })
+  return FileTransfer.of({ uploadFile, downloadFile, pending, uploadAll, downloadAll })
 })
 
 /**

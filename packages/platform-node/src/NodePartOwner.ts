@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Process from "node:process"
+import { threadId } from "node:worker_threads"
 
 const read = (path: string): string | undefined => {
   try {
@@ -37,33 +38,52 @@ const exists = (pid: number): boolean => {
 /** An identifier of this run of the machine. */
 const boot = read("/proc/sys/kernel/random/boot_id")?.trim() ?? ""
 
-/** Where another machine writes into a shared folder, only its silence tells. */
+/** What the numbers of processes are counted in: containers on one machine count each for itself. */
+const namespace = (() => {
+  try {
+    return Fs.readlinkSync("/proc/self/ns/pid")
+  } catch {
+    return ""
+  }
+})()
+
+/** Where another machine, another container or another thread writes, only its silence tells. */
 const SILENCE_MILLIS = 5 * 60 * 1000
 
+const begin = beginOf(Process.pid) ?? ""
+
+const parsed = (owner: string): ReadonlyArray<unknown> => {
+  try {
+    const value: unknown = JSON.parse(owner)
+    return Array.isArray(value) ? value : []
+  } catch {
+    return []
+  }
+}
+
 /**
- * Names this process, and looks for others by their process id.
+ * Names this thread, and looks for others by their process id.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make: PartOwner.PartOwner = {
-  self: JSON.stringify([Os.hostname(), boot, Process.pid, beginOf(Process.pid) ?? ""]),
+  self: JSON.stringify([Os.hostname(), boot, namespace, Process.pid, begin, threadId]),
+  released: JSON.stringify([Os.hostname(), boot]),
+  user: Process.geteuid?.(),
   fate: (owner, lastWrite) =>
     Effect.clockWith((clock) =>
       Effect.sync((): PartOwner.Fate => {
-        let parsed: unknown
-        try {
-          parsed = JSON.parse(owner)
-        } catch {
-          parsed = undefined
-        }
-        const [host, itsBoot, pid, began]: ReadonlyArray<unknown> = Array.isArray(parsed) ? parsed : []
-        if (host !== Os.hostname() || typeof pid !== "number") {
-          return clock.currentTimeMillisUnsafe() - lastWrite > SILENCE_MILLIS ? "gone" : "running"
-        }
+        const [host, itsBoot, itsNamespace, pid, began, thread] = parsed(owner)
+        const bySilence = () => clock.currentTimeMillisUnsafe() - lastWrite > SILENCE_MILLIS ? "gone" : "running"
+        if (host !== Os.hostname()) return bySilence()
         if (itsBoot !== boot) return "lost"
+        if (pid === undefined) return "gone"
+        if (itsNamespace !== namespace || typeof pid !== "number") return bySilence()
         if (!exists(pid)) return "gone"
-        return began !== "" && began !== (beginOf(pid) ?? "") ? "gone" : "running"
+        if (began !== "" && began !== (beginOf(pid) ?? "")) return "gone"
+        // Node does not say which threads of a process still run.
+        return pid === Process.pid && thread !== threadId ? bySilence() : "running"
       })
     )
 }

@@ -1,3 +1,7 @@
+/**
+ * The part of a download that broke, and the note beside it by which a later call goes on: it names the part, the `ETag` by
+ * which the host knows the download again, and who writes. `destination` writes notes and asks for what was left behind.
+ */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -6,21 +10,28 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { CurrentPartOwner } from "../PartOwner.ts"
-import type { Sha256 } from "../Sha256.ts"
+import { CurrentSha256 } from "../Sha256.ts"
+import * as OwnFile from "./ownFile.ts"
+import { isStrong } from "./reception.ts"
 
-/** What lies beside a part, so that the download can go on from it. It names neither the file's key nor the account's. */
+/** What lies beside a part. It has neither the file's key nor that of the account. */
 const Note = Schema.fromJsonString(Schema.Struct({
-  version: Schema.Literal(1),
+  version: Schema.Literal(2),
+  /** Tells of which file it is, by a digest of the key, so that a note that was renamed is not taken for another file's. */
+  file: Schema.String,
   /** The part's file name, which is hidden, so it is no `FileName`. */
   part: Schema.String.check(Schema.isPattern(/^\.[^/\\:]{1,240}\.part$/)),
+  /** The part's number in its file system, where it has one. */
+  inode: Schema.optionalKey(Schema.String),
   /** The `ETag` by which the host knows the download again. */
-  validator: Schema.String.check(Schema.isPattern(/^"[^"]*"$/)),
+  validator: Schema.String.check(Schema.makeFilter(isStrong)),
   /** Size of the whole file. */
   size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   /** Name of the whole file. */
   name: FileName.FileName,
-  /** The process that writes the part. */
+  /** Who writes the part. */
   owner: Schema.String
 }))
 
@@ -29,16 +40,21 @@ export type Note = typeof Note.Type
 const decodeNote = Schema.decodeUnknownOption(Note)
 const encodeNote = Schema.encodeSync(Note)
 
+/** A note is some hundreds of bytes; what is longer is none. */
+const MAX_NOTE_BYTES = 16 * 1024
+
 /** A part of an earlier download, now ours. */
 export interface Found {
   readonly note: Note
   readonly path: string
   readonly bytes: number
+  /** The part, open to read and write. */
+  readonly file: FileSystem.File
   /** Where the whole file lies already: the process died after it had given the part its name, before it tidied up. */
   readonly published: string | undefined
 }
 
-/** The parts that fibers of this process are writing. */
+/** The notes of downloads that fibers of this thread are at. */
 const active = new Set<string>()
 
 export const randomId = Effect.map(
@@ -52,95 +68,193 @@ export const partName = Effect.fnUntraced(function*(name: string) {
   return `.${stem}.${yield* randomId}.part`
 })
 
-/** The note about the download of one key into one folder. A link is a secret, so its name tells only a digest. */
-export const make = Effect.fnUntraced(function*(folder: string, key: string, sha256: Sha256) {
+export const inodeOf = (info: FileSystem.File.Info): string | undefined =>
+  Option.getOrUndefined(Option.map(info.ino, String))
+
+type Read = Note | "absent" | "torn" | { readonly untrusted: string }
+
+/** The notes of one folder about one file. A link is a secret, so a note's name tells only a digest of the key. */
+const reader = Effect.fnUntraced(function*(folder: string, key: string) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const { user } = yield* CurrentPartOwner
+  const sha256 = yield* CurrentSha256
+  const digestOf = (purpose: string) => {
+    const hasher = sha256.make()
+    hasher.update(new TextEncoder().encode(`effect-fileio ${purpose} ${key}`))
+    return hasher.digest().slice(0, 32)
+  }
+  const name = `.fileio-${digestOf("download")}.json`
+  const path = paths.join(folder, name)
+  const file = digestOf("note")
+
+  /** Removes the other name of a note whose writer died while it gave it its own. */
+  const tidy = Effect.gen(function*() {
+    const info = yield* fs.lstat(path)
+    if (Option.getOrElse(info.nlink, () => 1n) < 2n) return
+    for (const other of yield* fs.readDirectory(folder)) {
+      if (!other.startsWith(`${name}.`)) continue
+      if (OwnFile.isSame(yield* fs.lstat(paths.join(folder, other)), info)) yield* fs.remove(paths.join(folder, other))
+    }
+  })
+
+  const read: Effect.Effect<Read, never, FileSystem.FileSystem> = Effect.scoped(Effect.gen(function*() {
+    yield* Effect.ignore(tidy)
+    const opened = yield* OwnFile.open(path, user)
+    if (opened === undefined) return "absent"
+    if (typeof opened === "string") return { untrusted: opened }
+    const bytes = yield* Effect.orElseSucceed(opened.file.readAlloc(MAX_NOTE_BYTES), () => Option.none())
+    const text = new TextDecoder().decode(Option.getOrElse(bytes, () => new Uint8Array(0)))
+    const note = Option.filter(decodeNote(text), (note) => note.file === file)
+    return Option.getOrElse(note, () => "torn" as const)
+  }))
+
+  return { path, file, read }
+})
+
+/** A part that lies in a folder, and how much of its file it has. */
+export interface Pending {
+  readonly path: string
+  readonly bytes: number
+  readonly size: number
+}
+
+/** Looks for a part without taking it over. */
+export const pending = Effect.fnUntraced(function*(folder: string, key: string) {
+  const paths = yield* Path.Path
+  const { user } = yield* CurrentPartOwner
+  const note = yield* (yield* reader(folder, key)).read
+  if (typeof note === "string" || "untrusted" in note) return Option.none<Pending>()
+  const path = paths.join(folder, note.part)
+  const part = yield* OwnFile.open(path, user, 2n)
+  return typeof part !== "object"
+    ? Option.none<Pending>()
+    : Option.some<Pending>({ path, bytes: Number(part.info.size), size: note.size })
+}, Effect.scoped)
+
+/** The note about the download of one file into one folder, for as long as the scope is open. */
+export const make = Effect.fnUntraced(function*(folder: string, folderInfo: FileSystem.File.Info, key: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   const owner = yield* CurrentPartOwner
-  const hasher = sha256.make()
-  hasher.update(new TextEncoder().encode(`effect-fileio download ${key}`))
-  const path = paths.join(folder, `.fileio-${hasher.digest().slice(0, 32)}.json`)
-  let isOurs = false
+  const { file, path, read } = yield* reader(folder, key)
+  const isExposed = OwnFile.isExposed(folderInfo, owner.user)
+  /** The note that lies there, where it is ours. */
+  let current: Omit<Note, "owner"> | undefined
 
-  const put = Effect.fnUntraced(function*(note: Omit<Note, "owner" | "version">, replace: boolean) {
+  const put = Effect.fnUntraced(function*(note: Note, replace: boolean) {
     const temporary = `${path}.${yield* randomId}`
-    yield* fs.writeFileString(temporary, encodeNote({ version: 1, ...note, owner: owner.self }), {
-      flag: "wx",
-      mode: 0o600
-    })
+    yield* fs.writeFileString(temporary, encodeNote(note), { flag: "wx", mode: 0o600 })
     yield* (replace ? fs.rename(temporary, path) : Effect.andThen(fs.link(temporary, path), fs.remove(temporary))).pipe(
       Effect.onError(() => Effect.ignore(fs.remove(temporary)))
     )
   })
 
-  /** Writes the note, unless another process has one there. Without it the download only cannot be resumed. */
-  const write = (note: Omit<Note, "owner" | "version">): Effect.Effect<void> =>
+  /** Writes the note, unless somebody else has one there. Without it the download only cannot be resumed. */
+  const write = (given: Omit<Note, "owner" | "version" | "file">): Effect.Effect<void> =>
     Effect.suspend(() => {
+      const isOurs = current !== undefined
       if (!isOurs && active.has(path)) return Effect.void
-      const wasOurs = isOurs
+      const note = { ...given, version: 2, file } as const
       // Before the note is there, so that no other fiber takes it for one that was left behind.
       active.add(path)
-      return Effect.match(put(note, wasOurs), {
+      return Effect.match(put({ ...note, owner: owner.self }, isOurs), {
         onFailure: () => {
-          if (!wasOurs) active.delete(path)
+          if (!isOurs) active.delete(path)
         },
         onSuccess: () => {
-          isOurs = true
+          current = note
         }
       })
     }).pipe(Effect.uninterruptible)
 
-  const remove: Effect.Effect<void> = Effect.suspend(() => isOurs ? Effect.ignore(fs.remove(path)) : Effect.void)
-
-  /** To be run when the download has ended, in whatever way. */
-  const release: Effect.Effect<void> = Effect.sync(() => {
-    if (isOurs) active.delete(path)
-    isOurs = false
+  const remove: Effect.Effect<void> = Effect.suspend(() => {
+    if (current === undefined) return Effect.void
+    current = undefined
+    return Effect.ensuring(
+      Effect.ignore(fs.remove(path)),
+      Effect.sync(() => {
+        active.delete(path)
+      })
+    )
   })
 
-  const isSame = Effect.fnUntraced(function*(a: FileSystem.File.Info, candidate: string) {
-    const info = yield* Effect.option(fs.lstat(candidate))
-    return Option.isSome(info) && a.dev === info.value.dev && Option.isSome(a.ino) &&
-      Option.getOrUndefined(info.value.ino) === a.ino.value
+  /** When the download has ended with its part left: other threads and processes may go on with it at once. */
+  const release: Effect.Effect<void> = Effect.suspend(() => {
+    if (current === undefined) return Effect.void
+    const note = { ...current, owner: owner.released }
+    current = undefined
+    return Effect.ensuring(
+      Effect.ignore(put(note, true)),
+      Effect.sync(() => {
+        active.delete(path)
+      })
+    )
   })
 
-  /** The part of an earlier download of this key, if there is one that nobody writes; it is ours then. */
+  /** A note says where it lies and why it is of no use; its words name no file. */
+  const passOver = (why: string): Effect.Effect<undefined> =>
+    Effect.as(
+      Effect.logWarning(
+        `${path} is not gone on with, the download begins at its start: ${why}; remove what lies there if it is yours`
+      ),
+      undefined
+    )
+
+  /** The name that the whole part has got already. */
+  const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, candidates: ReadonlyArray<string>) {
+    for (const candidate of candidates) {
+      const there = yield* Effect.option(fs.lstat(candidate))
+      if (Option.isSome(there) && OwnFile.isSame(info, there.value)) return candidate
+    }
+    return undefined
+  })
+
+  /** The part of an earlier download of this file, if there is one that nobody writes; it is ours then. */
   const take = Effect.fnUntraced(function*(
     namesOf: (note: Note) => ReadonlyArray<string>
-  ): Effect.fn.Return<Found | undefined, PlatformError> {
+  ): Effect.fn.Return<Found | undefined, PlatformError, FileSystem.FileSystem | Scope.Scope> {
     if (active.has(path)) return undefined
-    const text = yield* Effect.option(fs.readFileString(path))
-    const noted = yield* Effect.option(fs.stat(path))
-    if (Option.isNone(text) || Option.isNone(noted)) return undefined
-    const note = decodeNote(text.value)
-    const partPath = Option.isSome(note) ? paths.join(folder, note.value.part) : undefined
-    const info = partPath === undefined ? Option.none() : yield* Effect.option(fs.lstat(partPath))
-    if (Option.isSome(note) && Option.isSome(info)) {
-      const lastWrite = Option.match(info.value.mtime, { onNone: () => 0, onSome: Number })
-      const fate = note.value.owner === owner.self && owner.self !== "somebody"
-        ? "gone"
-        : yield* owner.fate(note.value.owner, lastWrite)
-      if (fate === "running") return undefined
-      if (active.has(path)) return undefined
-      // Of several processes that see the same note, one can rename it.
-      const claimed = `${path}.${yield* randomId}`
-      if ((yield* Effect.result(fs.rename(path, claimed)))._tag === "Failure") return undefined
-      const bytes = Number(info.value.size)
-      const isFit = fate === "gone" && info.value.type === "File" && bytes <= note.value.size
-      if (isFit) yield* write(note.value)
-      yield* Effect.ignore(fs.remove(claimed))
-      if (!isFit || !isOurs) return undefined
-      let published: string | undefined
-      if (bytes === note.value.size && Option.getOrElse(info.value.nlink, () => 1n) > 1n) {
-        for (const candidate of namesOf(note.value)) {
-          if (yield* isSame(info.value, candidate)) published = candidate
-        }
-      }
-      return { note: note.value, path: partPath!, bytes, published }
-    }
-    // The note says nothing of use: it is torn, or its part is gone.
-    yield* Effect.ignore(fs.remove(path))
-    return undefined
+    const note = yield* read
+    if (note === "absent") return undefined
+    if (note === "torn") return yield* Effect.as(Effect.ignore(fs.remove(path)), undefined)
+    if ("untrusted" in note) return yield* passOver(note.untrusted)
+    const partPath = paths.join(folder, note.part)
+    const seen = yield* Effect.option(fs.lstat(partPath))
+    const lastWrite = Option.match(seen, {
+      onNone: () => 0,
+      onSome: ({ mtime }) => Option.match(mtime, { onNone: () => 0, onSome: Number })
+    })
+    const fate = note.owner === owner.self && owner.self !== "somebody"
+      ? "gone"
+      : yield* owner.fate(note.owner, lastWrite)
+    if (fate === "running" || active.has(path)) return undefined
+    // Of several processes that see the same note, one can rename it.
+    const claimed = `${path}.${yield* randomId}`
+    if ((yield* Effect.result(fs.rename(path, claimed)))._tag === "Failure") return undefined
+    const part = yield* OwnFile.open(partPath, owner.user, 2n)
+    const published = typeof part !== "object" || Number(part.info.size) !== note.size
+      ? undefined
+      : yield* publishedAs(part.info, namesOf(note))
+    const problem = part === undefined
+      ? "its part is gone"
+      : typeof part === "string"
+      ? `its part is not trusted, since ${part}`
+      : Option.getOrElse(part.info.nlink, () => 1n) > 1n && published === undefined
+      ? "its part is not trusted, since it has another name besides"
+      : isExposed && note.inode !== inodeOf(part.info)
+      ? "its part was exchanged"
+      : Number(part.info.size) > note.size
+      ? "its part is larger than the whole file"
+      : fate === "lost"
+      ? "the machine has restarted since, so not all of its part need have reached the disk"
+      : undefined
+    if (problem === undefined) yield* write(note)
+    yield* Effect.ignore(fs.remove(claimed))
+    if (problem !== undefined) return yield* passOver(problem)
+    return current === undefined || typeof part !== "object"
+      ? undefined
+      : { note, path: partPath, bytes: Number(part.info.size), file: part.file, published }
   })
 
   return {
@@ -148,7 +262,7 @@ export const make = Effect.fnUntraced(function*(folder: string, key: string, sha
     write,
     remove,
     release,
-    isNoted: () => isOurs
+    isNoted: () => current !== undefined
   }
 })
 

@@ -2,11 +2,10 @@ import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import type * as Progress from "@effect-fileio/client/Progress"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type * as Path from "effect/Path"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
 import { Edge } from "../edge.ts"
-import * as Leftover from "../leftover.ts"
 import { fromError, Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
@@ -33,29 +32,26 @@ const targetOf = Effect.fnUntraced(function*(output: string | undefined) {
 interface Stage {
   at: "local" | "asked" | "given"
   last: Progress.Progress | undefined
+  /** Looks for the part that lies in the folder. */
+  pending: Effect.Effect<FileTransfer.PendingDownload | undefined>
 }
 
-const fateOf = Effect.fnUntraced(function*(
-  stage: Stage,
-  keyOrLink: string,
-  target: FileTransfer.Target | undefined,
-  again: string
-) {
+const fateOf = Effect.fnUntraced(function*(stage: Stage, again: string) {
   const { at, last } = stage
   if (at === "local") {
     return { what: "stopped before the host was asked", advice: "The file is still on the host.", details: KEPT }
   }
-  const leftover = target === undefined ? undefined : yield* Leftover.find(keyOrLink, target)
+  const pending = yield* stage.pending
   const unknown = "Whether the host still has the file is unknown."
-  if (leftover !== undefined) {
+  if (pending !== undefined) {
     return {
-      what: `stopped after ${Text.bytes(leftover.bytes)} of ${Text.bytes(leftover.size)}`,
-      advice: `${unknown} What came lies in ${leftover.part}; go on soon: ${again}`,
+      what: `stopped after ${Text.bytes(pending.bytes)} of ${Text.bytes(pending.size)}`,
+      advice: `${unknown} What came lies in ${pending.path}; go on soon: ${again}`,
       details: {
         copy: "unknown" as const,
-        bytesDone: leftover.bytes,
-        bytesExpected: leftover.size,
-        parts: [leftover.part]
+        bytesDone: pending.bytes,
+        bytesExpected: pending.size,
+        parts: [pending.path]
       }
     }
   }
@@ -83,16 +79,19 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
   const failures: Array<Problem> = []
 
   const download = Effect.fnUntraced(function*(keyOrLink: string) {
-    const stage: Stage = { at: "local", last: undefined }
+    const stage: Stage = { at: "local", last: undefined, pending: Effect.undefined }
     const again = `fileio download ${Text.quoted(keyOrLink)}${
       output === undefined ? "" : ` --output ${Text.quoted(output)}`
     }`
-    const disk = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
-    yield* report.remember({
-      subject: keyOrLink,
-      describe: Effect.suspend(() => fateOf(stage, keyOrLink, target, again)).pipe(Effect.provideContext(disk))
-    })
-    if (resume && target !== undefined && (yield* Leftover.find(keyOrLink, target)) === undefined) {
+    yield* report.remember({ subject: keyOrLink, describe: Effect.suspend(() => fateOf(stage, again)) })
+    const { fileIo, transfer } = yield* session.open(keyOrLink)
+    if (target !== undefined) {
+      stage.pending = Effect.match(transfer.pending(keyOrLink, target), {
+        onFailure: () => undefined,
+        onSuccess: Option.getOrUndefined
+      })
+    }
+    if (resume && target !== undefined && (yield* stage.pending) === undefined) {
       return yield* new Problem({
         exitCode: 8,
         reason: "Local",
@@ -101,7 +100,6 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
         details: KEPT
       })
     }
-    const { fileIo, transfer } = yield* session.open(keyOrLink)
     const track = yield* report.view.track(output === undefined || output === "-" ? keyOrLink : output, "asking")
     const onProgress: Progress.Listener = (progress) => {
       stage.at = "given"

@@ -1,0 +1,80 @@
+/** The errors of a download that the disk breaks, and where they say that its bytes lie. */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { PlatformError } from "effect/PlatformError"
+import { toError } from "./attempts.ts"
+import { systemCode } from "./exchange.ts"
+import { Failure, type Stage } from "./failure.ts"
+
+export const TAKEN = "the name is taken; ask for overwriting or a number, or give another path"
+export const FULL = "the disk is full"
+
+const PROBLEMS: Record<string, string> = {
+  NotFound: "the folder does not exist",
+  PermissionDenied: "no permission to write there",
+  AlreadyExists: TAKEN
+}
+
+const CODES: Record<string, string> = {
+  ENOSPC: FULL,
+  EDQUOT: "the disk quota is used up",
+  EROFS: "the disk is read-only",
+  EFBIG: "the file system does not take a file this large",
+  ENAMETOOLONG: "the path is too long"
+}
+
+export const problemOf = (error: PlatformError): string =>
+  CODES[systemCode(error.reason.cause) ?? ""] ?? PROBLEMS[error.reason._tag] ?? "it failed"
+
+/** What has come, and where it lies. */
+export interface Received {
+  readonly parts?: ReadonlyArray<string>
+  readonly bytesDone?: number
+  readonly bytesExpected?: number
+}
+
+export const destinationFailed = (stage: Stage, path: string, problem: string, cause?: unknown, received?: Received) =>
+  toError(
+    "download",
+    new Failure(
+      stage,
+      new FileIoError.DestinationFailed({ path, problem, ...received, ...(cause === undefined ? {} : { cause }) })
+    )
+  )
+
+/** Before the host was asked. */
+export const local = (path: string) => (error: PlatformError) =>
+  destinationFailed("local", path, problemOf(error), error)
+
+/** Adds where the bytes lie to an error of the transfer. */
+export const withPart = (
+  error: FileIoError.FileIoError,
+  part: string | undefined,
+  done: number
+): FileIoError.FileIoError => {
+  const { reason } = error
+  if (part === undefined || (reason._tag !== "TransferInterrupted" && reason._tag !== "TimedOut")) {
+    return error
+  }
+  const cause = reason.cause === undefined ? {} : { cause: reason.cause }
+  return new FileIoError.FileIoError({
+    operation: error.operation,
+    ...(error.copy === undefined ? {} : { copy: error.copy }),
+    reason: reason._tag === "TimedOut"
+      ? new FileIoError.TimedOut({
+        phase: reason.phase,
+        after: reason.after,
+        bytesDone: done,
+        partPath: part,
+        ...(reason.resumable === undefined ? {} : { resumable: reason.resumable }),
+        ...cause
+      })
+      : new FileIoError.TransferInterrupted({
+        bytesDone: done,
+        ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),
+        partPath: part,
+        resumable: reason.resumable,
+        problem: reason.problem,
+        ...cause
+      })
+  })
+}

@@ -1,0 +1,81 @@
+/** Gives a whole part its name. */
+import * as FileName from "@effect-fileio/core/FileName"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import { type PlatformError, systemError } from "effect/PlatformError"
+import type { Collision } from "../FileTransfer.ts"
+import * as OwnFile from "./ownFile.ts"
+import type { Piece } from "./piece.ts"
+
+/** Where a download goes. */
+export interface Place {
+  readonly folder: string
+  readonly folderInfo: FileSystem.File.Info
+  /** The path that the caller gave, where it was no folder. */
+  readonly wanted: string | undefined
+  readonly collision: Collision
+  readonly isDurable: boolean
+}
+
+/** The path of a file with this name, or of the n-th one. */
+export const pathOf = Effect.fnUntraced(function*({ folder, wanted }: Place) {
+  const paths = yield* Path.Path
+  return (name: FileName.FileName, n: number): string =>
+    wanted !== undefined && n === 0 ? wanted : paths.join(folder, FileName.numbered(name, n))
+})
+
+const taken = (path: string): PlatformError =>
+  systemError({ module: "FileSystem", method: "link", _tag: "AlreadyExists", pathOrDescriptor: path })
+
+const move = Effect.fnUntraced(function*(part: string, path: string) {
+  const fs = yield* FileSystem.FileSystem
+  return yield* Effect.matchEffect(fs.link(part, path), {
+    onSuccess: () => Effect.ignore(fs.remove(part)),
+    onFailure: (error) =>
+      error.reason._tag === "AlreadyExists" || error.reason._tag === "NotFound"
+        ? Effect.fail(error)
+        // Not every file system has links. There, a look before the rename is all there is: to claim the name with an
+        // empty file would break the promise that a name never holds less than the whole file.
+        : Effect.flatMap(
+          Effect.option(fs.lstat(path)),
+          (there) => there._tag === "Some" ? Effect.fail(taken(path)) : fs.rename(part, path)
+        )
+  })
+})
+
+/** A link fails when the name is taken, where a rename would write over it. */
+const named = Effect.fnUntraced(function*(place: Place, part: string, name: FileName.FileName) {
+  const fs = yield* FileSystem.FileSystem
+  const finalPath = yield* pathOf(place)
+  if (place.collision === "overwrite") {
+    yield* fs.rename(part, finalPath(name, 0))
+    return finalPath(name, 0)
+  }
+  for (let n = 0;; n++) {
+    const moved = yield* Effect.result(move(part, finalPath(name, n)))
+    if (moved._tag === "Success") return finalPath(name, n)
+    if (moved.failure.reason._tag !== "AlreadyExists" || place.collision === "fail") return yield* moved.failure
+  }
+})
+
+/** What lies under the name is not what was written: somebody put another file in the place of the part. */
+export const EXCHANGED = "somebody else put another file in the place of the part"
+
+/** Gives a part its name, by its path; makes sure that it is the file that was written which has got it. */
+export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
+  const fs = yield* FileSystem.FileSystem
+  const written = yield* Effect.option(piece.file.stat)
+  const path = yield* named(place, piece.path, name)
+  const there = yield* Effect.option(fs.lstat(path))
+  const isOther = written._tag === "Some" && written.value.ino._tag === "Some" && there._tag === "Some" &&
+    !OwnFile.isSame(written.value, there.value)
+  return isOther ? yield* Effect.fail("exchanged" as const) : path
+})
+
+/** A folder is synced so that the new name survives too; systems that cannot open a folder do without. */
+export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: Place) {
+  if (!isDurable) return
+  const fs = yield* FileSystem.FileSystem
+  yield* Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(folder, { flag: "r" }), (file) => file.sync)))
+})

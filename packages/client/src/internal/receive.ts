@@ -1,0 +1,262 @@
+/**
+ * Writes a download to its part, and to the fallback folder where the disk fails midway; then gives the whole file its name.
+ * Nothing that was received is deleted unless it lies somewhere else as a whole.
+ */
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileName from "@effect-fileio/core/FileName"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Scope from "effect/Scope"
+import { CurrentDiskSpace } from "../DiskSpace.ts"
+import type * as FileIo from "../FileIo.ts"
+import * as LentStream from "../LentStream.ts"
+import { destinationFailed, FULL, problemOf, type Received, withPart } from "./destinationError.ts"
+import * as Parts from "./parts.ts"
+import * as Piece from "./piece.ts"
+import * as Publish from "./publish.ts"
+import * as WriteBehind from "./writeBehind.ts"
+
+export interface Landed {
+  readonly path: string
+  readonly bytes: number
+}
+
+/** A place on disk for one download. */
+export interface Target extends Publish.Place {
+  readonly parts: Parts.Parts | undefined
+  /** The part of an earlier download to go on from. */
+  readonly found: Parts.Found | undefined
+  /** The folder for what still comes when the destination fails, where the caller gave one. */
+  readonly fallback: string | undefined
+  /** The name that a file gets which the host calls so. */
+  readonly nameFor: (name: FileName.FileName) => FileName.FileName
+}
+
+type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
+
+const rescueFolder = Effect.fnUntraced(function*(target: Target) {
+  const fs = yield* FileSystem.FileSystem
+  return target.fallback ?? (yield* fs.makeTempDirectory({ prefix: "fileio-rescued-" }))
+})
+
+/** The last steps with a part that has all bytes. */
+export const finish = Effect.fnUntraced(function*(
+  target: Target,
+  piece: Piece.Piece,
+  name: FileName.FileName
+): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+  const fs = yield* FileSystem.FileSystem
+  const synced = yield* Effect.result(target.isDurable ? piece.file.sync : Effect.void)
+  const published = synced._tag === "Success" ? yield* Effect.result(Publish.publish(target, piece, name)) : synced
+  if (published._tag === "Success" && typeof published.success === "string") {
+    if (target.parts !== undefined) yield* target.parts.remove
+    yield* Publish.syncFolder(target)
+    return { path: published.success, bytes: piece.bytes }
+  }
+  const error = published._tag === "Failure" ? published.failure : undefined
+  // The part may be gone with its folder, may be another file, or may not have reached the disk; the open file still has
+  // the bytes.
+  const there = synced._tag === "Success" && error !== "exchanged"
+    ? yield* Effect.option(fs.stat(piece.path))
+    : Option.none()
+  const lies = Option.isSome(there) && Number(there.value.size) === piece.bytes
+    ? [piece.path]
+    : yield* Effect.flatMap(
+      rescueFolder(target),
+      (directory) => Piece.gather([piece], directory, name, target.isDurable)
+    ).pipe(
+      Effect.match({
+        onFailure: () => [piece.path],
+        onSuccess: (whole) => [whole.path]
+      })
+    )
+  const problem = error === "exchanged" ? Publish.EXCHANGED : error === undefined ? "it failed" : problemOf(error)
+  const finalPath = yield* Publish.pathOf(target)
+  return yield* destinationFailed("received", finalPath(name, 0), problem, error, {
+    parts: lies,
+    bytesDone: piece.bytes,
+    bytesExpected: piece.bytes
+  })
+})
+
+/** What a download has written, and where it goes on. */
+class Writing {
+  readonly pieces: Array<Piece.Piece> = []
+  /** Why the destination was given up. */
+  failure: PlatformError | undefined
+  /** The folder to which it was given up. */
+  directory: string | undefined
+  readonly #target: Target
+  readonly #path: string
+  readonly #name: FileName.FileName
+  readonly #size: number | undefined
+
+  constructor(target: Target, path: string, name: FileName.FileName, size: number | undefined) {
+    this.#target = target
+    this.#path = path
+    this.#name = name
+    this.#size = size
+  }
+
+  get total(): number {
+    return this.pieces.reduce((sum, piece) => sum + piece.bytes, 0)
+  }
+
+  /** What was received is kept, since the host may not give it again. So is a note, by which alone it gives the rest. */
+  get isWorthKeeping(): boolean {
+    return this.total > 0 || this.#target.parts?.isNoted() === true
+  }
+
+  received(): Received {
+    return {
+      ...(this.total > 0
+        ? { parts: this.pieces.filter((piece) => piece.bytes > 0).map((piece) => piece.path) }
+        : {}),
+      bytesDone: this.total,
+      ...(this.#size === undefined ? {} : { bytesExpected: this.#size })
+    }
+  }
+
+  /** The error of a destination that failed, whatever it is that came after it. */
+  failed(problem: string, cause: unknown): FileIoError.FileIoError {
+    return destinationFailed("begun", this.#path, problem, cause, this.received())
+  }
+
+  /** Goes over to the fallback folder; fails when there is none either. */
+  giveWay(error: PlatformError): Effect.Effect<void, FileIoError.FileIoError, Disk> {
+    return Effect.suspend(() => {
+      if (this.failure !== undefined) return Effect.fail(this.failed(problemOf(this.failure), error))
+      this.failure = error
+      return Effect.flatMap(rescueFolder(this.#target), (directory) => {
+        this.directory = directory
+        return Piece.create(directory, this.#name)
+      }).pipe(
+        Effect.map((piece) => {
+          this.pieces.push(piece)
+        }),
+        Effect.mapError(() => this.failed(problemOf(error), error))
+      )
+    })
+  }
+
+  write(chunk: Uint8Array): Effect.Effect<void, FileIoError.FileIoError, Disk> {
+    return Effect.suspend(() => {
+      const piece = this.pieces.at(-1)!
+      return Effect.matchEffect(piece.file.write(chunk), {
+        onFailure: (error) => Effect.andThen(this.giveWay(error), this.write(chunk)),
+        onSuccess: (count) => {
+          piece.bytes += count
+          return count >= chunk.length ? Effect.void : this.write(chunk.subarray(count))
+        }
+      })
+    })
+  }
+}
+
+/** Opens the part, or a file in the fallback folder where there is known to be no room, if that has it. */
+const open = Effect.fnUntraced(function*(
+  target: Target,
+  writing: Writing,
+  download: FileIo.Download,
+  name: FileName.FileName
+) {
+  const { found, parts } = target
+  const disk = yield* CurrentDiskSpace
+  const paths = yield* Path.Path
+  const { offset, size, validator } = download
+  if (found !== undefined && offset > 0) {
+    yield* found.file.seek(BigInt(offset), "start").pipe(Effect.orDie)
+    writing.pieces.push({ path: found.path, file: found.file, bytes: offset })
+  } else {
+    const free = size === undefined ? undefined : yield* disk.free(target.folder)
+    const elsewhere = size === undefined || free === undefined || free >= size
+      ? Option.none()
+      : yield* Effect.option(Effect.gen(function*() {
+        const directory = yield* rescueFolder(target)
+        const room = yield* disk.free(directory)
+        if (room !== undefined && room < size) return yield* Effect.fail("no room" as const)
+        return { directory, piece: yield* Piece.create(directory, name) }
+      }))
+    if (Option.isSome(elsewhere)) {
+      writing.directory = elsewhere.value.directory
+      writing.pieces.push(elsewhere.value.piece)
+      return
+    }
+    const created = yield* Effect.result(Piece.create(target.folder, name))
+    if (created._tag === "Failure") return yield* writing.giveWay(created.failure)
+    writing.pieces.push(created.success)
+  }
+  if (parts === undefined || validator === undefined || size === undefined) return
+  const [piece] = writing.pieces
+  const info = yield* Effect.option(piece!.file.stat)
+  const inode = Option.isSome(info) ? Parts.inodeOf(info.value) : undefined
+  yield* parts.write({
+    part: paths.basename(piece!.path),
+    validator,
+    size,
+    name: download.name,
+    ...(inode === undefined ? {} : { inode })
+  })
+})
+
+/** Everything is safe, but not where it should be. The caller gets one file if there is room for it. */
+const rescued = Effect.fnUntraced(function*(
+  target: Target,
+  writing: Writing,
+  path: string,
+  name: FileName.FileName
+) {
+  const fs = yield* FileSystem.FileSystem
+  const { failure, pieces } = writing
+  const problem = failure === undefined ? FULL : problemOf(failure)
+  if (target.isDurable) yield* Effect.ignore(pieces.at(-1)!.file.sync)
+  const removeNote = target.parts === undefined ? Effect.void : target.parts.remove
+  if (pieces.length > 1 && pieces[0]!.bytes > 0) {
+    const whole = yield* Effect.option(Piece.gather(pieces, writing.directory!, name, target.isDurable))
+    if (Option.isSome(whole)) {
+      for (const piece of pieces) yield* Effect.ignore(fs.remove(piece.path))
+      yield* removeNote
+      pieces.splice(0, pieces.length, whole.value)
+    }
+  } else yield* removeNote
+  for (const piece of pieces) if (piece.bytes === 0) yield* Effect.ignore(fs.remove(piece.path))
+  return yield* destinationFailed("received", path, problem, failure, writing.received())
+})
+
+/** Receives a download that has begun. */
+export const receive = Effect.fnUntraced(function*(
+  target: Target,
+  download: FileIo.Download
+): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+  const fs = yield* FileSystem.FileSystem
+  const scope = yield* Effect.scope
+  const name = target.nameFor(download.name)
+  const path = (yield* Publish.pathOf(target))(name, 0)
+  const writing = new Writing(target, path, name, download.size)
+
+  yield* Effect.onExit(
+    Effect.gen(function*() {
+      yield* open(target, writing, download, name)
+      yield* WriteBehind.run(LentStream.lent(download.stream), (chunk) => writing.write(chunk), download.size)
+    }).pipe(
+      Effect.provideService(Scope.Scope, scope),
+      Effect.mapError((error) =>
+        writing.failure !== undefined && error.reason._tag !== "DestinationFailed"
+          ? writing.failed(problemOf(writing.failure), error)
+          : withPart(error, writing.isWorthKeeping ? writing.pieces.at(0)?.path : undefined, writing.total)
+      )
+    ),
+    (exit) =>
+      exit._tag === "Success" || writing.isWorthKeeping
+        ? Effect.void
+        : Effect.forEach(writing.pieces, (piece) => Effect.ignore(fs.remove(piece.path)), { discard: true })
+  )
+  if (writing.directory !== undefined) return yield* rescued(target, writing, path, name)
+  const landed = yield* finish(target, writing.pieces[0]!, name)
+  // The host began anew, so the part of the download before is worth nothing any more.
+  if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))
+  return landed
+})

@@ -1,0 +1,16 @@
+/** Downloads a key into a folder in a thread of its own, and posts how that ended. Run by `planted.test.ts`. */
+import { FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { NodeFileIo } from "@effect-fileio/platform-node"
+import { Effect, Layer } from "effect"
+import { parentPort, workerData } from "node:worker_threads"
+
+const { baseUrl, directory, key } = workerData as { baseUrl: string; directory: string; key: string }
+
+const ended = await FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, { directory })).pipe(
+  FileIo.withRetry(RetryPolicy.none),
+  Effect.match({ onFailure: ({ reason }) => reason._tag, onSuccess: ({ path }) => path }),
+  Effect.provide(NodeFileIo.layer({ baseUrl }).pipe(Layer.provide(RateLimit.layer(RateLimit.unlimited)))),
+  Effect.runPromise
+)
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+parentPort!.postMessage(ended)

@@ -1,0 +1,328 @@
+/** What lies in a folder where a download broke is gone on with only if nobody else can have put it there, or writes it. */
+import { FaultHost, FileIo, FileTransfer, PartOwner, RetryPolicy } from "@effect-fileio/client"
+import { NodeFaultHost, NodePartOwner } from "@effect-fileio/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import { basename, join } from "node:path"
+import { Worker } from "node:worker_threads"
+import { bytesOf, folder, overSockets, until } from "./faults/support.ts"
+
+const FILE = bytesOf(200_000)
+const FORGED = bytesOf(200_000, 0x1234567)
+
+const download = (key: string, directory: string) =>
+  FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, { directory })).pipe(
+    FileIo.withRetry(RetryPolicy.none),
+    Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die("it hangs") })
+  )
+
+const downloadsOf = Effect.flatMap(
+  NodeFaultHost.NodeFaultHost,
+  (host) => Effect.map(host.requests, (requests) => requests.filter(({ operation }) => operation === "download"))
+)
+
+const read = (path: string) => new Uint8Array(Fs.readFileSync(path))
+
+interface Left {
+  readonly directory: string
+  /** Another folder, of things that must not be touched. */
+  readonly elsewhere: string
+  readonly note: string
+  readonly part: string
+  readonly key: string
+}
+
+/** A download that broke, and has left its part and its note. */
+const broken = (name = "a.bin") =>
+  Effect.gen(function*() {
+    const host = yield* NodeFaultHost.NodeFaultHost
+    const directory = yield* folder
+    const elsewhere = yield* folder
+    const { key } = yield* host.put({ bytes: FILE, name, maxDownloads: 9 })
+    yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+    yield* Effect.flip(download(key, directory))
+    const names = Fs.readdirSync(directory)
+    const [note, part] = [".json", ".part"].map((end) => join(directory, names.find((name) => name.endsWith(end))!))
+    return { directory, elsewhere, note: note!, part: part!, key } as Left
+  })
+
+const replaceBy = (path: string, put: (path: string) => void) => {
+  Fs.rmSync(path)
+  put(path)
+}
+const fifo = (path: string) => void execFileSync("mkfifo", ["-m", "600", path])
+const write = (bytes: Uint8Array) => (path: string) => Fs.writeFileSync(path, bytes, { mode: 0o600 })
+/** Says that all bytes are there, so that they would be published without a request. */
+const complete = ({ part }: Left) => Fs.writeFileSync(part, FORGED)
+
+/** What a stranger does, and what lies elsewhere that must stay as it is. */
+const planted: Readonly<Record<string, (left: Left) => string | void>> = {
+  "a note that is a link to another": ({ elsewhere, note }) => {
+    Fs.renameSync(note, join(elsewhere, "note"))
+    Fs.symlinkSync(join(elsewhere, "note"), note)
+    return join(elsewhere, "note")
+  },
+  "a note that is a pipe": ({ note }) => replaceBy(note, fifo),
+  "a note that is a folder": ({ note }) => replaceBy(note, (path) => Fs.mkdirSync(path)),
+  "a note that others can write": (left) => {
+    complete(left)
+    Fs.chmodSync(left.note, 0o666)
+  },
+  "a note that the group can write": (left) => {
+    complete(left)
+    Fs.chmodSync(left.note, 0o660)
+  },
+  "a note that has another name": (left) => {
+    complete(left)
+    Fs.linkSync(left.note, join(left.elsewhere, "note"))
+  },
+  "a note without end": ({ note }) => replaceBy(note, write(new Uint8Array(10_000_000).fill(32))),
+  "a part that is a link to a file of ours": ({ elsewhere, part }) => {
+    const victim = join(elsewhere, "victim")
+    write(FORGED.subarray(0, 80_000))(victim)
+    replaceBy(part, (path) => Fs.symlinkSync(victim, path))
+    return victim
+  },
+  "a part that is a hard link to a file of ours": ({ elsewhere, part }) => {
+    const victim = join(elsewhere, "victim")
+    write(FORGED.subarray(0, 80_000))(victim)
+    replaceBy(part, (path) => Fs.linkSync(victim, path))
+    return victim
+  },
+  "a whole part that is a hard link to a file of ours": ({ elsewhere, part }) => {
+    const victim = join(elsewhere, "victim")
+    write(FORGED)(victim)
+    replaceBy(part, (path) => Fs.linkSync(victim, path))
+    return victim
+  },
+  "a part that is a link to nothing": ({ part }) => replaceBy(part, (path) => Fs.symlinkSync("/nowhere/at/all", path)),
+  "a part that is a device": ({ part }) => replaceBy(part, (path) => Fs.symlinkSync("/dev/zero", path)),
+  "a part that is a pipe": ({ part }) => replaceBy(part, fifo),
+  "a part that is a folder": ({ part }) => replaceBy(part, (path) => Fs.mkdirSync(path)),
+  "a part that others can write": (left) => {
+    complete(left)
+    Fs.chmodSync(left.part, 0o666)
+  },
+  "a part that is larger than the file": ({ part }) => Fs.appendFileSync(part, FILE),
+  "a part that is gone": ({ part }) => Fs.rmSync(part),
+  "another part of ours in its place, in a folder that all can write": ({ directory, part }) => {
+    const other = join(directory, ".b.bin.0123456789.part")
+    write(FORGED)(other)
+    Fs.renameSync(other, part)
+    Fs.chmodSync(directory, 0o777)
+  }
+}
+
+describe("a download begins at its start, and touches nothing of somebody else, where there is", () => {
+  for (const [what, plant] of Object.entries(planted)) {
+    it.live(what, () => {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel} ${String(message)}`))
+      return Effect.gen(function*() {
+        const left = yield* broken()
+        const victim = plant(left) ?? undefined
+        const before = victim === undefined ? undefined : read(victim)
+        const { path } = yield* download(left.key, left.directory).pipe(Effect.provide(Logger.layer([logger])))
+        assert.deepStrictEqual(read(path), FILE)
+        assert.isTrue(Fs.lstatSync(path).isFile())
+        const requests = yield* downloadsOf
+        assert.strictEqual(requests.length, 2)
+        assert.isUndefined(requests[1]!.headers["range"])
+        if (victim !== undefined) assert.deepStrictEqual(read(victim), before)
+        // It says why, unless what lies there is only of no use.
+        if (what !== "a note without end") {
+          assert.isTrue(lines.some((line) => /^Warn .*not gone on with/.test(String(line))), lines.join())
+        }
+        for (const line of lines) for (const name of [left.key, "a.bin"]) assert.notInclude(String(line), name)
+      }).pipe(Effect.scoped, Effect.provide(overSockets()))
+    })
+  }
+
+  it.live("a note of another user, and no note is written over it", () =>
+    Effect.gen(function*() {
+      const { directory, key, note, part } = yield* broken()
+      Fs.writeFileSync(part, FORGED)
+      const [noteBefore, partBefore] = [read(note), read(part)]
+      const stranger = Layer.succeed(PartOwner.CurrentPartOwner, {
+        ...NodePartOwner.make,
+        user: NodePartOwner.make.user! + 1
+      })
+      const { path } = yield* download(key, directory).pipe(
+        Effect.provide(Layer.fresh(FileTransfer.layer).pipe(Layer.provide(stranger)))
+      )
+      assert.deepStrictEqual(read(path), FILE)
+      assert.deepStrictEqual([read(note), read(part)], [noteBefore, partBefore])
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("a note and a part that root finds of somebody else", (test) =>
+    Effect.gen(function*() {
+      if (NodePartOwner.make.user !== 0) return test.skip("only root can give files away")
+      for (const given of ["note", "part"] as const) {
+        const left = yield* broken(`${given}.bin`)
+        complete(left)
+        Fs.chmodSync(left.directory, 0o1777)
+        Fs.chownSync(left[given], 65534, 65534)
+        assert.deepStrictEqual(read((yield* download(left.key, left.directory)).path), FILE)
+        assert.deepStrictEqual(read(left.part), FORGED)
+      }
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("the note of another file under the name of this one's", () =>
+    Effect.gen(function*() {
+      const one = yield* broken()
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const { key } = yield* host.put({ bytes: FORGED, name: "b.bin", maxDownloads: 9 })
+      yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+      yield* Effect.flip(download(key, one.directory))
+      const names = Fs.readdirSync(one.directory)
+      const other = names.find((name) => name.endsWith(".json") && name !== basename(one.note))!
+      const otherPart = names.find((name) => name.startsWith(".b.bin"))!
+      Fs.writeFileSync(join(one.directory, otherPart), FORGED)
+      Fs.renameSync(join(one.directory, other), one.note)
+      assert.deepStrictEqual(read((yield* download(one.key, one.directory)).path), FILE)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
+
+describe("what is ours is gone on with", () => {
+  const kept: Readonly<Record<string, (left: Left) => void>> = {
+    "in a folder that all can write, with the sticky bit": ({ directory }) => Fs.chmodSync(directory, 0o1777),
+    "in a folder that all can write": ({ directory }) => Fs.chmodSync(directory, 0o777),
+    "in a folder of the group": ({ directory }) => Fs.chmodSync(directory, 0o775),
+    "after its process died while it gave the note its name": ({ note }) => Fs.linkSync(note, `${note}.0123456789`),
+    "in a folder that was moved": ({ directory, elsewhere }) => {
+      // Moved back: only its content was somewhere else meanwhile.
+      for (const name of Fs.readdirSync(directory)) {
+        Fs.cpSync(join(directory, name), join(elsewhere, name))
+        Fs.rmSync(join(directory, name))
+        Fs.cpSync(join(elsewhere, name), join(directory, name))
+        Fs.chmodSync(join(directory, name), 0o600)
+      }
+    }
+  }
+  for (const [where, change] of Object.entries(kept)) {
+    it.live(where, () =>
+      Effect.gen(function*() {
+        const left = yield* broken()
+        change(left)
+        const transfer = yield* FileTransfer.FileTransfer
+        const pending = Option.getOrThrow(yield* transfer.pending(left.key, { directory: left.directory }))
+        assert.deepStrictEqual(pending, { path: left.part, bytes: read(left.part).length, size: FILE.length })
+        const { path } = yield* download(left.key, left.directory)
+        assert.deepStrictEqual(read(path), FILE)
+        assert.strictEqual((yield* downloadsOf)[1]!.headers["range"], `bytes=${pending.bytes}-`)
+        assert.deepStrictEqual(Fs.readdirSync(left.directory), ["a.bin"])
+        assert.isTrue(Option.isNone(yield* transfer.pending(left.key, { directory: left.directory })))
+      }).pipe(Effect.scoped, Effect.provide(overSockets())))
+  }
+
+  it.live("and nothing that is planted is called pending", () =>
+    Effect.gen(function*() {
+      const left = yield* broken()
+      replaceBy(left.note, fifo)
+      const transfer = yield* FileTransfer.FileTransfer
+      assert.isTrue(Option.isNone(yield* transfer.pending(left.key, { directory: left.directory })))
+      const error = yield* Effect.flip(transfer.pending("no key", { directory: left.directory }))
+      assert.strictEqual(error.reason._tag, "InvalidRequest")
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
+
+describe("a part that is exchanged while it is written", () => {
+  it.live("never gives a stranger's file as ours: the error names where the bytes are", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const directory = yield* folder
+      const fallbackDirectory = yield* folder
+      const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
+      yield* host.inject(FaultHost.drip(20_000, 5), { on: "download" })
+      const isPart = (name: string) => name.endsWith(".part")
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(
+          FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, { directory }, { fallbackDirectory }))
+        )
+      )
+      yield* until("under way", Effect.sync(() => Fs.readdirSync(directory).some(isPart)))
+      const part = join(directory, Fs.readdirSync(directory).find(isPart)!)
+      replaceBy(part, write(FORGED))
+      const error = yield* Fiber.join(fiber)
+      const { reason } = error
+      assert(reason._tag === "DestinationFailed", error.message)
+      assert.match(reason.problem, /another file in the place/)
+      assert.strictEqual(error.copy, "consumed")
+      assert.deepStrictEqual(read(reason.parts![0]!), FILE)
+    }).pipe(Effect.scoped, Effect.provide(overSockets({ resumable: false }))))
+})
+
+describe("threads of one process", () => {
+  const script = new URL("./faults/worker.ts", import.meta.url)
+  /** Downloads in a thread of its own; gives the path, or the tag of the reason. */
+  const inThread = (workerData: { baseUrl: string; directory: string; key: string }) =>
+    Effect.callback<string>((resume) => {
+      const worker = new Worker(script, { workerData })
+      worker.once("message", (ended: string) => resume(Effect.succeed(ended)))
+      worker.once("error", (error) => resume(Effect.die(error)))
+      return Effect.promise(() => worker.terminate())
+    })
+
+  for (const [copies, expected] of [[2, 2], [1, 1]] as const) {
+    it.live(`do not take each other's parts: of ${copies} copies they get ${expected}`, () =>
+      Effect.gen(function*() {
+        const host = yield* NodeFaultHost.NodeFaultHost
+        const { baseUrl } = host
+        const directory = yield* folder
+        const { key } = yield* host.put({ bytes: FILE, name: "a.bin", maxDownloads: copies })
+        yield* host.inject(FaultHost.drip(2000, 5), { on: "download", times: 2 })
+        const first = yield* Effect.forkChild(inThread({ baseUrl, directory, key }))
+        yield* until(
+          "under way",
+          Effect.sync(() => Fs.readdirSync(directory).some((name) => name.endsWith(".json")))
+        )
+        const ends = [yield* inThread({ baseUrl, directory, key }), yield* Fiber.join(first)]
+        const paths = ends.filter((end) => end.startsWith("/"))
+        assert.strictEqual(new Set(paths).size, expected, ends.join())
+        for (const path of paths) assert.deepStrictEqual(read(path), FILE)
+        for (const end of ends) if (!end.startsWith("/")) assert.strictEqual(end, "DownloadInProgress")
+        for (const { headers } of yield* downloadsOf) assert.isUndefined(headers["range"])
+        assert.strictEqual(Fs.readdirSync(directory).length, expected)
+      }).pipe(Effect.scoped, Effect.provide(overSockets())))
+  }
+
+  it.live("go on at once with what another has left", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const directory = yield* folder
+      const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
+      yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+      assert.strictEqual(yield* inThread({ baseUrl: host.baseUrl, directory, key }), "TransferInterrupted")
+      assert.deepStrictEqual(read((yield* download(key, directory)).path), FILE)
+      assert.isDefined((yield* downloadsOf)[1]!.headers["range"])
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
+
+describe("who writes a part", () => {
+  const { fate, released, self } = NodePartOwner.make
+  const mine = JSON.parse(self) as Array<unknown>
+  const changed = (index: number, value: unknown) => JSON.stringify(mine.map((one, n) => n === index ? value : one))
+  const MINUTE = 60_000
+
+  it.live("is known of this machine, and told by silence elsewhere", () =>
+    Effect.gen(function*() {
+      const now = Date.now()
+      assert.strictEqual(yield* fate(self, now), "running")
+      assert.strictEqual(yield* fate(released, now), "gone")
+      assert.strictEqual(yield* fate(changed(3, 2 ** 30), now), "gone")
+      const bySilence = {
+        "another machine": changed(0, "elsewhere"),
+        "another container": changed(2, "pid:[1]"),
+        "another thread": changed(5, 123),
+        "nothing that can be read": "nonsense"
+      }
+      for (const [what, owner] of Object.entries(bySilence)) {
+        assert.strictEqual(yield* fate(owner, now), "running", what)
+        assert.strictEqual(yield* fate(owner, now - 6 * MINUTE), "gone", what)
+      }
+      assert.strictEqual(yield* fate(changed(1, "another boot"), now), "lost")
+      assert.strictEqual(yield* fate(JSON.stringify([mine[0], "another boot"]), now), "lost")
+    }))
+})
