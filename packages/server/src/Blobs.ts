@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 // `effect/FileSystem` has neither gathered writes nor the sync of a folder, and both matter here.
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -63,18 +64,39 @@ export interface Reader {
 }
 
 /**
+ * A blob that has its place.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stored {
+  readonly id: string
+  /** Nobody writes it any more: if the catalog does not know it, no file will ever have it. */
+  readonly settled: boolean
+}
+
+/**
  * The bytes of all files: what is stored is whole, or is not there.
  *
  * @category services
  * @since 0.1.0
  */
 export class Blobs extends Context.Service<Blobs, {
+  /** Where they are, for messages. */
+  readonly where: string
+  /** The id of the store, if it has one yet. */
+  readonly storeId: Effect.Effect<string | undefined, BlobsError>
+  readonly setStoreId: (id: string) => Effect.Effect<void, BlobsError>
+  /** Where the id of the store is, for messages. */
+  readonly storeIdPlace: string
   readonly writer: Effect.Effect<Writer, BlobsError, Scope.Scope>
   readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
   /** Removes a blob; one that is not there is removed already. */
   readonly remove: (id: string) => Effect.Effect<void, BlobsError>
-  /** All blobs that have their place. */
-  readonly list: Effect.Effect<ReadonlyArray<string>, BlobsError>
+  /** All blobs that have their place, in pages. */
+  readonly list: Stream.Stream<ReadonlyArray<Stored>, BlobsError>
+  /** Removes what uploads left behind whose process was interrupted. */
+  readonly tidy: Effect.Effect<void, BlobsError>
 }>()("@effect-fileio/server/Blobs") {}
 
 /**
@@ -93,14 +115,41 @@ const HELD_BYTES = 2 * 1024 * 1024
 const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
+const toError = (operation: string, cause: unknown): BlobsError => {
+  const code = codeOf(cause)
+  return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
+}
+
 const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => {
-      const code = codeOf(cause)
-      return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
-    }
-  })
+  Effect.tryPromise({ try: run, catch: (cause) => toError(operation, cause) })
+
+const unlessMissing = (cause: unknown): undefined => {
+  if (codeOf(cause) !== "ENOENT") throw cause
+}
+
+/** Names in a page of a listing. */
+const PAGE = 1000
+
+async function* pagesOf(folder: string): AsyncGenerator<ReadonlyArray<string>> {
+  let page: Array<string> = []
+  for await (const { name } of await Fs.opendir(folder, { bufferSize: PAGE })) {
+    page.push(name)
+    if (page.length < PAGE) continue
+    yield page
+    page = []
+  }
+  yield page
+}
+
+const writeDurably = async (path: string, text: string): Promise<void> => {
+  const file = await Fs.open(path, "w", 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
 
 /** `writev` may write less than asked. */
 const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, size: number): Promise<void> => {
@@ -144,12 +193,20 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     const { path: directory } = yield* DataFolder
     const incoming = Path.join(directory, "incoming")
     const blobs = Path.join(directory, "blobs")
+    const idFile = Path.join(directory, "store-id")
     yield* attempt("prepare the data folder", async () => {
       for (const folder of [blobs, incoming]) await Fs.mkdir(folder, { recursive: true, mode: 0o700 })
+    })
+
+    // No other process writes here.
+    const active = new Set<string>()
+
+    const tidy = attempt("tidy the data folder", async () => {
       for (const name of await Fs.readdir(incoming)) {
-        if (isBlobId(name)) await Fs.rm(Path.join(incoming, name), { force: true })
+        if (isBlobId(name) && !active.has(name)) await Fs.rm(Path.join(incoming, name), { force: true })
       }
     })
+    yield* tidy
 
     const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
 
@@ -157,6 +214,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
       const temporary = Path.join(incoming, id)
       const place = Path.join(blobs, id)
+      let closed = false
       let kept = false
       let gathered: Array<Uint8Array> = []
       let size = 0
@@ -165,18 +223,24 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       let writing = false
 
       const file = yield* Effect.acquireRelease(
-        attempt("create a blob", () => Fs.open(temporary, "wx", 0o600)),
+        Effect.suspend(() => {
+          active.add(id)
+          return attempt("create a blob", () => Fs.open(temporary, "wx", 0o600))
+        }).pipe(Effect.tapError(() => Effect.sync(() => active.delete(id)))),
         (file) =>
-          Effect.promise(async () => {
+          attempt("remove an upload that was given up", async () => {
             // Nothing more is to be written.
             gathered = []
             size = 0
+            // What fails here is no loss: the bytes are not wanted any more, or are whole and closed already.
             await running.catch(() => {})
-            await file.close().catch(() => {})
+            if (!closed) await file.close().catch(() => {})
             if (kept) return
-            await Fs.rm(temporary, { force: true }).catch(() => {})
-            await Fs.rm(place, { force: true }).catch(() => {})
-          })
+            for (const path of [temporary, place]) await Fs.rm(path, { force: true })
+          }).pipe(
+            Effect.catch((error) => Effect.logWarning(`${error.message}; the sweep tries it again`, error.cause)),
+            Effect.ensuring(Effect.sync(() => active.delete(id)))
+          )
       )
 
       /** Writes what is gathered, and then what was gathered meanwhile if that is worth it; the write before has ended. */
@@ -219,6 +283,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
           flush,
           attempt("finish a blob", async () => {
             await file.sync()
+            closed = true
             await file.close()
             await Fs.rename(temporary, place)
             await syncFolder(blobs)
@@ -247,11 +312,29 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       return { read } satisfies Reader
     })
 
+    const list = Stream.suspend(() =>
+      Stream.fromAsyncIterable(pagesOf(blobs), (cause) => toError("list the blobs", cause))
+    ).pipe(
+      Stream.map((names) => names.filter(isBlobId).map((id): Stored => ({ id, settled: !active.has(id) })))
+    )
+
     return Blobs.of({
       writer,
       open,
       remove: (id) => remove(Path.join(blobs, id)),
-      list: Effect.map(attempt("list the blobs", () => Fs.readdir(blobs)), (names) => names.filter(isBlobId))
+      list,
+      tidy,
+      where: `the folder ${blobs}`,
+      storeId: attempt("read the id of the store", () => Fs.readFile(idFile, "utf8").catch(unlessMissing)).pipe(
+        Effect.map((id) => id?.trim())
+      ),
+      setStoreId: (id) =>
+        attempt("write the id of the store", async () => {
+          await writeDurably(`${idFile}.new`, `${id}\n`)
+          await Fs.rename(`${idFile}.new`, idFile)
+          await syncFolder(directory)
+        }),
+      storeIdPlace: idFile
     })
   })
 )

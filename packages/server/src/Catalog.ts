@@ -32,6 +32,7 @@ import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
 import * as Reserve from "./internal/reserve.ts"
 import * as Sqlite from "./internal/sqlite.ts"
+import * as SqliteBlobs from "./internal/sqliteBlobs.ts"
 import * as SqliteLeases from "./internal/sqliteLeases.ts"
 
 /**
@@ -251,6 +252,8 @@ export interface Page {
  * @since 0.1.0
  */
 export class Catalog extends Context.Service<Catalog, {
+  /** Where it is, for messages. */
+  readonly where: string
   /** Adds a file under a key that was never given before. */
   readonly insert: (file: NewFile) => Effect.Effect<FileRecord, CatalogError>
   /** A file that can be seen by its owner: not expired or used up, unless it is kept then. */
@@ -281,11 +284,25 @@ export class Catalog extends Context.Service<Catalog, {
 
   /** Buries what is expired or used up, and drops leases that ended. */
   readonly bury: Effect.Effect<void, CatalogError>
+  /**
+   * Records a blob before its bytes are stored: they are garbage an hour later, unless a file has them by then. So nothing that
+   * goes wrong in between leaves bytes that nobody knows of.
+   */
+  readonly expect: (blob: string) => Effect.Effect<void, CatalogError>
   /** Blobs that nobody may read any more, in order: at most 1,000 of those after the one named. */
   readonly garbage: (after: string) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   readonly forget: (blobs: ReadonlyArray<string>) => Effect.Effect<void, CatalogError>
   /** Those of these blobs that are neither a file's nor garbage. */
   readonly unknown: (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, CatalogError>
+  /** Blobs of the files that came last. */
+  readonly newest: (limit: number) => Effect.Effect<ReadonlyArray<string>, CatalogError>
+  /**
+   * Calls `decide` with the id of the store that the catalog knows, and records what it gives where none is known. One server at
+   * a time.
+   */
+  readonly pair: <E>(
+    decide: (storeId: string | undefined) => Effect.Effect<string, E>
+  ) => Effect.Effect<void, E | CatalogError>
 }>()("@effect-fileio/server/Catalog") {}
 
 /**
@@ -366,7 +383,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const maxBroken = options.maxBrokenDownloads ?? Machine.MAX_BROKEN
 
   const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
-    Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
+    Effect.try({
+      try: run,
+      catch: (cause) =>
+        new CatalogError({ cause, ...(cause instanceof Sqlite.UnknownOutcome ? { reason: "unknown" } : {}) })
+    })
 
   const reserve = Reserve.make(path)
   const db = yield* Effect.acquireRelease(
@@ -445,7 +466,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
     bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
-    discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
     buried: query(`
       SELECT key FROM (
         SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} UNION SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP}
@@ -453,12 +473,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     isUsedUp: query(`
       SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${
       NOBODY_DOWNLOADS.replace("KEY", ":key")
-    }`),
-    garbage: query("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
-    forget: change("DELETE FROM garbage WHERE blob = :blob"),
-    knows: query(`
-      SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`)
+    }`)
   }))
+
+  const blobs = yield* attempt(() => SqliteBlobs.make(db, attempt))
 
   // One statement for each order and each kind of search, prepared when it is first asked for.
   const pages = new Map<string, Sqlite.Query>()
@@ -490,7 +508,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (row === undefined) return
     used.clear()
     sql.bury.run({ key, now })
-    sql.discard.run({ blob: row["blob"] as string, after })
+    blobs.discard(row["blob"] as string, after)
   }
 
   const getRecord = (key: string, now: number): FileRecord | undefined => {
@@ -517,7 +535,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
 
   // The receivers of downloads that the last process did not end have the grace time to come back.
-  yield* withNow((now) => transaction(() => leases.interrupt(now)))
+  yield* withNow((now) =>
+    transaction(() => {
+      leases.interrupt(now)
+      blobs.abandon(now)
+    })
+  )
 
   /** A file of which a download is left, with how many of its downloads broke without being counted; or why there is none. */
   const available = (
@@ -538,8 +561,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const insertUnder = (key: string, id: string, file: NewFile) =>
     attempt(() => {
       used.clear()
-      const row = transaction(() =>
-        sql.insert.first({
+      const row = transaction(() => {
+        blobs.arrived(file.blob)
+        return sql.insert.first({
           key,
           id,
           created: file.created,
@@ -555,11 +579,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
           maxDownloads: file.maxDownloads,
           countFrom: file.countFrom ?? "last-byte",
           autoDelete: file.autoDelete ? 1 : 0
-        }), { usesReserve: false })
+        })
+      }, { usesReserve: false })
       return row === undefined ? undefined : toRecord(row)
     })
 
   return Catalog.of({
+    where: `SQLite in ${Path.join(path, "catalog.sqlite")}`,
+
     insert: Effect.fnUntraced(function*(file) {
       const id = yield* random.uuidV4()
       while (true) {
@@ -603,7 +630,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
           if (content !== undefined) {
             used.clear()
             leases.detach(key)
-            sql.discard.run({ blob: old.blob, after: now })
+            blobs.discard(old.blob, now)
+            blobs.arrived(content.blob)
           } else leases.expire(key, next.expires)
           const row = sql.update.first({
             key,
@@ -686,17 +714,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       while ((yield* buryMany) === BURY_FILES) yield* Effect.yieldNow
     }),
 
-    garbage: (from) => withNow((now) => sql.garbage.all({ from, now }).map((row) => row["blob"] as string)),
-
-    // The bytes are gone; where a power cut undoes this, they are removed once more.
-    forget: (blobs) =>
-      attempt(() =>
-        transaction(() => {
-          for (const blob of blobs) sql.forget.run({ blob })
-        }, { durable: false })
-      ),
-
-    unknown: (blobs) => attempt(() => blobs.filter((blob) => sql.knows.first({ blob }) === undefined))
+    ...blobs.stores
   })
 })
 

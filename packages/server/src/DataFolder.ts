@@ -42,6 +42,7 @@ const PRIVATE = [
   "blobs",
   "incoming",
   "reserve",
+  "store-id",
   ...["catalog.sqlite", "lock.sqlite"].flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])
 ]
 

@@ -33,6 +33,27 @@ export class EngineError extends Schema.TaggedError<EngineError>("@effect-fileio
 }
 
 /**
+ * The catalog and the store of bytes do not belong together.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StoreMismatch extends Schema.TaggedError<StoreMismatch>("@effect-fileio/server/StoreMismatch")(
+  "StoreMismatch",
+  {
+    /** Where the catalog is, such as `SQLite in /data/catalog.sqlite`. */
+    catalog: Schema.String,
+    /** Where the bytes are, such as `the folder /data/blobs`. */
+    store: Schema.String,
+    problem: Schema.String
+  }
+) {
+  override get message() {
+    return `the catalog (${this.catalog}) and the store of bytes (${this.store}) do not belong together: ${this.problem}`
+  }
+}
+
+/**
  * An address, secret where it has a password.
  *
  * @category models

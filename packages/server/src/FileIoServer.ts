@@ -128,6 +128,13 @@ export interface TemporaryOptions extends Engines.Options {
   readonly maxBrokenDownloads?: number | undefined
   /** Time between two sweeps of what has ended. @default 15 seconds */
   readonly sweepInterval?: Duration.Input | undefined
+  /**
+   * Whether stored bytes that no file has are removed also where they are a large part of all; else a server takes that for the
+   * mark of a wrong catalog, and keeps them.
+   *
+   * @default false
+   */
+  readonly removeOrphans?: boolean | undefined
   /** How long a connection may be silent. @default 2 minutes */
   readonly idleTimeout?: Duration.Input | undefined
   /** How long the headers of a request may take. @default 30 seconds */
@@ -218,6 +225,7 @@ export type StartError =
   | UnknownPlan
   | InvalidOption
   | Engines.EngineError
+  | Engines.StoreMismatch
   | Accounts.AccountsError
   | DataFolder.DataFolderError
   | Catalog.CatalogError
@@ -354,7 +362,7 @@ const LEAST_FREE_BYTES = 2 * 1024 ** 2
 const make = (options: TemporaryOptions) => {
   const stores = Layer.mergeAll(
     Layer.provideMerge(Leases.layer, Health.layer),
-    Sweeper.layer({ interval: options.sweepInterval })
+    Sweeper.layer({ interval: options.sweepInterval, removeOrphans: options.removeOrphans })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Engines.catalog(options, {
@@ -459,6 +467,7 @@ export const config: Config.Config<Options> = Config.all({
   grace: optional(Config.Duration("GRACE")),
   maxBrokenDownloads: optional(Config.schema(Count, "MAX_BROKEN_DOWNLOADS")),
   sweepInterval: optional(Config.Duration("SWEEP_INTERVAL")),
+  removeOrphans: optional(Config.Boolean("REMOVE_ORPHANS")),
   engineTimeout: optional(Config.Duration("ENGINE_TIMEOUT")),
   idleTimeout: optional(Config.Duration("IDLE_TIMEOUT")),
   headersTimeout: optional(Config.Duration("HEADERS_TIMEOUT")),

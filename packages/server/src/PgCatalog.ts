@@ -23,7 +23,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import {
   Catalog,
@@ -36,6 +36,7 @@ import {
 import * as Key from "./internal/key.ts"
 import * as Machine from "./internal/lease.ts"
 import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
+import * as PgBlobs from "./internal/pgBlobs.ts"
 import * as PgLeases from "./internal/pgLeases.ts"
 import { MIGRATIONS } from "./internal/pgMigrations.ts"
 import * as Postgres from "./internal/postgres.ts"
@@ -84,6 +85,12 @@ const toRecord = (row: Postgres.Row): FileRecord => ({
   created: Number(row["created"]),
   modified: Number(row["modified"])
 })
+
+/** Of an address, what is no secret. */
+const whereOf = (url: Redacted.Redacted): string => {
+  const { host, pathname } = new URL(Redacted.value(url))
+  return `PostgreSQL at ${host}${pathname}`
+}
 
 const FLEETING = "(auto_delete OR owner = '')"
 const EXPIRED = "expires IS NOT NULL AND expires <= :now"
@@ -189,6 +196,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       | "autoDelete"
       | "created"
     >(`
+      WITH arrived AS (DELETE FROM garbage WHERE blob = :blob::text)
       INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
         max_downloads, count_from, auto_delete, created, modified)
       SELECT :key::text, :id::text, :blob::text, :owner::text, :plan::text, :name::text, :foldedName::text, :title::text,
@@ -250,15 +258,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     ),
     buryAllExpired: prepare(buryWhere(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
     buryAllUsedUp: prepare(buryWhere(`${FLEETING} AND ${USED_UP} AND live = 0`)),
-    discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING"),
-    garbage: prepare<"from">(
-      "SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"
-    ),
-    forget: prepare<"blobs">("DELETE FROM garbage WHERE blob IN (SELECT json_array_elements_text(:blobs::json))"),
-    unknown: prepare<"blobs">(`
-      SELECT blob FROM json_array_elements_text(:blobs::json) AS given (blob)
-      WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.blob = given.blob)
-        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = given.blob)`)
+    arrived: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
+    discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
   }
 
   const pages = new Map<string, PgLeases.Run<"owner" | "search" | "limit" | "offset">>()
@@ -292,7 +293,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (Option.isNone(locked)) return Option.none()
     const old = toRecord(locked.value)
     const next = { ...old, ...changes, ...content }
-    if (content !== undefined) yield* sql.discard({ blob: old.blob })
+    if (content !== undefined) {
+      yield* sql.discard({ blob: old.blob })
+      yield* sql.arrived({ blob: content.blob })
+    }
     const rows = yield* sql.update({
       key,
       blob: next.blob,
@@ -317,6 +321,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
 
   return Catalog.of({
+    where: whereOf(options.url),
+
     insert: Effect.fnUntraced(function*(file) {
       const id = yield* random.uuidV4()
       while (true) {
@@ -395,12 +401,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* sql.buryAllUsedUp({})
     }),
 
-    garbage: (from) => Effect.map(sql.garbage({ from }), (rows) => rows.map(({ blob }) => blob as string)),
-
-    forget: (blobs) => Effect.asVoid(sql.forget({ blobs: JSON.stringify(blobs) })),
-
-    unknown: (blobs) =>
-      Effect.map(sql.unknown({ blobs: JSON.stringify(blobs) }), (rows) => rows.map(({ blob }) => blob as string))
+    ...PgBlobs.make(prepare, relaxed, durable)
   })
 })
 

@@ -17,10 +17,15 @@
  * @since 0.1.0
  */
 import {
+  AbortMultipartUploadCommand,
   DeleteObjectCommand,
+  GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
+  PutObjectCommand,
   type S3ClientConfig
 } from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
@@ -28,7 +33,9 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Blobs, type BlobsError, isBlobId } from "./Blobs.ts"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Blobs, type BlobsError, isBlobId, type Stored } from "./Blobs.ts"
 import * as S3Reader from "./internal/s3Reader.ts"
 import * as S3Store from "./internal/s3Store.ts"
 import * as S3Writer from "./internal/s3Writer.ts"
@@ -113,29 +120,78 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         return yield* openObject(object)
       })
 
-      const list = Effect.gen(function*() {
-        const before = (yield* Clock.currentTimeMillis) - ORPHAN_AGE
-        const ids: Array<string> = []
-        let token: string | undefined
-        do {
-          const page = yield* call("list the blobs", (abortSignal) =>
+      const before = Effect.map(Clock.currentTimeMillis, (now) => now - ORPHAN_AGE)
+      const idOf = (key: string | undefined) => key?.slice(prefix.length) ?? ""
+
+      const list = Stream.paginate(undefined as string | undefined, (ContinuationToken) =>
+        Effect.gen(function*() {
+          const old = yield* before
+          const { Contents = [], NextContinuationToken } = yield* call("list the blobs", (abortSignal) =>
             client.send(
               new ListObjectsV2Command({
                 Bucket,
                 Prefix: prefix,
-                ...(token === undefined ? {} : { ContinuationToken: token })
+                ...(ContinuationToken === undefined ? {} : { ContinuationToken })
               }),
               { abortSignal }
             ))
-          for (const { Key, LastModified } of page.Contents ?? []) {
-            const id = Key?.slice(prefix.length) ?? ""
-            if (isBlobId(id) && LastModified !== undefined && LastModified.getTime() < before) ids.push(id)
-          }
-          token = page.NextContinuationToken
-        } while (token !== undefined)
-        return ids
-      })
+          const page = Contents.map(({ Key, LastModified }): Stored => ({
+            id: idOf(Key),
+            settled: LastModified !== undefined && LastModified.getTime() < old
+          }))
+          return [[page.filter(({ id }) => isBlobId(id))], Option.fromUndefinedOr(NextContinuationToken)]
+        }))
 
-      return Blobs.of({ writer, open, remove, list })
+      const tidy = Effect.gen(function*() {
+        const old = yield* before
+        let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
+        while (markers !== undefined) {
+          const page: ListMultipartUploadsCommandOutput = yield* call("list unfinished uploads", (abortSignal) =>
+            client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal }))
+          for (const { Initiated, Key, UploadId } of page.Uploads ?? []) {
+            if (!isBlobId(idOf(Key)) || Initiated === undefined || Initiated.getTime() >= old) {
+              continue
+            }
+            yield* call("give an upload up", (abortSignal) =>
+              client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal }))
+          }
+          const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
+          markers = IsTruncated === true && NextKeyMarker !== undefined
+            ? {
+              KeyMarker: NextKeyMarker,
+              ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker })
+            }
+            : undefined
+        }
+      }).pipe(
+        // Such a store needs a lifecycle rule.
+        Effect.catchIf(({ code }) =>
+          code === "NotImplemented", (error) =>
+          Effect.logDebug(error.message))
+      )
+
+      const idObject = { Bucket, Key: `${prefix}fileio-store-id` }
+      const storeId = call("read the id of the store", async (abortSignal) => {
+        const { Body } = await client.send(new GetObjectCommand(idObject), { abortSignal })
+        return (await Body?.transformToString())?.trim()
+      }).pipe(Effect.catchIf(({ code }) =>
+        code === "ENOENT", () =>
+        Effect.undefined))
+
+      return Blobs.of({
+        writer,
+        open,
+        remove,
+        list,
+        tidy,
+        where: `the bucket s3://${Bucket}/${prefix}`,
+        storeId,
+        setStoreId: (id) =>
+          Effect.asVoid(call(
+            "write the id of the store",
+            (abortSignal) => client.send(new PutObjectCommand({ ...idObject, Body: id }), { abortSignal })
+          )),
+        storeIdPlace: `the object ${idObject.Key}`
+      })
     })
   )

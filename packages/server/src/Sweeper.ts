@@ -1,17 +1,22 @@
 /**
  * Deletes the bytes of what has expired or is used up, at the start and then so often that the bytes are gone
- * within a minute.
+ * within a minute; and, more rarely, bytes that no file has.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
+import type { StoreMismatch } from "./Engines.ts"
+import { pair } from "./internal/pairing.ts"
 
 /**
  * Deletes what has ended.
@@ -22,6 +27,8 @@ import { Catalog, type CatalogError } from "./Catalog.ts"
 export class Sweeper extends Context.Service<Sweeper, {
   /** Buries what has ended and removes the bytes that nobody may read any more. */
   readonly sweep: Effect.Effect<void, CatalogError | BlobsError>
+  /** Removes bytes that no file has, where they are a small part of all. */
+  readonly removeOrphans: Effect.Effect<void, CatalogError | BlobsError>
 }>()("@effect-fileio/server/Sweeper") {}
 
 /**
@@ -33,40 +40,63 @@ export class Sweeper extends Context.Service<Sweeper, {
 export interface Options {
   /** Time between two sweeps. @default 15 seconds */
   readonly interval?: Duration.Input | undefined
+  /** Whether bytes that no file has are removed also where they are a large part of all. @default false */
+  readonly removeOrphans?: boolean | undefined
 }
 
 /** Blobs that are removed at the same time. */
 const REMOVALS = 16
+/** Time between two searches for bytes that no file has: they read the names of all that is stored. */
+const ORPHANS_INTERVAL = "6 hours"
+/** As many orphans a crash can leave behind. More of them, and more than this part of all, are the mark of a wrong catalog. */
+const FEW_ORPHANS = 4
+const FEW_ORPHANS_PART = 0.01
+/** A start waits as long for the first sweep, which then goes on while the server listens. */
+const FIRST_SWEEP = "1 second"
 
 /**
- * Sweeps once before it is ready, orphans included, then at every interval of Effect's clock.
+ * Refuses to start where the catalog and the store do not belong together; then sweeps at every interval of Effect's clock.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Sweeper, CatalogError | BlobsError, Catalog | Blobs> =>
+export const layer = (
+  options: Options
+): Layer.Layer<
+  Sweeper,
+  CatalogError | BlobsError | StoreMismatch,
+  Catalog | Blobs | SecureRandom.SecureRandom
+> =>
   Layer.effect(
     Sweeper,
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const blobs = yield* Blobs
       const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
+      const removesAll = options.removeOrphans === true
+      yield* pair(removesAll)
+
+      /** Fails with the first failure, after all others were tried. */
+      const removeEach = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+        const [removed, failures] = yield* Effect.partition(
+          ids,
+          (id) => Effect.as(blobs.remove(id), id),
+          { concurrency: REMOVALS }
+        )
+        return { removed, failure: failures[0] }
+      })
 
       // The bytes go first: a blob that could not be removed is tried again by the next sweep. It keeps none of the others.
       const collect = Effect.gen(function*() {
-        let failure: BlobsError | undefined
+        let failed: BlobsError | undefined
         let garbage = yield* catalog.garbage("")
         while (garbage.length > 0) {
-          const [removed, failures] = yield* Effect.partition(
-            garbage,
-            (blob) => Effect.as(blobs.remove(blob), blob),
-            { concurrency: REMOVALS }
-          )
-          failure ??= failures[0]
+          const { failure, removed } = yield* removeEach(garbage)
+          failed ??= failure
           yield* catalog.forget(removed)
           garbage = yield* catalog.garbage(garbage.at(-1)!)
         }
-        if (failure !== undefined) return yield* failure
+        if (failed !== undefined) return yield* failed
       })
 
       // What frees room goes before what takes some, for a disk that is full; and none keeps the others from what they do.
@@ -74,20 +104,44 @@ export const layer = (options: Options): Layer.Layer<Sweeper, CatalogError | Blo
         Effect.mapError(([first]) => first)
       )
 
-      // Only before uploads come in: later, a blob without a row may be one that is about to get it.
-      const orphans = Effect.flatMap(
-        blobs.list,
-        (all) =>
-          Effect.flatMap(catalog.unknown(all), (unknown) => Effect.forEach(unknown, blobs.remove, { discard: true }))
+      const removeOrphans = Effect.gen(function*() {
+        yield* blobs.tidy
+        let stored = 0
+        const orphans: Array<string> = []
+        yield* Stream.runForEach(blobs.list, (page) => {
+          stored += page.length
+          const settled = page.filter((blob) => blob.settled).map(({ id }) => id)
+          return settled.length === 0 ? Effect.void : Effect.map(catalog.unknown(settled), (unknown) => {
+            orphans.push(...unknown)
+          })
+        })
+        if (orphans.length === 0) return
+        if (!removesAll && orphans.length > Math.max(FEW_ORPHANS, stored * FEW_ORPHANS_PART)) {
+          return yield* Effect.logError(
+            `${orphans.length} of ${stored} blobs in ${blobs.where} are of no file that the catalog (${catalog.where}) knows; ` +
+              "they stay. If it is the right catalog, and not an old copy of it, start once with --remove-orphans"
+          )
+        }
+        const { failure, removed } = yield* removeEach(orphans)
+        yield* Effect.logWarning(`removed ${removed.length} blobs of no file: ${removed.slice(0, 10).join(", ")}`)
+        if (failure !== undefined) return yield* failure
+      })
+
+      const failing = (what: string) =>
+        Effect.catchCause((cause) => Effect.logError(`${what} failed; it is tried again`, cause))
+      const sweeps = failing("the sweep")(sweep)
+      const searches = failing("the search for bytes of no file")(removeOrphans)
+
+      const firstSweep = yield* Effect.forkScoped(sweeps)
+      const firstSearch = yield* Effect.forkScoped(Effect.andThen(Fiber.join(firstSweep), searches))
+      yield* Effect.timeoutOption(Fiber.join(firstSearch), FIRST_SWEEP)
+      yield* Effect.forkScoped(
+        Effect.andThen(Fiber.join(firstSweep), Effect.schedule(sweeps, Schedule.spaced(interval)))
+      )
+      yield* Effect.forkScoped(
+        Effect.andThen(Fiber.join(firstSearch), Effect.schedule(searches, Schedule.spaced(ORPHANS_INTERVAL)))
       )
 
-      yield* Effect.andThen(sweep, orphans)
-      yield* sweep.pipe(
-        Effect.catchCause((cause) => Effect.logError("the sweep failed; it is tried again", cause)),
-        Effect.schedule(Schedule.spaced(interval)),
-        Effect.forkScoped
-      )
-
-      return Sweeper.of({ sweep })
+      return Sweeper.of({ sweep, removeOrphans })
     })
   )

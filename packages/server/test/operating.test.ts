@@ -659,6 +659,7 @@ describe("the configuration", () => {
         ANONYMOUS_RATE: "none",
         ADMIN_PORT: "none",
         MIN_FREE: "2GiB",
+        REMOVE_ORPHANS: "true",
         MIN_RATE: "0B",
         MAX_CONNECTIONS: "10",
         MAX_CONNECTIONS_PER_ADDRESS: "none",
@@ -672,6 +673,7 @@ describe("the configuration", () => {
       assert.isNull(all.anonymousRateLimit)
       assert.isUndefined(all.admin)
       assert.strictEqual(all.minFreeBytes, 2 * 1024 ** 3)
+      assert.isTrue(all.removeOrphans)
       assert.strictEqual(all.minimumRate, 0)
       assert.strictEqual(all.maxConnections, 10)
       assert.isNull(all.maxConnectionsPerAddress)

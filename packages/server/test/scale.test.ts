@@ -1,6 +1,6 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Duration, Effect, Exit, Layer, Redacted, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -109,12 +109,13 @@ describe("blobs in an S3 store", () => {
         const writer = yield* blobs.writer
         yield* writer.write(pattern(10))
         yield* writer.finish
-        assert.deepStrictEqual(yield* blobs.list, [])
+        const list = Effect.map(Stream.runCollect(blobs.list), (pages) => pages.flat())
+        assert.deepStrictEqual(yield* list, [{ id: writer.id, settled: false }])
         const later = Date.now() + 25 * 60 * 60 * 1000
-        const listed = yield* Effect.andThen(TestClock.setTime(later), blobs.list).pipe(
+        const listed = yield* Effect.andThen(TestClock.setTime(later), list).pipe(
           Effect.provide(TestClock.layer())
         )
-        assert.deepStrictEqual(listed, [writer.id])
+        assert.deepStrictEqual(listed, [{ id: writer.id, settled: true }])
       }))
     }))
 })

@@ -113,6 +113,11 @@ const MIGRATIONS: ReadonlyArray<string> = [
   DROP TABLE flagged_leases;
   CREATE INDEX leases_by_key ON leases (key);
   CREATE INDEX leases_by_end ON leases (until) WHERE until IS NOT NULL;
+  `,
+  `
+  -- Which store the bytes are in; and blobs that are to become a file's, recorded before they are stored.
+  CREATE TABLE store (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  ALTER TABLE garbage ADD COLUMN expected INTEGER NOT NULL DEFAULT 0;
   `
 ]
 

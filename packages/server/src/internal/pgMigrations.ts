@@ -88,5 +88,9 @@ export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     // A lease has a latest end, and may count however it ends; see lease.ts.
     `ALTER TABLE leases ADD COLUMN counts_first BOOLEAN NOT NULL DEFAULT FALSE, ADD COLUMN ends BIGINT, DROP COLUMN server`,
     `DELETE FROM leases WHERE key = ''`
+  ],
+  [
+    // Which store the bytes are in.
+    `CREATE TABLE store (id TEXT PRIMARY KEY)`
   ]
 ]

@@ -35,6 +35,7 @@ const FLAGS = [
   ["grace", "TIME", "time to resume a broken download (30 seconds)"],
   ["max-broken-downloads", "N", "broken downloads of a file that do not count (100)"],
   ["sweep-interval", "TIME", "time between two sweeps (15 seconds)"],
+  ["remove-orphans", "", "remove stored bytes of no file, also if they are many (no)"],
   ["idle-timeout", "TIME", "how long a connection may be silent (2 minutes)"],
   ["headers-timeout", "TIME", "how long the headers of a request may take (30 seconds)"],
   ["shutdown-timeout", "TIME", "how long transfers may go on after SIGTERM (20 seconds)"],
@@ -90,7 +91,7 @@ const parse = (args: ReadonlyArray<string>): Effect.Effect<Parsed, Usage> =>
         args: [...args],
         allowPositionals: true,
         options: {
-          ...Object.fromEntries(FLAGS.map(([name]) => [name, text])),
+          ...Object.fromEntries(FLAGS.map(([name, form]) => [name, form === "" ? { type: "boolean" } : text])),
           plan: text,
           help: { type: "boolean", short: "h" },
           version: { type: "boolean" }
@@ -99,7 +100,9 @@ const parse = (args: ReadonlyArray<string>): Effect.Effect<Parsed, Usage> =>
       const environment: Record<string, string> = {}
       for (const [name] of FLAGS) {
         const value = values[name]
-        if (typeof value === "string") environment[`FILEIO_SERVER_${name.toUpperCase().replaceAll("-", "_")}`] = value
+        if (typeof value === "string" || value === true) {
+          environment[`FILEIO_SERVER_${name.toUpperCase().replaceAll("-", "_")}`] = String(value)
+        }
       }
       return {
         words: positionals,

@@ -63,6 +63,23 @@ export interface Database {
 /** SQLite gives its other files the permissions of the database, so this one is made before SQLite sees it. */
 const makePrivate = (path: string): void => Fs.closeSync(Fs.openSync(path, "a", 0o600))
 
+/** SQLite's primary result code for errors of the file system. */
+const IO_ERROR = 10
+
+/**
+ * A commit failed at the disk. It is undone for this process; after a crash of the machine, before anything else was written, it
+ * may turn out to have been made.
+ */
+export class UnknownOutcome extends Error {
+  constructor(cause: unknown) {
+    super("the disk did not say whether it has the change", { cause })
+  }
+}
+
+const isIoError = (cause: unknown): boolean =>
+  cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" &&
+  (cause.errcode & 0xff) === IO_ERROR
+
 const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
 
 const open = (db: DatabaseSync, makeRoom: () => void): Database => {
@@ -86,7 +103,11 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
     running = true
     try {
       const result = run()
-      commit.run()
+      try {
+        commit.run()
+      } catch (cause) {
+        throw isIoError(cause) ? new UnknownOutcome(cause) : cause
+      }
       return result
     } catch (cause) {
       // SQLite rolls back by itself after some errors. A ROLLBACK that fails must not hide what failed first, and is done

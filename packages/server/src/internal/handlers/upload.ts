@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
-import { Catalog } from "../../Catalog.ts"
+import { Catalog, type CatalogError } from "../../Catalog.ts"
 import { DiskSpace } from "../../DiskSpace.ts"
 import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
@@ -68,11 +68,18 @@ export const make = Effect.gen(function*() {
     return { ...received, plan, now: yield* Clock.currentTimeMillis }
   })
 
-  /** From the moment that the catalog knows a blob, it must stay; an interruption must not come in between. */
-  const keeping = <A, E, R>(file: Intake.ReceivedFile, change: Effect.Effect<A, E, R>, kept: (value: A) => boolean) =>
-    Effect.andThen(
-      file.writer.finish,
-      Effect.uninterruptible(Effect.tap(change, (value) => kept(value) ? file.writer.keep : Effect.void))
+  /**
+   * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
+   * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
+   */
+  const keeping = <A>(file: Intake.ReceivedFile, change: Effect.Effect<A, CatalogError>, kept: (value: A) => boolean) =>
+    catalog.expect(file.writer.id).pipe(
+      Effect.andThen(file.writer.finish),
+      Effect.andThen(change.pipe(
+        Effect.tap((value) => kept(value) ? file.writer.keep : Effect.void),
+        Effect.tapError(({ reason }) => reason === "unknown" ? file.writer.keep : Effect.void),
+        Effect.uninterruptible
+      ))
     )
 
   const upload = Effect.fnUntraced(function*(
