@@ -62,6 +62,7 @@ import * as Http from "./internal/http.ts"
 import * as Leases from "./internal/leases.ts"
 import * as Listener from "./internal/listener.ts"
 import { Settings } from "./internal/settings.ts"
+import * as Spans from "./internal/spans.ts"
 import * as Plans from "./Plans.ts"
 import * as Sweeper from "./Sweeper.ts"
 
@@ -382,10 +383,10 @@ const make = (options: TemporaryOptions) => {
     Layer.provide(NodeCrypto.layerSecureRandom)
   )
   return HttpRouter.serve(Http.layer, { disableLogger: true, disableListenLog: true }).pipe(
-    Layer.provide(makeSettings(options)),
+    Layer.provide([makeSettings(options), Spans.layerNoUrls]),
     Layer.provide([makeAccounts(options), Engines.rateCounter(options)]),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),
-    Layer.provide(makeAdmin(options)),
+    Layer.provide(Layer.provide(makeAdmin(options), Spans.layerNoUrls)),
     Layer.provide(makeListener(options)),
     // Not all of `NodeServices`: an embedded server leaves the terminal alone.
     Layer.provide([NodeHttpPlatform.layer, Etag.layerWeak, NodeFileSystem.layer, NodePath.layer]),

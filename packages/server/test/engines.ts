@@ -96,6 +96,8 @@ const running = (command: string, args: ReadonlyArray<string>, options: { uid?: 
 export interface Postgres {
   /** The address of a new, empty database. */
   readonly database: Effect.Effect<Redacted.Redacted>
+  /** Runs SQL beside the server. */
+  readonly execute: (database: Redacted.Redacted, sql: string) => Effect.Effect<void>
 }
 
 let databases = 0
@@ -141,7 +143,9 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
       await run(bin("psql"), [...to("postgres"), "-c", `CREATE DATABASE ${name}`], as)
       return Redacted.make(`postgresql://fileio@127.0.0.1:${port}/${name}`)
     })
-    return { database } satisfies Postgres
+    const execute: Postgres["execute"] = (address, sql) =>
+      Effect.promise(() => run(bin("psql"), ["-d", Redacted.value(address), "-v", "ON_ERROR_STOP=1", "-c", sql], as))
+    return { database, execute } satisfies Postgres
   })
 
 export const redis = Effect.gen(function*() {

@@ -14,6 +14,7 @@ import * as Metrics from "./metrics.ts"
 import * as Pages from "./pages.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
+import * as Spans from "./spans.ts"
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{
@@ -45,9 +46,11 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | und
 const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
   for (const reason of cause.reasons) {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
-    if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") {
-      return Effect.succeed(Refusal.noRoute(method))
-    }
+    if (!HttpServerError.isHttpServerError(error)) continue
+    if (error.reason._tag === "RouteNotFound") return Effect.succeed(Refusal.noRoute(method))
+    // The error itself has the request, and the path of that is a secret.
+    const { _tag, cause } = { cause: undefined, ...error.reason }
+    return Effect.as(Effect.logError(`a request failed: ${_tag}`, cause), Refusal.failed)
   }
   return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
 }
@@ -69,7 +72,10 @@ const envelopes = HttpRouter.middleware(
             (cause) =>
               Effect.map(causeRefusal(request.method, cause), (refusal) => Refusal.toResponse(refusal, publicUrl))
           )
-        return Effect.flatMap(answered, (response) => Metrics.answered(request, forBrowser(request, response)))
+        return Effect.flatMap(
+          Spans.traced(request, answered),
+          (response) => Metrics.answered(request, forBrowser(request, response))
+        )
       })
   ),
   { global: true }

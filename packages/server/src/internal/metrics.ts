@@ -9,11 +9,14 @@ const requests = Metric.counter("fileio_requests_total", { description: "Request
 /** Methods are the client's words, and each new one would be a new line for good. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
+/** The method as a word that a metric or a span may have. */
+export const knownMethod = (method: string): string => METHODS.has(method) ? method : "other"
+
 /** By method and status, since making one for each request costs more than counting it. */
 const answers = new Map<string, Metric.Counter<number>>()
 
 const answersOf = (method: string, status: number): Metric.Counter<number> => {
-  const known = METHODS.has(method) ? method : "other"
+  const known = knownMethod(method)
   const name = `${known} ${status}`
   let counter = answers.get(name)
   if (counter === undefined) {
