@@ -28,12 +28,14 @@ import * as Path from "node:path"
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/key.ts"
 import * as Machine from "./internal/lease.ts"
-import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
+import { fold } from "./internal/listing.ts"
 import { migrate } from "./internal/migrations.ts"
 import * as Reserve from "./internal/reserve.ts"
 import * as Sqlite from "./internal/sqlite.ts"
 import * as SqliteBlobs from "./internal/sqliteBlobs.ts"
 import * as SqliteLeases from "./internal/sqliteLeases.ts"
+import { EXPIRED, FLEETING, GONE, statements, USED_UP } from "./internal/sqliteLists.ts"
+import * as SqliteReader from "./internal/sqliteReader.ts"
 
 /**
  * The catalog could not be read or written.
@@ -359,16 +361,7 @@ const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: Sql
   size
 })
 
-// Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
-// The indexes `files_expiring` and `files_used_up` hold for exactly these words.
-const FLEETING = "(auto_delete = 1 OR owner = '')"
-const EXPIRED = "expires IS NOT NULL AND expires <= :now"
-const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
-const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
-/** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */
-const GONE_OF_OWNER = `(
-  SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
-  UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})` /** A file is not buried while somebody downloads it. */
+/** A file is not buried while somebody downloads it. */
 const NOBODY_DOWNLOADS = "NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = KEY AND phase <> 'counted')"
 
 /** How often room is kept back again after it was used. */
@@ -431,6 +424,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
   const { change, query, returning, transaction } = db
 
+  const reader = yield* SqliteReader.make(Path.join(path, "catalog.sqlite"))
+
   const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
 
@@ -451,14 +446,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       WHERE key = :key RETURNING *`),
     usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
     totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
-    count: query(`
-      SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
-        coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) - coalesce(sum(size), 0) AS size
-      FROM files WHERE seq IN ${GONE_OF_OWNER}`),
     probe: change("UPDATE migrations SET version = version WHERE version = 1"),
-    countFound: query(`
-      SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
-      WHERE owner = :owner AND folded_name LIKE :search ESCAPE '\\' AND seq NOT IN ${GONE_OF_OWNER}`),
 
     inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
     begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
@@ -477,22 +465,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
   }))
 
   const blobs = yield* attempt(() => SqliteBlobs.make(db, attempt))
-
-  // One statement for each order and each kind of search, prepared when it is first asked for.
-  const pages = new Map<string, Sqlite.Query>()
-  const page = ({ descending, search, sort }: ListOptions): Sqlite.Query => {
-    const direction = descending ? "DESC" : "ASC"
-    const where = search === undefined ? "" : "AND folded_name LIKE :search ESCAPE '\\'"
-    const order = `ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction}`
-    // An index has the whole inner query, so what `offset` passes over is never read.
-    const text = `SELECT * FROM files WHERE seq IN (
-        SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER} ${where}
-        ${order} LIMIT :limit OFFSET :offset
-      ) ${order}`
-    let statement = pages.get(text)
-    if (statement === undefined) pages.set(text, statement = query(text))
-    return statement
-  }
 
   // Asked for with every piece of an upload and every look at an account, and changed only here: no other process writes
   // in the folder. Forgotten whenever a file comes, goes or changes its size.
@@ -598,15 +570,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
     get: (key) => withNow((now) => Option.fromUndefinedOr(getRecord(key, now))),
 
     list: (options) =>
-      withNow((now) => {
-        const { limit, offset, owner } = options
-        const search: Sqlite.Values = options.search === undefined
-          ? {}
-          : { search: `%${escapeLike(fold(options.search))}%` }
-        const files = page(options).all({ owner, now, limit, offset, ...search }).map(toRecord)
-        const total = (options.search === undefined ? sql.count : sql.countFound).first({ owner, now, ...search })!
-        return { files, count: total["count"] as number, size: total["size"] as number }
-      }),
+      Effect.flatMap(Clock.currentTimeMillis, (now) => reader.read(statements(options, now))).pipe(
+        Effect.map(([rows, totals]) => {
+          const { count, size } = totals![0]!
+          return { files: rows!.map(toRecord), count: count as number, size: size as number }
+        }),
+        Effect.mapError(({ cause, unavailable }) =>
+          new CatalogError({ cause, ...(unavailable ? { reason: "unavailable" } : {}) })
+        )
+      ),
 
     usedBytes: (owner) => attempt(() => usedBytes(owner)),
 

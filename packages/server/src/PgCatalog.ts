@@ -35,7 +35,7 @@ import {
 } from "./Catalog.ts"
 import * as Key from "./internal/key.ts"
 import * as Machine from "./internal/lease.ts"
-import { COLUMNS, escapeLike, fold } from "./internal/listing.ts"
+import { COLUMNS, fold } from "./internal/listing.ts"
 import * as PgBlobs from "./internal/pgBlobs.ts"
 import * as PgLeases from "./internal/pgLeases.ts"
 import { MIGRATIONS } from "./internal/pgMigrations.ts"
@@ -243,7 +243,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`),
     countFound: listed<"owner" | "search">(`
       SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM files
-      WHERE owner = :owner AND NOT ${GONE} AND folded_name LIKE :search`),
+      WHERE owner = :owner AND NOT ${GONE} AND strpos(folded_name, :search) > 0`),
 
     available: prepare<"key">(`
       SELECT 1 AS available FROM files
@@ -265,7 +265,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const pages = new Map<string, PgLeases.Run<"owner" | "search" | "limit" | "offset">>()
   const page = ({ descending, search, sort }: ListOptions) => {
     const direction = descending ? "DESC NULLS LAST" : "ASC NULLS FIRST"
-    const where = search === undefined ? "" : "AND folded_name LIKE :search"
+    const where = search === undefined ? "" : "AND strpos(folded_name, :search) > 0"
     const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
       ORDER BY ${COLUMNS[sort]} ${direction}, seq ${descending ? "DESC" : "ASC"} LIMIT :limit OFFSET :offset`
     let run = pages.get(text)
@@ -351,7 +351,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     list: Effect.fnUntraced(function*(options) {
       const { limit, offset, owner } = options
-      const search = options.search === undefined ? undefined : `%${escapeLike(fold(options.search))}%`
+      const search = options.search === undefined ? undefined : fold(options.search)
       const [rows, [total]] = yield* Effect.all([
         page(options)({ owner, limit, offset, search: search ?? "" }),
         search === undefined ? sql.count({ owner }) : sql.countFound({ owner, search })

@@ -16,6 +16,3 @@ export const COLUMNS = {
 
 /** Databases fold by rules of their own (SQLite only ASCII), so what is searched is folded here. */
 export const fold = (text: string): string => text.normalize("NFC").toLowerCase()
-
-/** A text as it is, in a `LIKE` whose escape is a backslash. */
-export const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&")

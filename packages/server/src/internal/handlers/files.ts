@@ -1,5 +1,6 @@
 /** The calls about what is stored: the account, the list of its files, and deleting one. */
 import type * as Account from "@effect-fileio/core/Account"
+import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
@@ -13,6 +14,8 @@ import * as Answers from "./answers.ts"
 type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1000
+const ENCODED_AT_ONCE = 50
+const encodeDetails = Schema.encodeSync(FileDetails)
 const encodeList = Schema.encodeSync(FileListFromWire)
 const isSortField = Schema.is(SortField)
 
@@ -38,14 +41,14 @@ export const make = Effect.gen(function*() {
       offset: query.offset ?? 0,
       limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
     })
-    return Answers.answer(encodeList(
-      new FileList({
-        files: page.files.map(toDetails),
-        count: page.count,
-        size: page.size,
-        screeningStatus: "passed"
-      })
-    ))
+    // A long page is encoded in pieces, so that others are served in between.
+    const nodes: Array<typeof FileDetails.Encoded> = []
+    for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
+      if (at > 0) yield* Effect.yieldNow
+      for (const file of page.files.slice(at, at + ENCODED_AT_ONCE)) nodes.push(encodeDetails(toDetails(file)))
+    }
+    const { count, size } = page
+    return Answers.answer({ ...encodeList(new FileList({ files: [], count, size, screeningStatus: "passed" })), nodes })
   })
 
   const me = (owner: string) => {
