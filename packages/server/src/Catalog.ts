@@ -283,6 +283,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError | LeaseEnded>
   readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
   readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
+  /** `release` for a transfer of which not one byte was sent: nobody was given anything, so it is free again and no attempt. */
+  readonly abandon: (lease: Lease) => Effect.Effect<void, CatalogError>
 
   /** Buries what is expired or used up, and drops leases that ended. */
   readonly bury: Effect.Effect<void, CatalogError>
@@ -676,6 +678,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     // `handOver` is durable, so this need not be.
     commit: (lease) => withNow((now) => transaction(() => leases.commit(lease.id, now), { durable: false })),
+
+    abandon: (lease) => withNow((now) => transaction(() => leases.abandon(lease.id, lease.generation, now))),
 
     // The next start would release it as well.
     release: (lease) =>

@@ -395,6 +395,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     release: (lease) => Effect.asVoid(leases.release(lease)),
 
+    abandon: leases.abandon,
+
     bury: Effect.gen(function*() {
       yield* leases.settleAll
       yield* sql.buryAllExpired({})

@@ -258,6 +258,21 @@ const promises = (engine: Engine) => {
       }
     }).pipe(Effect.provide(engine)))
 
+  it.effect("takes a claim back of which nothing was sent, as if it had never been made", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const { key } = yield* catalog.insert(file({ countFrom: "first-byte", autoDelete: false }))
+      for (let i = 0; i < 3; i++) yield* catalog.abandon(claimed(yield* catalog.claim(key)))
+      const { attempts, downloads } = Option.getOrThrow(yield* catalog.get(key))
+      assert.deepStrictEqual([attempts, downloads], [0, 0])
+      const lease = claimed(yield* catalog.claim(key))
+      // The bytes of its first transfer were sent, so it counts.
+      yield* catalog.abandon(Option.getOrThrow(yield* catalog.resume(key, lease.id)))
+      assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
+    }).pipe(Effect.provide(engine)))
+
   it.effect("counts from its first byte a download that comes after many broken ones", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog

@@ -183,6 +183,14 @@ export class Model {
     this.advance(now)
   }
 
+  abandon(lease: Catalog.Lease, now: number): void {
+    const held = this.leases.get(lease.id)
+    if (held === undefined) return
+    if (Machine.abandoned(held.state, lease.generation, now, this.terms) !== undefined) return this.release(lease, now)
+    this.leases.delete(lease.id)
+    if (held.attached) held.file.attempts--
+  }
+
   prolong({ generation, id }: Catalog.Lease, now: number): void {
     const held = this.leases.get(id)
     if (held !== undefined) this.move(held, Machine.prolonged(held.state, generation, now, this.terms))

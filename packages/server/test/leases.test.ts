@@ -251,6 +251,15 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
         model.release(transfer.lease, time.now())
       })
 
+    /** The bytes cannot be had, or the receiver went away before the first one. */
+    const abandon = Effect.gen(function*() {
+      const transfer = transfers.at(-1)
+      if (transfer === undefined || transfer.mayEnd) return
+      end(transfer)
+      yield* on(transfer.server, (catalog) => catalog.abandon(transfer.lease))
+      model.abandon(transfer.lease, time.now())
+    })
+
     const commit = (transfer: Transfer) =>
       Effect.gen(function*() {
         end(transfer)
@@ -362,6 +371,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       handOver,
       handOver,
       race,
+      abandon,
       finish,
       finish,
       finish,

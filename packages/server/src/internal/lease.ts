@@ -19,6 +19,7 @@
  * | `handedOver` | `flowing`, same generation | `handed`              | the last byte                |
  * | `committed`  | any                       | `counted`              | –; `handed` is on the disk   |
  * | `broke`      | `flowing`, `handed`, same generation | `broken`    | –                            |
+ * | `abandoned`  | `flowing`, generation 1   | dropped, and never was | –                          |
  * | `interrupted` | `flowing`; `handed`      | `broken`; `counted`    | –                            |
  * | `prolonged`  | `flowing`, `handed`, same generation | the same    | –                            |
  *
@@ -131,6 +132,12 @@ export const broke = (lease: Lease, generation: number, now: number, { grace }: 
   const waits = lease.countsFirst || lease.size > RESUMABLE_BYTES
   return { ...lease, phase: "broken", until: earlier(waits ? now + grace : now, lease.ends) }
 }
+
+/** Not one byte of a transfer was sent. `undefined`: it is as if the lease had never been claimed. */
+export const abandoned = (lease: Lease, generation: number, now: number, terms: Terms): Lease | undefined =>
+  generation === 1 && lease.generation === 1 && lease.phase === "flowing" && !hasEnded(lease, now)
+    ? undefined
+    : broke(lease, generation, now, terms)
 
 /** The only server died; this is its next start. */
 export const interrupted = (lease: Lease, now: number, terms: Terms): Lease =>

@@ -12,7 +12,8 @@ import type { Transfer } from "./transfer.ts"
 export class Leases extends Context.Service<Leases, {
   /**
    * Runs a transfer, then counts the download if its last byte was the last one of the file and was sent, and gives the lease
-   * back otherwise. Succeeds with whether all of it was sent. `begin` must not send the last byte before `beforeLast` resolves.
+   * back otherwise. Succeeds with whether all of the range was sent. `begin` must not send the last byte before `beforeLast`
+   * resolves.
    */
   readonly run: (
     lease: Lease,
@@ -20,6 +21,8 @@ export class Leases extends Context.Service<Leases, {
     begin: (beforeLast: () => Promise<void>) => Transfer
   ) => Effect.Effect<boolean>
   readonly release: (lease: Lease) => Effect.Effect<void>
+  /** For a lease whose transfer did not begin. */
+  readonly abandon: (lease: Lease) => Effect.Effect<void>
   /** Breaks the transfer of a lease, if this process has it, and waits until the lease is settled. */
   readonly end: (id: string) => Effect.Effect<void>
   /** Breaks the transfers of a file that was deleted. */
@@ -52,6 +55,7 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
           )
       )
     const release = (lease: Lease) => settled(catalog.release(lease))
+    const abandon = (lease: Lease) => settled(catalog.abandon(lease))
 
     const run = Effect.fnUntraced(
       function*(lease: Lease, toTheEnd: boolean, begin: (beforeLast: () => Promise<void>) => Transfer) {
@@ -73,8 +77,13 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
           Effect.exit
         )
         // An interruption does not undo what was sent.
-        const whole = yield* Effect.promise(() => transfer.done)
-        yield* whole && toTheEnd ? settled(catalog.commit(lease)) : release(lease)
+        const outcome = yield* Effect.promise(() => transfer.done)
+        const whole = outcome === "whole"
+        yield* whole && toTheEnd
+          ? settled(catalog.commit(lease))
+          : outcome === "unsent"
+          ? abandon(lease)
+          : release(lease)
         if (running.get(lease.id) === mine) running.delete(lease.id)
         yield* Deferred.succeed(mine.settled, undefined)
         return whole
@@ -85,6 +94,7 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
     return Leases.of({
       run,
       release,
+      abandon,
       end: (id) =>
         Effect.suspend(() => {
           const transfer = running.get(id)

@@ -125,6 +125,17 @@ export const make = (
       UPDATE leases SET flowing = FALSE, handed = FALSE, until = least(ends,
         :now + CASE WHEN counts_first OR size > ${Machine.RESUMABLE_BYTES} THEN ${grace} ELSE 0 END)
       WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now`),
+    abandon: prepare<"lease" | "generation">(`
+      WITH unclaimed AS (
+        DELETE FROM leases
+        WHERE id = :lease AND generation = :generation AND generation = 1 AND flowing AND NOT handed AND NOT consumed
+          AND until > :now
+        RETURNING key, blob
+      ), given_back AS (
+        UPDATE files SET live = live - 1, attempts = attempts - 1
+        FROM unclaimed WHERE files.key = unclaimed.key AND files.blob = unclaimed.blob
+      )
+      SELECT 1 FROM unclaimed`),
     prolong: relaxed<"transfers">(`
       UPDATE leases SET until = least(:now + ${hold}, ends)
       FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT)
@@ -212,6 +223,13 @@ export const make = (
         over(lease)
         return sql.release({ lease: lease.id, generation: lease.generation })
       }),
+
+    abandon: Effect.fnUntraced(function*(lease: Lease) {
+      over(lease)
+      const { generation, id } = lease
+      const unclaimed = yield* sql.abandon({ lease: id, generation })
+      if (unclaimed.length === 0) yield* sql.release({ lease: id, generation })
+    }),
 
     prolong: Effect.suspend(() =>
       transfers.size === 0

@@ -52,6 +52,7 @@ export const make = (
       INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends)
       VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends)`),
     move: db.change("UPDATE leases SET phase = :phase, generation = :generation, until = :until WHERE id = :id"),
+    unbegin: db.change("UPDATE files SET attempts = max(0, attempts - 1) WHERE key = :key AND blob = :blob"),
     drop: db.change("DELETE FROM leases WHERE id = :id"),
     detach: db.change("UPDATE leases SET key = '' WHERE key = :key"),
     dropOfKey: db.change("DELETE FROM leases WHERE key = :key"),
@@ -143,6 +144,18 @@ export const make = (
     release: (id: string, generation: number, now: number): void => {
       const lease = find(id)
       if (lease !== undefined) move(lease, Lease.broke(lease, generation, now, terms), now)
+    },
+
+    abandon: (id: string, generation: number, now: number): void => {
+      const lease = find(id)
+      if (lease === undefined) return
+      const after = Lease.abandoned(lease, generation, now, terms)
+      if (after !== undefined) {
+        move(lease, after, now)
+        return
+      }
+      sql.drop.run({ id })
+      sql.unbegin.run({ key: lease.key, blob: lease.blob })
     },
 
     /** The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed. */

@@ -16,9 +16,12 @@ export interface Range {
   readonly end: number
 }
 
+/** `whole`: the last byte of the range was handed to the system. `unsent`: not one byte of the answer was. */
+export type Outcome = "whole" | "broken" | "unsent"
+
 export interface Transfer {
-  /** Whether the last byte of the range was handed to the system; it never rejects. */
-  readonly done: Promise<boolean>
+  /** It never rejects. */
+  readonly done: Promise<Outcome>
   /** Closes the connection, unless the last byte was handed over before. */
   readonly abort: () => void
 }
@@ -37,14 +40,15 @@ export const start = (
   // The server speaks HTTP/1 only.
   const response = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
   const { socket } = response.req
-  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const { promise, resolve } = Promise.withResolvers<Outcome>()
+  let begun = false
   let over = false
   const settle = (whole: boolean) => {
     if (over) return
     over = true
     response.off("finish", onFinish)
     response.off("close", onClose)
-    resolve(whole)
+    resolve(whole ? "whole" : begun ? "broken" : "unsent")
   }
   // It also comes when the socket was destroyed, and what it had yet to write was dropped.
   const onFinish = () => settle(!socket.destroyed)
@@ -77,6 +81,7 @@ export const start = (
       position += read
       await flushed
       if (over) return
+      begun = true
       if (position < end) {
         flushed = new Promise((resolve) => response.write(buffer, resolve))
         continue

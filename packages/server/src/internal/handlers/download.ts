@@ -31,6 +31,7 @@ const fileHeaders = (file: { readonly name: string; readonly mimeType: string },
   "content-length": String(length),
   ...guardHeaders
 })
+
 const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 
 export const make = Effect.gen(function*() {
@@ -60,7 +61,7 @@ export const make = Effect.gen(function*() {
     // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
     // once, and must hear that the file is gone.
     return blobs.open(lease.blob).pipe(
-      Effect.tapError(() => leases.release(lease)),
+      Effect.tapError(() => leases.abandon(lease)),
       Effect.flatMap((reader) =>
         leases.run(lease, toTheEnd, (beforeLast) => Transfer.start(request, reader, range, status, headers, beforeLast))
       ),
