@@ -457,9 +457,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
     bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
     buried: query(`
-      SELECT key FROM (
-        SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} UNION SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP}
-      ) AS over WHERE ${NOBODY_DOWNLOADS.replace("KEY", "over.key")} LIMIT :limit`),
+      SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
+      UNION ALL
+      SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
+      LIMIT :limit`),
     isUsedUp: query(`
       SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${
       NOBODY_DOWNLOADS.replace("KEY", ":key")
