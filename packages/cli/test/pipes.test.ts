@@ -280,6 +280,48 @@ describe.concurrent("the settings", () => {
     assert.strictEqual(await baseUrl(variable, "--base-url", "https://flag.example"), "https://flag.example flag")
   })
 
+  it("takes variables as people and secret stores write them, and says which one is wrong", async () => {
+    const file = write(t.room(), "x.txt", "x")
+    const variables = [
+      { FILEIO_EXPIRES: "1d\n" },
+      { FILEIO_MAX_DOWNLOADS: "3 \n" },
+      { FILEIO_API_KEY: `${KEY}\r\n` },
+      { FILEIO_API_KEY: "" },
+      { FILEIO_BASE_URL: `${t.url()}\n` },
+      { FILEIO_IDLE_TIMEOUT: "30 seconds\n", FILEIO_FIRST_BYTE_TIMEOUT: "PT1M", FILEIO_CONNECT_TIMEOUT: "30" },
+      { FILEIO_ALLOW_INSECURE_KEY: "yes", FILEIO_CHECK_LIMITS: "off" }
+    ]
+    for (const env of variables) assert.match((await t.lines(["upload", file], { env }))[0]!, /^http/)
+    for (
+      const [env, says] of [
+        [{ FILEIO_IDLE_TIMEOUT: "soon" }, "FILEIO_IDLE_TIMEOUT: \"soon\" cannot be read; allowed: a time such as 30s"],
+        [
+          { FILEIO_ALLOW_INSECURE_KEY: "perhaps" },
+          "FILEIO_ALLOW_INSECURE_KEY: \"perhaps\" cannot be read; allowed: true"
+        ],
+        [{ FILEIO_MAX_DOWNLOADS: "many" }, "invalid FILEIO_MAX_DOWNLOADS"],
+        [{ FILEIO_EXPIRES: "soon" }, "invalid FILEIO_EXPIRES"]
+      ] as const
+    ) {
+      const ran = await t.run(["upload", file], { env })
+      assert.strictEqual(ran.code, 2)
+      assert.include(ran.stderr, says)
+      assert.notInclude(ran.stderr, "SchemaError")
+    }
+  })
+
+  it("reads its file with a byte-order mark, and refuses an address that is none", async () => {
+    const room = t.room()
+    const config = write(room, "config.json", `\uFEFF{ "baseUrl": "${t.url()}" }\r\n`)
+    const env = { FILEIO_CONFIG: config, FILEIO_BASE_URL: undefined }
+    assert.include((await t.lines(["config"], { env })).join("\n"), t.url())
+    for (const args of [["config", "set", "base-url"], ["serve", "--port", "0", "--public-url"]]) {
+      const ran = await t.run([...args, "share.example:8080"], { env: { FILEIO_CONFIG: join(room, "other.json") } })
+      assert.strictEqual(ran.code, 2)
+      assert.include(ran.stderr, "such as https://share.example:8080")
+    }
+  })
+
   it("gives uploads the expiry and the downloads of the settings, unless a flag does", async () => {
     const room = t.room()
     const file = write(room, "f.txt", "f")

@@ -10,6 +10,7 @@ import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileList from "@effect-fileio/core/FileList"
 import type * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Variable from "@effect-fileio/core/Variable"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -910,18 +911,19 @@ export const layer = (
 /**
  * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` (kept redacted), `FILEIO_ALLOW_INSECURE_KEY`,
  * `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`) and `FILEIO_CHECK_LIMITS`; each may be absent.
+ * See `Variable` of core for the forms of times and switches.
  *
  * @category configuration
  * @since 0.1.0
  */
 export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
   Config.all({
-    baseUrl: Config.NonEmptyString("FILEIO_BASE_URL").pipe(Config.withDefault(DEFAULT_BASE_URL)),
-    apiKey: Config.Redacted("FILEIO_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
-    allowInsecureKey: Config.Boolean("FILEIO_ALLOW_INSECURE_KEY").pipe(Config.withDefault(false)),
-    firstByteTimeout: Config.Duration("FILEIO_FIRST_BYTE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
-    idleTimeout: Config.Duration("FILEIO_IDLE_TIMEOUT").pipe(Config.withDefault(Duration.minutes(1))),
-    checkLimits: Config.Boolean("FILEIO_CHECK_LIMITS").pipe(Config.withDefault(true))
+    baseUrl: Variable.withDefault("FILEIO_BASE_URL", Variable.text, DEFAULT_BASE_URL),
+    apiKey: Variable.secret("FILEIO_API_KEY"),
+    allowInsecureKey: Variable.withDefault("FILEIO_ALLOW_INSECURE_KEY", Variable.flag, false),
+    firstByteTimeout: Variable.withDefault("FILEIO_FIRST_BYTE_TIMEOUT", Variable.duration, Duration.minutes(1)),
+    idleTimeout: Variable.withDefault("FILEIO_IDLE_TIMEOUT", Variable.duration, Duration.minutes(1)),
+    checkLimits: Variable.withDefault("FILEIO_CHECK_LIMITS", Variable.flag, true)
   }))()
 
 /**

@@ -6,6 +6,7 @@
 import * as FileIo from "@effect-fileio/client/FileIo"
 import * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Variable from "@effect-fileio/core/Variable"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Config from "effect/Config"
@@ -97,7 +98,7 @@ export const layerSockets = (
  */
 export const config: Config.Config<Options> = Config.all({
   fileIo: FileIo.config,
-  connectTimeout: Config.Duration("FILEIO_CONNECT_TIMEOUT").pipe(Config.withDefault(Duration.seconds(10)))
+  connectTimeout: Variable.withDefault("FILEIO_CONNECT_TIMEOUT", Variable.duration, Duration.seconds(10))
 }).pipe(Config.map(({ connectTimeout, fileIo }) => ({ ...fileIo, connectTimeout })))
 
 /**

@@ -115,4 +115,6 @@ export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.Redi
 export const layerRedisConfig = (
   options?: Omit<RedisOptions, "url">
 ): Layer.Layer<never, Redis.RedisError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.NonEmptyString("FILEIO_REDIS_URL"), (url) => layerRedis({ ...options, url })))
+  Layer.unwrap(
+    Effect.map(Config.NonEmptyString("FILEIO_REDIS_URL"), (url) => layerRedis({ ...options, url: url.trim() }))
+  )

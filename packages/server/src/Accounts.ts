@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+import * as Variable from "@effect-fileio/core/Variable"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
@@ -23,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -34,15 +36,13 @@ import type { Plan } from "./Plans.ts"
 const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
-const isDuration = (text: string): boolean => Option.isSome(Duration.fromInput(text as Duration.Input))
-
 const DurationFromText = Schema.String.check(
-  Schema.makeFilter(isDuration, { message: "expected a time such as \"90 days\"" })
+  Schema.makeFilter((text: string) => Result.getFailure(Variable.duration(text)).pipe(Option.getOrUndefined))
 ).pipe(Schema.decodeTo(
   Schema.Duration,
   SchemaTransformation.transform({
-    decode: (text: string) => Duration.fromInputUnsafe(text as Duration.Input),
-    encode: (duration: Duration.Duration) => `${Duration.toMillis(duration)} millis`
+    decode: (text: string) => Result.getOrThrow(Variable.duration(text)),
+    encode: (duration: Duration.Duration) => `${Duration.toMillis(duration)} ms`
   })
 ))
 

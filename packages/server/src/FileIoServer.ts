@@ -29,11 +29,11 @@
  *
  * @since 0.1.0
  */
+import * as Variable from "@effect-fileio/core/Variable"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpPlatform from "@effect/platform-node/NodeHttpPlatform"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -43,11 +43,9 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Path from "node:path"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import type * as Blobs from "./Blobs.ts"
@@ -63,6 +61,7 @@ import * as Leases from "./internal/leases.ts"
 import * as Listener from "./internal/listener.ts"
 import { Settings } from "./internal/settings.ts"
 import * as Spans from "./internal/spans.ts"
+import * as Variables from "./internal/variables.ts"
 import * as Plans from "./Plans.ts"
 import * as Sweeper from "./Sweeper.ts"
 
@@ -250,7 +249,11 @@ const service = (options: TemporaryOptions) =>
     const { url: adminUrl } = yield* AdminPort
     const port = "port" in address ? address.port : 0
     const url = `http://${reachable(options.host ?? "127.0.0.1")}:${port}`
-    const publicUrl = options.publicUrl === undefined ? url : String(options.publicUrl).replace(/\/+$/, "")
+    const given = options.publicUrl === undefined ? undefined : Variable.address(String(options.publicUrl))
+    if (given !== undefined && Result.isFailure(given)) {
+      return yield* new InvalidOption({ option: "publicUrl", problem: `it cannot be read; allowed: ${given.failure}` })
+    }
+    const publicUrl = given === undefined ? url : given.success.href.replace(/\/+$/, "")
     return FileIoServer.of({ url, port, publicUrl, adminUrl })
   })
 
@@ -417,30 +420,6 @@ export const layerTemporary = (options: TemporaryOptions = {}): Layer.Layer<File
     Layer.provide(DataFolder.layerTemporary)
   )
 
-const Port = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65535 }))
-const Count = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
-const NoneOr = <S extends Schema.Top>(schema: S) => Schema.Union([Schema.Literal("none"), schema])
-
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
-  Config.map(Config.option(config), Option.getOrUndefined)
-
-const bytes = (name: string): Config.Config<number | undefined> =>
-  optional(Config.map(Config.ByteSize(name), ByteSize.toNumberUnsafe))
-
-const words = (name: string): Config.Config<ReadonlyArray<string> | undefined> =>
-  optional(Config.map(Config.String(name), (text) => text.split(/[\s,]+/).filter((word) => word !== "")))
-
-/** The port after the public one, unless it is said otherwise; a free one where that is free too. */
-const admin = Config.all({
-  host: Config.String("ADMIN_HOST").pipe(Config.withDefault("127.0.0.1")),
-  port: optional(Config.schema(NoneOr(Port), "ADMIN_PORT")),
-  next: Config.schema(Port, "PORT").pipe(Config.withDefault(8080))
-}).pipe(
-  Config.map(({ host, next, port = next === 0 || next === 65535 ? 0 : next + 1 }) =>
-    port === "none" ? undefined : { host, port }
-  )
-)
-
 /**
  * The options as the environment gives them, each under `FILEIO_SERVER_` and its name here; the README has all of them
  * with their forms and defaults.
@@ -448,56 +427,7 @@ const admin = Config.all({
  * @category config
  * @since 0.1.0
  */
-export const config: Config.Config<Options> = Config.all({
-  host: Config.String("HOST").pipe(Config.withDefault("127.0.0.1")),
-  // `Config.Port` refuses 0, which takes a free one.
-  port: Config.schema(Port, "PORT").pipe(Config.withDefault(8080)),
-  dataDirectory: Config.String("DATA").pipe(Config.withDefault("data")),
-  catalog: optional(Config.Redacted("CATALOG")),
-  blobs: optional(Config.Redacted("BLOBS")),
-  rateCounter: optional(Config.Redacted("RATE_COUNTER")),
-  publicUrl: optional(Config.URL("PUBLIC_URL")),
-  accountsFile: optional(Config.String("ACCOUNTS")),
-  anonymousPlan: Config.String("ANONYMOUS_PLAN").pipe(Config.withDefault("free")),
-  anonymousRateLimit: Config.schema(NoneOr(Count), "ANONYMOUS_RATE").pipe(
-    Config.withDefault(10),
-    Config.map((rate) => rate === "none" ? null : rate)
-  ),
-  trustedProxies: words("TRUSTED_PROXIES"),
-  allowedOrigins: words("ALLOWED_ORIGINS"),
-  grace: optional(Config.Duration("GRACE")),
-  maxBrokenDownloads: optional(Config.schema(Count, "MAX_BROKEN_DOWNLOADS")),
-  sweepInterval: optional(Config.Duration("SWEEP_INTERVAL")),
-  removeOrphans: optional(Config.Boolean("REMOVE_ORPHANS")),
-  engineTimeout: optional(Config.Duration("ENGINE_TIMEOUT")),
-  idleTimeout: optional(Config.Duration("IDLE_TIMEOUT")),
-  headersTimeout: optional(Config.Duration("HEADERS_TIMEOUT")),
-  minimumRate: bytes("MIN_RATE"),
-  minimumRatePatience: optional(Config.Duration("MIN_RATE_PATIENCE")),
-  maxConnections: optional(Config.schema(Count, "MAX_CONNECTIONS")),
-  maxConnectionsPerAddress: optional(Config.schema(NoneOr(Count), "MAX_CONNECTIONS_PER_ADDRESS")).pipe(
-    Config.map((limit) => limit === "none" ? null : limit)
-  ),
-  drainTimeout: optional(Config.Duration("DRAIN_TIMEOUT")),
-  maxDrainBytes: bytes("MAX_DRAIN"),
-  minFreeBytes: bytes("MIN_FREE"),
-  admin,
-  gracefulShutdownTimeout: Config.Duration("SHUTDOWN_TIMEOUT").pipe(Config.withDefault(Duration.seconds(20))),
-  accounts: Config.all({
-    apiKey: optional(Config.Redacted("API_KEY")),
-    plan: Config.String("API_KEY_PLAN").pipe(Config.withDefault("premium"))
-  }).pipe(
-    Config.map(({ apiKey, plan }) =>
-      apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }]
-    )
-  )
-}).pipe(
-  Config.nested("FILEIO_SERVER"),
-  Config.map((options) => ({
-    ...options,
-    accountsFile: options.accountsFile ?? Path.join(options.dataDirectory, "accounts.json")
-  }))
-)
+export const config: Config.Config<Options> = Variables.options
 
 /**
  * A server whose options come from `Config`; without any, as the environment gives them (see `config`).

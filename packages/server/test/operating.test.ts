@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { ConfigProvider, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -614,7 +614,11 @@ describe("the program", () => {
         [["keys", "revoke", "ABCDEFG"], /no key ABCDEFG/],
         [["keys", "create", ""], /needs a name/],
         [["keys", "create", "a\nb"], /control characters/],
-        [["--port", "70000"], /PORT/],
+        [["--port", "70000"], /--port: "70000" cannot be read; allowed: a whole number from 0 to 65535\n$/],
+        [["--idle-timeout", "soon"], /--idle-timeout: "soon" cannot be read; allowed: a time such as 30s/],
+        [["--public-url", "share.example:8080"], /--public-url: .*such as https:\/\/share\.example:8080\n$/],
+        [["--public-url", "localhost:8080"], /such as https:\/\/localhost:8080\n$/],
+        [["--public-url", "ftp://x"], /an address of http or https/],
         [["--trusted-proxies", "nobody", "--port", "0", "--admin-port", "none"], /nobody is no address/]
       ] as const
       const ends = yield* Effect.forEach(
@@ -679,7 +683,45 @@ describe("the configuration", () => {
       assert.isNull(all.maxConnectionsPerAddress)
       assert.strictEqual(all.maxDrainBytes, 1024 ** 2)
       for (const [name, value] of [["ANONYMOUS_RATE", "0"], ["MAX_CONNECTIONS", "x"], ["MIN_FREE", "much"]] as const) {
-        assert.include(String(yield* Effect.flip(read({ [name]: value }))), name)
+        const said = String(yield* Effect.flip(read({ [name]: value })))
+        assert.isTrue(said.startsWith(`FILEIO_SERVER_${name}: "${value}" cannot be read; allowed: `), said)
+        assert.notMatch(said, /SchemaError|\n/)
+      }
+      // As people and secret stores write them.
+      const odd = yield* read({
+        HOST: "0.0.0.0\n",
+        PORT: " 80 ",
+        ADMIN_PORT: "None\n",
+        IDLE_TIMEOUT: "30",
+        GRACE: "PT30S\n",
+        HEADERS_TIMEOUT: "1 min",
+        SWEEP_INTERVAL: "20 sec",
+        REMOVE_ORPHANS: "YES\n",
+        MIN_FREE: "1048576",
+        PUBLIC_URL: "https://share.example/\n",
+        ACCOUNTS: " ",
+        API_KEY: "A.KEY\r\n",
+        MAX_CONNECTIONS: ""
+      })
+      assert.deepStrictEqual([odd.host, odd.port, odd.admin], ["0.0.0.0", 80, undefined])
+      const millis = [odd.idleTimeout, odd.grace, odd.headersTimeout, odd.sweepInterval].map((time) =>
+        Duration.toMillis(Duration.fromInputUnsafe(time!))
+      )
+      assert.deepStrictEqual(millis, [30_000, 30_000, 60_000, 20_000])
+      assert.deepStrictEqual([odd.removeOrphans, odd.minFreeBytes, odd.maxConnections], [true, 1024 ** 2, undefined])
+      assert.strictEqual(String(odd.publicUrl), "https://share.example/")
+      assert.strictEqual(odd.accountsFile, Path.join("data", "accounts.json"))
+      assert.strictEqual(Redacted.value(odd.accounts![0]!.apiKey), "A.KEY")
+    }))
+
+  it.effect("of an embedded server takes an address of links only if it is one", () =>
+    Effect.gen(function*() {
+      for (const publicUrl of ["share.example:8080", "ftp://x", "", "https://share.example/?a=b"]) {
+        const error = yield* Effect.flip(start({ publicUrl }))
+        assert.include(
+          error.message,
+          "publicUrl: it cannot be read; allowed: an address of http or https, such as https://"
+        )
       }
     }))
 

@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     const provider = yield* Settings.provider
     const config = yield* Effect.mapError(
       NodeFileIo.config.parse(provider),
-      (error) => usage(`a FILEIO_… variable is wrong: ${error.message.replace(/\s+/g, " ")}`, "Correct or unset it.")
+      (error) => usage(error.message, "Correct or unset it.")
     )
     const services = yield* Layer.build(NodeFileIo.layer({ ...config, baseUrl, apiKey })).pipe(
       calls === "one" ? Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited) : identity

@@ -52,7 +52,8 @@ export const BaseUrlFlag = Context.Reference<string | undefined>("@effect-fileio
   defaultValue: () => undefined
 })
 
-const present = (value: string | undefined): string | undefined => value === "" ? undefined : value
+/** A variable without the blanks and line ends around it; none where nothing is left. */
+const present = (value: string | undefined): string | undefined => value?.trim() || undefined
 
 /** The same address in one spelling, as the key of `hosts`. */
 export const normalize = (baseUrl: string): string => {
@@ -201,6 +202,6 @@ export const provider = Effect.map(Edge, ({ env }) => ConfigProvider.fromEnvReco
 export const maxDownloads = (text: string, from: string): Effect.Effect<number | "unlimited", Problem> =>
   text === "unlimited"
     ? Effect.succeed("unlimited" as const)
-    : /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text))
+    : /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text))
     ? Effect.succeed(Number(text))
     : Effect.fail(usage(`invalid ${from}`, "Allowed: a whole number from 1, or unlimited."))

@@ -1,4 +1,5 @@
 /** The commands of the program. Flags are another way to write the environment's names, so all is checked in one place. */
+import { InvalidVariable } from "@effect-fileio/core/Variable"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type * as Config from "effect/Config"
@@ -61,7 +62,7 @@ ${FLAGS.map(([name, form, meaning]) => `  ${`--${name} ${form}`.padEnd(38)}${mea
   --help                                this
   --version                             the version
 
-Times are written as "30 seconds", bytes as "128MiB". A list is separated by commas. The environment also takes one key
+Times are written as "30 seconds", "30s" or "PT30S", bytes as "128MiB", switches as "yes" or "no". A list is separated by commas. The environment also takes one key
 without a file: FILEIO_SERVER_API_KEY, with its plan in FILEIO_SERVER_API_KEY_PLAN (premium).
 `
 
@@ -171,6 +172,15 @@ const version = Effect.sync(() => {
   return (JSON.parse(text) as { readonly version: string }).version
 })
 
+/** What was given as a flag is called by the flag. */
+const ofFlag = (error: Config.ConfigError, flags: Parsed["environment"]): Config.ConfigError =>
+  error instanceof InvalidVariable && error.variable in flags
+    ? new InvalidVariable(
+      error.variable.replace("FILEIO_SERVER_", "--").toLowerCase().replaceAll("_", "-"),
+      error.problem
+    )
+    : error
+
 /** Runs the program; what went wrong is one line on the error output. */
 export const main = (
   args: ReadonlyArray<string>,
@@ -181,7 +191,9 @@ export const main = (
     if (parsed.help) return yield* Console.log(help.trimEnd())
     if (parsed.version) return yield* Console.log(yield* version)
     const env = { ...environment, ...parsed.environment } as Record<string, string>
-    yield* Effect.provideService(run(parsed), ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+    yield* Effect.provideService(run(parsed), ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })).pipe(
+      Effect.catchTag("ConfigError", (error) => Effect.fail(ofFlag(error, parsed.environment)))
+    )
   }).pipe(
     Effect.tapError((error) => Console.error(`fileio-server: ${error.message}`))
   )

@@ -1,4 +1,5 @@
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Variable from "@effect-fileio/core/Variable"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -44,9 +45,8 @@ export const run: Runner<{ readonly name: Name; readonly value: string | undefin
     } else if (name === "key-command") {
       yield* Settings.write(path, { ...file, hosts: { ...file.hosts, [host]: { apiKeyCommand: value } } })
     } else if (name === "base-url") {
-      if (!URL.canParse(value) || !/^https?:/i.test(value)) {
-        return yield* usage("base-url is no address", "Give one such as https://share.example.")
-      }
+      const address = Variable.address(value)
+      if (Result.isFailure(address)) return yield* usage("base-url cannot be read", `Allowed: ${address.failure}`)
       yield* Settings.write(path, { ...file, baseUrl: Settings.normalize(value) })
     } else if (name === "expires") {
       const checked = FileSettings.parse({ expires: value })

@@ -1,9 +1,9 @@
+import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as JsonLine from "../../JsonLine.ts"
 import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
@@ -11,8 +11,8 @@ import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
 
 const account = Config.all({
-  apiKey: Config.Redacted("FILEIO_SERVER_API_KEY").pipe(Config.option, Config.map(Option.getOrUndefined)),
-  plan: Config.String("FILEIO_SERVER_API_KEY_PLAN").pipe(Config.withDefault("premium"))
+  apiKey: Variable.secret("FILEIO_SERVER_API_KEY"),
+  plan: Variable.withDefault("FILEIO_SERVER_API_KEY_PLAN", Variable.text, "premium")
 })
 
 export const run: Runner<{
@@ -23,8 +23,9 @@ export const run: Runner<{
 }> = Effect.fnUntraced(function*({ data, host, port, publicUrl }) {
   const report = yield* Report
   if (port < 0 || port > 65535) return yield* usage(`there is no port ${port}`, "Allowed: 0 to 65535.")
-  if (publicUrl !== undefined && !URL.canParse(publicUrl)) {
-    return yield* usage("--public-url is no address", "Give one such as https://share.example.")
+  const address = publicUrl === undefined ? undefined : Variable.address(publicUrl)
+  if (address !== undefined && Result.isFailure(address)) {
+    return yield* usage("--public-url cannot be read", `Allowed: ${address.failure}`)
   }
   const { apiKey, plan } = yield* Effect.orDie(Effect.flatMap(Settings.provider, (provider) => account.parse(provider)))
   const FileIoServer = yield* Effect.promise(() => import("@effect-fileio/server/FileIoServer"))
@@ -32,7 +33,7 @@ export const run: Runner<{
     host,
     port,
     publicUrl,
-    accounts: apiKey === undefined || Redacted.value(apiKey) === "" ? [] : [{ name: "default", apiKey, plan }],
+    accounts: apiKey === undefined ? [] : [{ name: "default", apiKey, plan }],
     // Ctrl-C ends within a second.
     gracefulShutdownTimeout: "500 millis" as const
   }
@@ -43,6 +44,8 @@ export const run: Runner<{
       error._tag === "ServeError" ? `cannot listen on ${host}:${port}` : error.message,
       error._tag === "ServeError"
         ? "Give another --port (0 takes a free one) or --host."
+        : error._tag === "InvalidOption"
+        ? "Correct it."
         : "Give another --data folder.",
       error
     )

@@ -128,7 +128,11 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       ? undefined
       : yield* Settings.maxDownloads(
         maxDownloads,
-        input.maxDownloads === undefined ? "max-downloads of the settings" : "--max-downloads"
+        input.maxDownloads !== undefined
+          ? "--max-downloads"
+          : settings.maxDownloads?.from === "variable"
+          ? "FILEIO_MAX_DOWNLOADS"
+          : "max-downloads of the settings"
       ),
     autoDelete: input.keep ? false : undefined,
     title: input.title
@@ -136,7 +140,8 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   const checked = FileSettings.parse(options)
   if (Result.isFailure(checked)) {
     const { field, problem } = checked.failure
-    return yield* usage(`invalid ${field}: ${problem}`, "Nothing was sent. Correct it.")
+    const isVariable = field === "expires" && input.expires === undefined && settings.expires?.from === "variable"
+    return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
   }
   const { fileIo, hasKey } = yield* session.open()
   const failures: Array<Problem> = []

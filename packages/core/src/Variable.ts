@@ -1,0 +1,231 @@
+/**
+ * Settings out of variables, as people and secret stores write them: blanks and line ends around a value are no part of it,
+ * an empty value is none, and what cannot be read is one sentence with the variable's name and what is allowed.
+ *
+ * @since 0.1.0
+ */
+import * as ByteSize from "effect/ByteSize"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as PlainText from "./PlainText.ts"
+
+/**
+ * A variable cannot be read. The message is one sentence, without the value where that is a secret.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidVariable extends Config.ConfigError {
+  readonly variable: string
+  readonly problem: string
+  constructor(variable: string, problem: string) {
+    super(new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `${variable}: ${problem}` }, undefined, {})))
+    this.variable = variable
+    this.problem = problem
+  }
+  override get message(): string {
+    return `${this.variable}: ${this.problem}`
+  }
+  override toString(): string {
+    return this.message
+  }
+}
+
+/**
+ * Reads a text, or says in a sentence what is allowed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Parse<A> = (text: string) => Result.Result<A, string>
+
+/** The value of a variable without the blanks around it; none where nothing is left. */
+const present = (name: string): Config.Config<string | undefined> =>
+  Config.map(Config.option(Config.String(name)), (value) => Option.getOrUndefined(value)?.trim() || undefined)
+
+const shown = (text: string): string =>
+  JSON.stringify(PlainText.visible(text.length > 60 ? `${text.slice(0, 60)}…` : text))
+
+/**
+ * A variable in any form that `parse` reads; `undefined` where it is not set, or blank.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const optional = <A>(name: string, parse: Parse<A>): Config.Config<A | undefined> =>
+  Config.mapEffect(present(name), (value) => {
+    if (value === undefined) return Effect.succeed(undefined)
+    const parsed = parse(value)
+    return Result.isSuccess(parsed)
+      ? Effect.succeed(parsed.success)
+      : Effect.fail(new InvalidVariable(name, `${shown(value)} cannot be read; allowed: ${parsed.failure}`))
+  })
+
+/**
+ * A variable in any form that `parse` reads, with a value for where it is not set, or blank.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const withDefault = <A>(name: string, parse: Parse<A>, standard: A): Config.Config<A> =>
+  Config.map(optional(name, parse), (value) => value ?? standard)
+
+/**
+ * A secret, such as an API key; `undefined` where it is not set, or blank.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const secret = (name: string): Config.Config<Redacted.Redacted | undefined> =>
+  Config.map(present(name), (value) => value === undefined ? undefined : Redacted.make(value))
+
+/**
+ * Any text.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const text: Parse<string> = (value) => Result.succeed(value)
+
+const YES = /* @__PURE__ */ new Set(["1", "true", "yes", "y", "on"])
+const NO = /* @__PURE__ */ new Set(["0", "false", "no", "n", "off"])
+
+/**
+ * A switch: `true`, `yes`, `on`, `1`, or `false`, `no`, `off`, `0`, in any case.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const flag: Parse<boolean> = (value) => {
+  const word = value.trim().toLowerCase()
+  return YES.has(word)
+    ? Result.succeed(true)
+    : NO.has(word)
+    ? Result.succeed(false)
+    : Result.fail("true, yes, on or 1, and false, no, off or 0")
+}
+
+const MILLIS: Readonly<Record<string, number>> = {
+  ms: 1,
+  milli: 1,
+  millisecond: 1,
+  s: 1000,
+  sec: 1000,
+  second: 1000,
+  m: 60_000,
+  min: 60_000,
+  minute: 60_000,
+  h: 3_600_000,
+  hr: 3_600_000,
+  hour: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+  w: 604_800_000,
+  week: 604_800_000
+}
+
+const AMOUNT = /^(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)$/
+const ISO = /^P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?$/i
+const DURATIONS = "a time such as 30s, 30 seconds, 1 min, 2 hours, 90 days or PT30S; a number alone is seconds"
+
+/**
+ * A time: `30s`, `30 sec`, `1 min`, `2 hours`, `90 days`, `500 ms`, `PT1M30S`; a number alone is seconds.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const duration: Parse<Duration.Duration> = (value) => {
+  const text = value.trim()
+  const amount = AMOUNT.exec(text)
+  if (amount !== null) {
+    const unit = amount[2]!.toLowerCase()
+    const millis = unit === "" ? 1000 : MILLIS[unit] ?? (unit.endsWith("s") ? MILLIS[unit.slice(0, -1)] : undefined)
+    return millis === undefined ? Result.fail(DURATIONS) : Result.succeed(Duration.millis(Number(amount[1]) * millis))
+  }
+  const iso = ISO.exec(text)
+  if (iso === null || iso.slice(1).every((part) => part === undefined)) return Result.fail(DURATIONS)
+  const [weeks, days, hours, minutes, seconds] = iso.slice(1).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+    number
+  ]
+  return Result.succeed(Duration.seconds((((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds))
+}
+
+const SIZES = "a size such as 1048576, 128MiB or 2 GB"
+
+/**
+ * A number of bytes: `1048576`, `128MiB`, `2 GB`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const bytes: Parse<number> = (value) => {
+  const text = value.trim()
+  const size = text.length > 40
+    ? undefined
+    : /^\d+$/.test(text)
+    ? Number(text)
+    : Option.getOrUndefined(Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber))
+  return size === undefined || !Number.isSafeInteger(size) ? Result.fail(SIZES) : Result.succeed(size)
+}
+
+/**
+ * A whole number within bounds.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER): Parse<number> => (value) => {
+  const text = value.trim()
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+  return number >= minimum && number <= maximum
+    ? Result.succeed(number)
+    : Result.fail(`a whole number from ${minimum}${maximum === Number.MAX_SAFE_INTEGER ? "" : ` to ${maximum}`}`)
+}
+
+/**
+ * What `parse` reads, or the word `none`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const noneOr = <A>(parse: Parse<A>): Parse<A | "none"> => (value) =>
+  value.trim().toLowerCase() === "none"
+    ? Result.succeed("none" as const)
+    : Result.mapError(parse(value), (allowed) => `${allowed}, or none`)
+
+/**
+ * Words, separated by commas or blanks.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const words: Parse<ReadonlyArray<string>> = (value) =>
+  Result.succeed(value.split(/[\s,]+/).filter((word) => word !== ""))
+
+/**
+ * An address of HTTP or HTTPS, without a user name, a query and a fragment.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const address: Parse<URL> = (value) => {
+  const text = value.trim()
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (
+    url !== undefined && /^https?:$/.test(url.protocol) && /^https?:\/\//i.test(text) && url.username === "" &&
+    url.password === "" && url.search === "" && url.hash === ""
+  ) return Result.succeed(url)
+  // What only lacks its beginning is shown with it.
+  const bare = /^(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?(?:\/[\w./~-]*)?$/.exec(text.length > 200 ? "" : text)?.[0]
+  return Result.fail(`an address of http or https, such as https://${bare ?? "share.example"}`)
+}
