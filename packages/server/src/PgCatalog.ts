@@ -33,6 +33,7 @@ import {
   type ListOptions,
   type Options as CatalogOptions
 } from "./Catalog.ts"
+import { within } from "./internal/deadline.ts"
 import * as Key from "./internal/key.ts"
 import * as Machine from "./internal/lease.ts"
 import { COLUMNS, fold } from "./internal/listing.ts"
@@ -108,7 +109,10 @@ const NOW = "coalesce(:now::bigint, (extract(epoch FROM statement_timestamp()) *
 const systemClock = Context.get(Context.empty(), Clock.Clock)
 const givenTime = Clock.clockWith((clock) => clock === systemClock ? Effect.succeed(null) : clock.currentTimeMillis)
 
+const GIVE_BACK = Schedule.spaced("500 millis")
+
 const make = Effect.fnUntraced(function*(options: Options) {
+  const scope = yield* Effect.scope
   const random = yield* SecureRandom.SecureRandom
   const terms = Machine.termsOf(options)
   const hold = Math.max(terms.grace, SHORTEST_HOLD)
@@ -204,6 +208,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         :autoDelete::boolean, :created::bigint, :created::bigint
       WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key::text)
       ON CONFLICT (key) DO NOTHING RETURNING *`),
+    inserted: prepare<"key" | "blob">("SELECT * FROM files WHERE key = :key AND blob = :blob"),
     get: prepare<"key">(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
     lock: prepare<"key" | "owner">(
       `SELECT * FROM files WHERE key = :key AND owner = :owner AND NOT ${GONE} FOR UPDATE`
@@ -252,6 +257,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     remove: change<"key" | "owner">(
       buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
     ),
+    isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
     // A file is not buried while somebody downloads it. The last receiver may come back for the grace time, so the bytes stay as long.
     buryUsedUp: relaxed<"key">(
       buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${terms.grace}`)
@@ -287,11 +293,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const { content } = changes
     const before = first(yield* sql.get({ key }))
     if (Option.isNone(before) || before.value["owner"] !== owner) return Option.none()
-    if (content !== undefined) yield* leases.detach(key)
+    if (content !== undefined) yield* leases.detach(key, content.blob)
     else if (changes.expires !== undefined) yield* leases.expire(key, changes.expires)
     const locked = first(yield* sql.lock({ key, owner }))
     if (Option.isNone(locked)) return Option.none()
     const old = toRecord(locked.value)
+    // This change was made before, and the answer was lost.
+    if (old.blob === content?.blob) return Option.some(old)
     const next = { ...old, ...changes, ...content }
     if (content !== undefined) {
       yield* sql.discard({ blob: old.blob })
@@ -326,8 +334,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     insert: Effect.fnUntraced(function*(file) {
       const id = yield* random.uuidV4()
       while (true) {
-        const rows = yield* sql.insert({
-          key: yield* Key.make(random),
+        const key = yield* Key.make(random)
+        const values = {
+          key,
           id,
           created: file.created,
           blob: file.blob,
@@ -342,8 +351,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
           maxDownloads: file.maxDownloads,
           countFrom: file.countFrom ?? "last-byte",
           autoDelete: file.autoDelete
+        }
+        const insert = Effect.fnUntraced(function*(again: boolean) {
+          const [row] = yield* sql.insert(values)
+          if (row !== undefined || !again) return row
+          const [inserted] = yield* sql.inserted({ key, blob: file.blob })
+          return inserted ??
+            (yield* new CatalogError({ cause: new Error("the file came and is gone"), reason: "unknown" }))
         })
-        if (rows.length > 0) return toRecord(rows[0]!)
+        const row = yield* Postgres.decided(insert, deadline)
+        if (row !== undefined) return toRecord(row)
       }
     }),
 
@@ -366,11 +383,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
     totals: Effect.map(sql.totals({}), ([row]) => ({ files: Number(row!["files"]), bytes: Number(row!["bytes"]) })),
 
     update: (key, owner, changes) =>
-      Effect.andThen(leases.settleOf(key), durable.transaction(update(key, owner, changes))),
+      Effect.andThen(
+        leases.settleOf(key),
+        Postgres.decided(() => durable.transaction(update(key, owner, changes)), deadline)
+      ),
 
     remove: Effect.fnUntraced(function*(key, owner) {
       yield* leases.settleOf(key)
-      if ((yield* sql.remove({ key, owner })).length === 0) return false
+      const remove = Effect.fnUntraced(function*(again: boolean) {
+        const removed = (yield* sql.remove({ key, owner })).length > 0
+        return removed || (again && (yield* sql.isBuried({ key })).length > 0)
+      })
+      if (!(yield* Postgres.decided(remove, deadline))) return false
       yield* leases.drop(key)
       return true
     }),
@@ -380,8 +404,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return available.length > 0 ? { _tag: "Available" as const } : (yield* leases.underWay(key)).unavailable
     }),
 
-    claim: (key) =>
-      Effect.flatMap(random.randomBytes(24), (bytes) => leases.claim(key, Buffer.from(bytes).toString("base64url"))),
+    claim: Effect.fnUntraced(function*(key) {
+      const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+      // A claim whose answer was lost holds the file although nobody has it, until it ends by itself.
+      const giveBack = Effect.retry(leases.abandon({ id, generation: 1 }), {
+        schedule: GIVE_BACK,
+        while: ({ reason }) => reason !== undefined
+      })
+      return yield* Effect.tapError(
+        leases.claim(key, id),
+        () => Effect.forkIn(Effect.ignore(within(giveBack, Duration.millis(hold), () => undefined)), scope)
+      )
+    }),
 
     resume: (key, id) => Effect.map(leases.resume(key, id), Option.fromUndefinedOr),
 

@@ -12,5 +12,4 @@ const ended = await FileTransfer.FileTransfer.use((transfer) => transfer.downloa
   Effect.provide(NodeFileIo.layer({ baseUrl }).pipe(Layer.provide(RateLimit.layer(RateLimit.unlimited)))),
   Effect.runPromise
 )
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort!.postMessage(ended)

@@ -140,7 +140,7 @@ export const make = (
       UPDATE leases SET until = least(:now + ${hold}, ends)
       FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT)
       WHERE leases.id = mine.id AND leases.generation = mine.generation AND flowing AND NOT consumed AND until > :now`),
-    detach: prepare<"key">("UPDATE leases SET key = '' WHERE key = :key"),
+    detach: prepare<"key" | "blob">("UPDATE leases SET key = '' WHERE key = :key AND blob <> :blob"),
     drop: prepare<"key">("DELETE FROM leases WHERE key = :key"),
     expire: prepare<"key" | "expires">("UPDATE leases SET expires = :expires::bigint WHERE key = :key"),
     endCounted: relaxed("DELETE FROM leases WHERE consumed AND until <= :now")
@@ -153,7 +153,7 @@ export const make = (
     if (!lease.counted) transfers.set(lease.id, lease.generation)
     return lease
   }
-  const over = ({ generation, id }: Lease): void => {
+  const over = ({ generation, id }: Pick<Lease, "id" | "generation">): void => {
     if (transfers.get(id) === generation) transfers.delete(id)
   }
 
@@ -224,7 +224,7 @@ export const make = (
         return sql.release({ lease: lease.id, generation: lease.generation })
       }),
 
-    abandon: Effect.fnUntraced(function*(lease: Lease) {
+    abandon: Effect.fnUntraced(function*(lease: Pick<Lease, "id" | "generation">) {
       over(lease)
       const { generation, id } = lease
       const unclaimed = yield* sql.abandon({ lease: id, generation })
@@ -239,8 +239,11 @@ export const make = (
         })
     ),
 
-    /** The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed. */
-    detach: (key: string) => sql.detach({ key }),
+    /**
+     * The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed.
+     * Leases of the new content are left alone, so that this can be done again.
+     */
+    detach: (key: string, blob: string) => sql.detach({ key, blob }),
 
     /** The file was deleted: nobody gets its last byte. */
     drop: (key: string) => sql.drop({ key }),

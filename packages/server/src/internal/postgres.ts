@@ -15,6 +15,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as SqlError from "effect/sql/SqlError"
 import * as Net from "node:net"
@@ -106,6 +107,22 @@ const toCatalogError = (error: SqlError.SqlError | Late, asked: boolean): Catalo
 
 const isDeadlock = (error: SqlError.SqlError | Late): boolean =>
   error._tag === "SqlError" && error.reason._tag === "DeadlockError"
+
+const AGAIN = Schedule.spaced("250 millis")
+
+/**
+ * Makes a change whose outcome may be lost. While it is unknown the change is made again, for `time` at most; `again` says so, and
+ * the change must then see by itself whether it was made before.
+ */
+export const decided = <A>(
+  change: (again: boolean) => Effect.Effect<A, CatalogError>,
+  time: Duration.Duration
+): Effect.Effect<A, CatalogError> =>
+  Effect.catchIf(change(false), ({ reason }) => reason === "unknown", (lost) =>
+    Effect.mapError(
+      within(Effect.retry(change(true), AGAIN), time, () => lost),
+      ({ cause }) => new CatalogError({ cause, reason: "unknown" })
+    ))
 
 export const make = Effect.fnUntraced(function*(options: Options) {
   const { deadline } = options
@@ -204,10 +221,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         let clean = false
         // A connection that may be inside a transaction is of no more use.
         yield* Effect.addFinalizer(() => clean ? Effect.void : pool.invalidate(connection))
-        yield* connection.query("BEGIN")
+        yield* connection.query("BEGIN", [], false)
         const exit = yield* Effect.exit(Effect.provideService(effect, InTransaction, connection))
         committing = Exit.isSuccess(exit)
-        const { command } = yield* connection.query(committing ? "COMMIT" : "ROLLBACK")
+        const { command } = yield* connection.query(committing ? "COMMIT" : "ROLLBACK", [], false)
         clean = true
         return committing && command !== "COMMIT"
           ? Exit.fail(
