@@ -11,9 +11,10 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Blobs from "./Blobs.ts"
-import * as Catalog from "./Catalog.ts"
+import type * as Catalog from "./Catalog.ts"
 import type { DataFolder } from "./DataFolder.ts"
 import * as RateCounter from "./RateCounter.ts"
+import * as SqliteCatalog from "./SqliteCatalog.ts"
 
 /**
  * An engine cannot be used.
@@ -116,7 +117,7 @@ export const catalog = (
   DataFolder | SecureRandom.SecureRandom
 > =>
   address === undefined
-    ? Catalog.layer(options)
+    ? SqliteCatalog.layer(options)
     : Layer.unwrap(Effect.gen(function*() {
       const url = yield* parse("catalog", address, ["postgresql:", "postgres:"])
       const PgCatalog = yield* load("catalog", "@effect/sql-pg", () => import("./PgCatalog.ts"))

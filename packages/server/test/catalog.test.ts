@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
+import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
 import { eventually } from "./support.ts"
 
@@ -13,7 +14,7 @@ const RATE = 1280
 
 type Engine = Layer.Layer<Catalog.Catalog, unknown>
 
-const sqlite: Engine = Catalog.layer({ grace: GRACE, minimumRate: RATE }).pipe(
+const sqlite: Engine = SqliteCatalog.layer({ grace: GRACE, minimumRate: RATE }).pipe(
   Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])
 )
 

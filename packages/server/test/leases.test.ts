@@ -11,6 +11,7 @@ import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as Machine from "../src/internal/lease.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
+import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
 import { type File, Model, type Transfer } from "./leaseModel.ts"
 import { temporaryFolder } from "./support.ts"
@@ -448,7 +449,7 @@ describe("leases in SQLite", () => {
     servers: 1,
     open: (maxBrokenDownloads) =>
       Effect.map(temporaryFolder, (folder) =>
-        Catalog.layer({ ...TERMS, maxBrokenDownloads }).pipe(
+        SqliteCatalog.layer({ ...TERMS, maxBrokenDownloads }).pipe(
           Layer.provide([DataFolder.layer(folder), NodeCrypto.layerSecureRandom])
         ))
   }), STEPS)

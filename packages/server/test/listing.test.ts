@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
+import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { temporaryFolder } from "./support.ts"
 
 const FILES = 100_000
@@ -12,7 +13,7 @@ const OWNER = "anna"
 
 const openIn = (folder: string) =>
   Layer.build(
-    Catalog.layer({ grace: 1000 }).pipe(
+    SqliteCatalog.layer({ grace: 1000 }).pipe(
       Layer.provide(NodeCrypto.layerSecureRandom),
       Layer.provide(DataFolder.layer(folder))
     )

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
+import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, hasRedis, postgres, redis, s3, S3_CREDENTIALS } from "./engines.ts"
 import { eventually, temporaryFolder } from "./support.ts"
 
@@ -164,7 +165,7 @@ const load = (name: string, servers: ReadonlyArray<Process>) =>
     agent.destroy()
   })
 
-const sqlite = Catalog.layer({ grace: 30_000 }).pipe(
+const sqlite = SqliteCatalog.layer({ grace: 30_000 }).pipe(
   Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])
 )
 
