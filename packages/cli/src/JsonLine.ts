@@ -168,7 +168,7 @@ export const Error = line("error", {
   exitCode: Schema.Int,
   /** What was given: a path, a key or a link. */
   subject: Schema.optionalKey(Schema.String),
-  copy: Schema.optionalKey(Schema.Literals(["kept", "consumed", "unknown"])),
+  copy: Schema.optionalKey(Schema.Literals(["kept", "consumed", "absent", "unknown"])),
   stored: Schema.optionalKey(Schema.Literals(["no", "unknown"])),
   retryAfterMillis: Schema.optionalKey(Schema.Finite),
   bytesDone: Schema.optionalKey(Schema.Finite),

@@ -17,7 +17,7 @@ const known = {
   maxStorageBytes: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
   /** Storage in use, in bytes. */
   usedStorageBytes: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
-  /** The most API calls that the account may make in a second. */
+  /** The most API calls that the account may make in a second; at least 1. */
   rateLimit: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
   customDomain: Schema.optionalKey(Schema.NullOr(Schema.String)),
   paymentCustomerId: Schema.optionalKey(Schema.NullOr(Schema.String)),
@@ -25,7 +25,8 @@ const known = {
 }
 
 /**
- * An account. An absent or `null` field was not told by the host; what is not known here is kept in `extra`.
+ * An account. An absent or `null` field was not told by the host; what is not known here is kept in `extra`, and so is a
+ * limit that nothing can meet, such as a `rateLimit` of 0.
  *
  * @category models
  * @since 0.1.0
@@ -49,6 +50,17 @@ export class Account extends Schema.Class<Account>("@effect-fileio/core/Account"
   }
 }
 
+/** Hosts write 0 or -1 where they tell no limit; a limit that nothing can meet is taken for none that was told. */
+const LEAST: Readonly<Record<string, number>> = {
+  rateLimit: 1,
+  maxUploadBytes: 1,
+  maxStorageBytes: 1,
+  usedStorageBytes: 0
+}
+
+const isTold = (name: string, value: unknown): boolean =>
+  typeof value !== "number" || !Object.hasOwn(LEAST, name) || value >= LEAST[name]!
+
 /** What is told of every answer, and nothing of the account. */
 const ofEveryAnswer = new Set(["success", "status"])
 
@@ -59,7 +71,7 @@ const decode = (wire: Wire): typeof Account.Encoded => {
   const extra: Array<readonly [string, unknown]> = []
   for (const name of Object.keys(wire)) {
     const value = wire[name]
-    if (Object.hasOwn(known, name)) account[name] = value
+    if (Object.hasOwn(known, name) && isTold(name, value)) account[name] = value
     else if (name === "directDownload") {
       if (value !== null) account[name] = isScalar(value) ? !NO.has(String(value).toLowerCase()) : value
     } else if (!ofEveryAnswer.has(name)) extra.push([name, value])

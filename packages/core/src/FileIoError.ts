@@ -150,7 +150,7 @@ export class DownloadInProgress extends Schema.TaggedError<DownloadInProgress>()
 }
 
 /**
- * The host failed (5xx).
+ * The host failed (5xx), or did not get the whole request in time (408).
  *
  * @category reasons
  * @since 0.1.0
@@ -165,7 +165,12 @@ export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFa
     return true
   }
   override get message() {
-    return visible(`the host failed (${this.status}${this.code === undefined ? "" : ` ${this.code}`}); try again later`)
+    const code = this.code === undefined ? "" : ` ${this.code}`
+    return visible(
+      this.status === 408
+        ? `the host did not get the whole request in time (408${code}); try again, over a faster connection if there is one`
+        : `the host failed (${this.status}${code}); try again later`
+    )
   }
 }
 
@@ -434,12 +439,12 @@ export type Operation = typeof Operation.Type
 
 /**
  * The only copy after a failed download. `kept`: the host still has it. `consumed`: the host has given it away and
- * counts it as taken. `unknown`: it cannot be told.
+ * counts it as taken. `absent`: the host has no such file, so this download took nothing. `unknown`: it cannot be told.
  *
  * @category models
  * @since 0.1.0
  */
-export const Copy = Schema.Literals(["kept", "consumed", "unknown"])
+export const Copy = Schema.Literals(["kept", "consumed", "absent", "unknown"])
 
 /**
  * @category models

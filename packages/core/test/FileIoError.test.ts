@@ -241,10 +241,13 @@ describe("the reasons of FileIoError", () => {
 describe("FileIoError", () => {
   const notFound = new FileIoError.FileNotFound({ key })
 
-  it.each(["kept", "consumed", "unknown"] as const)("the message of a download says that the copy is %s", (copy) => {
-    const error = new Failure({ operation: "download", reason: notFound, copy })
-    assert.strictEqual(error.message, `download: ${notFound.message} [the file on the host: ${copy}]`)
-  })
+  it.each(["kept", "consumed", "absent", "unknown"] as const)(
+    "the message of a download says that the copy is %s",
+    (copy) => {
+      const error = new Failure({ operation: "download", reason: notFound, copy })
+      assert.strictEqual(error.message, `download: ${notFound.message} [the file on the host: ${copy}]`)
+    }
+  )
 
   it.each(["no", "unknown"] as const)("the message of an upload says that it is stored: %s", (stored) => {
     const reason = new FileIoError.ServerFailure({ status: 502 })

@@ -35,7 +35,7 @@ interface Refused {
 }
 
 const html: Omit<Refused, "answer"> = { reason: "NotAnApi", copy: "unknown" }
-const refusal: Omit<Refused, "answer"> = { reason: "FileNotFound", copy: "kept" }
+const refusal: Omit<Refused, "answer"> = { reason: "FileNotFound", copy: "absent" }
 const type = (contentType: string) => ({ "content-type": contentType })
 
 const refused: Readonly<Record<string, Refused>> = {

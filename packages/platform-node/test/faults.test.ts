@@ -93,7 +93,7 @@ interface Outcome {
   /** `ok`, or the tag of the reason. */
   readonly ends: "ok" | FileIoError.Reason["_tag"]
   /** The verdict, where the call has one. */
-  readonly verdict?: "kept" | "consumed" | "unknown" | "no"
+  readonly verdict?: "kept" | "consumed" | "absent" | "unknown" | "no"
   /** How many requests arrived. */
   readonly requests: number
   /** What lies in the folder. @default the file after a success, nothing after a failure */
@@ -439,10 +439,32 @@ const rows: ReadonlyArray<Row> = [
     times: ALWAYS,
     expected: {
       upload: { ends: "InvalidRequest", verdict: "no", requests: 1 },
-      download: { ends: "FileNotFound", verdict: "kept", requests: 1 },
+      download: { ends: "FileNotFound", verdict: "absent", requests: 1 },
       read: { ends: "InvalidRequest", requests: 1 },
       change: { ends: "FileNotFound", verdict: "no", requests: 1 },
       delete: { ends: "FileNotFound", requests: 1 }
+    }
+  },
+  {
+    name: "408 twice, then well",
+    fault: () => FaultHost.status(408),
+    times: 2,
+    expected: {
+      upload: ok(THRICE),
+      "uploadOnce, large": { ends: "ServerFailure", verdict: "no", requests: 1 },
+      download: ok(THRICE),
+      read: ok(THRICE),
+      change: ok(THRICE),
+      delete: ok(THRICE)
+    }
+  },
+  {
+    name: "408 always",
+    fault: () => FaultHost.status(408),
+    times: ALWAYS,
+    expected: {
+      ...all("ServerFailure", THRICE),
+      "uploadOnce, large": { ends: "ServerFailure", verdict: "no", requests: 1 }
     }
   },
   {

@@ -35,6 +35,7 @@ export const local = (what: string, advice: string, cause?: unknown): Problem =>
 const VERDICT_OF_COPY = {
   kept: "The file is still on the host.",
   consumed: "The host counts the file as taken.",
+  absent: "No copy was taken by this.",
   unknown: "Whether the host still has the file is unknown."
 } as const
 
@@ -204,7 +205,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
 export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {
   const { advice, details, what } = wordsOf(error, resume)
   const verdict = error.operation === "download"
-    ? error.reason._tag === "FileNotFound" ? "No copy was taken by this." : VERDICT_OF_COPY[error.copy ?? "kept"]
+    ? VERDICT_OF_COPY[error.copy ?? "kept"]
     : error.stored === undefined
     ? ""
     : VERDICT_OF_STORED[error.stored]

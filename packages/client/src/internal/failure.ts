@@ -51,7 +51,9 @@ const UNTOUCHED: ReadonlySet<Stage> = new Set(["local", "unsent", "limited", "re
 
 /** What became of the only copy on the host. */
 export const copyOf = (failure: Failure): FileIoError.Copy =>
-  UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === 503)
+  failure.stage === "refused" && failure.reason._tag === "FileNotFound"
+    ? "absent"
+    : UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === 503)
     ? "kept"
     : failure.stage === "received"
     ? "consumed"
@@ -69,10 +71,12 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
   if (!reopenable || !failure.reason.isRetryable) return false
   switch (failure.stage) {
     case "local":
-    case "refused":
     case "received":
     case "withheld":
       return false
+    case "refused":
+      // The host did not get the whole request (RFC 9110, 15.5.9), so there is nothing that it could have done.
+      return statusOf(failure) === 408
     case "limited":
     case "unsent":
     case "absent":

@@ -71,9 +71,8 @@ export const of = (
   if (status === 429 || envelope?.code === "TOO_MANY_REQUESTS") {
     return refused(new FileIoError.RateLimited(retryAfter), "limited")
   }
-  if (status >= 500 || status === 408) {
-    return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }), "failed")
-  }
+  if (status === 408) return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }))
+  if (status >= 500) return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }), "failed")
   if (status === 401 || status === 403) return refused(new FileIoError.Unauthorized({ status }))
   if (status === 402 || status === 413) {
     return refused(
