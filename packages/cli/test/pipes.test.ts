@@ -37,6 +37,12 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(again.stdout, "")
     assertTwoLines(again.stderr)
     assert.include(again.stderr, "No copy was taken by this.")
+    const asJson = await t.run(["download", link!, "--output", inbox, "--json"])
+    assert.deepInclude(JSON.parse(asJson.stdout.trim().split("\n").at(-1)!), {
+      type: "error",
+      copy: "absent",
+      exitCode: 3
+    })
     assert.deepStrictEqual(Fs.readdirSync(inbox), ["report ü.txt"])
   })
 

@@ -6,6 +6,8 @@ import { assertSame } from "./utils/generators.ts"
 const decode = Schema.decodeUnknownSync(Account.AccountFromWire)
 const encode = Schema.encodeSync(Account.AccountFromWire)
 
+const LIMITS = ["maxUploadBytes", "maxStorageBytes", "usedStorageBytes", "rateLimit"] as const
+
 const documented = {
   success: true,
   status: 200,
@@ -80,6 +82,28 @@ describe("AccountFromWire", () => {
     assert.deepStrictEqual<unknown>({ ...decode({}) }, { extra: {} })
   })
 
+  it.each([
+    { rateLimit: 0 },
+    { rateLimit: -1 },
+    { rateLimit: 0.5 },
+    { rateLimit: -0 },
+    { maxUploadBytes: 0 },
+    { maxUploadBytes: -1 },
+    { maxStorageBytes: 0 },
+    { maxStorageBytes: -1 },
+    { usedStorageBytes: -5 }
+  ])("takes a limit that nothing can meet for none that was told, and keeps what was written: %j", (limit) => {
+    assert.deepStrictEqual<unknown>({ ...decode({ planId: 1, ...limit }) }, { planId: 1, extra: limit })
+    assert.deepStrictEqual<unknown>(encode(decode(limit)), limit)
+  })
+
+  it.each([{ rateLimit: 1 }, { rateLimit: 2.5 }, { maxUploadBytes: 1 }, { usedStorageBytes: 0 }])(
+    "reads %j",
+    (limit) => {
+      assert.deepStrictEqual<unknown>({ ...decode(limit) }, { ...limit, extra: {} })
+    }
+  )
+
   it("reads a plan that is a word", () => {
     assert.strictEqual(decode({ planId: "premium" }).planId, "premium")
   })
@@ -121,10 +145,12 @@ describe("AccountFromWire", () => {
   )
 
   it.effect.prop("an account comes back as it was written, through JSON", [
-    Arbitrary.map(Arbitrary.schema(Account.Account), ({ extra, ...known }) => {
+    Arbitrary.map(Arbitrary.schema(Account.Account), ({ extra, ...rest }) => {
+      const known = { ...rest }
       const taken = new Set([...Object.keys(documented), "success", "status"])
-      const rest = Object.entries(extra).filter(([name]) => !taken.has(name))
-      return new Account.Account({ ...known, extra: JSON.parse(JSON.stringify(Object.fromEntries(rest))) })
+      const others = Object.entries(extra).filter(([name]) => !taken.has(name))
+      for (const limit of LIMITS) if (typeof known[limit] === "number") known[limit] = Math.abs(known[limit]) + 1
+      return new Account.Account({ ...known, extra: JSON.parse(JSON.stringify(Object.fromEntries(others))) })
     })
   ], ([account]) =>
     Effect.gen(function*() {

@@ -1,6 +1,7 @@
 /** What a host answers in place of a file or of JSON is never taken for it, in any form that it comes in. */
 import { FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
+import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
@@ -282,3 +283,31 @@ for (const transport of ["sockets", "fetch"] as const) {
       }))
   })
 }
+
+describe("an account whose limits say nothing", () => {
+  it.live("is neither kept waiting nor refused", () =>
+    Effect.gen(function*() {
+      for (
+        const limits of [{ rateLimit: 0 }, { rateLimit: -1 }, { rateLimit: 0.001 }, {
+          maxUploadBytes: -1,
+          maxStorageBytes: 0
+        }]
+      ) {
+        const host = yield* scriptedHost(({ path }) => ({
+          headers: type("application/json"),
+          body: JSON.stringify(path === "/me" ? { success: true, ...limits } : { ...DETAILS, nodes: [] })
+        }))
+        yield* Effect.gen(function*() {
+          const fileIo = yield* FileIo.FileIo
+          for (let n = 0; n < 3; n++) yield* fileIo.list()
+          yield* fileIo.upload(FileBody.text("hello"))
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: "20 seconds",
+            orElse: () => Effect.die(`it waits: ${JSON.stringify(limits)}`)
+          }),
+          Effect.provide(NodeFileIo.layer({ baseUrl: host.baseUrl, apiKey }))
+        )
+      }
+    }).pipe(Effect.scoped))
+})

@@ -181,14 +181,13 @@ for (const transport of ["sockets", "fetch"] as const) {
     it.live("asked for by hand is checked too, against the size where it is given", () =>
       Effect.gen(function*() {
         const host = yield* scriptedHost((request, before) => rest(request, before === 0 ? { etag: "\"two\"" } : {}))
-        const fileIo = yield* FileIo.FileIo.pipe(
-          Effect.provide(transports[transport]({ baseUrl: host.baseUrl }))
-        )
         const ask = (size?: number) =>
-          Effect.scoped(Effect.flatMap(
-            fileIo.download(KEY, { resume: { offset: 1000, validator: "\"one\"", size } }),
-            ({ stream }) => Stream.mkUint8Array(stream)
-          ))
+          FileIo.FileIo.use((fileIo) => fileIo.download(KEY, { resume: { offset: 1000, validator: "\"one\"", size } }))
+            .pipe(
+              Effect.flatMap(({ stream }) => Stream.mkUint8Array(stream)),
+              Effect.scoped,
+              Effect.provide(transports[transport]({ baseUrl: host.baseUrl }))
+            )
         for (const size of [undefined, SIZE + 1]) {
           const error = yield* Effect.flip(ask(size))
           assert.strictEqual(error.reason._tag, "UnexpectedResponse", error.message)
