@@ -29,8 +29,10 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
+import { syncFolder } from "./internal/folders.ts"
 import type { Plan } from "./Plans.ts"
 
 const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -155,10 +157,12 @@ const change = Effect.fnUntraced(function*<A>(
     try: async () => {
       // Made by root for a server of another user, it must be that user's: the folder says who that is.
       const folder = await Fs.stat(Path.dirname(path))
-      await file.chown(folder.uid, folder.gid).catch(() => {})
+      if (Os.userInfo().uid === 0) await file.chown(folder.uid, folder.gid)
       await file.writeFile(`${JSON.stringify(encode(accounts), undefined, 2)}\n`)
       await file.sync()
       await Fs.rename(next, path)
+      // A power cut must not bring a revoked key back.
+      await syncFolder(Path.dirname(path))
     },
     catch: fail("it cannot be written")
   })

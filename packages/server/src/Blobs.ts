@@ -17,6 +17,10 @@ import * as Stream from "effect/Stream"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { DataFolder } from "./DataFolder.ts"
+import { syncFolder, writeDurably } from "./internal/folders.ts"
+
+const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 /**
  * Bytes could not be read or written. `code` is the system's word, such as `ENOSPC`.
@@ -31,6 +35,12 @@ export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/s
   reason: Schema.optionalKey(Schema.Literal("unavailable")),
   cause: Schema.Defect()
 }) {
+  /** The error of an operation that failed for this cause, with its code. */
+  static from(operation: string, cause: unknown): BlobsError {
+    const code = codeOf(cause)
+    return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
+  }
+
   override get message() {
     return `cannot ${this.operation}${this.code === undefined ? "" : ` (${this.code})`}`
   }
@@ -93,6 +103,8 @@ export class Blobs extends Context.Service<Blobs, {
   readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
   /** Removes a blob; one that is not there is removed already. */
   readonly remove: (id: string) => Effect.Effect<void, BlobsError>
+  /** After it, no power cut brings a blob back that was removed before. */
+  readonly syncRemovals: Effect.Effect<void, BlobsError>
   /** All blobs that have their place, in pages. */
   readonly list: Stream.Stream<ReadonlyArray<Stored>, BlobsError>
   /** Removes what uploads left behind whose process was interrupted. */
@@ -112,16 +124,8 @@ const WRITE_BYTES = 512 * 1024
 /** Bytes that are gathered while a write is under way, before reading waits for it. */
 const HELD_BYTES = 2 * 1024 * 1024
 
-const codeOf = (cause: unknown): string | undefined =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
-
-const toError = (operation: string, cause: unknown): BlobsError => {
-  const code = codeOf(cause)
-  return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
-}
-
 const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
-  Effect.tryPromise({ try: run, catch: (cause) => toError(operation, cause) })
+  Effect.tryPromise({ try: run, catch: (cause) => BlobsError.from(operation, cause) })
 
 const unlessMissing = (cause: unknown): undefined => {
   if (codeOf(cause) !== "ENOENT") throw cause
@@ -141,16 +145,6 @@ async function* pagesOf(folder: string): AsyncGenerator<ReadonlyArray<string>> {
   yield page
 }
 
-const writeDurably = async (path: string, text: string): Promise<void> => {
-  const file = await Fs.open(path, "w", 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
 /** `writev` may write less than asked. */
 const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, size: number): Promise<void> => {
   const { bytesWritten } = await file.writev(chunks)
@@ -166,18 +160,6 @@ const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, 
  */
 const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
   if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
-}
-
-const syncFolder = async (path: string): Promise<void> => {
-  const folder = await Fs.open(path, "r")
-  try {
-    await folder.sync()
-  } catch (cause) {
-    // Windows has no sync of folders.
-    if (codeOf(cause) !== "EPERM" && codeOf(cause) !== "EISDIR") throw cause
-  } finally {
-    await folder.close()
-  }
 }
 
 /**
@@ -313,7 +295,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     })
 
     const list = Stream.suspend(() =>
-      Stream.fromAsyncIterable(pagesOf(blobs), (cause) => toError("list the blobs", cause))
+      Stream.fromAsyncIterable(pagesOf(blobs), (cause) => BlobsError.from("list the blobs", cause))
     ).pipe(
       Stream.map((names) => names.filter(isBlobId).map((id): Stored => ({ id, settled: !active.has(id) })))
     )
@@ -322,6 +304,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       writer,
       open,
       remove: (id) => remove(Path.join(blobs, id)),
+      syncRemovals: attempt("sync the folder of the blobs", () => syncFolder(blobs)),
       list,
       tidy,
       where: `the folder ${blobs}`,

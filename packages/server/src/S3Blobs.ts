@@ -182,6 +182,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         writer,
         open,
         remove,
+        syncRemovals: Effect.void,
         list,
         tidy,
         where: `the bucket s3://${Bucket}/${prefix}`,

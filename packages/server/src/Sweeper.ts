@@ -93,6 +93,7 @@ export const layer = (
         while (garbage.length > 0) {
           const { failure, removed } = yield* removeEach(garbage)
           failed ??= failure
+          if (removed.length > 0) yield* blobs.syncRemovals
           yield* catalog.forget(removed)
           garbage = yield* catalog.garbage(garbage.at(-1)!)
         }

@@ -199,6 +199,28 @@ describe("a missing blob", () => {
     }))
 })
 
+describe("a blob that lost its end", () => {
+  it.effect("breaks its download, which is logged, tells the health of it, and takes nothing", () =>
+    Effect.gen(function*() {
+      const server = yield* startOn(yield* temporaryFolder)
+      const { key } = yield* uploaded(server.url, pattern(3_000_000))
+      const blobs = Path.join(server.folder, "blobs")
+      for (const name of Fs.readdirSync(blobs)) Fs.truncateSync(Path.join(blobs, name), 2_500_000)
+      const got = yield* Effect.promise(() =>
+        fetch(`${server.url}/${key}`).then((one) => one.arrayBuffer()).catch(() => "broken")
+      )
+      assert.strictEqual(got, "broken")
+      const faults = () =>
+        Effect.runPromise(health(server.adminUrl)).then(({ json }) =>
+          json["faults"] as Record<string, { count: number }>
+        )
+      yield* eventually("it is noted", async () => (await faults())["blobs"]?.count === 1)
+      // It was not taken: another receiver gets as far.
+      const head = yield* call(`${server.url}/${key}`, { method: "HEAD" })
+      assert.strictEqual(head.status, 200)
+    }))
+})
+
 describe("a catalog that cannot be written", () => {
   it.effect("at the moment a download is whole: it is not given again, and counted once it can be", () =>
     Effect.gen(function*() {

@@ -28,14 +28,18 @@ export interface Transfer {
 
 const READ_BYTES = 1024 * 1024
 
-/** Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. */
+/**
+ * Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. So it is where
+ * the blob cannot be read, which calls `onUnreadable`.
+ */
 export const start = (
   request: HttpServerRequest,
   reader: Reader,
   { end, start }: Range,
   status: number,
   headers: Readonly<Record<string, string>>,
-  beforeLast: () => Promise<void>
+  beforeLast: () => Promise<void>,
+  onUnreadable: (cause: unknown) => void
 ): Transfer => {
   // The server speaks HTTP/1 only.
   const response = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
@@ -68,6 +72,17 @@ export const start = (
     response.destroy()
   }
 
+  const fill = async (buffer: Uint8Array, position: number) => {
+    try {
+      const read = await reader.read(buffer, position)
+      if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
+    } catch (cause) {
+      // The reader is closed with the transfer, which fails what it still reads.
+      if (!over) onUnreadable(cause)
+      throw cause
+    }
+  }
+
   const pump = async () => {
     const size = Math.min(READ_BYTES, end - start)
     // One is read into while the other is on its way to the socket.
@@ -76,9 +91,8 @@ export const start = (
     response.writeHead(status, headers)
     for (let position = start, turn = 0; position < end; turn++) {
       const buffer = buffers[turn % buffers.length]!.subarray(0, Math.min(size, end - position))
-      const read = await reader.read(buffer, position)
-      if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
-      position += read
+      await fill(buffer, position)
+      position += buffer.length
       await flushed
       if (over) return
       begun = true
@@ -87,7 +101,7 @@ export const start = (
         continue
       }
       // Who may resume must have the headers, which name the lease, and all bytes but the last one.
-      if (read === 1) response.flushHeaders()
+      if (buffer.length === 1) response.flushHeaders()
       else await new Promise((resolve) => response.write(buffer.subarray(0, -1), resolve))
       if (over) return
       await beforeLast()

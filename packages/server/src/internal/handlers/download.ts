@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { Blobs } from "../../Blobs.ts"
+import { Blobs, BlobsError } from "../../Blobs.ts"
 import { Catalog, type FileRecord, type Lease, type Unavailable } from "../../Catalog.ts"
+import { Health } from "../../Health.ts"
 import * as Crawlers from "../crawlers.ts"
 import { Leases } from "../leases.ts"
 import * as Metrics from "../metrics.ts"
@@ -38,6 +39,7 @@ export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const blobs = yield* Blobs
   const leases = yield* Leases
+  const health = yield* Health
   const { publicUrl } = yield* Settings
   const { planOf } = yield* Answers.make
 
@@ -58,12 +60,25 @@ export const make = Effect.gen(function*() {
       ...partial
     }
     const toTheEnd = range.end === lease.size
+    let unreadable: BlobsError | undefined
+    const onUnreadable = (cause: unknown) => {
+      unreadable = BlobsError.from("read a blob", cause)
+    }
     // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
     // once, and must hear that the file is gone.
     return blobs.open(lease.blob).pipe(
       Effect.tapError(() => leases.abandon(lease)),
       Effect.flatMap((reader) =>
-        leases.run(lease, toTheEnd, (beforeLast) => Transfer.start(request, reader, range, status, headers, beforeLast))
+        leases.run(
+          lease,
+          toTheEnd,
+          (beforeLast) => Transfer.start(request, reader, range, status, headers, beforeLast, onUnreadable)
+        )
+      ),
+      Effect.tap(() =>
+        unreadable === undefined
+          ? Effect.void
+          : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
       ),
       Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
       Effect.scoped,
