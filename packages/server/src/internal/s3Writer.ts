@@ -71,26 +71,39 @@ export const make = Effect.fnUntraced(function*({ call, client, send, timeout }:
     return body
   }
 
+  const begin = async (): Promise<string> => {
+    const { UploadId } = await client.send(new CreateMultipartUploadCommand(object), { abortSignal })
+    if (UploadId === undefined) throw new Error("the store began no upload")
+    return UploadId
+  }
+
   const sendPart = async (Body: Buffer): Promise<void> => {
-    upload ??= (await client.send(new CreateMultipartUploadCommand(object), { abortSignal })).UploadId!
+    upload ??= await begin()
     const PartNumber = parts.length + 1
     const { ETag } = await client.send(new UploadPartCommand({ ...object, UploadId: upload, PartNumber, Body }), {
       abortSignal
     })
-    parts.push({ ETag: ETag!, PartNumber })
+    if (ETag === undefined) throw new Error("the store did not say that it has a part")
+    parts.push({ ETag, PartNumber })
+  }
+
+  /** For an answer that does not say whether the object is there. */
+  const verify = async (doubt: Error): Promise<void> => {
+    const { ContentLength } = await client.send(new HeadObjectCommand(object), { abortSignal })
+    if (ContentLength !== sent) throw doubt
   }
 
   /** When the answer is lost and the SDK asks again, the store does not know the upload any more, since it is complete. */
   const complete = async (): Promise<void> => {
     try {
-      await client.send(
+      const { ETag } = await client.send(
         new CompleteMultipartUploadCommand({ ...object, UploadId: upload, MultipartUpload: { Parts: parts } }),
         { abortSignal }
       )
+      if (ETag === undefined) await verify(new Error("the store did not say that it has the object"))
     } catch (cause) {
       if (!(cause instanceof Error) || cause.name !== "NoSuchUpload") throw cause
-      const { ContentLength } = await client.send(new HeadObjectCommand(object), { abortSignal })
-      if (ContentLength !== sent) throw cause
+      await verify(cause)
     }
     upload = undefined
   }
