@@ -264,6 +264,8 @@ const startProcess = (catalog: Redacted.Redacted, publicUrl: string) =>
             FILEIO_SERVER_GRACE: "2 seconds",
             FILEIO_SERVER_ANONYMOUS_PLAN: "premium",
             FILEIO_SERVER_ANONYMOUS_RATE: "none",
+            // Everybody here comes from one address.
+            FILEIO_SERVER_MAX_CONNECTIONS_PER_ADDRESS: "none",
             FILEIO_SERVER_API_KEY: KEY,
             FILEIO_SERVER_PUBLIC_URL: publicUrl
           },
