@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import { join } from "node:path"
-import { FREE_KEY, jsonLines, KEY, setUp } from "./support.ts"
+import { fakeHost, FREE_KEY, jsonLines, KEY, setUp } from "./support.ts"
 
 const t = setUp()
 const write = (folder: string, name: string, content: string | Uint8Array) => {
@@ -133,6 +133,27 @@ describe.concurrent("upload and download", () => {
     const env = { FILEIO_BASE_URL: "http://127.0.0.1:9", FILEIO_API_KEY: KEY }
     assert.deepStrictEqual(await t.lines(["download", link!, "-o", join(room, "y.txt")], { env }), [
       join(room, "y.txt")
+    ])
+  })
+
+  it("asks the service below the path of a link, without the key of another on the same host", async () => {
+    const seen: Array<readonly [path: string | undefined, key: string | undefined]> = []
+    const host = await fakeHost((request, response) => {
+      seen.push([request.url, request.headers.authorization])
+      response.writeHead(200, { "content-disposition": "attachment; filename=x.txt" })
+      response.end("x")
+    })
+    const room = t.room()
+    for (const base of [`${host.url}/two`, host.url, `${host.url}/one/`]) {
+      await t.lines(["download", `<${host.url}/one/abcdefghijkl>.`, "-o", `${room}/`], {
+        env: { FILEIO_BASE_URL: base }
+      })
+    }
+    host.close()
+    assert.deepStrictEqual(seen, [
+      ["/one/abcdefghijkl", undefined],
+      ["/one/abcdefghijkl", undefined],
+      ["/one/abcdefghijkl", `Bearer ${KEY}`]
     ])
   })
 })

@@ -143,6 +143,16 @@ describe("text", () => {
     assert.strictEqual(Text.fit("長い名前のファイル.txt", 10).length <= 10, true)
   })
 
+  it("shortens a text of any length in linear time, and between characters as they are seen", () => {
+    const family = "\u{1F468}\u200D\u{1F469}\u200D\u{1F467}"
+    assert.strictEqual(Text.fit(`${family.repeat(20)}.jpg`, 10), `${family}${family}\u2026.jpg`)
+    for (const piece of ["a", "\u0301", "a\u0301", "\u9577", family, " .", "\u200D", "\uFFFD"]) {
+      const began = performance.now()
+      for (const columns of [2, 24, 500]) Text.fit(piece.repeat(100_000), columns)
+      assert.isBelow(performance.now() - began, 20_000, JSON.stringify(piece))
+    }
+  })
+
   it("quotes what a shell would take apart", () => {
     assert.strictEqual(Text.quoted("plain/file.txt"), "plain/file.txt")
     assert.strictEqual(Text.quoted("it's here"), "'it'\\''s here'")

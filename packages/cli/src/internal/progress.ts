@@ -47,6 +47,7 @@ const FRAME_MILLIS = 100
 const MOST_LINES = 8
 const SHORTEST_WAIT_MILLIS = 300
 const NAME_COLUMNS = 24
+const MAX_NAME_COLUMNS = 255
 
 const lineOf = (state: State, columns: number, now: number): string => {
   const { last, rate } = state
@@ -143,7 +144,8 @@ export const make = Effect.fnUntraced(function*(edge: Edge, style: Style): Effec
       Effect.sync(() => {
         if (style === "none") return { listener: () => Effect.void, end: () => Effect.void }
         const state: State = {
-          name: Text.visible(name),
+          // Shorter than some names are, since it is measured again for each frame.
+          name: Text.fit(Text.visible(name), MAX_NAME_COLUMNS),
           verb,
           last: undefined,
           rate: 0,

@@ -72,8 +72,8 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     open: Effect.fnUntraced(function*(link) {
       const { from, value } = settings.baseUrl
       const named = link === undefined || from === "flag" ? undefined : FileKey.baseUrl(link)
-      // The configured address stands for its host also where links have another path.
-      const baseUrl = named === undefined || new URL(named).host === hostOf(value) ? value : named
+      // A host may have several services below paths of its own, and keys belong to one of them.
+      const baseUrl = named === undefined || named === Settings.normalize(value) ? value : named
       const known = clients.get(baseUrl)
       if (known !== undefined) return known
       const client = yield* connect(baseUrl)
@@ -82,5 +82,3 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     }, Effect.provideContext(environment))
   }
 })
-
-const hostOf = (address: string): string | undefined => URL.canParse(address) ? new URL(address).host : undefined

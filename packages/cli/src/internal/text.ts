@@ -36,19 +36,20 @@ export const visible = PlainText.visible
 /** Several lines that a terminal only shows. */
 export const visibleLines = (text: string): string => text.split("\n").map(visible).join("\n")
 
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
+
 /** Shortens a text to that many columns; its middle goes, since the extension tells more. */
 export const fit = (text: string, columns: number): string => {
   if (displayWidth(text) <= columns) return text
   if (columns < 2) return "\u2026".slice(0, Math.max(0, columns))
-  const characters = Array.from(text)
-  const widths = characters.map(displayWidth)
+  const all = Array.from(graphemes.segment(text), ({ segment }) => segment)
   let [start, startWidth] = [0, 0]
-  let [end, endWidth] = [characters.length, 0]
+  let [end, endWidth] = [all.length, 0]
   while (start < end) {
-    const fromStart = startWidth <= endWidth
-    const width = widths[fromStart ? start : end - 1]!
+    const isStart = startWidth <= endWidth
+    const width = displayWidth(all[isStart ? start : end - 1]!)
     if (startWidth + endWidth + width + 1 > columns) break
-    if (fromStart) {
+    if (isStart) {
       start++
       startWidth += width
     } else {
@@ -56,7 +57,7 @@ export const fit = (text: string, columns: number): string => {
       endWidth += width
     }
   }
-  return `${characters.slice(0, start).join("")}\u2026${characters.slice(end).join("")}`
+  return `${all.slice(0, start).join("")}\u2026${all.slice(end).join("")}`
 }
 
 export const padEnd = (text: string, columns: number): string =>
