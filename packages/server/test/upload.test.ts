@@ -137,12 +137,50 @@ describe("an upload", () => {
         const answer = yield* sendParts(url, [
           [[disposition("name=\"note\"")], "ignored"],
           [headers, content],
-          [[disposition("name=\"other\"; filename=\"b\"")], "not this one"]
+          [[disposition("name=\"other\"; filename=\"\"")], ""]
         ])
         assert.strictEqual(answer.status, 200, answer.text)
         assert.strictEqual(answer.json["name"], "a")
         assert.strictEqual(answer.json["mimeType"], type)
         assert.strictEqual((yield* call(`${url}/${answer.json.key}`)).text, content)
+      }
+    }))
+
+  it.effect("of several files, or of a file and a text, is refused: what was dropped would be taken for stored", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const file = (name: string, content: string) =>
+        [[disposition(`name="file"; filename="${name}"`)], content] as const
+      const text = (content: string) => [[disposition("name=\"text\"")], content] as const
+      for (
+        const parts of [
+          [file("a", "x"), file("b", "y")],
+          [file("a", "x"), file("b", "")],
+          [file("a", "x"), file("", "y")],
+          [file("", "x"), file("b", "y")],
+          [file("", "x"), file("", "y")],
+          [file("a", "x"), text("y")],
+          [text("y"), file("a", "x")],
+          [text("y"), file("", "x")]
+        ]
+      ) {
+        const answer = yield* sendParts(server.url, parts)
+        assertRefused(answer, 400, "INVALID_REQUEST")
+        assert.match(String(answer.json["message"]), /^file: there is more than one file or text/)
+      }
+      assert.deepStrictEqual([...blobs(server), ...incoming(server)], [])
+      // As a browser sends a form whose other inputs were left empty.
+      for (
+        const [parts, name, content] of [
+          [[file("", ""), file("b", "y"), text("")], "b", "y"],
+          [[file("a", "x"), file("", ""), text("")], "a", "x"],
+          [[file("", ""), text("y")], "text.txt", "y"],
+          [[text("y"), file("", "")], "text.txt", "y"]
+        ] as const
+      ) {
+        const answer = yield* sendParts(server.url, parts)
+        assert.strictEqual(answer.json["name"], name, answer.text)
+        assert.strictEqual((yield* call(`${server.url}/${answer.json.key}`)).text, content)
       }
     }))
 

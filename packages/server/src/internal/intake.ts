@@ -72,6 +72,8 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
 })
 
 const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
+/** What was dropped in silence would be taken for stored. */
+const several = Refusal.invalid("file: there is more than one file or text; send each by a request of its own")
 const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
 
@@ -111,6 +113,8 @@ const makeForm = () => {
     problem: undefined as Refusal.Refusal | undefined
   }
 
+  /** Parts that are a file: with a name, or with bytes. */
+  let files = 0
   const isFileChosen = () => form.file !== undefined && (form.file.size > 0 || !form.unnamed)
 
   const onSetting = (name: string, charset: string | undefined): FormParser.Sink => {
@@ -140,20 +144,31 @@ const makeForm = () => {
   const onField = (name: string, charset: string | undefined): FormParser.Sink =>
     isSetting(name) && !fields.has(name)
       ? onSetting(name, charset)
-      : name === "text" && form.text === undefined && !isFileChosen()
+      : name === "text" && form.text === undefined
       ? onText(charset)
       : drop
 
   const onFile = (name: string, contentType: string): FormParser.Sink => {
-    // The first part with a file name is the file, whatever it is called; others are read and dropped.
-    if (form.file !== undefined) return drop
+    // The first part with a file name is the file, whatever it is called. A browser sends an empty part without a name
+    // where no file was chosen.
+    let isCounted = false
+    const count = () => {
+      if (!isCounted) files++
+      isCounted = true
+      if (files > 1) form.problem ??= several
+    }
+    const isFirst = files === 0
+    if (name !== "") count()
+    if (!isFirst) return (bytes) => void (bytes !== null && count())
     const described = Disposition.describe(name, contentType)
     form.unnamed = described.name === ""
     form.problem ??= described.problem
     const content = form.file = makeContent(described.name || UNNAMED, described.mimeType)
     return (bytes) => {
+      if (bytes === null) return
+      count()
       // A small view would keep the whole chunk in memory until it is written.
-      if (bytes !== null) pieces.push([content, bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes])
+      pieces.push([content, bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes])
     }
   }
 
@@ -235,6 +250,7 @@ const receiveForm = Effect.fnUntraced(function*(
   parser.end()
   yield* drain
 
+  if (isFileChosen() && form.text !== undefined && form.text.size > 0) return yield* several
   const content = isFileChosen() || form.text === undefined ? form.file : form.text
   if (content === undefined) return { fields: form.fields, file: undefined }
   const { mimeType, name, size, writer } = content
