@@ -1,8 +1,12 @@
 import { FaultHost, FileBody, FileIo, FileIoTest, Progress, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileDetails } from "@effect-fileio/core/FileDetails"
+import type { FileKey } from "@effect-fileio/core/FileKey"
+import { FileList } from "@effect-fileio/core/FileList"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import * as Lookup from "../src/internal/lookup.ts"
 
 const CONTENT = new TextEncoder().encode("the only copy")
 const body = FileBody.bytes(CONTENT, { name: "a.txt" })
@@ -279,6 +283,38 @@ describe("awaitDownloaded", () => {
         ["Taken", 1]
       ])
     }).pipe(Effect.provide(host({ resumable: false }))))
+
+  it.effect("tells a download that was begun and is not counted, where the host says so", () =>
+    Effect.gen(function*() {
+      const key = "abcdefghijkl" as FileKey
+      const looks = [[0, 0], [1, 0], [1, 0], [2, 1], [2, 1], [3, 2]]
+      let look = 0
+      const states = yield* passing(
+        Stream.runCollect(Lookup.awaitDownloaded({
+          key,
+          every: Duration.seconds(2),
+          listAll: () => Stream.empty,
+          page: () =>
+            Effect.sync(() => {
+              const [attempts, downloads] = looks[look++]!
+              const file = new FileDetails({
+                key,
+                link: `https://host/${key}`,
+                name: "f",
+                attempts: attempts!,
+                downloads: downloads!,
+                maxDownloads: 2
+              })
+              return { list: new FileList({ files: [file], count: 1 }), hostTime: undefined }
+            })
+        })),
+        1000
+      )
+      assert.deepStrictEqual(
+        states.map(({ _tag, file }) => [_tag, file.attempts, file.downloads]),
+        [["Available", 0, 0], ["Available", 1, 0], ["Available", 2, 1], ["Taken", 3, 2]]
+      )
+    }))
 
   it.effect("tells an expiry", () =>
     Effect.gen(function*() {

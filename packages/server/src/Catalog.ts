@@ -260,7 +260,8 @@ export class Catalog extends Context.Service<Catalog, {
 
   /** What `claim` would say, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
-  readonly claim: (key: string) => Effect.Effect<Claim, CatalogError>
+  /** `lease` is the id of the new lease, if it is not taken; it must be unguessable. */
+  readonly claim: (key: string, lease?: string) => Effect.Effect<Claim, CatalogError>
   /** Begins a new transfer of a lease, for its holder. */
   readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
   /** The last byte must not go out unless this succeeds. It fails for all but the newest transfer of a lease. */

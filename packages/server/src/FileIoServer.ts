@@ -392,7 +392,13 @@ const make = (options: TemporaryOptions) => {
     Layer.provide(Layer.provide(makeAdmin(options), Spans.layerNoUrls)),
     Layer.provide(makeListener(options)),
     // Not all of `NodeServices`: an embedded server leaves the terminal alone.
-    Layer.provide([NodeHttpPlatform.layer, Etag.layerWeak, NodeFileSystem.layer, NodePath.layer]),
+    Layer.provide([
+      NodeHttpPlatform.layer,
+      Etag.layerWeak,
+      NodeFileSystem.layer,
+      NodePath.layer,
+      NodeCrypto.layerSecureRandom
+    ]),
     // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
     // after the last one.
     Layer.provide(stores)

@@ -28,6 +28,7 @@ import * as Schedule from "effect/Schedule"
 import {
   Catalog,
   CatalogError,
+  type Claim,
   type FileRecord,
   LeaseEnded,
   type ListOptions,
@@ -404,16 +405,24 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return available.length > 0 ? { _tag: "Available" as const } : (yield* leases.underWay(key)).unavailable
     }),
 
-    claim: Effect.fnUntraced(function*(key) {
-      const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+    claim: Effect.fnUntraced(function*(key, given) {
+      const isFree = given !== undefined && !(yield* leases.has(given))
+      const id = isFree ? given : Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       // A claim whose answer was lost holds the file although nobody has it, until it ends by itself.
       const giveBack = Effect.retry(leases.abandon({ id, generation: 1 }), {
         schedule: GIVE_BACK,
         while: ({ reason }) => reason !== undefined
       })
-      return yield* Effect.tapError(
+      return yield* Effect.catch(
         leases.claim(key, id),
-        () => Effect.forkIn(Effect.ignore(within(giveBack, Duration.millis(hold), () => undefined)), scope)
+        (error): Effect.Effect<Claim, CatalogError> =>
+          error.reason === undefined && isFree
+            // Another claim with this id was faster, and has the lease.
+            ? Effect.succeed({ _tag: "InProgress", retryAfter: terms.grace })
+            : Effect.andThen(
+              Effect.forkIn(Effect.ignore(within(giveBack, Duration.millis(hold), () => undefined)), scope),
+              Effect.fail(error)
+            )
       )
     }),
 

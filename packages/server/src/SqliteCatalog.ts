@@ -350,8 +350,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return "_tag" in found ? found : { _tag: "Available" }
       }),
 
-    claim: Effect.fnUntraced(function*(key) {
-      const id = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+    claim: Effect.fnUntraced(function*(key, given) {
+      const other = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
       return yield* withNow((now): Claim => {
         const found = available(key, now)
         if ("_tag" in found) return found
@@ -361,6 +361,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           // From here on no lease of the file that has ended can come to life again, whatever the clock does.
           leases.settleOf(key, now)
           sql.begin.run({ key, now })
+          const id = given === undefined || leases.has(given) ? other : given
           return leases.claim({ ...file, id, countsFirst }, now)
         }
         // A claim that a power cut undoes has given no last byte: `handOver` would have made it durable.

@@ -12,6 +12,7 @@ import {
   openDownload,
   pattern,
   start,
+  upload,
   uploaded
 } from "./support.ts"
 
@@ -209,6 +210,159 @@ describe("a download", () => {
       assertRefused(refused, 416, "RANGE_NOT_SATISFIABLE")
       assert.strictEqual(refused.headers.get("content-range"), `bytes */${LARGE}`)
       assert.strictEqual((yield* get(url, { "if-range": lease, range: "bytes=0-9" })).status, 206)
+    }))
+
+  it.live("that is resumed on a second connection ends on the first one, and is not given to two", () =>
+    Effect.gen(function*() {
+      const server = yield* start({ grace: "1 second" })
+      const content = pattern(LARGE)
+      const { key } = yield* uploaded(server.url, content)
+      const url = `${server.url}/${key}`
+      const first = yield* openDownload(url)
+      const lease = String(first.headers.etag)
+      const second = yield* openDownload(url, { range: "bytes=0-", "if-range": lease })
+      assert.strictEqual(second.status, 206)
+      // Not read until now: what its connection holds comes, and then it ends.
+      const got = yield* Effect.promise(() => first.response.toArray().then(() => "whole", () => "broken"))
+      assert.strictEqual(got, "broken")
+      second.response.destroy()
+      yield* eventually(
+        "it is free again",
+        () => Effect.runPromise(call(url, { method: "HEAD" })).then(({ status }) => status === 200)
+      )
+      const other = yield* get(url, {})
+      assert.isTrue(other.body.equals(content))
+      assertRefused(yield* call(url), 404, "FILE_NOT_FOUND")
+    }))
+
+  it.effect("of which its holder asks for several parts at the same time gives the last one", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const content = pattern(LARGE)
+      const { key } = yield* uploaded(server.url, content, { headers: anna, fields: { autoDelete: "false" } })
+      const url = `${server.url}/${key}`
+      const lease = String((yield* openDownload(url)).headers.etag)
+      const ends = yield* Effect.promise(() =>
+        Promise.all([0, 1, 2, 3].map((i) =>
+          fetch(url, { headers: { range: `bytes=${i}-`, "if-range": lease } })
+            .then((response) => response.arrayBuffer()).then((bytes) => bytes.byteLength, () => 0)
+        ))
+      )
+      const whole = ends.filter((size, i) => size === content.length - i)
+      assert.strictEqual(whole.length, 1, JSON.stringify(ends))
+      const { json } = yield* call(`${server.url}/`, { headers: anna })
+      assert.deepStrictEqual([json.nodes[0]!["downloads"], json.nodes[0]!["attempts"]], [1, 1])
+    }))
+
+  it.effect("does not get the last byte of a file that was deleted meanwhile", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const { key } = yield* uploaded(server.url, pattern(LARGE), { headers: anna })
+      const open = yield* openDownload(`${server.url}/${key}`)
+      assert.strictEqual((yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna })).status, 200)
+      const got = yield* Effect.promise(() => open.response.toArray().then(() => "whole", () => "broken"))
+      assert.strictEqual(got, "broken")
+    }))
+
+  it.effect("that breaks is seen by the owner, and on the pages", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const content = pattern(LARGE)
+      const { key } = yield* uploaded(server.url, content, { headers: anna })
+      const url = `${server.url}/${key}`
+      const page = () => call(`${server.url}/download/${key}`, { headers: { accept: "text/html" } })
+      assert.notInclude((yield* page()).text, "Begun, but not finished")
+      yield* TestClock.adjust("1 hour")
+      const lease = String((yield* openDownload(url)).headers.etag)
+      // All bytes but the last one, as often as one likes.
+      for (let i = 0; i < 2; i++) {
+        const read = yield* get(url, { "if-range": lease, range: `bytes=0-${LARGE - 2}` })
+        assert.isTrue(read.body.equals(content.subarray(0, -1)))
+      }
+      const { json } = yield* call(`${server.url}/`, { headers: anna })
+      const { attempts, countFrom, downloads, lastAttempt } = json.nodes[0]!
+      assert.deepStrictEqual([downloads, attempts, lastAttempt, countFrom], [
+        0,
+        1,
+        "1970-01-01T01:00:00.000Z",
+        "last-byte"
+      ])
+      const { text } = yield* page()
+      assert.include(text, "Begun, but not finished")
+      assert.include(text, "1970-01-01T01:00:00Z")
+      assert.include((yield* call(`${server.url}/uploaded/${key}`)).text, "Begun, but not finished")
+    }))
+
+  it.effect("of a file that counts from its first byte is given once, whether or not it breaks", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const wrong = yield* upload(server.url, "x", { fields: { countFrom: "sometimes" } })
+      assertRefused(wrong, 400, "INVALID_REQUEST")
+      assert.include(String(wrong.json["message"]), "countFrom")
+      const content = pattern(LARGE)
+      const { countFrom, key } = yield* uploaded(server.url, content, { fields: { countFrom: "first-byte" } })
+      assert.strictEqual(countFrom, "first-byte")
+      const url = `${server.url}/${key}`
+      const open = yield* openDownload(url)
+      open.response.destroy()
+      yield* secondsLeft(url)
+      const resumed = yield* get(url, { "if-range": String(open.headers.etag), range: "bytes=0-9" })
+      assert.strictEqual(resumed.status, 206)
+      yield* TestClock.adjust("31 seconds")
+      assertRefused(yield* call(url), 404, "FILE_NOT_FOUND")
+      assertRefused(
+        yield* call(url, { headers: { "if-range": String(open.headers.etag), range: "bytes=0-9" } }),
+        404,
+        "FILE_NOT_FOUND"
+      )
+    }))
+
+  it.effect("that a browser asks for twice is given to it again, and to nobody else", () =>
+    Effect.gen(function*() {
+      const server = yield* start({ anonymousPlan: "free" })
+      const browser = { accept: "text/html,*/*;q=0.8" }
+      const seen = (key: string, headers = {}) =>
+        call(`${server.url}/download/${key}`, { headers: { ...browser, ...headers } })
+      for (const content of [pattern(1000), pattern(LARGE)]) {
+        const { key } = yield* uploaded(server.url, content)
+        const url = `${server.url}/${key}?download=1`
+        const cookie = String((yield* seen(key)).headers.get("set-cookie"))
+        assert.match(cookie, /^fileio-receiver=[A-Za-z0-9_-]{32}; Path=\/; HttpOnly; SameSite=Lax$/)
+        const mine = { ...browser, cookie: cookie.split(";")[0]! }
+        assert.isNull((yield* seen(key, mine)).headers.get("set-cookie"))
+        const dropped = yield* openDownload(url, mine)
+        assert.strictEqual(dropped.status, 200)
+        dropped.response.destroy()
+        // Its first request may still be under way, or all of it may have been handed over.
+        const other = (yield* call(url, { headers: browser })).status
+        assert.include([404, 423], other)
+        const again = yield* get(url, mine)
+        assert.strictEqual(again.status, 200)
+        assert.isTrue(again.body.equals(content))
+        assert.strictEqual(again.headers.get("etag"), dropped.headers.etag)
+        assertRefused(yield* call(url), 404, "FILE_NOT_FOUND")
+        yield* TestClock.adjust("31 seconds")
+        assert.strictEqual((yield* get(url, mine)).status, 404)
+      }
+    }))
+
+  it.effect("that a browser asks for twice at the same time is given to it, and counts once", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const content = pattern(LARGE)
+      const { key } = yield* uploaded(server.url, content, { headers: anna, fields: { maxDownloads: "5" } })
+      const page = yield* call(`${server.url}/download/${key}`, { headers: { accept: "text/html" } })
+      const cookie = String(page.headers.get("set-cookie")).split(";")[0]!
+      const taps = yield* Effect.promise(() =>
+        Promise.all(Array.from({ length: 5 }, () =>
+          fetch(`${server.url}/${key}?download=1`, { headers: { cookie } })
+            .then((response) => response.arrayBuffer()).then((bytes) => bytes.byteLength, () => 0)))
+      )
+      assert.include(taps, content.length)
+      const { json } = yield* call(`${server.url}/`, { headers: anna })
+      assert.deepStrictEqual([json.nodes[0]!["downloads"], json.nodes[0]!["attempts"]], [1, 1])
+      const other = yield* get(`${server.url}/${key}`, {})
+      assert.isTrue(other.body.equals(content))
     }))
 
   it.effect("asked with a range but without a lease is given whole", () =>

@@ -68,7 +68,11 @@ const catalogs = (name: string, engine: Layer.Layer<Catalog.Catalog, unknown>) =
       Effect.forEach(indexes, () => Effect.map(catalog.insert(file(1)), ({ key }) => void keys.push(key)), all)
     )
     yield* timed(`${name}: claims of different files`, COUNT, Effect.forEach(keys, claim, all))
-    yield* timed(`${name}: claims refused, of files under way`, COUNT, Effect.forEach(keys, catalog.claim, all))
+    yield* timed(
+      `${name}: claims refused, of files under way`,
+      COUNT,
+      Effect.forEach(keys, (key) => catalog.claim(key), all)
+    )
     yield* timed(
       `${name}: downloads ended (handed over and counted)`,
       COUNT,

@@ -1,9 +1,10 @@
 /** The pages' routes, and what a browser gets where a program gets JSON. */
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Clock from "effect/Clock"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -12,6 +13,7 @@ import { Plans } from "../Plans.ts"
 import * as Assets from "./assets.ts"
 import { isKey } from "./key.ts"
 import * as Page from "./page.ts"
+import * as Receiver from "./receiver.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
@@ -47,6 +49,7 @@ const isBrowser = (request: HttpServerRequest.HttpServerRequest): boolean =>
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
+  const random = yield* SecureRandom.SecureRandom
   const { publicUrl } = yield* Settings
   const failed = (error: CatalogError) =>
     Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed, publicUrl))
@@ -66,13 +69,15 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   yield* router.add(
     "GET",
     "/download/:key",
-    Effect.map(look, (seen) =>
-      seen === undefined
-        ? gone
-        : html(
-          Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"),
-          200
-        )).pipe(Effect.catch(failed))
+    Effect.gen(function*() {
+      const seen = yield* look
+      if (seen === undefined) return gone
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const headers = Receiver.isKnown(request)
+        ? {}
+        : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), publicUrl) }
+      return html(Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"), 200, headers)
+    }).pipe(Effect.catch(failed))
   )
   yield* router.add(
     "GET",

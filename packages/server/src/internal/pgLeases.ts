@@ -99,6 +99,7 @@ export const make = (
       SELECT :lease::text, key, blob, name, mime_type, size, expires, FALSE, FALSE, TRUE, 1, counts_first,
         least(:now + ${hold}, ends), ends
       FROM taken RETURNING *`),
+    has: prepare<"lease">("SELECT 1 FROM leases WHERE id = :lease"),
     // What was committed before without waiting for the disk is on the disk when this is.
     makeDurable: prepare<"lease">("UPDATE leases SET counts_first = TRUE WHERE id = :lease RETURNING id"),
     settleOf: relaxed<"key">(settleWhere("key = :key")),
@@ -182,6 +183,8 @@ export const make = (
   })
 
   return {
+    has: (id: string) => Effect.map(sql.has({ lease: id }), (rows) => rows.length > 0),
+
     underWay,
     settleOf,
 

@@ -79,6 +79,8 @@ export const make = (
   }
 
   return {
+    has: (id: string): boolean => find(id) !== undefined,
+
     /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
     takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
       const { live, taken } = sql.takenOf.first({ key, now })!

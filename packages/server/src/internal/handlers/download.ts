@@ -12,6 +12,7 @@ import * as Crawlers from "../crawlers.ts"
 import { Leases } from "../leases.ts"
 import * as Metrics from "../metrics.ts"
 import * as Ranges from "../range.ts"
+import * as Receiver from "../receiver.ts"
 import * as Refusal from "../refusal.ts"
 import { Settings } from "../settings.ts"
 import * as Transfer from "../transfer.ts"
@@ -109,18 +110,40 @@ export const make = Effect.gen(function*() {
     return Option.some(yield* deliver(request, lease.value, range, 206))
   })
 
+  /**
+   * A browser that has seen the page, and asks again for what it holds, gets all of it again, in place of its transfer before. It
+   * may have dropped that, or lost the last bytes.
+   */
+  const again = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string, id: string) {
+    yield* leases.end(id)
+    const lease = yield* catalog.resume(key, id)
+    return Option.isNone(lease)
+      ? Option.none()
+      : Option.some(yield* deliver(request, lease.value, { start: 0, end: lease.value.size }, 200))
+  })
+
   const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
     unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
+
+  /** What the button of the page asks for. */
+  const isPressed = (request: HttpServerRequest.HttpServerRequest): boolean =>
+    new URL(request.url, "http://host").searchParams.has("download")
 
   /** Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. */
   const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
     Crawlers.onlyLooks(request) ||
-    (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload &&
-      !new URL(request.url, "http://host").searchParams.has("download")
+    (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload && !isPressed(request)
 
   const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()
     if (Option.isSome(resumed)) return resumed.value
+    const receiver = request.method === "GET" && isPressed(request) && !Crawlers.onlyLooks(request)
+      ? Receiver.leaseOf(request, key)
+      : undefined
+    if (receiver !== undefined) {
+      const held = yield* again(request, key, receiver)
+      if (Option.isSome(held)) return held.value
+    }
 
     const file = yield* catalog.get(key)
     if (Option.isNone(file)) return yield* Refusal.notFound(key)
@@ -136,10 +159,11 @@ export const make = Effect.gen(function*() {
         ? HttpServerResponse.empty({ status: 200, headers: fileHeaders(file.value, file.value.size) })
         : yield* refusalFor(key, available)
     }
-    const claim = yield* catalog.claim(key)
-    return claim._tag === "Claimed"
-      ? yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
-      : yield* refusalFor(key, claim)
+    const claim = yield* catalog.claim(key, receiver)
+    if (claim._tag === "Claimed") return yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
+    // Its first request may have claimed at the same time.
+    const held = receiver === undefined ? Option.none() : yield* again(request, key, receiver)
+    return Option.isSome(held) ? held.value : yield* refusalFor(key, claim)
   }, Effect.uninterruptible)
   return download
 })
