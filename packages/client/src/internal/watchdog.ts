@@ -24,6 +24,11 @@ export const watched = (patience: () => Duration.Duration): Watched => ({ at: In
 
 /** What may become impatient only later is looked at now and then. */
 const LOOK_MILLIS = 1000
+/**
+ * A look that comes this much later than it was to come, in milliseconds, finds that this process stood still: it was stopped,
+ * the machine slept, or something kept the event loop busy. What came meanwhile was not read yet, so nothing is too late.
+ */
+const STALL_MILLIS = 1000
 
 class Watchdog {
   readonly #all = new Set<Watched>()
@@ -69,8 +74,10 @@ class Watchdog {
 
   readonly #look: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.#clock.currentTimeMillisUnsafe()
+    const hasStalled = now - this.#wakesAt >= STALL_MILLIS
     let next = Infinity
     for (const one of this.#all) {
+      if (hasStalled && one.at < now) one.at = now
       const deadline = this.#deadline(one, now)
       if (deadline > now) next = Math.min(next, deadline)
       else {

@@ -1,4 +1,4 @@
-/** Downloads keys into a folder, until it is killed. Run by `kill.test.ts`. */
+/** Downloads keys into a folder, until it is killed. Run by `kill.test.ts` and `suspended.test.ts`. */
 import { FileTransfer, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Layer } from "effect"
@@ -11,7 +11,11 @@ const program = Effect.gen(function*() {
     concurrency: "unbounded"
   })
 }).pipe(
-  Effect.provide(NodeFileIo.layer({ baseUrl }).pipe(Layer.provide(RateLimit.layer(RateLimit.unlimited))))
+  Effect.provide(
+    NodeFileIo.layer({ baseUrl, idleTimeout: Number(process.env["IDLE_MILLIS"] ?? 60_000) }).pipe(
+      Layer.provide(RateLimit.layer(RateLimit.unlimited))
+    )
+  )
 )
 
 await Effect.runPromise(program)
