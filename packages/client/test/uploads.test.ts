@@ -289,24 +289,18 @@ describe("awaitDownloaded", () => {
       const key = "abcdefghijkl" as FileKey
       const looks = [[0, 0], [1, 0], [1, 0], [2, 1], [2, 1], [3, 2]]
       let look = 0
+      const seen = Effect.sync(() => {
+        const [attempts, downloads] = looks[look++]!
+        const link = `https://host/${key}`
+        return new FileDetails({ key, link, name: "f", attempts: attempts!, downloads: downloads!, maxDownloads: 2 })
+      })
       const states = yield* passing(
         Stream.runCollect(Lookup.awaitDownloaded({
           key,
           every: Duration.seconds(2),
-          listAll: () => Stream.empty,
+          listAll: () => Stream.fromEffect(seen),
           page: () =>
-            Effect.sync(() => {
-              const [attempts, downloads] = looks[look++]!
-              const file = new FileDetails({
-                key,
-                link: `https://host/${key}`,
-                name: "f",
-                attempts: attempts!,
-                downloads: downloads!,
-                maxDownloads: 2
-              })
-              return { list: new FileList({ files: [file], count: 1 }), hostTime: undefined }
-            })
+            Effect.map(seen, (file) => ({ list: new FileList({ files: [file], count: 1 }), hostTime: undefined }))
         })),
         1000
       )
