@@ -61,11 +61,11 @@ const STRAY_JOINER = `[\\u200C\\u200D]${AFTER_LETTER}${BETWEEN_PICTURES}`
 // The flags of England, Scotland and Wales are written with tags, which are invisible characters elsewhere.
 const FLAG = "\\u{1F3F4}[\\u{E0030}-\\u{E0039}\\u{E0061}-\\u{E007A}]{1,6}\\u{E007F}"
 
-// Controls, soft hyphens, marks and overrides of direction, separators of lines, byte-order marks, interlinear marks, tags,
+// Controls, soft hyphens, marks and overrides of direction, separators of lines, byte-order marks, interlinear marks, fillers, tags,
 // noncharacters: a terminal acts on them, or they show another text than the one that is there.
 const DECEPTIVE =
-  "[\\u0000-\\u001F\\u007F-\\u009F\\u00AD\\u061C\\u180E\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u206F\\uFEFF\\uFFF9-\\uFFFB]" +
-  "|[\\u{E0000}-\\u{E007F}]|\\p{Noncharacter_Code_Point}|\\p{Surrogate}"
+  "[\\u0000-\\u001F\\u007F-\\u009F\\u00AD\\u061C\\u180E\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u206F\\u3164\\uFEFF\\uFFA0\\uFFF0-\\uFFFB]" +
+  "|[\\u{1D173}-\\u{1D17A}\\u{E0000}-\\u{E00FF}]|\\p{Noncharacter_Code_Point}|\\p{Surrogate}"
 
 const INVISIBLE = /* @__PURE__ */ new RegExp(`(${FLAG})|${DECEPTIVE}|${STRAY_JOINER}`, "gu")
 
