@@ -254,6 +254,15 @@ const toKnown = (accounts: Accounts): ReadonlyArray<ApiKeys.KnownAccount> =>
     hashes: keys.map(({ sha256 }) => Buffer.from(sha256, "hex"))
   }))
 
+/** Keys in a file that others can write are not the operator's alone. */
+const warnOfWriters = Effect.fnUntraced(function*(path: string) {
+  const mode = yield* Effect.promise(() => Fs.stat(path).then((stat) => stat.mode, () => 0))
+  // Windows has no such permissions.
+  if (Os.platform() !== "win32" && (mode & 0o022) !== 0) {
+    yield* Effect.logWarning(`others can write the file of accounts ${path}, and give themselves keys; chmod go-w it`)
+  }
+})
+
 /** Tells one state of the file from another. */
 const stateOf = (path: string) =>
   Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => "none"))
@@ -275,15 +284,28 @@ export const layer = (
       const fixed = given.map(ApiKeys.fromOptions)
       let state = yield* stateOf(path)
       let current = ApiKeys.make([...fixed, ...toKnown(yield* load(path))])
+      yield* warnOfWriters(path)
 
+      // A file that cannot be read is read again until it can: a key that was revoked in it must not stay. It is logged once.
+      let logged: string | undefined
       const refresh = Effect.gen(function*() {
         const seen = yield* stateOf(path)
         if (seen === state) return
-        state = seen
-        current = ApiKeys.make([...fixed, ...toKnown(yield* load(path))])
+        yield* load(path).pipe(
+          Effect.tap((accounts) =>
+            Effect.sync(() => {
+              current = ApiKeys.make([...fixed, ...toKnown(accounts)])
+              state = seen
+            })
+          ),
+          Effect.catch((error) => {
+            if (logged === seen) return Effect.void
+            logged = seen
+            return Effect.logError(`${error.message}; the keys stay as they were`)
+          })
+        )
       })
       yield* refresh.pipe(
-        Effect.catch((error) => Effect.logError(`${error.message}; the keys stay as they were`)),
         Effect.schedule(Schedule.spaced("1 second")),
         Effect.forkScoped
       )

@@ -1,13 +1,17 @@
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Accounts from "../src/Accounts.ts"
+import * as ApiKeys from "../src/ApiKeys.ts"
 import * as FileIoServer from "../src/FileIoServer.ts"
 import { s3, S3_CREDENTIALS } from "./engines.ts"
 import { canMount, disk, fill, freeBytes } from "./mounts.ts"
 import {
   accounts,
+  ANNA,
   anna,
   assertRefused,
   blobs,
@@ -159,6 +163,60 @@ describe("the floor of the disk", () => {
         assert.isAtLeast(answers.filter(({ status }) => status === 200).length, 1)
       })
   )
+})
+
+describe("the file of accounts", () => {
+  it.effect("is its owner's only, whatever the umask; a start warns where others can write it or the data folder", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = Path.join(folder, "accounts.json")
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => process.umask(0)),
+        () => Accounts.createKey(file, { account: "anna" }).pipe(Effect.provide(NodeCrypto.layerSecureRandom)),
+        (umask) => Effect.sync(() => process.umask(umask))
+      )
+      assert.strictEqual(Fs.statSync(file).mode & 0o777, 0o600)
+      const logged: Array<string> = []
+      const started = Effect.scoped(open(folder, { accountsFile: file })).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))]))
+      )
+      yield* started
+      assert.isFalse(logged.some((line) => line.includes("others can write")))
+      Fs.chmodSync(file, 0o666)
+      Fs.chmodSync(folder, 0o777)
+      yield* started
+      assert.isTrue(logged.some((line) => line.includes(`others can write the file of accounts ${file}`)))
+      assert.isTrue(logged.some((line) => line.includes(`others can write in the data folder ${folder}`)))
+    }))
+
+  it.effect("is read again until it can be, so that a key that was revoked does not stay", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = Path.join(folder, "accounts.json")
+      // Neither its size nor its time tells the last content from the one before.
+      const write = (text: string, size = 400) => {
+        Fs.writeFileSync(file, text.padEnd(size))
+        Fs.utimesSync(file, 1000, 1000)
+      }
+      const sha256 = ApiKeys.hash(ANNA).toString("hex")
+      const key = { id: "ANNA000", sha256, created: "2026-01-01T00:00:00.000Z" }
+      write(JSON.stringify({ accounts: [{ name: "anna", plan: "free", keys: [key] }] }), 410)
+      const context = yield* Layer.build(Accounts.layer(file))
+      const { find } = yield* Effect.provide(ApiKeys.ApiKeys, context)
+      assert.isTrue(Option.isSome(find(ANNA)))
+      write("{ half")
+      for (let i = 0; i < 3; i++) {
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+      }
+      assert.isTrue(Option.isSome(find(ANNA)))
+      write(JSON.stringify({ accounts: [{ name: "anna", plan: "free", keys: [] }] }))
+      for (let tries = 0; Option.isSome(find(ANNA)) && tries < 100; tries++) {
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+      }
+      assert.isTrue(Option.isNone(find(ANNA)))
+    }))
 })
 
 describe("what lies in the data folder", () => {
