@@ -309,7 +309,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       tidy,
       where: `the folder ${blobs}`,
       storeId: attempt("read the id of the store", () => Fs.readFile(idFile, "utf8").catch(unlessMissing)).pipe(
-        Effect.map((id) => id?.trim())
+        Effect.map((id) => id?.trim() || undefined)
       ),
       setStoreId: (id) =>
         attempt("write the id of the store", async () => {

@@ -173,7 +173,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
       const idObject = { Bucket, Key: `${prefix}fileio-store-id` }
       const storeId = call("read the id of the store", async (abortSignal) => {
         const { Body } = await client.send(new GetObjectCommand(idObject), { abortSignal })
-        return (await Body?.transformToString())?.trim()
+        return (await Body?.transformToString())?.trim() || undefined
       }).pipe(Effect.catchIf(({ code }) =>
         code === "ENOENT", () =>
         Effect.undefined))

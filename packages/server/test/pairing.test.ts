@@ -85,6 +85,18 @@ describe("a catalog and a store", () => {
       assert.strictEqual(blobsIn(first.folder), 2)
     }))
 
+  it.effect("find each other after a first start that was killed in between", () =>
+    Effect.gen(function*() {
+      const { folder } = yield* filled(0)
+      const id = readId(folder)
+      withCatalog(folder, (db) => db.exec("DELETE FROM store"))
+      yield* (yield* open(folder)).stop
+      assert.strictEqual(readId(folder), id)
+      // An empty file is none.
+      Fs.writeFileSync(Path.join(folder, "store-id"), "")
+      assert.include(yield* refused(folder), "this one has no id")
+    }))
+
   it.effect("are refused where the catalog is new and the store is not", () =>
     Effect.gen(function*() {
       const { folder, keys } = yield* filled(20)
