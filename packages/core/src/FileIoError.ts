@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { FileKey } from "./FileKey.ts"
+import { TimedOut, Unreachable } from "./internal/networkReasons.ts"
 import { visible } from "./PlainText.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
@@ -174,63 +175,36 @@ export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFa
   }
 }
 
-/**
- * No connection, or it broke before an answer.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
-  host: Schema.String,
-  /** Whether the request is known not to have been sent. */
-  sent: Schema.Literals(["no", "unknown"]),
-  /** The system's word, such as `ECONNREFUSED`. */
-  code: Schema.optionalKey(Schema.String),
-  /** How long until the next try, where a circuit breaker is open. */
-  retryAfter: Schema.optionalKey(Schema.Duration),
-  ...cause
-}) {
-  get isRetryable() {
-    return true
-  }
-  override get message() {
-    const why = this.code === undefined ? "" : ` (${this.code})`
-    return this.sent === "no"
-      ? `cannot connect to ${this.host}${why}; check the base URL and the network`
-      : `the connection to ${this.host} broke before an answer${why}; see whether the call took effect before trying again`
-  }
-}
-
-/**
- * Nothing happened for too long.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  /** Connecting, waiting for the first byte of the answer, or waiting for more bytes. */
-  phase: Schema.Literals(["connect", "firstByte", "idle"]),
-  after: Schema.Duration,
-  /** Bytes of a download that came before. */
-  bytesDone: Schema.optionalKey(Schema.Finite),
-  /** Where the bytes that came before lie. */
-  partPath: Schema.optionalKey(Schema.String),
-  /** Whether the rest of a download can be fetched. */
-  resumable: Schema.optionalKey(Schema.Boolean),
-  ...cause
-}) {
-  get isRetryable() {
-    return true
-  }
-  override get message() {
-    const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[this.phase]
-    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
-    const resume = this.resumable === true ? "; it can be resumed" : ""
-    return `${what} within ${
-      Duration.format(this.after)
-    }; check the network, or raise the ${this.phase} timeout${part}${resume}`
-  }
-}
+export {
+  /**
+   * What kept a connection from being made.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type ConnectionProblem,
+  /**
+   * What a code of the system, of OpenSSL or of `NodeHttp` says of a connection.
+   *
+   * @category guards
+   * @since 0.1.0
+   */
+  connectionProblem,
+  /**
+   * Nothing happened for too long.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  TimedOut,
+  /**
+   * No connection, or it broke before an answer.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  Unreachable
+} from "./internal/networkReasons.ts"
 
 /**
  * Something answered that is not this API: an HTML page, a redirect to another site, text.

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { concat } from "./bytes.ts"
 import * as Coding from "./coding.ts"
+import { bare, lost, systemCode } from "./connectionError.ts"
 import * as Envelope from "./envelope.ts"
 import * as Exchange from "./exchange.ts"
 import { Failure, unexpected } from "./failure.ts"
@@ -50,11 +51,11 @@ export const interrupted = (
   error: FileIoError.TimedOut | HttpClientError.HttpClientError
 ): { readonly problem: string; readonly cause: unknown } => {
   if (error._tag === "TimedOut") return { problem: error.message, cause: error }
-  if (Coding.isInvalid(error)) return { problem: Coding.INVALID, cause: Exchange.bare(error) }
-  const code = Exchange.systemCode(error)
+  if (Coding.isInvalid(error)) return { problem: Coding.INVALID, cause: bare(error) }
+  const code = systemCode(error)
   return {
     problem: code === undefined ? "the connection broke" : `the connection broke (${code})`,
-    cause: Exchange.bare(error)
+    cause: bare(error)
   }
 }
 
@@ -112,7 +113,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
         error._tag === "HttpClientError" && Coding.isInvalid(error)
           ? other(Coding.INVALID)
           : Effect.fail(
-            new Failure("broken", error._tag === "TimedOut" ? error : Exchange.lost(call.host, error))
+            new Failure("broken", error._tag === "TimedOut" ? error : lost(call.host, error))
           ),
       onSuccess: read
     })

@@ -2,7 +2,7 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { PlatformError } from "effect/PlatformError"
 import { toError } from "./attempts.ts"
-import { systemCode } from "./exchange.ts"
+import { systemCode } from "./connectionError.ts"
 import { Failure, type Stage } from "./failure.ts"
 
 export const TAKEN = "the name is taken; ask for overwriting or a number, or give another path"

@@ -1,7 +1,7 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -10,7 +10,6 @@ import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -23,6 +22,7 @@ import type { Underway } from "./account.ts"
 import type { InTurn } from "./budget.ts"
 import { concat } from "./bytes.ts"
 import * as Coding from "./coding.ts"
+import { lost, unreachable } from "./connectionError.ts"
 import { derived } from "./derived.ts"
 import { Failure, unexpected } from "./failure.ts"
 import type { Form } from "./multipart.ts"
@@ -35,110 +35,13 @@ export interface Timeouts {
   readonly idle: Duration.Duration
 }
 
-/**
- * Errors of the system after which the request cannot have been sent. The second line is OpenSSL's names of what is wrong with
- * a certificate; alerts of the host, which may come after the request, have others.
- */
-const UNSENT = new RegExp(
-  "^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL|(?:UND_)?ERR_CONNECT_TIMEOUT|" +
-    "(?:CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_TLS_CERT)_\\w+)$"
-)
-
-/** The system's error, which HTTP libraries wrap in causes and, for several addresses, in lists. */
-const systemError = (error: unknown, depth = 0): { readonly code: string } | undefined => {
-  if (depth > 6 || !Predicate.isObject(error)) return undefined
-  if ("code" in error && typeof error.code === "string" && error.code !== "") return error as { readonly code: string }
-  if ("errors" in error && Array.isArray(error.errors)) {
-    for (const inner of error.errors) {
-      const found = systemError(inner, depth + 1)
-      if (found !== undefined) return found
-    }
-  }
-  return "cause" in error ? systemError(error.cause, depth + 1) : undefined
-}
-
-/** The system's code. */
-export const systemCode = (error: unknown): string | undefined => systemError(error)?.code
-
-/** Errors of a connection that was made already, on which the request may have gone out. */
-const wasConnected = (error: { readonly code: string; readonly syscall?: unknown }): boolean =>
-  error.syscall === "read" || error.syscall === "write"
-
-/** Parsers of HTTP put what they refused into their errors: a host's words, which may repeat the key. */
-const withoutPacket = (error: unknown, depth = 0): unknown => {
-  if (depth > 6 || !(error instanceof Error)) return error
-  const cause = withoutPacket(error.cause, depth + 1)
-  if (cause === error.cause && !("rawPacket" in error) && !("data" in error)) return error
-  const { message, name, stack } = error
-  return Object.assign(new Error(message), {
-    name,
-    stack,
-    ...present("code", "code" in error ? error.code : undefined),
-    ...present("cause", cause)
-  })
-}
-
-/** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
-export const bare = (error: HttpClientError.HttpClientError): unknown =>
-  "cause" in error.reason ? withoutPacket(error.reason.cause) : undefined
-
-/** A field that is there only when it says something. */
-export const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
-  (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }
-
-/** The connection broke after the host had begun to answer. */
-export const lost = (host: string, error: HttpClientError.HttpClientError): FileIoError.Unreachable =>
-  new FileIoError.Unreachable({
-    host,
-    sent: "unknown",
-    ...present("code", systemCode(error)),
-    ...present("cause", bare(error))
-  })
-
-const unreachable = (host: string, error: HttpClientError.HttpClientError): Failure => {
-  const system = systemError(error)
-  const code = system?.code
-  const cause = present("cause", bare(error))
-  if (error.reason._tag === "InvalidUrlError") {
-    return new Failure(
-      "local",
-      new FileIoError.InvalidRequest({ field: "baseUrl", problem: "it does not give a valid address", ...cause })
-    )
-  }
-  if (error.reason._tag === "EncodeError") {
-    return new Failure(
-      "local",
-      new FileIoError.InvalidRequest({
-        field: "file",
-        problem: "this platform's HTTP client cannot send it as a stream; give it as bytes",
-        ...cause
-      })
-    )
-  }
-  if (code?.endsWith("ERR_CONNECT_TIMEOUT")) {
-    return new Failure(
-      "unsent",
-      new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
-    )
-  }
-  const sent = system !== undefined && UNSENT.test(system.code) && !wasConnected(system) ? "no" : "unknown"
-  return new Failure(
-    sent === "no" ? "unsent" : "broken",
-    new FileIoError.Unreachable({ host, sent, ...present("code", code), ...cause })
-  )
-}
-
-/** The time is only in the message of undici and of our own connections: "… timeout: 10000ms". */
-const connectTimeoutOf = (error: unknown): Duration.Duration => {
-  const match = error instanceof Error ? /timeout: (\d+)ms/.exec(error.message) : null
-  return Duration.millis(match === null ? 10_000 : Number(match[1]))
-}
-
 /** What a running request does at the moment. */
 class Activity implements Underway, Watchdog.Watched, Flight {
   readonly #timeouts: Timeouts
   readonly #clock: Clock.Clock
   readonly mayRepeat: boolean
+  /** Whether a transport has said that the request left over an open connection. */
+  hasDeparted = false
   at = Infinity
   underway: (() => void) | undefined = undefined
   onDeparture: ((isReused: boolean) => void) | undefined = undefined
@@ -175,6 +78,7 @@ class Activity implements Underway, Watchdog.Watched, Flight {
   }
 
   departed(isReused: boolean) {
+    this.hasDeparted = true
     this.at = this.#clock.currentTimeMillisUnsafe()
     this.onDeparture?.(isReused)
   }
@@ -412,7 +316,7 @@ export const execute = <R>(
           activity.timedOut !== undefined
             ? new Failure("broken", activity.timedOut)
             : sending.sourceFailure === undefined
-            ? unreachable(options.host, error)
+            ? unreachable(options.host, error, activity.hasDeparted)
             : new Failure("withheld", sending.sourceFailure)),
         receive
       )

@@ -5,9 +5,9 @@ import type { FileKey } from "@effect-fileio/core/FileKey"
 import type * as Duration from "effect/Duration"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Envelope from "./envelope.ts"
-import { present } from "./exchange.ts"
 import { Failure, type Stage, unexpected } from "./failure.ts"
 import type { Quote } from "./hostWords.ts"
+import { present } from "./present.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
 /** What is needed to read an answer to a call. */

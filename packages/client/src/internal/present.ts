@@ -1,0 +1,3 @@
+/** A field that is there only when it says something. */
+export const present = <K extends string, A>(name: K, value: A | null | undefined): { readonly [P in K]?: A } =>
+  (value === undefined || value === null ? {} : { [name]: value }) as { readonly [P in K]?: A }

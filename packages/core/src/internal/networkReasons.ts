@@ -1,0 +1,120 @@
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+
+const cause = { cause: Schema.optionalKey(Schema.Defect()) }
+
+/** OpenSSL's names, in Node, of what is wrong with a certificate. */
+const CERTIFICATE = new RegExp(
+  "^(?:(?:ERR_TLS_)?CERT_\\w+|DEPTH_ZERO_\\w+|SELF_SIGNED_\\w+|UNABLE_TO_\\w+|CRL_\\w+|ERROR_IN_C\\w+|HOSTNAME_MISMATCH|INVALID_CA|" +
+    "INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)$"
+)
+
+/** The alerts by which a host refuses a client certificate, or asks for one. */
+const CLIENT_CERTIFICATE = new RegExp(
+  "^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_(?:ALERT_)?(?:(?:BAD|NO|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|" +
+    "UNKNOWN_CA|ACCESS_DENIED)$"
+)
+
+/**
+ * What kept a connection from being made: the host's certificate, ours, the proxy's refusal of our name and password, or anything
+ * else.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectionProblem = "certificate" | "clientCertificate" | "proxyAuthentication" | "network"
+
+/**
+ * What a code of the system, of OpenSSL or of `NodeHttp` says of a connection.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const connectionProblem = (code: string | undefined): ConnectionProblem =>
+  code === undefined
+    ? "network"
+    : CERTIFICATE.test(code)
+    ? "certificate"
+    : CLIENT_CERTIFICATE.test(code)
+    ? "clientCertificate"
+    : code === "ERR_PROXY_407"
+    ? "proxyAuthentication"
+    : "network"
+
+/**
+ * No connection, or it broke before an answer.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
+  host: Schema.String,
+  /** Whether the request is known not to have been sent. */
+  sent: Schema.Literals(["no", "unknown"]),
+  /** The system's word, such as `ECONNREFUSED`, or `ERR_PROXY_` and the status with which a proxy refused. */
+  code: Schema.optionalKey(Schema.String),
+  /** The proxy that was asked for the connection, as `host:port`. */
+  proxy: Schema.optionalKey(Schema.String),
+  /** How long until the next try, where a circuit breaker is open. */
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  ...cause
+}) {
+  /** What kept the connection from being made. */
+  get problem(): ConnectionProblem {
+    return connectionProblem(this.code)
+  }
+  get isRetryable() {
+    return this.problem === "network"
+  }
+  override get message() {
+    const why = this.code === undefined ? "" : ` (${this.code})`
+    if (this.sent === "unknown") {
+      return `the connection to ${this.host} broke before an answer${why}; see whether the call took effect before trying again`
+    }
+    switch (this.problem) {
+      case "certificate":
+        return `the certificate of ${this.host} cannot be trusted${why}; if an authority of your own signed it, name that in NODE_EXTRA_CA_CERTS or the option tls.ca`
+      case "clientCertificate":
+        return `${this.host} wants a client certificate that it trusts${why}; give one with the options tls.cert and tls.key`
+      case "proxyAuthentication":
+        return `the proxy ${
+          this.proxy ?? ""
+        } wants a user and a password (407); give them in its address: http://user:password@host:port`
+      case "network":
+        return this.proxy === undefined
+          ? `cannot connect to ${this.host}${why}; check the base URL and the network`
+          : `cannot connect to ${this.host} through the proxy ${this.proxy}${why}; check the proxy and the base URL`
+    }
+  }
+}
+
+/**
+ * Nothing happened for too long.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
+  /** Connecting, waiting for the first byte of the answer, or waiting for more bytes. */
+  phase: Schema.Literals(["connect", "firstByte", "idle"]),
+  after: Schema.Duration,
+  /** Bytes of a download that came before. */
+  bytesDone: Schema.optionalKey(Schema.Finite),
+  /** Where the bytes that came before lie. */
+  partPath: Schema.optionalKey(Schema.String),
+  /** Whether the rest of a download can be fetched. */
+  resumable: Schema.optionalKey(Schema.Boolean),
+  ...cause
+}) {
+  get isRetryable() {
+    return true
+  }
+  override get message() {
+    const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[this.phase]
+    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const resume = this.resumable === true ? "; it can be resumed" : ""
+    return `${what} within ${
+      Duration.format(this.after)
+    }; check the network, or raise the ${this.phase} timeout${part}${resume}`
+  }
+}
