@@ -40,6 +40,7 @@ import * as Attempts from "./internal/attempts.ts"
 import * as Budget from "./internal/budget.ts"
 import * as Downloading from "./internal/download.ts"
 import * as Exchange from "./internal/exchange.ts"
+import * as ExtraHeaders from "./internal/extraHeaders.ts"
 import { Failure, storedOf, unexpected } from "./internal/failure.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Lookup from "./internal/lookup.ts"
@@ -336,7 +337,12 @@ export interface Options {
   readonly baseUrl?: string | URL | undefined
   /** The account's key; without one, calls are anonymous. */
   readonly apiKey?: Redacted.Redacted | undefined
-  /** Sends the key over plain HTTP to hosts other than this machine. @default false */
+  /**
+   * Headers that every request to the host has, such as those that a gateway before it wants; to no other host. Secrets as
+   * `Redacted`: they are in no error, log or span.
+   */
+  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
+  /** Sends the key, and headers that are `Redacted`, over plain HTTP to hosts other than this machine. @default false */
   readonly allowInsecureKey?: boolean | undefined
   /** How long to wait for the answer once the request has been sent. @default 1 minute */
   readonly firstByteTimeout?: Duration.Input | undefined
@@ -382,7 +388,12 @@ export const make = Effect.fnUntraced(function*(
   const sha256 = yield* Sha256.CurrentSha256
   const origin = yield* Effect.mapError(
     Effect.fromResult(
-      Origin.make(options?.baseUrl ?? DEFAULT_BASE_URL, options?.apiKey, options?.allowInsecureKey ?? false)
+      Origin.make(
+        options?.baseUrl ?? DEFAULT_BASE_URL,
+        options?.apiKey,
+        options?.allowInsecureKey ?? false,
+        options?.headers ?? {}
+      )
     ),
     ({ field, problem }) => invalid("configure", field, problem)
   )
@@ -909,9 +920,9 @@ export const layer = (
 ): Layer.Layer<FileIo, FileIoError.FileIoError, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
 
 /**
- * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` (kept redacted), `FILEIO_ALLOW_INSECURE_KEY`,
- * `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`) and `FILEIO_CHECK_LIMITS`; each may be absent.
- * See `Variable` of core for the forms of times and switches.
+ * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` and `FILEIO_HEADERS` (lines of `Name: value`), both
+ * kept redacted, `FILEIO_ALLOW_INSECURE_KEY`, `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`) and
+ * `FILEIO_CHECK_LIMITS`; each may be absent. See `Variable` of core for the forms of times and switches.
  *
  * @category configuration
  * @since 0.1.0
@@ -920,6 +931,7 @@ export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
   Config.all({
     baseUrl: Variable.withDefault("FILEIO_BASE_URL", Variable.text, DEFAULT_BASE_URL),
     apiKey: Variable.secret("FILEIO_API_KEY"),
+    headers: ExtraHeaders.config,
     allowInsecureKey: Variable.withDefault("FILEIO_ALLOW_INSECURE_KEY", Variable.flag, false),
     firstByteTimeout: Variable.withDefault("FILEIO_FIRST_BYTE_TIMEOUT", Variable.duration, Duration.minutes(1)),
     idleTimeout: Variable.withDefault("FILEIO_IDLE_TIMEOUT", Variable.duration, Duration.minutes(1)),

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as HostWords from "../src/internal/hostWords.ts"
 
 const KEY = "SECRETK.1234567-7654321-AbCdEfG-BBBBBBB"
-const quote = HostWords.make(KEY)
+const quote = HostWords.make([KEY])
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 const hex = (text: string) => Buffer.from(text).toString("hex")
 const escaped = (text: string, of: (code: string) => string) =>
@@ -62,7 +62,7 @@ describe("a host's words in an error", () => {
       ]
     ) {
       assert.strictEqual(quote(text), text)
-      assert.strictEqual(HostWords.make(undefined)(text), text)
+      assert.strictEqual(HostWords.make([])(text), text)
     }
     assert.strictEqual(quote(`the key ${KEY} is unknown`), "the key <redacted> is unknown")
   })
@@ -80,8 +80,8 @@ describe("a host's words in an error", () => {
   })
 
   it("lose a short key too", () => {
-    assert.strictEqual(HostWords.make("abc")("the key abc"), "the key <redacted>")
-    assert.strictEqual(HostWords.make("abcd12")(base64("key abcd12")), "<redacted>")
-    assert.strictEqual(HostWords.make("--")("the key -- is"), "the key <redacted> is")
+    assert.strictEqual(HostWords.make(["abc"])("the key abc"), "the key <redacted>")
+    assert.strictEqual(HostWords.make(["abcd12"])(base64("key abcd12")), "<redacted>")
+    assert.strictEqual(HostWords.make(["--"])("the key -- is"), "the key <redacted> is")
   })
 })

@@ -14,6 +14,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { pathToFileURL } from "node:url"
 import * as NodeDiskSpace from "./NodeDiskSpace.ts"
 import * as NodeHttp from "./NodeHttp.ts"
 import * as NodePartOwner from "./NodePartOwner.ts"
@@ -90,16 +93,45 @@ export const layerSockets = (
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
   Layer.provide(layerNoHttp(options), NodeHttp.layerSockets(options))
 
+const file = (name: string) => Variable.optional(name, (path) => Result.succeed(pathToFileURL(path)))
+
+const tls: Config.Config<NodeHttp.Tls | undefined> = Config.all({
+  ca: file("FILEIO_CA_CERT"),
+  cert: file("FILEIO_CLIENT_CERT"),
+  key: file("FILEIO_CLIENT_KEY"),
+  passphrase: Variable.secret("FILEIO_CLIENT_KEY_PASSPHRASE")
+}).pipe(Config.map((tls) => Object.values(tls).every((value) => value === undefined) ? undefined : tls))
+
 /**
- * The options out of the configuration: those of `FileIo.config`, and `FILEIO_CONNECT_TIMEOUT` (such as `5 seconds`).
+ * The options out of the configuration: those of `FileIo.config`, and
+ *
+ * | variable                                  | meaning                                                               |
+ * | ----------------------------------------- | --------------------------------------------------------------------- |
+ * | `FILEIO_CONNECT_TIMEOUT`                  | how long connecting may take, such as `5 seconds`                     |
+ * | `FILEIO_CONNECTIONS`                      | how many connections there are at most                                |
+ * | `FILEIO_PROXY`                            | a proxy in place of `HTTPS_PROXY` and `HTTP_PROXY`; `none` for none   |
+ * | `FILEIO_CA_CERT`                          | a file of authorities to trust, in PEM                                |
+ * | `FILEIO_CLIENT_CERT`, `FILEIO_CLIENT_KEY` | files of the client certificate and its key, in PEM                   |
+ * | `FILEIO_CLIENT_KEY_PASSPHRASE`            | the passphrase of that key                                            |
+ * | `FILEIO_SOCKET_PATH`                      | a unix socket in place of the host                                    |
  *
  * @category configuration
  * @since 0.1.0
  */
 export const config: Config.Config<Options> = Config.all({
   fileIo: FileIo.config,
-  connectTimeout: Variable.withDefault("FILEIO_CONNECT_TIMEOUT", Variable.duration, Duration.seconds(10))
-}).pipe(Config.map(({ connectTimeout, fileIo }) => ({ ...fileIo, connectTimeout })))
+  connectTimeout: Variable.withDefault("FILEIO_CONNECT_TIMEOUT", Variable.duration, Duration.seconds(10)),
+  connections: Variable.optional("FILEIO_CONNECTIONS", Variable.integer(1)),
+  proxy: Variable.secret("FILEIO_PROXY"),
+  socketPath: Variable.optional("FILEIO_SOCKET_PATH", Variable.text),
+  tls
+}).pipe(
+  Config.map(({ fileIo, proxy, ...http }) => ({
+    ...fileIo,
+    ...http,
+    proxy: proxy !== undefined && Redacted.value(proxy) === "none" ? false as const : proxy
+  }))
+)
 
 /**
  * Everything a Node program needs, configured by `config`, or by a configuration of your own.

@@ -135,6 +135,15 @@ const proxiesOf = (options: Options | undefined) => {
 }
 
 /**
+ * Whether requests to a host would go through a proxy: by `proxy`, or by the configuration. `NO_PROXY` is not looked at.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.FileIoError> =>
+  Effect.map(proxiesOf(options), ({ http, https }) => http !== "" || https !== "")
+
+/**
  * The `HttpClient` of `@effect/platform-node` over undici, with connections of its own, which close with the layer. It goes
  * through the proxies of the environment unless told otherwise.
  *

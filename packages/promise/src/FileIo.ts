@@ -27,9 +27,11 @@ export interface FileIo extends Promised.Promised<ClientFileIo.Service>, Promise
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Omit<ClientFileIo.Options, "apiKey"> {
+export interface Options extends Omit<ClientFileIo.Options, "apiKey" | "headers"> {
   /** The account's key; without one, calls are anonymous. It is kept redacted. */
   readonly apiKey?: string | undefined
+  /** Headers that every request to the host has, such as those that a gateway before it wants. They are kept redacted. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** When calls that failed are made again. @default `RetryPolicy.make()` */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /** How many calls are made in a second. @default `RateLimit.learned()` */

@@ -10,6 +10,7 @@ import type * as NodeHttp from "@effect-fileio/platform-node/NodeHttp"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
 import type * as FileIo from "./FileIo.ts"
 import * as InternalOptions from "./internal/options.ts"
 import * as Promised from "./Promised.ts"
@@ -25,12 +26,44 @@ export interface NodeFileIo
 {}
 
 /**
+ * Whom to trust, and who we are, over `https:`: texts or bytes in PEM, or `file:` URLs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tls extends Omit<NodeHttp.Tls, "key" | "passphrase"> {
+  /** The key of the client certificate. */
+  readonly key?: NodeHttp.Pem | undefined
+  /** The passphrase of `key`. It is kept redacted. */
+  readonly passphrase?: string | undefined
+}
+
+/**
  * As the options of `FileIo`, with those of the HTTP client of Node.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options extends FileIo.Options, NodeHttp.Options {}
+export interface Options extends FileIo.Options, Omit<NodeHttp.Options, "proxy" | "tls"> {
+  /**
+   * The proxy for every host, such as `http://user:password@proxy.example:3128`; it is kept redacted. `false` is none.
+   * @default `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment
+   */
+  readonly proxy?: string | URL | false | undefined
+  /** Certificates and keys. */
+  readonly tls?: Tls | undefined
+}
+
+const toHttp = ({ connectTimeout, connections, dispatcher, proxy, socketPath, tls }: Options): NodeHttp.Options => ({
+  connectTimeout,
+  connections,
+  dispatcher,
+  socketPath,
+  proxy: proxy === undefined || proxy === false ? proxy : Redacted.make(String(proxy)),
+  tls: tls === undefined
+    ? undefined
+    : { ...tls, passphrase: tls.passphrase === undefined ? undefined : Redacted.make(tls.passphrase) }
+})
 
 /**
  * The calls over any layer of both services.
@@ -76,7 +109,7 @@ export const fromLayer = async <E>(
  */
 export const make = (options: Options = {}): Promise<NodeFileIo> =>
   fromLayer(
-    NodeLayer.layer({ ...InternalOptions.toClient(options), connectTimeout: options.connectTimeout }).pipe(
+    NodeLayer.layer({ ...InternalOptions.toClient(options), ...toHttp(options) }).pipe(
       Layer.provideMerge(InternalOptions.layerPolicies(options))
     )
   )

@@ -71,11 +71,10 @@ const reveals = (text: string, secret: string): boolean => {
   return false
 }
 
-/** Makes what quotes a host, for a client with this key. */
-export const make = (secret: string | undefined): Quote => (text, maxLength = MAX_LENGTH) => {
+/** Makes what quotes a host, for a client with these secrets. */
+export const make = (secrets: ReadonlyArray<string>): Quote => (text, maxLength = MAX_LENGTH) => {
   // More than is given in the end, since a secret that is taken out leaves room.
   const plain = PlainText.strip(text.slice(0, 4 * maxLength).toWellFormed().replace(BREAKS, " ")).trim()
-  if (secret === undefined) return plain.slice(0, maxLength)
-  const redacted = plain.replaceAll(secret, REDACTED)
-  return reveals(redacted, secret) ? REDACTED : redacted.slice(0, maxLength)
+  const redacted = secrets.reduce((text, secret) => text.replaceAll(secret, REDACTED), plain)
+  return secrets.some((secret) => reveals(redacted, secret)) ? REDACTED : redacted.slice(0, maxLength)
 }

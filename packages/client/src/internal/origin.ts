@@ -1,5 +1,6 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as ExtraHeaders from "./extraHeaders.ts"
 import * as HostWords from "./hostWords.ts"
 
 /** Where requests go, and with which key. */
@@ -18,11 +19,12 @@ const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
 const fail = (field: string, problem: string) => Result.fail({ field, problem })
 
-/** Checks the address and the key. What is wrong is said without either. */
+/** Checks the address, the key and the headers. What is wrong is said without any of them. */
 export const make = (
   baseUrl: string | URL,
   apiKey: Redacted.Redacted | undefined,
-  allowInsecureKey: boolean
+  allowInsecureKey: boolean,
+  headers: ExtraHeaders.Headers
 ): Result.Result<Origin, { readonly field: string; readonly problem: string }> => {
   let url: URL
   try {
@@ -39,10 +41,14 @@ export const make = (
   if (key !== undefined && !/^[\x21-\x7E]+$/.test(key)) {
     return fail("apiKey", "it is empty, or holds spaces or characters that a header cannot carry")
   }
-  if (key !== undefined && url.protocol === "http:" && !LOOPBACK.test(url.hostname) && !allowInsecureKey) {
+  const extra = ExtraHeaders.read(headers, key !== undefined)
+  if (Result.isFailure(extra)) return Result.fail(extra.failure)
+  const { fields, secret, secrets } = extra.success
+  const secretName = key === undefined ? secret : "key"
+  if (secretName !== undefined && url.protocol === "http:" && !LOOPBACK.test(url.hostname) && !allowInsecureKey) {
     return fail(
       "baseUrl",
-      `the key would go to ${url.host} unencrypted; use https://, or allow it with allowInsecureKey (FILEIO_ALLOW_INSECURE_KEY)`
+      `the ${secretName} would go to ${url.host} unencrypted; use https://, or allow it with allowInsecureKey (FILEIO_ALLOW_INSECURE_KEY)`
     )
   }
   return Result.succeed({
@@ -51,10 +57,11 @@ export const make = (
     apiKey,
     headers: {
       "user-agent": "effect-fileio",
+      ...fields,
       // The bytes of a file are wanted as they are, so that they can be counted and resumed.
       "accept-encoding": "identity",
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
     },
-    quote: HostWords.make(key)
+    quote: HostWords.make(key === undefined ? secrets : [key, ...secrets])
   })
 }

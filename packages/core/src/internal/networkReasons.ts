@@ -11,7 +11,7 @@ const CERTIFICATE = new RegExp(
 
 /** The alerts by which a host refuses a client certificate, or asks for one. */
 const CLIENT_CERTIFICATE = new RegExp(
-  "^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_(?:ALERT_)?(?:(?:BAD|NO|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|" +
+  "^ERR_SSL_(?:TLSV1|TLSV13|SSLV3|SSL/TLS)_(?:ALERT_)?(?:(?:BAD|NO|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|" +
     "UNKNOWN_CA|ACCESS_DENIED)$"
 )
 
@@ -37,7 +37,7 @@ export const connectionProblem = (code: string | undefined): ConnectionProblem =
     ? "certificate"
     : CLIENT_CERTIFICATE.test(code)
     ? "clientCertificate"
-    : code === "ERR_PROXY_407"
+    : code === "ERR_PROXY_407" || code === "ERR_PROXY_401"
     ? "proxyAuthentication"
     : "network"
 
@@ -79,7 +79,7 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
       case "proxyAuthentication":
         return `the proxy ${
           this.proxy ?? ""
-        } wants a user and a password (407); give them in its address: http://user:password@host:port`
+        } wants another user and password, or any${why}; give them in its address: http://user:password@host:port`
       case "network":
         return this.proxy === undefined
           ? `cannot connect to ${this.host}${why}; check the base URL and the network`

@@ -174,6 +174,13 @@ class Attempt {
   }
 }
 
+/** Makes a socket fit for a request: its first error is the one that counts, and an early answer is read. */
+export const prepare = (socket: Net.Socket): void => {
+  // After an alert `node:tls` goes on to the end of the stream, which says less.
+  socket.on("error", () => socket.destroy())
+  awaitEarlyResponse(socket)
+}
+
 export class Connector {
   readonly #options: Options
   #context: Tls.SecureContext | undefined
@@ -201,7 +208,7 @@ export class Connector {
       (address) => {
         const connect = (onread?: Net.OnReadOpts) => this.#connect(address, target, onread)
         const socket = watch === undefined ? connect() : watch(connect)
-        awaitEarlyResponse(socket)
+        prepare(socket)
         return socket
       },
       isSecure,

@@ -6,9 +6,14 @@ import * as Redacted from "effect/Redacted"
 import type { Options } from "../FileIo.ts"
 
 /** The options as `FileIo` of `@effect-fileio/client` takes them. */
-export const toClient = ({ apiKey, rateLimit: _limit, retry: _retry, ...rest }: Options): ClientFileIo.Options => ({
+export const toClient = (
+  { apiKey, headers, rateLimit: _limit, retry: _retry, ...rest }: Options
+): ClientFileIo.Options => ({
   ...rest,
-  apiKey: apiKey === undefined ? undefined : Redacted.make(apiKey)
+  apiKey: apiKey === undefined ? undefined : Redacted.make(apiKey),
+  headers: headers === undefined
+    ? undefined
+    : Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.make(value)]))
 })
 
 /** The policies that the options name. */

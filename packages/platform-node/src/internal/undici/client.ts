@@ -4,10 +4,10 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import Undici, { type buildConnector, type Dispatcher } from "@effect/platform-node/Undici"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
 import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
-import { ConnectError, type Connector, ConnectTimeoutError, type TlsSettings } from "../connect.ts"
-import { awaitEarlyResponse } from "../earlyResponse.ts"
+import { ConnectError, type Connector, ConnectTimeoutError, prepare, type TlsSettings } from "../connect.ts"
 import type { Proxies } from "../proxies.ts"
 import { type Hints, OriginPool } from "./originPool.ts"
 
@@ -35,15 +35,13 @@ const tunnelError = (error: Error, proxy: string): ConnectError => {
 const throughProxy = (connect: Connect, proxy: string, millis: number): Connect => (options, callback) => {
   const controller = new AbortController()
   let isOver = false
-  const settle = (error: Error | null, socket: Socket | null) => {
+  const settle = (error: Error | null, socket?: Socket | null) => {
     if (isOver) return void socket?.destroy()
     isOver = true
     clearTimeout(timer)
-    if (socket === null) {
-      return callback(error instanceof ConnectTimeoutError ? error : tunnelError(error!, proxy), null)
-    }
-    awaitEarlyResponse(socket)
-    callback(null, socket)
+    if (error !== null) return callback(error instanceof ConnectTimeoutError ? error : tunnelError(error, proxy), null)
+    prepare(socket!)
+    callback(null, socket!)
   }
   // @effect-diagnostics-next-line globalTimers:off - sockets of Node, outside of every fiber
   const timer = setTimeout(() => {
@@ -102,8 +100,23 @@ const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: O
 const withoutTimeouts: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler)
 
+/** A proxy that is asked for plain HTTP refuses in an answer, which undici gives as an error of its own. */
+const refusedByProxy = (proxy: string | undefined) => (error: HttpClientError.HttpClientError) => {
+  const { reason } = error
+  return reason._tag === "TransportError" && reason.cause instanceof Error && reason.cause.message.endsWith("(407)")
+    ? new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({
+        request: reason.request,
+        cause: reason.cause instanceof ConnectError
+          ? reason.cause
+          : new ConnectError(reason.cause, "ERR_PROXY_407", proxy)
+      })
+    })
+    : error
+}
+
 /** A client over a dispatcher, which learns of each request what the caller wants to know. */
-const over = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> =>
+const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(
     Effect.provideService(
       NodeHttpClient.makeUndici,
@@ -116,13 +129,16 @@ const over = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> =>
           ...fiber.getRef(NodeHttpClient.UndiciOptions),
           flight: fiber.getRef(Flight.CurrentFlight)
         }
-        return Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints)
+        return Effect.mapError(
+          Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints),
+          refusedByProxy(proxy)
+        )
       })
     )
   )
 
 /** Over a dispatcher of the caller's, which the caller closes. */
-export const make = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> => over(dispatcher)
+export const make = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> => over(dispatcher, undefined)
 
 /** Over connections of its own, which close with the scope. */
 export const makeScoped = (options: Options): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
@@ -131,5 +147,5 @@ export const makeScoped = (options: Options): Effect.Effect<HttpClient.HttpClien
       Effect.sync(() => dispatcherOf(options)),
       (dispatcher) => Effect.promise(() => dispatcher.destroy())
     ),
-    over
+    (dispatcher) => over(dispatcher, options.proxies.http === "" ? undefined : hostOf(options.proxies.http))
   )

@@ -1,0 +1,102 @@
+/** Headers of the caller's, such as those that a gateway before the host wants. */
+import * as Variable from "@effect-fileio/core/Variable"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+
+export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
+
+interface Problem {
+  readonly field: string
+  readonly problem: string
+}
+
+/** What the client or its transport sets itself, since a request would mean something else with another value. */
+const OWN = new Set([
+  "accept",
+  "accept-encoding",
+  "connection",
+  "content-length",
+  "content-type",
+  "expect",
+  "host",
+  "if-range",
+  "keep-alive",
+  "proxy-authorization",
+  "range",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade"
+])
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/
+/** What is shorter is no secret: hiding it would hide what an error says. */
+const MIN_SECRET_LENGTH = 6
+
+/** What must be in no error: the value, and what it stands for where it is `Basic`. */
+const secretsOf = (value: string): ReadonlyArray<string> => {
+  const token = /^\S+ +(\S+)$/.exec(value)?.[1] ?? value
+  const decoded = /^basic /i.test(value) ? Base64.decodeString(token) : undefined
+  const pair = decoded !== undefined && Result.isSuccess(decoded) ? decoded.success : ""
+  return [token, pair, pair.slice(pair.indexOf(":") + 1)].filter((secret) => secret.length >= MIN_SECRET_LENGTH)
+}
+
+/** Checks the headers, by lower-case names. What is wrong is said without a value. */
+export const read = (
+  headers: Headers,
+  hasKey: boolean
+): Result.Result<
+  {
+    readonly fields: Readonly<Record<string, string>>
+    readonly secrets: ReadonlyArray<string>
+    readonly secret?: string
+  },
+  Problem
+> => {
+  const fields: Record<string, string> = {}
+  const secrets: Array<string> = []
+  let secretName: string | undefined
+  for (const [given, of] of Object.entries(headers)) {
+    const fail = (problem: string) => Result.fail({ field: "headers", problem })
+    const name = given.toLowerCase()
+    if (!NAME.test(name)) return fail("a name holds characters that a header cannot carry, or none")
+    if (OWN.has(name)) return fail(`${name} is set by the client itself`)
+    if (name === "authorization" && hasKey) {
+      return fail("authorization carries the account's key already; leave out one of the two")
+    }
+    const value = (Redacted.isRedacted(of) ? Redacted.value(of) : of).trim()
+    if (!VALUE.test(value)) return fail(`the value of ${name} holds characters that a header cannot carry`)
+    fields[name] = value
+    if (!Redacted.isRedacted(of)) continue
+    secretName = name
+    secrets.push(...secretsOf(value))
+  }
+  return Result.succeed({ fields, secrets, ...(secretName === undefined ? {} : { secret: secretName }) })
+}
+
+/** Reads lines of `Name: value`, as a file or a variable holds them. All values are taken for secrets. */
+export const parseLines = (text: string): Result.Result<Readonly<Record<string, Redacted.Redacted>>, string> => {
+  const headers: Record<string, Redacted.Redacted> = {}
+  for (const line of text.split(/\r?\n/)) {
+    if (line.trim() === "") continue
+    const colon = line.indexOf(":")
+    const name = line.slice(0, Math.max(0, colon)).trim()
+    if (!NAME.test(name)) return Result.fail("allowed: lines of the form Name: value")
+    headers[name] = Redacted.make(line.slice(colon + 1).trim())
+  }
+  return Result.succeed(headers)
+}
+
+/** The headers of `FILEIO_HEADERS`. */
+export const config: Config.Config<Readonly<Record<string, Redacted.Redacted>>> =
+  /* @__PURE__ */ (() =>
+    Config.mapEffect(Variable.secret("FILEIO_HEADERS"), (text) => {
+      const read = parseLines(text === undefined ? "" : Redacted.value(text))
+      return Result.isSuccess(read)
+        ? Effect.succeed(read.success)
+        : Effect.fail(new Variable.InvalidVariable("FILEIO_HEADERS", read.failure))
+    }))()
