@@ -14,7 +14,8 @@ describe("core and client in a browser", () => {
   it("add at most 25 kB to effect", { timeout: 60_000 }, async () => {
     const { beyondEffect, whole, withoutEffect } = await sizes()
     assert.isAtMost(beyondEffect, 25_000, "gzipped, beyond what they use of effect")
-    assert.isAtMost(withoutEffect, 27_000, "gzipped, their own files")
+    // Reading headers as hosts write them, links as people paste them, and text of strangers takes some 3 kB.
+    assert.isAtMost(withoutEffect, 33_000, "gzipped, their own files")
     assert.isAbove(beyondEffect, 5_000, "something is missing")
     assert.isAbove(whole, withoutEffect)
   })
@@ -63,7 +64,7 @@ describe("core and client in a browser", () => {
       assert.deepStrictEqual(seen, {
         small: 16,
         note: { name: "nöte.txt", text: "see you at eight" },
-        gone: { reason: "FileNotFound", copy: "kept" },
+        gone: { reason: "FileNotFound", copy: "absent" },
         large: 3_000_000,
         length: 3_000_000,
         rate: 100

@@ -249,7 +249,7 @@ describe("download", () => {
         yield* fileIo.downloadBytes(key)
         const error = yield* Effect.flip(fileIo.downloadBytes(key))
         assert.strictEqual(error.reason._tag, "FileNotFound")
-        assert.strictEqual(error.copy, "kept")
+        assert.strictEqual(error.copy, "absent")
       }))
 
     it.effect("what is wrong with the destination is told before the copy is used up", () =>
