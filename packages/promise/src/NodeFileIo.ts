@@ -3,30 +3,114 @@
  *
  * @since 0.1.0
  */
-import * as ClientFileIo from "@effect-fileio/client/FileIo"
+import type * as ClientFileIo from "@effect-fileio/client/FileIo"
 import * as FileTransfer from "@effect-fileio/client/FileTransfer"
+import type * as Progress from "@effect-fileio/client/Progress"
 import * as NodeLayer from "@effect-fileio/platform-node/NodeFileIo"
 import type * as NodeHttp from "@effect-fileio/platform-node/NodeHttp"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as FileIo from "./FileIo.ts"
-import * as InternalOptions from "./internal/options.ts"
-import * as Promised from "./Promised.ts"
+import * as Calls from "./internal/calls.ts"
+import * as Input from "./internal/input.ts"
+import * as Plain from "./internal/plain.ts"
+import * as Run from "./internal/run.ts"
+import type * as Models from "./Models.ts"
 
 /**
- * The calls; see `FileIo` and `FileTransfer` of `@effect-fileio/client` for what each does.
+ * Called with the progress of many transfers together.
  *
  * @category models
  * @since 0.1.0
  */
-export interface NodeFileIo
-  extends Promised.Promised<ClientFileIo.Service>, Promised.Promised<FileTransfer.Service>, Promised.Closeable
-{}
+export type BatchListener = (progress: Progress.Batch) => void | Promise<void>
 
 /**
- * Whom to trust, and who we are, over `https:`: texts or bytes in PEM, or `file:` URLs.
+ * Settings of the new file, and the name and type that it gets.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UploadFileOptions extends Omit<FileTransfer.UploadFileOptions, "onProgress">, FileIo.CallOptions {
+  /** Called with progress events. */
+  readonly onProgress?: FileIo.ProgressListener | undefined
+}
+
+/**
+ * How a file is put on the disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadFileOptions extends Omit<FileTransfer.DownloadFileOptions, "onProgress">, FileIo.CallOptions {
+  /** Called with progress events. */
+  readonly onProgress?: FileIo.ProgressListener | undefined
+}
+
+/**
+ * Settings of all the new files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UploadAllOptions extends Omit<FileTransfer.UploadAllOptions, "onProgress">, FileIo.CallOptions {
+  /** Called with the progress of all the files together. */
+  readonly onProgress?: BatchListener | undefined
+}
+
+/**
+ * How all the files are put on the disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadAllOptions extends Omit<FileTransfer.DownloadAllOptions, "onProgress">, FileIo.CallOptions {
+  /** Called with the progress of all the files together. */
+  readonly onProgress?: BatchListener | undefined
+}
+
+/**
+ * The calls of `FileIo`, and those between the host and the disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NodeFileIo extends FileIo.FileIo {
+  /** Uploads a file from disk. */
+  readonly uploadFile: (path: string, options?: UploadFileOptions) => Promise<Models.FileDetails>
+  /**
+   * Downloads a file to disk. When an earlier download of the same file into the same folder broke, and the host can
+   * resume, it goes on from the part that lies there.
+   */
+  readonly downloadFile: (
+    keyOrLink: string,
+    target: FileTransfer.Target,
+    options?: DownloadFileOptions
+  ) => Promise<Models.DownloadedFile>
+  /** Looks for the part of a download that broke, without asking the host. */
+  readonly pending: (
+    keyOrLink: string,
+    target: FileTransfer.Target,
+    options?: FileIo.CallOptions
+  ) => Promise<Models.PendingDownload | undefined>
+  /** Uploads many files, a few at once. The results are in the order of the paths, and a failure is only its own file's. */
+  readonly uploadAll: (
+    paths: Iterable<string>,
+    options?: UploadAllOptions
+  ) => Promise<ReadonlyArray<Models.Settled<Models.FileDetails>>>
+  /** Downloads many files into a folder, a few at once, with results like those of `uploadAll`. */
+  readonly downloadAll: (
+    keysOrLinks: Iterable<string>,
+    target: { readonly directory: string },
+    options?: DownloadAllOptions
+  ) => Promise<ReadonlyArray<Models.Settled<Models.DownloadedFile>>>
+}
+
+/**
+ * Certificates that are trusted, and a client certificate, for `https:`: texts or bytes in PEM, or `file:` URLs.
  *
  * @category models
  * @since 0.1.0
@@ -74,13 +158,38 @@ const toHttp = ({ connectTimeout, connections, dispatcher, proxy, socketPath, tl
 export const fromLayer = async <E>(
   layer: Layer.Layer<ClientFileIo.FileIo | FileTransfer.FileTransfer, E>
 ): Promise<NodeFileIo> => {
-  const runtime = ManagedRuntime.make(layer)
-  const context = await runtime.context()
+  const runner = await Run.make(layer)
+  const transfer = Context.get(runner.context, FileTransfer.FileTransfer)
   return {
-    ...Promised.fromService(Context.get(context, ClientFileIo.FileIo), runtime, context),
-    ...Promised.fromService(Context.get(context, FileTransfer.FileTransfer), runtime, context),
-    close: runtime.dispose,
-    [Symbol.asyncDispose]: runtime.dispose
+    ...Calls.make(runner),
+    uploadFile: (path, options) =>
+      runner.promise(
+        "upload",
+        Effect.map(transfer.uploadFile(path, Input.watched(options)), Plain.fileDetails),
+        options
+      ),
+    downloadFile: (keyOrLink, target, options) =>
+      runner.promise("download", transfer.downloadFile(keyOrLink, target, Input.watched(options)), options),
+    pending: (keyOrLink, target, options) =>
+      runner.promise("download", Effect.map(transfer.pending(keyOrLink, target), Option.getOrUndefined), options),
+    uploadAll: (paths, options) =>
+      runner.promise(
+        "upload",
+        Effect.map(
+          transfer.uploadAll(paths, Input.watched(options)),
+          (results) => results.map((result) => Plain.settled(result, Plain.fileDetails))
+        ),
+        options
+      ),
+    downloadAll: (keysOrLinks, target, options) =>
+      runner.promise(
+        "download",
+        Effect.map(
+          transfer.downloadAll(keysOrLinks, target, Input.watched(options)),
+          (results) => results.map((result) => Plain.settled(result, (file) => file))
+        ),
+        options
+      )
   }
 }
 
@@ -109,8 +218,8 @@ export const fromLayer = async <E>(
  */
 export const make = (options: Options = {}): Promise<NodeFileIo> =>
   fromLayer(
-    NodeLayer.layer({ ...InternalOptions.toClient(options), ...toHttp(options) }).pipe(
-      Layer.provideMerge(InternalOptions.layerPolicies(options))
+    NodeLayer.layer({ ...Input.clientOptions(options), ...toHttp(options) }).pipe(
+      Layer.provideMerge(Input.layerPolicies(options))
     )
   )
 

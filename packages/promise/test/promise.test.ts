@@ -1,13 +1,5 @@
 import { FaultHost, FileIo as ClientFileIo, FileIoTest, type FileTransfer } from "@effect-fileio/client"
-import {
-  FileBody,
-  FileIo,
-  FileIoError,
-  NodeFileIo,
-  type Promised,
-  RateLimit,
-  RetryPolicy
-} from "@effect-fileio/promise"
+import { FileBody, FileIo, FileIoError, NodeFileIo, RateLimit, RetryPolicy } from "@effect-fileio/promise"
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
@@ -142,7 +134,10 @@ for (const [name, make] of Object.entries(makers)) {
       const size = Buffer.byteLength(text)
       const words = new TextEncoder().encode("hello")
       const web = () => new Blob([text]).stream()
-      const sent: ReadonlyArray<readonly [FileBody.FileBody | FileBody.OneShotBody, string]> = [
+      const sent: ReadonlyArray<readonly [FileIo.Content | FileBody.OneShotBody, string]> = [
+        [words, "hello"],
+        [words.buffer, "hello"],
+        [new Blob(["hello"]), "hello"],
         [FileBody.bytes("hello"), "hello"],
         [FileBody.bytes(words.buffer), "hello"],
         [FileBody.bytes(new Uint16Array([0x6868, 0x6969])), "hhii"],
@@ -156,7 +151,9 @@ for (const [name, make] of Object.entries(makers)) {
         [FileBody.once({ getReader: () => web().getReader() } as never, { name: "x" }), text]
       ]
       for (const [body, expected] of sent) {
-        const { key } = body._tag === "OneShotBody" ? await fileIo.uploadOnce(body) : await fileIo.upload(body)
+        const { key } = "_tag" in body && body._tag === "OneShotBody"
+          ? await fileIo.uploadOnce(body)
+          : await fileIo.upload(body)
         assert.strictEqual(new TextDecoder().decode((await fileIo.downloadBytes(key)).bytes), expected)
       }
       const refused: ReadonlyArray<unknown> = [
@@ -168,7 +165,7 @@ for (const [name, make] of Object.entries(makers)) {
         FileBody.once([words] as never),
         FileBody.stream("a" as never, {}),
         "a",
-        words,
+        [words],
         null,
         undefined
       ]
@@ -221,7 +218,16 @@ describe("promises for Node", () => {
     const fileIo = await NodeFileIo.make({ baseUrl })
     await fileIo.close()
     await fileIo.close()
-    assert.isTrue(await fileIo.upload(FileBody.text("x")).then(() => false, () => true))
+    const error = await failureOf(fileIo.upload(FileBody.text("x")))
+    assert.strictEqual(error.stored, "no")
+    assert.deepInclude(error.reason, {
+      _tag: "InvalidRequest",
+      field: "client",
+      problem: "it is closed; make another one"
+    })
+    assert.strictEqual((await failureOf(fileIo.downloadBytes("abc123"))).copy, "kept")
+    const listed = fileIo.listAll()[Symbol.asyncIterator]().next()
+    assert.strictEqual((await failureOf(listed)).operation, "list")
   })
 })
 
@@ -250,11 +256,11 @@ describe("promises over any layer", () => {
 
   it("have the types of the service", () => {
     expectTypeOf<keyof ClientFileIo.Service | keyof FileTransfer.Service>().toExtend<keyof NodeFileIo.NodeFileIo>()
-    expectTypeOf<Parameters<FileIo.FileIo["me"]>>().toEqualTypeOf<[options?: Promised.Aborting | undefined]>()
+    expectTypeOf<Parameters<FileIo.FileIo["me"]>>().toEqualTypeOf<[options?: FileIo.CallOptions | undefined]>()
     expectTypeOf<Awaited<ReturnType<FileIo.FileIo["me"]>>["rateLimit"]>().toEqualTypeOf<number | null | undefined>()
     expectTypeOf<Awaited<ReturnType<FileIo.FileIo["upload"]>>["expires"]>().toEqualTypeOf<Date | null | undefined>()
     expectTypeOf<Parameters<FileIo.FileIo["delete"]>>().toEqualTypeOf<
-      [keyOrLink: string, options?: Promised.Aborting]
+      [keyOrLink: string, options?: FileIo.CallOptions | undefined]
     >()
   })
 })

@@ -1,0 +1,120 @@
+/**
+ * What the calls give, as plain data: times are `Date`s, and classes are objects with the same fields.
+ *
+ * @since 0.1.0
+ */
+import type * as ClientFileIo from "@effect-fileio/client/FileIo"
+import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
+import type * as CoreAccount from "@effect-fileio/core/Account"
+import type * as CoreFileDetails from "@effect-fileio/core/FileDetails"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as CoreFileList from "@effect-fileio/core/FileList"
+import type * as DateTime from "effect/DateTime"
+
+type DateOf<A> = A extends DateTime.DateTime ? Date : A
+
+/** The fields of a class, with `Date` for `DateTime`. */
+type Plain<A> = { readonly [K in keyof A]: DateOf<A[K]> }
+
+/**
+ * The details of a file. An absent field was not told by the host; `expires: null` means never, and `maxDownloads: null`
+ * means unlimited.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileDetails extends Plain<CoreFileDetails.FileDetails> {}
+
+/**
+ * The plan and the state of an account. An absent or `null` field was not told by the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Account extends Plain<CoreAccount.Account> {}
+
+/**
+ * One page of an account's files, with what the host tells of all of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileList extends Omit<Plain<CoreFileList.FileList>, "files"> {
+  readonly files: ReadonlyArray<FileDetails>
+}
+
+/**
+ * What became of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it
+ * expired, which looks the same.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileState {
+  readonly _tag: ClientFileIo.FileState["_tag"]
+  readonly file: FileDetails
+}
+
+/**
+ * What holds something until it is closed. `await using` closes it at the end of the block.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Closeable extends AsyncDisposable {
+  /** Gives back what is held; a second time does nothing. */
+  readonly close: () => Promise<void>
+}
+
+/**
+ * A download that has begun: the host counts it as taken. The bytes can be read once; closing it closes the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Download extends Omit<ClientFileIo.Download, "stream">, Closeable {
+  /** The bytes. The connection is closed at their end. Fails as `FileIo` of `@effect-fileio/client` says. */
+  readonly stream: AsyncIterable<Uint8Array>
+}
+
+/**
+ * A file that is deleted when it is closed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ScopedFile extends FileDetails, Closeable {}
+
+/**
+ * A download in memory.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadedBytes extends ClientFileIo.DownloadedBytes {}
+
+/**
+ * A file that was downloaded to disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DownloadedFile extends FileTransfer.DownloadedFile {}
+
+/**
+ * The part of a download that broke.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PendingDownload extends FileTransfer.PendingDownload {}
+
+/**
+ * What became of one of many, in the form of `Promise.allSettled`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Settled<A> =
+  | { readonly status: "fulfilled"; readonly value: A }
+  | { readonly status: "rejected"; readonly reason: FileIoError.FileIoError }

@@ -1,0 +1,77 @@
+/** Each call of `FileIo` as a promise or an async iterable. */
+import * as ClientFileIo from "@effect-fileio/client/FileIo"
+import type * as Progress from "@effect-fileio/client/Progress"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { DownloadStreamOptions, FileIo, UpdateOptions } from "../FileIo.ts"
+import * as Input from "./input.ts"
+import * as Plain from "./plain.ts"
+import type * as Run from "./run.ts"
+
+/** The calls over a client that is built. */
+export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => {
+  const client = Context.get(runner.context, ClientFileIo.FileIo)
+  const change = (operation: "update" | "replace"): FileIo["update"] => (keyOrLink, options) => {
+    const { file, ...rest } = Input.watched<Progress.Progress, UpdateOptions>(options)
+    return runner.promise(
+      operation,
+      Effect.map(
+        client[operation](keyOrLink, { ...rest, ...(file === undefined ? {} : { file: Input.body(file) }) }),
+        Plain.fileDetails
+      ),
+      options
+    )
+  }
+  return {
+    upload: (content, options) =>
+      runner.promise(
+        "upload",
+        Effect.map(client.upload(Input.body(content), Input.watched(options)), Plain.fileDetails),
+        options
+      ),
+    uploadOnce: (body, options) =>
+      runner.promise("upload", Effect.map(client.uploadOnce(body, Input.watched(options)), Plain.fileDetails), options),
+    uploadScoped: async (content, options) => {
+      const { value, closed: _, ...closeable } = await runner.held(
+        "upload",
+        client.uploadScoped(Input.body(content), Input.watched(options)),
+        options
+      )
+      return { ...Plain.fileDetails(value), ...closeable }
+    },
+    reconcile: ({ name, sentAt, size }, options) =>
+      runner.promise(
+        "list",
+        Effect.map(
+          Effect.suspend(() => client.reconcile({ name, size, sentAt: DateTime.makeUnsafe(sentAt) })),
+          (found) => Option.getOrUndefined(Option.map(found, Plain.fileDetails))
+        ),
+        options
+      ),
+    awaitDownloaded: (keyOrLink, options) =>
+      runner.iterable("list", Stream.map(client.awaitDownloaded(keyOrLink, options), Plain.fileState), options),
+    download: async (keyOrLink, options) => {
+      const { resume, ...rest } = Input.watched<Progress.Progress, DownloadStreamOptions>(options)
+      const { closed, value, ...closeable } = await runner.held(
+        "download",
+        client.download(keyOrLink, { ...rest, resume: resume === undefined ? undefined : Input.resume(resume) }),
+        options
+      )
+      const stream = runner.iterable("download", Stream.ensuring(value.stream, closed), options)
+      return { ...value, stream, ...closeable }
+    },
+    downloadBytes: (keyOrLink, options) =>
+      runner.promise("download", client.downloadBytes(keyOrLink, Input.watched(options)), options),
+    list: (options) => runner.promise("list", Effect.map(client.list(options), Plain.fileList), options),
+    listAll: (options) => runner.iterable("list", Stream.map(client.listAll(options), Plain.fileDetails), options),
+    me: (options) => runner.promise("me", Effect.map(client.me, Plain.account), options),
+    update: change("update"),
+    replace: change("replace"),
+    delete: (keyOrLink, options) => runner.promise("delete", client.delete(keyOrLink), options),
+    close: runner.close,
+    [Symbol.asyncDispose]: runner.close
+  }
+}

@@ -1,0 +1,67 @@
+/** From the options of the promise face to those of the client. */
+import * as ClientFileBody from "@effect-fileio/client/FileBody"
+import type * as ClientFileIo from "@effect-fileio/client/FileIo"
+import * as RateLimit from "@effect-fileio/client/RateLimit"
+import * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import type { Content, DownloadStreamOptions, Options } from "../FileIo.ts"
+
+/** The options as `FileIo` of `@effect-fileio/client` takes them. */
+export const clientOptions = (
+  { apiKey, headers, rateLimit: _limit, retry: _retry, ...rest }: Options
+): ClientFileIo.Options => ({
+  ...rest,
+  apiKey: apiKey === undefined ? undefined : Redacted.make(apiKey),
+  headers: headers === undefined
+    ? undefined
+    : Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.make(value)]))
+})
+
+/** The policies that the options name. */
+export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never> =>
+  Layer.mergeAll(
+    rateLimit === undefined ? Layer.empty : RateLimit.layer(rateLimit),
+    retry === undefined ? Layer.empty : Layer.succeed(RetryPolicy.CurrentRetryPolicy, retry)
+  )
+
+type Listener<Event> = ((event: Event) => void | Promise<void>) | undefined
+
+/** The same options, with a listener that returns an effect. */
+export const watched = <Event, A extends { readonly onProgress?: Listener<Event> }>(options: A | undefined) => {
+  const { onProgress, ...rest } = options ?? ({} as A)
+  return {
+    ...rest,
+    onProgress: onProgress === undefined
+      ? undefined
+      : (event: Event) => Effect.promise(async () => onProgress(event))
+  }
+}
+
+/** A text is not taken, since it may be meant as a path. */
+export const body = (content: Content): ClientFileBody.FileBody =>
+  content instanceof Blob
+    ? ClientFileBody.blob(content)
+    : content instanceof ArrayBuffer || ArrayBuffer.isView(content)
+    ? ClientFileBody.bytes(content)
+    : content
+
+/** Where a download goes on, with the bytes that are there as a stream. */
+export const resume = ({ content, ...rest }: NonNullable<DownloadStreamOptions["resume"]>): ClientFileIo.Resume => ({
+  ...rest,
+  content: content === undefined
+    ? undefined
+    : Stream.fromAsyncIterable(content, (cause) =>
+      new FileIoError.FileIoError({
+        operation: "download",
+        reason: new FileIoError.InvalidRequest({
+          field: "resume.content",
+          problem: "it failed while it was read",
+          cause
+        }),
+        copy: "kept"
+      }))
+})

@@ -1,0 +1,105 @@
+/** Runs effects as promises and streams as async iterables, each ended by a signal. */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CallOptions } from "../FileIo.ts"
+import type { Closeable } from "../Models.ts"
+
+/** What a scope holds, and what closes it. */
+export interface Held<A> extends Closeable {
+  readonly value: A
+  readonly closed: Effect.Effect<void>
+}
+
+/** Runs the calls of one client. */
+export interface Runner<R> extends Closeable {
+  readonly context: Context.Context<R>
+  readonly promise: <A>(
+    operation: FileIoError.Operation,
+    effect: Effect.Effect<A, FileIoError.FileIoError>,
+    options: CallOptions | undefined
+  ) => Promise<A>
+  /** Leaves the scope open when the effect succeeds. */
+  readonly held: <A>(
+    operation: FileIoError.Operation,
+    effect: Effect.Effect<A, FileIoError.FileIoError, Scope.Scope>,
+    options: CallOptions | undefined
+  ) => Promise<Held<A>>
+  readonly iterable: <A>(
+    operation: FileIoError.Operation,
+    stream: Stream.Stream<A, FileIoError.FileIoError>,
+    options: CallOptions | undefined
+  ) => AsyncIterable<A>
+}
+
+const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
+  Effect.callback((resume) => {
+    const stop = () => resume(Effect.fail(signal.reason))
+    if (signal.aborted) return stop()
+    signal.addEventListener("abort", stop)
+    return Effect.sync(() => signal.removeEventListener("abort", stop))
+  })
+
+const closedError = (operation: FileIoError.Operation) =>
+  new FileIoError.FileIoError({
+    operation,
+    reason: new FileIoError.InvalidRequest({ field: "client", problem: "it is closed; make another one" }),
+    ...(operation === "download" ? { copy: "kept" as const } : {}),
+    ...(operation === "upload" || operation === "update" || operation === "replace" ? { stored: "no" as const } : {})
+  })
+
+/** Builds the layer; what it holds is given back by `close`. */
+export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> => {
+  const runtime = ManagedRuntime.make(layer)
+  const context = await runtime.context()
+  let isClosed = false
+  const close = () => {
+    isClosed = true
+    return runtime.dispose()
+  }
+
+  const exitOf = async <A>(
+    operation: FileIoError.Operation,
+    effect: Effect.Effect<A, FileIoError.FileIoError>,
+    signal: AbortSignal | undefined
+  ): Promise<A> => {
+    signal?.throwIfAborted()
+    if (isClosed) throw closedError(operation)
+    const exit = await runtime.runPromiseExit(effect, signal === undefined ? {} : { signal })
+    if (Exit.isSuccess(exit)) return exit.value
+    if (Cause.hasInterrupts(exit.cause)) {
+      signal?.throwIfAborted()
+      if (isClosed) throw closedError(operation)
+    }
+    throw Cause.squash(exit.cause)
+  }
+
+  return {
+    context,
+    close,
+    [Symbol.asyncDispose]: close,
+    promise: (operation, effect, options) => exitOf(operation, effect, options?.signal),
+    held: async (operation, effect, options) => {
+      const scope = Scope.makeUnsafe()
+      const closed = Scope.close(scope, Exit.void)
+      const end = () => Effect.runPromise(closed)
+      const value = await exitOf(
+        operation,
+        Effect.onError(Scope.provide(effect, scope), () => closed),
+        options?.signal
+      )
+      return { value, closed, close: end, [Symbol.asyncDispose]: end }
+    },
+    iterable: (operation, stream, options) =>
+      Stream.suspend(() => isClosed ? Stream.fail(closedError(operation)) : stream).pipe(
+        options?.signal === undefined ? (self) => self : Stream.interruptWhen(aborted(options.signal)),
+        Stream.toAsyncIterableWith(context)
+      )
+  }
+}
