@@ -86,6 +86,36 @@ export interface Stored {
 }
 
 /**
+ * What became of blobs that were to be removed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Removal {
+  readonly removed: ReadonlyArray<string>
+  /** Why the first of the others could not be removed. */
+  readonly failure: BlobsError | undefined
+}
+
+/** Blobs that are removed at the same time. */
+const REMOVALS = 16
+
+/**
+ * Removes blobs one by one.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const removeEach = (
+  ids: ReadonlyArray<string>,
+  remove: (id: string) => Effect.Effect<void, BlobsError>
+): Effect.Effect<Removal> =>
+  Effect.map(
+    Effect.partition(ids, (id) => Effect.as(remove(id), id), { concurrency: REMOVALS }),
+    ([removed, failures]): Removal => ({ removed, failure: failures[0] })
+  )
+
+/**
  * The bytes of all files: what is stored is whole, or is not there.
  *
  * @category services
@@ -101,8 +131,8 @@ export class Blobs extends Context.Service<Blobs, {
   readonly storeIdPlace: string
   readonly writer: Effect.Effect<Writer, BlobsError, Scope.Scope>
   readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
-  /** Removes a blob; one that is not there is removed already. */
-  readonly remove: (id: string) => Effect.Effect<void, BlobsError>
+  /** Removes blobs; one that is not there is removed already. What cannot be removed keeps none of the others. */
+  readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<Removal>
   /** After it, no power cut brings a blob back that was removed before. */
   readonly syncRemovals: Effect.Effect<void, BlobsError>
   /** All blobs that have their place, in pages. */
@@ -303,7 +333,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     return Blobs.of({
       writer,
       open,
-      remove: (id) => remove(Path.join(blobs, id)),
+      remove: (ids) => removeEach(ids, (id) => remove(Path.join(blobs, id))),
       syncRemovals: attempt("sync the folder of the blobs", () => syncFolder(blobs)),
       list,
       tidy,

@@ -11,7 +11,8 @@
  * - `release` gives it back after the grace time, in which only the holder may resume.
  * - `resume` begins a new transfer of the lease; the ones before it can neither send the last byte nor release it.
  *
- * A file that is used up or deleted leaves a tombstone: its key is a 404 for good and is never given again.
+ * A file that is used up or deleted leaves a tombstone: its key is a 404, and is not given again for 90 days,
+ * after which that is as unlikely as a guess.
  *
  * @since 0.1.0
  */
@@ -240,7 +241,7 @@ export interface Page {
 export class Catalog extends Context.Service<Catalog, {
   /** Where it is, for messages. */
   readonly where: string
-  /** Adds a file under a key that was never given before. */
+  /** Adds a file under a new key. */
   readonly insert: (file: NewFile) => Effect.Effect<FileRecord, CatalogError>
   /** A file that can be seen by its owner: not expired or used up, unless it is kept then. */
   readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>

@@ -105,6 +105,20 @@ const buryWhere = (condition: string, after = ":now") => `
     buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING)
   INSERT INTO garbage (blob, after) SELECT blob, ${after} FROM dead ON CONFLICT DO NOTHING`
 
+/**
+ * Files that one statement of the sweep buries: few, since uploads of an account wait while it is counted what is gone. Several
+ * servers bury different ones.
+ */
+const BURY_FILES = 200
+const burySome = (condition: string) => `
+  WITH dead AS (
+    DELETE FROM files WHERE seq IN (
+      SELECT seq FROM files WHERE ${condition} LIMIT ${BURY_FILES} FOR UPDATE SKIP LOCKED
+    ) RETURNING key, blob
+  ), buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING),
+    discarded AS (INSERT INTO garbage (blob, after) SELECT blob, :now FROM dead ON CONFLICT DO NOTHING)
+  SELECT count(*) AS buried FROM dead`
+
 /** PostgreSQL's own clock, unless the program was given another one, as tests are. */
 const NOW = "coalesce(:now::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)"
 const systemClock = Context.get(Context.empty(), Clock.Clock)
@@ -263,8 +277,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
     buryUsedUp: relaxed<"key">(
       buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${terms.grace}`)
     ),
-    buryAllExpired: prepare(buryWhere(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
-    buryAllUsedUp: prepare(buryWhere(`${FLEETING} AND ${USED_UP} AND live = 0`)),
+    // What a crash of the database undoes of these is done again by a later sweep.
+    buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
+    buryEnded: relaxed(burySome(`${FLEETING} AND ${USED_UP} AND live = 0`)),
+    endTombstones: relaxed(`
+      DELETE FROM tombstones WHERE key IN (
+        SELECT key FROM tombstones WHERE buried <= :now - ${Key.TOMBSTONE_MILLIS} LIMIT ${Key.END_TOMBSTONES} FOR UPDATE SKIP LOCKED
+      )`),
     arrived: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
     discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
   }
@@ -442,8 +461,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     bury: Effect.gen(function*() {
       yield* leases.settleAll
-      yield* sql.buryAllExpired({})
-      yield* sql.buryAllUsedUp({})
+      for (const bury of [sql.buryExpired, sql.buryEnded]) {
+        while (Number((yield* bury({}))[0]!["buried"]) === BURY_FILES) yield* Effect.yieldNow
+      }
+      yield* sql.endTombstones({})
     }),
 
     ...PgBlobs.make(prepare, relaxed, durable)

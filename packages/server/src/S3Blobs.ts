@@ -19,6 +19,7 @@
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -35,7 +36,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Blobs, type BlobsError, isBlobId, type Stored } from "./Blobs.ts"
+import { Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored } from "./Blobs.ts"
 import * as S3Reader from "./internal/s3Reader.ts"
 import * as S3Store from "./internal/s3Store.ts"
 import * as S3Writer from "./internal/s3Writer.ts"
@@ -56,6 +57,8 @@ export interface Options {
   readonly timeout?: Duration.Input | undefined
 }
 
+/** Objects that one request removes; S3 takes 1,000, but a slower store must have done it within the time limit. */
+const DELETED_AT_ONCE = 250
 const ORPHAN_AGE = 24 * 60 * 60 * 1000
 
 /**
@@ -102,11 +105,47 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
       const openObject = yield* S3Reader.make(client, timeout)
       const objectOf = (id: string): S3Reader.S3Object => ({ Bucket, Key: `${prefix}${id}` })
 
-      const remove = (id: string) =>
+      const idOf = (key: string | undefined) => key?.slice(prefix.length) ?? ""
+
+      const removeOne = (id: string) =>
         Effect.asVoid(call(
           "remove a blob",
           (abortSignal) => client.send(new DeleteObjectCommand(objectOf(id)), { abortSignal })
         ))
+
+      const removeSome = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+        const Objects = ids.map((id) => ({ Key: objectOf(id).Key }))
+        const { Errors = [] } = yield* call(
+          "remove blobs",
+          (abortSignal) =>
+            client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }), { abortSignal })
+        )
+        const kept = new Map(Errors.map(({ Code, Key, Message }) => [idOf(Key), { Code, Message }]))
+        const [cause] = kept.values()
+        return {
+          removed: ids.filter((id) => !kept.has(id)),
+          failure: cause === undefined ? undefined : new BlobsError({ operation: "remove blobs", cause })
+        } satisfies Removal
+      })
+
+      const remove = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+        const removed: Array<string> = []
+        let failure: BlobsError | undefined
+        for (let at = 0; at < ids.length; at += DELETED_AT_ONCE) {
+          const some = ids.slice(at, at + DELETED_AT_ONCE)
+          const result = yield* removeSome(some).pipe(
+            // Not every store can remove many at once, or not with the checksum that the SDK sends.
+            Effect.catch((error) =>
+              error.reason === "unavailable"
+                ? Effect.succeed({ removed: [], failure: error })
+                : removeEach(some, removeOne)
+            )
+          )
+          removed.push(...result.removed)
+          failure ??= result.failure
+        }
+        return { removed, failure } satisfies Removal
+      })
 
       const writer = Effect.gen(function*() {
         const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
@@ -121,7 +160,6 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
       })
 
       const before = Effect.map(Clock.currentTimeMillis, (now) => now - ORPHAN_AGE)
-      const idOf = (key: string | undefined) => key?.slice(prefix.length) ?? ""
 
       const list = Stream.paginate(undefined as string | undefined, (ContinuationToken) =>
         Effect.gen(function*() {

@@ -160,6 +160,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
     bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+    endTombstones: change(`
+      DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`),
     buried: query(`
       SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
       UNION ALL
@@ -205,6 +207,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   // What a power cut undoes of these is done again by a later sweep.
   const settleMany = withNow((now) => transaction(() => leases.settleSome(now, BURY_FILES), { durable: false }))
+  const endTombstones = withNow((now) =>
+    transaction(() => sql.endTombstones.run({ before: now - Key.TOMBSTONE_MILLIS }), { durable: false })
+  )
   const buryMany = withNow((now) =>
     transaction(() => {
       const ended = sql.buried.all({ now, limit: BURY_FILES })
@@ -394,6 +399,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     bury: Effect.gen(function*() {
       while ((yield* settleMany) === BURY_FILES) yield* Effect.yieldNow
       while ((yield* buryMany) === BURY_FILES) yield* Effect.yieldNow
+      yield* endTombstones
     }),
 
     ...blobs.stores

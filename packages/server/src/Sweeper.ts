@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as SecureRandom from "effect/crypto/SecureRandom"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -44,8 +44,7 @@ export interface Options {
   readonly removeOrphans?: boolean | undefined
 }
 
-/** Blobs that are removed at the same time. */
-const REMOVALS = 16
+const BLOB_ID_BYTES = 16
 /** Time between two searches for bytes that no file has: they read the names of all that is stored. */
 const ORPHANS_INTERVAL = "6 hours"
 /** As many orphans a crash can leave behind. More of them, and more than this part of all, are the mark of a wrong catalog. */
@@ -72,32 +71,33 @@ export const layer = (
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const blobs = yield* Blobs
+      const random = yield* SecureRandom.SecureRandom
       const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
       const removesAll = options.removeOrphans === true
       yield* pair(removesAll)
 
-      /** Fails with the first failure, after all others were tried. */
-      const removeEach = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-        const [removed, failures] = yield* Effect.partition(
-          ids,
-          (id) => Effect.as(blobs.remove(id), id),
-          { concurrency: REMOVALS }
-        )
-        return { removed, failure: failures[0] }
-      })
-
       // The bytes go first: a blob that could not be removed is tried again by the next sweep. It keeps none of the others.
-      const collect = Effect.gen(function*() {
+      const collectBetween = Effect.fnUntraced(function*(from: string, to?: string) {
         let failed: BlobsError | undefined
-        let garbage = yield* catalog.garbage("")
-        while (garbage.length > 0) {
-          const { failure, removed } = yield* removeEach(garbage)
+        let page = yield* catalog.garbage(from)
+        while (page.length > 0) {
+          const some = to === undefined ? page : page.filter((blob) => blob <= to)
+          const { failure, removed } = yield* blobs.remove(some)
           failed ??= failure
-          if (removed.length > 0) yield* blobs.syncRemovals
-          yield* catalog.forget(removed)
-          garbage = yield* catalog.garbage(garbage.at(-1)!)
+          if (removed.length > 0) {
+            yield* blobs.syncRemovals
+            yield* catalog.forget(removed)
+          }
+          page = some.length < page.length ? [] : yield* catalog.garbage(page.at(-1)!)
         }
         if (failed !== undefined) return yield* failed
+      })
+
+      // Each sweep begins somewhere else, so that several servers do not remove the same blobs.
+      const collect = Effect.flatMap(random.randomBytes(BLOB_ID_BYTES), (bytes) => {
+        const middle = Buffer.from(bytes).toString("hex")
+        const halves = [collectBetween(middle), collectBetween("", middle)]
+        return Effect.validate(halves, identity, { discard: true }).pipe(Effect.mapError(([first]) => first))
       })
 
       // What frees room goes before what takes some, for a disk that is full; and none keeps the others from what they do.
@@ -123,7 +123,7 @@ export const layer = (
               "they stay. If it is the right catalog, and not an old copy of it, start once with --remove-orphans"
           )
         }
-        const { failure, removed } = yield* removeEach(orphans)
+        const { failure, removed } = yield* blobs.remove(orphans)
         yield* Effect.logWarning(`removed ${removed.length} blobs of no file: ${removed.slice(0, 10).join(", ")}`)
         if (failure !== undefined) return yield* failure
       })

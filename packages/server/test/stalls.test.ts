@@ -101,7 +101,7 @@ describe("a store that is silent", () => {
     const server = yield* startStoppable({
       blobs: `s3://files?endpoint=http://127.0.0.1:${line.port}`,
       engineTimeout: "1 second",
-      grace: "1 second",
+      grace: "1 hour",
       admin: { port: 0 }
     })
     return { ...server, line }
@@ -110,7 +110,7 @@ describe("a store that is silent", () => {
   it.live("keeps no call: a 503 with Retry-After, and all goes on when it speaks again", () =>
     Effect.gen(function*() {
       const { adminUrl, line, url } = yield* overS3
-      const { key } = yield* uploaded(url, "content")
+      const { key } = yield* uploaded(url, pattern(5 * 1024 * 1024))
       line.setMode("silent")
       const [get, put, large, me, report] = yield* bounded(Effect.all([
         call(`${url}/${key}`),
@@ -125,6 +125,7 @@ describe("a store that is silent", () => {
       assert.deepInclude(report.json["catalog"], { ok: true })
       assert.deepInclude(report.json["blobs"], { ok: false })
       line.setMode("pass")
+      // The grace time is an hour; a download that gave nothing does not have it.
       yield* eventually("the file is free", async () => (await fetch(`${url}/${key}`)).status === 200)
       assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* upload(url, "other")).status, 200)

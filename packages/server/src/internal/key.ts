@@ -8,6 +8,14 @@ const LENGTH = 12
 /** The largest multiple of the alphabet's size in a byte; bytes from it on would favour the first letters. */
 const FAIR = 256 - 256 % ALPHABET.length
 
+/**
+ * How long a key that is no file's any more is certainly not given again, in milliseconds. After that it is as unlikely as guessing the
+ * key of a file: there are 3 · 10²¹ of them.
+ */
+export const TOMBSTONE_MILLIS = 90 * 24 * 60 * 60 * 1000
+/** Tombstones that one sweep ends. */
+export const END_TOMBSTONES = 1000
+
 /** A new key: 12 letters and digits, each equally likely. */
 export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRandom["Service"]) {
   let key = ""

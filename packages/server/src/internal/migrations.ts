@@ -118,6 +118,10 @@ const MIGRATIONS: ReadonlyArray<string> = [
   -- Which store the bytes are in; and blobs that are to become a file's, recorded before they are stored.
   CREATE TABLE store (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   ALTER TABLE garbage ADD COLUMN expected INTEGER NOT NULL DEFAULT 0;
+  `,
+  `
+  -- Tombstones end.
+  CREATE INDEX tombstones_by_time ON tombstones (buried);
   `
 ]
 

@@ -92,5 +92,9 @@ export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
   [
     // Which store the bytes are in.
     `CREATE TABLE store (id TEXT PRIMARY KEY)`
+  ],
+  [
+    // Tombstones end.
+    `CREATE INDEX tombstones_by_time ON tombstones (buried)`
   ]
 ]

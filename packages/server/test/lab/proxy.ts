@@ -26,6 +26,8 @@ export interface Proxy {
   readonly setMode: (mode: Mode) => void
   /** Connections that were accepted so far. */
   readonly accepted: () => number
+  /** Pieces that clients sent so far; at least one for each request that waits for an answer. */
+  readonly requests: () => number
   /** Connections that are open now. */
   readonly open: () => number
   /** The connections of now hand nothing on any more; new ones are as the mode says. */
@@ -48,6 +50,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
     const pairs = new Set<Pair>()
     let mode: Mode = "pass"
     let accepted = 0
+    let requests = 0
     let loss: { readonly words: ReadonlyArray<string>; readonly done: () => void } | undefined
 
     const end = (pair: Pair) => {
@@ -85,7 +88,10 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       const wire = (from: Net.Socket, to: Net.Socket, isRequest: boolean) => {
         from.on("data", (data: Buffer) => {
           if (isSilent() || !isRequest && pair.losing) return
-          if (isRequest) onRequest(pair, data)
+          if (isRequest) {
+            requests++
+            onRequest(pair, data)
+          }
           if (to.destroyed || to.write(data)) return
           from.pause()
           to.once("drain", () => from.resume())
@@ -118,6 +124,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
         mode = next
       },
       accepted: () => accepted,
+      requests: () => requests,
       open: () => pairs.size,
       silenceOpen: () => {
         for (const pair of pairs) pair.silent = true

@@ -14,6 +14,9 @@ import * as Metrics from "../metrics.ts"
 import * as Refusal from "../refusal.ts"
 import * as Answers from "./answers.ts"
 
+/** Bytes of the account's storage that an upload reserves before they come. */
+const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
+
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
@@ -31,18 +34,28 @@ export const make = Effect.gen(function*() {
           if (left === 0) reserved.delete(owner)
           else reserved.set(owner, left)
         })
-    ).pipe(Effect.map((mine) => (bytes: number) =>
-      Effect.flatMap(catalog.usedBytes(owner), (used) => {
-        const others = reserved.get(owner) ?? 0
-        const asked = used - freed + others + bytes
-        if (asked > plan.maxStorageBytes) {
-          return Effect.fail(Refusal.tooLarge("maxStorageBytes", asked, plan.maxStorageBytes))
-        }
-        mine.bytes += bytes
-        reserved.set(owner, others + bytes)
-        return Effect.void
-      })
-    ))
+    ).pipe(Effect.map((mine) => {
+      let taken = 0
+      return (bytes: number) =>
+        Effect.suspend(() => {
+          taken += bytes
+          const needed = taken - mine.bytes
+          if (needed <= 0) return Effect.void
+          // As much as has come already, so that the catalog is not asked for every piece, and what is asked for is not much more.
+          const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
+          return Effect.flatMap(catalog.usedBytes(owner), (used) => {
+            const held = used - freed + (reserved.get(owner) ?? 0)
+            const room = plan.maxStorageBytes - held
+            if (room < needed) {
+              return Effect.fail(Refusal.tooLarge("maxStorageBytes", held + needed, plan.maxStorageBytes))
+            }
+            const granted = Math.min(wanted, room)
+            mine.bytes += granted
+            reserved.set(owner, (reserved.get(owner) ?? 0) + granted)
+            return Effect.void
+          })
+        })
+    }))
 
   const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))
 

@@ -1,0 +1,190 @@
+/** Sweeping and storing with the engines of several servers: in bounded pieces, and without leaving bytes that nobody owns. */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import { Blobs } from "../src/Blobs.ts"
+import { Catalog } from "../src/Catalog.ts"
+import * as PgCatalog from "../src/PgCatalog.ts"
+import * as S3Blobs from "../src/S3Blobs.ts"
+import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
+import { proxy } from "./lab/proxy.ts"
+import { anna, call, eventually, pattern, start, upload } from "./support.ts"
+
+Object.assign(process.env, S3_CREDENTIALS)
+
+const engines = Scope.makeUnsafe()
+let postgresql: Postgres
+beforeAll(async () => {
+  if (hasPostgres) postgresql = await Effect.runPromise(Scope.provide(postgres(), engines))
+}, 60_000)
+afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
+
+const DAY = 24 * 60 * 60 * 1000
+
+skipping("sweeping in PostgreSQL")
+describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
+  const open = (url: Redacted.Redacted) =>
+    Effect.flatMap(
+      Layer.build(PgCatalog.layer({ url, grace: 1000 }).pipe(Layer.provide(NodeCrypto.layerSecureRandom))),
+      (context) => Catalog.pipe(Effect.provide(context))
+    )
+  const psql = (url: Redacted.Redacted, text: string): string =>
+    execFileSync("psql", [Redacted.value(url), "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
+
+  it.live("buries what expired at once in pieces, by several servers, each file once", () =>
+    Effect.gen(function*() {
+      const url = yield* postgresql.database
+      const servers = [yield* open(url), yield* open(url), yield* open(url)]
+      psql(
+        url,
+        `INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, max_downloads,
+           auto_delete, created, modified)
+         SELECT 'key' || i, i, 'blob' || i, 'anna', 'premium', 'n', 'n', 'text/plain', 10, 1, 0, 1, TRUE, 1, 1
+         FROM generate_series(1, 5000) AS i`
+      )
+      assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 50_000)
+      yield* Effect.all(servers.map(({ bury }) => bury), { concurrency: "unbounded" })
+      // One may leave rows to another that is at work on them.
+      yield* servers[0]!.bury
+      assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 0)
+      assert.strictEqual(psql(url, "SELECT count(*) FROM files"), "0")
+      assert.strictEqual(psql(url, "SELECT count(*) FROM tombstones"), "5000")
+      assert.strictEqual(psql(url, "SELECT count(*) FROM garbage"), "5000")
+    }), 60_000)
+
+  it.live("lets uploads of the account in while it buries", () =>
+    Effect.gen(function*() {
+      const url = yield* postgresql.database
+      const catalog = yield* open(url)
+      psql(
+        url,
+        `INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, max_downloads,
+           auto_delete, created, modified)
+         SELECT 'key' || i, i, 'blob' || i, 'anna', 'premium', 'n', 'n', 'text/plain', 10, 1, 0, 1, TRUE, 1, 1
+         FROM generate_series(1, 20000) AS i`
+      )
+      let buried = false
+      let during = 0
+      const insert = (blob: string) =>
+        catalog.insert({
+          blob,
+          owner: "anna",
+          plan: "premium",
+          name: "n",
+          title: null,
+          mimeType: "text/plain",
+          size: 1,
+          expires: null,
+          maxDownloads: 1,
+          autoDelete: true,
+          created: Date.now()
+        })
+      yield* Effect.all([
+        Effect.tap(catalog.bury, () =>
+          Effect.sync(() => {
+            buried = true
+          })),
+        Effect.gen(function*() {
+          while (!buried) {
+            yield* insert(`new${during}`)
+            if (!buried) during++
+          }
+        })
+      ], { concurrency: 2 })
+      // One statement for all of them would let none in before its end.
+      assert.isAtLeast(during, 10)
+    }), 60_000)
+
+  it.live("ends tombstones that are old", () =>
+    Effect.gen(function*() {
+      const url = yield* postgresql.database
+      const catalog = yield* open(url)
+      const now = Date.now()
+      psql(url, `INSERT INTO tombstones (key, buried) VALUES ('old', ${now - 91 * DAY}), ('young', ${now - 89 * DAY})`)
+      yield* catalog.bury
+      assert.strictEqual(psql(url, "SELECT key FROM tombstones"), "young")
+    }), 60_000)
+
+  it.live("asks for the storage of a large upload seldom", () =>
+    Effect.gen(function*() {
+      const url = new URL(Redacted.value(yield* postgresql.database))
+      const line = yield* proxy(Number(url.port))
+      url.port = String(line.port)
+      const server = yield* start({ catalog: url.href, sweepInterval: "1 hour" })
+      const before = line.requests()
+      assert.strictEqual((yield* upload(server.url, pattern(64 * 1024 * 1024), { headers: anna })).status, 200)
+      // 8 MiB at a time; a thousand and more if it were for each piece that comes.
+      assert.isAtMost(line.requests() - before, 100)
+    }), 60_000)
+})
+
+describe("a store of objects", () => {
+  const objects = (folder: string) => {
+    const files = Path.join(folder, "files")
+    return Fs.readdirSync(files).filter((name) => /^[0-9a-f]{32}\._S3rver_object$/.test(name)).length
+  }
+
+  it.live("keeps nothing of clients that leave while their object is put", () =>
+    Effect.gen(function*() {
+      const store = yield* s3
+      const { url } = yield* start({ blobs: `s3://files?endpoint=${store.endpoint}`, sweepInterval: "1 hour" })
+      const { hostname, port } = new URL(url)
+      const body =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\ncontent\r\n--b--\r\n"
+      const head = [
+        "POST / HTTP/1.1",
+        "host: a",
+        `authorization: ${anna.authorization}`,
+        "content-type: multipart/form-data; boundary=b",
+        `content-length: ${body.length}`
+      ].join("\r\n")
+      const leave = (after: number) =>
+        new Promise<void>((resolve) => {
+          const socket = Net.connect(Number(port), hostname, () => {
+            socket.write(`${head}\r\n\r\n${body}`)
+            setTimeout(() => socket.resetAndDestroy(), after)
+          })
+          socket.on("error", () => {})
+          socket.on("close", () => resolve())
+        })
+      // The whole body is there, so each may just as well become a file: then it has its object.
+      yield* Effect.promise(() => Promise.all(Array.from({ length: 100 }, (_, i) => leave(i % 20))))
+      yield* eventually("each object is of a file", async () => {
+        const answer = await fetch(`${url}/?limit=1000`, { headers: anna })
+        return objects(store.folder) === (await answer.json() as { count: number }).count
+      })
+      assert.strictEqual((yield* call(`${url}/me`, { headers: anna })).status, 200)
+    }), 60_000)
+
+  it.live("removes a thousand objects by a few requests", () =>
+    Effect.gen(function*() {
+      const store = yield* s3
+      const line = yield* proxy(Number(new URL(store.endpoint).port))
+      const context = yield* Layer.build(
+        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=http://127.0.0.1:${line.port}`))).pipe(
+          Layer.provide(NodeCrypto.layerSecureRandom)
+        )
+      )
+      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const put = Effect.scoped(Effect.gen(function*() {
+        const writer = yield* blobs.writer
+        yield* writer.write(pattern(10))
+        yield* writer.finish
+        yield* writer.keep
+        return writer.id
+      }))
+      const ids = yield* Effect.all(Array.from({ length: 300 }, () => put), { concurrency: 16 })
+      assert.strictEqual(objects(store.folder), 300)
+      const before = line.requests()
+      const missing = "f".repeat(32)
+      const { failure, removed } = yield* blobs.remove([...ids, missing])
+      assert.isUndefined(failure)
+      assert.sameMembers([...removed], [...ids, missing])
+      assert.strictEqual(objects(store.folder), 0)
+      assert.isAtMost(line.requests() - before, 20)
+    }), 60_000)
+})
