@@ -397,6 +397,44 @@ describe("compose, provide, configure", () => {
         assert.notInclude(JSON.stringify(options) + String(options.apiKey), Redacted.value(apiKey))
       }))
 
+    it.effect("line ends around the settings and the key are no part of them, however they are given", () =>
+      Effect.gen(function*() {
+        const { url } = yield* FileIoServer.FileIoServer
+        const key = `${Redacted.value(apiKey)}\r\n`
+        const provider = ConfigProvider.fromUnknown({
+          FILEIO_BASE_URL: `${url}\n`,
+          FILEIO_API_KEY: key,
+          FILEIO_IDLE_TIMEOUT: "30",
+          FILEIO_CONNECT_TIMEOUT: "PT5S\n",
+          FILEIO_CHECK_LIMITS: " no "
+        })
+        const me = FileIo.FileIo.use((fileIo) => fileIo.me)
+        for (
+          const layer of [
+            Layer.provide(NodeFileIo.layerConfig(), ConfigProvider.layer(provider)),
+            NodeFileIo.layer({ baseUrl: ` ${url}\n`, apiKey: Redacted.make(key) })
+          ]
+        ) assert.strictEqual((yield* Effect.provide(me, layer)).rateLimit, 100)
+        const wrong = ConfigProvider.fromUnknown({ FILEIO_IDLE_TIMEOUT: "soon" })
+        const error = yield* Effect.flip(
+          Effect.provide(me, Layer.provide(NodeFileIo.layerConfig(), ConfigProvider.layer(wrong)))
+        )
+        assert.match(error.message, /^FILEIO_IDLE_TIMEOUT: "soon" cannot be read; allowed: a time such as 30s/)
+      }))
+
+    it.effect("an address that is none is refused with the right form", () =>
+      Effect.gen(function*() {
+        for (
+          const [baseUrl, form] of [["share.example:8080", "https://share.example:8080"], [
+            "ftp://x",
+            "https://share.example"
+          ]]
+        ) {
+          const error = yield* FileIo.FileIo.pipe(Effect.provide(NodeFileIo.layer({ baseUrl: baseUrl! })), Effect.flip)
+          assert.include(error.message, `invalid baseUrl: allowed: an address of http or https, such as ${form}`)
+        }
+      }))
+
     it.effect("a wrong key is Unauthorized, and is in no error", () =>
       Effect.gen(function*() {
         const { url } = yield* FileIoServer.FileIoServer

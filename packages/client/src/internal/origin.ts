@@ -1,3 +1,5 @@
+import * as Variable from "@effect-fileio/core/Variable"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as ExtraHeaders from "./extraHeaders.ts"
@@ -26,18 +28,20 @@ export const make = (
   allowInsecureKey: boolean,
   headers: ExtraHeaders.Headers
 ): Result.Result<Origin, { readonly field: string; readonly problem: string }> => {
-  let url: URL
-  try {
-    url = new URL(baseUrl)
-  } catch {
-    return fail("baseUrl", "allowed: an address such as https://file.io")
+  const text = String(baseUrl).trim()
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    return fail(
+      "baseUrl",
+      `allowed: ${Result.getFailure(Variable.address(text)).pipe(Option.getOrElse(() => "https://"))}`
+    )
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") return fail("baseUrl", "allowed: https:// or http://")
   if (url.username !== "" || url.password !== "") {
     return fail("baseUrl", "it holds a user name or password; give the key as apiKey (FILEIO_API_KEY)")
   }
   if (url.search !== "" || url.hash !== "") return fail("baseUrl", "it may have neither a query nor a fragment")
-  const key = apiKey === undefined ? undefined : Redacted.value(apiKey)
+  // Files and secret stores leave a line end behind it.
+  const key = apiKey === undefined ? undefined : Redacted.value(apiKey).trim()
   if (key !== undefined && !/^[\x21-\x7E]+$/.test(key)) {
     return fail("apiKey", "it is empty, or holds spaces or characters that a header cannot carry")
   }
@@ -54,7 +58,7 @@ export const make = (
   return Result.succeed({
     baseUrl: (url.origin + url.pathname).replace(/\/+$/, ""),
     host: url.host,
-    apiKey,
+    apiKey: key === undefined ? undefined : Redacted.make(key),
     headers: {
       "user-agent": "effect-fileio",
       ...fields,
