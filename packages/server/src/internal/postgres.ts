@@ -177,15 +177,20 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       )
     ).pipe(Effect.uninterruptible)
 
+  /** `asking` is called before PostgreSQL is asked: a wait for a connection alone is no reason to retire the pool. */
   const bounded = <A>(
-    run: (generation: Generation) => Effect.Effect<A, SqlError.SqlError>,
+    run: (pool: PgPool.PgPool, asking: () => void) => Effect.Effect<A, SqlError.SqlError>,
     time: Duration.Duration
   ): Effect.Effect<A, SqlError.SqlError | Late> =>
     Effect.suspend(() => {
       const generation = current
+      let asked = false
+      const running = run(generation.pool, () => {
+        asked = true
+      })
       return Effect.tapError(
-        within(run(generation), time, () => new Late()),
-        (error) => error._tag === "Late" ? retire(generation) : Effect.void
+        within(running, time, () => new Late()),
+        (error) => error._tag === "Late" && asked ? retire(generation) : Effect.void
       )
     })
 
@@ -198,8 +203,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         )
       }
       let asked = false
-      const run = bounded(({ pool }) =>
+      const run = bounded((pool, asking) =>
         pool.use((connection) => {
+          asking()
           asked = kind === "change"
           return connection.query(text, values)
         }), deadline)
@@ -215,9 +221,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     time: Duration.Duration = deadline
   ): Effect.Effect<A, CatalogError> => {
     let committing = false
-    const run = ({ pool }: Generation) =>
+    const run = (pool: PgPool.PgPool, asking: () => void) =>
       Effect.scoped(Effect.gen(function*() {
         const connection = yield* pool.reserve
+        asking()
         let clean = false
         // A connection that may be inside a transaction is of no more use.
         yield* Effect.addFinalizer(() => clean ? Effect.void : pool.invalidate(connection))

@@ -8,6 +8,7 @@ import {
   PutObjectCommand,
   UploadPartCommand
 } from "@aws-sdk/client-s3"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Writer } from "../Blobs.ts"
 import { within } from "./deadline.ts"
@@ -61,7 +62,8 @@ export const make = Effect.fnUntraced(function*({ call, client, send, timeout }:
       )
     }
   })
-  yield* Effect.addFinalizer(() => discard)
+  // What is cut off here is found by the sweep, which knows of the blob since before it was finished.
+  yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
 
   const take = (): Buffer => {
     const body = Buffer.concat(gathered, size)
