@@ -47,17 +47,18 @@ describe.skipIf(!hasPostgres)("PostgreSQL that is silent", () => {
       const { adminUrl, line, url } = yield* overPostgres
       const { key } = yield* uploaded(url, "content", { headers: anna })
       line.setMode("silent")
-      const [me, list, get, patch, health1] = yield* bounded(Effect.all([
+      const [me, list, get, page, patch, report] = yield* bounded(Effect.all([
         call(`${url}/me`, { headers: anna }),
         call(`${url}/?search=x`, { headers: anna }),
         call(`${url}/${key}`),
+        call(`${url}/download/${key}`),
         call(`${url}/${key}`, { method: "PATCH", headers: anna, body: new URLSearchParams({ expires: "1h" }) }),
         health(adminUrl!)
       ], { concurrency: "unbounded" }))
-      for (const answer of [me, list, get, patch]) assertUnavailable(answer)
-      assert.strictEqual(health1.status, 503)
-      assert.deepInclude(health1.json["catalog"], { ok: false })
-      assert.deepInclude(health1.json["blobs"], { ok: true })
+      for (const answer of [me, list, get, page, patch]) assertUnavailable(answer)
+      assert.strictEqual(report.status, 503)
+      assert.deepInclude(report.json["catalog"], { ok: false })
+      assert.deepInclude(report.json["blobs"], { ok: true })
       line.setMode("pass")
       yield* eventually("it works again", async () => (await fetch(`${url}/me`, { headers: anna })).ok)
       assert.strictEqual((yield* call(`${url}/${key}`)).text, "content")

@@ -8,11 +8,12 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Catalog, type CatalogError } from "../Catalog.ts"
+import { Catalog } from "../Catalog.ts"
 import { Plans } from "../Plans.ts"
 import * as Assets from "./assets.ts"
 import { isKey } from "./key.ts"
 import * as Page from "./page.ts"
+import * as Problem from "./problem.ts"
 import * as Receiver from "./receiver.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
@@ -51,8 +52,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const plans = yield* Plans
   const random = yield* SecureRandom.SecureRandom
   const { publicUrl } = yield* Settings
-  const failed = (error: CatalogError) =>
-    Effect.as(Effect.logError(error.message, error.cause), Refusal.toResponse(Refusal.failed, publicUrl))
+  const { refuse } = yield* Problem.make
 
   // Looking never claims.
   const look = Effect.gen(function*() {
@@ -77,7 +77,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
         ? {}
         : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), publicUrl) }
       return html(Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"), 200, headers)
-    }).pipe(Effect.catch(failed))
+    }).pipe(refuse)
   )
   yield* router.add(
     "GET",
@@ -89,7 +89,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
           ? gone
           : html(Page.uploaded(seen.file, publicUrl, seen.now, plans.get(seen.file.plan).directDownload), 200)
     )
-      .pipe(Effect.catch(failed))
+      .pipe(refuse)
   )
   yield* router.add(
     "GET",

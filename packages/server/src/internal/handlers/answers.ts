@@ -8,14 +8,9 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ApiKeys } from "../../ApiKeys.ts"
-import type { BlobsError } from "../../Blobs.ts"
-import type { CatalogError, FileRecord } from "../../Catalog.ts"
+import type { FileRecord } from "../../Catalog.ts"
 import { type Plan, Plans } from "../../Plans.ts"
-import type * as Refusal from "../refusal.ts"
 import { Settings } from "../settings.ts"
-
-/** Why a call is not answered as it was asked. */
-export type Problem = Refusal.Refusal | CatalogError | BlobsError
 
 const JSON_TYPE = "application/json; charset=utf-8"
 
