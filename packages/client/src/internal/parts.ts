@@ -11,7 +11,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { CurrentPartOwner } from "../PartOwner.ts"
+import { CurrentPartOwner, type Fate } from "../PartOwner.ts"
 import { CurrentSha256 } from "../Sha256.ts"
 import * as OwnFile from "./ownFile.ts"
 import { isStrong } from "./reception.ts"
@@ -132,6 +132,37 @@ export const pending = Effect.fnUntraced(function*(folder: string, key: string) 
     : Option.some<Pending>({ path, bytes: Number(part.info.size), size: note.size })
 }, Effect.scoped)
 
+/** The name that a whole part has got already. */
+const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, candidates: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  for (const candidate of candidates) {
+    const there = yield* Effect.option(fs.lstat(candidate))
+    if (Option.isSome(there) && OwnFile.isSame(info, there.value)) return candidate
+  }
+  return undefined
+})
+
+/** Why a download cannot go on with the part that a note names. */
+const whyNot = ({ fate, isExposed, note, part, published }: {
+  readonly note: Note
+  readonly part: OwnFile.Opened | string | undefined
+  readonly published: string | undefined
+  readonly fate: Fate
+  readonly isExposed: boolean
+}): string | undefined => {
+  if (part === undefined) return "its part is gone"
+  if (typeof part === "string") return `its part is not trusted, since ${part}`
+  const { info } = part
+  if (Option.getOrElse(info.nlink, () => 1n) > 1n && published === undefined) {
+    return "its part is not trusted, since it has another name besides"
+  }
+  if (isExposed && note.inode !== inodeOf(info)) return "its part was exchanged"
+  if (Number(info.size) > note.size) return "its part is larger than the whole file"
+  return fate === "lost"
+    ? "the machine has restarted since, so not all of its part need have reached the disk"
+    : undefined
+}
+
 /** The note about the download of one file into one folder, for as long as the scope is open. */
 export const make = Effect.fnUntraced(function*(folder: string, folderInfo: FileSystem.File.Info, key: string) {
   const fs = yield* FileSystem.FileSystem
@@ -144,8 +175,9 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
 
   const put = Effect.fnUntraced(function*(note: Note, replace: boolean) {
     const temporary = `${path}.${yield* randomId}`
-    yield* fs.writeFileString(temporary, encodeNote(note), { flag: "wx", mode: 0o600 })
-    yield* (replace ? fs.rename(temporary, path) : Effect.andThen(fs.link(temporary, path), fs.remove(temporary))).pipe(
+    const give = replace ? fs.rename(temporary, path) : Effect.andThen(fs.link(temporary, path), fs.remove(temporary))
+    yield* fs.writeFileString(temporary, encodeNote(note), { flag: "wx", mode: 0o600 }).pipe(
+      Effect.andThen(give),
       Effect.onError(() => Effect.ignore(fs.remove(temporary)))
     )
   })
@@ -201,15 +233,6 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       undefined
     )
 
-  /** The name that the whole part has got already. */
-  const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, candidates: ReadonlyArray<string>) {
-    for (const candidate of candidates) {
-      const there = yield* Effect.option(fs.lstat(candidate))
-      if (Option.isSome(there) && OwnFile.isSame(info, there.value)) return candidate
-    }
-    return undefined
-  })
-
   /** The part of an earlier download of this file, if there is one that nobody writes; it is ours then. */
   const take = Effect.fnUntraced(function*(
     namesOf: (note: Note) => ReadonlyArray<string>
@@ -236,19 +259,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     const published = typeof part !== "object" || Number(part.info.size) !== note.size
       ? undefined
       : yield* publishedAs(part.info, namesOf(note))
-    const problem = part === undefined
-      ? "its part is gone"
-      : typeof part === "string"
-      ? `its part is not trusted, since ${part}`
-      : Option.getOrElse(part.info.nlink, () => 1n) > 1n && published === undefined
-      ? "its part is not trusted, since it has another name besides"
-      : isExposed && note.inode !== inodeOf(part.info)
-      ? "its part was exchanged"
-      : Number(part.info.size) > note.size
-      ? "its part is larger than the whole file"
-      : fate === "lost"
-      ? "the machine has restarted since, so not all of its part need have reached the disk"
-      : undefined
+    const problem = whyNot({ note, part, published, fate, isExposed })
     if (problem === undefined) yield* write(note)
     yield* Effect.ignore(fs.remove(claimed))
     if (problem !== undefined) return yield* passOver(problem)
