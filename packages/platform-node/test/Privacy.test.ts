@@ -7,7 +7,7 @@ import { createServer, type IncomingHttpHeaders } from "node:http"
 import { type AddressInfo, createServer as createTcpServer } from "node:net"
 import { inspect } from "node:util"
 import { recordingTracer } from "../../client/test/utils/recordingTracer.ts"
-import { transports } from "./faults/scriptedHost.ts"
+import { transportNames, transports } from "./faults/scriptedHost.ts"
 import { apiKey, server } from "./utils.ts"
 
 /** A host that answers `me`, and says where to go for everything else. */
@@ -150,7 +150,7 @@ describe("privacy", () => {
       Cause.pretty(Cause.fail(error))
     ].join("\n")
 
-  for (const transport of ["sockets", "fetch"] as const) {
+  for (const transport of transportNames) {
     it.live(`an error over ${transport} does not have the key, wherever the host repeats it`, () =>
       Effect.gen(function*() {
         for (const [what, answer] of Object.entries(echoes)) {

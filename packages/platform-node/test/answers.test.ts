@@ -5,7 +5,7 @@ import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
-import { type Answer, scriptedHost, transports } from "./faults/scriptedHost.ts"
+import { type Answer, scriptedHost, transportNames, transports } from "./faults/scriptedHost.ts"
 import { bytesOf, folder } from "./faults/support.ts"
 import { apiKey } from "./utils.ts"
 
@@ -101,7 +101,7 @@ const files: Readonly<Record<string, Answer>> = {
   "a text that has a status": { headers: type("text/plain"), body: "{\"status\":404,\"page\":\"a.html\"}" }
 }
 
-for (const transport of ["sockets", "fetch"] as const) {
+for (const transport of transportNames) {
   describe(`over ${transport}, a download`, () => {
     for (const [what, { answer, copy, reason }] of Object.entries(refused)) {
       it.live(`is never ${what}`, () =>
@@ -163,58 +163,92 @@ for (const transport of ["sockets", "fetch"] as const) {
   })
 }
 
-describe("over sockets, a download", () => {
-  const layer = (baseUrl: string) => transports.sockets({ baseUrl })
+for (const transport of ["undici", "sockets"] as const) {
+  describe(`over ${transport}, a download`, () => {
+    const layer = (baseUrl: string) => transports[transport]({ baseUrl })
 
-  it.live("in an encoding that cannot be undone is no file; what came is kept, and named", () =>
-    Effect.gen(function*() {
-      const body = zstdCompressSync(FILE)
-      const host = yield* scriptedHost(() => ({ headers: { ...ATTACHED, "content-encoding": "zstd" }, body }))
-      const directory = yield* folder
-      const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
-      const { reason } = error
-      assert(reason._tag === "TransferInterrupted", error.message)
-      assert.match(reason.problem, /zstd/)
-      assert.strictEqual(error.copy, "consumed")
-      assert.deepStrictEqual(Buffer.from(yield* read(reason.partPath!)), body)
-      assert.notInclude(yield* list(directory), "a.bin")
-    }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
-
-  for (
-    const [how, body] of Object.entries({
-      "is cut": gzipSync(FILE).subarray(0, 1000),
-      "is none": Buffer.from(FILE),
-      "has a wrong checksum": Buffer.concat([gzipSync(FILE).subarray(0, -8), Buffer.alloc(8)])
-    })
-  ) {
-    it.live(`whose compression ${how} is not taken for whole`, () =>
+    it.live("in an encoding that cannot be undone is no file; what came is kept, and named", () =>
       Effect.gen(function*() {
-        const host = yield* scriptedHost(() => sized({ headers: { ...ATTACHED, "content-encoding": "gzip" }, body }))
+        const body = zstdCompressSync(FILE)
+        const host = yield* scriptedHost(() => ({ headers: { ...ATTACHED, "content-encoding": "zstd" }, body }))
         const directory = yield* folder
         const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
-        assert.strictEqual(error.reason._tag, "TransferInterrupted", error.message)
-        assert.match(error.message, /Content-Encoding/)
-        assert.strictEqual(error.copy, "unknown")
+        const { reason } = error
+        assert(reason._tag === "TransferInterrupted", error.message)
+        assert.match(reason.problem, /zstd/)
+        assert.strictEqual(error.copy, "consumed")
+        assert.deepStrictEqual(Buffer.from(yield* read(reason.partPath!)), body)
         assert.notInclude(yield* list(directory), "a.bin")
       }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
-  }
 
-  it.live("that is compressed and breaks off says that the connection broke, and leaves what came", () =>
-    Effect.gen(function*() {
-      const host = yield* scriptedHost(() => ({
-        ...sized({ headers: { ...ATTACHED, "content-encoding": "gzip" }, body: gzipSync(FILE) }),
-        cutAt: 100_000
-      }))
-      const directory = yield* folder
-      const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
-      const { reason } = error
-      assert(reason._tag === "TransferInterrupted", error.message)
-      assert.match(reason.problem, /the connection broke/)
-      assert.isFalse(reason.resumable)
-    }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
-})
+    for (
+      const [how, body] of Object.entries({
+        "is cut": gzipSync(FILE).subarray(0, 1000),
+        "is none": Buffer.from(FILE),
+        "has a wrong checksum": Buffer.concat([gzipSync(FILE).subarray(0, -8), Buffer.alloc(8)])
+      })
+    ) {
+      it.live(`whose compression ${how} is not taken for whole`, () =>
+        Effect.gen(function*() {
+          const host = yield* scriptedHost(() => sized({ headers: { ...ATTACHED, "content-encoding": "gzip" }, body }))
+          const directory = yield* folder
+          const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
+          assert.strictEqual(error.reason._tag, "TransferInterrupted", error.message)
+          assert.match(error.message, /Content-Encoding/)
+          assert.strictEqual(error.copy, "unknown")
+          assert.notInclude(yield* list(directory), "a.bin")
+        }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+    }
 
-for (const transport of ["sockets", "fetch"] as const) {
+    it.live("that is compressed and breaks off says that the connection broke, and leaves what came", () =>
+      Effect.gen(function*() {
+        const host = yield* scriptedHost(() => ({
+          ...sized({ headers: { ...ATTACHED, "content-encoding": "gzip" }, body: gzipSync(FILE) }),
+          cutAt: 100_000
+        }))
+        const directory = yield* folder
+        const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
+        const { reason } = error
+        assert(reason._tag === "TransferInterrupted", error.message)
+        assert.match(reason.problem, /the connection broke/)
+        assert.isFalse(reason.resumable)
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+
+    for (const [what, length] of [["no disk could take", 7000], ["no header should have", 15_000]] as const) {
+      it.live(`with a name that ${what} is the file`, () =>
+        Effect.gen(function*() {
+          const name = "ä".repeat(length)
+          const host = yield* scriptedHost(() => ({
+            headers: {
+              "content-disposition": `attachment; filename="${"a".repeat(length)}"; filename*=UTF-8''${
+                encodeURIComponent(name)
+              }`
+            },
+            body: FILE
+          }))
+          const directory = yield* folder
+          const { path } = yield* download(directory).pipe(Effect.provide(layer(host.baseUrl)))
+          assert.deepStrictEqual(yield* read(path), FILE)
+        }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+    }
+
+    it.live("whose head is longer than any is said to have begun, and that its copy is unknown", () =>
+      Effect.gen(function*() {
+        const host = yield* scriptedHost(() => ({
+          headers: { ...ATTACHED, "x-long": "x".repeat(300_000) },
+          body: FILE
+        }))
+        const directory = yield* folder
+        const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
+        assert.strictEqual(error.reason._tag, "Unreachable", error.message)
+        assert.match(error.message, /began an answer/)
+        assert.strictEqual(error.copy, "unknown")
+        assert.strictEqual(host.requests.length, 1)
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+  })
+}
+
+for (const transport of transportNames) {
   describe(`over ${transport}, an answer of JSON`, () => {
     const answered = (
       answer: Answer,

@@ -99,6 +99,43 @@ describe("connections", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(http)))
 
+  for (
+    const [name, layer] of [["undici", NodeHttp.layerUndici()], ["sockets", NodeHttp.layerSockets()]] as const
+  ) {
+    it.live(`over which a host speaks before it is asked are none: nothing is sent, over ${name}`, () =>
+      Effect.gen(function*() {
+        let requests = 0
+        const server = yield* listening(Net.createServer((socket) => {
+          socket.on("error", () => {})
+          socket.on("data", () => requests++)
+          socket.write(ok(JSON.stringify({ success: true, planId: 666, nodes: [] })))
+        }))
+        const errors = yield* Effect.gen(function*() {
+          const fileIo = yield* FileIo.FileIo
+          return [
+            yield* Effect.flip(fileIo.me),
+            yield* Effect.flip(fileIo.list()),
+            yield* Effect.flip(fileIo.upload(FileBody.text("hello"))),
+            yield* Effect.flip(fileIo.downloadBytes("abcdefgh1234"))
+          ]
+        }).pipe(
+          FileIo.withRetry(RetryPolicy.none),
+          Effect.provide(
+            NodeFileIo.layerNoHttp({ baseUrl: `http://127.0.0.1:${portOf(server)}`, apiKey, checkLimits: false }).pipe(
+              Layer.provide([layer, RateLimit.layer(RateLimit.unlimited)])
+            )
+          )
+        )
+        for (const { copy, message, reason, stored } of errors) {
+          assert(reason._tag === "Unreachable", message)
+          assert.deepStrictEqual([reason.sent, reason.code], ["no", "ERR_SPOKEN_UNASKED"])
+          assert.include(["kept", undefined], copy)
+          assert.include(["no", undefined], stored)
+        }
+        assert.strictEqual(requests, 0)
+      }).pipe(Effect.scoped))
+  }
+
   it.live("close when nobody reads an answer to its end", () =>
     Effect.gen(function*() {
       const host = yield* scripted(() => `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbeginning`)

@@ -152,7 +152,7 @@ describe("what could be read as two different messages is refused", () => {
     "a chunk size beyond all numbers": `${chunked}${"f".repeat(14)}\r\n`,
     "a chunk size after a lone line feed": `${chunked}5\nhello`,
     "a chunk that is longer than it says": `${chunked}5\r\nhello!\r\n`,
-    "no end of a head": head + "a: b\r\n".repeat(8000),
+    "no end of a head": head + "a: b\r\n".repeat(50_000),
     "no end of a chunk's line": `${chunked}5;${"a".repeat(5000)}`,
     "no end of trailers": `${chunked}0\r\n${"a: b\r\n".repeat(8000)}`
   }

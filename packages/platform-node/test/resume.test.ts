@@ -3,7 +3,7 @@ import { FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Stream } from "effect"
-import { type Answer, type Request, scriptedHost, transports } from "./faults/scriptedHost.ts"
+import { type Answer, type Request, scriptedHost, transportNames, transports } from "./faults/scriptedHost.ts"
 import { bytesOf, folder } from "./faults/support.ts"
 
 const FILE = bytesOf(300_000)
@@ -96,7 +96,7 @@ const assertKept = Effect.fnUntraced(function*(error: FileIoError.FileIoError, d
   assert.notInclude(yield* list(directory), "a.bin")
 })
 
-for (const transport of ["sockets", "fetch"] as const) {
+for (const transport of transportNames) {
   describe(`over ${transport}, the rest`, () => {
     for (const [how, answer] of Object.entries(refused)) {
       it.live(`${how} is refused in the same call`, () =>

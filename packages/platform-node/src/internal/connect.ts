@@ -39,6 +39,10 @@ export class ConnectTimeoutError extends Error {
   }
 }
 
+/** The host said something over a new connection before it was asked. */
+export const spokenUnasked = () =>
+  new ConnectError(new Error("the host spoke before it was asked"), "ERR_SPOKEN_UNASKED")
+
 /** The first error of several addresses, as `net` reports them. */
 const together = (errors: ReadonlyArray<Error>): Error =>
   errors.length === 1
@@ -148,7 +152,7 @@ class Attempt {
       () => this.#failed(socket, new Error("the host closed the connection while it was being made"))
     )
     socket.once("connect", () => this.#won(socket))
-    if (this.#isSecure) socket.once("secureConnect", () => this.end(socket))
+    if (this.#isSecure) socket.once("secureConnect", () => this.#made(socket))
     if (this.#addresses.length > 0) {
       // @effect-diagnostics-next-line globalTimers:off - sockets of Node, outside of every fiber
       this.#stagger = setTimeout(() => this.#next(), ATTEMPT_DELAY_MILLIS)
@@ -163,7 +167,19 @@ class Attempt {
     for (const other of this.#sockets) if (other !== socket) other.destroy()
     this.#sockets.clear()
     this.#sockets.add(socket)
-    if (!this.#isSecure) this.end(socket)
+    if (!this.#isSecure) this.#made(socket)
+  }
+
+  /**
+   * What a host says before it was asked is no answer to what it is asked next. The second turn of the event loop comes after
+   * everything was read that is here already.
+   */
+  #made(socket: Net.Socket) {
+    setImmediate(() =>
+      setImmediate(() => {
+        this.end(socket.readableLength > 0 ? spokenUnasked() : socket)
+      })
+    )
   }
 
   #failed(socket: Net.Socket, error: Error) {

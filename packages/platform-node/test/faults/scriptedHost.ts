@@ -1,6 +1,6 @@
 /** A host of HTTP that answers as a test says, for what no fault of `NodeFaultHost` has. */
 import { FetchFileIo, type FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
-import { NodeFileIo, NodePartOwner } from "@effect-fileio/platform-node"
+import { NodeFileIo, NodeHttp, NodePartOwner } from "@effect-fileio/platform-node"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import * as Http from "node:http"
@@ -65,20 +65,29 @@ export const scriptedHost = (answer: (request: Request, before: number) => Answe
 
 const unlimited = RateLimit.layer(RateLimit.unlimited)
 
-/** The client over sockets, and over `fetch`. */
-export const transports: Readonly<
-  Record<
-    "sockets" | "fetch",
-    (options: FileIo.Options) => Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer | NodeServices.NodeServices>
-  >
-> = {
-  sockets: (options) =>
-    NodeFileIo.layer(options).pipe(Layer.provide(unlimited), Layer.merge(NodeServices.layer), Layer.orDie),
-  fetch: (options) =>
-    Layer.fresh(FileTransfer.layer).pipe(
-      Layer.provideMerge(FetchFileIo.layer(options)),
-      Layer.provide([unlimited, NodePartOwner.layer]),
-      Layer.provideMerge(NodeServices.layer),
-      Layer.orDie
-    )
-}
+type Transport = (
+  options: FileIo.Options
+) => Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer | NodeServices.NodeServices>
+
+const onNode: Transport = (options) =>
+  NodeFileIo.layer(options).pipe(Layer.provide(unlimited), Layer.merge(NodeServices.layer), Layer.orDie)
+
+const onSockets: Transport = (options) =>
+  NodeFileIo.layerNoHttp(options).pipe(
+    Layer.provide([unlimited, NodeHttp.layerSockets()]),
+    Layer.merge(NodeServices.layer),
+    Layer.orDie
+  )
+
+const onFetch: Transport = (options) =>
+  Layer.fresh(FileTransfer.layer).pipe(
+    Layer.provideMerge(FetchFileIo.layer(options)),
+    Layer.provide([unlimited, NodePartOwner.layer]),
+    Layer.provideMerge(NodeServices.layer),
+    Layer.orDie
+  )
+
+/** The client over each of the HTTP clients that come with it. */
+export const transports = { undici: onNode, sockets: onSockets, fetch: onFetch }
+
+export const transportNames = ["undici", "sockets", "fetch"] as const

@@ -17,8 +17,13 @@ export class Input {
   /** Only while a large body is read. */
   #large: Buffer | undefined
   #wasFull = false
+  /** Whether something came before a connection took it. */
+  isUnasked = false
   /** Before the connection is made, nothing is expected. */
-  onBytes: OnBytes = () => false
+  onBytes: OnBytes = () => {
+    this.isUnasked = true
+    return false
+  }
   /** How many bytes of a body are still to come: `Infinity` where the host does not say. */
   remaining: () => number = () => 0
 

@@ -1,5 +1,5 @@
 /** The connections of one client: which are kept, for whom, and how many there are. */
-import type { Connector, Target } from "../connect.ts"
+import { type Connector, spokenUnasked, type Target } from "../connect.ts"
 import { REUSE_MILLIS } from "../reuse.ts"
 import { Connection } from "./connection.ts"
 import { Input } from "./input.ts"
@@ -111,14 +111,15 @@ export class ConnectionPool {
     return this.#connector.open(
       host.target,
       (result) => {
-        if (result instanceof Error || this.#isClosed) {
+        const input = inputs.get(result)
+        if (result instanceof Error || input === undefined || input.isUnasked || this.#isClosed) {
           host.count--
           if (!(result instanceof Error)) result.destroy()
-          callback(result instanceof Error ? result : new ClientClosedError())
+          callback(result instanceof Error ? result : this.#isClosed ? new ClientClosedError() : spokenUnasked())
           host.waiting.shift()?.()
           return
         }
-        const connection = new Connection(result, inputs.get(result)!, {
+        const connection = new Connection(result, input, {
           finished: (one, isReusable, keepAliveMillis) => this.#finished(host, one, isReusable, keepAliveMillis),
           closed: (one) => this.#closed(host, one)
         })

@@ -23,8 +23,14 @@ export class ProtocolError extends Error {
   readonly code = "ERR_HTTP_PROTOCOL"
 }
 
-/** The head and the trailers may be this long together, in bytes, and so may the extensions of a chunk. */
-const MAX_HEAD_BYTES = 32 * 1024
+/**
+ * The longest head of an answer, in bytes. The name of a file stands in it, percent-encoded, and an answer that cannot be read
+ * may have cost the only copy, so this is near curl's limit, and not near the 16 KiB that HTTP libraries have for servers.
+ */
+export const MAX_HEAD_BYTES = 256 * 1024
+/** The longest trailers, in bytes. */
+const MAX_TRAILER_BYTES = 32 * 1024
+/** The longest line before a chunk, in bytes. */
 const MAX_CHUNK_LINE_BYTES = 4096
 
 const CR = 13
@@ -136,8 +142,9 @@ const tokens = (value: string | undefined): ReadonlyArray<string> =>
 
 export class ResponseReader {
   private state: State = "head"
-  /** What has come of a head, a chunk's line or trailers, while it is not whole. */
+  /** What has come of a head, a chunk's line or trailers, while it is not whole; and how many bytes of it are in use. */
   private carry: Buffer = NOTHING
+  private carried = 0
   private left = 0
   private trailerBytes = 0
   private readonly method: string
@@ -214,19 +221,40 @@ export class ResponseReader {
   }
 
   private readHead(bytes: Buffer, from: number): number {
-    const before = this.carry.length
-    const text = before === 0 ? bytes.subarray(from) : Buffer.concat([this.carry, bytes.subarray(from)])
+    const before = this.carried
+    const text = before === 0 ? bytes.subarray(from) : this.append(bytes.subarray(from))
     const end = endOfHead(text, before)
     if (end > MAX_HEAD_BYTES || (end === -1 && text.length > MAX_HEAD_BYTES)) {
       throw new ProtocolError("the head of the answer is too long")
     }
     if (end === -1) {
-      this.carry = before === 0 ? Buffer.from(text) : text
+      if (before === 0) this.append(text)
       return bytes.length
     }
-    this.carry = NOTHING
+    this.forget()
     this.readFields(text.toString("latin1", 0, end - 4))
     return from + end - before
+  }
+
+  /**
+   * Keeps bytes, since the buffer of the socket is used again. Memory grows twofold, so that a host which sends byte by byte
+   * does not have all of it copied each time.
+   */
+  private append(bytes: Buffer): Buffer {
+    const length = this.carried + bytes.length
+    if (length > this.carry.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.carry.length))
+      this.carry.copy(grown, 0, 0, this.carried)
+      this.carry = grown
+    }
+    bytes.copy(this.carry, this.carried)
+    this.carried = length
+    return this.carry.subarray(0, length)
+  }
+
+  private forget() {
+    this.carry = NOTHING
+    this.carried = 0
   }
 
   private readFields(text: string) {
@@ -263,15 +291,15 @@ export class ResponseReader {
   private readLine(bytes: Buffer, from: number): number {
     const end = bytes.indexOf(LF, from)
     const part = bytes.subarray(from, end === -1 ? bytes.length : end + 1)
-    const line = this.carry.length === 0 ? part : Buffer.concat([this.carry, part])
-    const limit = this.state === "trailers" ? MAX_HEAD_BYTES - this.trailerBytes : MAX_CHUNK_LINE_BYTES
+    const before = this.carried
+    const line = before === 0 ? part : this.append(part)
+    const limit = this.state === "trailers" ? MAX_TRAILER_BYTES - this.trailerBytes : MAX_CHUNK_LINE_BYTES
     if (line.length > limit) throw new ProtocolError("the chunks of the answer have too much between them")
     if (end === -1) {
-      // The buffer of the socket is used again.
-      this.carry = Buffer.from(line)
+      if (before === 0) this.append(line)
       return bytes.length
     }
-    this.carry = NOTHING
+    this.forget()
     if (line.length < 2 || line[line.length - 2] !== CR) {
       throw new ProtocolError("a line of the answer does not end as it should")
     }

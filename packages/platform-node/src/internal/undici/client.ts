@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
 import { ConnectError, type Connector, ConnectTimeoutError, prepare, type TlsSettings } from "../connect.ts"
 import type { Proxies } from "../proxies.ts"
+import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 import { type Hints, OriginPool } from "./originPool.ts"
 
 type Connect = buildConnector.connector
@@ -88,7 +89,8 @@ const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: O
       if (given === connect) return new OriginPool(url, { connect }, connections)
       if (isProxy(url)) {
         // Plain HTTP goes to the proxy as it is, each request over a connection of its own.
-        return new Undici.Pool(url, { ...limit, pipelining: 0, connect: throughProxy(given, url.host, connectMillis) })
+        const connectThrough = throughProxy(given, url.host, connectMillis)
+        return new Undici.Pool(url, { ...limit, maxHeaderSize: MAX_HEAD_BYTES, pipelining: 0, connect: connectThrough })
       }
       const proxy = hostOf(url.protocol === "https:" ? proxies.https : proxies.http)
       return new OriginPool(url, { connect: throughProxy(given, proxy, connectMillis) }, connections)

@@ -5,6 +5,7 @@
 import type { Flight } from "@effect-fileio/client/Flight"
 import Undici, { type Dispatcher } from "@effect/platform-node/Undici"
 import { mayReuse, REUSE_MILLIS } from "../reuse.ts"
+import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 
 type Handler = Dispatcher.DispatchHandler
 type Options = Dispatcher.DispatchOptions & Hints
@@ -96,7 +97,7 @@ export class OriginPool extends Undici.Dispatcher {
 
   constructor(origin: string | URL, options: Undici.Client.Options, limit: number) {
     super()
-    this.#open = () => new Undici.Client(origin, options)
+    this.#open = () => new Undici.Client(origin, { maxHeaderSize: MAX_HEAD_BYTES, ...options })
     this.#limit = limit
   }
 
