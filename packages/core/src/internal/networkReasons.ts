@@ -15,6 +15,10 @@ const CLIENT_CERTIFICATE = new RegExp(
     "UNKNOWN_CA|ACCESS_DENIED)$"
 )
 
+/** What HTTP clients say of an answer that had begun and that they could not read; the second is that its head is too long. */
+const UNREADABLE = /^(?:HPE_\w+|ERR_HTTP_PROTOCOL)$/
+const HEAD_TOO_LONG = /^(?:HPE_HEADER_OVERFLOW|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP_HEADERS_OVERFLOW)$/
+
 /**
  * What kept a connection from being made: the host's certificate, ours, the proxy's refusal of our name and password, or anything
  * else.
@@ -69,7 +73,13 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   override get message() {
     const why = this.code === undefined ? "" : ` (${this.code})`
     if (this.sent === "unknown") {
-      return `the connection to ${this.host} broke before an answer${why}; see whether the call took effect before trying again`
+      const code = this.code ?? ""
+      const what = HEAD_TOO_LONG.test(code)
+        ? `${this.host} began an answer whose head is too long to read`
+        : UNREADABLE.test(code)
+        ? `${this.host} began an answer that is not HTTP as it should be`
+        : `the connection to ${this.host} broke before an answer`
+      return `${what}${why}; see whether the call took effect before trying again`
     }
     switch (this.problem) {
       case "certificate":

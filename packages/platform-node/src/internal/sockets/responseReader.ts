@@ -20,7 +20,11 @@ export interface Listener {
 /** Bytes that are no answer. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError"
-  readonly code = "ERR_HTTP_PROTOCOL"
+  readonly code: string
+  constructor(message: string, code = "ERR_HTTP_PROTOCOL") {
+    super(message)
+    this.code = code
+  }
 }
 
 /**
@@ -225,7 +229,7 @@ export class ResponseReader {
     const text = before === 0 ? bytes.subarray(from) : this.append(bytes.subarray(from))
     const end = endOfHead(text, before)
     if (end > MAX_HEAD_BYTES || (end === -1 && text.length > MAX_HEAD_BYTES)) {
-      throw new ProtocolError("the head of the answer is too long")
+      throw new ProtocolError("the head of the answer is too long", "ERR_HTTP_HEADERS_OVERFLOW")
     }
     if (end === -1) {
       if (before === 0) this.append(text)
