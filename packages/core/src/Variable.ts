@@ -229,3 +229,23 @@ export const address: Parse<URL> = (value) => {
   const bare = /^(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?(?:\/[\w./~-]*)?$/.exec(text.length > 200 ? "" : text)?.[0]
   return Result.fail(`an address of http or https, such as https://${bare ?? "share.example"}`)
 }
+
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/**
+ * Headers, a line of `Name: value` for each. All values are taken for secrets, and so is a line that cannot be read.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const headers: Parse<Readonly<Record<string, Redacted.Redacted>>> = (value) => {
+  const found: Record<string, Redacted.Redacted> = {}
+  for (const line of value.split(/\r?\n/)) {
+    if (line.trim() === "") continue
+    const colon = line.indexOf(":")
+    const name = line.slice(0, Math.max(0, colon)).trim()
+    if (!HEADER_NAME.test(name)) return Result.fail("lines of the form Name: value")
+    found[name] = Redacted.make(line.slice(colon + 1).trim())
+  }
+  return Result.succeed(found)
+}

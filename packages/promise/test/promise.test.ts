@@ -5,9 +5,19 @@ import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
 import { createReadStream } from "node:fs"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
+import {
+  fixture,
+  freePort,
+  hasTinyproxy,
+  listening,
+  PASSPHRASE,
+  proxy,
+  secureHost
+} from "../../platform-node/test/network.ts"
 
 const apiKey = "TESTKEY.0000001-0000002-0000003-0000004"
 
@@ -263,4 +273,67 @@ describe("promises over any layer", () => {
       [keyOrLink: string, options?: FileIo.CallOptions | undefined]
     >()
   })
+})
+
+describe("ordinary networks", () => {
+  it.live.skipIf(!hasTinyproxy)(
+    "a proxy with a password, an authority of one's own, a client certificate",
+    () =>
+      Effect.gen(function*() {
+        const { asked, url } = yield* proxy
+        const host = yield* secureHost(baseUrl, { wantsCertificate: true })
+        yield* Effect.promise(async () => {
+          await using fileIo = await NodeFileIo.make({
+            baseUrl: host,
+            apiKey,
+            proxy: url,
+            tls: {
+              ca: await readFile(fixture("ca.crt")),
+              cert: fixture("client.crt"),
+              key: await readFile(fixture("client.key"), "utf8"),
+              passphrase: Redacted.value(PASSPHRASE)
+            }
+          })
+          const { key } = await fileIo.upload(FileBody.text("hello"))
+          assert.strictEqual(new TextDecoder().decode((await fileIo.downloadBytes(key)).bytes), "hello")
+        })
+        assert.include(asked(), `CONNECT ${new URL(host).host}`)
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("a dead proxy: nothing was stored, and the password is in no error", () =>
+    Effect.gen(function*() {
+      const proxy = `http://ada:s3cret@127.0.0.1:${yield* freePort}`
+      const error = yield* Effect.promise(async () => {
+        await using fileIo = await NodeFileIo.make({ baseUrl, proxy, retry: RetryPolicy.none })
+        return await failureOf(fileIo.upload(FileBody.text("hello")))
+      })
+      assert.strictEqual(error.stored, "no")
+      assert.match(error.message, /through the proxy 127\.0\.0\.1:\d+ \(ECONNREFUSED\)/)
+      assert.notInclude(`${JSON.stringify(error)} ${error.stack}`, "s3cret")
+    }))
+
+  it.live("a unix socket, and headers", () =>
+    Effect.gen(function*() {
+      const socketPath = join(folder, "host.sock")
+      let given: string | undefined
+      yield* listening(
+        createServer((request, response) => {
+          given = String(request.headers["x-team"])
+          response.end(JSON.stringify({ success: true, status: 200, planId: 1, rateLimit: 5 }))
+        }),
+        socketPath
+      )
+      const account = yield* Effect.promise(async () => {
+        await using fileIo = await NodeFileIo.make({
+          baseUrl: "http://share.localhost",
+          apiKey,
+          socketPath,
+          headers: { "X-Team": "storage" }
+        })
+        return await fileIo.me()
+      })
+      assert.strictEqual(account.rateLimit, 5)
+      assert.strictEqual(given, "storage")
+    }).pipe(Effect.scoped))
 })

@@ -163,7 +163,18 @@ const serve = Command.make("serve", {
   Command.withShortDescription("Serve the same API here")
 )
 
-const NAMES = ["base-url", "key", "key-command", "expires", "max-downloads"] as const
+const NAMES = [
+  "base-url",
+  "key",
+  "key-command",
+  "expires",
+  "max-downloads",
+  "proxy",
+  "ca-cert",
+  "client-cert",
+  "client-key",
+  "header-file"
+] as const
 
 const set = Command.make("set", {
   name: Argument.Literals("name", NAMES).pipe(Argument.withDescription("Which setting")),
@@ -173,7 +184,9 @@ const set = Command.make("set", {
     Argument.withDescription("Its value. A key is never given here: it is asked for, or read from standard input")
   )
 }, runner("config set", () => import("./run/configSet.ts"))).pipe(
-  Command.withDescription("Store a setting; key and key-command belong to the host that is configured"),
+  Command.withDescription(
+    "Store a setting; keys, client certificates and headers belong to the host that is configured"
+  ),
   Command.withExamples([
     { command: "fileio config set base-url https://share.example" },
     { command: "fileio config set key", description: "Asks for it, and shows nothing of it" },

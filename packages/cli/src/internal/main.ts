@@ -30,6 +30,14 @@ const VARIABLES = [
   ["FILEIO_FIRST_BYTE_TIMEOUT", "how long to wait for an answer"],
   ["FILEIO_IDLE_TIMEOUT", "how long a transfer may stand still"],
   ["FILEIO_ALLOW_INSECURE_KEY", "send the key over plain HTTP beyond this machine"],
+  ["HTTPS_PROXY, HTTP_PROXY", "proxies, for hosts that are not in NO_PROXY; in lower case too"],
+  ["FILEIO_PROXY", "another proxy, as --proxy"],
+  ["FILEIO_CA_CERT", "a file of authorities to trust, as --cacert"],
+  ["FILEIO_CLIENT_CERT", "a file with a client certificate, as --cert"],
+  ["FILEIO_CLIENT_KEY", "a file with its key, as --cert-key"],
+  ["FILEIO_CLIENT_KEY_PASSPHRASE", "the passphrase of that key"],
+  ["FILEIO_HEADERS", "headers for the host, a line for each: Name: value"],
+  ["FILEIO_SOCKET_PATH", "a unix socket, as --unix-socket"],
   ["NO_COLOR", "no colours"]
 ] as const
 

@@ -44,6 +44,9 @@ const VERDICT_OF_STORED = {
   unknown: "It may have been stored on the host: see \"fileio list\" before you send it again."
 } as const
 
+/** Options of the SDK as the command line names them. */
+const FLAGS: Readonly<Record<string, string>> = { "tls.ca": "--cacert", "tls.cert": "--cert", "tls.key": "--cert-key" }
+
 const hostCode = (code: string | undefined): string => code === undefined ? "" : ` (${code})`
 const SET_HOST = "Check the host: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."
 const later = (after: Duration.Duration | undefined): string =>
@@ -60,6 +63,42 @@ interface Words {
   readonly what: string
   readonly advice: string
   readonly details?: Details
+}
+
+const unreachable = (reason: FileIoError.Unreachable): Words => {
+  const { host, proxy, retryAfter } = reason
+  const code = hostCode(reason.code)
+  if (reason.sent === "unknown") {
+    return { what: `the connection to ${host} broke before an answer${code}`, advice: "Check the network." }
+  }
+  switch (reason.problem) {
+    case "certificate":
+      return {
+        what: `the certificate of ${host} cannot be trusted${code}`,
+        advice:
+          "If an authority of your own signed it, name that: --cacert FILE, FILEIO_CA_CERT or NODE_EXTRA_CA_CERTS."
+      }
+    case "clientCertificate":
+      return {
+        what: `${host} wants a client certificate that it trusts${code}`,
+        advice: "Give one: --cert FILE and --cert-key FILE, or FILEIO_CLIENT_CERT and FILEIO_CLIENT_KEY."
+      }
+    case "proxyAuthentication":
+      return {
+        what: `the proxy ${proxy ?? ""} wants another user and password, or any${code}`,
+        advice: "Give them in its address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+      }
+    case "network":
+      return proxy === undefined
+        ? {
+          what: `cannot connect to ${host}${code}`,
+          advice: retryAfter === undefined ? `${SET_HOST} Check the network.` : later(retryAfter)
+        }
+        : {
+          what: `cannot connect to ${host} through the proxy ${proxy}${code}`,
+          advice: "Check the proxy (HTTPS_PROXY, HTTP_PROXY, --proxy); \"--proxy none\" goes without."
+        }
+  }
 }
 
 /** How to go on with a download that broke; `undefined` where it cannot go on. */
@@ -99,7 +138,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       }
     }
     case "InvalidRequest":
-      return { what: `invalid ${reason.field}: ${reason.problem}`, advice: "Correct it." }
+      return { what: `invalid ${FLAGS[reason.field] ?? reason.field}: ${reason.problem}`, advice: "Correct it." }
     case "DownloadInProgress":
       return {
         what: "somebody is downloading it at this moment",
@@ -114,15 +153,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
         advice: later(reason.retryAfter)
       }
     case "Unreachable":
-      return reason.sent === "no"
-        ? {
-          what: `cannot connect to ${reason.host}${hostCode(reason.code)}`,
-          advice: reason.retryAfter === undefined ? `${SET_HOST} Check the network.` : later(reason.retryAfter)
-        }
-        : {
-          what: `the connection to ${reason.host} broke before an answer${hostCode(reason.code)}`,
-          advice: "Check the network."
-        }
+      return unreachable(reason)
     case "TimedOut": {
       const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[reason.phase]
       const variable = {

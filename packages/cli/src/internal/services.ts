@@ -15,7 +15,7 @@ import { Edge } from "./edge.ts"
 import * as Flags from "./flags.ts"
 import * as Problem from "./problem.ts"
 import * as Report from "./report.ts"
-import { BaseUrlFlag } from "./settings.ts"
+import { BaseUrlFlag, CurrentNetworkFlags, type NetworkFlags } from "./settings.ts"
 import * as Text from "./text.ts"
 
 export declare namespace Services {
@@ -66,6 +66,14 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
   const edge = yield* Edge
   const current = yield* Current
   const baseUrl = Option.getOrUndefined(yield* Flags.BaseUrl)
+  const network: NetworkFlags = {
+    cacert: Option.getOrUndefined(yield* Flags.CaCert),
+    cert: Option.getOrUndefined(yield* Flags.Cert),
+    certKey: Option.getOrUndefined(yield* Flags.CertKey),
+    proxy: Option.getOrUndefined(yield* Flags.Proxy),
+    header: yield* Flags.Header,
+    unixSocket: Option.getOrUndefined(yield* Flags.UnixSocket)
+  }
   yield* Effect.scoped(Effect.gen(function*() {
     const report = yield* Report.make(command, flags)
     current.report = report
@@ -73,6 +81,7 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
       Effect.catch((error) => tell(report, error)),
       Effect.provideService(Report.Report, report),
       Effect.provideService(BaseUrlFlag, baseUrl),
+      Effect.provideService(CurrentNetworkFlags, network),
       Effect.provideService(RateLimit.CurrentOnWait, waiting(report)),
       Effect.provideService(Logger.CurrentLoggers, new Set(flags.verbose ? [logger(edge, report)] : [])),
       Effect.provideService(References.MinimumLogLevel, flags.verbose ? "Debug" : "Warn")

@@ -4,6 +4,7 @@ import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -38,25 +39,32 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
   Edge | FileSystem.FileSystem | Path.Path | ChildProcessSpawner | Scope.Scope
 > {
   const settings = yield* Settings.resolve
-  const environment = yield* Effect.context<Edge | ChildProcessSpawner | Scope.Scope>()
+  const environment = yield* Effect.context<Edge | ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope>()
   const clients = new Map<string, Client>()
 
   const connect = Effect.fnUntraced(function*(baseUrl: string) {
     // Loaded here since it is most of what there is to load, and "config" or "--help" do without.
-    const [NodeFileIo, { FileIo }, { FileTransfer }] = yield* Effect.promise(() =>
+    const [NodeFileIo, { hasProxy }, Network, { FileIo }, { FileTransfer }] = yield* Effect.promise(() =>
       Promise.all([
         import("@effect-fileio/platform-node/NodeFileIo"),
+        import("@effect-fileio/platform-node/NodeHttp"),
+        import("./network.ts"),
         import("@effect-fileio/client/FileIo"),
         import("@effect-fileio/client/FileTransfer")
       ])
     )
     const apiKey = yield* Settings.keyFor(settings, baseUrl)
     const provider = yield* Settings.provider
-    const config = yield* Effect.mapError(
+    const variables = yield* Effect.mapError(
       NodeFileIo.config.parse(provider),
       (error) => usage(error.message, "Correct or unset it.")
     )
-    const services = yield* Layer.build(NodeFileIo.layer({ ...config, baseUrl, apiKey })).pipe(
+    const options = { ...yield* Network.options(settings, baseUrl, variables), baseUrl, apiKey }
+    const services = yield* Effect.flatMap(
+      hasProxy(options),
+      (isProxied) => Layer.build(isProxied ? NodeFileIo.layer(options) : NodeFileIo.layerSockets(options))
+    ).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, provider),
       calls === "one" ? Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited) : identity
     )
     return {

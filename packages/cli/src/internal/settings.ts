@@ -19,11 +19,18 @@ export const File = Schema.Struct({
   baseUrl: Schema.optionalKey(Schema.String),
   expires: Schema.optionalKey(Schema.String),
   maxDownloads: Schema.optionalKey(Schema.String),
+  /** A proxy for every host; it may hold a password. */
+  proxy: Schema.optionalKey(Schema.String),
+  /** Path of authorities to trust, for every host. */
+  caCert: Schema.optionalKey(Schema.String),
   hosts: Schema.optionalKey(Schema.Record(
     Schema.String,
     Schema.Struct({
       apiKey: Schema.optionalKey(Schema.String),
-      apiKeyCommand: Schema.optionalKey(Schema.String)
+      apiKeyCommand: Schema.optionalKey(Schema.String),
+      headerFile: Schema.optionalKey(Schema.String),
+      clientCert: Schema.optionalKey(Schema.String),
+      clientKey: Schema.optionalKey(Schema.String)
     })
   ))
 })
@@ -45,11 +52,34 @@ export interface Settings {
   readonly maxDownloads: Value | undefined
   /** Where the key of the configured host comes from; never the key. */
   readonly key: Value | undefined
+  /** How the configured host is reached, by the names of `fileio config set`; never a password. */
+  readonly network: ReadonlyArray<readonly [name: string, value: Value | undefined]>
 }
 
 /** The `--base-url` flag of this call. */
 export const BaseUrlFlag = Context.Reference<string | undefined>("@effect-fileio/cli/BaseUrlFlag", {
   defaultValue: () => undefined
+})
+
+/** The flags of this call that say how to reach the host. */
+export interface NetworkFlags {
+  readonly cacert: string | undefined
+  readonly cert: string | undefined
+  readonly certKey: string | undefined
+  readonly proxy: string | undefined
+  readonly header: ReadonlyArray<string>
+  readonly unixSocket: string | undefined
+}
+
+export const CurrentNetworkFlags = Context.Reference<NetworkFlags>("@effect-fileio/cli/NetworkFlags", {
+  defaultValue: () => ({
+    cacert: undefined,
+    cert: undefined,
+    certKey: undefined,
+    proxy: undefined,
+    header: [],
+    unixSocket: undefined
+  })
 })
 
 /** A variable without the blanks and line ends around it; none where nothing is left. */
@@ -83,7 +113,8 @@ export const filePath = Effect.gen(function*() {
 const decodeFile = Schema.decodeUnknownEffect(Schema.fromJsonString(File))
 const encodeFile = Schema.encodeEffect(Schema.fromJsonString(File, { space: 2 }))
 
-const holdsKey = (file: File): boolean => Object.values(file.hosts ?? {}).some(({ apiKey }) => apiKey !== undefined)
+const holdsSecret = (file: File): boolean =>
+  file.proxy?.includes("@") === true || Object.values(file.hosts ?? {}).some(({ apiKey }) => apiKey !== undefined)
 
 const read = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
@@ -99,10 +130,10 @@ const read = Effect.fnUntraced(function*(path: string) {
     () =>
       local(`${path} is not a configuration of fileio`, "Correct it, or move it away and run \"fileio config set\".")
   )
-  if (holdsKey(file) && platform !== "win32") {
+  if (holdsSecret(file) && platform !== "win32") {
     const info = yield* Effect.mapError(fs.stat(path), (error) => local(`cannot read ${path}`, "Check it.", error))
     if ((info.mode & 0o077) !== 0) {
-      return yield* local(`${path} holds a key and can be read by others`, `Run: chmod 600 ${path}`)
+      return yield* local(`${path} holds a secret and can be read by others`, `Run: chmod 600 ${path}`)
     }
   }
   return file
@@ -133,6 +164,33 @@ const pick = (...values: ReadonlyArray<readonly [string | undefined, From]>): Va
   return found?.[0] === undefined ? undefined : { value: found[0], from: found[1] }
 }
 
+type Env = Edge["env"]
+
+/** What there is of the network's settings. */
+const networkOf = (
+  env: Env,
+  flags: NetworkFlags,
+  file: File,
+  stored: NonNullable<File["hosts"]>[string] | undefined
+): Settings["network"] => {
+  const one = (flag: string | undefined, variable: string, inFile: string | undefined) =>
+    pick([flag, "flag"], [present(env[variable]), "variable"], [inFile, "file"])
+  const proxy = one(flags.proxy, "FILEIO_PROXY", file.proxy)
+  const headers = flags.header.length > 0
+    ? { value: "set", from: "flag" as const }
+    : pick([present(env["FILEIO_HEADERS"]) && "set", "variable"], [stored?.headerFile, "file"])
+  return [
+    ["proxy", proxy && { ...proxy, value: withoutPassword(proxy.value) }],
+    ["ca-cert", one(flags.cacert, "FILEIO_CA_CERT", file.caCert)],
+    ["client-cert", one(flags.cert, "FILEIO_CLIENT_CERT", stored?.clientCert)],
+    ["client-key", one(flags.certKey, "FILEIO_CLIENT_KEY", stored?.clientKey)],
+    ["header-file", headers]
+  ]
+}
+
+/** A proxy as people may see it. */
+const withoutPassword = (proxy: string): string => proxy.replace(/^((?:\w+:)?\/\/)?[^@]*@/, "$1<redacted>@")
+
 export const resolve = Effect.gen(function*() {
   const { env } = yield* Edge
   const flag = yield* BaseUrlFlag
@@ -158,7 +216,8 @@ export const resolve = Effect.gen(function*() {
       ? { value: "set", from: "file" }
       : stored?.apiKeyCommand !== undefined
       ? { value: `from the command: ${stored.apiKeyCommand}`, from: "file" }
-      : undefined
+      : undefined,
+    network: networkOf(env, yield* CurrentNetworkFlags, file, stored)
   }
   return settings
 })

@@ -78,25 +78,12 @@ export const read = (
   return Result.succeed({ fields, secrets, ...(secretName === undefined ? {} : { secret: secretName }) })
 }
 
-/** Reads lines of `Name: value`, as a file or a variable holds them. All values are taken for secrets. */
-export const parseLines = (text: string): Result.Result<Readonly<Record<string, Redacted.Redacted>>, string> => {
-  const headers: Record<string, Redacted.Redacted> = {}
-  for (const line of text.split(/\r?\n/)) {
-    if (line.trim() === "") continue
-    const colon = line.indexOf(":")
-    const name = line.slice(0, Math.max(0, colon)).trim()
-    if (!NAME.test(name)) return Result.fail("allowed: lines of the form Name: value")
-    headers[name] = Redacted.make(line.slice(colon + 1).trim())
-  }
-  return Result.succeed(headers)
-}
-
 /** The headers of `FILEIO_HEADERS`. */
 export const config: Config.Config<Readonly<Record<string, Redacted.Redacted>>> =
   /* @__PURE__ */ (() =>
     Config.mapEffect(Variable.secret("FILEIO_HEADERS"), (text) => {
-      const read = parseLines(text === undefined ? "" : Redacted.value(text))
+      const read = Variable.headers(text === undefined ? "" : Redacted.value(text))
       return Result.isSuccess(read)
         ? Effect.succeed(read.success)
-        : Effect.fail(new Variable.InvalidVariable("FILEIO_HEADERS", read.failure))
+        : Effect.fail(new Variable.InvalidVariable("FILEIO_HEADERS", `allowed: ${read.failure}`))
     }))()

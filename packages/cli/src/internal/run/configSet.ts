@@ -4,12 +4,26 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Edge } from "../edge.ts"
+import * as Network from "../network.ts"
 import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
 
-export type Name = "base-url" | "key" | "key-command" | "expires" | "max-downloads"
+export type Name =
+  | "base-url"
+  | "key"
+  | "key-command"
+  | "expires"
+  | "max-downloads"
+  | "proxy"
+  | "ca-cert"
+  | "client-cert"
+  | "client-key"
+  | "header-file"
+
+/** Paths of files that are for one host. */
+const HOST_FILES = { "client-cert": "clientCert", "client-key": "clientKey", "header-file": "headerFile" } as const
 
 const askKey = Effect.fnUntraced(function*(host: string) {
   const edge = yield* Edge
@@ -26,38 +40,56 @@ const askKey = Effect.fnUntraced(function*(host: string) {
   return key
 })
 
+/** Where it was stored for one host alone, the host. */
+const store = Effect.fnUntraced(function*(name: Name, value: string, path: string, file: Settings.File, host: string) {
+  const { apiKey: _apiKey, apiKeyCommand: _command, ...others } = file.hosts?.[host] ?? {}
+  const write = (changes: Partial<Settings.File>) => Settings.write(path, { ...file, ...changes })
+  const ofHost = (changes: object) => write({ hosts: { ...file.hosts, [host]: { ...file.hosts?.[host], ...changes } } })
+  switch (name) {
+    case "key":
+      return yield* write({ hosts: { ...file.hosts, [host]: { ...others, apiKey: value } } })
+    case "key-command":
+      return yield* write({ hosts: { ...file.hosts, [host]: { ...others, apiKeyCommand: value } } })
+    case "base-url": {
+      const address = Variable.address(value)
+      if (Result.isFailure(address)) return yield* usage("base-url cannot be read", `Allowed: ${address.failure}`)
+      return yield* write({ baseUrl: Settings.normalize(value) })
+    }
+    case "expires": {
+      const checked = FileSettings.parse({ expires: value })
+      if (Result.isFailure(checked)) return yield* usage(`invalid expires: ${checked.failure.problem}`, "Correct it.")
+      return yield* write({ expires: value })
+    }
+    case "max-downloads":
+      yield* Settings.maxDownloads(value, "max-downloads")
+      return yield* write({ maxDownloads: value })
+    case "proxy":
+      return yield* write({ proxy: value.trim() })
+    case "ca-cert":
+      return yield* write({ caCert: yield* Network.stored(name, value) })
+    case "client-cert":
+    case "client-key":
+    case "header-file":
+      return yield* ofHost({ [HOST_FILES[name]]: yield* Network.stored(name, value) })
+  }
+})
+
 export const run: Runner<{ readonly name: Name; readonly value: string | undefined }> = Effect.fnUntraced(
   function*({ name, value }) {
     const report = yield* Report
     const { baseUrl, file, path } = yield* Settings.resolve
     const host = Settings.normalize(baseUrl.value)
-    if (name === "key") {
-      if (value !== undefined) {
-        return yield* usage(
-          "a key on the command line is seen by everybody on this machine, and stays in the history",
-          "Nothing was stored; take the line out of your history. Run \"fileio config set key\", which asks for it, or send it to standard input."
-        )
-      }
-      const apiKey = yield* askKey(host)
-      yield* Settings.write(path, { ...file, hosts: { ...file.hosts, [host]: { apiKey } } })
-    } else if (value === undefined) {
-      return yield* usage(`${name} needs a value`, `Give it: fileio config set ${name} VALUE`)
-    } else if (name === "key-command") {
-      yield* Settings.write(path, { ...file, hosts: { ...file.hosts, [host]: { apiKeyCommand: value } } })
-    } else if (name === "base-url") {
-      const address = Variable.address(value)
-      if (Result.isFailure(address)) return yield* usage("base-url cannot be read", `Allowed: ${address.failure}`)
-      yield* Settings.write(path, { ...file, baseUrl: Settings.normalize(value) })
-    } else if (name === "expires") {
-      const checked = FileSettings.parse({ expires: value })
-      if (Result.isFailure(checked)) return yield* usage(`invalid expires: ${checked.failure.problem}`, "Correct it.")
-      yield* Settings.write(path, { ...file, expires: value })
-    } else {
-      yield* Settings.maxDownloads(value, "max-downloads")
-      yield* Settings.write(path, { ...file, maxDownloads: value })
+    if (name === "key" && value !== undefined) {
+      return yield* usage(
+        "a key on the command line is seen by everybody on this machine, and stays in the history",
+        "Nothing was stored; take the line out of your history. Run \"fileio config set key\", which asks for it, or send it to standard input."
+      )
     }
-    yield* report.note(
-      name === "key" || name === "key-command" ? `stored for ${host} in ${path}` : `stored in ${path}`
-    )
+    if (name !== "key" && value === undefined) {
+      return yield* usage(`${name} needs a value`, `Give it: fileio config set ${name} VALUE`)
+    }
+    yield* store(name, value ?? (yield* askKey(host)), path, file, host)
+    const isOfHost = name === "key" || name === "key-command" || name in HOST_FILES
+    yield* report.note(isOfHost ? `stored for ${host} in ${path}` : `stored in ${path}`)
   }
 )

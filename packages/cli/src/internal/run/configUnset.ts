@@ -4,21 +4,30 @@ import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
 import type { Name } from "./configSet.ts"
 
+/** The field of the file, and whether it is one of a host. */
+const FIELDS = {
+  "base-url": ["baseUrl", false],
+  key: ["apiKey", true],
+  "key-command": ["apiKeyCommand", true],
+  expires: ["expires", false],
+  "max-downloads": ["maxDownloads", false],
+  proxy: ["proxy", false],
+  "ca-cert": ["caCert", false],
+  "client-cert": ["clientCert", true],
+  "client-key": ["clientKey", true],
+  "header-file": ["headerFile", true]
+} as const satisfies Record<Name, readonly [field: string, isOfHost: boolean]>
+
+const omit = (record: object, field: string) =>
+  Object.fromEntries(Object.entries(record).filter(([name]) => name !== field))
+
 const without = (file: Settings.File, name: Name, host: string): Settings.File => {
-  const { baseUrl, expires, hosts, maxDownloads } = file
-  const { [host]: mine, ...others } = hosts ?? {}
-  const { apiKey, apiKeyCommand } = mine ?? {}
-  const kept = {
-    ...(apiKey === undefined || name === "key" ? {} : { apiKey }),
-    ...(apiKeyCommand === undefined || name === "key-command" ? {} : { apiKeyCommand })
-  }
-  const rest = Object.keys(kept).length === 0 ? others : { ...others, [host]: kept }
-  return {
-    ...(baseUrl === undefined || name === "base-url" ? {} : { baseUrl }),
-    ...(expires === undefined || name === "expires" ? {} : { expires }),
-    ...(maxDownloads === undefined || name === "max-downloads" ? {} : { maxDownloads }),
-    ...(Object.keys(rest).length === 0 ? {} : { hosts: rest })
-  }
+  const [field, isOfHost] = FIELDS[name]
+  if (!isOfHost) return omit(file, field)
+  const { hosts, ...rest } = file
+  const mine = omit(hosts?.[host] ?? {}, field)
+  const left = { ...omit(hosts ?? {}, host), ...(Object.keys(mine).length === 0 ? {} : { [host]: mine }) }
+  return Object.keys(left).length === 0 ? rest : { ...rest, hosts: left }
 }
 
 export const run: Runner<{ readonly name: Name }> = Effect.fnUntraced(function*({ name }) {
