@@ -234,6 +234,7 @@ describe("a part that is exchanged while it is written", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const fallbackDirectory = yield* folder
+      Fs.chmodSync(directory, 0o777)
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
       yield* host.inject(FaultHost.drip(20_000, 5), { on: "download" })
       const isPart = (name: string) => name.endsWith(".part")

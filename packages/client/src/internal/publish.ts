@@ -5,6 +5,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
 import type { Collision } from "../FileTransfer.ts"
+import { CurrentPartOwner } from "../PartOwner.ts"
 import * as OwnFile from "./ownFile.ts"
 import type { Piece } from "./piece.ts"
 
@@ -62,11 +63,16 @@ const named = Effect.fnUntraced(function*(place: Place, part: string, name: File
 /** What lies under the name is not what was written: somebody put another file in the place of the part. */
 export const EXCHANGED = "somebody else put another file in the place of the part"
 
-/** Gives a part its name, by its path; makes sure that it is the file that was written which has got it. */
+/**
+ * Gives a part its name, by its path. Where others can replace what lies in the folder, makes sure that it is the file that was
+ * written which has got it. Elsewhere only this user can have written over it since, as overwriting asks for.
+ */
 export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
-  const written = yield* Effect.option(piece.file.stat)
+  const { user } = yield* CurrentPartOwner
   const path = yield* named(place, piece.path, name)
+  if (!OwnFile.isExposed(place.folderInfo, user)) return path
+  const written = yield* Effect.option(piece.file.stat)
   const there = yield* Effect.option(fs.lstat(path))
   const isOther = written._tag === "Some" && written.value.ino._tag === "Some" && there._tag === "Some" &&
     !OwnFile.isSame(written.value, there.value)
