@@ -17,7 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as ToBytes from "./internal/toBytes.ts"
+import * as ToBytes from "./internal/shared/toBytes.ts"
 import * as LentStream from "./LentStream.ts"
 
 interface Content {

@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import * as HttpBody from "effect/http/HttpBody"
-import { concat } from "./internal/bytes.ts"
+import { concat } from "./internal/shared/bytes.ts"
 
 /**
  * A body of bytes for every HTTP client, which puts the pieces together only for a client that asks for `body`.

@@ -37,8 +37,8 @@ import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "./internal/accounts.ts"
-import { millisOf } from "./internal/monotonic.ts"
 import * as RedisStore from "./internal/redisStore.ts"
+import { millisOf } from "./internal/shared/monotonic.ts"
 import { CurrentRateLimitStore, type Quota } from "./RateLimitStore.ts"
 
 /**

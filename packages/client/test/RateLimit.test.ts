@@ -17,7 +17,7 @@ import {
 import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Account } from "../src/internal/account.ts"
-import * as Failure from "../src/internal/failure.ts"
+import * as Failure from "../src/internal/shared/failure.ts"
 import { recordingTracer } from "./utils/recordingTracer.ts"
 import { advance, failure, fileIo, json, refusal, StrictCounter, strictHost } from "./utils/strictHost.ts"
 

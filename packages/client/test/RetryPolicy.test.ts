@@ -4,8 +4,8 @@ import { FileKey } from "@effect-fileio/core/FileKey"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Redacted, Schedule } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
-import { Failure, mayRepeat, type Stage } from "../src/internal/failure.ts"
-import * as RetryAfter from "../src/internal/retryAfter.ts"
+import * as RetryAfter from "../src/internal/request/retryAfter.ts"
+import { Failure, mayRepeat, type Stage } from "../src/internal/shared/failure.ts"
 import { advance, type Answer, failure, json, refusal, respond } from "./utils/strictHost.ts"
 
 /** A host that answers by a script, and tells when it was asked. */

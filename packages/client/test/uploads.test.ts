@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import * as Lookup from "../src/internal/lookup.ts"
+import * as Lookup from "../src/internal/calls/reconcile.ts"
 
 const CONTENT = new TextEncoder().encode("the only copy")
 const body = FileBody.bytes(CONTENT, { name: "a.txt" })

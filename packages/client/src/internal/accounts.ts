@@ -4,7 +4,7 @@
 import type * as Clock from "effect/Clock"
 import type { Store } from "../RateLimitStore.ts"
 import { Account } from "./account.ts"
-import { millisOf } from "./monotonic.ts"
+import { millisOf } from "./shared/monotonic.ts"
 import type { Sharing } from "./sharing.ts"
 
 /** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */

@@ -12,7 +12,7 @@ import * as RateLimit from "../RateLimit.ts"
 import { CurrentRateLimitStore } from "../RateLimitStore.ts"
 import type { Account, Passage, Underway, Wait } from "./account.ts"
 import * as Accounts from "./accounts.ts"
-import { Failure, retryAfterOf } from "./failure.ts"
+import { Failure, retryAfterOf } from "./shared/failure.ts"
 
 /** Makes one request when it is the call's turn. */
 export type InTurn = <A, R>(request: Effect.Effect<A, Failure, R>, flow: Underway) => Effect.Effect<A, Failure, R>

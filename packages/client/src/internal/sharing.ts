@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type { Operations, Quota, Shared, Way } from "../RateLimitStore.ts"
-import { millisOf } from "./monotonic.ts"
 import * as Pace from "./pace.ts"
+import { millisOf } from "./shared/monotonic.ts"
 
 /** A store that has not answered by then is away. */
 const TIMEOUT = 2000

@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
-import { derived } from "./derived.ts"
+import { derived } from "../derived.ts"
 
 /** Where a caller stands, found out only when it is asked for. */
 type Site = () => string | undefined

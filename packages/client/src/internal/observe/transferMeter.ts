@@ -1,9 +1,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Progress from "../Progress.ts"
-import * as Series from "./series.ts"
-import * as Traced from "./traced.ts"
+import * as Progress from "../../Progress.ts"
+import * as Series from "./metrics.ts"
+import * as Traced from "./span.ts"
 
 /**
  * Counts the bytes of a transfer for the metrics and the span, besides telling its listener. The metrics have them as they

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as HostWords from "../src/internal/hostWords.ts"
+import * as HostWords from "../src/internal/request/quote.ts"
 
 const KEY = "SECRETK.1234567-7654321-AbCdEfG-BBBBBBB"
 const quote = HostWords.make([KEY])

@@ -10,9 +10,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { FileState, ListAllOptions, ListOptions, LostUpload } from "../FileIo.ts"
-import { toError } from "./attempts.ts"
-import { Failure, unexpected } from "./failure.ts"
+import type { FileState, ListAllOptions, ListOptions, LostUpload } from "../../FileIo.ts"
+import { toError } from "../request/retry.ts"
+import { Failure, unexpected } from "../shared/failure.ts"
 
 /** A page of the list, and the host's clock when it answered. */
 export interface Page {

@@ -3,8 +3,8 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Duration from "effect/Duration"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as Predicate from "effect/Predicate"
-import { Failure } from "./failure.ts"
-import { present } from "./present.ts"
+import { Failure } from "../shared/failure.ts"
+import { present } from "../shared/present.ts"
 
 /** An error of the system, of OpenSSL, or of an HTTP client's own. */
 interface SystemError {

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
-import { partName } from "./parts.ts"
+import { partName } from "./partFile.ts"
 
 export interface Piece {
   readonly path: string

@@ -1,9 +1,9 @@
 /** The errors of a download that the disk breaks, and where they say that its bytes lie. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { PlatformError } from "effect/PlatformError"
-import { toError } from "./attempts.ts"
-import { systemCode } from "./connectionError.ts"
-import { Failure, type Stage } from "./failure.ts"
+import { systemCode } from "../request/connectionError.ts"
+import { toError } from "../request/retry.ts"
+import { Failure, type Stage } from "../shared/failure.ts"
 
 export const TAKEN = "the name is taken; ask for overwriting or a number, or give another path"
 export const FULL = "the disk is full"

@@ -11,10 +11,10 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { CurrentPartOwner, type Fate } from "../PartOwner.ts"
-import { CurrentSha256 } from "../Sha256.ts"
+import { CurrentPartOwner, type Fate } from "../../PartOwner.ts"
+import { CurrentSha256 } from "../../Sha256.ts"
+import { isStrong } from "../request/downloadStream.ts"
 import * as OwnFile from "./ownFile.ts"
-import { isStrong } from "./reception.ts"
 
 /** What lies beside a part. It has neither the file's key nor that of the account. */
 const Note = Schema.fromJsonString(Schema.Struct({

@@ -3,7 +3,7 @@
  * series together at every update, which costs more than all else on the way of a small call.
  */
 import * as Metric from "effect/Metric"
-import * as Metrics from "../Metrics.ts"
+import * as Metrics from "../../Metrics.ts"
 
 const cached = <Key extends string, A>(make: (key: Key) => A): (key: Key) => A => {
   const made = new Map<Key, A>()

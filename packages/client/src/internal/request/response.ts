@@ -7,14 +7,14 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { concat } from "./bytes.ts"
-import * as Coding from "./coding.ts"
+import { concat } from "../shared/bytes.ts"
+import { Failure, unexpected } from "../shared/failure.ts"
 import { bare, lost, systemCode } from "./connectionError.ts"
+import * as Coding from "./contentEncoding.ts"
 import * as Envelope from "./envelope.ts"
-import * as Exchange from "./exchange.ts"
-import { Failure, unexpected } from "./failure.ts"
 import * as Json from "./json.ts"
 import * as Refusal from "./refusal.ts"
+import * as Exchange from "./send.ts"
 
 type Call = Refusal.Call
 type Response = Refusal.Response

@@ -3,7 +3,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as ExtraHeaders from "./extraHeaders.ts"
-import * as HostWords from "./hostWords.ts"
+import * as HostWords from "./quote.ts"
 
 /** Where requests go, and with which key. */
 export interface Origin {

@@ -4,10 +4,10 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import type * as Duration from "effect/Duration"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { Failure, type Stage, unexpected } from "../shared/failure.ts"
+import { present } from "../shared/present.ts"
 import * as Envelope from "./envelope.ts"
-import { Failure, type Stage, unexpected } from "./failure.ts"
-import type { Quote } from "./hostWords.ts"
-import { present } from "./present.ts"
+import type { Quote } from "./quote.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
 /** What is needed to read an answer to a call. */

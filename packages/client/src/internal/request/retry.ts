@@ -8,12 +8,12 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { CurrentRetryPolicy } from "../RetryPolicy.ts"
-import type { Budget, InTurn, Turn } from "./budget.ts"
-import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "./failure.ts"
-import { millisOf } from "./monotonic.ts"
-import * as Series from "./series.ts"
-import * as Traced from "./traced.ts"
+import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
+import type { Budget, InTurn, Turn } from "../budget.ts"
+import * as Series from "../observe/metrics.ts"
+import * as Traced from "../observe/span.ts"
+import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
+import { millisOf } from "../shared/monotonic.ts"
 
 /** The public error of a failed attempt. */
 export const toError = (operation: FileIoError.Operation, failure: Failure): FileIoError.FileIoError =>

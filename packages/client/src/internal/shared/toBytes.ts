@@ -5,7 +5,7 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Chunk } from "../FileBody.ts"
+import type { Chunk } from "../../FileBody.ts"
 
 const encoder = new TextEncoder()
 

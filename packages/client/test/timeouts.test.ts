@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Duration, Effect } from "effect"
-import * as Watchdog from "../src/internal/watchdog.ts"
+import * as Watchdog from "../src/internal/request/timeouts.ts"
 
 const PATIENCE = 200
 

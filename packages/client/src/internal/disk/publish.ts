@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
-import type { Collision } from "../FileTransfer.ts"
-import { CurrentPartOwner } from "../PartOwner.ts"
+import type { Collision } from "../../FileTransfer.ts"
+import { CurrentPartOwner } from "../../PartOwner.ts"
+import type { Piece } from "./openPart.ts"
 import * as OwnFile from "./ownFile.ts"
-import type { Piece } from "./piece.ts"
 
 /** Where a download goes. */
 export interface Place {

@@ -2,7 +2,7 @@ import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import type * as Progress from "../Progress.ts"
+import type * as Progress from "../../Progress.ts"
 
 const INTERVAL_MILLIS = 100
 
