@@ -325,11 +325,13 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       }
     })
 
-    const remove = Effect.gen(function*() {
-      const file = someFile()
-      if (file === undefined || random(4) > 0) return
+    const removeOne = Effect.fnUntraced(function*(file: File) {
       const removed = yield* on(server(), (catalog) => catalog.remove(file.key, file.owner))
       same(removed, model.remove(file, time.now()), "a deletion")
+    })
+    const remove = Effect.suspend(() => {
+      const file = random(4) === 0 ? someFile() : undefined
+      return file === undefined ? Effect.void : removeOne(file)
     })
 
     const bury = Effect.gen(function*() {
@@ -391,6 +393,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       if (model.files.length <= 40) continue
       if (wild) model.files.shift()
       else model.forget()
+      if (model.files.length > 60) yield* removeOne(model.files[0]!)
     }
 
     // All servers die. What was given whole counts, what was not is free again, and nothing is held by nobody.
