@@ -273,7 +273,7 @@ describe("threads of one process", () => {
         const { baseUrl } = host
         const directory = yield* folder
         const { key } = yield* host.put({ bytes: FILE, name: "a.bin", maxDownloads: copies })
-        yield* host.inject(FaultHost.drip(2000, 5), { on: "download", times: 2 })
+        yield* host.inject(FaultHost.drip(2000, 30), { on: "download", times: 2 })
         const first = yield* Effect.forkChild(inThread({ baseUrl, directory, key }))
         yield* until(
           "under way",
@@ -283,7 +283,8 @@ describe("threads of one process", () => {
         const paths = ends.filter((end) => end.startsWith("/"))
         assert.strictEqual(new Set(paths).size, expected, ends.join())
         for (const path of paths) assert.deepStrictEqual(read(path), FILE)
-        for (const end of ends) if (!end.startsWith("/")) assert.strictEqual(end, "DownloadInProgress")
+        // The other one comes while the file is taken, or, on a busy machine, after that.
+        for (const end of ends) if (!end.startsWith("/")) assert.include(["DownloadInProgress", "FileNotFound"], end)
         for (const { headers } of yield* downloadsOf) assert.isUndefined(headers["range"])
         assert.strictEqual(Fs.readdirSync(directory).length, expected)
       }).pipe(Effect.scoped, Effect.provide(overSockets())))
