@@ -63,6 +63,9 @@ interface Said extends Head {
   readonly framing: number | "chunked" | "untilClose" | ProtocolError
 }
 
+/** Fields that would say where the body ends after it has ended (RFC 9110, 6.5.1). */
+const IN_NO_TRAILER = /^(?:content-length|transfer-encoding):/i
+
 const isFieldLine = (line: string): boolean => {
   const colon = line.indexOf(":")
   return colon > 0 && isField(line.slice(0, colon), line.slice(colon + 1))
@@ -96,7 +99,8 @@ const readSaid = (text: string): Said => {
     if (!isFieldLine(field)) throw new ProtocolError("the head of the answer has a line that is no header field")
     const colon = field.indexOf(":")
     const name = field.slice(0, colon).toLowerCase()
-    const value = trimmed(field, colon + 1)
+    // Programs differ on a tab beside a length.
+    const value = name === "content-length" ? field.slice(colon + 1).replace(/^ +| +$/g, "") : trimmed(field, colon + 1)
     const before = headers[name]
     headers[name] = before === undefined ? value : `${before}, ${value}`
   }
@@ -266,7 +270,11 @@ export class ResponseReader {
     const { framing, status } = said
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
     // An interim answer; the answer itself is still to come.
-    if (status < 200) return
+    if (status < 200) {
+      if (typeof framing === "object") throw framing
+      if (!said.isReusable) throw new ProtocolError("an interim answer says that no answer follows it")
+      return
+    }
     this.isReusable = said.isReusable
     this.keepAliveMillis = said.keepAliveMillis
     this.state = "length"
@@ -314,8 +322,8 @@ export class ResponseReader {
     } else if (this.state === "trailers") {
       this.trailerBytes += line.length
       if (text === "") this.finish()
-      else if (!isFieldLine(text)) {
-        throw new ProtocolError("the trailers of the answer have a line that is no header field")
+      else if (!isFieldLine(text) || IN_NO_TRAILER.test(text)) {
+        throw new ProtocolError("the trailers of the answer have a line that is no field of trailers")
       }
     } else {
       const size = CHUNK_LINE.exec(text)
