@@ -7,12 +7,8 @@ import * as DataFolder from "../src/DataFolder.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
+import { claimed, type Engine, file, GRACE, leaseRules, RATE } from "./leaseRules.ts"
 import { eventually } from "./support.ts"
-
-const GRACE = 30_000
-const RATE = 1280
-
-type Engine = Layer.Layer<Catalog.Catalog, unknown>
 
 const sqlite: Engine = SqliteCatalog.layer({ grace: GRACE, minimumRate: RATE }).pipe(
   Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])
@@ -31,28 +27,6 @@ const pg: Engine = Layer.unwrap(
     )
   )
 )
-
-let blobs = 0
-const file = (changes: Partial<Catalog.NewFile> = {}): Catalog.NewFile => ({
-  blob: `blob${++blobs}`,
-  owner: "anna",
-  plan: "premium",
-  name: "file.txt",
-  title: null,
-  mimeType: "text/plain",
-  // So large that a lease of it is worth resuming.
-  size: 10_000_000,
-  expires: null,
-  maxDownloads: 1,
-  autoDelete: true,
-  created: 0,
-  ...changes
-})
-
-const claimed = (claim: Catalog.Claim): Catalog.Lease => {
-  assert.strictEqual(claim._tag, "Claimed")
-  return (claim as { readonly lease: Catalog.Lease }).lease
-}
 
 /** Time passes in steps with a real pause each, in which PostgreSQL can answer: its deadlines are of the same clock. */
 const pass = (seconds: number) =>
@@ -168,128 +142,7 @@ const promises = (engine: Engine) => {
       assert.isTrue(Option.isNone(yield* catalog.resume(key, next.id)))
     }).pipe(Effect.provide(engine)))
 
-  it.effect("lets only the newest transfer of a lease end it, or give it back", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const { key } = yield* catalog.insert(file())
-      const first = claimed(yield* catalog.claim(key))
-      const second = Option.getOrThrow(yield* catalog.resume(key, first.id))
-      assert.deepStrictEqual([first.generation, second.generation, second.counted], [1, 2, false])
-      assert.strictEqual((yield* Effect.flip(catalog.handOver(first)))._tag, "LeaseEnded")
-      yield* catalog.release(first)
-      assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-      yield* catalog.release(second)
-      assert.strictEqual((yield* Effect.flip(catalog.handOver(second)))._tag, "LeaseEnded")
-      const third = Option.getOrThrow(yield* catalog.resume(key, first.id))
-      yield* catalog.handOver(third)
-      // Its last byte may have been sent, so it counts, and what its holder asks for now counts for nothing.
-      const fourth = Option.getOrThrow(yield* catalog.resume(key, first.id))
-      assert.isTrue(fourth.counted)
-      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-      yield* catalog.release(third)
-      yield* catalog.release(fourth)
-      yield* catalog.commit(third)
-      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-    }).pipe(Effect.provide(engine)))
-
-  it.effect("ends a lease at a time that follows from size and rate, however often it is resumed", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const seconds = 4096
-      const { key } = yield* catalog.insert(file({ size: 5 * 1024 * 1024, expires: null }))
-      const lease = claimed(yield* catalog.claim(key))
-      // The size at 1,280 bytes a second, a minute of patience and the grace time.
-      for (let left = seconds + 60 + 30; left > 0; left -= 10) {
-        assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `${left} s before the end`)
-        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, lease.id)))
-        yield* TestClock.adjust(Math.min(10, left) * 1000)
-      }
-      assert.isTrue(Option.isNone(yield* catalog.resume(key, lease.id)))
-      const other = claimed(yield* catalog.claim(key))
-      yield* catalog.handOver(other)
-      yield* catalog.commit(other)
-    }).pipe(Effect.provide(engine)))
-
-  it.effect("gives a small file back as soon as its transfer breaks", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const { key } = yield* catalog.insert(file({ size: 4 * 1024 * 1024 }))
-      const broken = claimed(yield* catalog.claim(key))
-      yield* catalog.release(broken)
-      assert.strictEqual((yield* catalog.peek(key))._tag, "Available")
-      assert.isTrue(Option.isNone(yield* catalog.resume(key, broken.id)))
-      const next = claimed(yield* catalog.claim(key))
-      assert.strictEqual((yield* Effect.flip(catalog.handOver(broken)))._tag, "LeaseEnded")
-      yield* catalog.handOver(next)
-      yield* catalog.commit(next)
-      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-    }).pipe(Effect.provide(engine)))
-
-  it.effect("says how many downloads were begun, and counts one from its first byte where that is asked for", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const begun = (key: string) =>
-        Effect.map(
-          catalog.get(key),
-          Option.map(({ attempts, downloads, lastAttempt }) => [attempts, downloads, lastAttempt])
-        )
-      const usual = yield* catalog.insert(file())
-      yield* TestClock.adjust("1 second")
-      const lease = claimed(yield* catalog.claim(usual.key))
-      assert.deepStrictEqual(yield* begun(usual.key), Option.some([1, 0, 1000]))
-      yield* catalog.release(lease)
-      yield* catalog.release(Option.getOrThrow(yield* catalog.resume(usual.key, lease.id)))
-      assert.deepStrictEqual(yield* begun(usual.key), Option.some([1, 0, 1000]))
-      yield* TestClock.adjust("30 seconds")
-      yield* catalog.claim(usual.key)
-      assert.deepStrictEqual(yield* begun(usual.key), Option.some([2, 0, 31_000]))
-
-      for (const size of [1, 10_000_000]) {
-        const { key } = yield* catalog.insert(file({ size, countFrom: "first-byte", autoDelete: false }))
-        const first = claimed(yield* catalog.claim(key))
-        yield* catalog.release(first)
-        // Its holder may go on for the grace time, others get nothing.
-        assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, first.id)))
-        yield* TestClock.adjust("30 seconds")
-        assert.strictEqual((yield* catalog.peek(key))._tag, "Gone")
-        assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-        yield* catalog.bury
-        assert.strictEqual(Option.getOrThrow(yield* catalog.get(key)).downloads, 1)
-      }
-    }).pipe(Effect.provide(engine)))
-
-  it.effect("takes a claim back of which nothing was sent, as if it had never been made", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const { key } = yield* catalog.insert(file({ countFrom: "first-byte", autoDelete: false }))
-      for (let i = 0; i < 3; i++) yield* catalog.abandon(claimed(yield* catalog.claim(key)))
-      const { attempts, downloads } = Option.getOrThrow(yield* catalog.get(key))
-      assert.deepStrictEqual([attempts, downloads], [0, 0])
-      const lease = claimed(yield* catalog.claim(key))
-      // The bytes of its first transfer were sent, so it counts.
-      yield* catalog.abandon(Option.getOrThrow(yield* catalog.resume(key, lease.id)))
-      assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-      yield* TestClock.adjust("30 seconds")
-      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-    }).pipe(Effect.provide(engine)))
-
-  it.effect("counts from its first byte a download that comes after many broken ones", () =>
-    Effect.gen(function*() {
-      const catalog = yield* Catalog.Catalog
-      const { key } = yield* catalog.insert(file({ size: 1, autoDelete: false, maxDownloads: 2 }))
-      for (let broken = 0; broken < 100; broken++) {
-        yield* catalog.release(claimed(yield* catalog.claim(key)))
-        assert.strictEqual((yield* catalog.peek(key))._tag, "Available", `after ${broken} broken ones`)
-      }
-      for (const downloads of [1, 2]) {
-        yield* catalog.release(claimed(yield* catalog.claim(key)))
-        yield* TestClock.adjust("30 seconds")
-        yield* catalog.bury
-        assert.strictEqual(Option.getOrThrow(yield* catalog.get(key)).downloads, downloads)
-      }
-      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-    }).pipe(Effect.provide(engine)))
+  leaseRules(engine)
 
   it.effect("ends leases, and starts downloads over, when the content is replaced", () =>
     Effect.gen(function*() {
@@ -297,7 +150,7 @@ const promises = (engine: Engine) => {
       const old = yield* catalog.insert(file({ maxDownloads: 2 }))
       yield* catalog.commit(claimed(yield* catalog.claim(old.key)))
       const lease = claimed(yield* catalog.claim(old.key))
-      const content = { blob: "replaced" + blobs, name: "new.txt", mimeType: "text/html", size: 20 }
+      const content = { blob: `${old.blob}-replaced`, name: "new.txt", mimeType: "text/html", size: 20 }
       const changed = Option.getOrThrow(yield* catalog.update(old.key, "anna", { content, title: "t" }))
       // Who is reading the old content has it to the end.
       yield* catalog.handOver(lease)
@@ -444,6 +297,39 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
       assert.isTrue(Option.isNone(yield* second.get(handed.key)))
       yield* second.bury
       assert.deepStrictEqual(yield* second.totals, { files: 0, bytes: 0 })
+    }))
+
+  it.live("takes the time from PostgreSQL: a server whose clock is wrong gives nothing twice", () =>
+    Effect.gen(function*() {
+      const url = yield* server.database
+      const open = Effect.flatMap(
+        Layer.build(
+          Layer.fresh(PgCatalog.layer({ url, grace: 1000 })).pipe(Layer.provide(NodeCrypto.layerSecureRandom))
+        ),
+        (context) => Catalog.Catalog.pipe(Effect.provide(context))
+      )
+      const [right, wrong] = [yield* open, yield* open]
+      const { key } = yield* right.insert(file())
+      const lease = claimed(yield* right.claim(key))
+      const { now } = Date
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => {
+          Date.now = () => now() + 24 * 3600 * 1000
+        }),
+        () =>
+          Effect.gen(function*() {
+            assert.strictEqual((yield* wrong.claim(key))._tag, "InProgress")
+            yield* wrong.bury
+            assert.strictEqual((yield* wrong.peek(key))._tag, "InProgress")
+          }),
+        () =>
+          Effect.sync(() => {
+            Date.now = now
+          })
+      )
+      yield* right.handOver(lease)
+      yield* right.commit(lease)
+      assert.strictEqual((yield* wrong.claim(key))._tag, "Gone")
     }))
 
   it.live("goes on when its connections were cut", () =>

@@ -68,9 +68,10 @@ export interface Options {
 }
 
 export const termsOf = ({ grace, minimumRate = 1024, minimumRatePatience = 60_000 }: Options): Terms => ({
-  grace,
+  // The catalogs have whole milliseconds.
+  grace: Math.ceil(grace),
   minimumRate,
-  patience: minimumRatePatience
+  patience: Math.ceil(minimumRatePatience)
 })
 
 /** Downloads of a file that may break before one counts from its first byte. */

@@ -1,7 +1,7 @@
 import type { Database } from "./sqlite.ts"
 
 /** Each is run once, in this order; a released one is never changed. */
-const MIGRATIONS: ReadonlyArray<string> = [
+export const MIGRATIONS: ReadonlyArray<string> = [
   `
   CREATE TABLE files (
     seq INTEGER PRIMARY KEY,
