@@ -22,7 +22,7 @@ import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
 import * as Batch from "./internal/disk/batch.ts"
 import * as Destination from "./internal/disk/destination.ts"
-import * as Parts from "./internal/disk/partFile.ts"
+import * as PartFile from "./internal/disk/partFile.ts"
 import * as PartOwner from "./PartOwner.ts"
 import type * as Progress from "./Progress.ts"
 import * as Sha256 from "./Sha256.ts"
@@ -238,7 +238,7 @@ export const make = Effect.gen(function*() {
       const reason = new FileIoError.InvalidRequest({ field: "key", problem: link.failure })
       return yield* new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" })
     }
-    return yield* Parts.pending(yield* Destination.folderOf(target), link.success.key)
+    return yield* PartFile.pending(yield* Destination.folderOf(target), link.success.key)
   }, Effect.provideContext(disk))
 
   const concurrencyOf = (options: BatchOptions | undefined): number =>

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import * as Lookup from "../src/internal/calls/reconcile.ts"
+import * as AwaitDownloaded from "../src/internal/calls/awaitDownloaded.ts"
 
 const CONTENT = new TextEncoder().encode("the only copy")
 const body = FileBody.bytes(CONTENT, { name: "a.txt" })
@@ -295,11 +295,11 @@ describe("awaitDownloaded", () => {
         return new FileDetails({ key, link, name: "f", attempts: attempts!, downloads: downloads!, maxDownloads: 2 })
       })
       const states = yield* passing(
-        Stream.runCollect(Lookup.awaitDownloaded({
+        Stream.runCollect(AwaitDownloaded.states({
           key,
           every: Duration.seconds(2),
           listAll: () => Stream.fromEffect(seen),
-          page: () =>
+          getPage: () =>
             Effect.map(seen, (file) => ({ list: new FileList({ files: [file], count: 1 }), hostTime: undefined }))
         })),
         1000

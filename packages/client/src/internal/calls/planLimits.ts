@@ -1,9 +1,15 @@
+/** Compares an upload with the limits of the account's plan before its first byte is sent. */
 import type { Account } from "@effect-fileio/core/Account"
 import * as Expires from "@effect-fileio/core/Expires"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileSettings } from "@effect-fileio/core/FileSettings"
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { toError } from "../request/retry.ts"
+import { Failure } from "../shared/failure.ts"
 
 /** What is known of an account's plan. */
 export interface Known {
@@ -64,4 +70,71 @@ export const exceeded = (
     }
   }
   return undefined
+}
+
+/** How long a plan is remembered, in milliseconds. */
+const PLAN_MILLIS = 5 * 60 * 1000
+/** How long an upload waits to learn the limits, in milliseconds; a host that is slower says them when it gets the file. */
+const MAX_WAIT_MILLIS = 10_000
+
+/** What is remembered of the plan may allow, but only what the host said just now may refuse. */
+export class PlanLimits {
+  readonly #me: Effect.Effect<unknown, FileIoError.FileIoError>
+  readonly #isEnabled: boolean
+  #known: Known | undefined
+  #missingUntil = 0
+
+  /** `me` is not repeated, and calls `remember`. */
+  constructor(me: Effect.Effect<unknown, FileIoError.FileIoError>, isEnabled: boolean) {
+    this.#me = me
+    this.#isEnabled = isEnabled
+  }
+
+  remember(account: Account): Effect.Effect<void> {
+    return Effect.map(Clock.currentTimeMillis, (at) => {
+      this.#known = { account, at, added: 0 }
+    })
+  }
+
+  /** An upload was stored, so that less storage is left. */
+  stored(bytes: number): void {
+    if (this.#known !== undefined) this.#known.added += bytes
+  }
+
+  check(
+    operation: "upload" | "update" | "replace",
+    size: number | undefined,
+    settings: FileSettings
+  ): Effect.Effect<void, FileIoError.FileIoError> {
+    if (!this.#isEnabled) return Effect.void
+    const asked = { size, settings }
+    return Clock.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now < this.#missingUntil) return Effect.void
+      const known = this.#known
+      if (known !== undefined && now - known.at < PLAN_MILLIS && exceeded(known, asked, now) === undefined) {
+        return Effect.void
+      }
+      return this.#me.pipe(
+        Effect.timeoutOption(MAX_WAIT_MILLIS),
+        Effect.result,
+        Effect.flatMap((result) => {
+          const now = clock.currentTimeMillisUnsafe()
+          if (Result.isFailure(result)) {
+            const { reason } = result.failure
+            if (reason._tag === "Unauthorized" && reason.status === 401) {
+              return Effect.fail(toError(operation, new Failure("refused", reason)))
+            }
+          }
+          if (Result.isFailure(result) || Option.isNone(result.success) || this.#known === undefined) {
+            // The host says what is too much when it gets it.
+            this.#missingUntil = now + PLAN_MILLIS
+            return Effect.void
+          }
+          const limit = exceeded(this.#known, asked, now)
+          return limit === undefined ? Effect.void : Effect.fail(toError(operation, new Failure("local", limit)))
+        })
+      )
+    })
+  }
 }

@@ -16,8 +16,8 @@ import { CurrentSha256 } from "../../Sha256.ts"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage } from "../shared/failure.ts"
 import { destinationFailed, local, problemOf, TAKEN } from "./destinationError.ts"
-import * as Piece from "./openPart.ts"
-import * as Parts from "./partFile.ts"
+import * as OpenPart from "./openPart.ts"
+import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
 import * as Receive from "./receive.ts"
 
@@ -91,7 +91,7 @@ export const prepare = Effect.fnUntraced(function*(
   if (fallback !== undefined) yield* folderAt(fallback)
   const nameFor = (name: FileName.FileName) => wanted === undefined ? name : FileName.sanitize(paths.basename(wanted))
 
-  const parts = file === undefined ? undefined : yield* Parts.make(folder, place.folderInfo, file.key)
+  const parts = file === undefined ? undefined : yield* PartFile.make(folder, place.folderInfo, file.key)
   if (parts !== undefined) yield* Effect.addFinalizer(() => parts.release)
   const finalPath = yield* Publish.pathOf(place)
   const found = parts === undefined || options?.resume === false
@@ -112,13 +112,13 @@ export const prepare = Effect.fnUntraced(function*(
 /** How a download goes on from a part that lies there. */
 const goingOn = (
   target: Receive.Target,
-  parts: Parts.Parts,
-  found: Parts.Found,
+  parts: PartFile.Parts,
+  found: PartFile.Found,
   digest: string | undefined
 ): Omit<Destination, "receive"> => {
   const { bytes, file, note, path } = found
   const content: Stream.Stream<Uint8Array, FileIoError.FileIoError> = Stream.mapError(
-    Piece.reading(file, bytes),
+    OpenPart.reading(file, bytes),
     (error) => destinationFailed("local", path, problemOf(error), error)
   )
   const explained = (stage: Stage, problem: string, cause?: FileIoError.Reason) =>

@@ -13,10 +13,10 @@ import * as Scope from "effect/Scope"
 import { CurrentDiskSpace } from "../../DiskSpace.ts"
 import type * as FileIo from "../../FileIo.ts"
 import * as LentStream from "../../LentStream.ts"
-import * as WriteBehind from "./bufferedWrite.ts"
+import * as BufferedWrite from "./bufferedWrite.ts"
 import { destinationFailed, FULL, problemOf, type Received, withPart } from "./destinationError.ts"
-import * as Piece from "./openPart.ts"
-import * as Parts from "./partFile.ts"
+import * as OpenPart from "./openPart.ts"
+import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
 
 export interface Landed {
@@ -26,9 +26,9 @@ export interface Landed {
 
 /** A place on disk for one download. */
 export interface Target extends Publish.Place {
-  readonly parts: Parts.Parts | undefined
+  readonly parts: PartFile.Parts | undefined
   /** The part of an earlier download to go on from. */
-  readonly found: Parts.Found | undefined
+  readonly found: PartFile.Found | undefined
   /** The folder for what still comes when the destination fails, where the caller gave one. */
   readonly fallback: string | undefined
   /** The name that a file gets which the host calls so. */
@@ -45,7 +45,7 @@ const rescueFolder = Effect.fnUntraced(function*(target: Target) {
 /** The last steps with a part that has all bytes. */
 export const finish = Effect.fnUntraced(function*(
   target: Target,
-  piece: Piece.Piece,
+  piece: OpenPart.Piece,
   name: FileName.FileName
 ): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
   const fs = yield* FileSystem.FileSystem
@@ -66,7 +66,7 @@ export const finish = Effect.fnUntraced(function*(
     ? [piece.path]
     : yield* Effect.flatMap(
       rescueFolder(target),
-      (directory) => Piece.gather([piece], directory, name, target.isDurable)
+      (directory) => OpenPart.gather([piece], directory, name, target.isDurable)
     ).pipe(
       Effect.match({
         onFailure: () => [piece.path],
@@ -84,7 +84,7 @@ export const finish = Effect.fnUntraced(function*(
 
 /** What a download has written, and where it goes on. */
 class Writing {
-  readonly pieces: Array<Piece.Piece> = []
+  readonly pieces: Array<OpenPart.Piece> = []
   /** Why the destination was given up. */
   failure: PlatformError | undefined
   /** The folder to which it was given up. */
@@ -132,7 +132,7 @@ class Writing {
       this.failure = error
       return Effect.flatMap(rescueFolder(this.#target), (directory) => {
         this.directory = directory
-        return Piece.create(directory, this.#name)
+        return OpenPart.create(directory, this.#name)
       }).pipe(
         Effect.map((piece) => {
           this.pieces.push(piece)
@@ -178,21 +178,21 @@ const open = Effect.fnUntraced(function*(
         const directory = yield* rescueFolder(target)
         const room = yield* disk.free(directory)
         if (room !== undefined && room < size) return yield* Effect.fail("no room" as const)
-        return { directory, piece: yield* Piece.create(directory, name) }
+        return { directory, piece: yield* OpenPart.create(directory, name) }
       }))
     if (Option.isSome(elsewhere)) {
       writing.directory = elsewhere.value.directory
       writing.pieces.push(elsewhere.value.piece)
       return
     }
-    const created = yield* Effect.result(Piece.create(target.folder, name))
+    const created = yield* Effect.result(OpenPart.create(target.folder, name))
     if (created._tag === "Failure") return yield* writing.giveWay(created.failure)
     writing.pieces.push(created.success)
   }
   if (parts === undefined || validator === undefined || size === undefined) return
   const [piece] = writing.pieces
   const info = yield* Effect.option(piece!.file.stat)
-  const inode = Option.isSome(info) ? Parts.inodeOf(info.value) : undefined
+  const inode = Option.isSome(info) ? PartFile.inodeOf(info.value) : undefined
   yield* parts.write({
     part: paths.basename(piece!.path),
     validator,
@@ -215,7 +215,7 @@ const rescued = Effect.fnUntraced(function*(
   if (target.isDurable) yield* Effect.ignore(pieces.at(-1)!.file.sync)
   const removeNote = target.parts === undefined ? Effect.void : target.parts.remove
   if (pieces.length > 1 && pieces[0]!.bytes > 0) {
-    const whole = yield* Effect.option(Piece.gather(pieces, writing.directory!, name, target.isDurable))
+    const whole = yield* Effect.option(OpenPart.gather(pieces, writing.directory!, name, target.isDurable))
     if (Option.isSome(whole)) {
       for (const piece of pieces) yield* Effect.ignore(fs.remove(piece.path))
       yield* removeNote
@@ -240,7 +240,7 @@ export const receive = Effect.fnUntraced(function*(
   yield* Effect.onExit(
     Effect.gen(function*() {
       yield* open(target, writing, download, name)
-      yield* WriteBehind.run(LentStream.lent(download.stream), (chunk) => writing.write(chunk), download.size)
+      yield* BufferedWrite.run(LentStream.lent(download.stream), (chunk) => writing.write(chunk), download.size)
     }).pipe(
       Effect.provideService(Scope.Scope, scope),
       Effect.mapError((error) =>

@@ -2,24 +2,24 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Progress from "../../Progress.ts"
-import * as Series from "./metrics.ts"
-import * as Traced from "./span.ts"
+import * as Metrics from "./metrics.ts"
+import * as Span from "./span.ts"
 
 /**
  * Counts the bytes of a transfer for the metrics and the span, besides telling its listener. The metrics have them as they
  * come, so that a transfer which breaks off, is interrupted, or is not read to its end is counted as far as it came.
  */
-export const meter = (
+export const make = (
   fiber: Fiber.Fiber<unknown, unknown>,
   direction: "up" | "down",
   listener: Progress.Listener | undefined
 ): Progress.Meter => {
   const { context } = fiber
   const meter = Progress.meter(listener, fiber.getRef(Clock.Clock))
-  const counter = Series.bytes(direction)
+  const counter = Metrics.bytes(direction)
   let all = 0
   const tell = Effect.sync(() => {
-    if (all > 0) Traced.annotate(fiber, { "fileio.bytes": all })
+    if (all > 0) Span.annotate(fiber, { "fileio.bytes": all })
   })
   return {
     started: meter.started,

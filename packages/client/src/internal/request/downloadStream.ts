@@ -15,8 +15,8 @@ import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
 import type { Hasher } from "../../Sha256.ts"
 import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure.ts"
-import * as Coding from "./contentEncoding.ts"
-import * as Answer from "./response.ts"
+import * as ContentEncoding from "./contentEncoding.ts"
+import * as Response from "./response.ts"
 import { toError } from "./retry.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
@@ -57,7 +57,9 @@ export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<stri
 const lengthOf = (response: Response): number | undefined => {
   const length = response.headers["content-length"]
   // A length of encoded bytes says nothing about the file.
-  return length === undefined || Coding.isEncoded(response) || !/^\d+$/.test(length) ? undefined : Number(length)
+  return length === undefined || ContentEncoding.isEncoded(response) || !/^\d+$/.test(length)
+    ? undefined
+    : Number(length)
 }
 
 const nameOf = (key: FileKey, headers: Response["headers"]): FileName.FileName => {
@@ -87,7 +89,7 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
     size: lengthOf(response),
     offset: 0,
     validator,
-    resumable: validator !== undefined && !Coding.isEncoded(response) &&
+    resumable: validator !== undefined && !ContentEncoding.isEncoded(response) &&
       headers["accept-ranges"]?.trim().toLowerCase() === "bytes"
   }
 }
@@ -107,7 +109,7 @@ const readRange = (response: Response, asked: Asked): number | string => {
       ? "a part of the file without the ETag that was asked for"
       : "a part of another file: its ETag is not the one that was asked for"
   }
-  if (Coding.isEncoded(response)) return "a part of the file in an encoding that was not asked for"
+  if (ContentEncoding.isEncoded(response)) return "a part of the file in an encoding that was not asked for"
   const length = lengthOf(response)
   if (length !== undefined && length !== to - from + 1) return "a part of the file with two different lengths"
   const size = range[3] === "*" ? asked.size : Number(range[3])
@@ -180,7 +182,7 @@ interface State {
  */
 export const receive = (options: {
   readonly head: Head
-  readonly first: Coding.Bytes
+  readonly first: ContentEncoding.Bytes
   /** How the host encoded it, where that cannot be undone here. */
   readonly coding: string | undefined
   readonly meter: Meter
@@ -188,7 +190,7 @@ export const receive = (options: {
   /** Asks for the rest; gives its bytes, and the size of the whole file. */
   readonly rest: (
     asked: Asked
-  ) => Effect.Effect<{ readonly bytes: Coding.Bytes; readonly size: number | undefined }, Failure>
+  ) => Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure>
 }): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
   const { coding, digest, head, meter } = options
   const { validator } = head
@@ -217,7 +219,7 @@ export const receive = (options: {
       return meter.finished
     })
 
-  const checked = (bytes: Coding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
+  const checked = (bytes: ContentEncoding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
     state.content(bytes).pipe(
       Stream.mapError((error) => {
         if (error._tag === "TimedOut") {
@@ -225,7 +227,7 @@ export const receive = (options: {
           const { resumable } = head
           return new Failure("begun", new FileIoError.TimedOut({ after, phase, bytesDone: state.done, resumable }))
         }
-        const { cause, problem } = Answer.interrupted(error)
+        const { cause, problem } = Response.interrupted(error)
         return broke(head, state.done, problem, { cause })
       }),
       Stream.mapArrayEffect((chunks) => {
@@ -250,44 +252,46 @@ export const receive = (options: {
     )
 
   /** Waits and asks for the rest, until it comes or the policy is used up; then fails as the transfer did. */
-  const goOn = Effect.fnUntraced(function*(failure: Failure, state: State): Effect.fn.Return<Coding.Bytes, Failure> {
-    const isBroken = failure.reason._tag === "TransferInterrupted" || failure.reason._tag === "TimedOut"
-    if (!head.resumable || validator === undefined || failure.stage !== "begun" || !isBroken) {
-      return yield* Effect.fail(failure)
-    }
-    const clock = yield* Clock.Clock
-    const policy = yield* CurrentRetryPolicy
-    if (state.step === undefined || state.done - state.restarted >= PROGRESS_BYTES) {
-      state.step = yield* Schedule.toStep(policy.schedule)
-      state.restarted = state.done
-      state.began = clock.currentTimeMillisUnsafe()
-    }
-    let last = failure
-    while (true) {
-      const now = clock.currentTimeMillisUnsafe()
-      const next = yield* state.step(now, toError("download", last)).pipe(
-        Effect.map(([, delay]) => Option.some(delay)),
-        Pull.catchDone(() => Effect.succeedNone)
-      )
-      if (Option.isNone(next)) return yield* Effect.fail(failure)
-      const asked = retryAfterOf(last)
-      const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-      if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
-      yield* Effect.sleep(delay)
-      const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
-      if (result._tag === "Success") {
-        size ??= result.success.size
-        return result.success.bytes
+  const goOn = Effect.fnUntraced(
+    function*(failure: Failure, state: State): Effect.fn.Return<ContentEncoding.Bytes, Failure> {
+      const isBroken = failure.reason._tag === "TransferInterrupted" || failure.reason._tag === "TimedOut"
+      if (!head.resumable || validator === undefined || failure.stage !== "begun" || !isBroken) {
+        return yield* Effect.fail(failure)
       }
-      // The lease makes every repetition harmless: all of its ranges count as one download.
-      last = refusedRest(head, state.done, result.failure)
-      if (!last.reason.isRetryable) {
-        return yield* Effect.fail(last.reason._tag === "TransferInterrupted" ? last : failure)
+      const clock = yield* Clock.Clock
+      const policy = yield* CurrentRetryPolicy
+      if (state.step === undefined || state.done - state.restarted >= PROGRESS_BYTES) {
+        state.step = yield* Schedule.toStep(policy.schedule)
+        state.restarted = state.done
+        state.began = clock.currentTimeMillisUnsafe()
+      }
+      let last = failure
+      while (true) {
+        const now = clock.currentTimeMillisUnsafe()
+        const next = yield* state.step(now, toError("download", last)).pipe(
+          Effect.map(([, delay]) => Option.some(delay)),
+          Pull.catchDone(() => Effect.succeedNone)
+        )
+        if (Option.isNone(next)) return yield* Effect.fail(failure)
+        const asked = retryAfterOf(last)
+        const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
+        if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
+        yield* Effect.sleep(delay)
+        const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
+        if (result._tag === "Success") {
+          size ??= result.success.size
+          return result.success.bytes
+        }
+        // The lease makes every repetition harmless: all of its ranges count as one download.
+        last = refusedRest(head, state.done, result.failure)
+        if (!last.reason.isRetryable) {
+          return yield* Effect.fail(last.reason._tag === "TransferInterrupted" ? last : failure)
+        }
       }
     }
-  })
+  )
 
-  const from = (bytes: Coding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
+  const from = (bytes: ContentEncoding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
     checked(bytes, state).pipe(
       Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (rest) => from(rest, state))))
     )

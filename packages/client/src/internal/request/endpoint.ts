@@ -3,10 +3,10 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as ExtraHeaders from "./extraHeaders.ts"
-import * as HostWords from "./quote.ts"
+import * as Quoting from "./quote.ts"
 
 /** Where requests go, and with which key. */
-export interface Origin {
+export interface Endpoint {
   /** Address without a trailing slash. */
   readonly baseUrl: string
   /** `host[:port]` for messages. */
@@ -14,7 +14,7 @@ export interface Origin {
   readonly apiKey: Redacted.Redacted | undefined
   readonly headers: Readonly<Record<string, string>>
   /** Makes words of the host fit for an error: without the key, among other things. */
-  readonly quote: HostWords.Quote
+  readonly quote: Quoting.Quote
 }
 
 const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
@@ -27,7 +27,7 @@ export const make = (
   apiKey: Redacted.Redacted | undefined,
   allowInsecureKey: boolean,
   headers: ExtraHeaders.Headers
-): Result.Result<Origin, { readonly field: string; readonly problem: string }> => {
+): Result.Result<Endpoint, { readonly field: string; readonly problem: string }> => {
   const text = String(baseUrl).trim()
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) {
@@ -66,6 +66,6 @@ export const make = (
       "accept-encoding": "identity",
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
     },
-    quote: HostWords.make(key === undefined ? secrets : [key, ...secrets])
+    quote: Quoting.make(key === undefined ? secrets : [key, ...secrets])
   })
 }

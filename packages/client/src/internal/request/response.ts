@@ -10,11 +10,11 @@ import * as Stream from "effect/Stream"
 import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { bare, lost, systemCode } from "./connectionError.ts"
-import * as Coding from "./contentEncoding.ts"
+import * as ContentEncoding from "./contentEncoding.ts"
 import * as Envelope from "./envelope.ts"
 import * as Json from "./json.ts"
 import * as Refusal from "./refusal.ts"
-import * as Exchange from "./send.ts"
+import * as Send from "./send.ts"
 
 type Call = Refusal.Call
 type Response = Refusal.Response
@@ -35,7 +35,7 @@ const readText = (
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let length = 0
-    return Exchange.incoming(response, call.idle).pipe(
+    return Send.incoming(response, call.idle).pipe(
       Stream.takeWhile((chunk) => {
         length += chunk.length
         chunks.push(chunk)
@@ -51,7 +51,7 @@ export const interrupted = (
   error: FileIoError.TimedOut | HttpClientError.HttpClientError
 ): { readonly problem: string; readonly cause: unknown } => {
   if (error._tag === "TimedOut") return { problem: error.message, cause: error }
-  if (Coding.isInvalid(error)) return { problem: Coding.INVALID, cause: bare(error) }
+  if (ContentEncoding.isInvalid(error)) return { problem: ContentEncoding.INVALID, cause: bare(error) }
   const code = systemCode(error)
   return {
     problem: code === undefined ? "the connection broke" : `the connection broke (${code})`,
@@ -78,7 +78,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
   empty: "refuse" | "accept" = "refuse"
 ) => {
   const decode = Schema.decodeUnknownResult(schema)
-  return (call: Call, { content, response }: Exchange.Answered): Effect.Effect<S["Type"], Failure> => {
+  return (call: Call, { content, response }: Send.Answered): Effect.Effect<S["Type"], Failure> => {
     const { status } = response
     if (!isSuccess(status)) return refuse(call, response)
     const other = (problem: string) => Effect.fail(unexpected(status, problem))
@@ -104,14 +104,14 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
         : other(`the JSON has another shape (${call.quote(result.failure.message.replace(/\s*\n\s*/g, " "))})`)
     }
     if (content !== undefined) return read(decoder.decode(content))
-    const coding = Coding.unknownOf(response)
+    const coding = ContentEncoding.unknownOf(response)
     if (coding !== undefined) {
       return other(`it is encoded (${call.quote(coding, 64)}), which was not asked for, and cannot be decoded here`)
     }
     return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
       onFailure: (error) =>
-        error._tag === "HttpClientError" && Coding.isInvalid(error)
-          ? other(Coding.INVALID)
+        error._tag === "HttpClientError" && ContentEncoding.isInvalid(error)
+          ? other(ContentEncoding.INVALID)
           : Effect.fail(
             new Failure("broken", error._tag === "TimedOut" ? error : lost(call.host, error))
           ),
@@ -131,14 +131,14 @@ const isJson = (type: string | undefined): boolean =>
 export const fileIn = Effect.fnUntraced(function*(
   call: Call,
   response: Response
-): Effect.fn.Return<Coding.Bytes, Failure, Scope.Scope> {
-  const bytes = Exchange.incoming(response, call.idle)
+): Effect.fn.Return<ContentEncoding.Bytes, Failure, Scope.Scope> {
+  const bytes = Send.incoming(response, call.idle)
   if (response.headers["content-disposition"] !== undefined) return bytes
   const type = Refusal.mediaType(response)
   const page = new Failure("begun", Refusal.notAnApi(call, response))
   if (Refusal.isHtml(type, undefined)) return yield* Effect.fail(page)
   if (type !== undefined && type !== "text/plain" && !isJson(type)) return bytes
-  const peeked = yield* Exchange.peek(bytes, MAX_ERROR_BYTES)
+  const peeked = yield* Send.peek(bytes, MAX_ERROR_BYTES)
   const text = decoder.decode(peeked.start)
   if (Refusal.isHtml(type, text)) return yield* Effect.fail(page)
   if (!peeked.isWhole || text === "") return peeked.bytes

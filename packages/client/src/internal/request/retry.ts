@@ -10,8 +10,8 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
 import type { Budget, InTurn, Turn } from "../budget.ts"
-import * as Series from "../observe/metrics.ts"
-import * as Traced from "../observe/span.ts"
+import * as Metrics from "../observe/metrics.ts"
+import * as Span from "../observe/span.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
 
@@ -35,7 +35,7 @@ const ended = (
   exit: Exit.Exit<unknown, Failure>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
-  Traced.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.passage.waited) })
+  Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.passage.waited) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   // What failed here was no request, nor was one that nobody waited for any more before it was made.
   const isRequest = failure === undefined
@@ -49,8 +49,8 @@ const ended = (
     : Cause.hasInterruptsOnly(exit.cause)
     ? "Interrupted"
     : "Defect"
-  Series.requests(operation, outcome).updateUnsafe(1, fiber.context)
-  if (number > 1) Series.retries(operation).updateUnsafe(1, fiber.context)
+  Metrics.requests(operation, outcome).updateUnsafe(1, fiber.context)
+  if (number > 1) Metrics.retries(operation).updateUnsafe(1, fiber.context)
   return failure !== undefined || Exit.isSuccess(exit) ? turn.done(failure) : undefined
 }
 

@@ -25,7 +25,7 @@ import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import { lost, unreachable } from "./connectionError.ts"
-import * as Coding from "./contentEncoding.ts"
+import * as ContentEncoding from "./contentEncoding.ts"
 import type { Form } from "./multipart.ts"
 import * as Watchdog from "./timeouts.ts"
 
@@ -351,14 +351,17 @@ export const scoped = <E, R>(
  * The bytes that an answer stands for; fails when they break off, or when nothing comes for too long. No chunk is read
  * before it is asked for.
  */
-export const incoming = (response: HttpClientResponse.HttpClientResponse, idle: Duration.Duration): Coding.Bytes => {
+export const incoming = (
+  response: HttpClientResponse.HttpClientResponse,
+  idle: Duration.Duration
+): ContentEncoding.Bytes => {
   const activity = activities.get(response)
-  const bytes: Coding.Bytes = LentStream.map(response.stream, (stream) =>
+  const bytes: ContentEncoding.Bytes = LentStream.map(response.stream, (stream) =>
     activity !== undefined
       ? attended(stream, idle, activity)
       // `fetch` gives no body at all for an empty one.
       : guarded(Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty), idle))
-  return Coding.decoded(response, bytes)
+  return ContentEncoding.decoded(response, bytes)
 }
 
 interface Peeked {
@@ -366,12 +369,12 @@ interface Peeked {
   readonly start: Uint8Array
   readonly isWhole: boolean
   /** All bytes, those of `start` too. */
-  readonly bytes: Coding.Bytes
+  readonly bytes: ContentEncoding.Bytes
 }
 
 /** Looks into bytes without losing any. They can be read as long as the scope is open. */
 export const peek = Effect.fnUntraced(function*(
-  bytes: Coding.Bytes,
+  bytes: ContentEncoding.Bytes,
   maxBytes: number
 ): Effect.fn.Return<Peeked, never, Scope.Scope> {
   const pull = yield* Stream.toPull(bytes)

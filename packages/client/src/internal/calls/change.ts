@@ -1,0 +1,54 @@
+/** The calls that change a file: `update` keeps what is not given (PATCH), `replace` resets it (PUT). */
+import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { UpdateOptions } from "../../FileIo.ts"
+import * as Span from "../observe/span.ts"
+import * as Send from "../request/send.ts"
+import { readStored, submit } from "./json.ts"
+import type { PlanLimits } from "./planLimits.ts"
+import { callOf, checkBody, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
+
+const change = Effect.fnUntraced(function*(
+  client: Client,
+  plan: PlanLimits,
+  operation: "update" | "replace",
+  keyOrLink: string,
+  options: UpdateOptions
+) {
+  yield* requireKey(client, operation)
+  const link = yield* parseLink(operation, keyOrLink)
+  const { file, onProgress, ...input } = options
+  if (file !== undefined) yield* checkBody(operation, file)
+  const settings = yield* parseSettings(operation, input, yield* Clock.currentTimeMillis)
+  const fields = FileSettings.toFields(settings)
+  if (operation === "update" && file === undefined && Object.keys(fields).length === 0) {
+    return yield* invalid(operation, "options", "nothing to change; give a file or a setting")
+  }
+  if (file !== undefined) yield* plan.check(operation, file.size, settings)
+  const tally = Send.makeTally()
+  return yield* submit(
+    client,
+    {
+      call: callOf(client, operation, link),
+      method: operation === "update" ? "PATCH" : "PUT",
+      path: `/${link.key}`,
+      read: readStored(file, tally)
+    },
+    { body: file, fields, onProgress, tally }
+  )
+})
+
+export const makeUpdate = (client: Client, plan: PlanLimits) =>
+  Span.fn(
+    "FileIo.update",
+    "update",
+    (keyOrLink: string, options: UpdateOptions) => change(client, plan, "update", keyOrLink, options)
+  )
+
+export const makeReplace = (client: Client, plan: PlanLimits) =>
+  Span.fn(
+    "FileIo.replace",
+    "replace",
+    (keyOrLink: string, options: UpdateOptions) => change(client, plan, "replace", keyOrLink, options)
+  )

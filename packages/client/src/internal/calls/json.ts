@@ -1,0 +1,103 @@
+/** Calls whose response is JSON: without a body, or with a form that holds a file. */
+import * as FileDetails from "@effect-fileio/core/FileDetails"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Effect from "effect/Effect"
+import type * as HttpMethod from "effect/http/HttpMethod"
+import * as Random from "effect/Random"
+import type * as FileBody from "../../FileBody.ts"
+import * as Progress from "../../Progress.ts"
+import * as TransferMeter from "../observe/transferMeter.ts"
+import * as Multipart from "../request/multipart.ts"
+import type * as Refusal from "../request/refusal.ts"
+import * as Response from "../request/response.ts"
+import * as Retry from "../request/retry.ts"
+import * as Send from "../request/send.ts"
+import { type Failure, unexpected } from "../shared/failure.ts"
+import { type Client, request } from "./shared.ts"
+
+export interface JsonCall<A> {
+  readonly call: Refusal.Call
+  readonly method: HttpMethod.HttpMethod
+  readonly path: string
+  readonly read: (call: Refusal.Call, answered: Send.Answered) => Effect.Effect<A, Failure>
+}
+
+/** Makes a call without a body. */
+export const ask = <A>(
+  client: Client,
+  { call, method, path, read }: JsonCall<A>,
+  /** Looks at the failure of an attempt, and at that of the attempt before it. */
+  recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
+): Effect.Effect<A, FileIoError.FileIoError> =>
+  Retry.run(
+    { operation: call.operation, reopenable: true, budget: client.limiter },
+    (_number, before, inTurn) => {
+      const sent = Send.execute(client.http, request(client, method, path, "application/json"), {
+        host: client.endpoint.host,
+        timeouts: client.timeouts,
+        meter: Progress.silent,
+        outgoing: undefined,
+        inTurn,
+        isWhole: true,
+        mayRepeat: true
+      })
+      const received = Effect.flatMap(sent, (answered) => read(call, answered))
+      return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, before))
+    }
+  )
+
+export interface Form {
+  readonly body: FileBody.FileBody | FileBody.OneShotBody | undefined
+  readonly fields: FileSettings.Fields
+  readonly onProgress: Progress.Listener | undefined
+  /** How far the last attempt to send the file came. */
+  readonly tally: Send.Tally
+}
+
+/** Makes a call that sends a form. */
+export const submit = <A>(
+  client: Client,
+  { call, method, path, read }: JsonCall<A>,
+  { body, fields, onProgress, tally }: Form,
+  /** Looks at the failure of an attempt. */
+  recover?: (failure: Failure) => Effect.Effect<A, Failure>
+): Effect.Effect<A, FileIoError.FileIoError> =>
+  Effect.withFiber((fiber) => {
+    const meter = body === undefined ? Progress.silent : TransferMeter.make(fiber, "up", onProgress)
+    const sent = Retry.run(
+      {
+        operation: call.operation,
+        reopenable: body === undefined || body._tag === "FileBody",
+        budget: client.limiter,
+        onFailure: () => meter.failed
+      },
+      (_number, _before, inTurn) => {
+        const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
+        const answered = Send.execute(client.http, request(client, method, path, "application/json"), {
+          host: client.endpoint.host,
+          timeouts: client.timeouts,
+          meter,
+          outgoing: { form, file: body, tally },
+          inTurn,
+          isWhole: true,
+          mayRepeat: call.operation !== "upload"
+        })
+        const received = Effect.flatMap(answered, (answered) => read(call, answered))
+        return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)
+      }
+    )
+    return Effect.onInterrupt(sent, () => meter.failed)
+  })
+
+const readDetails = Response.json(FileDetails.FileDetails)
+
+/** Reads the details of a file that was sent, and compares its size with what was sent. */
+export const readStored =
+  (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Send.Tally) =>
+  (call: Refusal.Call, answered: Send.Answered): Effect.Effect<FileDetails.FileDetails, Failure> =>
+    Effect.flatMap(readDetails(call, answered), (file) => {
+      if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
+      const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`
+      return Effect.fail(unexpected(answered.response.status, problem))
+    })

@@ -1,0 +1,29 @@
+/** The call that reads the account and its plan. */
+import * as Account from "@effect-fileio/core/Account"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Effect from "effect/Effect"
+import * as Span from "../observe/span.ts"
+import * as Response from "../request/response.ts"
+import { ask } from "./json.ts"
+import { callOf, type Client, requireKey } from "./shared.ts"
+
+const readAccount = Response.json(Account.AccountFromWire)
+
+/** `onAccount` is called with every account that is read, also when the rate limiter asked for it. */
+export const make = (
+  client: Client,
+  onAccount: (account: Account.Account) => Effect.Effect<void>
+): Effect.Effect<Account.Account, FileIoError.FileIoError> =>
+  Span.effect(
+    "FileIo.me",
+    "me",
+    Effect.andThen(
+      requireKey(client, "me"),
+      client.limiter.teaching(
+        Effect.tap(
+          ask(client, { call: callOf(client, "me"), method: "GET", path: "/me", read: readAccount }),
+          onAccount
+        )
+      )
+    )
+  )

@@ -1,0 +1,111 @@
+/**
+ * What all calls share: the client that they are made with, and the checks of what the caller gives. `FileIo.make` makes one
+ * `Client` for each service.
+ */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileKey from "@effect-fileio/core/FileKey"
+import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpMethod from "effect/http/HttpMethod"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as FileBody from "../../FileBody.ts"
+import type * as Sha256 from "../../Sha256.ts"
+import type { Budget } from "../budget.ts"
+import type { Endpoint } from "../request/endpoint.ts"
+import type * as Refusal from "../request/refusal.ts"
+import { toError } from "../request/retry.ts"
+import type * as Send from "../request/send.ts"
+import { Failure } from "../shared/failure.ts"
+
+/** What the calls of one service are made with. */
+export interface Client {
+  readonly http: HttpClient.HttpClient
+  readonly endpoint: Endpoint
+  readonly timeouts: Send.Timeouts
+  readonly limiter: Budget
+  readonly sha256: Sha256.Sha256
+}
+
+/** An argument or option that is refused before anything is sent. */
+export const invalid = (operation: FileIoError.Operation, field: string, problem: string): FileIoError.FileIoError =>
+  toError(operation, new Failure("local", new FileIoError.InvalidRequest({ field, problem })))
+
+export const isCount = (value: unknown, from: number): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= from
+
+/** What the reader of a response has to know of the call. */
+export const callOf = (client: Client, operation: FileIoError.Operation, link?: FileKey.FileLink): Refusal.Call => ({
+  operation,
+  key: link?.key,
+  host: client.endpoint.host,
+  linkHost: link?.host,
+  idle: client.timeouts.idle,
+  quote: client.endpoint.quote
+})
+
+export const parseLink = (
+  operation: FileIoError.Operation,
+  keyOrLink: string
+): Effect.Effect<FileKey.FileLink, FileIoError.FileIoError> => {
+  const link = typeof keyOrLink === "string"
+    ? FileKey.parse(keyOrLink)
+    : Result.fail("allowed: a key or a link, as text")
+  return Result.isSuccess(link) ? Effect.succeed(link.success) : Effect.fail(invalid(operation, "key", link.failure))
+}
+
+/** Fails where the service has no key and the call needs one. */
+export const requireKey = (
+  client: Client,
+  operation: FileIoError.Operation
+): Effect.Effect<void, FileIoError.FileIoError> =>
+  client.endpoint.apiKey !== undefined
+    ? Effect.void
+    : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
+
+/** A request to the host, with all headers but those of a body. */
+export const request = (
+  { endpoint }: Client,
+  method: HttpMethod.HttpMethod,
+  path: string,
+  accept: "application/json" | "*/*"
+): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.makeWith(
+    method,
+    endpoint.baseUrl + path,
+    UrlParams.empty,
+    Option.none(),
+    Headers.fromInput({ ...endpoint.headers, accept }),
+    HttpBody.empty
+  )
+
+export const parseSettings = (
+  operation: FileIoError.Operation,
+  input: FileSettings.Input,
+  now: number
+): Effect.Effect<FileSettings.FileSettings, FileIoError.FileIoError> => {
+  const settings = FileSettings.parse(input)
+  if (Result.isFailure(settings)) {
+    return Effect.fail(invalid(operation, settings.failure.field, settings.failure.problem))
+  }
+  const { expires } = settings.success
+  return expires?._tag === "At" && DateTime.toEpochMillis(expires.time) <= now
+    ? Effect.fail(invalid(operation, "expires", "the time has passed; allowed: a time in the future"))
+    : Effect.succeed(settings.success)
+}
+
+export const checkBody = (
+  operation: FileIoError.Operation,
+  body: FileBody.FileBody | FileBody.OneShotBody
+): Effect.Effect<void, FileIoError.FileIoError> => {
+  const checked = FileBody.validate(body)
+  return Result.isSuccess(checked)
+    ? Effect.void
+    : Effect.fail(invalid(operation, checked.failure.field, checked.failure.problem))
+}
