@@ -36,10 +36,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
 import { Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored } from "./Blobs.ts"
+import { DataFolder } from "./DataFolder.ts"
 import * as S3Reader from "./internal/s3Reader.ts"
 import * as S3Store from "./internal/s3Store.ts"
 import * as S3Writer from "./internal/s3Writer.ts"
+import * as Spool from "./internal/spool.ts"
 
 /**
  * Where the bucket is, and how to sign for it.
@@ -91,7 +95,7 @@ export const fromUrl = (url: URL): Options => {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRandom.SecureRandom> =>
+export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.SecureRandom> =>
   Layer.effect(
     Blobs,
     Effect.gen(function*() {
@@ -101,6 +105,13 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
       const store = yield* S3Store.make(options.client ?? {}, timeout)
       const { call, client } = store
       yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))
+
+      // A part of an upload waits here until it is whole.
+      const spools = Path.join((yield* DataFolder).path, "incoming")
+      yield* Effect.tryPromise({
+        try: () => Fs.mkdir(spools, { recursive: true, mode: 0o700 }),
+        catch: (cause) => new BlobsError({ operation: "prepare the data folder", cause })
+      })
 
       const openObject = yield* S3Reader.make(client, timeout)
       const objectOf = (id: string): S3Reader.S3Object => ({ Bucket, Key: `${prefix}${id}` })
@@ -149,7 +160,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
 
       const writer = Effect.gen(function*() {
         const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
-        return yield* S3Writer.make(store, id, objectOf(id))
+        return yield* S3Writer.make(store, Spool.make(spools, id), id, objectOf(id))
       })
 
       const open = Effect.fnUntraced(function*(id: string) {
@@ -184,14 +195,19 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         const old = yield* before
         let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
         while (markers !== undefined) {
-          const page: ListMultipartUploadsCommandOutput = yield* call("list unfinished uploads", (abortSignal) =>
-            client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal }))
+          const page: ListMultipartUploadsCommandOutput = yield* call(
+            "list unfinished uploads",
+            (abortSignal) =>
+              client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal })
+          )
           for (const { Initiated, Key, UploadId } of page.Uploads ?? []) {
             if (!isBlobId(idOf(Key)) || Initiated === undefined || Initiated.getTime() >= old) {
               continue
             }
-            yield* call("give an upload up", (abortSignal) =>
-              client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal }))
+            yield* call(
+              "give an upload up",
+              (abortSignal) => client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal })
+            )
           }
           const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
           markers = IsTruncated === true && NextKeyMarker !== undefined
@@ -203,18 +219,14 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, SecureRa
         }
       }).pipe(
         // Such a store needs a lifecycle rule.
-        Effect.catchIf(({ code }) =>
-          code === "NotImplemented", (error) =>
-          Effect.logDebug(error.message))
+        Effect.catchIf(({ code }) => code === "NotImplemented", (error) => Effect.logDebug(error.message))
       )
 
       const idObject = { Bucket, Key: `${prefix}fileio-store-id` }
       const storeId = call("read the id of the store", async (abortSignal) => {
         const { Body } = await client.send(new GetObjectCommand(idObject), { abortSignal })
         return (await Body?.transformToString())?.trim() || undefined
-      }).pipe(Effect.catchIf(({ code }) =>
-        code === "ENOENT", () =>
-        Effect.undefined))
+      }).pipe(Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.undefined))
 
       return Blobs.of({
         writer,

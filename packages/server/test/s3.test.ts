@@ -1,13 +1,18 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import * as Fs from "node:fs"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import * as Path from "node:path"
+import * as V8 from "node:v8"
+import * as Vm from "node:vm"
 import { Blobs } from "../src/Blobs.ts"
+import * as DataFolder from "../src/DataFolder.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
 import { s3, S3_CREDENTIALS } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
-import { call, eventually, openDownload, pattern, start, uploaded } from "./support.ts"
+import { call, eventually, openDownload, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
 Object.assign(process.env, S3_CREDENTIALS)
 
@@ -116,11 +121,8 @@ const agreeable = (completed: (tries: number) => string) =>
             region: "us-east-1",
             forcePathStyle: true
           }
-        })
-      ).pipe(
-        Effect.flatMap((context) => Effect.provide(Blobs, context)),
-        Effect.provide(NodeCrypto.layerSecureRandom)
-      )
+        }).pipe(Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary]))
+      ).pipe(Effect.flatMap((context) => Effect.provide(Blobs, context)))
     })
   )
 
@@ -162,5 +164,76 @@ describe("an upload to S3", () => {
       const error = yield* Effect.flip(writeLarge(yield* blobs))
       assert.include(String(error.cause), "did not say that it has the object")
       assert.isAtLeast(asked.filter((what) => what === "HEAD").length, 2)
+    }))
+})
+
+/** Bytes of buffers that are still used. */
+const buffers = (): number => {
+  V8.setFlagsFromString("--expose-gc")
+  const collect = Vm.runInNewContext("gc") as () => void
+  collect()
+  collect()
+  return process.memoryUsage().arrayBuffers
+}
+
+describe("uploads to S3 that stand still", () => {
+  it.live("wait on the disk and not in memory, and go on", () =>
+    Effect.gen(function*() {
+      const { endpoint } = yield* s3
+      const folder = yield* temporaryFolder
+      const context = yield* Layer.build(
+        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${endpoint}`))).pipe(
+          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layer(folder)])
+        )
+      )
+      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const content = pattern(15 * 1024 * 1024)
+      const before = buffers()
+      const writers = yield* Effect.all(
+        Array.from({ length: 12 }, () =>
+          Effect.gen(function*() {
+            const writer = yield* blobs.writer
+            for (let at = 0; at < content.length; at += 65_536) {
+              yield* writer.write(new Uint8Array(content.subarray(at, at + 65_536)))
+            }
+            return writer
+          })),
+        { concurrency: 4 }
+      )
+      assert.isAtMost(buffers() - before, 64 * 1024 * 1024)
+      // A process that is killed leaves nothing behind.
+      assert.deepStrictEqual(Fs.readdirSync(Path.join(folder, "incoming")), [])
+      const some = writers.slice(0, 2)
+      yield* Effect.all(
+        some.map((writer) => Effect.andThen(writer.write(new Uint8Array(2_000_000)), writer.finish)),
+        {
+          concurrency: "unbounded",
+          discard: true
+        }
+      )
+      const read = Buffer.alloc(content.length)
+      for (const { id } of some) {
+        yield* Effect.scoped(Effect.flatMap(blobs.open(id), (reader) => Effect.promise(() => reader.read(read, 0))))
+        assert.isTrue(read.equals(content))
+      }
+    }), 60_000)
+
+  it.live("fail by the disk that they wait on, not by the store", () =>
+    Effect.gen(function*() {
+      const { endpoint } = yield* s3
+      const folder = yield* temporaryFolder
+      const context = yield* Layer.build(
+        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${endpoint}`))).pipe(
+          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layer(folder)])
+        )
+      )
+      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      Fs.rmSync(Path.join(folder, "incoming"), { recursive: true })
+      const error = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
+        const writer = yield* blobs.writer
+        yield* writer.write(new Uint8Array(100_000))
+      })))
+      // A folder that is not there stands for every fault of the disk: it is told from one of the store.
+      assert.deepStrictEqual([error.code, error.reason], ["ENOENT", undefined])
     }))
 })

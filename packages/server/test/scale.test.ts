@@ -10,6 +10,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { Blobs } from "../src/Blobs.ts"
+import * as DataFolder from "../src/DataFolder.ts"
 import { RateCounter } from "../src/RateCounter.ts"
 import * as RedisRateCounter from "../src/RedisRateCounter.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
@@ -51,7 +52,7 @@ describe("blobs in an S3 store", () => {
     }
     const context = yield* Layer.build(
       S3Blobs.layer({ bucket: "files", prefix: "some/where/", client }).pipe(
-        Layer.provide(NodeCrypto.layerSecureRandom)
+        Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
       )
     )
     const objects = () => {

@@ -8,6 +8,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import { Blobs } from "../src/Blobs.ts"
 import { Catalog } from "../src/Catalog.ts"
+import * as DataFolder from "../src/DataFolder.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
 import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
@@ -166,7 +167,7 @@ describe("a store of objects", () => {
       const line = yield* proxy(Number(new URL(store.endpoint).port))
       const context = yield* Layer.build(
         S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=http://127.0.0.1:${line.port}`))).pipe(
-          Layer.provide(NodeCrypto.layerSecureRandom)
+          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
         )
       )
       const blobs = yield* Blobs.pipe(Effect.provide(context))

@@ -8,6 +8,8 @@
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { BlobsError } from "../Blobs.ts"
@@ -20,6 +22,8 @@ import { within } from "./deadline.ts"
 const AGENT = { keepAlive: true, maxSockets: Infinity }
 /** Attempts of the SDK at one call: the first connection taken from the pool may be dead already. */
 const ATTEMPTS = 3
+/** Parts of uploads that are in memory, 16 MiB each. */
+const SLOTS = 8
 
 export interface Store {
   readonly client: S3Client
@@ -28,6 +32,11 @@ export interface Store {
   /** A call without a body. */
   readonly call: <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>) => Effect.Effect<A, BlobsError>
   /** A call with a body; interrupting its caller does not abort it, since what became of the object would be unknown. */
+  /**
+   * Runs one of the few things at a time that need much memory, when there is room. Fails where none of them ended well for as long
+   * as the attempts at one may take: a store that is silent keeps nobody waiting in line.
+   */
+  readonly slot: <A>(run: () => Promise<A>) => Promise<A>
   readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>
 }
 
@@ -47,6 +56,7 @@ const isUnavailable = (cause: unknown): boolean => {
 }
 
 const toError = (operation: string, cause: unknown): BlobsError => {
+  if (cause instanceof BlobsError) return cause
   const code = codeOf(cause)
   return new BlobsError({
     operation,
@@ -56,8 +66,17 @@ const toError = (operation: string, cause: unknown): BlobsError => {
   })
 }
 
+const silent = (operation: string) =>
+  new BlobsError({
+    operation,
+    code: "TimeoutError",
+    reason: "unavailable",
+    cause: new Error("the store gave no answer in time")
+  })
+
 /** A store that is closed with the scope. `timeout` is how long it may be silent. */
 export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout: Duration.Duration) {
+  const runPromise = Effect.runPromiseWith(yield* Effect.context<never>())
   const agents = [new Http.Agent(AGENT), new Https.Agent(AGENT)] as const
   const client = yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -97,17 +116,34 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
   const tidied = <A>(effect: Effect.Effect<A, BlobsError>): Effect.Effect<A, BlobsError> =>
     Effect.tapError(effect, ({ code }) => code === "TimeoutError" ? dropIdle : Effect.void)
 
+  const slots = Semaphore.makeUnsafe(SLOTS)
+  let done = 0
+  const patience = Duration.times(timeout, ATTEMPTS + 1)
+  const take: Effect.Effect<void, BlobsError> = Effect.suspend(() => {
+    const before = done
+    return Effect.flatMap(Effect.timeoutOption(slots.take(1), patience), (taken) =>
+      Option.isSome(taken)
+        ? Effect.void
+        : done > before
+        ? take
+        : Effect.fail(silent("write a blob")))
+  })
+  const slot = <A>(run: () => Promise<A>): Promise<A> =>
+    runPromise(Effect.acquireUseRelease(
+      take,
+      () =>
+        Effect.map(Effect.promise(run), (value) => {
+          done++
+          return value
+        }),
+      () => slots.release(1)
+    ))
+
   return {
     client,
     timeout,
-    call: (operation, run) =>
-      tidied(within(attempt(operation, run), timeout, () =>
-        new BlobsError({
-          operation,
-          code: "TimeoutError",
-          reason: "unavailable",
-          cause: new Error("the store gave no answer in time")
-        }))),
+    slot,
+    call: (operation, run) => tidied(within(attempt(operation, run), timeout, () => silent(operation))),
     send: (operation, run) => tidied(attempt(operation, () => run()))
   } satisfies Store
 })

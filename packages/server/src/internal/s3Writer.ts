@@ -1,4 +1,7 @@
-/** Writes an object of S3: a small one by one request, a larger one in parts that are sent while the next ones come in. */
+/**
+ * Writes an object of S3: a small one by one request, a larger one in parts that are sent while the next ones come in. A part waits in
+ * a file until it is whole, so that uploads that stand still need no memory; a few parts of all uploads are in memory to be sent.
+ */
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -14,15 +17,19 @@ import type { Writer } from "../Blobs.ts"
 import { within } from "./deadline.ts"
 import type { S3Object } from "./s3Reader.ts"
 import type { Store } from "./s3Store.ts"
+import type { Spool } from "./spool.ts"
 
 /** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to be of one size. */
 const PART_BYTES = 16 * 1024 * 1024
 
 /** An object that is removed with the scope, unless it was finished and kept. */
-export const make = Effect.fnUntraced(function*({ call, client, send, timeout }: Store, id: string, object: S3Object) {
+export const make = Effect.fnUntraced(function*(
+  { call, client, send, slot, timeout }: Store,
+  spool: Spool,
+  id: string,
+  object: S3Object
+) {
   const parts: Array<{ readonly ETag: string; readonly PartNumber: number }> = []
-  let gathered: Array<Uint8Array> = []
-  let size = 0
   let sent = 0
   let upload: string | undefined
   let finishing = false
@@ -44,9 +51,10 @@ export const make = Effect.fnUntraced(function*({ call, client, send, timeout }:
   /** The last request ends first, as long as the store is not silent: else the object could be put there afterwards. */
   const discard = Effect.gen(function*() {
     discarded = true
-    if (kept) return
     const settled = Effect.promise(() => running.catch(() => {}))
     yield* Effect.catch(within(settled, timeout, () => "late"), () => Effect.sync(() => discarding.abort()))
+    yield* Effect.promise(() => spool.close().catch(() => {}))
+    if (kept) return
     if (finishing) {
       yield* Effect.ignore(
         call("remove a blob", (abortSignal) => client.send(new DeleteObjectCommand(object), { abortSignal }))
@@ -65,11 +73,9 @@ export const make = Effect.fnUntraced(function*({ call, client, send, timeout }:
   // What is cut off here is found by the sweep, which knows of the blob since before it was finished.
   yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
 
-  const take = (): Buffer => {
-    const body = Buffer.concat(gathered, size)
-    gathered = []
-    sent += size
-    size = 0
+  const take = async (): Promise<Buffer> => {
+    const body = await spool.take()
+    sent += body.length
     return body
   }
 
@@ -110,40 +116,40 @@ export const make = Effect.fnUntraced(function*({ call, client, send, timeout }:
     upload = undefined
   }
 
-  const flush = send("write a blob", async () => {
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    // All parts but the last are of one size.
+    const room = PART_BYTES - spool.size()
+    await spool.append(bytes.length <= room ? bytes : bytes.subarray(0, room))
+    if (spool.size() < PART_BYTES) return
     await running
-    void start(() => sendPart(take()))
-  })
+    await new Promise<void>((resolve, reject) => {
+      start(() =>
+        slot(async () => {
+          const part = await take()
+          // The file is free for the next part.
+          resolve()
+          await sendPart(part)
+        })
+      ).catch(reject)
+    })
+    if (bytes.length > room) await append(bytes.subarray(room))
+  }
 
   return {
     id,
-    write: (bytes) =>
-      Effect.suspend(() => {
-        const room = PART_BYTES - size
-        // All parts but the last are of one size.
-        gathered.push(bytes.length <= room ? bytes : bytes.subarray(0, room))
-        size += Math.min(bytes.length, room)
-        if (size < PART_BYTES) return Effect.void
-        const more = bytes.subarray(room)
-        return Effect.andThen(
-          flush,
-          Effect.sync(() => {
-            if (more.length > 0) gathered.push(more)
-            size = more.length
-          })
-        )
-      }),
+    write: (bytes) => send("write a blob", () => append(bytes)),
     finish: send("finish a blob", async () => {
       await running
-      await start(async () => {
+      const last = async () => {
         finishing = true
         if (upload === undefined) {
-          await client.send(new PutObjectCommand({ ...object, Body: take() }), { abortSignal })
+          await client.send(new PutObjectCommand({ ...object, Body: await take() }), { abortSignal })
           return
         }
-        if (size > 0) await sendPart(take())
+        if (spool.size() > 0) await sendPart(await take())
         await complete()
-      })
+      }
+      await start(() => spool.inFile() > 0 ? slot(last) : last())
     }),
     keep: Effect.sync(() => {
       kept = true
