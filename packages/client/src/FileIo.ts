@@ -24,7 +24,6 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as FileBody from "./FileBody.ts"
-import * as Budget from "./internal/budget.ts"
 import * as AwaitDownloaded from "./internal/calls/awaitDownloaded.ts"
 import * as Change from "./internal/calls/change.ts"
 import * as Delete from "./internal/calls/delete.ts"
@@ -35,6 +34,7 @@ import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
 import { type Client, invalid } from "./internal/calls/shared.ts"
 import * as Upload from "./internal/calls/upload.ts"
+import * as Limiter from "./internal/limit/limiter.ts"
 import * as Endpoint from "./internal/request/endpoint.ts"
 import * as ExtraHeaders from "./internal/request/extraHeaders.ts"
 import type * as Progress from "./Progress.ts"
@@ -289,6 +289,8 @@ export interface Service {
     keyOrLink: string,
     options: UpdateOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
+  /** How long a call that came now would wait for the account's limit, as far as that is known. */
+  readonly waitTime: Effect.Effect<Duration.Duration>
   /** Deletes a file. Needs a key. */
   readonly delete: (keyOrLink: string) => Effect.Effect<void, FileIoError.FileIoError>
 }
@@ -382,7 +384,10 @@ export const make = Effect.fnUntraced(function*(
     http: yield* HttpClient.HttpClient,
     endpoint,
     timeouts: { firstByte: yield* timeout("firstByteTimeout"), idle: yield* timeout("idleTimeout") },
-    limiter: yield* Budget.open({ baseUrl: endpoint.baseUrl, apiKey: endpoint.apiKey, learn: meOnce }),
+    limiter: yield* Effect.mapError(
+      Limiter.open({ baseUrl: endpoint.baseUrl, apiKey: endpoint.apiKey, learn: meOnce }),
+      ({ field, problem }) => invalid("configure", field, problem)
+    ),
     sha256: yield* Sha256.CurrentSha256
   }
   const plan = new PlanLimits(meOnce, endpoint.apiKey !== undefined && options?.checkLimits !== false)
@@ -406,6 +411,7 @@ export const make = Effect.fnUntraced(function*(
     me,
     update: Change.makeUpdate(client, plan),
     replace: Change.makeReplace(client, plan),
+    waitTime: client.limiter.waitTime,
     delete: deleteFile
   }
 })

@@ -17,11 +17,15 @@ import * as Schedule from "effect/Schedule"
  * @since 0.1.0
  */
 export interface RetryPolicy {
-  /** The delays between attempts; it ends when there are to be no more. A longer `Retry-After` of the host wins. */
+  /**
+   * The delays between attempts; it ends when there are to be no more. A longer `Retry-After` of the host wins. Refusals (429) in a
+   * row are one repetition: the rate limit paces them, within the budget.
+   */
   readonly schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>
   /**
-   * The most time that a call may spend, from its start to the start of its last attempt. The time that it waits for its
-   * turn in the account's limit is not counted. A wait that the host asks for and that is longer fails at once.
+   * The most time that a call may spend, from its start to the start of its last attempt, and from its first refusal (429) on.
+   * The time that it waits for the account's limit before that is not counted. A wait that the host asks for and that is
+   * longer fails at once.
    */
   readonly budget: Duration.Duration
 }

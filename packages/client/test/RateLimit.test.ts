@@ -16,7 +16,7 @@ import {
 } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Account } from "../src/internal/account.ts"
+import * as Limiter from "../src/internal/limit/limiter.ts"
 import * as Failure from "../src/internal/shared/failure.ts"
 import { recordingTracer } from "./utils/recordingTracer.ts"
 import { advance, failure, fileIo, json, refusal, StrictCounter, strictHost } from "./utils/strictHost.ts"
@@ -89,9 +89,31 @@ describe("the limit", () => {
       assert.deepStrictEqual([host.rejected(), host.count("GET /me"), done(fibers)], [0, 0, 6])
     }))
 
-  it("a limit that is no number above 0 is refused at once", () => {
-    for (const wrong of [0, -1, Number.NaN]) assert.throws(() => RateLimit.fixed(wrong), RangeError)
-  })
+  it.effect("a limit that is no number above 0 fails with InvalidRequest, when a FileIo is made and around a call", () =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1 })
+      const client = yield* fileIo(host)
+      const wrong = [
+        RateLimit.fixed(0),
+        RateLimit.fixed(-1),
+        RateLimit.fixed(Number.NaN),
+        RateLimit.fixed(Infinity),
+        RateLimit.fixed(1, 0),
+        RateLimit.fixed(1, "a while" as "1 second"),
+        RateLimit.learned({ lifetime: 0 }),
+        RateLimit.learned({ lifetime: "ages" as "1 second" })
+      ]
+      for (const limit of wrong) {
+        const made = yield* Effect.flip(Effect.provideService(fileIo(host), RateLimit.CurrentRateLimit, limit))
+        const called = yield* Effect.flip(RateLimit.withRateLimit(client.list(), limit))
+        for (const error of [made, called]) {
+          if (error.reason._tag !== "InvalidRequest") return assert.fail(error.reason._tag)
+          assert.strictEqual(error.reason.field, "rateLimit")
+        }
+        assert.deepStrictEqual([made.operation, called.operation], ["configure", "list"])
+      }
+      assert.deepStrictEqual(host.paths, [])
+    }))
 
   it.effect("unlimited does not wait", () =>
     Effect.gen(function*() {
@@ -224,8 +246,7 @@ describe("waiting", () => {
         Effect.provideService(RateLimit.CurrentOnWait, (waiting) => Effect.sync(() => told.push(waiting)))
       )
       yield* client.list()
-      const account = { baseUrl, apiKey: Redacted.make("KEY") }
-      assert.strictEqual(Duration.toMillis(yield* RateLimit.waitTime(account)), 1002)
+      assert.strictEqual(Duration.toMillis(yield* client.waitTime), 1002)
       const fibers = yield* start(4, client.list())
       yield* advance(0)
       assert.deepStrictEqual(
@@ -399,7 +420,7 @@ describe("learning the limit", () => {
         )
       )
       const fiber = yield* Effect.forkChild(client.list())
-      yield* advance("8 seconds")
+      yield* advance("12 seconds")
       yield* Fiber.join(fiber)
     }))
 
@@ -518,16 +539,18 @@ describe("after a refusal", () => {
       yield* client.list()
     }))
 
-  it.effect("without a word from the host it waits a little, and longer each time, but not for ever", () =>
+  it.effect("without a word from the host it waits about a second each time, and gives up after a minute", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 10, answer: (path) => path === "GET /" ? refusal() : undefined })
       const client = yield* fileIo(host)
-      const fiber = yield* Effect.forkChild(Effect.flip(client.list()))
-      yield* advance("2 minutes")
-      const error = yield* Fiber.join(fiber)
+      const fibers = yield* start(3, Effect.flip(client.list()))
+      yield* advance("50 seconds")
+      assert.strictEqual(done(fibers), 0)
+      yield* advance("15 seconds")
+      const error = yield* Fiber.join(fibers[0]!)
       assert.strictEqual(error.reason._tag, "RateLimited")
-      // One and four repetitions: nothing multiplies.
-      assert.isAtMost(host.count("GET /"), 5)
+      // Those of all calls together: nothing multiplies.
+      assert.isAtMost(host.count("GET /"), 60)
     }))
 
   it.effect("asks me again, but not for every refusal", () =>
@@ -672,28 +695,17 @@ describe("every interleaving", () => {
     ([limit, up, calls]) =>
       Effect.gen(function*() {
         const counter = new StrictCounter()
-        const account = new Account({
-          host: "test",
-          isAnonymous: true,
-          sharing: undefined,
-          now: 0
-        })
-        const options = {
-          operation: "list" as const,
-          limit: RateLimit.fixed(limit),
-          patience: () => 1000,
-          isUnsent: (failed: Failure.Failure) => failed.stage === "unsent",
-          refused: (reason: Failure.Failure["reason"]) => new Failure.Failure("local", reason),
-          onWait: () => Effect.void
-        }
         const failed = (stage: Failure.Stage) =>
           new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
+        const limiter = yield* Effect.provideService(
+          Limiter.open({ baseUrl: "http://interleaving.localhost", apiKey: undefined, learn: Effect.void }),
+          RateLimit.CurrentRateLimit,
+          RateLimit.fixed(limit)
+        )
         const run = (request: Effect.Effect<void, Failure.Failure>) =>
-          account.run(request, { ...options, order: account.nextOrder() }, Effect.void, {
-            sentAt: 0,
-            waited: 0,
-            requests: 0
-          }, { underway: undefined, onDeparture: undefined })
+          Effect.withFiber((fiber) =>
+            limiter.turn("list", fiber).run(request, () => 1000, { underway: undefined, onDeparture: undefined })
+          )
         // What is on its way arrives, whatever becomes of its caller.
         const arrive = Effect.forkDetach(
           Effect.andThen(
@@ -722,7 +734,6 @@ describe("every interleaving", () => {
         yield* TestClock.adjust("200 seconds")
         for (const fiber of fibers) assert.isDefined(fiber.pollUnsafe())
         assert.isAtMost(counter.worst, limit)
-        assert.strictEqual(account.active, 0)
         const again = yield* start(limit, run(Effect.void))
         yield* TestClock.adjust(0)
         assert.strictEqual(done(again), limit)

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as RateLimit from "@effect-fileio/client/RateLimit"
+import * as RateLimitRedis from "@effect-fileio/client/RateLimitRedis"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
  * @category models
  * @since 0.1.0
  */
-export interface RedisOptions extends RateLimit.RedisOptions {
+export interface RedisOptions extends RateLimitRedis.Options {
   /** Address of Redis, such as `redis://localhost:6379` or `rediss://user:password@host:6380/0`. */
   readonly url: string
   /** How long connecting may take. @default 2 seconds */
@@ -90,7 +90,7 @@ const connectLater = Effect.fnUntraced(function*(
  * import { Layer } from "effect"
  *
  * const fileIo = NodeFileIo.layerConfig().pipe(
- *   Layer.provide(NodeRateLimit.layerRedis({ url: "redis://localhost:6379", whenAway: { processes: 4 } }))
+ *   Layer.provide(NodeRateLimitRedis.layer({ url: "redis://localhost:6379", whenAway: { processes: 4 } }))
  * )
  * ```
  *
@@ -99,7 +99,7 @@ const connectLater = Effect.fnUntraced(function*(
  */
 export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.RedisError> =>
   Layer.provide(
-    RateLimit.layerRedis(options),
+    RateLimitRedis.layer(options),
     Layer.effect(
       Redis.Redis,
       (options.whenAway ?? "fail") === "fail" ? connect(options) : connectLater(options)

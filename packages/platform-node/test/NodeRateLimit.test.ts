@@ -98,11 +98,17 @@ const process_ = (
     return yield* Effect.provide(FileIo.FileIo, context)
   })
 
+const storeOf = Effect.fnUntraced(function*(port: number) {
+  const context = yield* Layer.build(NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}` }))
+  const store = Context.get(context, RateLimitStore.CurrentRateLimitStore)
+  return store ?? (yield* Effect.die("no store"))
+})
+
 const redisKeys = (port: number): ReadonlyArray<string> =>
   spawnSync("redis-cli", ["-p", String(port), "keys", "*"], { encoding: "utf8" }).stdout.trim().split("\n")
 
 describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
-  it.live("four processes together keep it, learn it once, and use it", () =>
+  it.live("four processes together keep it, learn it once each, and use it", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       yield* startRedis(port)
@@ -117,10 +123,10 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       )
       assert.isAtMost(host.worst(), 20)
       assert.isAtLeast(host.arrivals.length, 50)
-      assert.isAtMost(host.asked.filter((path) => path === "/me").length, 2)
+      assert.isAtMost(host.asked.filter((path) => path === "/me").length, 4)
     })))
 
-  it.live("a long upload of one process does not hold a place of the others until it ends", () =>
+  it.live("a long upload of one process does not hold a permit of the others until it ends", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       yield* startRedis(port)
@@ -166,33 +172,58 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       yield* Fiber.join(upload)
     })))
 
-  it.live("what one process knows of the way helps all that are not nearer, and one that knows nothing slows nobody", () =>
+  it.live("a permit is held from when it is acquired until a window after its request was counted", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       yield* startRedis(port)
-      const context = yield* Layer.build(NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}` }))
-      const store = Context.get(context, RateLimitStore.CurrentRateLimitStore)
-      if (store === undefined) return assert.fail("no store")
-      let places = 0
-      const boundOf = (id: string, shortest: number, observations: number) =>
-        Effect.gen(function*() {
-          const way = { shortest, mean: shortest, observations, age: 60_000, isNew: false }
-          const place = `${id}:${++places}`
-          const taken = yield* store.take("account", [place], { limit: 100, window: 1000 }, { id, way })
-          if (taken._tag !== "Taken") return assert.fail(taken._tag)
-          yield* store.settle("account", place, 0, { id, way })
-          return taken.bound
-        })
-      assert.strictEqual(yield* boundOf("new", Infinity, 0), 0)
-      const known = yield* boundOf("old", 200, 300)
-      assert.isAbove(known, 190)
-      assert.isAtMost(known, 200)
-      assert.strictEqual(yield* boundOf("new", Infinity, 0), 0)
-      assert.strictEqual(yield* boundOf("old", 200, 300), known)
-      assert.isAbove(yield* boundOf("alike", 210, 1), 180)
-      assert.isAbove(yield* boundOf("farther", 400, 1), 180)
-      assert.strictEqual(yield* boundOf("nearer", 100, 1), 0)
-      assert.strictEqual(yield* boundOf("old", 200, 300), known)
+      const { acquire, pause, release } = yield* storeOf(port)
+      const ask = (permit: string, quota?: RateLimitStore.Quota, isReduced = false) =>
+        acquire({ account: "account", permit, quota, isReduced })
+      const one = { limit: 1, window: 200 }
+      const isFull = ({ _tag }: RateLimitStore.Acquired) => assert.strictEqual(_tag, "Full")
+      const isAcquired = ({ _tag }: RateLimitStore.Acquired) => assert.strictEqual(_tag, "Acquired")
+      isAcquired(yield* ask("a", one))
+      isFull(yield* ask("b", one))
+      // Never sent: free at once.
+      yield* release("account", "a", undefined)
+      isAcquired(yield* ask("c", one))
+      yield* release("account", "c", 100)
+      yield* Effect.sleep("150 millis")
+      const full = yield* ask("d", one)
+      if (full._tag !== "Full") return assert.fail(full._tag)
+      assert.isAtMost(full.wait, 152)
+      yield* Effect.sleep(full.wait)
+      isAcquired(yield* ask("e", one))
+      yield* release("account", "e", 0)
+      yield* Effect.sleep("210 millis")
+      yield* pause("account", 500)
+      const paused = yield* ask("f", one)
+      if (paused._tag !== "Paused") return assert.fail(paused._tag)
+      assert.isAtMost(paused.wait, 500)
+    })))
+
+  it.live("a process that does not know the limit yet has that of the others, and all keep to a quota that was reduced", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const { acquire } = yield* storeOf(port)
+      let permits = 0
+      const count = Effect.fnUntraced(function*(quota: RateLimitStore.Quota | undefined, isReduced = false) {
+        const account = "account"
+        let acquired = 0
+        for (let n = 0; n < 12; n++) {
+          const { _tag } = yield* acquire({ account, permit: `${++permits}`, quota, isReduced })
+          if (_tag === "Acquired") acquired++
+        }
+        return acquired
+      })
+      assert.strictEqual(yield* count(undefined), 1)
+      assert.strictEqual(yield* count({ limit: 10, window: 1000 }), 9)
+      assert.strictEqual(yield* count({ limit: 12, window: 1000 }), 2)
+      // Twelve are held: a process that is reduced to 5 has none, nor has another one until that is over.
+      assert.strictEqual(yield* count({ limit: 5, window: 1000 }, true), 0)
+      assert.strictEqual(yield* count({ limit: 20, window: 1000 }), 0)
+      assert.strictEqual(yield* count(undefined), 0)
     })))
 
   it.live("keys in Redis are hashed, and go away by themselves", () =>
@@ -205,7 +236,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       const keys = redisKeys(port)
       assert.isAbove(keys.length, 0)
       for (const key of keys) {
-        assert.match(key, /^fileio:\{[0-9a-f]{64}\}:(?:flight|rest|state)$/)
+        assert.match(key, /^fileio:\{[0-9a-f]{64}\}:(?:out|counted|state)$/)
         const ttl = spawnSync("redis-cli", ["-p", String(port), "pttl", key], { encoding: "utf8" }).stdout
         assert.isAbove(Number(ttl), 0)
       }
@@ -221,11 +252,20 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       yield* two!.list()
       host.server.removeAllListeners("request")
       host.server.on("request", (_, response) => {
+        host.arrivals.push(performance.now())
         response.writeHead(429, { "content-type": "application/json", "retry-after": "3600" })
         response.end(JSON.stringify({ success: false, status: 429 }))
       })
       yield* Effect.flip(one!.list())
-      yield* Effect.sleep(50)
+      const isPaused = Effect.sync(() =>
+        redisKeys(port).some((key) =>
+          key.endsWith(":state") &&
+          spawnSync("redis-cli", ["-p", String(port), "hexists", key, "pausedUntil"], { encoding: "utf8" }).stdout
+              .trim() ===
+            "1"
+        )
+      )
+      yield* Effect.repeat(Effect.delay(isPaused, 10), { until: (paused) => paused })
       const before = host.arrivals.length
       const error = yield* Effect.flip(two!.list())
       assert.strictEqual(host.arrivals.length, before)

@@ -149,6 +149,8 @@ export interface FileIo extends Models.Closeable {
   readonly listAll: (options?: ClientFileIo.ListAllOptions & CallOptions) => AsyncIterable<Models.FileDetails>
   /** The account and its plan. Needs a key. */
   readonly me: (options?: CallOptions) => Promise<Models.Account>
+  /** How many milliseconds a call that came now would wait for the account's limit, as far as that is known. */
+  readonly waitTime: (options?: CallOptions) => Promise<number>
   /** Changes what is given and keeps the rest. Needs a key. */
   readonly update: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
   /** Changes what is given and resets the rest to the host's defaults. Needs a key. */

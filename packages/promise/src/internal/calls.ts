@@ -3,6 +3,7 @@ import * as ClientFileIo from "@effect-fileio/client/FileIo"
 import type * as Progress from "@effect-fileio/client/Progress"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -68,6 +69,7 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
     list: (options) => runner.promise("list", Effect.map(client.list(options), Plain.fileList), options),
     listAll: (options) => runner.iterable("list", Stream.map(client.listAll(options), Plain.fileDetails), options),
     me: (options) => runner.promise("me", Effect.map(client.me, Plain.account), options),
+    waitTime: (options) => runner.promise("me", Effect.map(client.waitTime, Duration.toMillis), options),
     update: change("update"),
     replace: change("replace"),
     delete: (keyOrLink, options) => runner.promise("delete", client.delete(keyOrLink), options),

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { Download, DownloadOptions, DownloadStreamOptions, Resume } from "../../FileIo.ts"
 import { isGivingUp } from "../../Flight.ts"
 import type { Meter } from "../../Progress.ts"
-import type { InTurn } from "../budget.ts"
+import type { WithPermit } from "../limit/limiter.ts"
 import * as Span from "../observe/span.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
 import * as ContentEncoding from "../request/contentEncoding.ts"
@@ -32,7 +32,7 @@ const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
     : undefined
 
 export const make = (client: Client) => {
-  const { endpoint: { host }, limiter: budget, sha256, timeouts } = client
+  const { endpoint: { host }, limiter, sha256, timeouts } = client
   const http = isGivingUp(client.http) ? client.http : HttpClient.withScope(client.http)
 
   /** Asks for a file, or for the rest of one. */
@@ -41,13 +41,13 @@ export const make = (client: Client) => {
     key: FileKey,
     meter: Meter,
     rest: DownloadStream.Asked | undefined,
-    inTurn: InTurn
+    withPermit: WithPermit
   ) {
     const asking = HttpClientRequest.setHeaders(
       request(client, "GET", `/${key}`, "*/*"),
       rest === undefined ? {} : DownloadStream.rangeHeaders(rest)
     )
-    const exchange = { host, timeouts, meter, outgoing: undefined, inTurn, isWhole: false, mayRepeat: false }
+    const exchange = { host, timeouts, meter, outgoing: undefined, withPermit, isWhole: false, mayRepeat: false }
     const response = yield* Send.scoped(Send.execute(http, asking, exchange))
     if (response.status === 206 && rest !== undefined) {
       return { response, bytes: Send.incoming(response, call.idle) }
@@ -79,8 +79,8 @@ export const make = (client: Client) => {
       const scope = yield* Effect.scope
       const meter = yield* Effect.withFiberSucceed((fiber) => TransferMeter.make(fiber, "down", options?.onProgress))
       const first = yield* Retry.run(
-        { operation: "download", reopenable: true, budget },
-        (_number, _before, inTurn) => fetch(call, link.key, meter, resume, inTurn)
+        { operation: "download", reopenable: true, limiter },
+        (_number, _before, withPermit) => fetch(call, link.key, meter, resume, withPermit)
       )
       const head = DownloadStream.readHead(link.key, first.response, resume)
       if (typeof head === "string") {
@@ -107,7 +107,7 @@ export const make = (client: Client) => {
             : digest,
           rest: Effect.fnUntraced(function*(asked) {
             const { bytes, response } = yield* Scope.provide(
-              Retry.once(budget, "download", (inTurn) => fetch(call, link.key, meter, asked, inTurn)),
+              Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, meter, asked, withPermit)),
               scope
             )
             const rest = DownloadStream.readHead(link.key, response, asked)

@@ -31,14 +31,14 @@ export const ask = <A>(
   recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
-    { operation: call.operation, reopenable: true, budget: client.limiter },
-    (_number, before, inTurn) => {
+    { operation: call.operation, reopenable: true, limiter: client.limiter },
+    (_number, before, withPermit) => {
       const sent = Send.execute(client.http, request(client, method, path, "application/json"), {
         host: client.endpoint.host,
         timeouts: client.timeouts,
         meter: Progress.silent,
         outgoing: undefined,
-        inTurn,
+        withPermit,
         isWhole: true,
         mayRepeat: true
       })
@@ -69,17 +69,17 @@ export const submit = <A>(
       {
         operation: call.operation,
         reopenable: body === undefined || body._tag === "FileBody",
-        budget: client.limiter,
+        limiter: client.limiter,
         onFailure: () => meter.failed
       },
-      (_number, _before, inTurn) => {
+      (_number, _before, withPermit) => {
         const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
         const answered = Send.execute(client.http, request(client, method, path, "application/json"), {
           host: client.endpoint.host,
           timeouts: client.timeouts,
           meter,
           outgoing: { form, file: body, tally },
-          inTurn,
+          withPermit,
           isWhole: true,
           mayRepeat: call.operation !== "upload"
         })

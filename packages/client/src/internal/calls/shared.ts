@@ -17,7 +17,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FileBody from "../../FileBody.ts"
 import type * as Sha256 from "../../Sha256.ts"
-import type { Budget } from "../budget.ts"
+import type { Limiter } from "../limit/limiter.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
 import { toError } from "../request/retry.ts"
@@ -29,7 +29,7 @@ export interface Client {
   readonly http: HttpClient.HttpClient
   readonly endpoint: Endpoint
   readonly timeouts: Send.Timeouts
-  readonly limiter: Budget
+  readonly limiter: Limiter
   readonly sha256: Sha256.Sha256
 }
 

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
-import type { Budget, InTurn, Turn } from "../budget.ts"
+import type { Limiter, Turn, WithPermit } from "../limit/limiter.ts"
 import * as Metrics from "../observe/metrics.ts"
 import * as Span from "../observe/span.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
@@ -35,11 +35,11 @@ const ended = (
   exit: Exit.Exit<unknown, Failure>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
-  Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.passage.waited) })
+  Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.stats.waited) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   // What failed here was no request, nor was one that nobody waited for any more before it was made.
   const isRequest = failure === undefined
-    ? Exit.isSuccess(exit) || turn.passage.requests > requestsBefore
+    ? Exit.isSuccess(exit) || turn.stats.requests > requestsBefore
     : failure.stage !== "local"
   if (!isRequest) return undefined
   const outcome = failure !== undefined
@@ -62,69 +62,80 @@ const attempted = <A, R>(
   attempt: Effect.Effect<A, Failure, R>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<A, Failure, R> => {
-  const before = turn.passage.requests
+  const before = turn.stats.requests
   return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, turn, before, exit, fiber))
 }
 
 /**
- * The one retry layer. `attempt` is given its number, from 1, the failure before it, and what makes a request in its turn.
+ * The one retry layer. `attempt` is given its number, from 1, the failure before it, and what makes a request once there is a permit.
  */
 export const run = <A, R>(
   options: {
     readonly operation: FileIoError.Operation
     readonly reopenable: boolean
-    readonly budget: Budget
+    readonly limiter: Limiter
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
   },
-  attempt: (number: number, before: Failure | undefined, inTurn: InTurn) => Effect.Effect<A, Failure, R>
+  attempt: (number: number, before: Failure | undefined, withPermit: WithPermit) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
   Effect.withFiber((fiber) => {
     const { operation } = options
-    const turn = options.budget.turn(operation, fiber)
+    const turn = options.limiter.turn(operation, fiber)
     const policy = fiber.getRef(CurrentRetryPolicy)
     const clock = fiber.getRef(Clock.Clock)
     const began = millisOf(clock)
     // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
-    const spent = () => millisOf(clock) - began - turn.passage.waited
+    const spent = () => millisOf(clock) - began - turn.stats.waited
     const budget = Duration.toMillis(policy.budget)
-    const patience = () => Math.max(0, budget - spent())
-    const inTurn: InTurn = (request, flow) => turn.run(request, patience, flow)
+    /** When the host first refused a request of this call (429). */
+    let refusedAt = Infinity
+    const maxWait = () => Math.max(0, budget - Math.max(spent(), millisOf(clock) - refusedAt))
+    const withPermit: WithPermit = (request, hooks) => turn.run(request, maxWait, hooks)
     const again = (failed: Failure) =>
       Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
         const step = yield* Schedule.toStep(policy.schedule)
+        const nextDelay = (error: FileIoError.FileIoError) =>
+          step(clock.currentTimeMillisUnsafe(), error).pipe(
+            Effect.map(([, delay]) => Option.some(Duration.toMillis(delay))),
+            Pull.catchDone(() => Effect.succeedNone)
+          )
         let failure = failed
         for (let number = 2;; number++) {
           if (options.onFailure !== undefined) yield* options.onFailure(failure)
           const error = toError(operation, failure)
           if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
-          const next = yield* step(clock.currentTimeMillisUnsafe(), error).pipe(
-            Effect.map(([, delay]) => Option.some(delay)),
-            Pull.catchDone(() => Effect.succeedNone)
-          )
-          if (Option.isNone(next)) return yield* Effect.fail(error)
-          const asked = retryAfterOf(failure)
-          const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-          // A wait that cannot end in time is told at once, not slept through.
-          if (spent() + delay > budget) return yield* Effect.fail(error)
-          yield* Effect.sleep(delay)
+          const isRefused = failure.stage === "limited"
+          // However often the host refuses a request, that is one repetition for the policy.
+          if (!isRefused || refusedAt === Infinity) {
+            const next = yield* nextDelay(error)
+            if (Option.isNone(next)) return yield* Effect.fail(error)
+            const asked = retryAfterOf(failure)
+            const delay = Math.max(next.value, asked === undefined ? 0 : Duration.toMillis(asked))
+            // A wait that cannot end in time fails at once.
+            if (spent() + delay > budget) return yield* Effect.fail(error)
+            if (isRefused) refusedAt = millisOf(clock)
+            else yield* Effect.sleep(delay)
+          }
+          // The limiter waits out a refusal; here it is only given up.
+          if (isRefused && maxWait() === 0) return yield* Effect.fail(error)
           const result = yield* Effect.result(
-            attempted(operation, number, turn, attempt(number, failure, inTurn), fiber)
+            attempted(operation, number, turn, attempt(number, failure, withPermit), fiber)
           )
           if (result._tag === "Success") return result.success
           failure = result.failure
         }
       })
-    return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, inTurn), fiber), again)
+    return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, withPermit), fiber), again)
   })
 
 /** A request that is not repeated, such as the rest of a download. */
 export const once = <A, R>(
-  budget: Budget,
+  limiter: Limiter,
   operation: FileIoError.Operation,
-  attempt: (inTurn: InTurn) => Effect.Effect<A, Failure, R>
+  attempt: (withPermit: WithPermit) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, Failure, R> =>
   Effect.withFiber((fiber) => {
-    const turn = budget.turn(operation, fiber)
-    const patience = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
-    return attempted(operation, 1, turn, attempt((request, flow) => turn.run(request, () => patience, flow)), fiber)
+    const turn = limiter.turn(operation, fiber)
+    const maxWait = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
+    return attempted(operation, 1, turn, attempt((request, hooks) => turn.run(request, () => maxWait, hooks)), fiber)
   })

@@ -18,9 +18,8 @@ import { CurrentFlight, type Flight, isGivingUp } from "../../Flight.ts"
 import * as LentStream from "../../LentStream.ts"
 import { PartedBody } from "../../PartedBody.ts"
 import type { Meter } from "../../Progress.ts"
-import type { Underway } from "../account.ts"
-import type { InTurn } from "../budget.ts"
 import { derived } from "../derived.ts"
+import type { RequestHooks, WithPermit } from "../limit/limiter.ts"
 import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { nameOf } from "../shared/toBytes.ts"
@@ -36,7 +35,7 @@ export interface Timeouts {
 }
 
 /** What a running request does at the moment. */
-class Activity implements Underway, Watchdog.Watched, Flight {
+class Activity implements RequestHooks, Watchdog.Watched, Flight {
   readonly #timeouts: Timeouts
   readonly #clock: Clock.Clock
   readonly mayRepeat: boolean
@@ -276,8 +275,8 @@ export const execute = <R>(
     readonly timeouts: Timeouts
     readonly meter: Meter
     readonly outgoing: Outgoing | undefined
-    /** Makes the request when it is its turn; what has to be read before it is sent is read before that. */
-    readonly inTurn: InTurn
+    /** Makes the request once there is a permit; what has to be read before it is sent is read before that. */
+    readonly withPermit: WithPermit
     /** Whether the answer is no file, so that a small one may be read at once. */
     readonly isWhole: boolean
     /** Whether the request is made again where its connection breaks. */
@@ -320,7 +319,7 @@ export const execute = <R>(
             : new Failure("withheld", sending.sourceFailure)),
         receive
       )
-      return options.inTurn(
+      return options.withPermit(
         givesUp
           ? Watchdog.attend(received, activity, clock)
           : Watchdog.guard(received, activity, clock, (after) => new Failure("broken", activity.timeOut(after))),

@@ -1,11 +1,9 @@
-/**
- * The accounts of this process, so that everything that uses the same key at the same host shares one budget.
- */
+/** The accounts of this process: everything that uses the same key at the same host shares one budget. */
 import type * as Clock from "effect/Clock"
-import type { Store } from "../RateLimitStore.ts"
+import type { Store } from "../../RateLimitStore.ts"
+import { millisOf } from "../shared/monotonic.ts"
 import { Account } from "./account.ts"
-import { millisOf } from "./shared/monotonic.ts"
-import type { Sharing } from "./sharing.ts"
+import { SharedWindow } from "./sharedWindow.ts"
 
 /** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */
 const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
@@ -17,9 +15,9 @@ const orSet = <K, V>(map: { get(key: K): V | undefined; set(key: K, value: V): u
   return value
 }
 
-/** So many accounts are kept without looking whether one can go. */
+/** Up to this many accounts are kept without looking whether one can go. */
 const FEW = 64
-/** How long an account is remembered that nobody uses. */
+/** How long an account is kept that nobody uses, in milliseconds. */
 const KEEP = 30 * 60_000
 
 export const get = (
@@ -45,7 +43,7 @@ export const get = (
   const account = new Account({
     host: new URL(baseUrl).host,
     isAnonymous: apiKey === undefined,
-    sharing: store?.share(name) as Sharing | undefined,
+    shared: store === undefined ? undefined : new SharedWindow(store, name),
     now
   })
   accounts.set(name, account)

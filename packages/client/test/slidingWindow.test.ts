@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { boundOf, RoundTrip, together } from "../src/internal/roundTrip.ts"
-import { PATIENCE, SlidingWindow } from "../src/internal/slidingWindow.ts"
+import { RoundTripStats } from "../src/internal/limit/roundTrip.ts"
+import { MAX_CONNECT, SlidingWindow } from "../src/internal/limit/slidingWindow.ts"
 import { StrictCounter } from "./utils/strictHost.ts"
 
 const millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
@@ -14,7 +14,7 @@ const Request = Schema.Struct({
   fate: Schema.Literals(["answered", "answered", "answered", "lost", "unsent"])
 })
 
-/** Runs requests as soon as there is a place for each, and counts what arrives at the host. */
+/** Runs requests as soon as there is a permit for each, and counts what arrives at the host. */
 const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) => {
   const window = new SlidingWindow()
   const quota = { limit, window: 1000 }
@@ -35,21 +35,21 @@ const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) =
         return
       }
       const request = waiting.shift()!
-      const place = window.take(now)
+      const permit = window.acquire(now)
       started++
-      if (request.fate === "unsent") window.giveBack(place)
+      if (request.fate === "unsent") window.cancel(permit)
       else {
         at(now + request.up, (time) => arrivals.push(time))
         if (request.fate === "answered") {
           at(now + request.up + request.down, (time) => {
-            window.settle(place, time)
+            window.answered(permit, time)
             pump(time)
           })
         } else {
           // The caller gave up when the request was on its way at the earliest; it arrives within a second of that.
           const gaveUp = now + Math.max(0, request.up - 1000) + request.down / 2
           at(gaveUp, (time) => {
-            window.settle(place, time + 1000)
+            window.countedBy(permit, time + 1000)
             pump(time)
           })
         }
@@ -84,71 +84,61 @@ describe("SlidingWindow", () => {
   )
 
   it.prop(
-    "no place is lost: when all is over, as many are free as at the start",
+    "no permit is lost: when all is over, as many are free as at the start",
     [Arbitrary.schema(Schema.Array(Request).check(Schema.isMaxLength(40)))],
     ([requests]) => {
       const { now, quota, window } = simulate(3, requests)
-      assert.strictEqual(window.held(now + 3000, quota), 0)
+      assert.strictEqual(window.held(now + 3000, quota.window), 0)
     },
     { arbitrary: { runs: 200 } }
   )
 
-  it("an answer that never comes frees its place when its request can no longer arrive", () => {
+  it("an answer that never comes frees its permit when its request can no longer arrive", () => {
     const window = new SlidingWindow()
     const quota = { limit: 1, window: 1000 }
-    window.take(0)
-    assert.strictEqual(window.freeAt(10, quota), PATIENCE + 1002)
-    assert.strictEqual(window.freeAt(PATIENCE + 1002, quota), PATIENCE + 1002)
+    window.acquire(0)
+    assert.strictEqual(window.freeAt(10, quota), MAX_CONNECT + 1002)
+    assert.strictEqual(window.freeAt(MAX_CONNECT + 1002, quota), MAX_CONNECT + 1002)
   })
 
-  it("what is learned of a way holds for the answers before it, and also when it was too much", () => {
+  it("what is learned of the round trip holds for the answers before it, and also when it was too much", () => {
     const window = new SlidingWindow()
     const quota = { limit: 1, window: 1000 }
-    let bound = 0
-    window.answered(window.take(0), { at: 200, bound: () => bound })
+    window.answered(window.acquire(0), 200)
     assert.strictEqual(window.freeAt(300, quota), 1202)
-    bound = 150
-    window.revise()
+    window.leastRoundTrip = 150
     assert.strictEqual(window.freeAt(300, quota), 1052)
-    bound = 50
-    window.revise()
+    window.leastRoundTrip = 50
     assert.strictEqual(window.freeAt(300, quota), 1152)
   })
 
-  it("forgets places of calls that have no limit", () => {
+  it("a request is not counted before it was sent, however long a round trip takes", () => {
     const window = new SlidingWindow()
-    for (let now = 0; now < 100_000; now += 100) window.settle(window.take(now), now)
-    assert.isAtMost(window.size, 12)
+    window.leastRoundTrip = 200
+    window.answered(window.acquire(1000), 1050)
+    assert.strictEqual(window.freeAt(1100, { limit: 1, window: 1000 }), 2002)
+  })
+
+  it("forgets permits of calls that have no limit", () => {
+    const window = new SlidingWindow()
+    for (let now = 0; now < 100_000; now += 100) window.answered(window.acquire(now), now)
+    assert.isAtMost(window.size, 24)
   })
 
   it("tells how long the tenth waiter will wait", () => {
     const window = new SlidingWindow()
     const quota = { limit: 3, window: 1000 }
-    for (let n = 0; n < 3; n++) window.settle(window.take(0), n * 100)
+    for (let n = 0; n < 3; n++) window.answered(window.acquire(0), n * 100)
     assert.strictEqual(window.wait(500, quota, 0, 0), 502)
     assert.strictEqual(window.wait(500, quota, 2, 0), 702)
     assert.strictEqual(window.wait(500, quota, 9, 0), 502 + 3 * 1002)
   })
-
-  it("comes back to work one by one after a pause", () => {
-    const window = new SlidingWindow()
-    const quota = { limit: 4, window: 1000 }
-    window.pace(5000, quota)
-    const times: Array<number> = []
-    for (let now = 5000; now < 5999; now++) {
-      while (window.freeAt(now, quota) <= now) {
-        window.take(now)
-        times.push(now)
-      }
-    }
-    assert.deepStrictEqual(times, [5000, 5250, 5500, 5750])
-  })
 })
 
-describe("RoundTrip", () => {
+describe("RoundTripStats", () => {
   const after = (samples: ReadonlyArray<number>) => {
-    const roundTrip = new RoundTrip(0)
-    samples.forEach((sample, n) => roundTrip.observe(sample, n * 1000, "reused"))
+    const roundTrip = new RoundTripStats(0)
+    samples.forEach((sample, n) => roundTrip.observe(sample, n * 1000, true))
     return roundTrip.bound
   }
 
@@ -170,42 +160,31 @@ describe("RoundTrip", () => {
   )
 
   it("does not count round trips with a new connection", () => {
-    const roundTrip = new RoundTrip(0)
-    for (let n = 0; n < 50; n++) roundTrip.observe(600, n, "unknown")
+    const roundTrip = new RoundTripStats(0)
+    for (let n = 0; n < 50; n++) roundTrip.observe(600, n, false)
     assert.strictEqual(roundTrip.bound, 0)
-    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, "reused")
+    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, true)
     assert.isBelow(roundTrip.bound, 200)
   })
 
-  it("takes of new connections half, and only until there are others", () => {
-    const roundTrip = new RoundTrip(0)
-    for (let n = 0; n < 3; n++) roundTrip.observe(400, n * 1000, "new")
-    assert.isAbove(roundTrip.bound, 100)
-    assert.isAtMost(roundTrip.bound, 200)
-    for (let n = 3; n < 50; n++) roundTrip.observe(300, n * 1000, "reused")
-    assert.isAbove(roundTrip.bound, 250)
-    assert.isAtMost(roundTrip.bound, 300)
+  it("takes a new connection that was faster than all others for a shorter way", () => {
+    const roundTrip = new RoundTripStats(0)
+    for (let n = 0; n < 50; n++) roundTrip.observe(200, n * 1000, true)
+    assert.isAbove(roundTrip.bound, 190)
+    roundTrip.observe(100, 50_000, false)
+    assert.strictEqual(roundTrip.bound, 0)
   })
 
-  it("several together know what one does not, but not more often than there was time to see it", () => {
-    const one = (at: number) => {
-      const roundTrip = new RoundTrip(at)
-      roundTrip.observe(200, at, "reused")
-      return roundTrip
-    }
-    assert.strictEqual(together([one(0), one(0), one(0)], 0).observations, 1)
-    const apart = together([one(0), one(1000), one(2000)], 3000)
-    assert.strictEqual(apart.observations, 3)
-    assert.isAbove(boundOf(apart), 100)
-    const slow = new RoundTrip(0)
-    slow.observe(900, 0, "reused")
-    assert.strictEqual(together([one(0), slow], 5000).mean, 200)
+  it("counts answers that come together as one observation", () => {
+    const roundTrip = new RoundTripStats(0)
+    for (let n = 0; n < 50; n++) roundTrip.observe(200, n, true)
+    assert.strictEqual(roundTrip.bound, 0)
   })
 
   it("forgets an old path after two generations", () => {
-    const roundTrip = new RoundTrip(0)
-    for (let n = 0; n < 100; n++) roundTrip.observe(10, n * 1000, "reused")
-    for (let n = 100; n < 300; n++) roundTrip.observe(200, n * 1000, "reused")
+    const roundTrip = new RoundTripStats(0)
+    for (let n = 0; n < 100; n++) roundTrip.observe(10, n * 1000, true)
+    for (let n = 100; n < 300; n++) roundTrip.observe(200, n * 1000, true)
     assert.isAbove(roundTrip.bound, 190)
   })
 })

@@ -1,0 +1,66 @@
+/**
+ * Rate limits that several processes share through Redis. On Node, `@effect-fileio/platform-node/NodeRateLimit` makes the
+ * connection too.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redis from "effect/persistence/Redis"
+import * as Scripts from "./internal/limit/redis.ts"
+import * as RateLimitStore from "./RateLimitStore.ts"
+
+/**
+ * Where in Redis the permits are, and what to do without it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Put before every key in Redis. @default fileio */
+  readonly prefix?: string | undefined
+  /**
+   * What calls do while Redis does not answer: `"fail"` with `Unreachable`, or keep to their part of the limit, which is
+   * divided by this number of processes. Either is logged once. @default "fail"
+   */
+  readonly whenAway?: RateLimitStore.Store["whenAway"] | undefined
+}
+
+/**
+ * A store in Redis. One script on the server takes a permit, by the clock of Redis alone. Keys hold a SHA-256 of the host and
+ * the API key, and expire.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options?: Options
+): Effect.fn.Return<RateLimitStore.Store, never, Redis.Redis> {
+  const redis = yield* Redis.Redis
+  const acquire = redis.eval(Scripts.acquire)
+  const release = redis.eval(Scripts.release)
+  const pause = redis.eval(Scripts.pause)
+  const keys = (account: string) => Scripts.keysOf(options?.prefix ?? "fileio", account)
+  return {
+    acquire: ({ account, isReduced, permit, quota }) =>
+      Effect.map(
+        acquire(keys(account), [permit, quota?.limit ?? 0, quota?.window ?? 0, isReduced ? 1 : 0]),
+        ([_tag, wait]): RateLimitStore.Acquired => ({ _tag, wait: Number(wait) })
+      ),
+    release: (account, permit, countedIn) =>
+      countedIn === undefined
+        ? redis.send("ZREM", keys(account)[0]!, permit)
+        : release(keys(account), [permit, countedIn.toFixed(3)]),
+    pause: (account, millis) => pause(keys(account), [millis.toFixed(3)]),
+    whenAway: options?.whenAway ?? "fail"
+  }
+})
+
+/**
+ * Shares the budget of each account with all processes that use the same Redis.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<never, never, Redis.Redis> =>
+  Layer.effect(RateLimitStore.CurrentRateLimitStore, make(options))

@@ -1,0 +1,223 @@
+/**
+ * The budget of one account in this process: its permits, its rate, what the host has said. `limiter.ts` calls it for each
+ * request. It knows nothing of Effect and has no clock: every method is given the time in milliseconds.
+ */
+import type { RateLimit } from "../../RateLimit.ts"
+import type { Quota } from "../../RateLimitStore.ts"
+import { AdaptiveRate } from "./adaptiveRate.ts"
+import { Learning } from "./learning.ts"
+import { Queue } from "./queue.ts"
+import { RoundTripStats } from "./roundTrip.ts"
+import type { SharedWindow } from "./sharedWindow.ts"
+import { type Permit, SlidingWindow } from "./slidingWindow.ts"
+
+/** After a failure nobody knows when the host counted the request; what is on its way arrives within this time. */
+export const IN_TRANSIT = 1000
+/** How long an idle connection is taken to stay open, where the transport does not tell. */
+const KEEP_ALIVE = 3000
+/** Requests that go out at once; those after them at most at twice the rate of the limit. */
+const BURST = 25
+/** Above this many requests in a window their even spacing alone keeps to a rate that was found. */
+const SPACED = 4
+/** A timer that fires this many milliseconds late does not slow the requests after it. */
+const LATE = 5
+/** What is assumed of an account while its limit is not known: one request a second is within any limit. */
+const UNKNOWN = 1
+/**
+ * One permit in so many rests for one more window, and one in so many seconds: a gap in which another process of the account
+ * can get hold of a permit, and make itself known by the refusal that follows. Without it, a process that always has a
+ * request waiting would take every permit the moment it is free, and never learn that it is not alone.
+ */
+const GAP_PERMITS = 48
+const GAP_SECONDS = 5
+const GAP_WINDOWS = 1.1
+const GAP_IDLE = 0.1
+
+/** A request that has gone out. */
+export interface Sent {
+  readonly permit: Permit
+  readonly sentAt: number
+  /** When its head left, and whether over a connection that had served before. */
+  leftAt: number
+  isReused: boolean
+  /** How much longer the permit is held, in milliseconds, to leave a gap. */
+  readonly rest: number
+  readonly hasWaited: boolean
+}
+
+export class Account {
+  readonly host: string
+  readonly isAnonymous: boolean
+  /** The permits in a store, where other processes use the account too. */
+  readonly shared: SharedWindow | undefined
+  readonly queue = new Queue()
+  readonly learning: Learning
+  readonly rate = new AdaptiveRate()
+  readonly #window = new SlidingWindow()
+  readonly #roundTrips: RoundTripStats
+  /** When connections became idle. */
+  readonly #idle: Array<number> = []
+  pausedUntil = -Infinity
+  #pacedUntil = -Infinity
+  #nextAt = -Infinity
+  #sinceGap = 0
+  /** Calls that are in here. */
+  active = 0
+  usedAt: number
+  /** Another one stands for the same account by now. */
+  isForgotten = false
+  /** Whether the log has said that something else uses the account. */
+  saidShared = false
+
+  constructor(options: {
+    readonly host: string
+    readonly isAnonymous: boolean
+    readonly shared: SharedWindow | undefined
+    readonly now: number
+  }) {
+    this.host = options.host
+    this.isAnonymous = options.isAnonymous
+    this.shared = options.shared
+    this.usedAt = options.now
+    this.learning = new Learning(options.host)
+    this.#roundTrips = new RoundTripStats(options.now)
+  }
+
+  /** Whether nobody has used it for so long. */
+  isIdle(now: number, millis: number): boolean {
+    return this.active === 0 && now - this.usedAt > millis && now > this.pausedUntil
+  }
+
+  /** The limit in requests a second, as far as it is known. */
+  #limitOf(limit: RateLimit): number | undefined {
+    if (limit._tag === "Fixed") return limit.quota.limit / limit.quota.window * 1000
+    if (limit._tag === "Unlimited") return undefined
+    return this.isAnonymous ? undefined : this.learning.limit === undefined ? UNKNOWN : this.learning.limit ?? undefined
+  }
+
+  /** How many requests may be sent in which time; `undefined` when there is no limit. */
+  quota(limit: RateLimit): Quota | undefined {
+    if (limit._tag === "Unlimited" && !this.rate.isReduced) return undefined
+    if (limit._tag === "Fixed" && !this.rate.isReduced) return limit.quota
+    return this.rate.quota(this.#limitOf(limit))
+  }
+
+  /**
+   * Milliseconds between two requests, and how many may go out at once before that counts. Of a limit that holds, only many
+   * requests are spaced: they would queue at both ends, and hold their permits longer. A rate that was found is kept to evenly.
+   */
+  #spacing(now: number, { limit, window }: Quota): { readonly millis: number; readonly burst: number } {
+    if (this.rate.isReduced || now < this.#pacedUntil) return { millis: window / limit, burst: 1 }
+    return { millis: limit <= BURST ? 0 : window / limit / 2, burst: BURST }
+  }
+
+  /** When the next request may go out, as of now; `Infinity` while that depends on answers that are still out. */
+  readyAt(now: number, quota: Quota | undefined): number {
+    const from = Math.max(now, this.pausedUntil)
+    if (quota === undefined) return from
+    const { burst, millis } = this.#spacing(from, quota)
+    // Evenly spaced requests at a fast rate need no slack for the window.
+    const { limit, window } = quota
+    const permits = this.rate.isReduced && limit > SPACED ? { limit: limit + 1, window } : quota
+    return Math.max(from, this.#window.freeAt(now, permits), this.#nextAt - (burst - 1) * millis)
+  }
+
+  /** Whether the next permit leaves a gap: not where permits are free for long enough before this process can know it. */
+  #isGapDue({ limit, window }: Quota): boolean {
+    const idle = this.#roundTrips.mean - (this.shared === undefined ? this.#roundTrips.bound : 0)
+    return ++this.#sinceGap >= Math.max(GAP_PERMITS, GAP_SECONDS * 1000 * limit / window) && idle < GAP_IDLE * window
+  }
+
+  /** A request goes out. */
+  acquire(now: number, quota: Quota | undefined, hasWaited: boolean): Sent {
+    if (quota !== undefined) {
+      const { burst, millis } = this.#spacing(now, quota)
+      this.#nextAt = Math.max(this.#nextAt, burst === 1 ? now - LATE : now) + millis
+    }
+    let rest = 0
+    if (quota !== undefined && hasWaited && this.#isGapDue(quota)) {
+      this.#sinceGap = 0
+      rest = GAP_WINDOWS * quota.window
+    }
+    return {
+      permit: this.#window.acquire(now),
+      sentAt: now,
+      leftAt: now,
+      isReused: this.#connect(now),
+      rest,
+      hasWaited
+    }
+  }
+
+  /** How many permits are free. */
+  remaining(now: number, { limit, window }: Quota): number {
+    return Math.max(0, limit - this.#window.held(now, window))
+  }
+
+  /** How long a call that came now would wait. */
+  wait(now: number, limit: RateLimit, ahead = this.queue.length): number {
+    const from = Math.max(now, this.pausedUntil)
+    const quota = this.quota(limit)
+    const roundTrip = Math.min(this.#roundTrips.mean, 1000)
+    return from - now + (quota === undefined ? 0 : this.#window.wait(from, quota, ahead, roundTrip))
+  }
+
+  /** Whether the request may go over a connection that is open already. */
+  #connect(now: number): boolean {
+    let closed = 0
+    while (closed < this.#idle.length && now - this.#idle[closed]! > KEEP_ALIVE) closed++
+    this.#idle.splice(0, closed)
+    return this.#idle.pop() !== undefined
+  }
+
+  answered(sent: Sent, now: number) {
+    this.#idle.push(now)
+    this.#roundTrips.observe(now - sent.leftAt, now, sent.isReused)
+    this.#window.leastRoundTrip = this.#roundTrips.bound
+    this.#window.answered(sent.permit, now + sent.rest)
+  }
+
+  /** The answer was no refusal. */
+  served({ hasWaited, sentAt }: Sent, now: number, limit: RateLimit) {
+    this.rate.served(now, sentAt, hasWaited, this.#limitOf(limit))
+  }
+
+  /** No answer comes, or only long after the host has counted the request: what is on its way arrives within a second. */
+  unanswered(sent: Sent, now: number) {
+    this.#window.countedBy(sent.permit, now + IN_TRANSIT)
+  }
+
+  /** The request was never sent. */
+  cancel(sent: Sent) {
+    this.#window.cancel(sent.permit)
+  }
+
+  /** The host refused a request. Gives how long the account pauses, where that is longer than before. */
+  rejected(
+    sent: Sent,
+    now: number,
+    retryAfter: number | undefined,
+    limit: RateLimit,
+    random: number
+  ): number | undefined {
+    // It comes again as soon as the pause is over.
+    this.#window.cancel(sent.permit)
+    this.learning.doubt()
+    const pause = this.rate.rejected(now, sent.sentAt, retryAfter, this.#limitOf(limit), random)
+    if (pause === undefined || now + pause <= this.pausedUntil) return undefined
+    this.pausedUntil = now + pause
+    this.#nextAt = this.pausedUntil
+    this.#pacedUntil = this.pausedUntil + (this.quota(limit)?.window ?? 0)
+    this.queue.pokeAll()
+    return pause
+  }
+
+  /** `me` gave this limit. */
+  learned(now: number, rateLimit: number | null | undefined) {
+    const before = this.learning.limit
+    this.learning.learned(now, rateLimit)
+    const { limit } = this.learning
+    if (limit !== before) this.rate.limitChanged(limit ?? undefined, before === undefined)
+    this.queue.pokeAll()
+  }
+}

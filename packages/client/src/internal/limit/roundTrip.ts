@@ -1,0 +1,88 @@
+/**
+ * What a request and its answer take at least: a lower bound, from the answers of the last minute or so. The limiter takes it
+ * off the time that a permit is held. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
+ */
+
+/** Samples are kept in two generations; the older one goes when the younger has this many samples and this age. */
+const GENERATION_SAMPLES = 64
+const GENERATION_MILLIS = 30_000
+/** Answers that come together were late together: those within this time count as one observation. */
+const SLOT_MILLIS = 150
+/** With fewer observations the bound is 0. */
+const ENOUGH = 3
+/** A round trip that is this much shorter than any before means that all of those were late, so they are forgotten. */
+const DROP = 0.9
+/** Below this many milliseconds there is nothing to gain. */
+const WORTH = 25
+/** Milliseconds that the programs at both ends may take now and then. */
+const SLACK = 3
+/** How far above the shortest two imagined samples lie, as a part of it: they stand for the spread until there are real ones. */
+const PRIOR = 0.25
+/** The margin in units of the spread: this over the root of the observations, and never less than the other. */
+const CAUTION = 2
+const LEAST_CAUTION = 0.15
+
+interface Generation {
+  count: number
+  slots: number
+  shortest: number
+  sum: number
+  readonly since: number
+}
+
+const generation = (since: number): Generation => ({ count: 0, slots: 0, shortest: Infinity, sum: 0, since })
+
+export class RoundTripStats {
+  #older: Generation
+  #younger: Generation
+  #slotUntil = -Infinity
+  /** What a round trip takes at least: the shortest, less a margin that grows with the spread and shrinks with observations. */
+  bound = 0
+
+  constructor(now: number) {
+    this.#older = generation(now)
+    this.#younger = generation(now)
+  }
+
+  get shortest(): number {
+    return Math.min(this.#older.shortest, this.#younger.shortest)
+  }
+
+  /** The average; 0 when nothing was seen. */
+  get mean(): number {
+    const count = this.#older.count + this.#younger.count
+    return count === 0 ? 0 : (this.#older.sum + this.#younger.sum) / count
+  }
+
+  /** A request and its answer took this long; a new connection counts only where it was faster than all others. */
+  observe(millis: number, now: number, isReused: boolean) {
+    const shortest = this.shortest
+    if (!isReused && !(millis < shortest && shortest !== Infinity)) return
+    if (millis < shortest * DROP) {
+      this.#older = generation(now)
+      this.#younger = generation(now)
+      this.#slotUntil = -Infinity
+    } else if (this.#younger.count >= GENERATION_SAMPLES && now - this.#younger.since >= GENERATION_MILLIS) {
+      this.#older = this.#younger
+      this.#younger = generation(now)
+    }
+    const younger = this.#younger
+    if (now >= this.#slotUntil) {
+      this.#slotUntil = now + SLOT_MILLIS
+      younger.slots++
+    }
+    younger.count++
+    younger.sum += millis
+    younger.shortest = Math.min(younger.shortest, millis)
+    this.bound = this.#leastRoundTrip()
+  }
+
+  #leastRoundTrip(): number {
+    const shortest = this.shortest
+    const observations = this.#older.slots + this.#younger.slots
+    if (observations < ENOUGH || shortest < WORTH) return 0
+    const spread = ((this.mean - shortest) * observations + 2 * PRIOR * shortest) / (observations + 2)
+    const margin = spread * Math.max(CAUTION / Math.sqrt(observations - ENOUGH + 1), LEAST_CAUTION)
+    return Math.max(0, shortest - margin - SLACK)
+  }
+}

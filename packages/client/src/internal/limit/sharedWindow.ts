@@ -1,0 +1,100 @@
+/** The permits of one account in a store, for all that run in this process. */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import type { Acquired, Quota, Store } from "../../RateLimitStore.ts"
+import { millisOf } from "../shared/monotonic.ts"
+
+/** A store that has not answered after this many milliseconds is away. */
+const TIMEOUT = 2000
+/** How long a store that was away is left alone. */
+const REST = 5000
+
+const hex = (bytes: ArrayBuffer) =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+/** SHA-256 of the host and the key: what other processes and the store see of an account. */
+const hashed = async (name: string): Promise<string> =>
+  hex(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)))
+
+export class SharedWindow {
+  readonly #store: Store
+  readonly #name: string
+  #hash: Promise<string> | undefined
+  /** Tells the permits of this process from those of others. */
+  #id = ""
+  #permits = 0
+  #awayUntil = -Infinity
+  #saidAway = false
+
+  constructor(store: Store, name: string) {
+    this.#store = store
+    this.#name = name
+  }
+
+  #ask<A>(ask: (account: string) => Effect.Effect<A, unknown>) {
+    return Effect.promise(() => this.#hash ??= hashed(this.#name)).pipe(Effect.flatMap(ask), Effect.timeout(TIMEOUT))
+  }
+
+  /** Tells the store something that no caller waits for. */
+  #tell(tell: (account: string) => Effect.Effect<void, unknown>): Effect.Effect<void> {
+    return Effect.asVoid(Effect.forkDetach(Effect.ignore(this.#ask(tell))))
+  }
+
+  /** See `RateLimitStore.Store`. */
+  release(permit: string, countedIn: number | undefined): Effect.Effect<void> {
+    return this.#tell((account) => this.#store.release(account, permit, countedIn))
+  }
+
+  pause(millis: number): Effect.Effect<void> {
+    return this.#tell((account) => this.#store.pause(account, millis))
+  }
+
+  /**
+   * Asks for a permit, whose name it gives with the answer. While the store is away it fails, or says `undefined` where this
+   * process is to keep to `part` of the limit.
+   */
+  acquire = Effect.fnUntraced(function*(
+    this: SharedWindow,
+    quota: Quota | undefined,
+    isReduced: boolean
+  ): Effect.fn.Return<{ readonly permit: string; readonly answer: Acquired } | undefined, FileIoError.Unreachable> {
+    const clock = yield* Clock.Clock
+    if (millisOf(clock) >= this.#awayUntil) {
+      if (this.#id === "") this.#id = `${yield* Random.nextInt}.${yield* Random.nextInt}`
+      const permit = `${this.#id}:${++this.#permits}`
+      const asked = yield* Effect.uninterruptible(
+        Effect.result(this.#ask((account) => this.#store.acquire({ account, permit, quota, isReduced })))
+      )
+      if (Result.isSuccess(asked)) {
+        this.#saidAway = false
+        return { permit, answer: asked.success }
+      }
+      // It may have been taken all the same.
+      yield* this.release(permit, undefined)
+      this.#awayUntil = millisOf(clock) + REST
+      if (!this.#saidAway) yield* Effect.logWarning(`the store of the rate limit does not answer: ${this.#consequence}`)
+      this.#saidAway = true
+    }
+    if (this.#store.whenAway !== "fail") return undefined
+    const retryAfter = Duration.millis(Math.max(0, this.#awayUntil - millisOf(clock)))
+    return yield* Effect.fail(
+      new FileIoError.Unreachable({ host: "the store of the rate limit", sent: "no", retryAfter })
+    )
+  })
+
+  /** The part of the limit that this process keeps to while the store is away. */
+  get part(): number {
+    return this.#store.whenAway === "fail" ? 1 : 1 / this.#store.whenAway.processes
+  }
+
+  get #consequence(): string {
+    const { whenAway } = this.#store
+    return whenAway === "fail"
+      ? "calls fail until it does"
+      : `this process keeps to 1/${whenAway.processes} of the limit until it does`
+  }
+}

@@ -1,0 +1,166 @@
+/** An account that something else uses too, and a host whose limit is lower than the one that it gives. */
+import { type FileIo, RateLimit } from "@effect-fileio/client"
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Logger, Random } from "effect"
+import { TestClock } from "effect/testing"
+import { modelHost, type ModelOptions } from "./utils/modelHost.ts"
+
+const HOSTS = [
+  { countsRefused: false, hasRetryAfter: false },
+  { countsRefused: false, hasRetryAfter: true },
+  { countsRefused: true, hasRetryAfter: false },
+  { countsRefused: true, hasRetryAfter: true }
+]
+
+/** Makes calls on several fibers, as many as the limit takes and more. Gives how many failed. */
+const busy = Effect.fnUntraced(function*(client: FileIo.Service, fibers: number) {
+  const failed = { count: 0 }
+  const call = Effect.tapError(client.list(), () => Effect.sync(() => failed.count++))
+  for (let n = 0; n < fibers; n++) yield* Effect.forkScoped(Effect.forever(Effect.ignore(call)))
+  return failed
+})
+
+const seconds = (count: number) => TestClock.adjust(count * 1000)
+
+describe("a limit that is lower than the host says", () => {
+  const find = (options: Omit<ModelOptions, "countsRefused" | "hasRetryAfter">) =>
+    Effect.forEach(HOSTS, (kind) =>
+      Effect.scoped(Effect.gen(function*() {
+        const host = modelHost({ ...options, ...kind })
+        const { limit, told, window = 1000 } = options
+        const failed = yield* busy(yield* host.client("one"), Math.ceil(told * 3))
+        yield* seconds(60)
+        const from = yield* Clock.currentTimeMillis
+        yield* seconds(120)
+        const { refusedPart, served } = host.share(from, from + 120_000)
+        const label = JSON.stringify({ ...options, ...kind })
+        assert.isBelow(refusedPart, 0.01, label)
+        assert.isAtLeast(served / (120 * limit * 1000 / window), 0.9, label)
+        assert.strictEqual(failed.count, 0, label)
+      })).pipe(Random.withSeed(1)), { discard: true })
+
+  for (
+    const [told, limit, window] of [
+      [1, 1, 2000],
+      [3, 3, 2000],
+      [10, 5, 1000],
+      [1, 2, 3000],
+      [3, 2, 1000],
+      [10, 9, 1000],
+      [10, 1, 1000]
+    ] as const
+  ) {
+    it.effect(`${told} a second are said, ${limit} in ${window} ms are taken: it is found in a minute and remembered`, () =>
+      Effect.gen(function*() {
+        for (const roundTrip of [0, 200]) {
+          yield* find({ told, limit, window, roundTrip, jitter: Math.min(10, roundTrip / 4) })
+        }
+      }))
+  }
+
+  it.effect(
+    "100 a second are said, 50 are taken",
+    () => find({ told: 100, limit: 50, roundTrip: 20, jitter: 5 }),
+    60_000
+  )
+})
+
+describe("an account that two processes use without a store", () => {
+  const SEEDS = [1, 2]
+
+  const shares = (options: ModelOptions) =>
+    Effect.scoped(Effect.gen(function*() {
+      const host = modelHost(options)
+      const fibers = Math.min(40, options.limit * 4)
+      const first = yield* busy(yield* host.client("first"), fibers)
+      yield* seconds(30)
+      const from = yield* Clock.currentTimeMillis
+      const second = yield* busy(yield* host.client("second"), fibers)
+      yield* seconds(60)
+      assert.deepStrictEqual([first.count, second.count], [0, 0], "nothing fails within a minute")
+      yield* seconds(120)
+      return ["first", "second"].map((name) => host.share(from, from + 180_000, name).served / (180 * options.limit))
+    })).pipe(Random.withSeed(options.seed ?? 1))
+
+  for (const limit of [3, 10]) {
+    for (const kind of HOSTS) {
+      it.effect(
+        `both get at least a quarter of ${limit} a second: ${JSON.stringify(kind)}`,
+        () =>
+          Effect.gen(function*() {
+            const all = yield* Effect.forEach(
+              SEEDS,
+              (seed) => shares({ told: limit, limit, roundTrip: 20, jitter: 5, seed, ...kind })
+            )
+            for (const [n, name] of ["first", "second"].entries()) {
+              const mean = all.reduce((sum, each) => sum + each[n]!, 0) / all.length
+              assert.isAtLeast(mean, 0.25, `${name}: ${JSON.stringify(all)}`)
+            }
+            // One run may be less lucky than the others.
+            for (const each of all) assert.isAtLeast(Math.min(...each), 0.15, JSON.stringify(all))
+          }),
+        60_000
+      )
+    }
+  }
+
+  it.effect("also of one request a second, where there is no room beside a request", () =>
+    Effect.gen(function*() {
+      for (const kind of HOSTS.filter(({ hasRetryAfter }) => hasRetryAfter)) {
+        const all = yield* Effect.forEach(SEEDS, (seed) =>
+          shares({ told: 1, limit: 1, roundTrip: 20, jitter: 5, seed, ...kind }))
+        for (const each of all) {
+          assert.isAtLeast(Math.min(...each), 0.15, JSON.stringify({ ...kind, all }))
+        }
+      }
+    }))
+
+  it.effect(
+    "a single call beside a busy process is answered within a minute, and that one is soon at its full rate again",
+    () =>
+      Effect.gen(function*() {
+        for (const limit of [1, 3, 10]) {
+          for (const kind of HOSTS) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              const host = modelHost({ told: limit, limit, roundTrip: 20, jitter: 5, ...kind })
+              yield* busy(yield* host.client("busy"), limit * 3)
+              yield* seconds(47)
+              const alone = yield* host.client("alone")
+              // As the command line makes it.
+              const call = yield* Effect.forkScoped(RateLimit.withRateLimit(alone.list(), RateLimit.unlimited))
+              yield* seconds(60)
+              if (limit > 1) assert.isDefined(call.pollUnsafe(), JSON.stringify({ limit, ...kind }))
+              yield* Fiber.join(call)
+              yield* seconds(120)
+              const now = yield* Clock.currentTimeMillis
+              const { served } = host.share(now - 60_000, now, "busy")
+              assert.isAtLeast(served / (60 * limit), 0.85, JSON.stringify({ limit, ...kind }))
+            })).pipe(Random.withSeed(7))
+          }
+        }
+      }),
+    60_000
+  )
+
+  it.effect("the log says once that something else uses the account, and what to do", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(message))
+    })
+    return Effect.scoped(Effect.gen(function*() {
+      const host = modelHost({ told: 3, limit: 3, countsRefused: false, hasRetryAfter: true })
+      yield* busy(yield* host.client("first"), 9)
+      yield* seconds(30)
+      yield* busy(yield* host.client("second"), 9)
+      yield* seconds(120)
+      const hints = lines.filter((line) => line.includes("something else uses it"))
+      // One of each process.
+      assert.strictEqual(hints.length, 2)
+      for (const hint of hints) {
+        assert.include(hint, "Redis")
+        assert.include(hint, "its own key")
+        assert.notInclude(hint, "KEY")
+      }
+    })).pipe(Random.withSeed(1), Effect.provide(Logger.layer([logger])))
+  })
+})
