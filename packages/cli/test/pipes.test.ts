@@ -46,6 +46,25 @@ describe.concurrent("upload and download", () => {
     assert.deepStrictEqual(Fs.readdirSync(inbox), ["report ü.txt"])
   })
 
+  it("asks for a download that counts when it begins, and says where a host does not know that", async () => {
+    const source = write(t.room(), "seen.txt", "once")
+    const known = await t.run(["upload", source, "--count-first", "--json"])
+    const [line] = jsonLines(known.stdout)
+    assert(line?.type === "uploaded")
+    assert.deepStrictEqual([line.countFrom, line.attempts, line.downloads], ["first-byte", 0, 0])
+    assert.notInclude((await t.run(["upload", source, "--count-first"])).stderr, "does not know")
+    const host = await fakeHost((_request, response) => {
+      response.setHeader("content-type", "application/json")
+      response.end(
+        JSON.stringify({ success: true, status: 200, key: "abcdefghijkl", link: "https://host/abcdefghijkl" })
+      )
+    })
+    const other = await t.run(["upload", source, "--count-first", "--base-url", host.url])
+    host.close()
+    assert.strictEqual(other.code, 0, other.stderr)
+    assert.include(other.stderr, "this host does not know --count-first")
+  })
+
   it("gives the links in the order of the arguments, and goes on after one that failed", async () => {
     const room = t.room()
     const big = write(room, "a-big.bin", new Uint8Array(3_000_000))

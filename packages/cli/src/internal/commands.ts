@@ -50,6 +50,10 @@ const upload = Command.make("upload", {
   expires,
   maxDownloads,
   keep: toggle("keep", "Keep the file on the host when it is used up or expired; it can be updated then"),
+  countFirst: toggle(
+    "count-first",
+    "A download counts as soon as it begins, so that nobody reads a part of the file unseen; not every host can"
+  ),
   name: text("name", "NAME", "Another name for the file"),
   title: text("title", "TEXT", "A title"),
   tar: toggle("tar", "Send a folder as one tar archive"),

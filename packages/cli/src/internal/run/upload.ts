@@ -26,6 +26,7 @@ interface Input {
   readonly expires: string | undefined
   readonly maxDownloads: string | undefined
   readonly keep: boolean
+  readonly countFirst: boolean
   readonly name: string | undefined
   readonly title: string | undefined
   readonly tar: boolean
@@ -135,7 +136,8 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
           : "max-downloads of the settings"
       ),
     autoDelete: input.keep ? false : undefined,
-    title: input.title
+    title: input.title,
+    countFrom: input.countFirst ? "first-byte" : undefined
   }
   const checked = FileSettings.parse(options)
   if (Result.isFailure(checked)) {
@@ -180,6 +182,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       return report.problem(problem, source)
     }))
     if (!report.flags.json) yield* report.note(`  ${told(details)}`)
+    if (input.countFirst && details.countFrom !== "first-byte") {
+      yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
+    }
     if (input.qr) {
       const { lines } = yield* Effect.promise(() => import("../qr.ts"))
       yield* report.drawing(
