@@ -74,19 +74,19 @@ const countWhere = (condition: string, grace: number) => `
   UPDATE files SET downloads = downloads + 1, live = live - 1
   FROM done WHERE files.key = done.key AND files.blob = done.blob RETURNING files.key`
 
+type Terms = Machine.Terms & { readonly hold: number }
+
 /** `prepare` for what must be on the disk when it is done, `relaxed` for what a crash of PostgreSQL may undo. */
-export const make = (
+const statements = (
   prepare: Prepare,
   relaxed: Prepare,
-  { grace, hold, minimumRate, patience }: Machine.Terms & { readonly hold: number },
-  maxBroken: number,
-  /** Buries a file if it is used up. */
-  buryUsedUp: (key: string) => Effect.Effect<unknown, CatalogError>
+  { grace, hold, minimumRate, patience }: Terms,
+  maxBroken: number
 ) => {
   const ends = minimumRate === 0
     ? "NULL::bigint"
     : `:now + (size * 1000 + ${minimumRate - 1}) / ${minimumRate} + ${patience + grace}`
-  const sql = {
+  return {
     claim: relaxed<"key" | "lease">(`
       WITH taken AS (
         UPDATE files SET live = live + 1, attempts = attempts + 1, last_attempt = :now
@@ -146,6 +146,18 @@ export const make = (
     expire: prepare<"key" | "expires">("UPDATE leases SET expires = :expires::bigint WHERE key = :key"),
     endCounted: relaxed("DELETE FROM leases WHERE consumed AND until <= :now")
   }
+}
+
+/** See `statements` for the two ways to prepare one. */
+export const make = (
+  prepare: Prepare,
+  relaxed: Prepare,
+  terms: Terms,
+  maxBroken: number,
+  /** Buries a file if it is used up. */
+  buryUsedUp: (key: string) => Effect.Effect<unknown, CatalogError>
+) => {
+  const sql = statements(prepare, relaxed, terms, maxBroken)
 
   /** The transfers of this server: it prolongs the leases of these and of no others. */
   const transfers = new Map<string, number>()

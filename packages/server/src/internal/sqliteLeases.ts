@@ -31,33 +31,35 @@ const fromRow = (row: Row): Held => ({
   ends: row["ends"] as number | null
 })
 
+const statements = (db: Database) => ({
+  find: db.query("SELECT * FROM leases WHERE id = :id"),
+  ofKey: db.query("SELECT * FROM leases WHERE key = :key"),
+  endedOfKey: db.query("SELECT * FROM leases WHERE key = :key AND until <= :now"),
+  // Those that have ended and will count take a download too: they are only not settled yet.
+  takenOf: db.query(`
+    SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
+    WHERE key = :key AND phase <> 'counted'
+      AND (until IS NULL OR until > :now OR phase = 'handed' OR counts_first = 1)`),
+  ended: db.query("SELECT * FROM leases WHERE until <= :now LIMIT :limit"),
+  withTransfer: db.query("SELECT * FROM leases WHERE phase IN ('flowing', 'handed')"),
+  insert: db.change(`
+    INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends)
+    VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends)`),
+  move: db.change("UPDATE leases SET phase = :phase, generation = :generation, until = :until WHERE id = :id"),
+  unbegin: db.change("UPDATE files SET attempts = max(0, attempts - 1) WHERE key = :key AND blob = :blob"),
+  drop: db.change("DELETE FROM leases WHERE id = :id"),
+  detach: db.change("UPDATE leases SET key = '' WHERE key = :key"),
+  dropOfKey: db.change("DELETE FROM leases WHERE key = :key"),
+  expire: db.change("UPDATE leases SET expires = :expires WHERE key = :key")
+})
+
 export const make = (
   db: Database,
   terms: Lease.Terms,
   /** Counts a download of a file that still has this content; its bytes are needed until `after`. */
   count: (key: string, blob: string, now: number, after: number) => void
 ) => {
-  const sql = {
-    find: db.query("SELECT * FROM leases WHERE id = :id"),
-    ofKey: db.query("SELECT * FROM leases WHERE key = :key"),
-    endedOfKey: db.query("SELECT * FROM leases WHERE key = :key AND until <= :now"),
-    // Those that have ended and will count take a download too: they are only not settled yet.
-    takenOf: db.query(`
-      SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
-      WHERE key = :key AND phase <> 'counted'
-        AND (until IS NULL OR until > :now OR phase = 'handed' OR counts_first = 1)`),
-    ended: db.query("SELECT * FROM leases WHERE until <= :now LIMIT :limit"),
-    withTransfer: db.query("SELECT * FROM leases WHERE phase IN ('flowing', 'handed')"),
-    insert: db.change(`
-      INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends)
-      VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends)`),
-    move: db.change("UPDATE leases SET phase = :phase, generation = :generation, until = :until WHERE id = :id"),
-    unbegin: db.change("UPDATE files SET attempts = max(0, attempts - 1) WHERE key = :key AND blob = :blob"),
-    drop: db.change("DELETE FROM leases WHERE id = :id"),
-    detach: db.change("UPDATE leases SET key = '' WHERE key = :key"),
-    dropOfKey: db.change("DELETE FROM leases WHERE key = :key"),
-    expire: db.change("UPDATE leases SET expires = :expires WHERE key = :key")
-  }
+  const sql = statements(db)
 
   const find = (id: string): Held | undefined => {
     const row = sql.find.first({ id })
