@@ -126,6 +126,108 @@ const givenTime = Clock.clockWith((clock) => clock === systemClock ? Effect.succ
 
 const GIVE_BACK = Schedule.spaced("500 millis")
 
+interface Prepared {
+  /** For what must be on the disk when it is done. */
+  readonly prepare: PgLeases.Prepare
+  /** For what a crash of PostgreSQL may undo. */
+  readonly relaxed: PgLeases.Prepare
+  /** For what may take long. */
+  readonly listed: PgLeases.Prepare
+  /** For what the caller must know the outcome of. */
+  readonly change: PgLeases.Prepare
+}
+
+const statements = ({ change, listed, prepare, relaxed }: Prepared, grace: number) => ({
+  insert: change<
+    | "key"
+    | "id"
+    | "blob"
+    | "owner"
+    | "plan"
+    | "name"
+    | "foldedName"
+    | "title"
+    | "mimeType"
+    | "size"
+    | "expires"
+    | "maxDownloads"
+    | "countFrom"
+    | "autoDelete"
+    | "created"
+  >(`
+    WITH arrived AS (DELETE FROM garbage WHERE blob = :blob::text)
+    INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
+      max_downloads, count_from, auto_delete, created, modified)
+    SELECT :key::text, :id::text, :blob::text, :owner::text, :plan::text, :name::text, :foldedName::text, :title::text,
+      :mimeType::text, :size::bigint, :expires::bigint, 0, :maxDownloads::bigint, :countFrom::text,
+      :autoDelete::boolean, :created::bigint, :created::bigint
+    WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key::text)
+    ON CONFLICT (key) DO NOTHING RETURNING *`),
+  inserted: prepare<"key" | "blob">("SELECT * FROM files WHERE key = :key AND blob = :blob"),
+  get: prepare<"key">(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+  lock: prepare<"key" | "owner">(
+    `SELECT * FROM files WHERE key = :key AND owner = :owner AND NOT ${GONE} FOR UPDATE`
+  ),
+  update: prepare<
+    | "key"
+    | "blob"
+    | "name"
+    | "foldedName"
+    | "title"
+    | "mimeType"
+    | "size"
+    | "expires"
+    | "maxDownloads"
+    | "countFrom"
+    | "autoDelete"
+    | "replaced"
+  >(`
+    UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title::text,
+      mime_type = :mimeType, size = :size, expires = :expires::bigint,
+      downloads = CASE WHEN :replaced::boolean THEN 0 ELSE downloads END,
+      live = CASE WHEN :replaced::boolean THEN 0 ELSE live END,
+      attempts = CASE WHEN :replaced::boolean THEN 0 ELSE attempts END,
+      last_attempt = CASE WHEN :replaced::boolean THEN NULL ELSE last_attempt END,
+      max_downloads = :maxDownloads::bigint, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
+    WHERE key = :key RETURNING *`),
+  usedBytes: prepare<"owner">(
+    "SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM usage WHERE owner = :owner"
+  ),
+  totals: prepare(
+    "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
+  ),
+  probe: relaxed("UPDATE migrations SET version = version WHERE version = 1"),
+  count: listed<"owner">(`
+    WITH used AS (SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage WHERE owner = :owner),
+      gone AS (SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM files WHERE owner = :owner AND ${GONE})
+    SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`),
+  countFound: listed<"owner" | "search">(`
+    SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM files
+    WHERE owner = :owner AND NOT ${GONE} AND strpos(folded_name, :search) > 0`),
+
+  available: prepare<"key">(`
+    SELECT 1 AS available FROM files
+    WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + ${PgLeases.TAKEN} < max_downloads)`),
+
+  remove: change<"key" | "owner">(
+    buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
+  ),
+  isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
+  // A file is not buried while somebody downloads it. The last receiver may come back for the grace time, so the bytes stay as long.
+  buryUsedUp: relaxed<"key">(
+    buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${grace}`)
+  ),
+  // What a crash of the database undoes of these is done again by a later sweep.
+  buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
+  buryEnded: relaxed(burySome(`${FLEETING} AND ${USED_UP} AND live = 0`)),
+  endTombstones: relaxed(`
+    DELETE FROM tombstones WHERE key IN (
+      SELECT key FROM tombstones WHERE buried <= :now - ${Key.TOMBSTONE_MILLIS} LIMIT ${Key.END_TOMBSTONES} FOR UPDATE SKIP LOCKED
+    )`),
+  arrived: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
+  discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
+})
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const scope = yield* Effect.scope
   const random = yield* SecureRandom.SecureRandom
@@ -197,96 +299,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   yield* durable.transaction(migrate, MIGRATION_DEADLINE)
 
-  const sql = {
-    insert: change<
-      | "key"
-      | "id"
-      | "blob"
-      | "owner"
-      | "plan"
-      | "name"
-      | "foldedName"
-      | "title"
-      | "mimeType"
-      | "size"
-      | "expires"
-      | "maxDownloads"
-      | "countFrom"
-      | "autoDelete"
-      | "created"
-    >(`
-      WITH arrived AS (DELETE FROM garbage WHERE blob = :blob::text)
-      INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
-        max_downloads, count_from, auto_delete, created, modified)
-      SELECT :key::text, :id::text, :blob::text, :owner::text, :plan::text, :name::text, :foldedName::text, :title::text,
-        :mimeType::text, :size::bigint, :expires::bigint, 0, :maxDownloads::bigint, :countFrom::text,
-        :autoDelete::boolean, :created::bigint, :created::bigint
-      WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key::text)
-      ON CONFLICT (key) DO NOTHING RETURNING *`),
-    inserted: prepare<"key" | "blob">("SELECT * FROM files WHERE key = :key AND blob = :blob"),
-    get: prepare<"key">(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
-    lock: prepare<"key" | "owner">(
-      `SELECT * FROM files WHERE key = :key AND owner = :owner AND NOT ${GONE} FOR UPDATE`
-    ),
-    update: prepare<
-      | "key"
-      | "blob"
-      | "name"
-      | "foldedName"
-      | "title"
-      | "mimeType"
-      | "size"
-      | "expires"
-      | "maxDownloads"
-      | "countFrom"
-      | "autoDelete"
-      | "replaced"
-    >(`
-      UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title::text,
-        mime_type = :mimeType, size = :size, expires = :expires::bigint,
-        downloads = CASE WHEN :replaced::boolean THEN 0 ELSE downloads END,
-        live = CASE WHEN :replaced::boolean THEN 0 ELSE live END,
-        attempts = CASE WHEN :replaced::boolean THEN 0 ELSE attempts END,
-        last_attempt = CASE WHEN :replaced::boolean THEN NULL ELSE last_attempt END,
-        max_downloads = :maxDownloads::bigint, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
-      WHERE key = :key RETURNING *`),
-    usedBytes: prepare<"owner">(
-      "SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM usage WHERE owner = :owner"
-    ),
-    totals: prepare(
-      "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
-    ),
-    probe: relaxed("UPDATE migrations SET version = version WHERE version = 1"),
-    count: listed<"owner">(`
-      WITH used AS (SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage WHERE owner = :owner),
-        gone AS (SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM files WHERE owner = :owner AND ${GONE})
-      SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`),
-    countFound: listed<"owner" | "search">(`
-      SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM files
-      WHERE owner = :owner AND NOT ${GONE} AND strpos(folded_name, :search) > 0`),
-
-    available: prepare<"key">(`
-      SELECT 1 AS available FROM files
-      WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + ${PgLeases.TAKEN} < max_downloads)`),
-
-    remove: change<"key" | "owner">(
-      buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
-    ),
-    isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
-    // A file is not buried while somebody downloads it. The last receiver may come back for the grace time, so the bytes stay as long.
-    buryUsedUp: relaxed<"key">(
-      buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${terms.grace}`)
-    ),
-    // What a crash of the database undoes of these is done again by a later sweep.
-    buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
-    buryEnded: relaxed(burySome(`${FLEETING} AND ${USED_UP} AND live = 0`)),
-    endTombstones: relaxed(`
-      DELETE FROM tombstones WHERE key IN (
-        SELECT key FROM tombstones WHERE buried <= :now - ${Key.TOMBSTONE_MILLIS} LIMIT ${Key.END_TOMBSTONES} FOR UPDATE SKIP LOCKED
-      )`),
-    arrived: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
-    discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
-  }
+  const sql = statements({ change, listed, prepare, relaxed }, terms.grace)
 
   const pages = new Map<string, PgLeases.Run<"owner" | "search" | "limit" | "offset">>()
   const page = ({ descending, search, sort }: ListOptions) => {

@@ -75,6 +75,42 @@ const RESTORE_INTERVAL = "10 seconds"
 /** Files that one transaction buries: few enough for the reserve, and for the requests that wait meanwhile. */
 const BURY_FILES = 16
 
+const fileStatements = ({ change, query, returning }: Sqlite.Database) => ({
+  insert: returning(`
+    INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
+      max_downloads, count_from, auto_delete, created, modified)
+    SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
+      :maxDownloads, :countFrom, :autoDelete, :created, :created
+    WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
+    RETURNING *`),
+  get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+  update: returning(`
+    UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
+      size = :size, expires = :expires, downloads = :downloads, attempts = :attempts,
+      last_attempt = :lastAttempt, max_downloads = :maxDownloads, count_from = :countFrom, auto_delete = :autoDelete,
+      modified = :now
+    WHERE key = :key RETURNING *`),
+  usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
+  totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
+  probe: change("UPDATE migrations SET version = version WHERE version = 1"),
+
+  inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
+  begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
+  countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
+
+  deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
+  bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+  endTombstones: change(`
+    DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`),
+  buried: query(`
+    SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
+    UNION ALL
+    SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
+    LIMIT :limit`),
+  isUsedUp: query(`
+    SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${NOBODY_DOWNLOADS.replace("KEY", ":key")}`)
+})
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const { path } = yield* DataFolder
   const random = yield* SecureRandom.SecureRandom
@@ -128,50 +164,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
     Effect.repeat(Schedule.spaced(RESTORE_INTERVAL)),
     Effect.forkScoped
   )
-  const { change, query, returning, transaction } = db
+  const { transaction } = db
 
   const reader = yield* SqliteReader.make(Path.join(path, "catalog.sqlite"))
 
   const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
 
-  const sql = yield* attempt(() => ({
-    insert: returning(`
-      INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
-        max_downloads, count_from, auto_delete, created, modified)
-      SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
-        :maxDownloads, :countFrom, :autoDelete, :created, :created
-      WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
-      RETURNING *`),
-    get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
-    update: returning(`
-      UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
-        size = :size, expires = :expires, downloads = :downloads, attempts = :attempts,
-        last_attempt = :lastAttempt, max_downloads = :maxDownloads, count_from = :countFrom, auto_delete = :autoDelete,
-        modified = :now
-      WHERE key = :key RETURNING *`),
-    usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
-    totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
-    probe: change("UPDATE migrations SET version = version WHERE version = 1"),
-
-    inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
-    begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
-    countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
-
-    deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
-    bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
-    endTombstones: change(`
-      DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`),
-    buried: query(`
-      SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
-      UNION ALL
-      SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${NOBODY_DOWNLOADS.replace("KEY", "files.key")}
-      LIMIT :limit`),
-    isUsedUp: query(`
-      SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${
-      NOBODY_DOWNLOADS.replace("KEY", ":key")
-    }`)
-  }))
+  const sql = yield* attempt(() => fileStatements(db))
 
   const blobs = yield* attempt(() => SqliteBlobs.make(db, attempt))
 
