@@ -135,6 +135,7 @@ describe("what could be read as two different messages is refused", () => {
     "an interim answer after which the connection closes": "HTTP/1.1 103 Early Hints\r\nconnection: close\r\n\r\n",
     "an interim answer of HTTP/1.0": "HTTP/1.0 100 Continue\r\n\r\n",
     "a length with a tab behind it": `${head}content-length: 3\t\r\n\r\n`,
+    "chunks with a tab behind their name": `${head}transfer-encoding: chunked\t\r\n\r\n`,
     "a length with a sign": `${head}content-length: +3\r\n\r\n`,
     "a length beyond all numbers": `${head}content-length: 99999999999999999999\r\n\r\n`,
     "a transfer encoding that is not known": `${head}transfer-encoding: gzip, chunked\r\n\r\n`,

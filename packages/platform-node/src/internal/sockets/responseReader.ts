@@ -63,6 +63,8 @@ interface Said extends Head {
   readonly framing: number | "chunked" | "untilClose" | ProtocolError
 }
 
+const FRAMING = /^(?:content-length|transfer-encoding)$/
+
 /** Fields that would say where the body ends after it has ended (RFC 9110, 6.5.1). */
 const IN_NO_TRAILER = /^(?:content-length|transfer-encoding):/i
 
@@ -99,8 +101,11 @@ const readSaid = (text: string): Said => {
     if (!isFieldLine(field)) throw new ProtocolError("the head of the answer has a line that is no header field")
     const colon = field.indexOf(":")
     const name = field.slice(0, colon).toLowerCase()
-    // Programs differ on a tab beside a length.
-    const value = name === "content-length" ? field.slice(colon + 1).replace(/^ +| +$/g, "") : trimmed(field, colon + 1)
+    const value = trimmed(field, colon + 1)
+    // Programs differ on what a tab beside these means.
+    if (FRAMING.test(name) && field.includes("\t")) {
+      throw new ProtocolError("the length of the answer has a tab beside it")
+    }
     const before = headers[name]
     headers[name] = before === undefined ? value : `${before}, ${value}`
   }
