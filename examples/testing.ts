@@ -2,7 +2,8 @@
  * Testing a program of your own: the same program over a host in memory that fails as it is told to. In a test of
  * `@effect/vitest` this is `it.effect(…)`, and `TestClock` lets files expire.
  */
-import { FaultHost, FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
+import { FileBody, FileIo } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 
@@ -18,13 +19,13 @@ const test = Effect.gen(function*() {
 
   yield* Console.log("all is well:          ", yield* share("one"))
 
-  yield* host.inject(FaultHost.tooManyRequests(), { times: 1 })
+  yield* host.inject(Fault.tooManyRequests(), { times: 1 })
   yield* Console.log("refused once:         ", yield* share("two"))
 
-  yield* host.inject(FaultHost.loseAnswer, { on: "upload" })
+  yield* host.inject(Fault.loseAnswer, { on: "upload" })
   yield* Console.log("the answer was lost:  ", yield* share("three"))
 
-  yield* host.inject(FaultHost.status(402), { on: "upload" })
+  yield* host.inject(Fault.status(402), { on: "upload" })
   yield* Console.log("refused by the plan:  ", yield* share("four"))
 
   // The third text is there, though its upload failed.

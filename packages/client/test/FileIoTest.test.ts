@@ -1,4 +1,5 @@
-import { FaultHost, FileBody, FileIo, FileIoTest, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, RetryPolicy } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -42,7 +43,7 @@ describe("FileIoTest", () => {
     Effect.gen(function*() {
       const host = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* host.inject(FaultHost.status(500), { on: "list", after: 1 })
+      yield* host.inject(Fault.status(500), { on: "list", after: 1 })
       yield* fileIo.me
       yield* fileIo.list()
       const error = yield* Effect.flip(fileIo.list().pipe(FileIo.withRetry(RetryPolicy.none)))
@@ -55,7 +56,7 @@ describe("FileIoTest", () => {
       const host = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       const { key } = yield* host.put({ bytes: bytesOf(100_000) })
-      yield* host.inject(FaultHost.stallBody(50_000), { times: 9 })
+      yield* host.inject(Fault.stallBody(50_000), { times: 9 })
       const fiber = yield* Effect.forkChild(
         Effect.flip(Effect.scoped(Effect.flatMap(fileIo.download(key), ({ stream }) => Stream.runDrain(stream))))
           .pipe(FileIo.withRetry(RetryPolicy.none))

@@ -1,5 +1,6 @@
 /** What is sent is what was given, byte for byte, or nothing is. */
-import { FileBody, FileIo, FileIoTest, RateLimit } from "@effect-fileio/client"
+import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
+import { FileIoTest } from "@effect-fileio/client/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result, Stream } from "effect"
 import { runInNewContext } from "node:vm"

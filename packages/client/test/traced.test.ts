@@ -1,4 +1,5 @@
-import { FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
+import { FileBody, FileIo } from "@effect-fileio/client"
+import { FileIoTest } from "@effect-fileio/client/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { recordingTracer } from "./utils/recordingTracer.ts"

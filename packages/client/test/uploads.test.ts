@@ -1,4 +1,5 @@
-import { FaultHost, FileBody, FileIo, FileIoTest, Progress, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, Progress, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import { FileList } from "@effect-fileio/core/FileList"
@@ -16,7 +17,7 @@ const host = (options?: FileIoTest.Options) =>
 
 const counts = Effect.flatMap(FileIoTest.FileIoTest, (host) =>
   Effect.map(host.requests, (requests) => {
-    const of = (operation: FaultHost.Operation) => requests.filter((one) => one.operation === operation).length
+    const of = (operation: Fault.Operation) => requests.filter((one) => one.operation === operation).length
     return { upload: of("upload"), list: of("list"), me: of("me"), delete: of("delete") }
   }))
 
@@ -36,7 +37,7 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       const files = yield* test.files
       assert.deepStrictEqual(files.map(({ key }) => key), [file.key])
@@ -48,7 +49,7 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.resetBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.resetBeforeHeaders(), { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       assert.deepStrictEqual((yield* test.files).map(({ key }) => key), [file.key])
       const { list, upload } = yield* counts
@@ -59,14 +60,14 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.resetBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.resetBeforeHeaders(), { on: "upload" })
       const once = FileBody.once(Stream.make(CONTENT), { name: "a.txt" })
       const error = yield* passing(Effect.flip(fileIo.uploadOnce(once, { onUnknown: "reconcile" })))
       assert.strictEqual(error.reason._tag, "Unreachable")
       assert.strictEqual(error.stored, "no")
       assert.strictEqual((yield* counts).upload, 1)
       // And one that the host has is adopted, though its size was not known beforehand.
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
       const file = yield* passing(
         fileIo.uploadOnce(FileBody.once(Stream.make(CONTENT), { name: "b.txt" }), { onUnknown: "reconcile" })
       )
@@ -77,11 +78,11 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.stallBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.stallBeforeHeaders(), { on: "upload" })
       const error = yield* passing(Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" })), 5000)
       assert.strictEqual(error.reason._tag, "TimedOut")
       assert.strictEqual(error.stored, "unknown")
-      yield* test.inject(FaultHost.stallBeforeHeaders({ handled: true }), { on: "upload" })
+      yield* test.inject(Fault.stallBeforeHeaders({ handled: true }), { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }), 5000)
       assert.strictEqual((yield* test.files)[0]?.key, file.key)
       assert.strictEqual((yield* counts).upload, 2)
@@ -91,8 +92,8 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
-      yield* test.inject(FaultHost.html(404), { on: "list", times: 9 })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.html(404), { on: "list", times: 9 })
       const error = yield* passing(Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" })))
       assert.strictEqual(error.operation, "upload")
       assert.strictEqual(error.stored, "unknown")
@@ -114,7 +115,7 @@ describe("an upload whose answer is lost", () => {
       const old = yield* test.put({ bytes: CONTENT, name: "a.txt" })
       yield* TestClock.adjust("10 seconds")
       const sibling = yield* fileIo.upload(body)
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       assert.notInclude([old.key, sibling.key], file.key)
       assert.strictEqual((yield* test.files).length, 3)
@@ -124,7 +125,7 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload", after: 4 })
+      yield* test.inject(Fault.loseAnswer, { on: "upload", after: 4 })
       const files = yield* passing(Effect.forEach(
         Array.from({ length: 10 }),
         () => fileIo.upload(body, { onUnknown: "reconcile" })
@@ -140,7 +141,7 @@ describe("an upload whose answer is lost", () => {
       const sentAt = yield* DateTime.now
       const lost = { name: "a.txt", size: CONTENT.length, sentAt }
       assert.isTrue(Option.isNone(yield* fileIo.reconcile(lost)))
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
       assert.strictEqual((yield* Effect.flip(fileIo.upload(body))).stored, "unknown")
       const found = yield* fileIo.reconcile(lost)
       assert.strictEqual(Option.getOrThrow(found).key, (yield* test.files)[0]!.key)
@@ -190,7 +191,7 @@ describe("limits of the plan", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.status(404), { on: "me", times: 99 })
+      yield* test.inject(Fault.status(404), { on: "me", times: 99 })
       for (let i = 0; i < 3; i++) yield* fileIo.upload(body)
       assert.strictEqual((yield* counts).me, 1)
     }).pipe(Effect.provide(host())))
@@ -199,7 +200,7 @@ describe("limits of the plan", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.status(401), { on: "me", times: 99 })
+      yield* test.inject(Fault.status(401), { on: "me", times: 99 })
       const error = yield* Effect.flip(fileIo.upload(body))
       assert.strictEqual(error.reason._tag, "Unauthorized")
       assert.strictEqual(error.operation, "upload")
@@ -233,7 +234,7 @@ describe("uploadScoped", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseAnswer, { on: "upload" })
       const exit = yield* passing(Effect.exit(Effect.scoped(fileIo.uploadScoped(body))))
       assert.isTrue(Exit.isFailure(exit))
       assert.strictEqual((yield* test.files).length, 0)
@@ -243,7 +244,7 @@ describe("uploadScoped", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(FaultHost.stallBeforeHeaders({ handled: true }), { on: "upload" })
+      yield* test.inject(Fault.stallBeforeHeaders({ handled: true }), { on: "upload" })
       const fiber = yield* Effect.forkChild(Effect.scoped(fileIo.uploadScoped(body)))
       while ((yield* test.files).length === 0) yield* TestClock.withLive(Effect.sleep(1))
       yield* passing(Fiber.interrupt(fiber))
@@ -256,7 +257,7 @@ describe("uploadScoped", () => {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       yield* Effect.scoped(Effect.flatMap(fileIo.uploadScoped(body), ({ key }) => fileIo.downloadBytes(key)))
-      yield* test.inject(FaultHost.status(403), { on: "delete", times: 9 })
+      yield* test.inject(Fault.status(403), { on: "delete", times: 9 })
       const exit = yield* Effect.exit(Effect.scoped(fileIo.uploadScoped(body)))
       assert.isTrue(Exit.isSuccess(exit))
     }).pipe(Effect.provide(host({ resumable: false }))))
@@ -337,15 +338,15 @@ describe("progress", () => {
         })
       const upload = (onProgress: Progress.Listener) => fileIo.upload(body, { onProgress })
       assert.deepStrictEqual(yield* run(upload), ["Started", "Finished"])
-      yield* test.inject(FaultHost.status(500), { on: "upload" })
+      yield* test.inject(Fault.status(500), { on: "upload" })
       assert.deepStrictEqual(yield* run(upload), ["Started", "Failed"])
-      yield* test.inject(FaultHost.stallBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.stallBeforeHeaders(), { on: "upload" })
       assert.deepStrictEqual(yield* run((onProgress) => Effect.timeout(upload(onProgress), "5 seconds")), [
         "Started",
         "Failed"
       ])
       const { key } = yield* fileIo.upload(body)
-      yield* test.inject(FaultHost.stallBody(3), { on: "download" })
+      yield* test.inject(Fault.stallBody(3), { on: "download" })
       const download = (onProgress: Progress.Listener) => fileIo.downloadBytes(key, { onProgress })
       assert.deepStrictEqual(yield* run((onProgress) => Effect.timeout(download(onProgress), "5 seconds")), [
         "Started",
@@ -379,7 +380,7 @@ describe("progress", () => {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       const { key } = yield* test.put({ bytes: new Uint8Array(5000).fill(7) })
-      yield* test.inject(FaultHost.drip(10, "10 millis"), { on: "download" })
+      yield* test.inject(Fault.drip(10, "10 millis"), { on: "download" })
       const times: Array<number> = []
       yield* passing(
         fileIo.downloadBytes(key, { onProgress: (event) => Effect.sync(() => void times.push(event.elapsedMillis)) }),

@@ -90,7 +90,7 @@ const connectLater = Effect.fnUntraced(function*(
  * import { Layer } from "effect"
  *
  * const fileIo = NodeFileIo.layerConfig().pipe(
- *   Layer.provide(NodeRateLimitRedis.layer({ url: "redis://localhost:6379", whenAway: { processes: 4 } }))
+ *   Layer.provide(NodeRateLimit.layerRedis({ url: "redis://localhost:6379", whenAway: { processes: 4 } }))
  * )
  * ```
  *

@@ -1,5 +1,4 @@
 export * as NodeDiskSpace from "./NodeDiskSpace.ts"
-export * as NodeFaultHost from "./NodeFaultHost.ts"
 export * as NodeFileIo from "./NodeFileIo.ts"
 export * as NodeHttp from "./NodeHttp.ts"
 export * as NodePartOwner from "./NodePartOwner.ts"

@@ -2,18 +2,11 @@
  * Every fault × every call: why it failed, what became of the only copy, how many requests arrived, what lies on the disk,
  * and that it ended in bounded time. Over the host in memory, and over each HTTP client that a Node program may have.
  */
-import {
-  FaultHost,
-  FetchFileIo,
-  FileBody,
-  FileIo,
-  FileIoTest,
-  FileTransfer,
-  RateLimit,
-  RetryPolicy
-} from "@effect-fileio/client"
+import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import type { FileIoError } from "@effect-fileio/core"
-import { NodeFaultHost, NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
+import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Layer, Stream } from "effect"
@@ -77,7 +70,7 @@ const operationOf = (call: Call) =>
     ? "download"
     : uploads.includes(call)
     ? "upload"
-    : call.split(",")[0]) as FaultHost.Operation
+    : call.split(",")[0]) as Fault.Operation
 const kindOf = (call: Call) =>
   uploads.includes(call)
     ? "upload"
@@ -106,7 +99,7 @@ type Expected = { readonly [K in Kind | Call]?: Outcome }
 
 interface Row {
   readonly name: string
-  readonly fault: (call: Call) => FaultHost.Fault
+  readonly fault: (call: Call) => Fault.Fault
   readonly times?: number
   readonly only?: ReadonlyArray<Call>
   readonly expected: Expected
@@ -195,7 +188,7 @@ const limitedOnce: Expected = {
 
 const early = (code: number, close: boolean): Row => ({
   name: `an early ${code}${close ? ", and the host closes at once" : ""}`,
-  fault: () => FaultHost.earlyStatus(code, { close, atByte: 0 }),
+  fault: () => Fault.earlyStatus(code, { close, atByte: 0 }),
   only: [...uploads, ...changes],
   expected: {
     upload: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 },
@@ -213,7 +206,7 @@ const cutFetch = { fetch: [downloads, "nodejs/undici: assert(!this.paused) outsi
 const rows: ReadonlyArray<Row> = [
   {
     name: "nothing",
-    fault: () => FaultHost.status(500),
+    fault: () => Fault.status(500),
     times: 0,
     expected: {
       upload: ok(),
@@ -223,10 +216,10 @@ const rows: ReadonlyArray<Row> = [
       delete: ok()
     }
   },
-  { name: "refuse", fault: () => FaultHost.refuse, times: ALWAYS, expected: all("Unreachable", 0) },
+  { name: "refuse", fault: () => Fault.refuse, times: ALWAYS, expected: all("Unreachable", 0) },
   {
     name: "reset before the headers",
-    fault: () => FaultHost.resetBeforeHeaders(),
+    fault: () => Fault.resetBeforeHeaders(),
     times: ALWAYS,
     expected: {
       ...brokenInside,
@@ -236,34 +229,34 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "reset before the headers, twice",
-    fault: () => FaultHost.resetBeforeHeaders(),
+    fault: () => Fault.resetBeforeHeaders(),
     times: 2,
     expected: lostAnswerTwice
   },
-  { name: "the answer is lost", fault: () => FaultHost.loseAnswer, times: 2, expected: lostAnswerTwice },
+  { name: "the answer is lost", fault: () => Fault.loseAnswer, times: 2, expected: lostAnswerTwice },
   {
     name: "reset in the body",
-    fault: (call) => FaultHost.resetBody(middle(call)),
+    fault: (call) => Fault.resetBody(middle(call)),
     times: ALWAYS,
     expected: brokenInside
   },
   {
     name: "truncate with Content-Length",
-    fault: (call) => FaultHost.truncate(middle(call)),
+    fault: (call) => Fault.truncate(middle(call)),
     times: ALWAYS,
     expected: brokenInside,
     crashes: cutFetch
   },
   {
     name: "cut a chunked body",
-    fault: (call) => FaultHost.cutChunked(middle(call)),
+    fault: (call) => Fault.cutChunked(middle(call)),
     times: ALWAYS,
     expected: brokenInside,
     crashes: cutFetch
   },
   {
     name: "reset while the request is sent",
-    fault: () => FaultHost.resetRequest(300_000),
+    fault: () => Fault.resetRequest(300_000),
     times: ALWAYS,
     only: ["upload, large", "uploadOnce, large", "update, file"],
     expected: {
@@ -273,7 +266,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "too many bytes",
-    fault: () => FaultHost.tooManyBytes(7),
+    fault: () => Fault.tooManyBytes(7),
     times: ALWAYS,
     expected: {
       ...unexpected,
@@ -283,19 +276,19 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "stall before the headers",
-    fault: () => FaultHost.stallBeforeHeaders(),
+    fault: () => Fault.stallBeforeHeaders(),
     times: ALWAYS,
     expected: timedOut("firstByte")
   },
   {
     name: "stall in the body",
-    fault: (call) => FaultHost.stallBody(middle(call)),
+    fault: (call) => Fault.stallBody(middle(call)),
     times: ALWAYS,
     expected: timedOut("idle")
   },
   {
     name: "stall while the request is sent",
-    fault: () => FaultHost.stallRequest(100_000),
+    fault: () => Fault.stallRequest(100_000),
     times: ALWAYS,
     only: ["upload, large", "uploadOnce, large"],
     expected: {
@@ -304,13 +297,13 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "drip",
-    fault: (call) => FaultHost.drip(downloads.includes(call) ? 20_000 : 100, 1),
+    fault: (call) => Fault.drip(downloads.includes(call) ? 20_000 : 100, 1),
     times: ALWAYS,
     expected: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
   },
   {
     name: "an HTML page with a 200",
-    fault: () => FaultHost.html(200),
+    fault: () => Fault.html(200),
     times: ALWAYS,
     expected: {
       upload: { ends: "NotAnApi", verdict: "unknown", requests: 1 },
@@ -320,16 +313,16 @@ const rows: ReadonlyArray<Row> = [
       delete: { ends: "NotAnApi", requests: 1 }
     }
   },
-  { name: "an HTML page with a 404", fault: () => FaultHost.html(404), times: ALWAYS, expected: all("NotAnApi") },
+  { name: "an HTML page with a 404", fault: () => Fault.html(404), times: ALWAYS, expected: all("NotAnApi") },
   {
     name: "a redirect to another host",
-    fault: () => FaultHost.redirect("https://example.com/else"),
+    fault: () => Fault.redirect("https://example.com/else"),
     times: ALWAYS,
     expected: all("NotAnApi")
   },
   {
     name: "a redirect to the file's page",
-    fault: () => FaultHost.redirect("page"),
+    fault: () => Fault.redirect("page"),
     times: ALWAYS,
     expected: {
       ...all("NotAnApi"),
@@ -342,21 +335,21 @@ const rows: ReadonlyArray<Row> = [
       }
     }
   },
-  { name: "a redirect in a loop", fault: () => FaultHost.redirect("loop"), times: ALWAYS, expected: all("NotAnApi") },
-  { name: "invalid JSON", fault: () => FaultHost.invalidJson, times: ALWAYS, expected: unexpected },
+  { name: "a redirect in a loop", fault: () => Fault.redirect("loop"), times: ALWAYS, expected: all("NotAnApi") },
+  { name: "invalid JSON", fault: () => Fault.invalidJson, times: ALWAYS, expected: unexpected },
   {
     name: "JSON of another shape",
-    fault: () => FaultHost.wrongShape,
+    fault: () => Fault.wrongShape,
     times: ALWAYS,
     expected: {
       ...unexpected,
       delete: ok()
     }
   },
-  { name: "an empty body", fault: () => FaultHost.emptyBody, times: ALWAYS, expected: { ...unexpected, delete: ok() } },
+  { name: "an empty body", fault: () => Fault.emptyBody, times: ALWAYS, expected: { ...unexpected, delete: ok() } },
   {
     name: "`success: false` with a 200 (500)",
-    fault: () => FaultHost.successFalse(500),
+    fault: () => Fault.successFalse(500),
     times: ALWAYS,
     expected: {
       upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
@@ -368,13 +361,13 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "`success: false` with a 200 (401)",
-    fault: () => FaultHost.successFalse(401),
+    fault: () => Fault.successFalse(401),
     times: ALWAYS,
     expected: all("Unauthorized")
   },
   {
     name: "the size of another file",
-    fault: () => FaultHost.wrongSize(),
+    fault: () => Fault.wrongSize(),
     times: ALWAYS,
     only: ["upload", "upload, large", "uploadOnce, large", "update, file"],
     expected: {
@@ -384,7 +377,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "503 twice, then well",
-    fault: () => FaultHost.status(503),
+    fault: () => Fault.status(503),
     times: 2,
     expected: {
       upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
@@ -396,7 +389,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "503 always",
-    fault: () => FaultHost.status(503),
+    fault: () => Fault.status(503),
     times: ALWAYS,
     expected: {
       upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
@@ -408,7 +401,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "500 always",
-    fault: () => FaultHost.status(500),
+    fault: () => Fault.status(500),
     times: ALWAYS,
     expected: {
       upload: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
@@ -418,24 +411,24 @@ const rows: ReadonlyArray<Row> = [
       delete: { ends: "ServerFailure", requests: THRICE }
     }
   },
-  { name: "429 with no seconds", fault: () => FaultHost.tooManyRequests(0), expected: limitedOnce },
+  { name: "429 with no seconds", fault: () => Fault.tooManyRequests(0), expected: limitedOnce },
   {
     name: "429 with a date",
-    fault: () => FaultHost.tooManyRequests("Thu, 01 Jan 2026 00:00:00 GMT"),
+    fault: () => Fault.tooManyRequests("Thu, 01 Jan 2026 00:00:00 GMT"),
     expected: limitedOnce
   },
-  { name: "429 with nothing", fault: () => FaultHost.tooManyRequests(), expected: limitedOnce },
+  { name: "429 with nothing", fault: () => Fault.tooManyRequests(), expected: limitedOnce },
   {
     name: "429 with an hour",
-    fault: () => FaultHost.tooManyRequests(3600),
+    fault: () => Fault.tooManyRequests(3600),
     times: ALWAYS,
     expected: all("RateLimited")
   },
-  { name: "401", fault: () => FaultHost.status(401), times: ALWAYS, expected: all("Unauthorized") },
-  { name: "403", fault: () => FaultHost.status(403), times: ALWAYS, expected: all("Unauthorized") },
+  { name: "401", fault: () => Fault.status(401), times: ALWAYS, expected: all("Unauthorized") },
+  { name: "403", fault: () => Fault.status(403), times: ALWAYS, expected: all("Unauthorized") },
   {
     name: "404",
-    fault: () => FaultHost.status(404),
+    fault: () => Fault.status(404),
     times: ALWAYS,
     expected: {
       upload: { ends: "InvalidRequest", verdict: "no", requests: 1 },
@@ -447,7 +440,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "408 twice, then well",
-    fault: () => FaultHost.status(408),
+    fault: () => Fault.status(408),
     times: 2,
     expected: {
       upload: ok(THRICE),
@@ -460,7 +453,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "408 always",
-    fault: () => FaultHost.status(408),
+    fault: () => Fault.status(408),
     times: ALWAYS,
     expected: {
       ...all("ServerFailure", THRICE),
@@ -469,7 +462,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "423",
-    fault: () => FaultHost.status(423, { retryAfter: 60 }),
+    fault: () => Fault.status(423, { retryAfter: 60 }),
     times: ALWAYS,
     only: downloads,
     expected: {
@@ -478,7 +471,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "413",
-    fault: () => FaultHost.status(413),
+    fault: () => Fault.status(413),
     times: ALWAYS,
     only: [...uploads, ...changes],
     expected: all("PlanLimit")

@@ -2,8 +2,9 @@
  * `kill -9` at any moment. Processes that download several files each are killed at random points, hundreds of downloads in
  * all; the default keeps it short, `FILEIO_KILLS=500` makes it long.
  */
-import { FaultHost, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
-import { NodeFaultHost } from "@effect-fileio/platform-node"
+import { FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
+import { Fault } from "@effect-fileio/client/testing"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { spawn } from "node:child_process"
@@ -91,7 +92,7 @@ describe("kill -9", () => {
           seen.resumed += wholes.size - finals
           assert.isAtLeast(wholes.size, Math.min(FILES, finals + notes), "every part with a note became a file")
         }, Effect.scoped)
-        yield* host.inject(FaultHost.drip(9_000, 2), { on: "download", times: 1e9 })
+        yield* host.inject(Fault.drip(9_000, 2), { on: "download", times: 1e9 })
         yield* Effect.forEach(Array.from({ length: KILLS }, (_, index) => index), round, { concurrency: 2 })
         assert.isAbove(seen.cut, KILLS, `most were cut: ${JSON.stringify(seen)}`)
         assert.isAbove(seen.resumed, 0, JSON.stringify(seen))

@@ -1,6 +1,8 @@
 /** What lies in a folder where a download broke is gone on with only if nobody else can have put it there, or writes it. */
-import { FaultHost, FileIo, FileTransfer, PartOwner, RetryPolicy } from "@effect-fileio/client"
-import { NodeFaultHost, NodePartOwner } from "@effect-fileio/platform-node"
+import { FileIo, FileTransfer, PartOwner, RetryPolicy } from "@effect-fileio/client"
+import { Fault } from "@effect-fileio/client/testing"
+import { NodePartOwner } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { execFileSync } from "node:child_process"
@@ -41,7 +43,7 @@ const broken = (name = "a.bin") =>
     const directory = yield* folder
     const elsewhere = yield* folder
     const { key } = yield* host.put({ bytes: FILE, name, maxDownloads: 9 })
-    yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+    yield* host.inject(Fault.truncate(80_000), { on: "download" })
     yield* Effect.flip(download(key, directory))
     const names = Fs.readdirSync(directory)
     const [note, part] = [".json", ".part"].map((end) => join(directory, names.find((name) => name.endsWith(end))!))
@@ -174,7 +176,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
       const one = yield* broken()
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: FORGED, name: "b.bin", maxDownloads: 9 })
-      yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+      yield* host.inject(Fault.truncate(80_000), { on: "download" })
       yield* Effect.flip(download(key, one.directory))
       const names = Fs.readdirSync(one.directory)
       const other = names.find((name) => name.endsWith(".json") && name !== basename(one.note))!
@@ -236,7 +238,7 @@ describe("a part that is exchanged while it is written", () => {
       const fallbackDirectory = yield* folder
       Fs.chmodSync(directory, 0o777)
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(FaultHost.drip(20_000, 5), { on: "download" })
+      yield* host.inject(Fault.drip(20_000, 5), { on: "download" })
       const isPart = (name: string) => name.endsWith(".part")
       const fiber = yield* Effect.forkChild(
         Effect.flip(
@@ -273,7 +275,7 @@ describe("threads of one process", () => {
         const { baseUrl } = host
         const directory = yield* folder
         const { key } = yield* host.put({ bytes: FILE, name: "a.bin", maxDownloads: copies })
-        yield* host.inject(FaultHost.drip(2000, 30), { on: "download", times: 2 })
+        yield* host.inject(Fault.drip(2000, 30), { on: "download", times: 2 })
         const first = yield* Effect.forkChild(inThread({ baseUrl, directory, key }))
         yield* until(
           "under way",
@@ -295,7 +297,7 @@ describe("threads of one process", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(FaultHost.truncate(80_000), { on: "download" })
+      yield* host.inject(Fault.truncate(80_000), { on: "download" })
       assert.strictEqual(yield* inThread({ baseUrl: host.baseUrl, directory, key }), "TransferInterrupted")
       assert.deepStrictEqual(read((yield* download(key, directory)).path), FILE)
       assert.isDefined((yield* downloadsOf)[1]!.headers["range"])

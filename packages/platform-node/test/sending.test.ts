@@ -1,7 +1,9 @@
 /** What goes over a real socket: sources that change, early refusals, names, many files at once, timeouts. */
-import { FaultHost, FileBody, FileIo, FileTransfer, type Progress, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, FileTransfer, type Progress, RetryPolicy } from "@effect-fileio/client"
+import { Fault } from "@effect-fileio/client/testing"
 import * as PlainText from "@effect-fileio/core/PlainText"
-import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
+import { NodeFileIo } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, FileSystem, Layer, Result, Stream } from "effect"
@@ -149,7 +151,7 @@ describe("an early refusal", () => {
           const each = 24
           // Several at once, since a lone one on an idle machine hides how the answer and the failing write race.
           for (const [code, atByte] of [[413, 0], [401, 0], [413, 200_000], [413, 3_000_000]] as const) {
-            yield* host.inject(FaultHost.earlyStatus(code, { close, atByte }), { on: "upload", times: each })
+            yield* host.inject(Fault.earlyStatus(code, { close, atByte }), { on: "upload", times: each })
             yield* Effect.forEach(Array.from({ length: each }, (_, i) => i), (i) =>
               Effect.gen(function*() {
                 const error = yield* Effect.flip(upload(i % 2 === 0 ? huge : unknown)).pipe(
@@ -234,7 +236,7 @@ describe("many files", () => {
       assert.deepStrictEqual([last.bytes, last.total, last.files.done, last.files.failed], [sum, sum, 8, 1])
 
       const links = uploaded.map((result) => result._tag === "Success" ? result.success.link : "neverwas1234")
-      yield* host.inject(FaultHost.resetBody(1000), { on: "download", after: 2 })
+      yield* host.inject(Fault.resetBody(1000), { on: "download", after: 2 })
       const down: Array<Progress.Batch> = []
       const downloaded = yield* transfer.downloadAll(links, { directory: target }, {
         onProgress: (event) => Effect.sync(() => void down.push(event))
@@ -259,7 +261,7 @@ describe("many files", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const transfer = yield* FileTransfer.FileTransfer
       const target = yield* folder
-      yield* host.inject(FaultHost.stallBeforeHeaders(), { on: "download", times: 99 })
+      yield* host.inject(Fault.stallBeforeHeaders(), { on: "download", times: 99 })
       const keys = yield* Effect.forEach(Array.from({ length: 6 }), () => host.put({ bytes: LARGE }))
       const fiber = yield* Effect.forkChild(
         transfer.downloadAll(keys.map(({ key }) => key), { directory: target }, { concurrency: 2 })
@@ -338,12 +340,12 @@ describe("timeouts", () => {
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: LARGE })
-      yield* host.inject(FaultHost.stallBeforeHeaders(), { on: "download" })
+      yield* host.inject(Fault.stallBeforeHeaders(), { on: "download" })
       assert.deepStrictEqual(
         yield* phaseOf({ baseUrl: host.baseUrl, firstByteTimeout: "120 millis", idleTimeout: "20 seconds" }),
         ["firstByte", 120, "unknown"]
       )
-      yield* host.inject(FaultHost.stallBody(1000), { on: "download" })
+      yield* host.inject(Fault.stallBody(1000), { on: "download" })
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(key))).pipe(
         Effect.provide(
           NodeFileIo.layer({ baseUrl: host.baseUrl, firstByteTimeout: "20 seconds", idleTimeout: "120 millis" })
@@ -358,7 +360,7 @@ describe("timeouts", () => {
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: LARGE.subarray(0, 2000) })
-      yield* host.inject(FaultHost.drip(20, 10), { on: "download" })
+      yield* host.inject(Fault.drip(20, 10), { on: "download" })
       const { bytes } = yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(key)).pipe(
         Effect.provide(
           NodeFileIo.layer({ baseUrl: host.baseUrl, firstByteTimeout: "700 millis", idleTimeout: "700 millis" })

@@ -1,6 +1,6 @@
 /** A process that was stopped, as by Ctrl-Z or by a laptop that sleeps: the time that it stood still is no silence of the host. */
-import { FaultHost } from "@effect-fileio/client"
-import { NodeFaultHost } from "@effect-fileio/platform-node"
+import { Fault } from "@effect-fileio/client/testing"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
@@ -19,7 +19,7 @@ describe.skipIf(process.platform === "win32")("a process that was stopped for lo
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(FaultHost.drip(2000, 10), { on: "download" })
+      yield* host.inject(Fault.drip(2000, 10), { on: "download" })
       const child = spawn(process.execPath, [script, host.baseUrl, directory, key], {
         stdio: ["ignore", "pipe", "inherit"],
         env: { ...process.env, IDLE_MILLIS: String(IDLE_MILLIS) }

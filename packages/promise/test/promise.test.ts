@@ -1,4 +1,5 @@
-import { FaultHost, FileIo as ClientFileIo, FileIoTest, type FileTransfer } from "@effect-fileio/client"
+import { FileIo as ClientFileIo, type FileTransfer } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { FileBody, FileIo, FileIoError, NodeFileIo, RateLimit, RetryPolicy } from "@effect-fileio/promise"
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
@@ -255,10 +256,10 @@ describe("promises over any layer", () => {
         )
       )
     )
-    await runtime.runPromise(host.inject(FaultHost.loseAnswer, { on: "upload" }))
+    await runtime.runPromise(host.inject(Fault.loseAnswer, { on: "upload" }))
     const lost = await failureOf(fileIo.upload(FileBody.text("hello")))
     assert.strictEqual(lost.stored, "unknown")
-    await runtime.runPromise(host.inject(FaultHost.refuse))
+    await runtime.runPromise(host.inject(Fault.refuse))
     const refused = await failureOf(fileIo.me())
     assert.strictEqual(refused.reason._tag, "Unreachable")
     await runtime.dispose()

@@ -1,6 +1,7 @@
 import { type FileIo, type FileTransfer, RateLimit } from "@effect-fileio/client"
 import type { FileName } from "@effect-fileio/core"
-import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
+import { NodeFileIo } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
 

@@ -5,14 +5,16 @@
  * **Example** (A download that is cut)
  *
  * ```ts
- * import { FaultHost, FileIo } from "@effect-fileio/client"
- * import { NodeFaultHost, NodeFileIo } from "@effect-fileio/platform-node"
+ * import { FileIo } from "@effect-fileio/client"
+ * import { Fault } from "@effect-fileio/client/testing"
+ * import { NodeFileIo } from "@effect-fileio/platform-node"
+ * import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
  * import { Effect } from "effect"
  *
  * const test = Effect.gen(function*() {
  *   const host = yield* NodeFaultHost.make()
  *   const { link } = yield* host.put({ bytes: new Uint8Array(1_000_000) })
- *   yield* host.inject(FaultHost.resetBody(500_000), { on: "download" })
+ *   yield* host.inject(Fault.resetBody(500_000), { on: "download" })
  *   return yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(link)).pipe(
  *     Effect.provide(NodeFileIo.layer({ baseUrl: host.baseUrl }))
  *   )
@@ -23,7 +25,8 @@
  *
  * @since 0.1.0
  */
-import * as FaultHost from "@effect-fileio/client/FaultHost"
+import type { Fault } from "@effect-fileio/client/testing/Fault"
+import * as MemoryHost from "@effect-fileio/client/testing/memoryHost"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -40,12 +43,12 @@ import { setTimeout as sleep } from "node:timers/promises"
  *
  * **Details**
  *
- * `FaultHost.refuse` closes the port until `clear`, since a port refuses everybody or nobody.
+ * `Fault.refuse` closes the port until `clear`, since a port refuses everybody or nobody.
  *
  * @category services
  * @since 0.1.0
  */
-export class NodeFaultHost extends Context.Service<NodeFaultHost, FaultHost.Host>()(
+export class NodeFaultHost extends Context.Service<NodeFaultHost, MemoryHost.Host>()(
   "@effect-fileio/platform-node/NodeFaultHost"
 ) {}
 
@@ -55,7 +58,7 @@ export class NodeFaultHost extends Context.Service<NodeFaultHost, FaultHost.Host
  * @category models
  * @since 0.1.0
  */
-export interface Options extends FaultHost.Options {
+export interface Options extends MemoryHost.Options {
   /** @default a free one */
   readonly port?: number | undefined
 }
@@ -64,7 +67,7 @@ export interface Options extends FaultHost.Options {
 const read = (
   incoming: Http.IncomingMessage,
   stopAt: number,
-  request: FaultHost.Request
+  request: MemoryHost.Request
 ): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const chunks: Array<Buffer> = []
@@ -85,7 +88,7 @@ const read = (
     incoming.on("close", () => resolve(incoming.complete ? Buffer.concat(chunks) : undefined))
   })
 
-const isRequestFault = (fault: FaultHost.Fault) =>
+const isRequestFault = (fault: Fault) =>
   fault._tag === "ResetRequest" || fault._tag === "StallRequest" || fault._tag === "EarlyStatus"
 
 /** Writes and waits until the system has it; `false` when the connection is gone. */
@@ -100,7 +103,7 @@ const write = (socket: Socket, data: string | Uint8Array): Promise<boolean> =>
     })
   })
 
-const headOf = (answer: FaultHost.Answer, extra: Readonly<Record<string, string>>): string => {
+const headOf = (answer: MemoryHost.Answer, extra: Readonly<Record<string, string>>): string => {
   const headers = { connection: "close", ...answer.headers, ...extra }
   const lines = Object.entries(headers).filter(([, value]) => value !== "").map(([name, value]) =>
     `${name}: ${value}\r\n`
@@ -131,8 +134,8 @@ const writeBody = async (
 /** Sends an answer as the fault lets it through. */
 const send = async (
   socket: Socket,
-  answer: FaultHost.Answer,
-  fault: FaultHost.Fault
+  answer: MemoryHost.Answer,
+  fault: Fault
 ): Promise<number> => {
   const whole = (content: Uint8Array) => writeBody(socket, content, { piece: WRITE_BYTES })
   switch (fault._tag) {
@@ -191,12 +194,12 @@ const send = async (
  */
 export const make = Effect.fnUntraced(function*(
   options?: Options
-): Effect.fn.Return<FaultHost.Host, never, Scope.Scope> {
+): Effect.fn.Return<MemoryHost.Host, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   let port = options?.port ?? 0
   const baseUrl = () => `http://127.0.0.1:${port}`
-  const core = FaultHost.makeCore({ ...options, baseUrl })
+  const core = MemoryHost.makeCore({ ...options, baseUrl })
   const sockets = new Set<Socket>()
 
   const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
@@ -276,7 +279,7 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     baseUrl: baseUrl(),
-    apiKey: options?.apiKey ?? FaultHost.apiKey,
+    apiKey: options?.apiKey ?? MemoryHost.apiKey,
     inject: (fault, injection) => fault._tag === "Refuse" ? close : Effect.sync(() => core.inject(fault, injection)),
     clear: Effect.andThen(Effect.sync(core.clear), open),
     requests: Effect.sync(() => [...core.requests]),

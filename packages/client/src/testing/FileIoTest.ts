@@ -4,13 +4,14 @@
  * **Example** (A host that loses an answer)
  *
  * ```ts
- * import { FaultHost, FileBody, FileIo, FileIoTest } from "@effect-fileio/client"
+ * import { FileBody, FileIo } from "@effect-fileio/client"
+ * import { Fault, FileIoTest } from "@effect-fileio/client/testing"
  * import { Effect } from "effect"
  *
  * const test = Effect.gen(function*() {
  *   const host = yield* FileIoTest.FileIoTest
  *   const fileIo = yield* FileIo.FileIo
- *   yield* host.inject(FaultHost.loseAnswer, { on: "upload" })
+ *   yield* host.inject(Fault.loseAnswer, { on: "upload" })
  *   const error = yield* Effect.flip(fileIo.upload(FileBody.text("hello")))
  *   return [error.stored, (yield* host.files).length] // ["unknown", 1]
  * }).pipe(Effect.provide(FileIoTest.layer()))
@@ -31,8 +32,9 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as FaultHost from "./FaultHost.ts"
-import * as FileIo from "./FileIo.ts"
+import * as FileIo from "../FileIo.ts"
+import type { Fault } from "./Fault.ts"
+import * as MemoryHost from "./memoryHost.ts"
 
 /**
  * The host in memory, to script it and to look into it.
@@ -40,7 +42,7 @@ import * as FileIo from "./FileIo.ts"
  * @category services
  * @since 0.1.0
  */
-export class FileIoTest extends Context.Service<FileIoTest, FaultHost.Host>()("@effect-fileio/client/FileIoTest") {}
+export class FileIoTest extends Context.Service<FileIoTest, MemoryHost.Host>()("@effect-fileio/client/FileIoTest") {}
 
 /**
  * The host in memory, and the client that talks to it.
@@ -48,7 +50,7 @@ export class FileIoTest extends Context.Service<FileIoTest, FaultHost.Host>()("@
  * @category models
  * @since 0.1.0
  */
-export interface Options extends FaultHost.Options, Omit<FileIo.Options, "baseUrl"> {}
+export interface Options extends MemoryHost.Options, Omit<FileIo.Options, "baseUrl"> {}
 
 const BASE_URL = "http://fileio.localhost"
 const CHUNK_BYTES = 16 * 1024
@@ -103,7 +105,7 @@ const chunksOf = (bytes: Uint8Array, size: number): Stream.Stream<Uint8Array> =>
   )
 
 /** The bytes of an answer as the fault lets them through. */
-const sending = (answer: FaultHost.Answer, fault: FaultHost.Fault | undefined): Stream.Stream<Uint8Array, Error> => {
+const sending = (answer: MemoryHost.Answer, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
   const until = (atByte: number) => chunksOf(answer.body.subarray(0, atByte), CHUNK_BYTES)
   switch (fault?._tag) {
     case "ResetBody":
@@ -132,16 +134,16 @@ const sending = (answer: FaultHost.Answer, fault: FaultHost.Fault | undefined): 
  * @since 0.1.0
  */
 export const make = (
-  options?: FaultHost.Options
-): Effect.Effect<{ readonly host: FaultHost.Host; readonly client: HttpClient.HttpClient }> =>
+  options?: MemoryHost.Options
+): Effect.Effect<{ readonly host: MemoryHost.Host; readonly client: HttpClient.HttpClient }> =>
   Effect.sync(() => {
-    const core = FaultHost.makeCore({ ...options, baseUrl: () => BASE_URL })
+    const core = MemoryHost.makeCore({ ...options, baseUrl: () => BASE_URL })
 
     const respond = (
       request: HttpClientRequest.HttpClientRequest,
-      arrived: FaultHost.Request,
-      answer: FaultHost.Answer,
-      fault: FaultHost.Fault | undefined
+      arrived: MemoryHost.Request,
+      answer: MemoryHost.Answer,
+      fault: Fault | undefined
     ) =>
       Effect.gen(function*() {
         const clock = yield* Clock.Clock
@@ -222,9 +224,9 @@ export const make = (
       }).pipe(Effect.mapError(transport))
     })
 
-    const host: FaultHost.Host = {
+    const host: MemoryHost.Host = {
       baseUrl: BASE_URL,
-      apiKey: options?.apiKey ?? FaultHost.apiKey,
+      apiKey: options?.apiKey ?? MemoryHost.apiKey,
       inject: (fault, injection) => Effect.sync(() => core.inject(fault, injection)),
       clear: Effect.sync(core.clear),
       requests: Effect.sync(() => [...core.requests]),
@@ -240,7 +242,7 @@ export const make = (
  * @category layers
  * @since 0.1.0
  */
-export const layerHost = (options?: FaultHost.Options): Layer.Layer<FileIoTest | HttpClient.HttpClient> =>
+export const layerHost = (options?: MemoryHost.Options): Layer.Layer<FileIoTest | HttpClient.HttpClient> =>
   Layer.effectContext(
     Effect.map(
       make(options),
@@ -257,7 +259,7 @@ export const layerHost = (options?: FaultHost.Options): Layer.Layer<FileIoTest |
 export const layer = (
   options?: Options
 ): Layer.Layer<FileIo.FileIo | FileIoTest, FileIoError.FileIoError> =>
-  FileIo.layer({ apiKey: FaultHost.apiKey, ...options, baseUrl: BASE_URL }).pipe(
+  FileIo.layer({ apiKey: MemoryHost.apiKey, ...options, baseUrl: BASE_URL }).pipe(
     Layer.provideMerge(layerHost(options))
   )
 

@@ -1,0 +1,1 @@
+export * as NodeFaultHost from "./NodeFaultHost.ts"
