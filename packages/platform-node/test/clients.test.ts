@@ -1,5 +1,6 @@
 /** What `NodeHttp`'s clients promise of connections: which are used, how many, how they are opened, and what they cost. */
-import { FileBody, FileIo, FileIoTest, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileIoTest } from "@effect-fileio/client/testing"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted, Stream } from "effect"
