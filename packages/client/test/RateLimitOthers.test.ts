@@ -22,6 +22,40 @@ const busy = Effect.fnUntraced(function*(client: FileIo.Service, fibers: number)
 
 const seconds = (count: number) => TestClock.adjust(count * 1000)
 
+describe("a limit that is as the host says", () => {
+  for (const limit of [1, 3, 10, 100]) {
+    it.effect(
+      `is not exceeded, and 0.95 of it is used in steady state: ${limit} a second`,
+      () =>
+        Effect.gen(function*() {
+          for (const roundTrip of [0, 50, 200]) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              const jitter = roundTrip === 0 ? 1 : 10
+              const host = modelHost({
+                told: limit,
+                limit,
+                countsRefused: true,
+                hasRetryAfter: true,
+                roundTrip,
+                jitter
+              })
+              yield* busy(yield* host.client("one"), limit * 2)
+              const length = limit === 100 ? 10 : 120 / Math.sqrt(limit)
+              yield* seconds(length)
+              const from = yield* Clock.currentTimeMillis
+              yield* seconds(length)
+              const all = host.share(0, Infinity)
+              const { served } = host.share(from, from + length * 1000)
+              assert.strictEqual(all.refused, 0, `${roundTrip} ms`)
+              assert.isAtLeast(served / (length * limit), 0.95, `${roundTrip} ms`)
+            })).pipe(Random.withSeed(1))
+          }
+        }),
+      60_000
+    )
+  }
+})
+
 describe("a limit that is lower than the host says", () => {
   const find = (options: Omit<ModelOptions, "countsRefused" | "hasRetryAfter">) =>
     Effect.forEach(HOSTS, (kind) =>

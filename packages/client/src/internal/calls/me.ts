@@ -19,11 +19,9 @@ export const make = (
     "me",
     Effect.andThen(
       requireKey(client, "me"),
-      client.limiter.teaching(
-        Effect.tap(
-          ask(client, { call: callOf(client, "me"), method: "GET", path: "/me", read: readAccount }),
-          onAccount
-        )
+      Effect.tap(
+        ask(client, { call: callOf(client, "me"), method: "GET", path: "/me", read: readAccount }),
+        (account) => Effect.andThen(client.limiter.learnedFrom(account), onAccount(account))
       )
     )
   )

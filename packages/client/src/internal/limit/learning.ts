@@ -75,29 +75,15 @@ export class Learning {
         Effect.zip(Effect.map(Clock.Clock, millisOf)),
         Effect.flatMap(([exit, now]) => {
           const said = Exit.isFailure(exit) ? this.#failed(now, options.wasRefused()) : Effect.void
-          this.#end(options.onEnd)
+          this.isRunning = false
+          this.#wasAsked = true
+          options.onEnd()
           return said
         }),
         Effect.forkDetach,
         Effect.asVoid
       )
     })
-  }
-
-  /** A user's own call of `me` is the one that others wait for, when it comes first. */
-  awaiting<A, E, R>(me: Effect.Effect<A, E, R>, now: number, onEnd: () => void): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      if (this.isRunning || this.limit !== undefined) return me
-      this.isRunning = true
-      this.#startedAt = now
-      return Effect.ensuring(me, Effect.sync(() => this.#end(onEnd)))
-    })
-  }
-
-  #end(onEnd: () => void) {
-    this.isRunning = false
-    this.#wasAsked = true
-    onEnd()
   }
 
   #failed(now: number, wasRefused: boolean): Effect.Effect<void> {

@@ -54,10 +54,8 @@ export interface Turn {
 export interface Limiter {
   /** For a call of this fiber. */
   readonly turn: (operation: FileIoError.Operation, fiber: Fiber.Fiber<unknown, unknown>) => Turn
-  /** Wraps calls of `me`, from which the limit is learned. */
-  readonly teaching: <A extends { readonly rateLimit?: number | null | undefined }, E, R>(
-    me: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E, R>
+  /** Takes the limit over that an answer of `me` gives. */
+  readonly learnedFrom: (account: { readonly rateLimit?: number | null | undefined }) => Effect.Effect<void>
   /** How long a call that came now would wait. */
   readonly waitTime: Effect.Effect<Duration.Duration>
 }
@@ -356,13 +354,8 @@ export const open = Effect.fnUntraced(function*(options: {
       const limit = limitOf(fiber)
       return turnOf({ account, clock, operation, order, limit, learn, onWait: onWait === nobody ? undefined : onWait })
     },
-    teaching: (me) =>
-      Effect.withFiber((fiber) => {
-        const clock = fiber.getRef(Clock.Clock)
-        const account = accountOf(clock)
-        const taught = Effect.tap(me, ({ rateLimit }) => Effect.sync(() => account.learned(millisOf(clock), rateLimit)))
-        return account.learning.awaiting(taught, millisOf(clock), () => account.queue.pokeFirst())
-      }),
+    learnedFrom: ({ rateLimit }) =>
+      Effect.clockWith((clock) => Effect.sync(() => accountOf(clock).learned(millisOf(clock), rateLimit))),
     waitTime: Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       return Effect.succeed(Duration.millis(accountOf(clock).wait(millisOf(clock), limitOf(fiber))))
