@@ -78,7 +78,7 @@ export const termsOf = ({ grace, minimumRate = 1024, minimumRatePatience = 60_00
 export const MAX_BROKEN = 100
 
 /**
- * A lease of a file of at most so many bytes is given back as soon as its transfer breaks: about as many fit the buffers of
+ * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers of
  * one connection, so a second request soon gets all of them again, and need not wait for a holder who may never come back.
  */
 export const RESUMABLE_BYTES = 4 * 1024 * 1024
