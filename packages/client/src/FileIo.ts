@@ -37,9 +37,9 @@ import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
 import * as Endpoint from "./internal/request/endpoint.ts"
 import * as ExtraHeaders from "./internal/request/extraHeaders.ts"
+import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import * as Sha256 from "./Sha256.ts"
 
 /**
  * Settings of a new file, and how its upload is watched.
@@ -388,7 +388,7 @@ export const make = Effect.fnUntraced(function*(
       Limiter.open({ baseUrl: endpoint.baseUrl, apiKey: endpoint.apiKey, learn: meOnce }),
       ({ field, problem }) => invalid("configure", field, problem)
     ),
-    sha256: yield* Sha256.CurrentSha256
+    sha256: (yield* CurrentPlatform).sha256
   }
   const plan = new PlanLimits(meOnce, endpoint.apiKey !== undefined && options?.checkLimits !== false)
   const me = Me.make(client, (account) => plan.remember(account))

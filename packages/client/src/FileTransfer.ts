@@ -17,15 +17,13 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
-import * as DiskSpace from "./DiskSpace.ts"
 import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
 import * as Batch from "./internal/disk/batch.ts"
 import * as Destination from "./internal/disk/destination.ts"
 import * as PartFile from "./internal/disk/partFile.ts"
-import * as PartOwner from "./PartOwner.ts"
+import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
-import * as Sha256 from "./Sha256.ts"
 
 /**
  * Settings of the new file, and the name and type that it gets.
@@ -204,9 +202,7 @@ export const make = Effect.gen(function*() {
   // Only these are taken from here: spans and policies are those of the caller.
   const disk = Context.make(FileSystem.FileSystem, yield* FileSystem.FileSystem).pipe(
     Context.add(Path.Path, yield* Path.Path),
-    Context.add(DiskSpace.CurrentDiskSpace, yield* DiskSpace.CurrentDiskSpace),
-    Context.add(PartOwner.CurrentPartOwner, yield* PartOwner.CurrentPartOwner),
-    Context.add(Sha256.CurrentSha256, yield* Sha256.CurrentSha256)
+    Context.add(CurrentPlatform, yield* CurrentPlatform)
   )
 
   const uploadFile: Service["uploadFile"] = Effect.fn("FileTransfer.uploadFile")(function*(path, options) {

@@ -17,10 +17,8 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { pathToFileURL } from "node:url"
-import * as NodeDiskSpace from "./NodeDiskSpace.ts"
 import * as NodeHttp from "./NodeHttp.ts"
-import * as NodePartOwner from "./NodePartOwner.ts"
-import * as NodeSha256 from "./NodeSha256.ts"
+import * as NodePlatform from "./NodePlatform.ts"
 
 /**
  * The options of `FileIo`, and those of the HTTP client.
@@ -29,8 +27,6 @@ import * as NodeSha256 from "./NodeSha256.ts"
  * @since 0.1.0
  */
 export interface Options extends FileIo.Options, NodeHttp.Options {}
-
-const onDisk = Layer.mergeAll(NodeDiskSpace.layer, NodePartOwner.layer, NodeSha256.layer)
 
 /**
  * Everything a Node program needs but an `HttpClient`: bring one of your own, which is the one that is used.
@@ -56,7 +52,7 @@ export const layerNoHttp = (
   // Layers are memoized by reference; `Layer.fresh` gives each host its own `FileTransfer`.
   Layer.fresh(FileTransfer.layer).pipe(
     Layer.provideMerge(FileIo.layer(options)),
-    Layer.provide([NodeFileSystem.layer, NodePath.layer, onDisk])
+    Layer.provide([NodeFileSystem.layer, NodePath.layer, NodePlatform.layer])
   )
 
 /**

@@ -1,6 +1,4 @@
-export * as NodeDiskSpace from "./NodeDiskSpace.ts"
 export * as NodeFileIo from "./NodeFileIo.ts"
 export * as NodeHttp from "./NodeHttp.ts"
-export * as NodePartOwner from "./NodePartOwner.ts"
+export * as NodePlatform from "./NodePlatform.ts"
 export * as NodeRateLimit from "./NodeRateLimit.ts"
-export * as NodeSha256 from "./NodeSha256.ts"

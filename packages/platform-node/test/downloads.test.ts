@@ -1,7 +1,8 @@
 /** What lies on the disk, whatever goes wrong. */
-import { DiskSpace, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
+import { FileIo, FileTransfer, Platform, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
 import type { FileIoError } from "@effect-fileio/core"
+import { NodePlatform } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Layer, Path, PlatformError, Stream } from "effect"
@@ -429,7 +430,10 @@ describe("a destination that fails midway", () => {
     const layer = Layer.fresh(FileTransfer.layer).pipe(
       Layer.provide(fullAfter(limit, () => target)),
       Layer.provide(
-        Layer.succeed(DiskSpace.CurrentDiskSpace, { free: (path) => Effect.sync(() => free?.(path)) })
+        Layer.succeed(Platform.CurrentPlatform, {
+          ...NodePlatform.make,
+          freeSpace: (path) => Effect.sync(() => free?.(path))
+        })
       ),
       Layer.provideMerge(overSockets({ resumable: false }))
     )

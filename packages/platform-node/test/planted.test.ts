@@ -1,7 +1,7 @@
 /** What lies in a folder where a download broke is gone on with only if nobody else can have put it there, or writes it. */
-import { FileIo, FileTransfer, PartOwner, RetryPolicy } from "@effect-fileio/client"
+import { FileIo, FileTransfer, Platform, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
-import { NodePartOwner } from "@effect-fileio/platform-node"
+import { NodePlatform } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
@@ -147,9 +147,9 @@ describe("a download begins at its start, and touches nothing of somebody else, 
       const { directory, key, note, part } = yield* broken()
       Fs.writeFileSync(part, FORGED)
       const [noteBefore, partBefore] = [read(note), read(part)]
-      const stranger = Layer.succeed(PartOwner.CurrentPartOwner, {
-        ...NodePartOwner.make,
-        user: NodePartOwner.make.user! + 1
+      const stranger = Layer.succeed(Platform.CurrentPlatform, {
+        ...NodePlatform.make,
+        userId: NodePlatform.make.userId! + 1
       })
       const { path } = yield* download(key, directory).pipe(
         Effect.provide(Layer.fresh(FileTransfer.layer).pipe(Layer.provide(stranger)))
@@ -160,7 +160,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
 
   it.live("a note and a part that root finds of somebody else", (test) =>
     Effect.gen(function*() {
-      if (NodePartOwner.make.user !== 0) return test.skip("only root can give files away")
+      if (NodePlatform.make.userId !== 0) return test.skip("only root can give files away")
       for (const given of ["note", "part"] as const) {
         const left = yield* broken(`${given}.bin`)
         complete(left)
@@ -305,7 +305,7 @@ describe("threads of one process", () => {
 })
 
 describe("who writes a part", () => {
-  const { fate, released, self } = NodePartOwner.make
+  const { released, self, stateOf } = NodePlatform.make.process
   const mine = JSON.parse(self) as Array<unknown>
   const changed = (index: number, value: unknown) => JSON.stringify(mine.map((one, n) => n === index ? value : one))
   const MINUTE = 60_000
@@ -313,9 +313,9 @@ describe("who writes a part", () => {
   it.live("is known of this machine, and told by silence elsewhere", () =>
     Effect.gen(function*() {
       const now = Date.now()
-      assert.strictEqual(yield* fate(self, now), "running")
-      assert.strictEqual(yield* fate(released, now), "gone")
-      assert.strictEqual(yield* fate(changed(3, 2 ** 30), now), "gone")
+      assert.strictEqual(yield* stateOf(self, now), "alive")
+      assert.strictEqual(yield* stateOf(released, now), "exited")
+      assert.strictEqual(yield* stateOf(changed(3, 2 ** 30), now), "exited")
       const bySilence = {
         "another machine": changed(0, "elsewhere"),
         "another container": changed(2, "pid:[1]"),
@@ -323,10 +323,10 @@ describe("who writes a part", () => {
         "nothing that can be read": "nonsense"
       }
       for (const [what, owner] of Object.entries(bySilence)) {
-        assert.strictEqual(yield* fate(owner, now), "running", what)
-        assert.strictEqual(yield* fate(owner, now - 6 * MINUTE), "gone", what)
+        assert.strictEqual(yield* stateOf(owner, now), "alive", what)
+        assert.strictEqual(yield* stateOf(owner, now - 6 * MINUTE), "exited", what)
       }
-      assert.strictEqual(yield* fate(changed(1, "another boot"), now), "lost")
-      assert.strictEqual(yield* fate(JSON.stringify([mine[0], "another boot"]), now), "lost")
+      assert.strictEqual(yield* stateOf(changed(1, "another boot"), now), "rebooted")
+      assert.strictEqual(yield* stateOf(JSON.stringify([mine[0], "another boot"]), now), "rebooted")
     }))
 })

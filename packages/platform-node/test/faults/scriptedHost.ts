@@ -1,6 +1,6 @@
 /** A host of HTTP that answers as a test says, for what no fault of `NodeFaultHost` has. */
 import { FetchFileIo, type FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
-import { NodeFileIo, NodeHttp, NodePartOwner } from "@effect-fileio/platform-node"
+import { NodeFileIo, NodeHttp, NodePlatform } from "@effect-fileio/platform-node"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import * as Http from "node:http"
@@ -82,7 +82,7 @@ const onSockets: Transport = (options) =>
 const onFetch: Transport = (options) =>
   Layer.fresh(FileTransfer.layer).pipe(
     Layer.provideMerge(FetchFileIo.layer(options)),
-    Layer.provide([unlimited, NodePartOwner.layer]),
+    Layer.provide([unlimited, NodePlatform.layer]),
     Layer.provideMerge(NodeServices.layer),
     Layer.orDie
   )

@@ -72,7 +72,7 @@ export const make = (client: Client) => {
       const { resume } = options ?? {}
       const problem = resume === undefined ? undefined : wrongResume(resume)
       if (problem !== undefined) return yield* invalid("download", "resume", problem)
-      const digest = expected === undefined ? undefined : { hasher: sha256.make(), expected }
+      const digest = expected === undefined ? undefined : { hasher: sha256(), expected }
       if (digest !== undefined && resume?.content !== undefined) {
         yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
       }
@@ -101,7 +101,7 @@ export const make = (client: Client) => {
           coding: coding === undefined ? undefined : call.quote(coding, 64),
           meter,
           digest: head.offset === 0 && digest !== undefined
-            ? { expected: digest.expected, hasher: sha256.make() }
+            ? { expected: digest.expected, hasher: sha256() }
             : resume?.content === undefined
             ? undefined
             : digest,

@@ -16,7 +16,7 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FileBody from "../../FileBody.ts"
-import type * as Sha256 from "../../Sha256.ts"
+import type { Platform } from "../../Platform.ts"
 import type { Limiter } from "../limit/limiter.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
@@ -30,7 +30,7 @@ export interface Client {
   readonly endpoint: Endpoint
   readonly timeouts: Send.Timeouts
   readonly limiter: Limiter
-  readonly sha256: Sha256.Sha256
+  readonly sha256: Platform["sha256"]
 }
 
 /** An argument or option that is refused before anything is sent. */

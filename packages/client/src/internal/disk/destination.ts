@@ -9,10 +9,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { CurrentDiskSpace } from "../../DiskSpace.ts"
 import type * as FileIo from "../../FileIo.ts"
 import type { DownloadFileOptions, Target } from "../../FileTransfer.ts"
-import { CurrentSha256 } from "../../Sha256.ts"
+import { CurrentPlatform } from "../../Platform.ts"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage } from "../shared/failure.ts"
 import { destinationFailed, local, problemOf, TAKEN } from "./destinationError.ts"
@@ -71,7 +70,7 @@ const placeOf = Effect.fnUntraced(function*(
 })
 
 const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, needed: number) {
-  const free = yield* (yield* CurrentDiskSpace).free(folder)
+  const free = yield* (yield* CurrentPlatform).freeSpace(folder)
   if (free === undefined || free >= needed) return
   const counts = [needed, free].map((bytes) => bytes.toLocaleString("en-US"))
   const problem = `the file needs ${counts[0]} bytes, and the disk has ${counts[1]} left`
@@ -144,7 +143,7 @@ const goingOn = (
       return { path: found.published, bytes }
     }
     if (digest !== undefined) {
-      const hasher = (yield* CurrentSha256).make()
+      const hasher = (yield* CurrentPlatform).sha256()
       yield* Stream.runForEach(content, (chunk) => Effect.sync(() => hasher.update(chunk)))
       if (hasher.digest() !== digest) {
         yield* parts.remove

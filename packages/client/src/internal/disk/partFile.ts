@@ -11,8 +11,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { CurrentPartOwner, type Fate } from "../../PartOwner.ts"
-import { CurrentSha256 } from "../../Sha256.ts"
+import { CurrentPlatform, portable, type ProcessState } from "../../Platform.ts"
 import { isStrong } from "../request/downloadStream.ts"
 import * as OwnFile from "./ownFile.ts"
 
@@ -77,10 +76,9 @@ type Read = Note | "absent" | "torn" | { readonly untrusted: string }
 const reader = Effect.fnUntraced(function*(folder: string, key: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const { user } = yield* CurrentPartOwner
-  const sha256 = yield* CurrentSha256
+  const { sha256, userId } = yield* CurrentPlatform
   const digestOf = (purpose: string) => {
-    const hasher = sha256.make()
+    const hasher = sha256()
     hasher.update(new TextEncoder().encode(`effect-fileio ${purpose} ${key}`))
     return hasher.digest().slice(0, 32)
   }
@@ -100,7 +98,7 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
 
   const read: Effect.Effect<Read, never, FileSystem.FileSystem> = Effect.scoped(Effect.gen(function*() {
     yield* Effect.ignore(tidy)
-    const opened = yield* OwnFile.open(path, user)
+    const opened = yield* OwnFile.open(path, userId)
     if (opened === undefined) return "absent"
     if (typeof opened === "string") return { untrusted: opened }
     const bytes = yield* Effect.orElseSucceed(opened.file.readAlloc(MAX_NOTE_BYTES), () => Option.none())
@@ -122,11 +120,11 @@ export interface Pending {
 /** Looks for a part without taking it over. */
 export const pending = Effect.fnUntraced(function*(folder: string, key: string) {
   const paths = yield* Path.Path
-  const { user } = yield* CurrentPartOwner
+  const { userId } = yield* CurrentPlatform
   const note = yield* (yield* reader(folder, key)).read
   if (typeof note === "string" || "untrusted" in note) return Option.none<Pending>()
   const path = paths.join(folder, note.part)
-  const part = yield* OwnFile.open(path, user, 2n)
+  const part = yield* OwnFile.open(path, userId, 2n)
   return typeof part !== "object"
     ? Option.none<Pending>()
     : Option.some<Pending>({ path, bytes: Number(part.info.size), size: note.size })
@@ -143,11 +141,11 @@ const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, cand
 })
 
 /** Why a download cannot go on with the part that a note names. */
-const whyNot = ({ fate, isExposed, note, part, published }: {
+const whyNot = ({ isExposed, note, part, published, writer }: {
   readonly note: Note
   readonly part: OwnFile.Opened | string | undefined
   readonly published: string | undefined
-  readonly fate: Fate
+  readonly writer: ProcessState
   readonly isExposed: boolean
 }): string | undefined => {
   if (part === undefined) return "its part is gone"
@@ -158,7 +156,7 @@ const whyNot = ({ fate, isExposed, note, part, published }: {
   }
   if (isExposed && note.inode !== inodeOf(info)) return "its part was exchanged"
   if (Number(info.size) > note.size) return "its part is larger than the whole file"
-  return fate === "lost"
+  return writer === "rebooted"
     ? "the machine has restarted since, so not all of its part need have reached the disk"
     : undefined
 }
@@ -167,9 +165,9 @@ const whyNot = ({ fate, isExposed, note, part, published }: {
 export const make = Effect.fnUntraced(function*(folder: string, folderInfo: FileSystem.File.Info, key: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const owner = yield* CurrentPartOwner
+  const { process, userId } = yield* CurrentPlatform
   const { file, path, read } = yield* reader(folder, key)
-  const isExposed = OwnFile.isExposed(folderInfo, owner.user)
+  const isExposed = OwnFile.isExposed(folderInfo, userId)
   /** The note that lies there, where it is ours. */
   let current: Omit<Note, "owner"> | undefined
 
@@ -190,7 +188,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       const note = { ...given, version: 2, file } as const
       // Before the note is there, so that no other fiber takes it for one that was left behind.
       active.add(path)
-      return Effect.match(put({ ...note, owner: owner.self }, isOurs), {
+      return Effect.match(put({ ...note, owner: process.self }, isOurs), {
         onFailure: () => {
           if (!isOurs) active.delete(path)
         },
@@ -214,7 +212,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
   /** When the download has ended with its part left: other threads and processes may go on with it at once. */
   const release: Effect.Effect<void> = Effect.suspend(() => {
     if (current === undefined) return Effect.void
-    const note = { ...current, owner: owner.released }
+    const note = { ...current, owner: process.released }
     current = undefined
     return Effect.ensuring(
       Effect.ignore(put(note, true)),
@@ -248,18 +246,19 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       onNone: () => 0,
       onSome: ({ mtime }) => Option.match(mtime, { onNone: () => 0, onSome: Number })
     })
-    const fate = note.owner === owner.self && owner.self !== "somebody"
-      ? "gone"
-      : yield* owner.fate(note.owner, lastWrite)
-    if (fate === "running" || active.has(path)) return undefined
+    // Of this thread's own notes, those that no fiber is at (`active`) are left behind.
+    const writer = note.owner === process.self && process.self !== portable.process.self
+      ? "exited"
+      : yield* process.stateOf(note.owner, lastWrite)
+    if (writer === "alive" || active.has(path)) return undefined
     // Of several processes that see the same note, one can rename it.
     const claimed = `${path}.${yield* randomId}`
     if ((yield* Effect.result(fs.rename(path, claimed)))._tag === "Failure") return undefined
-    const part = yield* OwnFile.open(partPath, owner.user, 2n)
+    const part = yield* OwnFile.open(partPath, userId, 2n)
     const published = typeof part !== "object" || Number(part.info.size) !== note.size
       ? undefined
       : yield* publishedAs(part.info, namesOf(note))
-    const problem = whyNot({ note, part, published, fate, isExposed })
+    const problem = whyNot({ note, part, published, writer, isExposed })
     if (problem === undefined) yield* write(note)
     yield* Effect.ignore(fs.remove(claimed))
     if (problem !== undefined) return yield* passOver(problem)

@@ -5,7 +5,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
 import type { Collision } from "../../FileTransfer.ts"
-import { CurrentPartOwner } from "../../PartOwner.ts"
+import { CurrentPlatform } from "../../Platform.ts"
 import type { Piece } from "./openPart.ts"
 import * as OwnFile from "./ownFile.ts"
 
@@ -69,9 +69,9 @@ export const EXCHANGED = "somebody else put another file in the place of the par
  */
 export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
-  const { user } = yield* CurrentPartOwner
+  const { userId } = yield* CurrentPlatform
   const path = yield* named(place, piece.path, name)
-  if (!OwnFile.isExposed(place.folderInfo, user)) return path
+  if (!OwnFile.isExposed(place.folderInfo, userId)) return path
   const written = yield* Effect.option(piece.file.stat)
   const there = yield* Effect.option(fs.lstat(path))
   const isOther = written._tag === "Some" && written.value.ino._tag === "Some" && there._tag === "Some" &&

@@ -10,9 +10,9 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Scope from "effect/Scope"
-import { CurrentDiskSpace } from "../../DiskSpace.ts"
 import type * as FileIo from "../../FileIo.ts"
 import * as LentStream from "../../LentStream.ts"
+import { CurrentPlatform } from "../../Platform.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
 import { destinationFailed, FULL, problemOf, type Received, withPart } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
@@ -164,19 +164,19 @@ const open = Effect.fnUntraced(function*(
   name: FileName.FileName
 ) {
   const { found, parts } = target
-  const disk = yield* CurrentDiskSpace
+  const { freeSpace } = yield* CurrentPlatform
   const paths = yield* Path.Path
   const { offset, size, validator } = download
   if (found !== undefined && offset > 0) {
     yield* found.file.seek(BigInt(offset), "start").pipe(Effect.orDie)
     writing.pieces.push({ path: found.path, file: found.file, bytes: offset })
   } else {
-    const free = size === undefined ? undefined : yield* disk.free(target.folder)
+    const free = size === undefined ? undefined : yield* freeSpace(target.folder)
     const elsewhere = size === undefined || free === undefined || free >= size
       ? Option.none()
       : yield* Effect.option(Effect.gen(function*() {
         const directory = yield* rescueFolder(target)
-        const room = yield* disk.free(directory)
+        const room = yield* freeSpace(directory)
         if (room !== undefined && room < size) return yield* Effect.fail("no room" as const)
         return { directory, piece: yield* OpenPart.create(directory, name) }
       }))

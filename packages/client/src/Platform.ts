@@ -1,0 +1,115 @@
+/**
+ * What the client asks of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, and SHA-256
+ * of a stream. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
+ *
+ * `FileTransfer` and `internal/disk` ask for the space and the processes, `internal/calls` for digests.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { makeSha256 } from "./internal/shared/sha256.ts"
+
+/**
+ * A SHA-256 digest of bytes that arrive in pieces, which the web's `crypto.subtle` cannot make.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Hasher {
+  /** Adds bytes. */
+  readonly update: (bytes: Uint8Array) => void
+  /** Returns the digest in lower-case hexadecimal. Call it once, at the end. */
+  readonly digest: () => string
+}
+
+/**
+ * State of the process that writes a part file: it runs; it has exited; or the machine has rebooted since, so that some of
+ * what it wrote may not have reached the disk.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ProcessState = "alive" | "exited" | "rebooted"
+
+/**
+ * Identifies this thread of this process, and checks whether another one is alive. A download takes over the part file of a
+ * writer that has exited, and never that of one that is alive.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProcessIdentity {
+  /** Identifies this thread; written in the note beside a part. */
+  readonly self: string
+  /** Written in place of `self` when a download ends and leaves its part to any other. */
+  readonly released: string
+  /**
+   * Returns the state of the writer that a note names.
+   *
+   * @param lastWrite when the part was last written, in milliseconds since 1970
+   */
+  readonly stateOf: (writer: string, lastWrite: number) => Effect.Effect<ProcessState>
+}
+
+/**
+ * What a platform provides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Platform {
+  /** Free bytes on the disk that holds a folder; `undefined` when it cannot be known, and then no download is refused. */
+  readonly freeSpace: (folder: string) => Effect.Effect<number | undefined>
+  readonly process: ProcessIdentity
+  /** Number of the user that owns the files this process writes; `undefined` where there are no users. */
+  readonly userId: number | undefined
+  /** Begins a SHA-256 digest. */
+  readonly sha256: () => Hasher
+}
+
+/** A writer whose process cannot be looked up has exited when its part was not written for this long, in milliseconds. */
+const SILENCE_MILLIS = 5 * 60 * 1000
+
+/**
+ * The state of a writer whose process cannot be looked up: it has exited when its part was not written for five minutes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const stateBySilence = (lastWrite: number): Effect.Effect<ProcessState> =>
+  Clock.clockWith((clock) =>
+    Effect.succeed(clock.currentTimeMillisUnsafe() - lastWrite > SILENCE_MILLIS ? "exited" : "alive")
+  )
+
+const RELEASED = "nobody"
+
+/**
+ * Works anywhere: disk space is unknown, other processes are judged by the time of their last write, and SHA-256 is plain
+ * TypeScript.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const portable: Platform = {
+  freeSpace: () => Effect.undefined,
+  process: {
+    // All processes have this name, so it says nothing of a writer.
+    self: "somebody",
+    released: RELEASED,
+    stateOf: (writer, lastWrite) => writer === RELEASED ? Effect.succeed("exited") : stateBySilence(lastWrite)
+  },
+  userId: undefined,
+  sha256: makeSha256
+}
+
+/**
+ * The platform in use.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const CurrentPlatform = Context.Reference<Platform>("@effect-fileio/client/Platform", {
+  defaultValue: () => portable
+})

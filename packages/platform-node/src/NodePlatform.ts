@@ -1,0 +1,108 @@
+/**
+ * The client's `Platform` on Node: free disk space by `statfs`, processes by their ids (on Linux also by boot, container and
+ * start time), SHA-256 by `node:crypto`. `NodeFileIo` provides it.
+ *
+ * @since 0.1.0
+ */
+import * as Platform from "@effect-fileio/client/Platform"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
+import * as Fs from "node:fs"
+import * as FsPromises from "node:fs/promises"
+import * as Os from "node:os"
+import * as Process from "node:process"
+import { threadId } from "node:worker_threads"
+
+const read = (path: string): string | undefined => {
+  try {
+    return Fs.readFileSync(path, "latin1")
+  } catch {
+    return undefined
+  }
+}
+
+/** When a process began, by Linux's count of ticks since the start of the machine; the pid alone may be used again. */
+const beginOf = (pid: number): string | undefined => {
+  const stat = read(`/proc/${pid}/stat`)
+  // The name of the program comes second, in brackets, and may hold anything.
+  return stat === undefined ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+}
+
+const exists = (pid: number): boolean => {
+  try {
+    Process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM"
+  }
+}
+
+/** An identifier of this run of the machine. */
+const boot = read("/proc/sys/kernel/random/boot_id")?.trim() ?? ""
+
+/** What the numbers of processes are counted in: containers on one machine count each for itself. */
+const namespace = (() => {
+  try {
+    return Fs.readlinkSync("/proc/self/ns/pid")
+  } catch {
+    return ""
+  }
+})()
+
+const begin = beginOf(Process.pid) ?? ""
+
+const parsed = (writer: string): ReadonlyArray<unknown> => {
+  try {
+    const value: unknown = JSON.parse(writer)
+    return Array.isArray(value) ? value : []
+  } catch {
+    return []
+  }
+}
+
+const stateOf: Platform.ProcessIdentity["stateOf"] = (writer, lastWrite) =>
+  Effect.suspend(() => {
+    const [host, itsBoot, itsNamespace, pid, began, thread] = parsed(writer)
+    if (host !== Os.hostname()) return Platform.stateBySilence(lastWrite)
+    if (itsBoot !== boot) return Effect.succeed("rebooted")
+    if (pid === undefined) return Effect.succeed("exited")
+    if (itsNamespace !== namespace || typeof pid !== "number") return Platform.stateBySilence(lastWrite)
+    if (!exists(pid)) return Effect.succeed("exited")
+    if (began !== "" && began !== (beginOf(pid) ?? "")) return Effect.succeed("exited")
+    // Node does not say which threads of a process are alive.
+    return pid === Process.pid && thread !== threadId ? Platform.stateBySilence(lastWrite) : Effect.succeed("alive")
+  })
+
+/**
+ * The platform of this process and thread.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Platform.Platform = {
+  freeSpace: (folder) =>
+    Effect.tryPromise(() => FsPromises.statfs(folder)).pipe(
+      Effect.map(({ bavail, bsize }): number | undefined => bavail * bsize),
+      Effect.orElseSucceed(() => undefined)
+    ),
+  process: {
+    self: JSON.stringify([Os.hostname(), boot, namespace, Process.pid, begin, threadId]),
+    released: JSON.stringify([Os.hostname(), boot]),
+    stateOf
+  },
+  userId: Process.geteuid?.(),
+  sha256: () => {
+    const hash = createHash("sha256")
+    return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") }
+  }
+}
+
+/**
+ * Lets downloads check the room on the disk before the host is asked, take over the parts of processes that have exited, and
+ * compute digests at the speed of OpenSSL.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never> = Layer.succeed(Platform.CurrentPlatform, make)
