@@ -33,6 +33,7 @@ const contenders = (...args: ReadonlyArray<string>): ReadonlyArray<Contender> =>
   ...(curl ? [{ name: "curl", command: "sh", args: [here("curl.sh"), ...args] }] : []),
   { name: "undici", command: process.execPath, args: [here("undici.ts"), ...args] },
   { name: "sdk", command: process.execPath, args: [here("sdk.ts"), ...args] },
+  { name: "sdk-sockets", command: process.execPath, args: [here("sdk.ts"), ...args, "sockets"] },
   ...(python ? [{ name: "python-wrapper", command: "python3", args: [here("reference.py"), ...args] }] : [])
 ]
 const base = curl ? "curl" : "undici"

@@ -1,10 +1,11 @@
 /** Proxies, certificates, unix sockets and headers, against real ones, over each client that has them. */
-import { FileBody, FileIo, type FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FetchFileIo, FileBody, FileIo, type FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
+import { NodeHttpClient } from "@effect/platform-node"
 import { Agent, MockAgent } from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, type Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -234,6 +235,35 @@ describe("a proxy that fails", () => {
     }))
 })
 
+/** A host that answers the first bytes of TLS as it is told to. */
+const raw = (answer: (socket: Net.Socket) => void) =>
+  Effect.map(
+    listening(Net.createServer((socket) => {
+      socket.on("error", () => {})
+      socket.once("data", () => answer(socket))
+    })),
+    (server) => `https://localhost:${portOf(server)}`
+  )
+
+/** Hosts with which TLS cannot be agreed on. */
+const withoutTls = Effect.gen(function*() {
+  const key = readFileSync(fixture("host.key"))
+  const cert = readFileSync(fixture("host.crt"))
+  const tls = (options: Tls.TlsOptions) =>
+    Effect.map(
+      listening(Tls.createServer({ key, cert, ...options })),
+      (server) => `https://localhost:${portOf(server)}`
+    )
+  return {
+    "http on the port of https": (yield* url).replace("http:", "https:"),
+    "a close": yield* raw((socket) => socket.destroy()),
+    "an end": yield* raw((socket) => socket.end()),
+    "a reset": yield* raw((socket) => socket.resetAndDestroy()),
+    "HTTP/2 alone": yield* tls({ ALPNProtocols: ["h2"] }),
+    "an old version": yield* tls({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" })
+  }
+})
+
 describe.each(["undici", "sockets"] as const)("certificates over %s", (client) => {
   const layer = (options: NodeFileIo.Options) =>
     client === "undici" ? NodeFileIo.layer({ proxy: false, ...options }) : NodeFileIo.layerSockets(options)
@@ -298,39 +328,8 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
 
   it.live("nothing was sent where TLS cannot be agreed on", () =>
     Effect.gen(function*() {
-      const key = readFileSync(fixture("host.key"))
-      const cert = readFileSync(fixture("host.crt"))
       const tls = { ca: fixture("ca.crt") }
-      const http = yield* url
-      const raw = (answer: (socket: Net.Socket) => void) =>
-        Effect.map(
-          listening(Net.createServer((socket) => {
-            socket.on("error", () => {})
-            socket.once("data", () => answer(socket))
-          })),
-          (server) => `https://localhost:${portOf(server)}`
-        )
-      const hosts = {
-        "http on the port of https": http.replace("http:", "https:"),
-        "a close": yield* raw((socket) => socket.destroy()),
-        "an end": yield* raw((socket) => socket.end()),
-        "a reset": yield* raw((socket) => socket.resetAndDestroy()),
-        "HTTP/2 alone": yield* Effect.map(
-          listening(Tls.createServer({ key, cert, ALPNProtocols: ["h2"] })),
-          (server) => `https://localhost:${portOf(server)}`
-        ),
-        "an old version": yield* Effect.map(
-          listening(Tls.createServer({
-            key,
-            cert,
-            minVersion: "TLSv1",
-            maxVersion: "TLSv1.1",
-            ciphers: "ALL:@SECLEVEL=0"
-          })),
-          (server) => `https://localhost:${portOf(server)}`
-        )
-      }
-      for (const [what, baseUrl] of Object.entries(hosts)) {
+      for (const [what, baseUrl] of Object.entries(yield* withoutTls)) {
         const error = yield* notSent({ baseUrl, tls }, layer)
         assert.strictEqual(error.reason._tag, "Unreachable", what)
       }
@@ -481,4 +480,31 @@ describe("headers of one's own", () => {
       })
       assert.match(insecure.message, /the x-token would go to share\.example unencrypted/)
     }))
+})
+
+/** What these cannot tell: a reset in the middle of TLS is for them one of a connection that was made. */
+describe.each(
+  [
+    ["node:http", NodeHttpClient.layerNodeHttp, ["a reset"]],
+    ["fetch", FetchFileIo.layerHttp, ["a reset"]]
+  ] as const
+)("over %s", (_, client, unknown) => {
+  it.live("nothing was sent where there is no connection", () =>
+    Effect.gen(function*() {
+      const hosts = {
+        ...(yield* withoutTls),
+        "a certificate that cannot be trusted": yield* secureHost(yield* url),
+        "nobody": `http://127.0.0.1:${yield* freePort}`,
+        "no such name": "http://nobody.invalid"
+      }
+      for (const [what, baseUrl] of Object.entries(hosts)) {
+        const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text("hello")))).pipe(
+          FileIo.withRetry(RetryPolicy.none),
+          Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
+          Effect.provide(Layer.provide(NodeFileIo.layerNoHttp({ baseUrl }), client))
+        )
+        const isKnown = !(unknown as ReadonlyArray<string>).includes(what)
+        assert.strictEqual(error.stored, isKnown ? "no" : "unknown", `${what}: ${error.message}`)
+      }
+    }).pipe(Effect.scoped, withServer))
 })

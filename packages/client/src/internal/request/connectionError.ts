@@ -28,6 +28,12 @@ const systemError = (error: unknown, depth = 0): SystemError | undefined => {
   return "cause" in error ? systemError(error.cause, depth + 1) : undefined
 }
 
+/** `node:http` hides the name that OpenSSL gives an error in the message of another one. */
+const codeOf = ({ code, message }: SystemError): string => {
+  const reason = code === "EPROTO" ? /SSL routines:[^:]*:([^:]+):/.exec(String(message))?.[1] : undefined
+  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(" ", "_")}`
+}
+
 /** The system's code. */
 export const systemCode = (error: unknown): string | undefined => systemError(error)?.code
 
@@ -58,10 +64,13 @@ const ENDED_IN_TLS = "before secure TLS connection was established"
  * sure: the host refuses our certificate in place of an answer, which in TLS 1.3 comes after we may send.
  */
 const isUnsent = (error: SystemError, hasDeparted: boolean): boolean => {
-  const kind = FileIoError.connectionProblem(error.code)
+  const code = codeOf(error)
+  const kind = FileIoError.connectionProblem(code)
   if (kind === "clientCertificate" || CONNECTING.has(error.syscall)) return true
-  if (hasDeparted || error.syscall === "read" || error.syscall === "write") return false
-  return kind === "certificate" || NOT_CONNECTED.test(error.code) || NO_TLS.test(error.code) ||
+  if (hasDeparted) return false
+  if (NO_TLS.test(code)) return true
+  if (error.syscall === "read" || error.syscall === "write") return false
+  return kind === "certificate" || NOT_CONNECTED.test(code) ||
     (typeof error.message === "string" && error.message.includes(ENDED_IN_TLS))
 }
 
@@ -99,7 +108,7 @@ export const unreachable = (
   hasDeparted: boolean
 ): Failure => {
   const system = systemError(error)
-  const code = system?.code
+  const code = system === undefined ? undefined : codeOf(system)
   const cause = present("cause", bare(error))
   if (error.reason._tag === "InvalidUrlError") {
     return new Failure(
