@@ -32,7 +32,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
-import { syncFolder } from "./internal/folders.ts"
+import { syncFolder } from "./internal/disk/folders.ts"
 import type { Plan } from "./Plans.ts"
 
 const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))

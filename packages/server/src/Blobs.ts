@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { DataFolder } from "./DataFolder.ts"
-import { syncFolder, writeDurably } from "./internal/folders.ts"
+import { syncFolder, writeDurably } from "./internal/disk/folders.ts"
 
 const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { openLock } from "./internal/sqlite.ts"
+import { openLock } from "./internal/sql/sqlite.ts"
 
 /**
  * The folder cannot be used.

@@ -54,14 +54,14 @@ import * as DataFolder from "./DataFolder.ts"
 import * as DiskSpace from "./DiskSpace.ts"
 import * as Engines from "./Engines.ts"
 import * as Health from "./Health.ts"
-import * as Admin from "./internal/admin.ts"
-import * as Client from "./internal/client.ts"
-import * as Http from "./internal/http.ts"
-import * as Leases from "./internal/leases.ts"
-import * as Listener from "./internal/listener.ts"
-import { Settings } from "./internal/settings.ts"
-import * as Spans from "./internal/spans.ts"
-import * as Variables from "./internal/variables.ts"
+import * as Variables from "./internal/cli/variables.ts"
+import * as Leases from "./internal/handlers/leases.ts"
+import * as Forwarded from "./internal/http/forwarded.ts"
+import * as Http from "./internal/http/http.ts"
+import * as Listener from "./internal/http/listener.ts"
+import { Settings } from "./internal/http/settings.ts"
+import * as Admin from "./internal/ops/admin.ts"
+import * as Spans from "./internal/ops/spans.ts"
 import * as Plans from "./Plans.ts"
 import * as Sweeper from "./Sweeper.ts"
 
@@ -303,7 +303,7 @@ const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", pla
 
 const parseProxies = (options: TemporaryOptions) =>
   Effect.fromResult(Result.mapError(
-    Client.parseProxies(options.trustedProxies ?? []),
+    Forwarded.parseProxies(options.trustedProxies ?? []),
     (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
   ))
 

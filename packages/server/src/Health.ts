@@ -12,9 +12,9 @@ import * as Layer from "effect/Layer"
 import { Blobs, BlobsError } from "./Blobs.ts"
 import { Catalog, CatalogError } from "./Catalog.ts"
 import { DiskSpace } from "./DiskSpace.ts"
-import { within } from "./internal/deadline.ts"
-import { diskFault } from "./internal/diskFault.ts"
-import * as Metrics from "./internal/metrics.ts"
+import { diskFault } from "./internal/disk/diskFault.ts"
+import * as Metrics from "./internal/ops/metrics.ts"
+import { within } from "./internal/shared/deadline.ts"
 
 /**
  * A fault of the host: the disk is full, cannot be written, a blob is missing, or anything else of the two stores.

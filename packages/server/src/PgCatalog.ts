@@ -34,14 +34,14 @@ import {
   type ListOptions,
   type Options as CatalogOptions
 } from "./Catalog.ts"
-import { within } from "./internal/deadline.ts"
-import * as Key from "./internal/key.ts"
-import * as Machine from "./internal/lease.ts"
-import { COLUMNS, fold } from "./internal/listing.ts"
-import * as PgBlobs from "./internal/pgBlobs.ts"
-import * as PgLeases from "./internal/pgLeases.ts"
-import { MIGRATIONS } from "./internal/pgMigrations.ts"
-import * as Postgres from "./internal/postgres.ts"
+import { within } from "./internal/shared/deadline.ts"
+import * as Key from "./internal/shared/key.ts"
+import * as Machine from "./internal/sql/lease.ts"
+import { COLUMNS, fold } from "./internal/sql/listing.ts"
+import * as PgBlobs from "./internal/sql/pgBlobs.ts"
+import * as PgLeases from "./internal/sql/pgLeases.ts"
+import { MIGRATIONS } from "./internal/sql/pgMigrations.ts"
+import * as Postgres from "./internal/sql/postgres.ts"
 
 /**
  * Where PostgreSQL is, and how the catalog keeps leases.

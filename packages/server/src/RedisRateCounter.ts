@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { RedisError } from "effect/persistence/Redis"
 import type * as Redacted from "effect/Redacted"
-import * as RedisLink from "./internal/redisLink.ts"
+import * as RedisLink from "./internal/redis/redisLink.ts"
 import { layer as layerMemory, RateCounter } from "./RateCounter.ts"
 
 /**

@@ -40,10 +40,10 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
-import * as S3Reader from "./internal/s3Reader.ts"
-import * as S3Store from "./internal/s3Store.ts"
-import * as S3Writer from "./internal/s3Writer.ts"
-import * as Spool from "./internal/spool.ts"
+import * as S3Reader from "./internal/s3/s3Reader.ts"
+import * as S3Store from "./internal/s3/s3Store.ts"
+import * as S3Writer from "./internal/s3/s3Writer.ts"
+import * as Spool from "./internal/s3/spool.ts"
 
 /**
  * Where the bucket is, and how to sign for it.

@@ -24,16 +24,16 @@ import {
   type Unavailable
 } from "./Catalog.ts"
 import { DataFolder } from "./DataFolder.ts"
-import * as Key from "./internal/key.ts"
-import * as Machine from "./internal/lease.ts"
-import { fold } from "./internal/listing.ts"
-import { migrate } from "./internal/migrations.ts"
-import * as Reserve from "./internal/reserve.ts"
-import * as Sqlite from "./internal/sqlite.ts"
-import * as SqliteBlobs from "./internal/sqliteBlobs.ts"
-import * as SqliteLeases from "./internal/sqliteLeases.ts"
-import { EXPIRED, FLEETING, GONE, statements, USED_UP } from "./internal/sqliteLists.ts"
-import * as SqliteReader from "./internal/sqliteReader.ts"
+import * as Reserve from "./internal/disk/reserve.ts"
+import * as Key from "./internal/shared/key.ts"
+import * as Machine from "./internal/sql/lease.ts"
+import { fold } from "./internal/sql/listing.ts"
+import * as Sqlite from "./internal/sql/sqlite.ts"
+import * as SqliteBlobs from "./internal/sql/sqliteBlobs.ts"
+import * as SqliteLeases from "./internal/sql/sqliteLeases.ts"
+import { EXPIRED, FLEETING, GONE, statements, USED_UP } from "./internal/sql/sqliteLists.ts"
+import { migrate } from "./internal/sql/sqliteMigrations.ts"
+import * as SqliteReader from "./internal/sql/sqliteReader.ts"
 
 const toRecord = (row: Sqlite.Row): FileRecord => ({
   key: row["key"] as string,

@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
 import type { StoreMismatch } from "./Engines.ts"
-import { pair } from "./internal/pairing.ts"
+import { pair } from "./internal/ops/pairing.ts"
 
 /**
  * Deletes what has ended.

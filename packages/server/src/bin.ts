@@ -4,6 +4,6 @@
  *
  * @since 0.1.0
  */
-import { main } from "./internal/program.ts"
+import { main } from "./internal/cli/program.ts"
 
 main(process.argv.slice(2), process.env)

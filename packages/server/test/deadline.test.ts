@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
-import { within } from "../src/internal/deadline.ts"
+import { within } from "../src/internal/shared/deadline.ts"
 
 describe("a deadline", () => {
   it.effect("ends a call that never answers, also one that cannot be interrupted, and in an uninterruptible caller", () =>

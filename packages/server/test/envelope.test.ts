@@ -6,7 +6,7 @@ import { OpenApi } from "effect/http-api"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
-import * as Refusal from "../src/internal/refusal.ts"
+import * as Refusal from "../src/internal/http/refusal.ts"
 import { anna, assertRefused, call, start, uploaded } from "./support.ts"
 
 describe("every refusal", () => {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Net from "node:net"
-import * as FormParser from "../src/internal/formParser.ts"
+import * as FormParser from "../src/internal/http/formParser.ts"
 import { anna, assertRefused, blobs, call, eventually, incoming, pattern, sendParts, start } from "./support.ts"
 
 const FORM = "application/x-www-form-urlencoded"

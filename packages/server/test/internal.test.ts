@@ -5,8 +5,8 @@ import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import * as Blobs from "../src/Blobs.ts"
 import * as DataFolder from "../src/DataFolder.ts"
-import * as Key from "../src/internal/key.ts"
-import * as Range from "../src/internal/range.ts"
+import * as Range from "../src/internal/http/range.ts"
+import * as Key from "../src/internal/shared/key.ts"
 import * as RateCounter from "../src/RateCounter.ts"
 
 describe("keys", () => {

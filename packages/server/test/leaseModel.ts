@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import type * as Catalog from "../src/Catalog.ts"
-import * as Machine from "../src/internal/lease.ts"
+import * as Machine from "../src/internal/sql/lease.ts"
 
 export interface File {
   readonly key: string

@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
-import { MIGRATIONS } from "../src/internal/migrations.ts"
+import { MIGRATIONS } from "../src/internal/sql/sqliteMigrations.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { temporaryFolder } from "./support.ts"
 

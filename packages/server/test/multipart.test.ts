@@ -1,7 +1,7 @@
 /** Forms as the clients of the world send them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as MultipartParser from "../src/internal/multipartParser.ts"
+import * as MultipartParser from "../src/internal/http/multipartParser.ts"
 import { call, start } from "./support.ts"
 
 interface Parsed {

@@ -9,7 +9,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as FileIoServer from "../src/FileIoServer.ts"
-import { isCrawler } from "../src/internal/crawlers.ts"
+import { isCrawler } from "../src/internal/web/crawlers.ts"
 import {
   anna,
   assertRefused,

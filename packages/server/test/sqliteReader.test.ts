@@ -4,8 +4,8 @@ import { execFile } from "node:child_process"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 import { build } from "vite"
-import { openDatabase } from "../src/internal/sqlite.ts"
-import * as SqliteReader from "../src/internal/sqliteReader.ts"
+import { openDatabase } from "../src/internal/sql/sqlite.ts"
+import * as SqliteReader from "../src/internal/sql/sqliteReader.ts"
 import { eventually, temporaryFolder } from "./support.ts"
 
 const FOREVER =

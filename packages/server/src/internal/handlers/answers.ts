@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { ApiKeys } from "../../ApiKeys.ts"
 import type { FileRecord } from "../../Catalog.ts"
 import { type Plan, Plans } from "../../Plans.ts"
-import { Settings } from "../settings.ts"
+import { Settings } from "../http/settings.ts"
 
 const JSON_TYPE = "application/json; charset=utf-8"
 

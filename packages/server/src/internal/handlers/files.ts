@@ -6,9 +6,9 @@ import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Catalog, SortField } from "../../Catalog.ts"
-import { Leases } from "../leases.ts"
-import * as Refusal from "../refusal.ts"
+import * as Refusal from "../http/refusal.ts"
 import * as Answers from "./answers.ts"
+import { Leases } from "./leases.ts"
 
 /** Which files are listed, as the contract decodes it. */
 type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]

@@ -8,11 +8,11 @@ import { Catalog, type CatalogError } from "../../Catalog.ts"
 import { DiskSpace } from "../../DiskSpace.ts"
 import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
-import * as Grants from "../grants.ts"
-import * as Intake from "../intake.ts"
-import * as Metrics from "../metrics.ts"
-import * as Refusal from "../refusal.ts"
+import * as ParseUpload from "../http/parseUpload.ts"
+import * as Refusal from "../http/refusal.ts"
+import * as Metrics from "../ops/metrics.ts"
 import * as Answers from "./answers.ts"
+import * as PlanLimits from "./planLimits.ts"
 
 /** Bytes of the account's storage that an upload reserves before they come. */
 const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
@@ -77,7 +77,7 @@ export const make = Effect.gen(function*() {
         quota(bytes),
         Effect.flatMap(take(bytes), (room) => room ? Effect.void : noRoom)
       )
-    const received = yield* Intake.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
+    const received = yield* ParseUpload.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
     return { ...received, plan, now: yield* Clock.currentTimeMillis }
   })
 
@@ -85,7 +85,11 @@ export const make = Effect.gen(function*() {
    * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
    * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
    */
-  const keeping = <A>(file: Intake.ReceivedFile, change: Effect.Effect<A, CatalogError>, kept: (value: A) => boolean) =>
+  const keeping = <A>(
+    file: ParseUpload.ReceivedFile,
+    change: Effect.Effect<A, CatalogError>,
+    kept: (value: A) => boolean
+  ) =>
     catalog.expect(file.writer.id).pipe(
       Effect.andThen(file.writer.finish),
       Effect.andThen(change.pipe(
@@ -104,7 +108,7 @@ export const make = Effect.gen(function*() {
     if (file === undefined) {
       return yield* Refusal.noFile
     }
-    const granted = yield* Effect.fromResult(Grants.complete(settings, plan, now))
+    const granted = yield* Effect.fromResult(PlanLimits.complete(settings, plan, now))
     const record = yield* keeping(
       file,
       catalog.insert({
@@ -132,7 +136,7 @@ export const make = Effect.gen(function*() {
     const old = yield* catalog.get(key)
     if (Option.isNone(old) || old.value.owner !== owner) return yield* Refusal.notFound(key)
     const { file, now, plan, settings } = yield* receive(request, owner, old.value.size, {})
-    const granted = yield* Effect.fromResult((resets ? Grants.complete : Grants.given)(settings, plan, now))
+    const granted = yield* Effect.fromResult((resets ? PlanLimits.complete : PlanLimits.given)(settings, plan, now))
     const updated = file === undefined
       ? yield* catalog.update(key, owner, granted)
       : yield* keeping(

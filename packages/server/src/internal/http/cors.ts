@@ -1,0 +1,91 @@
+/** What every request passes before it is routed. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { Server } from "node:http"
+import * as Forwarded from "./forwarded.ts"
+import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
+
+const A_YEAR = 365 * 24 * 60 * 60
+
+const EXPOSED = [
+  "accept-ranges",
+  "content-disposition",
+  "content-length",
+  "content-range",
+  "etag",
+  "ratelimit-limit",
+  "ratelimit-remaining",
+  "ratelimit-reset",
+  "retry-after"
+].join(", ")
+
+const preflight = {
+  "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+  "access-control-allow-headers": "authorization, content-type, range, if-range",
+  "access-control-max-age": "86400"
+}
+
+/** Parameters of a query. Parsing takes time that grows with the square of their number. */
+const MAX_PARAMETERS = 100
+
+const hasTooManyParameters = (url: string): boolean => {
+  let parameters = 0
+  for (let at = url.indexOf("?"); at !== -1; at = url.indexOf("&", at + 1)) {
+    if (++parameters > MAX_PARAMETERS) return true
+  }
+  return false
+}
+
+const tooManyParameters = Refusal.invalid(`The query has more than ${MAX_PARAMETERS} parameters`)
+
+/** Whether the server has been told to stop; a connection that is kept alive can still ask. */
+const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const { server } = NodeHttpServerRequest.toIncomingMessage(request).socket as { readonly server?: Server }
+  return server?.listening === false
+}
+
+/** Fields of which Node takes the first, and a proxy perhaps the last. */
+const SINGLE = ["Host", "Authorization", "Content-Type"]
+
+/** A field that may be there only once, and is there more often. */
+const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { rawHeaders } = NodeHttpServerRequest.toIncomingMessage(request)
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+  return SINGLE.find((name) => names.indexOf(name.toLowerCase()) !== names.lastIndexOf(name.toLowerCase()))
+}
+
+/** Sets the headers that every answer has, and gives the answer where a request goes no further. */
+export const make = Effect.gen(function*() {
+  const { allowedOrigins, proxies, publicUrl } = yield* Settings
+  const securedByUrl = publicUrl.startsWith("https:")
+
+  const allowed = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+    const origin = request.headers["origin"]
+    return origin !== undefined && (allowedOrigins.has(origin) || allowedOrigins.has("*")) ? origin : undefined
+  }
+
+  return (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse | undefined => {
+    if (securedByUrl || Forwarded.isSecure(request, proxies)) {
+      Forwarded.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
+    }
+    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping, publicUrl)
+    const repeated = repeatedField(request)
+    if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), publicUrl)
+    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, publicUrl)
+    if (allowedOrigins.size === 0) return undefined
+    Forwarded.setHeaders(request, { vary: "origin" })
+    const origin = allowed(request)
+    if (origin === undefined) return undefined
+    Forwarded.setHeaders(request, {
+      "access-control-allow-origin": origin,
+      "access-control-expose-headers": EXPOSED
+    })
+    const asked = request.headers["access-control-request-method"]
+    return request.method === "OPTIONS" && asked !== undefined
+      ? HttpServerResponse.empty({ status: 204, headers: preflight })
+      : undefined
+  }
+})

@@ -1,0 +1,90 @@
+/** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
+import * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as Metrics from "../ops/metrics.ts"
+import * as Spans from "../ops/spans.ts"
+import { isKey } from "../shared/key.ts"
+import * as Developers from "../web/developers.ts"
+import * as Pages from "../web/pages.ts"
+import * as Calls from "./calls.ts"
+import * as Cors from "./cors.ts"
+import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
+
+/** Which methods a path takes, from the contract's own declaration. */
+const methods: ReadonlyArray<{
+  readonly matches: (path: string) => boolean
+  readonly allowed: ReadonlySet<string>
+}> = (() => {
+  const byPath = new Map<string, Array<string>>()
+  for (const endpoint of Object.values(FileIoApi.FilesGroup.endpoints)) {
+    const known = byPath.get(endpoint.path) ?? []
+    byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
+  }
+  for (const page of ["/download/:key", "/uploaded/:key"]) byPath.set(page, ["GET", "HEAD"])
+  return [...byPath].map(([pattern, allowed]) => {
+    const [before, after] = pattern.split(":key")
+    const matches = after === undefined
+      ? (path: string) => path === pattern
+      : (path: string) => path.startsWith(before!) && isKey(path.slice(before!.length))
+    return { matches, allowed: new Set(allowed) }
+  })
+})()
+
+/** The methods of a path, where the request's is not one of them. */
+const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const path = request.url.split("?")[0]!
+  const allowed = methods.find(({ matches }) => matches(path))?.allowed
+  return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
+}
+
+const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
+  for (const reason of cause.reasons) {
+    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+    if (!HttpServerError.isHttpServerError(error)) continue
+    if (error.reason._tag === "RouteNotFound") return Effect.succeed(Refusal.noRoute(method))
+    // The error itself has the request, and the path of that is a secret.
+    const { _tag, cause } = { cause: undefined, ...error.reason }
+    return Effect.as(Effect.logError(`a request failed: ${_tag}`, cause), Refusal.failed)
+  }
+  return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
+}
+
+/** The outermost of all: what wraps the router's answer, whatever that is. */
+const envelopes = HttpRouter.middleware(
+  Effect.map(
+    Effect.all([Pages.forBrowsers, Cors.make, Settings]),
+    ([forBrowser, cors, { publicUrl }]) => (handler) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const stopped = cors(request)
+        if (stopped !== undefined) return Metrics.answered(request, stopped)
+        const allow = wrongMethod(request)
+        const answered = allow !== undefined
+          ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(request.method, allow), publicUrl))
+          : Effect.catchCauseIf(
+            handler,
+            (cause) => !Cause.hasInterruptsOnly(cause),
+            (cause) =>
+              Effect.map(causeRefusal(request.method, cause), (refusal) => Refusal.toResponse(refusal, publicUrl))
+          )
+        return Effect.flatMap(
+          Spans.traced(request, answered),
+          (response) => Metrics.answered(request, forBrowser(request, response))
+        )
+      })
+  ),
+  { global: true }
+)
+
+/** Everything that is served. */
+export const layer = Layer.mergeAll(
+  Calls.routes,
+  Pages.routes,
+  Developers.routes,
+  envelopes
+)

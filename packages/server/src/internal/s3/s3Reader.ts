@@ -1,0 +1,158 @@
+/**
+ * Reads objects of S3, each by one request that goes on from piece to piece. `S3Blobs` opens a reader for each download.
+ *
+ * All readers are looked at once a second, instead of a timer for each piece: a store that sends nothing is asked again over another
+ * connection, and a download whose receiver takes nothing gives its connection back until the receiver goes on.
+ */
+import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { Readable } from "node:stream"
+import type { Reader } from "../../Blobs.ts"
+
+/** Attempts to read one piece: a store may close a connection that waits between two pieces. */
+const ATTEMPTS = 3
+/** A download that reads nothing for this many seconds gives its connection to the store back. */
+const PARKED_AFTER = 5
+
+export interface S3Object {
+  readonly Bucket: string
+  readonly Key: string
+}
+
+interface Body {
+  readonly source: Readable
+  readonly chunks: AsyncIterator<Uint8Array>
+  /** Position after its last byte. */
+  readonly end: number
+}
+
+interface Watched extends Reader {
+  /** Another second is over. */
+  readonly tick: () => void
+  /** No request starts after this. The connection returns to the pool when all bytes were read. */
+  readonly close: () => void
+}
+
+const makeReader = (client: S3Client, object: S3Object, patience: number): Watched => {
+  let closed = false
+  let request: AbortController | undefined
+  let body: Body | undefined
+  /** Position of the next byte of `body`, without what is in `rest`. */
+  let next = 0
+  let rest: Uint8Array = new Uint8Array(0)
+  let waiting = false
+  /** Seconds since a byte came, or since the last piece was read. */
+  let idle = 0
+
+  const drop = (reason: Error) => {
+    request?.abort(reason)
+    body?.source.destroy()
+    request = undefined
+    body = undefined
+    rest = new Uint8Array(0)
+  }
+
+  const failIfClosed = () => {
+    if (closed) throw new Error("the download has ended")
+  }
+
+  const openAt = async (position: number): Promise<Body> => {
+    drop(new Error("another position is read"))
+    const mine = request = new AbortController()
+    const { Body, ContentLength = Infinity } = await client.send(
+      new GetObjectCommand({ ...object, Range: `bytes=${position}-` }),
+      { abortSignal: mine.signal }
+    )
+    if (!(Body instanceof Readable)) throw new Error("the store gave no body")
+    // The iterator reports errors to the reader; without a listener, one that comes between two reads ends the process.
+    Body.on("error", () => {})
+    // The answer may come in the same turn in which the request is given up.
+    if (mine.signal.aborted) {
+      Body.destroy()
+      throw mine.signal.reason
+    }
+    next = position
+    return body = { source: Body, chunks: Body[Symbol.asyncIterator](), end: position + ContentLength }
+  }
+
+  const readOnce = async (buffer: Uint8Array, position: number): Promise<number> => {
+    const { chunks, end } = body !== undefined && next === position ? body : await openAt(position)
+    let done = 0
+    while (done < buffer.length) {
+      if (rest.length === 0) {
+        const { done: ended, value } = await chunks.next()
+        if (ended === true) break
+        idle = 0
+        rest = value
+      }
+      const taken = rest.subarray(0, buffer.length - done)
+      buffer.set(taken, done)
+      rest = rest.subarray(taken.length)
+      done += taken.length
+    }
+    next = position + done
+    // The connection is free for another request once the end is read as well.
+    if (next === end) chunks.next().catch(() => {})
+    return done
+  }
+
+  const read = async (buffer: Uint8Array, position: number): Promise<number> => {
+    waiting = true
+    try {
+      for (let attempt = 1;; attempt++) {
+        failIfClosed()
+        idle = 0
+        try {
+          return await readOnce(buffer, position)
+        } catch (cause) {
+          drop(new Error("the attempt has failed"))
+          if (attempt === ATTEMPTS) throw cause
+        }
+      }
+    } finally {
+      waiting = false
+      idle = 0
+    }
+  }
+
+  return {
+    read,
+    tick: () => {
+      idle++
+      if (waiting && idle > patience) drop(new Error(`the store sent nothing for ${patience} seconds`))
+      else if (!waiting && idle > PARKED_AFTER) drop(new Error("nothing is read"))
+    },
+    close: () => {
+      closed = true
+      drop(new Error("the download has ended"))
+    }
+  }
+}
+
+/** Opens readers, each until its scope closes; `timeout` is how long the store may send nothing. */
+export const make = Effect.fnUntraced(function*(client: S3Client, timeout: Duration.Duration) {
+  const patience = Math.ceil(Duration.toSeconds(timeout))
+  const readers = new Set<Watched>()
+  yield* Effect.sync(() => {
+    for (const reader of readers) reader.tick()
+  }).pipe(
+    Effect.schedule(Schedule.spaced("1 second")),
+    Effect.forkScoped
+  )
+  return (object: S3Object): Effect.Effect<Reader, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const reader = makeReader(client, object, patience)
+        readers.add(reader)
+        return reader
+      }),
+      (reader) =>
+        Effect.sync(() => {
+          readers.delete(reader)
+          reader.close()
+        })
+    )
+})

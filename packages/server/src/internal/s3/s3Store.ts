@@ -1,0 +1,149 @@
+/**
+ * A bucket of S3 behind deadlines: no call keeps its caller longer than it may, however silent the store is. `S3Blobs` makes all its
+ * calls through this.
+ *
+ * - A call without a body has a deadline for all of it, retries included.
+ * - A call with a body takes as long as its bytes move: the connection is closed when nothing went either way for that time.
+ */
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import { BlobsError } from "../../Blobs.ts"
+import { within } from "../shared/deadline.ts"
+
+/**
+ * No bound on the connections here: each connection to the server needs at most two to the store, and the server bounds its own.
+ * With a smaller bound, receivers who read slowly would keep everybody else from the store.
+ */
+const AGENT = { keepAlive: true, maxSockets: Infinity }
+/** Attempts of the SDK at one call: the first connection taken from the pool may be dead already. */
+const ATTEMPTS = 3
+/** Parts of uploads that are in memory, 16 MiB each. */
+const SLOTS = 8
+
+export interface Store {
+  readonly client: S3Client
+  /** How long the store may be silent. */
+  readonly timeout: Duration.Duration
+  /** A call without a body. */
+  readonly call: <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>) => Effect.Effect<A, BlobsError>
+  /** A call with a body; interrupting its caller does not abort it, since what became of the object would be unknown. */
+  /**
+   * Runs one of the few things at a time that need much memory, when there is room. Fails where none of them ended well for as long
+   * as the attempts at one may take: a store that is silent keeps nobody waiting in line.
+   */
+  readonly slot: <A>(run: () => Promise<A>) => Promise<A>
+  readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>
+}
+
+const property = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined
+
+/** What is missing has the system's word for that, as in a folder. */
+const codeOf = (cause: unknown): string | undefined => {
+  const name = property(cause, "name")
+  return name === "NotFound" || name === "NoSuchKey" ? "ENOENT" : typeof name === "string" ? name : undefined
+}
+
+/** The store gave no answer, or said that it cannot now. */
+const isUnavailable = (cause: unknown): boolean => {
+  const status = property(property(cause, "$metadata"), "httpStatusCode")
+  return typeof status !== "number" || status >= 500 || status === 429
+}
+
+const toError = (operation: string, cause: unknown): BlobsError => {
+  if (cause instanceof BlobsError) return cause
+  const code = codeOf(cause)
+  return new BlobsError({
+    operation,
+    cause,
+    ...(code === undefined ? {} : { code }),
+    ...(isUnavailable(cause) ? { reason: "unavailable" } : {})
+  })
+}
+
+const silent = (operation: string) =>
+  new BlobsError({
+    operation,
+    code: "TimeoutError",
+    reason: "unavailable",
+    cause: new Error("the store gave no answer in time")
+  })
+
+/** A store that is closed with the scope. `timeout` is how long it may be silent. */
+export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout: Duration.Duration) {
+  const runPromise = Effect.runPromiseWith(yield* Effect.context<never>())
+  const agents = [new Http.Agent(AGENT), new Https.Agent(AGENT)] as const
+  const client = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      new S3Client({
+        // Not every store knows the checksums that the SDK adds by default.
+        requestChecksumCalculation: "WHEN_REQUIRED",
+        responseChecksumValidation: "WHEN_REQUIRED",
+        // It costs a new connection for each part.
+        expectContinueHeader: false,
+        maxAttempts: ATTEMPTS,
+        requestHandler: {
+          httpAgent: agents[0],
+          httpsAgent: agents[1],
+          connectionTimeout: Math.min(5000, Duration.toMillis(timeout)),
+          socketTimeout: Duration.toMillis(timeout)
+        },
+        ...config
+      })
+    ),
+    (client) =>
+      Effect.sync(() => {
+        client.destroy()
+        for (const agent of agents) agent.destroy()
+      })
+  )
+
+  /** Where one connection is silent, those that wait for their next request are likely to be, too. */
+  const dropIdle = Effect.sync(() => {
+    for (const agent of agents) {
+      for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+    }
+  })
+
+  const attempt = <A>(operation: string, run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, BlobsError> =>
+    Effect.tryPromise({ try: run, catch: (cause) => toError(operation, cause) })
+
+  const tidied = <A>(effect: Effect.Effect<A, BlobsError>): Effect.Effect<A, BlobsError> =>
+    Effect.tapError(effect, ({ code }) => code === "TimeoutError" ? dropIdle : Effect.void)
+
+  const slots = Semaphore.makeUnsafe(SLOTS)
+  let done = 0
+  const patience = Duration.times(timeout, ATTEMPTS + 1)
+  const take: Effect.Effect<void, BlobsError> = Effect.suspend(() => {
+    const before = done
+    return Effect.flatMap(Effect.timeoutOption(slots.take(1), patience), (taken) =>
+      Option.isSome(taken)
+        ? Effect.void
+        : done > before
+        ? take
+        : Effect.fail(silent("write a blob")))
+  })
+  const slot = <A>(run: () => Promise<A>): Promise<A> =>
+    runPromise(Effect.acquireUseRelease(
+      take,
+      () =>
+        Effect.map(Effect.promise(run), (value) => {
+          done++
+          return value
+        }),
+      () => slots.release(1)
+    ))
+
+  return {
+    client,
+    timeout,
+    slot,
+    call: (operation, run) => tidied(within(attempt(operation, run), timeout, () => silent(operation))),
+    send: (operation, run) => tidied(attempt(operation, () => run()))
+  } satisfies Store
+})

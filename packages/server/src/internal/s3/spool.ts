@@ -1,0 +1,96 @@
+/**
+ * Bytes that wait in a file instead of in memory: what has come of a part of an upload, until all of the part is there. `s3Writer`
+ * has one for each upload.
+ */
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { BlobsError } from "../../Blobs.ts"
+
+/** What an upload that stops keeps in memory. */
+const MEMORY_BYTES = 32 * 1024
+
+export interface Spool {
+  /** Bytes since the last `take`. */
+  readonly size: () => number
+  /** Bytes since the last `take` that are in the file. */
+  readonly inFile: () => number
+  readonly append: (bytes: Uint8Array) => Promise<void>
+  /** All bytes since the last `take`, in order. */
+  readonly take: () => Promise<Buffer>
+  readonly close: () => Promise<void>
+}
+
+/** What is wrong with the disk is not wrong with the store. */
+const onDisk = async <A>(run: () => Promise<A>): Promise<A> => {
+  try {
+    return await run()
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined
+    throw new BlobsError({ operation: "write a blob", cause, ...(code === undefined ? {} : { code }) })
+  }
+}
+
+/** The file is made when it is needed, and has no name then, so that nothing stays of it whatever happens. */
+export const make = (folder: string, name: string): Spool => {
+  const path = Path.join(folder, name)
+  let file: Fs.FileHandle | undefined
+  let gathered: Array<Uint8Array> = []
+  let inMemory = 0
+  let inFile = 0
+
+  const open = async (): Promise<Fs.FileHandle> => {
+    const opened = await Fs.open(path, "wx+", 0o600)
+    // Windows keeps the name of a file that is open.
+    await Fs.rm(path, { force: true }).catch(() => {})
+    return opened
+  }
+
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    gathered.push(bytes)
+    inMemory += bytes.length
+    if (inMemory < MEMORY_BYTES) return
+    file ??= await open()
+    const chunks = gathered
+    const end = inFile + inMemory
+    gathered = []
+    inMemory = 0
+    inFile += (await file.writev(chunks, inFile)).bytesWritten
+    if (inFile === end) return
+    // It may write less than asked.
+    const all = Buffer.concat(chunks)
+    while (inFile < end) {
+      const rest = end - inFile
+      inFile += (await file.write(all, all.length - rest, rest, inFile)).bytesWritten
+    }
+  }
+
+  const take = async (): Promise<Buffer> => {
+    const all = Buffer.allocUnsafe(inFile + inMemory)
+    let position = 0
+    while (position < inFile) {
+      const { bytesRead } = await file!.read(all, position, inFile - position, position)
+      if (bytesRead === 0) throw new Error("the file of an upload became shorter")
+      position += bytesRead
+    }
+    for (const bytes of gathered) {
+      all.set(bytes, position)
+      position += bytes.length
+    }
+    gathered = []
+    inMemory = 0
+    inFile = 0
+    return all
+  }
+
+  return {
+    size: () => inFile + inMemory,
+    inFile: () => inFile,
+    append: (bytes) => onDisk(() => append(bytes)),
+    take: () => onDisk(take),
+    close: async () => {
+      gathered = []
+      await file?.close()
+      if (file !== undefined) await Fs.rm(path, { force: true })
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/** What the catalog in PostgreSQL knows of the store: which one it is, which blobs are expected in it, and which are garbage. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { type Catalog, CatalogError } from "../../Catalog.ts"
+import type { Prepare } from "./pgLeases.ts"
+import type { Postgres, Row } from "./postgres.ts"
+
+type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
+
+/** Milliseconds after which bytes are garbage that were to become a file's. */
+const EXPECTED_MILLIS = 60 * 60 * 1000
+/** Ever the same number: servers that start at the same time take turns. */
+const PAIRING_LOCK = 4_051_907_434
+/** Comparing an old catalog with an old store takes as long as the store is large. */
+const PAIRING_DEADLINE = Duration.minutes(30)
+
+/** `relaxed` does not wait for the disk: what a crash of the database undoes of it, the sweeper finds and does again. */
+export const make = (prepare: Prepare, relaxed: Prepare, durable: Postgres): Stores => {
+  const sql = {
+    expect: relaxed<"blob">(
+      `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
+    ),
+    garbage: prepare<"from">("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
+    forget: relaxed<"blobs">("DELETE FROM garbage WHERE blob IN (SELECT json_array_elements_text(:blobs::json))"),
+    unknown: prepare<"blobs">(`
+      SELECT blob FROM json_array_elements_text(:blobs::json) AS given (blob)
+      WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.blob = given.blob)
+        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = given.blob)`),
+    newest: prepare<"limit">("SELECT blob FROM files ORDER BY seq DESC LIMIT :limit")
+  }
+  const blobsOf = (rows: ReadonlyArray<Row>) => rows.map(({ blob }) => blob as string)
+
+  return {
+    expect: (blob) => Effect.asVoid(sql.expect({ blob })),
+    garbage: (from) => Effect.map(sql.garbage({ from }), blobsOf),
+    forget: (blobs) => Effect.asVoid(sql.forget({ blobs: JSON.stringify(blobs) })),
+    unknown: (blobs) => Effect.map(sql.unknown({ blobs: JSON.stringify(blobs) }), blobsOf),
+    newest: (limit) => Effect.map(sql.newest({ limit }), blobsOf),
+
+    pair: <E>(decide: (id: string | undefined) => Effect.Effect<string, E>) => {
+      let refusal: { readonly error: E } | undefined
+      const pairing = Effect.gen(function*() {
+        yield* durable.query("change", "SET LOCAL statement_timeout = 0", [])
+        yield* durable.query("change", "SELECT pg_advisory_xact_lock($1)", [BigInt(PAIRING_LOCK)])
+        const [row] = yield* durable.query("change", "SELECT id FROM store", [])
+        const known = row?.["id"] as string | undefined
+        const id = yield* Effect.mapError(decide(known), (error) => {
+          refusal = { error }
+          return new CatalogError({ cause: error })
+        })
+        if (known === undefined) yield* durable.query("change", "INSERT INTO store (id) VALUES ($1)", [id])
+      })
+      return Effect.mapError(
+        durable.transaction(pairing, PAIRING_DEADLINE),
+        (error): CatalogError | E => refusal === undefined ? error : refusal.error
+      )
+    }
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * The leases of the catalog in PostgreSQL: each transition of `lease.ts` is one conditional statement, so that servers which act
+ * at the same time wait for each other's row, and the later one sees what the earlier one did.
+ *
+ * The phase of a lease is three columns: `consumed` is `counted`; else `handed` is `handed`; else `flowing` is `flowing`, and none of
+ * them `broken`.
+ *
+ * A lease takes one of the downloads of its file (`files.live`) until it is settled, not until its time has come: so what one
+ * server holds, no other gives, whatever the clocks do. Every statement takes a lease's row before its file's, so that no two
+ * wait for each other.
+ */
+import * as Effect from "effect/Effect"
+import type { CatalogError, Claim, Lease, Unavailable } from "../../Catalog.ts"
+import * as Machine from "./lease.ts"
+import type { Row } from "./postgres.ts"
+
+export type Value = string | number | boolean | null
+
+/** A statement that was prepared; `:name` in its text are the values, and `:now` is the time, which it knows itself. */
+export type Run<Names extends string> = (
+  values: { readonly [Name in Names]: Value }
+) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
+
+export type Prepare = <const Names extends string = never>(text: string) => Run<Names>
+
+const toLease = (row: Row): Lease => ({
+  id: row["id"] as string,
+  key: row["key"] as string,
+  generation: Number(row["generation"]),
+  counted: row["consumed"] === true,
+  blob: row["blob"] as string,
+  name: row["name"] as string,
+  mimeType: row["mime_type"] as string,
+  size: Number(row["size"])
+})
+
+export interface UnderWay {
+  readonly unavailable: Unavailable
+  /** Whether asking again may help: leases have ended and are still to be settled, or another call has just settled them. */
+  readonly maybe: boolean
+}
+
+const HANDED_WAIT = "20 millis"
+const HANDED_WAITS = 25
+/** How often a claim is made again that others, who claim at the same time, were faster with. */
+const CLAIMS = 3
+
+const IN_TIME = "(expires IS NULL OR expires > :now)"
+/** A claim that was under way when the content was replaced is a lease of the old content, which nobody can resume. */
+const CURRENT = "NOT EXISTS (SELECT 1 FROM files WHERE files.key = leases.key AND files.blob <> leases.blob)"
+
+/** Downloads of a file that are taken and not counted, settled or not. */
+export const TAKEN = `(SELECT count(*) FROM leases
+  WHERE leases.key = files.key AND leases.blob = files.blob AND NOT consumed
+    AND (until > :now OR handed OR counts_first))`
+
+/** Leases that ended: those that handed their last byte over count, the others give their download back. */
+const settleWhere = (condition: string) => `
+  WITH ended AS (
+    DELETE FROM leases WHERE NOT consumed AND until <= :now AND ${condition}
+    RETURNING key, blob, handed OR counts_first AS counts
+  ), sums AS (
+    SELECT key, blob, count(*) AS leases, count(*) FILTER (WHERE counts) AS done FROM ended GROUP BY key, blob
+  )
+  UPDATE files SET live = live - sums.leases, downloads = downloads + sums.done
+  FROM sums WHERE files.key = sums.key AND files.blob = sums.blob RETURNING files.key, sums.done`
+
+const countWhere = (condition: string, grace: number) => `
+  WITH done AS (
+    UPDATE leases SET consumed = TRUE, flowing = FALSE,
+      until = CASE WHEN until > :now THEN :now + ${grace} ELSE until END
+    WHERE id = :lease AND ${condition} RETURNING key, blob
+  )
+  UPDATE files SET downloads = downloads + 1, live = live - 1
+  FROM done WHERE files.key = done.key AND files.blob = done.blob RETURNING files.key`
+
+type Terms = Machine.Terms & { readonly hold: number }
+
+/** `prepare` for what must be on the disk when it is done, `relaxed` for what a crash of PostgreSQL may undo. */
+const statements = (
+  prepare: Prepare,
+  relaxed: Prepare,
+  { grace, hold, minimumRate, patience }: Terms,
+  maxBroken: number
+) => {
+  const ends = minimumRate === 0
+    ? "NULL::bigint"
+    : `:now + (size * 1000 + ${minimumRate - 1}) / ${minimumRate} + ${patience + grace}`
+  return {
+    claim: relaxed<"key" | "lease">(`
+      WITH taken AS (
+        UPDATE files SET live = live + 1, attempts = attempts + 1, last_attempt = :now
+        WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + live < max_downloads)
+        RETURNING key, blob, name, mime_type, size, expires,
+          count_from = 'first-byte' OR attempts - downloads - live >= ${maxBroken} AS counts_first, ${ends} AS ends
+      )
+      INSERT INTO leases (id, key, blob, name, mime_type, size, expires, consumed, handed, flowing, generation, counts_first,
+        until, ends)
+      SELECT :lease::text, key, blob, name, mime_type, size, expires, FALSE, FALSE, TRUE, 1, counts_first,
+        least(:now + ${hold}, ends), ends
+      FROM taken RETURNING *`),
+    has: prepare<"lease">("SELECT 1 FROM leases WHERE id = :lease"),
+    // What was committed before without waiting for the disk is on the disk when this is.
+    makeDurable: prepare<"lease">("UPDATE leases SET counts_first = TRUE WHERE id = :lease RETURNING id"),
+    settleOf: relaxed<"key">(settleWhere("key = :key")),
+    settleAll: relaxed(settleWhere("TRUE")),
+    underWay: prepare<"key">(`
+      SELECT min(until - :now) FILTER (WHERE until > :now) AS left, bool_and(handed) AS handed,
+        bool_or(until <= :now OR max_downloads IS NULL OR downloads + live < max_downloads) AS maybe
+      FROM files LEFT JOIN leases ON leases.key = files.key AND leases.blob = files.blob AND NOT consumed
+      WHERE files.key = :key AND (files.expires IS NULL OR files.expires > :now)`),
+    resume: prepare<"key" | "lease">(`
+      UPDATE leases SET generation = generation + 1, flowing = NOT consumed,
+        until = CASE WHEN consumed THEN until ELSE least(:now + ${hold}, ends) END
+      WHERE id = :lease AND key = :key AND (consumed OR NOT handed) AND until > :now AND ${IN_TIME} AND ${CURRENT}
+      RETURNING *`),
+    countHanded: prepare<"lease" | "key">(
+      countWhere(`key = :key AND handed AND NOT consumed AND until > :now AND ${IN_TIME}`, grace)
+    ),
+    handOver: prepare<"lease" | "generation">(`
+      UPDATE leases SET handed = TRUE
+      WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now
+      RETURNING id`),
+    commit: relaxed<"lease">(countWhere("NOT consumed", grace)),
+    release: relaxed<"lease" | "generation">(`
+      UPDATE leases SET flowing = FALSE, handed = FALSE, until = least(ends,
+        :now + CASE WHEN counts_first OR size > ${Machine.RESUMABLE_BYTES} THEN ${grace} ELSE 0 END)
+      WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now`),
+    abandon: prepare<"lease" | "generation">(`
+      WITH unclaimed AS (
+        DELETE FROM leases
+        WHERE id = :lease AND generation = :generation AND generation = 1 AND flowing AND NOT handed AND NOT consumed
+          AND until > :now
+        RETURNING key, blob
+      ), given_back AS (
+        UPDATE files SET live = live - 1, attempts = attempts - 1
+        FROM unclaimed WHERE files.key = unclaimed.key AND files.blob = unclaimed.blob
+      )
+      SELECT 1 FROM unclaimed`),
+    prolong: relaxed<"transfers">(`
+      UPDATE leases SET until = least(:now + ${hold}, ends)
+      FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT)
+      WHERE leases.id = mine.id AND leases.generation = mine.generation AND flowing AND NOT consumed AND until > :now`),
+    detach: prepare<"key" | "blob">("UPDATE leases SET key = '' WHERE key = :key AND blob <> :blob"),
+    drop: prepare<"key">("DELETE FROM leases WHERE key = :key"),
+    expire: prepare<"key" | "expires">("UPDATE leases SET expires = :expires::bigint WHERE key = :key"),
+    endCounted: relaxed("DELETE FROM leases WHERE consumed AND until <= :now")
+  }
+}
+
+/** See `statements` for the two ways to prepare one. */
+export const make = (
+  prepare: Prepare,
+  relaxed: Prepare,
+  terms: Terms,
+  maxBroken: number,
+  /** Buries a file if it is used up. */
+  buryUsedUp: (key: string) => Effect.Effect<unknown, CatalogError>
+) => {
+  const sql = statements(prepare, relaxed, terms, maxBroken)
+
+  /** The transfers of this server: it prolongs the leases of these and of no others. */
+  const transfers = new Map<string, number>()
+  const begun = (row: Row): Lease => {
+    const lease = toLease(row)
+    if (!lease.counted) transfers.set(lease.id, lease.generation)
+    return lease
+  }
+  const over = ({ generation, id }: Pick<Lease, "id" | "generation">): void => {
+    if (transfers.get(id) === generation) transfers.delete(id)
+  }
+
+  const underWay = (key: string, waits = HANDED_WAITS): Effect.Effect<UnderWay, CatalogError> =>
+    Effect.flatMap(sql.underWay({ key }), ([row]) => {
+      const { handed, left, maybe } = row!
+      const unavailable: Unavailable = left === null
+        ? { _tag: "Gone" }
+        : { _tag: "InProgress", retryAfter: Number(left) }
+      // Who has the last byte may ask again at once, and must hear that the file is gone: its server is just about to say so.
+      return handed === true && maybe !== true && waits > 0
+        ? Effect.delay(Effect.suspend(() => underWay(key, waits - 1)), HANDED_WAIT)
+        : Effect.succeed({ unavailable, maybe: maybe === true })
+    })
+
+  const claimOne = Effect.fnUntraced(function*(key: string, id: string) {
+    const [row] = yield* sql.claim({ key, lease: id })
+    if (row === undefined) return undefined
+    if (row["counts_first"] === true) yield* sql.makeDurable({ lease: id })
+    return begun(row)
+  })
+
+  const settleOf = Effect.fnUntraced(function*(key: string) {
+    const files = yield* sql.settleOf({ key })
+    if (files.some(({ done }) => Number(done) > 0)) yield* buryUsedUp(key)
+  })
+
+  return {
+    has: (id: string) => Effect.map(sql.has({ lease: id }), (rows) => rows.length > 0),
+
+    underWay,
+    settleOf,
+
+    claim: Effect.fnUntraced(function*(key: string, id: string): Effect.fn.Return<Claim, CatalogError> {
+      for (let tries = CLAIMS;; tries--) {
+        const lease = yield* claimOne(key, id)
+        if (lease !== undefined) return { _tag: "Claimed", lease }
+        const { maybe, unavailable } = yield* underWay(key)
+        if (!maybe || tries === 0) return unavailable
+        // Only where nothing is left does it matter that leases have ended.
+        yield* settleOf(key)
+      }
+    }),
+
+    settleAll: Effect.andThen(sql.endCounted({}), sql.settleAll({})),
+
+    resume: Effect.fnUntraced(function*(key: string, id: string) {
+      const [row] = yield* sql.resume({ key, lease: id })
+      if (row !== undefined) return begun(row)
+      // The last byte may have been sent, so the download counts whatever becomes of this transfer.
+      const [counted] = yield* sql.countHanded({ key, lease: id })
+      if (counted !== undefined) yield* buryUsedUp(key)
+      const [again] = yield* sql.resume({ key, lease: id })
+      return again === undefined ? undefined : begun(again)
+    }),
+
+    /** Whether the last byte may be sent. */
+    handOver: ({ generation, id }: Lease) =>
+      Effect.map(sql.handOver({ lease: id, generation }), (rows) => rows.length > 0),
+
+    commit: Effect.fnUntraced(function*(lease: Lease) {
+      over(lease)
+      const [counted] = yield* sql.commit({ lease: lease.id })
+      if (counted !== undefined) yield* buryUsedUp(counted["key"] as string)
+    }),
+
+    release: (lease: Lease) =>
+      Effect.suspend(() => {
+        over(lease)
+        return sql.release({ lease: lease.id, generation: lease.generation })
+      }),
+
+    abandon: Effect.fnUntraced(function*(lease: Pick<Lease, "id" | "generation">) {
+      over(lease)
+      const { generation, id } = lease
+      const unclaimed = yield* sql.abandon({ lease: id, generation })
+      if (unclaimed.length === 0) yield* sql.release({ lease: id, generation })
+    }),
+
+    prolong: Effect.suspend(() =>
+      transfers.size === 0
+        ? Effect.void
+        : sql.prolong({
+          transfers: JSON.stringify([...transfers].map(([id, generation]) => ({ id, generation })))
+        })
+    ),
+
+    /**
+     * The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed.
+     * Leases of the new content are left alone, so that this can be done again.
+     */
+    detach: (key: string, blob: string) => sql.detach({ key, blob }),
+
+    /** The file was deleted: nobody gets its last byte. */
+    drop: (key: string) => sql.drop({ key }),
+
+    expire: (key: string, expires: number | null) => sql.expire({ key, expires })
+  }
+}

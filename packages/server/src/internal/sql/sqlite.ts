@@ -1,0 +1,205 @@
+/**
+ * The one door to `node:sqlite`: reads are queries, and every change is made in a transaction whose `COMMIT` is looked at.
+ *
+ * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside of a transaction the
+ * reset commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only
+ * be made inside `transaction`, which throws unless the commit succeeded, and each statement is stepped to its end.
+ */
+import * as Fs from "node:fs"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { diskFault } from "../disk/diskFault.ts"
+
+export type Row = Record<string, unknown>
+
+/** Values by name, without the colon. */
+export type Values = Record<string, SQLInputValue>
+
+/** A statement that only reads. */
+export interface Query {
+  readonly all: (values?: Values) => ReadonlyArray<Row>
+  readonly first: (values?: Values) => Row | undefined
+}
+
+/** A statement that writes, for use inside a transaction. */
+export interface Change {
+  /** Returns how many rows it changed. */
+  readonly run: (values?: Values) => number
+}
+
+/** A statement that writes and has a `RETURNING` clause, for use inside a transaction. */
+export interface Returning {
+  readonly all: (values?: Values) => ReadonlyArray<Row>
+  readonly first: (values?: Values) => Row | undefined
+}
+
+export interface TransactionOptions {
+  /**
+   * Whether a power cut must not undo it. Without this it costs no sync, and the next durable transaction makes it durable as
+   * well, since the log is written in order; a crash of the process undoes neither.
+   *
+   * @default true
+   */
+  readonly durable?: boolean
+  /** Whether it may use the room that is kept back for a full disk. @default true */
+  readonly usesReserve?: boolean
+}
+
+export interface Database {
+  readonly query: (text: string) => Query
+  readonly change: (text: string) => Change
+  readonly returning: (text: string) => Returning
+  /**
+   * Runs all of it or nothing. Throws what failed first. On a full disk `run` is called a second time once there is room, so it
+   * must not change anything in memory.
+   */
+  readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
+  /** Copies the log into the database as far as it can, so that the log is written over from its beginning. */
+  readonly checkpoint: () => void
+  /** Runs statements that have neither values nor rows, such as a schema. */
+  readonly exec: (text: string) => void
+  readonly close: () => void
+}
+
+/** SQLite gives its other files the permissions of the database, so this one is made before SQLite sees it. */
+const makePrivate = (path: string): void => Fs.closeSync(Fs.openSync(path, "a", 0o600))
+
+/** SQLite's primary result code for errors of the file system. */
+const IO_ERROR = 10
+
+/**
+ * A commit failed at the disk. It is undone for this process; after a crash of the machine, before anything else was written, it
+ * may turn out to have been made.
+ */
+export class UnknownOutcome extends Error {
+  constructor(cause: unknown) {
+    super("the disk did not say whether it has the change", { cause })
+  }
+}
+
+const isIoError = (cause: unknown): boolean =>
+  cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" &&
+  (cause.errcode & 0xff) === IO_ERROR
+
+const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
+
+const open = (db: DatabaseSync, makeRoom: () => void): Database => {
+  const begin = db.prepare("BEGIN IMMEDIATE")
+  const commit = db.prepare("COMMIT")
+  const rollback = db.prepare("ROLLBACK")
+  let running = false
+  let durableNow: boolean | undefined
+
+  const checkpoint = () => db.exec("PRAGMA wal_checkpoint(PASSIVE)")
+
+  const runOnce = <A>(run: () => A, durable: boolean): A => {
+    if (running) throw new Error("a transaction is running already")
+    // Left open where an earlier ROLLBACK failed.
+    if (db.isTransaction) rollback.run()
+    if (durableNow !== durable) {
+      db.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`)
+      durableNow = durable
+    }
+    begin.run()
+    running = true
+    try {
+      const result = run()
+      try {
+        commit.run()
+      } catch (cause) {
+        throw isIoError(cause) ? new UnknownOutcome(cause) : cause
+      }
+      return result
+    } catch (cause) {
+      // SQLite rolls back by itself after some errors. A ROLLBACK that fails must not hide what failed first, and is done
+      // again by the next transaction.
+      try {
+        if (db.isTransaction) rollback.run()
+      } catch {}
+      throw cause
+    } finally {
+      running = false
+    }
+  }
+
+  const transaction = <A>(run: () => A, { durable = true, usesReserve = true }: TransactionOptions = {}): A => {
+    try {
+      return runOnce(run, durable)
+    } catch (cause) {
+      if (!usesReserve || diskFault(cause) !== "disk-full") throw cause
+      try {
+        makeRoom()
+        checkpoint()
+      } catch {
+        throw cause
+      }
+      return runOnce(run, durable)
+    }
+  }
+
+  const within = <A>(run: () => A): A => {
+    if (!running) throw new Error("a change needs a transaction")
+    return run()
+  }
+
+  return {
+    query: (text) => {
+      const statement = db.prepare(text)
+      return { all: (values = {}) => statement.all(values), first: (values = {}) => statement.get(values) }
+    },
+    change: (text) => {
+      if (hasReturning(text)) throw new Error("a statement with RETURNING is not a change; use `returning`")
+      const statement = db.prepare(text)
+      return { run: (values = {}) => within(() => Number(statement.run(values).changes)) }
+    },
+    returning: (text) => {
+      if (!hasReturning(text)) throw new Error("the statement has no RETURNING")
+      const statement: StatementSync = db.prepare(text)
+      const all = (values: Values = {}) => within(() => statement.all(values))
+      return { all, first: (values) => all(values)[0] }
+    },
+    transaction,
+    checkpoint,
+    exec: (text) => db.exec(text),
+    close: () => db.close()
+  }
+}
+
+/**
+ * Opens a database for reading and writing, with a write-ahead log. Its files are readable by their owner only. `makeRoom` is
+ * called where the disk is full.
+ */
+export const openDatabase = (path: string, makeRoom: () => void = () => {}): Database => {
+  makePrivate(path)
+  const db = new DatabaseSync(path, { timeout: 5000 })
+  try {
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON")
+    return open(db, makeRoom)
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+/** Opens a database that another connection writes, for reading only. */
+export const openReadOnly = (path: string): Pick<Database, "query" | "close"> => {
+  const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  const { close, query } = open(db, () => {})
+  return { close, query }
+}
+
+/**
+ * Holds a lock on a file until it is closed. The system drops the lock with the process, however that ends; a file with a
+ * process id would stay behind.
+ */
+export const openLock = (path: string): { readonly close: () => void } => {
+  makePrivate(path)
+  const lock = new DatabaseSync(path)
+  try {
+    // The journal is in memory, so that a full disk has no part in it.
+    lock.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+    return { close: () => lock.close() }
+  } catch (cause) {
+    lock.close()
+    throw cause
+  }
+}

@@ -1,0 +1,73 @@
+/** What the catalog in SQLite knows of the store: which one it is, which blobs are expected in it, and which are garbage. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Catalog, CatalogError } from "../../Catalog.ts"
+import type { Database } from "./sqlite.ts"
+
+type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
+
+/** Milliseconds after which bytes are garbage that were to become a file's. */
+export const EXPECTED_MILLIS = 60 * 60 * 1000
+
+export const make = (db: Database, attempt: <A>(run: () => A) => Effect.Effect<A, CatalogError>) => {
+  const { change, query, transaction } = db
+  const sql = {
+    expect: change("INSERT OR IGNORE INTO garbage (blob, after, expected) VALUES (:blob, :after, 1)"),
+    arrived: change("DELETE FROM garbage WHERE blob = :blob"),
+    abandoned: change("UPDATE garbage SET after = :now, expected = 0 WHERE expected = 1"),
+    discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
+    garbage: query("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
+    knows: query(`
+      SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`),
+    newest: query("SELECT blob FROM files ORDER BY seq DESC LIMIT :limit"),
+    storeId: query("SELECT id FROM store"),
+    setStoreId: change("INSERT INTO store (id) VALUES (:id)")
+  }
+
+  const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
+
+  const storeId = () => sql.storeId.first()?.["id"] as string | undefined
+
+  const stores: Stores = {
+    // A power cut that undoes it can leave bytes without a row; those are looked for by the sweeper.
+    expect: (blob) =>
+      withNow((now) => {
+        transaction(() => sql.expect.run({ blob, after: now + EXPECTED_MILLIS }), {
+          durable: false,
+          usesReserve: false
+        })
+      }),
+
+    garbage: (from) => withNow((now) => sql.garbage.all({ from, now }).map((row) => row["blob"] as string)),
+
+    // The bytes are gone; where a power cut undoes this, they are removed once more.
+    forget: (blobs) =>
+      attempt(() =>
+        transaction(() => {
+          for (const blob of blobs) sql.arrived.run({ blob })
+        }, { durable: false })
+      ),
+
+    unknown: (blobs) => attempt(() => blobs.filter((blob) => sql.knows.first({ blob }) === undefined)),
+
+    newest: (limit) => attempt(() => sql.newest.all({ limit }).map((row) => row["blob"] as string)),
+
+    // The lock of the data folder keeps other servers out meanwhile.
+    pair: Effect.fnUntraced(function*(decide) {
+      const known = yield* attempt(storeId)
+      const id = yield* decide(known)
+      if (known === undefined) yield* attempt(() => transaction(() => sql.setStoreId.run({ id })))
+    })
+  }
+
+  return {
+    stores,
+    /** Inside of a transaction: a file has the blob now. */
+    arrived: (blob: string) => sql.arrived.run({ blob }),
+    /** Inside of a transaction: no file has the blob any more; its bytes may go after that time. */
+    discard: (blob: string, after: number) => sql.discard.run({ blob, after }),
+    /** Inside of a transaction, at the start: nobody brings what the last process expected. */
+    abandon: (now: number) => sql.abandoned.run({ now })
+  }
+}

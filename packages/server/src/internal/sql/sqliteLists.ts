@@ -1,0 +1,49 @@
+/** Lists and searches of SQLite's files: the words for what has ended, and the statements of a page. */
+import type { ListOptions } from "../../Catalog.ts"
+import { COLUMNS, fold } from "./listing.ts"
+import type { Values } from "./sqlite.ts"
+import type { Statement } from "./sqliteReader.ts"
+
+// Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
+// The indexes `files_expiring` and `files_used_up` hold for exactly these words.
+export const FLEETING = "(auto_delete = 1 OR owner = '')"
+export const EXPIRED = "expires IS NOT NULL AND expires <= :now"
+export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
+export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
+
+/** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */
+const GONE_OF_OWNER = `(
+  SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
+  UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
+
+/** A function of `sqliteReader`. */
+const FOUND = "contains(folded_name, :search)"
+
+const COUNT = `
+  SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
+    coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) - coalesce(sum(size), 0) AS size
+  FROM files WHERE seq IN ${GONE_OF_OWNER}`
+
+const COUNT_FOUND = `
+  SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
+  WHERE owner = :owner AND ${FOUND} AND seq NOT IN ${GONE_OF_OWNER}`
+
+/** The files of a page, and then the number and the bytes of all that match. */
+export const statements = (options: ListOptions, now: number): readonly [Statement, Statement] => {
+  const { descending, limit, offset, owner, search, sort } = options
+  const direction = descending ? "DESC" : "ASC"
+  const order = `ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction}`
+  const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
+  return [
+    {
+      // An index has the whole inner query, so what `offset` passes over is never read.
+      text: `SELECT * FROM files WHERE seq IN (
+          SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER}
+            ${search === undefined ? "" : `AND ${FOUND}`}
+          ${order} LIMIT :limit OFFSET :offset
+        ) ${order}`,
+      values: { ...matching, limit, offset }
+    },
+    { text: search === undefined ? COUNT : COUNT_FOUND, values: matching }
+  ]
+}

@@ -1,0 +1,163 @@
+/**
+ * Reads a SQLite database in a thread of its own, so that a long query does not keep everybody else waiting: `node:sqlite` is
+ * synchronous. `Catalog` lists and searches through this.
+ *
+ * The thread has its own connection, for reading only. With a write-ahead log it sees every transaction that was committed before
+ * it was asked, synced or not. It starts with the first query, and again after it died.
+ */
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { StatementSync } from "node:sqlite"
+import { Worker } from "node:worker_threads"
+import { within } from "../shared/deadline.ts"
+import type { Row, Values } from "./sqlite.ts"
+
+/** `unavailable`: the thread cannot answer now. Else SQLite refused the statement, by `errcode` of the cause. */
+export class ReaderError extends Data.TaggedError("ReaderError")<{
+  readonly cause: unknown
+  readonly unavailable: boolean
+}> {}
+
+export interface Statement {
+  readonly text: string
+  readonly values: Values
+}
+
+export interface Reader {
+  /** The rows of each statement, all of one moment. */
+  readonly read: (
+    statements: ReadonlyArray<Statement>
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>
+  /** The thread, if there is one now. */
+  readonly thread: () => Worker | undefined
+}
+
+interface Question {
+  readonly id: number
+  readonly statements: ReadonlyArray<Statement>
+}
+
+type Answer =
+  | { readonly id: number; readonly rows: ReadonlyArray<ReadonlyArray<Row>> }
+  | { readonly id: number; readonly message: string; readonly errcode: unknown }
+
+/** Queries that may wait; beyond, they are refused. */
+const MAX_WAITING = 256
+const DEADLINE = Duration.seconds(10)
+
+/**
+ * What the thread runs. It is given to the thread as text, so that it works from the sources, from the build and from a bundle alike:
+ * it must not refer to anything outside of itself, and must not name an inner function (bundlers then call a helper of theirs).
+ */
+const work = (): void => {
+  const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads")
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
+  const db = new DatabaseSync(workerData as string, { readOnly: true, timeout: 5000 })
+  // Linear in the length of the text, as `LIKE` and `instr` are not; and a query that calls it for each row ends with its thread.
+  db.function("contains", { deterministic: true }, (text, part) => String(text).includes(String(part)) ? 1 : 0)
+  const prepared = new Map<string, StatementSync>()
+  parentPort!.on("message", ({ id, statements }: Question) => {
+    try {
+      db.exec("BEGIN")
+      const rows = []
+      for (const { text, values } of statements) {
+        let statement = prepared.get(text)
+        if (statement === undefined) prepared.set(text, statement = db.prepare(text))
+        rows.push(statement.all(values))
+      }
+      db.exec("COMMIT")
+      parentPort!.postMessage({ id, rows })
+    } catch (cause) {
+      if (db.isTransaction) db.exec("ROLLBACK")
+      const { errcode, message } = cause as Error & { readonly errcode?: unknown }
+      parentPort!.postMessage({ id, message, errcode })
+    }
+  })
+}
+
+const failed = (cause: unknown) => new ReaderError({ cause, unavailable: true })
+
+interface Thread {
+  readonly worker: Worker
+  readonly waiting: Map<number, Deferred.Deferred<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>>
+  /** How many questions it has answered. */
+  answers: number
+  stuck: boolean
+}
+
+/** A reader of the database at a path, which ends with the scope. */
+export const make = Effect.fnUntraced(function*(path: string) {
+  let current: Thread | undefined
+  let lastId = 0
+
+  const start = (): Thread => {
+    const worker = new Worker(`(${work.toString()})()`, {
+      eval: true,
+      workerData: path,
+      env: {},
+      execArgv: ["--disable-warning=ExperimentalWarning"]
+    })
+    // A program whose only server has ended is not kept running by it.
+    worker.unref()
+    const thread: Thread = { worker, waiting: new Map(), answers: 0, stuck: false }
+    const end = (cause: unknown) => {
+      if (current === thread) current = undefined
+      for (const answer of thread.waiting.values()) Deferred.doneUnsafe(answer, Effect.fail(failed(cause)))
+      thread.waiting.clear()
+    }
+    worker.on("message", (answer: Answer) => {
+      thread.answers++
+      const asked = thread.waiting.get(answer.id)
+      if (asked === undefined) return
+      thread.waiting.delete(answer.id)
+      Deferred.doneUnsafe(
+        asked,
+        "rows" in answer
+          ? Effect.succeed(answer.rows)
+          : Effect.fail(
+            new ReaderError({
+              cause: Object.assign(new Error(answer.message), { errcode: answer.errcode }),
+              unavailable: false
+            })
+          )
+      )
+    })
+    worker.on("error", end)
+    worker.on("exit", () => end(new Error("the thread that reads the catalog has ended")))
+    return current = thread
+  }
+
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(async () => {
+      await current?.worker.terminate()
+    })
+  )
+
+  const read: Reader["read"] = (statements) =>
+    Effect.suspend(() => {
+      const thread = current ?? start()
+      if (thread.stuck || thread.waiting.size >= MAX_WAITING) {
+        return Effect.fail(failed(new Error("too many lists wait")))
+      }
+      const id = ++lastId
+      const before = thread.answers
+      const answer = Deferred.makeUnsafe<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>()
+      thread.waiting.set(id, answer)
+      thread.worker.postMessage({ id, statements } satisfies Question)
+      const late = () => {
+        // A query cannot be interrupted, only its thread ended; the next thread starts when this one is gone.
+        if (thread.answers === before) {
+          thread.stuck = true
+          void thread.worker.terminate()
+        }
+        return failed(new Error("the list takes too long"))
+      }
+      return within(Deferred.await(answer), DEADLINE, late).pipe(
+        Effect.onExit(() => Effect.sync(() => thread.waiting.delete(id)))
+      )
+    })
+
+  return { read, thread: () => current?.worker } satisfies Reader
+})

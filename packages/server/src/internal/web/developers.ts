@@ -1,0 +1,159 @@
+/** `/openapi.json` and `/developers`: the contract's declaration, for programs and for people. */
+import * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import * as Effect from "effect/Effect"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Refusal from "../http/refusal.ts"
+import { Settings } from "../http/settings.ts"
+import * as Page from "./page.ts"
+import * as Pages from "./pages.ts"
+
+const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+
+/** What a description of the API may say of a schema; everything else of it is shown as JSON. */
+interface Described {
+  readonly $ref?: string
+  readonly type?: string | ReadonlyArray<string>
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Described>>
+  readonly required?: ReadonlyArray<string>
+}
+
+const METHODS = ["get", "post", "put", "patch", "delete"] as const
+
+const row = (cells: ReadonlyArray<string>, id?: string): string =>
+  `<tr${id === undefined ? "" : ` id="${escape(id)}"`}>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`
+
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<string>): string =>
+  rows.length === 0
+    ? ""
+    : `<table><thead><tr>${head.map((cell) => `<th scope="col">${cell}</th>`).join("")}</tr></thead>
+<tbody>${rows.join("\n")}</tbody></table>`
+
+/** Descriptions are written with backticks around names. */
+const prose = (text: string): string => escape(text).replace(/`([^`]*)`/g, "<code>$1</code>")
+
+const code = (text: string): string => `<code>${escape(text)}</code>`
+
+/** Curl lines that work as they stand, each for one call. */
+const examples = (publicUrl: string): Readonly<Record<string, string>> => ({
+  upload: `curl -F file=@photo.jpg '${publicUrl}/?expires=1w'\ncurl --data 'text=see you at eight' '${publicUrl}/'`,
+  list: `curl -u "$KEY:" '${publicUrl}/?search=photo&sort=-size&limit=10'`,
+  me: `curl -u "$KEY:" '${publicUrl}/me'`,
+  download: `curl -OJ '${publicUrl}/KEY'`,
+  replace: `curl -u "$KEY:" -X PUT -F file=@photo.jpg -F maxDownloads=1 '${publicUrl}/KEY'`,
+  update: `curl -u "$KEY:" -X PATCH -F expires=2w '${publicUrl}/KEY'`,
+  delete: `curl -u "$KEY:" -X DELETE '${publicUrl}/KEY'`
+})
+
+const resolve = (spec: OpenApi.OpenAPISpec, schema: Described): Described =>
+  schema.$ref === undefined
+    ? schema
+    : (spec.components.schemas as Record<string, Described>)[schema.$ref.split("/").at(-1)!] ?? schema
+
+const fields = (spec: OpenApi.OpenAPISpec, given: Described): string => {
+  const { properties = {}, required = [] } = resolve(spec, given)
+  return table(
+    ["field", "needed", "meaning"],
+    Object.entries(properties).map(([name, schema]) => {
+      const { description = "" } = resolve(spec, schema)
+      return row([code(name), required.includes(name) ? "yes" : "no", prose(description)])
+    })
+  )
+}
+
+const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
+  const lines = examples(publicUrl)
+  const operations = Object.entries(spec.paths).flatMap(([path, item]) =>
+    METHODS.flatMap((method) => {
+      const operation = item[method]
+      return operation === undefined ? [] : [{ path, method: method.toUpperCase(), operation }]
+    })
+  )
+  /** What every call can answer is told once, by the codes. */
+  const common = new Set(
+    Object.keys(operations[0]?.operation.responses ?? {}).filter((status) =>
+      Number(status) >= 400 && operations.every(({ operation }) => status in operation.responses)
+    )
+  )
+  /** The forms that were described already, and where. */
+  const known = new Map<string, { readonly id: string; readonly name: string }>()
+  const sections = operations.map(({ method, operation, path }) => {
+    const id = operation.operationId
+    const example = lines[id]
+    const query =
+      (operation.parameters as ReadonlyArray<{ name: string; in: string; description?: string; schema?: Described }>)
+        .filter((parameter) => parameter.in !== "path")
+        .map((parameter) =>
+          row([
+            code(parameter.name),
+            prose(parameter.description ?? parameter.schema?.description ?? "")
+          ])
+        )
+    const forms = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) =>
+      `<h3>${code(type)}</h3>${fields(spec, schema as Described)}`
+    ).join("\n")
+    const same = known.get(forms)
+    if (same === undefined) known.set(forms, { id, name: `${method} ${path}` })
+    const bodies = forms === "" || same === undefined
+      ? forms
+      : `<p>The body is that of <a href="#${escape(same.id)}">${code(same.name)}</a>.</p>`
+    const answers = Object.entries(operation.responses).filter(([status]) => !common.has(status)).map((
+      [status, response]
+    ) =>
+      row([
+        code(status),
+        prose(response.description ?? "")
+      ])
+    )
+    const open = (operation.security as ReadonlyArray<object>).some((scheme) => Object.keys(scheme).length === 0)
+    return `<section class="card" id="${escape(id)}">
+<h2>${code(`${method} ${path}`)}</h2>
+<p>${prose(operation.description ?? "")} ${open ? "A key is optional." : "Needs a key."}</p>
+${example === undefined ? "" : `<pre><code>${escape(example)}</code></pre>`}
+${table(["in the query", "meaning"], query)}
+${bodies}
+${table(["status", "meaning"], answers)}
+</section>`
+  })
+  return Page.document({
+    title: `${spec.info.title} for developers`,
+    root: "./",
+    broad: true,
+    body: Page.trusted(`<div><h1 tabindex="-1">${escape(spec.info.title)} for developers</h1>
+<p class="lead">${escape(spec.info.description ?? "")} The base is ${
+      code(publicUrl)
+    }; the machine-readable form of this page is
+<a href="openapi.json">openapi.json</a>.</p></div>
+<p>A key goes as ${code("Authorization: Bearer KEY")}, or as the user name of HTTP Basic with any password.
+Every refusal is JSON: ${
+      code("{\"success\": false, \"status\": 404, \"code\": \"FILE_NOT_FOUND\", \"message\": \"…\"}")
+    }.</p>
+${sections.join("\n")}
+<section class="card" id="codes">
+<h2>Codes of refusals</h2>
+<p>Every call can be refused with ${[...common].map(code).join(", ")}. ${code("help")} of a refusal leads here.</p>
+${
+      table(
+        ["code", "meaning"],
+        Object.entries(Refusal.CODES).map(([name, meaning]) => row([code(name), prose(meaning)], name))
+      )
+    }
+</section>`)
+  })
+}
+
+const shared = { "cache-control": "public, max-age=300", "x-content-type-options": "nosniff" }
+
+export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const { publicUrl } = yield* Settings
+  const spec = { ...OpenApi.fromApi(FileIoApi.FileIoApi), servers: [{ url: publicUrl }] }
+  const json = HttpServerResponse.text(JSON.stringify(spec), {
+    contentType: "application/json; charset=utf-8",
+    headers: { ...shared, "access-control-allow-origin": "*" }
+  })
+  const html = Pages.html(page(spec, publicUrl), 200, shared)
+  yield* router.add("GET", "/openapi.json", Effect.succeed(json))
+  yield* router.add("GET", "/developers", Effect.succeed(html))
+}))
