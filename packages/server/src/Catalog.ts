@@ -1,7 +1,7 @@
 /**
  * What the server knows of its files, whichever engine keeps it: `SqliteCatalog`, or `PgCatalog` for several servers.
  *
- * A download is a lease, a state machine that `internal/lease.ts` has in full:
+ * A download is a lease, a state machine that `internal/sql/lease.ts` has in full:
  * - `claim` takes one of a file's downloads, if one is left, so that any number of simultaneous requests gets exactly as
  *   many as are left.
  * - `handOver` is the fence before the last byte: it succeeds only for the newest transfer of a lease that has not ended,

@@ -10,9 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Blobs from "./Blobs.ts"
+import type * as Blobs from "./Blobs.ts"
 import type * as Catalog from "./Catalog.ts"
 import type { DataFolder } from "./DataFolder.ts"
+import * as FolderBlobs from "./FolderBlobs.ts"
 import * as RateCounter from "./RateCounter.ts"
 import * as SqliteCatalog from "./SqliteCatalog.ts"
 
@@ -134,7 +135,7 @@ export const blobs = (
   { blobs: address, engineTimeout: timeout }: Options
 ): Layer.Layer<Blobs.Blobs, Blobs.BlobsError | EngineError, DataFolder | SecureRandom.SecureRandom> =>
   address === undefined
-    ? Blobs.layer
+    ? FolderBlobs.layer
     : Layer.unwrap(Effect.gen(function*() {
       const url = yield* parse("blobs", address, ["s3:"])
       const S3Blobs = yield* load("blobs", "@aws-sdk/client-s3", () => import("./S3Blobs.ts"))

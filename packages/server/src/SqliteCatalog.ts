@@ -1,6 +1,6 @@
 /**
  * The catalog in SQLite, in the data folder: one writer, and every change is on the disk before it is answered, unless a power cut
- * may undo it. The leases are in `internal/sqliteLeases.ts`.
+ * may undo it. The leases are in `internal/sql/sqliteLeases.ts`.
  *
  * @since 0.1.0
  */

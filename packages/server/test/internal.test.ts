@@ -5,6 +5,7 @@ import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import * as Blobs from "../src/Blobs.ts"
 import * as DataFolder from "../src/DataFolder.ts"
+import * as FolderBlobs from "../src/FolderBlobs.ts"
 import * as Range from "../src/internal/http/range.ts"
 import * as Key from "../src/internal/shared/key.ts"
 import * as RateCounter from "../src/RateCounter.ts"
@@ -113,6 +114,6 @@ describe("a blob", () => {
         assert.isTrue(content.subarray(n * piece, (n + 1) * piece).every((byte) => byte === expected), `piece ${n}`)
       }
     }).pipe(
-      Effect.provide(Blobs.layer.pipe(Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])))
+      Effect.provide(FolderBlobs.layer.pipe(Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])))
     ))
 })

@@ -10,6 +10,9 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
+import type { Blobs } from "../../Blobs.ts"
 import * as Handlers from "../handlers/handlers.ts"
 import { isKey } from "../shared/key.ts"
 import * as Authentication from "./authentication.ts"
@@ -39,34 +42,34 @@ const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>, otherwis
     ({ key }): Handled<E | Refusal.Refusal, R> => isKey(key) ? handle(key) : Effect.fail(otherwise)
   )
 
+/** Answers a call; an empty owner stands for everybody without a key. */
+type Handler = (
+  request: HttpServerRequest.HttpServerRequest,
+  owner: string
+) => Handled<Handlers.Problem, Blobs | HttpRouter.RouteContext | HttpServerRequest.ParsedSearchParams | Scope.Scope>
+
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
   const { change, download, list, me, refuse, remove, upload } = yield* Handlers.make
 
-  type Endpoint = (typeof endpoints)[keyof typeof endpoints]
-  const call = <R>(
-    { method, middlewares, path }: Endpoint,
-    handle: (request: HttpServerRequest.HttpServerRequest, owner: string) => Handled<Handlers.Problem, R>
-  ) => {
-    const isKeyNeeded = (middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication)
-    return router.add(
-      method,
-      path,
-      (request) => authenticate(request, isKeyNeeded, (account) => refuse(handle(request, account ?? "")))
-    )
+  // An endpoint that the contract declares and nobody handles here does not compile.
+  const handlers: { readonly [Name in keyof typeof endpoints]: Handler } = {
+    upload: (request, owner) => Effect.flatMap(uploadQuery, (query) => upload(request, owner, query)),
+    list: (_request, owner) => Effect.flatMap(listQuery, (query) => list(owner, query)),
+    me: (_request, owner) => me(owner),
+    download: (request) => withKey((key) => download(request, key)),
+    replace: (request, owner) => withKey((key) => change(request, owner, key, true), Refusal.noRoute("PUT")),
+    update: (request, owner) => withKey((key) => change(request, owner, key, false)),
+    delete: (_request, owner) => withKey((key) => remove(owner, key))
   }
 
-  yield* call(
-    endpoints.upload,
-    (request, owner) => Effect.flatMap(uploadQuery, (query) => upload(request, owner, query))
-  )
-  yield* call(endpoints.list, (_request, owner) => Effect.flatMap(listQuery, (query) => list(owner, query)))
-  yield* call(endpoints.me, (_request, owner) => me(owner))
-  yield* call(endpoints.download, (request) => withKey((key) => download(request, key)))
-  yield* call(
-    endpoints.replace,
-    (request, owner) => withKey((key) => change(request, owner, key, true), Refusal.noRoute("PUT"))
-  )
-  yield* call(endpoints.update, (request, owner) => withKey((key) => change(request, owner, key, false)))
-  yield* call(endpoints.delete, (_request, owner) => withKey((key) => remove(owner, key)))
+  for (const name of Struct.keys(handlers)) {
+    const { method, middlewares, path } = endpoints[name]
+    const isKeyNeeded = (middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication)
+    yield* router.add(
+      method,
+      path,
+      (request) => authenticate(request, isKeyNeeded, (account) => refuse(handlers[name](request, account ?? "")))
+    )
+  }
 }))

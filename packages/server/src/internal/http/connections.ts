@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { writeQueueSize } from "../node/socket.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -85,7 +86,7 @@ interface Connection {
 
 const movedBy = (socket: Socket): Moved => ({
   bytes: socket.bytesRead + socket.bytesWritten,
-  queued: (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0
+  queued: writeQueueSize(socket)
 })
 
 /** A large write counts when it is begun; from then on, what leaves the queue is what moves. */

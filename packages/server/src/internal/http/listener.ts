@@ -9,8 +9,8 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import * as Messages from "../node/messages.ts"
 import * as Connections from "./connections.ts"
-import * as Messages from "./messages.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface Limits extends Connections.Limits {

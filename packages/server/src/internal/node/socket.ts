@@ -1,0 +1,6 @@
+/** What Node knows of a socket but has no public name for. */
+import type { Socket } from "node:net"
+
+/** Bytes that the system has not yet taken of the last write. */
+export const writeQueueSize = (socket: Socket): number =>
+  (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0
