@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { FileKey } from "./FileKey.ts"
-import { TimedOut, Unreachable } from "./internal/networkReasons.ts"
+import { TimedOut, Unreachable } from "./NetworkReasons.ts"
 import { visible } from "./PlainText.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
@@ -204,7 +204,7 @@ export {
    * @since 0.1.0
    */
   Unreachable
-} from "./internal/networkReasons.ts"
+} from "./NetworkReasons.ts"
 
 /**
  * Something answered that is not this API: an HTML page, a redirect to another site, text.

@@ -1,3 +1,8 @@
+/**
+ * The reasons of an error of the network. Use them as `FileIoError.TimedOut` and `FileIoError.Unreachable`.
+ *
+ * @since 0.1.0
+ */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
