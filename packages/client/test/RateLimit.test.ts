@@ -450,6 +450,17 @@ describe("learning the limit", () => {
       }
     }))
 
+  it.effect("a limit that is no positive number says as little as none", () =>
+    Effect.gen(function*() {
+      for (const told of [0, -1, -1000]) {
+        const host = strictHost({ limit: 1000, told })
+        const client = yield* fileIo(host)
+        const fibers = yield* start(100, client.list())
+        yield* advance("10 seconds")
+        assert.strictEqual(done(fibers), 100, `${told}`)
+      }
+    }))
+
   it.effect("without a key it learns from refusals, down to one request a minute", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 1, window: 60_000 })
@@ -551,6 +562,23 @@ describe("after a refusal", () => {
       assert.strictEqual(error.reason._tag, "RateLimited")
       // Those of all calls together: nothing multiplies.
       assert.isAtMost(host.count("GET /"), 60)
+    }))
+
+  it.effect("a call that is refused again and again is one repetition for the policy, and goes on until its budget is spent", () =>
+    Effect.gen(function*() {
+      let left = 12
+      const host = strictHost({
+        limit: 10,
+        answer: (path) => path === "GET /" && left-- > 0 ? refusal({ "retry-after": "1" }) : undefined
+      })
+      const client = yield* fileIo(host)
+      const fiber = yield* Effect.forkChild(FileIo.withRetry(client.list(), RetryPolicy.make({ times: 1 })))
+      yield* advance("30 seconds")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(host.count("GET /"), 13)
+      left = 1
+      const error = yield* Effect.flip(FileIo.withRetry(client.list(), RetryPolicy.none))
+      assert.strictEqual(error.reason._tag, "RateLimited")
     }))
 
   it.effect("asks me again, but not for every refusal", () =>

@@ -4,7 +4,7 @@
  */
 import type { RateLimit } from "../../RateLimit.ts"
 import type { Quota } from "../../RateLimitStore.ts"
-import { AdaptiveRate } from "./adaptiveRate.ts"
+import { AdaptiveRate, pauseOf } from "./adaptiveRate.ts"
 import { Learning } from "./learning.ts"
 import { Queue } from "./queue.ts"
 import { RoundTripStats } from "./roundTrip.ts"
@@ -97,7 +97,7 @@ export class Account {
 
   /** How many requests may be sent in which time; `undefined` when there is no limit. */
   quota(limit: RateLimit): Quota | undefined {
-    if (limit._tag === "Unlimited" && !this.rate.isReduced) return undefined
+    if (limit._tag === "Unlimited") return undefined
     if (limit._tag === "Fixed" && !this.rate.isReduced) return limit.quota
     return this.rate.quota(this.#limitOf(limit))
   }
@@ -203,7 +203,9 @@ export class Account {
     // It comes again as soon as the pause is over.
     this.#window.cancel(sent.permit)
     this.learning.doubt()
-    const pause = this.rate.rejected(now, sent.sentAt, retryAfter, this.#limitOf(limit), random)
+    const pause = limit._tag === "Unlimited"
+      ? pauseOf(retryAfter, random)
+      : this.rate.rejected(now, sent.sentAt, retryAfter, this.#limitOf(limit), random)
     if (pause === undefined || now + pause <= this.pausedUntil) return undefined
     this.pausedUntil = now + pause
     this.#nextAt = this.pausedUntil

@@ -57,6 +57,10 @@ export const quotaOf = (rate: number): Quota =>
 /** The quota of a rate that was found: this rate in any window, since that of the host is not known. */
 const quotaOfFound = (rate: number): Quota => ({ limit: Math.ceil(rate), window: 1000 * Math.ceil(rate) / rate })
 
+/** The pause of a call that has no limit: about a second where the host does not tell. */
+export const pauseOf = (retryAfter: number | undefined, random: number): number =>
+  Math.min(MAX_RETRY_AFTER, (retryAfter ?? PAUSE) + 0.1 * PAUSE * random)
+
 export class AdaptiveRate {
   /** `undefined`: all of the limit. */
   #rate: number | undefined

@@ -83,6 +83,8 @@ interface Call {
   readonly operation: FileIoError.Operation
   readonly order: number
   readonly limit: RateLimit.RateLimit
+  /** Whether the host refused a request of this call. */
+  wasRefused: boolean
   readonly learn: Effect.Effect<unknown, unknown>
   readonly onWait: ((waiting: RateLimit.Waiting) => Effect.Effect<void>) | undefined
 }
@@ -166,13 +168,15 @@ const acquireAs = Effect.fnUntraced(function*(
   while (true) {
     waiter.isPoked = false
     const now = millisOf(clock)
-    const paused = account.pausedUntil - now
+    // Calls without a limit wait for nobody, but each for its own refusal.
+    const isPausable = limit._tag !== "Unlimited" || call.wasRefused
+    const paused = isPausable ? account.pausedUntil - now : 0
     if (paused > maxWait()) return yield* Effect.fail(rateLimited(paused))
     let sleep = Infinity
     const quota = account.quota(limit)
     if (queue.isFirst(waiter) || quota === undefined) {
       if (paused <= 0) yield* learnIfDue(call, now)
-      const readyAt = account.readyAt(now, quota)
+      const readyAt = isPausable ? account.readyAt(now, quota) : now
       if (readyAt > now) sleep = readyAt - now
       else if (operation !== "me" && limit._tag === "Learned" && learning.awaitedFor(now) > 0) {
         sleep = learning.awaitedFor(now)
@@ -311,6 +315,7 @@ const turnOf = (call: Call): Turn => {
     done: (failure) => {
       if (last === undefined) return undefined
       if (failure?.stage === "limited") {
+        call.wasRefused = true
         const retryAfter = retryAfterOf(failure)
         return rejected(call, last, retryAfter === undefined ? undefined : Duration.toMillis(retryAfter))
       }
@@ -352,7 +357,16 @@ export const open = Effect.fnUntraced(function*(options: {
       const listener = fiber.getRef(RateLimit.CurrentOnWait)
       const onWait = listener === nobody ? onWaitHere : listener
       const limit = limitOf(fiber)
-      return turnOf({ account, clock, operation, order, limit, learn, onWait: onWait === nobody ? undefined : onWait })
+      return turnOf({
+        account,
+        clock,
+        operation,
+        order,
+        limit,
+        wasRefused: false,
+        learn,
+        onWait: onWait === nobody ? undefined : onWait
+      })
     },
     learnedFrom: ({ rateLimit }) =>
       Effect.clockWith((clock) => Effect.sync(() => accountOf(clock).learned(millisOf(clock), rateLimit))),

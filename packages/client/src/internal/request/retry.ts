@@ -128,7 +128,7 @@ export const run = <A, R>(
     return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, withPermit), fiber), again)
   })
 
-/** A request that is not repeated, such as the rest of a download. */
+/** A request that is not repeated, such as the rest of a download; but a refusal (429) is waited out, within the policy's budget. */
 export const once = <A, R>(
   limiter: Limiter,
   operation: FileIoError.Operation,
@@ -136,6 +136,17 @@ export const once = <A, R>(
 ): Effect.Effect<A, Failure, R> =>
   Effect.withFiber((fiber) => {
     const turn = limiter.turn(operation, fiber)
-    const maxWait = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
-    return attempted(operation, 1, turn, attempt((request, hooks) => turn.run(request, () => maxWait, hooks)), fiber)
+    const clock = fiber.getRef(Clock.Clock)
+    const budget = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
+    let refusedAt = Infinity
+    const maxWait = () => Math.max(0, budget - Math.max(0, millisOf(clock) - refusedAt))
+    const from = (number: number): Effect.Effect<A, Failure, R> =>
+      Effect.catch(
+        attempted(operation, number, turn, attempt((request, hooks) => turn.run(request, maxWait, hooks)), fiber),
+        (failure) => {
+          if (failure.stage === "limited") refusedAt = Math.min(refusedAt, millisOf(clock))
+          return failure.stage === "limited" && maxWait() > 0 ? from(number + 1) : Effect.fail(failure)
+        }
+      )
+    return from(1)
   })
