@@ -59,7 +59,7 @@ const quotaOfFound = (rate: number): Quota => ({ limit: Math.ceil(rate), window:
 
 /** The pause of a call that has no limit: about a second where the host does not tell. */
 export const pauseOf = (retryAfter: number | undefined, random: number): number =>
-  Math.min(MAX_RETRY_AFTER, (retryAfter ?? PAUSE) + 0.1 * PAUSE * random)
+  Math.min(MAX_RETRY_AFTER, retryAfter ?? PAUSE * (1 + 0.1 * random))
 
 export class AdaptiveRate {
   /** `undefined`: all of the limit. */
