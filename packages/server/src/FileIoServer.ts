@@ -54,7 +54,6 @@ import * as DataFolder from "./DataFolder.ts"
 import * as DiskSpace from "./DiskSpace.ts"
 import * as Engines from "./Engines.ts"
 import * as Health from "./Health.ts"
-import * as Variables from "./internal/cli/variables.ts"
 import * as Leases from "./internal/handlers/leases.ts"
 import * as Forwarded from "./internal/http/forwarded.ts"
 import * as Http from "./internal/http/http.ts"
@@ -63,6 +62,7 @@ import { Settings } from "./internal/http/settings.ts"
 import * as Admin from "./internal/ops/admin.ts"
 import * as Spans from "./internal/ops/spans.ts"
 import * as Plans from "./Plans.ts"
+import * as ServerOptions from "./ServerOptions.ts"
 import * as Sweeper from "./Sweeper.ts"
 
 /**
@@ -80,110 +80,6 @@ export class FileIoServer extends Context.Service<FileIoServer, {
   /** Where `/healthz` and `/metrics` are, if they are served. */
   readonly adminUrl: string | undefined
 }>()("@effect-fileio/server/FileIoServer") {}
-
-/**
- * How a server listens, and what it allows.
- *
- * @category options
- * @since 0.1.0
- */
-export interface TemporaryOptions extends Engines.Options {
-  /** Address to listen on. @default "127.0.0.1" */
-  readonly host?: string | undefined
-  /** Port to listen on; 0 takes a free one. @default 0 */
-  readonly port?: number | undefined
-  /** Base of the links that the server gives, where a proxy stands before it. @default its own address */
-  readonly publicUrl?: string | URL | undefined
-  /** Who may call with a key. @default nobody */
-  readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
-  /**
-   * File of accounts, keys and plans; see `Accounts`. One that is not there yet may come later.
-   *
-   * @default none; of the program `accounts.json` in the data folder
-   */
-  readonly accountsFile?: string | undefined
-  /** Plans beside `free` and `premium`, or other limits for these. */
-  readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
-  /** Name of the plan of those without a key. @default "free"; of a temporary server "premium" */
-  readonly anonymousPlan?: string | undefined
-  /** Requests of one address without a key in any second; `null`: no limit. @default null; of the program 10 */
-  readonly anonymousRateLimit?: number | null | undefined
-  /**
-   * Addresses and networks, such as `10.0.0.0/8`, of proxies that may say by `X-Forwarded-For` and `-Proto` on whose
-   * behalf they ask.
-   *
-   * @default none
-   */
-  readonly trustedProxies?: ReadonlyArray<string> | undefined
-  /** Origins whose pages may call from a browser, such as `https://app.example`; `*` is any. @default none */
-  readonly allowedOrigins?: ReadonlyArray<string> | undefined
-  /** How long the receiver may resume a download that broke, before it is given to others. @default 30 seconds */
-  readonly grace?: Duration.Input | undefined
-  /**
-   * Downloads of a file that may break without being counted. The ones after that count from their first byte, so that nobody
-   * can read the file without a trace any number of times.
-   *
-   * @default 100
-   */
-  readonly maxBrokenDownloads?: number | undefined
-  /** Time between two sweeps of what has ended. @default 15 seconds */
-  readonly sweepInterval?: Duration.Input | undefined
-  /**
-   * Whether stored bytes that no file has are removed also where they are a large part of all; else a server takes that for the
-   * mark of a wrong catalog, and keeps them.
-   *
-   * @default false
-   */
-  readonly removeOrphans?: boolean | undefined
-  /** How long a connection may be silent. @default 2 minutes */
-  readonly idleTimeout?: Duration.Input | undefined
-  /** How long the headers of a request may take. @default 30 seconds */
-  readonly headersTimeout?: Duration.Input | undefined
-  /**
-   * Bytes a second that a transfer must make on average, in either direction; 0: any rate will do. A download is given back, however often
-   * its receiver resumes it, after the time that the file takes at this rate, and `minimumRatePatience` and `grace` more.
-   *
-   * @default 1024
-   */
-  readonly minimumRate?: number | undefined
-  /** How long a transfer may stand still that had been fast enough. @default 1 minute */
-  readonly minimumRatePatience?: Duration.Input | undefined
-  /** Connections at a time. @default 4096 */
-  readonly maxConnections?: number | undefined
-  /**
-   * Connections of one address (of IPv6, one /64) at a time; those beyond get a 429. Trusted proxies have no such limit;
-   * `null`: nobody has.
-   *
-   * @default 256; of a temporary server `null`
-   */
-  readonly maxConnectionsPerAddress?: number | null | undefined
-  /**
-   * How long what still comes is read and discarded when a request was answered before its body ended, so that its sender
-   * can read the answer; then the connection is closed.
-   *
-   * @default 10 seconds
-   */
-  readonly drainTimeout?: Duration.Input | undefined
-  /** Bytes that are discarded so. @default 64 MiB */
-  readonly maxDrainBytes?: number | undefined
-  /** Bytes of the disk that uploads leave free, at least 2 MiB; below, they are refused with a 507. @default 128 MiB */
-  readonly minFreeBytes?: number | undefined
-  /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
-  readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
-  /** How long running transfers may go on when the server is told to stop. @default 1 second; of the program 20 */
-  readonly gracefulShutdownTimeout?: Duration.Input | undefined
-}
-
-/**
- * How a server listens, what it allows, and where it keeps its files.
- *
- * @category options
- * @since 0.1.0
- */
-export interface Options extends TemporaryOptions {
-  /** Folder for everything the server keeps; it is created if it is not there. */
-  readonly dataDirectory: string
-}
 
 /**
  * An option names a plan that there is not.
@@ -232,8 +128,12 @@ export type StartError =
   | Blobs.BlobsError
   | HttpServerError.ServeError
 
-const millis = (input: Duration.Input | undefined, standard: Duration.Input): number =>
-  Duration.toMillis(Duration.fromInputUnsafe(input ?? standard))
+const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** The options with the defaults of those that are not given. */
+const complete = (options: ServerOptions.TemporaryOptions) =>
+  ServerOptions.withDefaults(options, ServerOptions.defaults)
+type Complete = ReturnType<typeof complete>
 
 /** A wildcard address is none that a client can use. */
 const reachable = (host: string): string =>
@@ -243,12 +143,12 @@ class AdminPort extends Context.Service<AdminPort, {
   readonly url: string | undefined
 }>()("@effect-fileio/server/FileIoServer/AdminPort") {}
 
-const service = (options: TemporaryOptions) =>
+const service = (options: Complete) =>
   Effect.gen(function*() {
     const { address } = yield* HttpServer.HttpServer
     const { url: adminUrl } = yield* AdminPort
     const port = "port" in address ? address.port : 0
-    const url = `http://${reachable(options.host ?? "127.0.0.1")}:${port}`
+    const url = `http://${reachable(options.host)}:${port}`
     const given = options.publicUrl === undefined ? undefined : Variable.address(String(options.publicUrl))
     if (given !== undefined && Result.isFailure(given)) {
       return yield* new InvalidOption({ option: "publicUrl", problem: `it cannot be read; allowed: ${given.failure}` })
@@ -284,7 +184,7 @@ const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
   }, { discard: true })
 
 /** Plans and keys, as they are given and as the file of accounts has them; what is given goes first. */
-const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", plans }: TemporaryOptions) =>
+const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, plans }: Complete) =>
   Layer.unwrap(Effect.gen(function*() {
     yield* checkAccounts(accounts)
     const file = accountsFile === undefined ? undefined : yield* Accounts.load(accountsFile)
@@ -301,50 +201,48 @@ const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan = "free", pla
     )
   }))
 
-const parseProxies = (options: TemporaryOptions) =>
+const parseProxies = (options: Complete) =>
   Effect.fromResult(Result.mapError(
     Forwarded.parseProxies(options.trustedProxies ?? []),
     (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
   ))
 
 /** Takes connections as soon as there is somebody to answer them. */
-const makeListener = (options: TemporaryOptions) =>
+const makeListener = (options: Complete) =>
   Layer.unwrap(Effect.map(parseProxies(options), (proxies) => {
-    const idle = millis(options.idleTimeout, "2 minutes")
+    const idle = millis(options.idleTimeout)
     return Listener.layer({
       idle,
-      headers: millis(options.headersTimeout, "30 seconds"),
+      headers: millis(options.headersTimeout),
       // Longer than a proxy keeps a connection, so that it is never the server who closes one that is about to be used.
       keepAlive: Math.min(idle, 75_000),
-      connections: options.maxConnections ?? 4096,
-      connectionsPerAddress: options.maxConnectionsPerAddress === null
-        ? Infinity
-        : options.maxConnectionsPerAddress ?? 256,
+      connections: options.maxConnections,
+      connectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
       proxies,
-      rate: options.minimumRate ?? 1024,
-      patience: millis(options.minimumRatePatience, "1 minute"),
-      drain: millis(options.drainTimeout, "10 seconds"),
-      drainBytes: options.maxDrainBytes ?? 64 * 1024 ** 2
+      rate: options.minimumRate,
+      patience: millis(options.minimumRatePatience),
+      drain: millis(options.drainTimeout),
+      drainBytes: options.maxDrainBytes
     }, {
-      host: options.host ?? "127.0.0.1",
-      port: options.port ?? 0,
-      gracefulShutdownTimeout: options.gracefulShutdownTimeout ?? "1 second"
+      host: options.host,
+      port: options.port,
+      gracefulShutdownTimeout: options.gracefulShutdownTimeout
     })
   }))
 
-const makeAdmin = ({ admin }: TemporaryOptions) =>
+const makeAdmin = ({ admin, adminHost }: Complete) =>
   Layer.effect(
     AdminPort,
     Effect.gen(function*() {
       if (admin === undefined) return { url: undefined }
       const { connections } = yield* Listener.Listening
-      const host = admin.host ?? "127.0.0.1"
+      const host = admin.host ?? adminHost
       const port = yield* Admin.serve({ host, port: admin.port ?? 0 }, connections)
       return { url: `http://${reachable(host)}:${port}` }
     })
   )
 
-const makeSettings = (options: TemporaryOptions) =>
+const makeSettings = (options: Complete) =>
   Layer.effect(
     Settings,
     Effect.gen(function*() {
@@ -353,8 +251,8 @@ const makeSettings = (options: TemporaryOptions) =>
       return {
         publicUrl,
         proxies,
-        anonymousPlan: options.anonymousPlan ?? "free",
-        anonymousRateLimit: options.anonymousRateLimit ?? null,
+        anonymousPlan: options.anonymousPlan,
+        anonymousRateLimit: options.anonymousRateLimit,
         allowedOrigins: new Set(options.allowedOrigins ?? [])
       }
     })
@@ -363,23 +261,24 @@ const makeSettings = (options: TemporaryOptions) =>
 /** What the catalog keeps back for itself on a full disk, so no upload may take it once it was given up. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
-const make = (options: TemporaryOptions) => {
+const make = (given: ServerOptions.TemporaryOptions) => {
+  const options = complete(given)
   const stores = Layer.mergeAll(
     Layer.provideMerge(Leases.layer, Health.layer),
     Sweeper.layer({ interval: options.sweepInterval, removeOrphans: options.removeOrphans })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Engines.catalog(options, {
-        grace: millis(options.grace, "30 seconds"),
+        grace: millis(options.grace),
         minimumRate: options.minimumRate,
-        minimumRatePatience: millis(options.minimumRatePatience, "1 minute"),
+        minimumRatePatience: millis(options.minimumRatePatience),
         maxBrokenDownloads: options.maxBrokenDownloads
       }),
       Engines.blobs(options),
       options.blobs !== undefined && options.catalog !== undefined
         ? DiskSpace.layerUnlimited
         : DiskSpace.layer({
-          floor: Math.max(options.minFreeBytes ?? 128 * 1024 ** 2, LEAST_FREE_BYTES),
+          floor: Math.max(options.minFreeBytes, LEAST_FREE_BYTES),
           holdsBlobs: options.blobs === undefined
         })
     )),
@@ -411,36 +310,27 @@ const make = (options: TemporaryOptions) => {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<FileIoServer, StartError> =>
+export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer, StartError> =>
   make(options).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
 
 /**
- * A server for tests and examples: its folder is a temporary one and is removed when the scope closes, and those without
- * a key have the plan `premium` unless told otherwise.
+ * A server for tests and examples: its folder is a temporary one and is removed when the scope closes. Where the options do not say
+ * otherwise, those without a key have the plan `premium`, and one address may have any number of connections.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerTemporary = (options: TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
+export const layerTemporary = (options: ServerOptions.TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
   make({ maxConnectionsPerAddress: null, ...options, anonymousPlan: options.anonymousPlan ?? "premium" }).pipe(
     Layer.provide(DataFolder.layerTemporary)
   )
 
 /**
- * The options as the environment gives them, each under `FILEIO_SERVER_` and its name here; the README has all of them
- * with their forms and defaults.
- *
- * @category config
- * @since 0.1.0
- */
-export const config: Config.Config<Options> = Variables.options
-
-/**
- * A server whose options come from `Config`; without any, as the environment gives them (see `config`).
+ * A server whose options come from `Config`; without any, as the environment gives them (see `ServerOptions.config`).
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Config.Wrap<Options> = config
+  options: Config.Wrap<ServerOptions.Options> = ServerOptions.config
 ): Layer.Layer<FileIoServer, StartError | Config.ConfigError> => Layer.unwrap(Effect.map(Config.unwrap(options), layer))

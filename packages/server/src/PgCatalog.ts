@@ -42,6 +42,7 @@ import * as PgBlobs from "./internal/sql/pgBlobs.ts"
 import * as PgLeases from "./internal/sql/pgLeases.ts"
 import { MIGRATIONS } from "./internal/sql/pgMigrations.ts"
 import * as Postgres from "./internal/sql/postgres.ts"
+import { defaults } from "./ServerOptions.ts"
 
 /**
  * Where PostgreSQL is, and how the catalog keeps leases.
@@ -234,7 +235,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const terms = Machine.termsOf(options)
   const hold = Math.max(terms.grace, SHORTEST_HOLD)
 
-  const deadline = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
+  const deadline = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)
   const connect = (synchronousCommit: "on" | "off") =>
     Postgres.make({
       url: options.url,
@@ -318,7 +319,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     prepare,
     relaxed,
     { ...terms, hold },
-    options.maxBrokenDownloads ?? Machine.MAX_BROKEN,
+    options.maxBrokenDownloads ?? defaults.maxBrokenDownloads,
     (key) => sql.buryUsedUp({ key })
   )
 

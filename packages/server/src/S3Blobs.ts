@@ -44,6 +44,7 @@ import * as S3Reader from "./internal/s3/s3Reader.ts"
 import * as S3Store from "./internal/s3/s3Store.ts"
 import * as S3Writer from "./internal/s3/s3Writer.ts"
 import * as Spool from "./internal/s3/spool.ts"
+import { defaults } from "./ServerOptions.ts"
 
 /**
  * Where the bucket is, and how to sign for it.
@@ -101,7 +102,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
     Effect.gen(function*() {
       const random = yield* SecureRandom.SecureRandom
       const { bucket: Bucket, prefix = "" } = options
-      const timeout = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
+      const timeout = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)
       const store = yield* S3Store.make(options.client ?? {}, timeout)
       const { call, client } = store
       yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))

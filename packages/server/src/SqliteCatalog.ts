@@ -34,6 +34,7 @@ import * as SqliteLeases from "./internal/sql/sqliteLeases.ts"
 import { EXPIRED, FLEETING, GONE, statements, USED_UP } from "./internal/sql/sqliteLists.ts"
 import { migrate } from "./internal/sql/sqliteMigrations.ts"
 import * as SqliteReader from "./internal/sql/sqliteReader.ts"
+import { defaults } from "./ServerOptions.ts"
 
 const toRecord = (row: Sqlite.Row): FileRecord => ({
   key: row["key"] as string,
@@ -115,7 +116,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const { path } = yield* DataFolder
   const random = yield* SecureRandom.SecureRandom
   const terms = Machine.termsOf(options)
-  const maxBroken = options.maxBrokenDownloads ?? Machine.MAX_BROKEN
+  const maxBroken = options.maxBrokenDownloads ?? defaults.maxBrokenDownloads
 
   const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
     Effect.try({

@@ -17,6 +17,7 @@ import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
 import type { StoreMismatch } from "./Engines.ts"
 import { pair } from "./internal/ops/pairing.ts"
+import { defaults } from "./ServerOptions.ts"
 
 /**
  * Deletes what has ended.
@@ -72,7 +73,7 @@ export const layer = (
       const catalog = yield* Catalog
       const blobs = yield* Blobs
       const random = yield* SecureRandom.SecureRandom
-      const interval = Duration.fromInputUnsafe(options.interval ?? "15 seconds")
+      const interval = Duration.fromInputUnsafe(options.interval ?? defaults.sweepInterval)
       const removesAll = options.removeOrphans === true
       yield* pair(removesAll)
 

@@ -7,6 +7,7 @@ import * as Path from "node:path"
 import * as Accounts from "../src/Accounts.ts"
 import * as ApiKeys from "../src/ApiKeys.ts"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import type * as ServerOptions from "../src/ServerOptions.ts"
 import { s3, S3_CREDENTIALS } from "./engines.ts"
 import { canMount, disk, fill, freeBytes } from "./mounts.ts"
 import {
@@ -24,7 +25,7 @@ import {
   uploaded
 } from "./support.ts"
 
-const open = (folder: string, options: FileIoServer.TemporaryOptions = {}) =>
+const open = (folder: string, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const context = yield* Scope.provide(

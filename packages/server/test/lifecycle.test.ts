@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import * as ServerOptions from "../src/ServerOptions.ts"
 import {
   ANNA,
   anna,
@@ -224,7 +225,7 @@ describe("the layers", () => {
       const file = yield* uploaded(url, "x", { headers: anna })
       assert.strictEqual(file["link"], `https://files.example/${file.key}`)
       assert.isTrue(Fs.existsSync(Path.join(folder, "deep", "data", "catalog.sqlite")))
-      const config = yield* FileIoServer.config.pipe(
+      const config = yield* ServerOptions.config.pipe(
         Effect.provideService(ConfigProvider.ConfigProvider, environment)
       )
       assert.notInclude(JSON.stringify(config), ANNA)

@@ -10,6 +10,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as FileIoServer from "../src/FileIoServer.ts"
 import { isCrawler } from "../src/internal/web/crawlers.ts"
+import * as ServerOptions from "../src/ServerOptions.ts"
 import {
   anna,
   assertRefused,
@@ -29,7 +30,7 @@ import {
 const BIN = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 
 /** With the admin's address, which `start` does not give. */
-const startWithAdmin = (options: FileIoServer.TemporaryOptions = {}) =>
+const startWithAdmin = (options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder
     const context = yield* Layer.build(
@@ -644,7 +645,7 @@ describe("the configuration", () => {
   it.effect("has every option under its name, and says of each what is wrong", () =>
     Effect.gen(function*() {
       const read = (env: Record<string, string>) =>
-        FileIoServer.config.pipe(
+        ServerOptions.config.pipe(
           Effect.provideService(
             ConfigProvider.ConfigProvider,
             ConfigProvider.fromEnv({
@@ -708,7 +709,7 @@ describe("the configuration", () => {
         Duration.toMillis(Duration.fromInputUnsafe(time!))
       )
       assert.deepStrictEqual(millis, [30_000, 30_000, 60_000, 20_000])
-      assert.deepStrictEqual([odd.removeOrphans, odd.minFreeBytes, odd.maxConnections], [true, 1024 ** 2, undefined])
+      assert.deepStrictEqual([odd.removeOrphans, odd.minFreeBytes, odd.maxConnections], [true, 1024 ** 2, 4096])
       assert.strictEqual(String(odd.publicUrl), "https://share.example/")
       assert.strictEqual(odd.accountsFile, Path.join("data", "accounts.json"))
       assert.strictEqual(Redacted.value(odd.accounts![0]!.apiKey), "A.KEY")

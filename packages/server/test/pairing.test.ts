@@ -5,11 +5,12 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import type * as ServerOptions from "../src/ServerOptions.ts"
 import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { accounts, anna, assertRefused, call, eventually, plans, temporaryFolder, uploaded } from "./support.ts"
 
 /** A server that can be stopped, with what it logs. */
-const open = (folder: string, options: FileIoServer.TemporaryOptions = {}) =>
+const open = (folder: string, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const logged: Array<string> = []
@@ -22,7 +23,7 @@ const open = (folder: string, options: FileIoServer.TemporaryOptions = {}) =>
     return { folder, url, logged, stop: Scope.close(scope, Exit.void) }
   })
 
-const refused = (folder: string, options: FileIoServer.TemporaryOptions = {}) =>
+const refused = (folder: string, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.map(Effect.flip(Effect.scoped(open(folder, options))), (error) => {
     assert.strictEqual(error._tag, "StoreMismatch", error.message)
     assert.notInclude(error.message, "\n")
@@ -30,7 +31,7 @@ const refused = (folder: string, options: FileIoServer.TemporaryOptions = {}) =>
   })
 
 /** A folder with this many files, and a server that was stopped again. */
-const filled = (files: number, options: FileIoServer.TemporaryOptions = {}) =>
+const filled = (files: number, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder
     const server = yield* open(folder, options)

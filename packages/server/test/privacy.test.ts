@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { inspect } from "node:util"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import type * as ServerOptions from "../src/ServerOptions.ts"
 import { hasPostgres, postgres, skipping } from "./engines.ts"
 import { accounts, ANNA, anna, call, plans, temporaryFolder, upload, uploaded } from "./support.ts"
 
@@ -12,7 +13,7 @@ const NAME = "secret-name"
 const WORD = "secret-word"
 
 /** A server under a program that traces and logs all that there is. */
-const watched = (options: Partial<FileIoServer.Options> = {}) =>
+const watched = (options: Partial<ServerOptions.Options> = {}) =>
   Effect.gen(function*() {
     const spans: Array<Tracer.NativeSpan> = []
     const lines: Array<string> = []

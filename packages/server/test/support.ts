@@ -5,6 +5,7 @@ import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as FileIoServer from "../src/FileIoServer.ts"
+import type * as ServerOptions from "../src/ServerOptions.ts"
 
 export const ANNA = "ANNA000.0000000-0000000-0000000-0000001"
 export const BERT = "BERT000.0000000-0000000-0000000-0000002"
@@ -37,7 +38,7 @@ export interface Running {
 }
 
 /** A server that ends with the scope, in a folder that can be looked into. */
-export const start = (options: FileIoServer.TemporaryOptions & { readonly folder?: string } = {}) =>
+export const start = (options: ServerOptions.TemporaryOptions & { readonly folder?: string } = {}) =>
   Effect.gen(function*() {
     const folder = options.folder ?? (yield* temporaryFolder)
     const context = yield* Layer.build(FileIoServer.layer({

@@ -1,5 +1,4 @@
 import * as Variable from "@effect-fileio/core/Variable"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,11 +8,6 @@ import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
-
-const account = Config.all({
-  apiKey: Variable.secret("FILEIO_SERVER_API_KEY"),
-  plan: Variable.withDefault("FILEIO_SERVER_API_KEY_PLAN", Variable.text, "premium")
-})
 
 export const run: Runner<{
   readonly host: string
@@ -27,13 +21,15 @@ export const run: Runner<{
   if (address !== undefined && Result.isFailure(address)) {
     return yield* usage("--public-url cannot be read", `Allowed: ${address.failure}`)
   }
-  const { apiKey, plan } = yield* Effect.orDie(Effect.flatMap(Settings.provider, (provider) => account.parse(provider)))
-  const FileIoServer = yield* Effect.promise(() => import("@effect-fileio/server/FileIoServer"))
+  const { FileIoServer, ServerOptions } = yield* Effect.promise(() => import("@effect-fileio/server"))
+  const accounts = yield* Effect.orDie(
+    Effect.flatMap(Settings.provider, (provider) => ServerOptions.account.parse(provider))
+  )
   const options = {
     host,
     port,
     publicUrl,
-    accounts: apiKey === undefined ? [] : [{ name: "default", apiKey, plan }],
+    accounts,
     // Ctrl-C ends within a second.
     gracefulShutdownTimeout: "500 millis" as const
   }

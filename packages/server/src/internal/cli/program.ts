@@ -1,72 +1,34 @@
-/** The commands of the program. Flags are another way to write the environment's names, so all is checked in one place. */
+/**
+ * The commands of `fileio-server`. A flag is another way to write a variable, so each value is read and checked in one place:
+ * `ServerOptions`.
+ */
 import { InvalidVariable } from "@effect-fileio/core/Variable"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import type * as Config from "effect/Config"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Argument from "effect/cli/Argument"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
-import { parseArgs, type ParseArgsConfig } from "node:util"
 import * as Accounts from "../../Accounts.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
+import * as ServerOptions from "../../ServerOptions.ts"
 
-/** Flag, form of its value, meaning. The environment's name of `--idle-timeout` is `FILEIO_SERVER_IDLE_TIMEOUT`. */
-const FLAGS = [
-  ["host", "ADDRESS", "address to listen on (127.0.0.1)"],
-  ["port", "PORT", "port to listen on; 0 takes a free one (8080)"],
-  ["data", "FOLDER", "folder of everything that is kept (./data)"],
-  ["catalog", "ADDRESS", "postgresql://… for the catalog (SQLite in the data folder)"],
-  ["blobs", "ADDRESS", "s3://bucket?endpoint=… for the bytes (a folder in the data folder)"],
-  ["rate-counter", "ADDRESS", "redis://… for the counting of requests (memory)"],
-  ["engine-timeout", "TIME", "how long PostgreSQL or S3 may be silent (10 seconds)"],
-  ["public-url", "URL", "base of the links, where a proxy stands before it (its own address)"],
-  ["accounts", "FILE", "accounts, keys and plans (accounts.json in the data folder)"],
-  ["anonymous-plan", "NAME", "plan of those without a key (free)"],
-  ["anonymous-rate", "N|none", "requests a second of one address without a key (10)"],
-  ["trusted-proxies", "LIST", "addresses and networks whose X-Forwarded-* is believed (none)"],
-  ["allowed-origins", "LIST", "origins whose pages may call from a browser (none)"],
-  ["admin-host", "ADDRESS", "address of /healthz and /metrics (127.0.0.1)"],
-  ["admin-port", "PORT|none", "port of /healthz and /metrics (the next one)"],
-  ["grace", "TIME", "time to resume a broken download (30 seconds)"],
-  ["max-broken-downloads", "N", "broken downloads of a file that do not count (100)"],
-  ["sweep-interval", "TIME", "time between two sweeps (15 seconds)"],
-  ["remove-orphans", "", "remove stored bytes of no file, also if they are many (no)"],
-  ["idle-timeout", "TIME", "how long a connection may be silent (2 minutes)"],
-  ["headers-timeout", "TIME", "how long the headers of a request may take (30 seconds)"],
-  ["shutdown-timeout", "TIME", "how long transfers may go on after SIGTERM (20 seconds)"],
-  ["min-rate", "BYTES", "bytes a second that a transfer must make on average; 0B: any (1KiB)"],
-  ["min-rate-patience", "TIME", "how long a transfer may stand still (1 minute)"],
-  ["max-connections", "N", "connections at a time (4096)"],
-  ["max-connections-per-address", "N|none", "connections of one address that is no trusted proxy (256)"],
-  ["drain-timeout", "TIME", "how long a body is still read after an early answer (10 seconds)"],
-  ["max-drain", "BYTES", "bytes that are read so (64MiB)"],
-  ["min-free", "BYTES", "free bytes that uploads leave on the disk (128MiB)"]
-] as const
-
-const help = `fileio-server: the file.io API over SQLite and a folder
-
-  fileio-server [flags]                       serves
-  fileio-server keys create ACCOUNT [--plan NAME] [flags]
-                                              makes a key and shows it once; makes the account too
-  fileio-server keys list [flags]             lists accounts and the names of their keys
-  fileio-server keys revoke ID [flags]        takes the key of that name away
-
-Flags, each also as FILEIO_SERVER_… in the environment (--public-url is FILEIO_SERVER_PUBLIC_URL):
-${FLAGS.map(([name, form, meaning]) => `  ${`--${name} ${form}`.padEnd(38)}${meaning}`).join("\n")}
-  --help                                this
-  --version                             the version
-
-Times are written as "30 seconds", "30s" or "PT30S", bytes as "128MiB", switches as "yes" or "no". A list is separated by commas. The environment also takes one key
-without a file: FILEIO_SERVER_API_KEY, with its plan in FILEIO_SERVER_API_KEY_PLAN (premium).
-`
-
-/** What was written on the command line cannot be done. */
+/** The command line names no command. */
 class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/internal/Usage")("Usage", {
   problem: Schema.String
 }) {
@@ -75,49 +37,32 @@ class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/internal/Us
   }
 }
 
-interface Parsed {
-  readonly words: ReadonlyArray<string>
-  readonly help: boolean
-  readonly version: boolean
-  readonly plan: string | undefined
-  /** What the flags say, under the environment's names. */
-  readonly environment: Readonly<Record<string, string>>
+const rows = Object.values<ServerOptions.Row<unknown>>(ServerOptions.table)
+
+/** The value of a flag that is given more than once is its last. */
+const last = (values: ReadonlyArray<string>): string | undefined => values.at(-1)
+
+const flagOf = (row: ServerOptions.Row<unknown>): Flag.Flag<string | undefined> => {
+  const description = `${row.meaning} (${ServerOptions.programDefaultText(row)})`
+  return row.form === ""
+    ? Flag.Boolean(row.flag).pipe(
+      Flag.withoutNegation,
+      Flag.withDescription(description),
+      Flag.optional,
+      Flag.map((value) => Option.getOrElse(value, () => false) ? "yes" : undefined)
+    )
+    : Flag.String(row.flag).pipe(
+      Flag.withMetavar(row.form),
+      Flag.withDescription(description),
+      Flag.atLeast(0),
+      Flag.map(last)
+    )
 }
 
-const parse = (args: ReadonlyArray<string>): Effect.Effect<Parsed, Usage> =>
-  Effect.try({
-    try: () => {
-      const text = { type: "string" } as const
-      const { positionals, values } = parseArgs<ParseArgsConfig>({
-        args: [...args],
-        allowPositionals: true,
-        options: {
-          ...Object.fromEntries(FLAGS.map(([name, form]) => [name, form === "" ? { type: "boolean" } : text])),
-          plan: text,
-          help: { type: "boolean", short: "h" },
-          version: { type: "boolean" }
-        }
-      })
-      const environment: Record<string, string> = {}
-      for (const [name] of FLAGS) {
-        const value = values[name]
-        if (typeof value === "string" || value === true) {
-          environment[`FILEIO_SERVER_${name.toUpperCase().replaceAll("-", "_")}`] = String(value)
-        }
-      }
-      return {
-        words: positionals,
-        help: values["help"] === true,
-        version: values["version"] === true,
-        plan: typeof values["plan"] === "string" ? values["plan"] : undefined,
-        environment
-      }
-    },
-    catch: (cause) => new Usage({ problem: (cause instanceof Error ? cause.message : "unknown flag").split(". ")[0]! })
-  })
+const flags = Object.fromEntries(rows.map((row) => [row.flag, flagOf(row)]))
 
 const serve = Effect.gen(function*() {
-  const { anonymousPlan, dataDirectory } = yield* FileIoServer.config
+  const { anonymousPlan, dataDirectory } = yield* ServerOptions.config
   const { adminUrl, publicUrl, url } = yield* FileIoServer.FileIoServer
   const links = publicUrl === url ? "" : `, links ${publicUrl}`
   const admin = adminUrl === undefined ? "" : `, admin on ${adminUrl}`
@@ -125,7 +70,7 @@ const serve = Effect.gen(function*() {
   return yield* Effect.never
 })
 
-const accountsFile = Effect.map(FileIoServer.config, ({ accountsFile }) => accountsFile!)
+const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
 
 const createKey = Effect.fnUntraced(function*(account: string, plan: string | undefined) {
   const path = yield* accountsFile
@@ -150,55 +95,128 @@ const revokeKey = Effect.fnUntraced(function*(id: string) {
   yield* Console.log(`the key ${id.split(".")[0]!} of ${account} is revoked`)
 })
 
-type Failure = Usage | FileIoServer.StartError | Config.ConfigError
+/** The variables that the flags set. */
+const environmentOf = (given: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(rows.flatMap((row) => {
+    const value = given[row.flag]
+    return value === undefined ? [] : [[ServerOptions.variableOf(row), value]]
+  }))
 
-const run = Effect.fnUntraced(function*({ plan, words }: Parsed): Effect.fn.Return<void, Failure> {
-  const [command, action, subject, ...more] = words
-  if (command === undefined || (command === "serve" && action === undefined)) {
-    return yield* Effect.provide(serve, FileIoServer.layerConfig())
+/** An error in a flag names the flag, not its variable. */
+const namesFlag = (flags: Readonly<Record<string, string>>) => (error: Config.ConfigError) => {
+  const row = error instanceof InvalidVariable && error.variable in flags
+    ? rows.find((row) => ServerOptions.variableOf(row) === error.variable)
+    : undefined
+  return row === undefined ? error : new InvalidVariable(`--${row.flag}`, (error as InvalidVariable).problem)
+}
+
+const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => {
+  const root = Command.make("fileio-server").pipe(Command.withSharedFlags(flags))
+
+  /** Runs a command with the variables and, before them, the flags. */
+  const withFlags = <A, E, R>(
+    given: Readonly<Record<string, string | undefined>>,
+    command: Effect.Effect<A, E | Config.ConfigError, R>
+  ) => {
+    const env = environmentOf(given)
+    return Effect.provideService(
+      command,
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromEnv({ env: { ...environment, ...env } as Record<string, string> })
+    ).pipe(Effect.mapError((error) => error instanceof Config.ConfigError ? namesFlag(env)(error) : error))
   }
-  if (command === "keys" && more.length === 0) {
-    if (action === "create" && subject !== undefined) {
-      return yield* Effect.provide(createKey(subject, plan), NodeCrypto.layerSecureRandom)
+  const configured = <A, E, R>(command: Effect.Effect<A, E | Config.ConfigError, R>) =>
+    Effect.flatMap(root, (given) => withFlags(given, command))
+
+  const runServer = Effect.suspend(() => Effect.provide(serve, FileIoServer.layerConfig()))
+  const keys = Command.make("keys", {}, () => Effect.fail(new Usage({ problem: "there is no command keys" }))).pipe(
+    Command.withDescription("API keys: keys create ACCOUNT, keys list, keys revoke ID"),
+    Command.withSubcommands([
+      Command.make(
+        "create",
+        {
+          account: Argument.String("ACCOUNT"),
+          plan: Flag.String("plan").pipe(
+            Flag.withMetavar("NAME"),
+            Flag.withDescription("plan of a new account, or another one for an account that is there"),
+            Flag.optional
+          )
+        },
+        ({ account, plan }) =>
+          configured(createKey(account, Option.getOrUndefined(plan))).pipe(Effect.provide(NodeCrypto.layerSecureRandom))
+      ).pipe(
+        Command.withDescription("Makes a key and shows it once; makes the account too")
+      ),
+      Command.make("list", {}, () => configured(listKeys)).pipe(
+        Command.withDescription("Lists accounts and the names of their keys")
+      ),
+      Command.make("revoke", { id: Argument.String("ID") }, ({ id }) => configured(revokeKey(id))).pipe(
+        Command.withDescription("Revokes the key of that name")
+      )
+    ])
+  )
+  return root.pipe(
+    Command.withHandler((given) => withFlags(given, runServer)),
+    Command.withDescription("The file.io API over SQLite and a folder. Without a command it serves."),
+    Command.withSubcommands([
+      Command.make("serve", {}, () => configured(runServer)).pipe(
+        Command.withDescription("Serves, as without a command")
+      ),
+      keys
+    ])
+  )
+}
+
+const NOTES = `
+
+VARIABLES
+  Each flag is also a variable: --public-url is FILEIO_SERVER_PUBLIC_URL. FILEIO_SERVER_API_KEY takes one key without a
+  file, with its plan in FILEIO_SERVER_API_KEY_PLAN (${ServerOptions.API_KEY_PLAN}).
+
+VALUES
+  Times are written as "30 seconds", "30s" or "PT30S", bytes as "128MiB", switches as "yes" or "no", lists with commas.`
+
+/** One line of several; effect/cli writes its suggestions below one another. */
+const oneLine = (text: string): string =>
+  text.replace(/\s*Did you mean this\?\s*/, "; did you mean ").replace(/\s*\n\s*/g, ", ")
+
+/** Help and version are the output; what went wrong is one line on the error output. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    switch (event._tag) {
+      case "Version":
+        return Console.log(event.version)
+      case "Help": {
+        const help = CliOutput.defaultFormatter({ colors: false }).formatHelpDoc(event.helpDoc)
+        return Console.log(event.commandPath.length === 1 ? `${help}${NOTES}` : help)
+      }
+      case "InvalidInvocation": {
+        const what = event.errors.map(({ message }) => oneLine(message)).join("; ")
+        return Console.error(`fileio-server: ${what}; see ${event.commandPath.join(" ")} --help`)
+      }
     }
-    if (action === "list" && subject === undefined) return yield* listKeys
-    if (action === "revoke" && subject !== undefined) return yield* revokeKey(subject)
   }
-  return yield* new Usage({ problem: `there is no command ${words.join(" ")}` })
-})
+}
 
-const version = Effect.sync(() => {
+const readVersion = (): string => {
   const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8")
   return (JSON.parse(text) as { readonly version: string }).version
-})
+}
 
-/** What was given as a flag is called by the flag. */
-const ofFlag = (error: Config.ConfigError, flags: Parsed["environment"]): Config.ConfigError =>
-  error instanceof InvalidVariable && error.variable in flags
-    ? new InvalidVariable(
-      error.variable.replace("FILEIO_SERVER_", "--").toLowerCase().replaceAll("_", "-"),
-      error.problem
-    )
-    : error
-
-/** Runs the program; what went wrong is one line on the error output. */
+/** Runs the program. It ends with 0 after `SIGINT` and `SIGTERM`, and with 1 after an error. */
 export const main = (
   args: ReadonlyArray<string>,
   environment: Readonly<Record<string, string | undefined>>
 ): void => {
-  const program = Effect.gen(function*() {
-    const parsed = yield* parse(args)
-    if (parsed.help) return yield* Console.log(help.trimEnd())
-    if (parsed.version) return yield* Console.log(yield* version)
-    const env = { ...environment, ...parsed.environment } as Record<string, string>
-    yield* Effect.provideService(run(parsed), ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })).pipe(
-      Effect.catchTag("ConfigError", (error) => Effect.fail(ofFlag(error, parsed.environment)))
-    )
-  }).pipe(
-    Effect.tapError((error) => Console.error(`fileio-server: ${error.message}`))
+  const program = Command.runWith(makeRoot(environment), { version: readVersion() })(args).pipe(
+    Effect.tapError((error) =>
+      CliError.isCliError(error) ? Effect.void : Console.error(`fileio-server: ${error.message}`)
+    ),
+    Effect.provideService(CliOutput.Presenter, presenter),
+    Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
+    Effect.provide(NodeServices.layer)
   )
-  // SIGINT and SIGTERM interrupt: nothing new is accepted, and running transfers have the shutdown time. To be told to
-  // stop is no failure.
+  // A signal interrupts: nothing new is accepted, and running transfers have the shutdown time. That is no failure.
   NodeRuntime.runMain(program, {
     disableErrorReporting: true,
     teardown: (exit, onExit) => Exit.hasInterrupts(exit) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)

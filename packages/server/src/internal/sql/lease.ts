@@ -26,6 +26,8 @@
  * So of two transfers of one lease only the newest can send the last byte, and the older one cannot give the lease back. No
  * transition moves `ends`, which follows from the size of the file: nobody holds a file longer by asking again.
  */
+import * as Duration from "effect/Duration"
+import { defaults } from "../../ServerOptions.ts"
 
 export type Phase = "flowing" | "broken" | "handed" | "counted"
 
@@ -67,15 +69,15 @@ export interface Options {
   readonly minimumRatePatience?: number | undefined
 }
 
-export const termsOf = ({ grace, minimumRate = 1024, minimumRatePatience = 60_000 }: Options): Terms => ({
+export const termsOf = (
+  { grace, minimumRate = defaults.minimumRate, minimumRatePatience = Duration.toMillis(defaults.minimumRatePatience) }:
+    Options
+): Terms => ({
   // The catalogs have whole milliseconds.
   grace: Math.ceil(grace),
   minimumRate,
   patience: Math.ceil(minimumRatePatience)
 })
-
-/** Downloads of a file that may break before one counts from its first byte. */
-export const MAX_BROKEN = 100
 
 /**
  * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers of
