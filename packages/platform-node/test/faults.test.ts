@@ -9,7 +9,7 @@ import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, FileSystem, Layer, Stream } from "effect"
+import { Duration, Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 import { bytesOf, folder } from "./faults/support.ts"
 
 type Call =
@@ -491,9 +491,19 @@ const timeouts = (row: Row) =>
     ? { firstByteTimeout: Duration.millis(150), idleTimeout: Duration.millis(150) }
     : { firstByteTimeout: Duration.seconds(20), idleTimeout: Duration.seconds(20) }
 
+let hosts = 0
+
+/** A key for each host, since what a host refuses is remembered of an account, and ports come again. */
+const keyOfHost = () => Redacted.make(`TESTKEY.HOST-${++hosts}`)
+
 const inMemory = (row: Row) =>
   Layer.mergeAll(FileTransfer.layer, Layer.effect(NodeFaultHost.NodeFaultHost, FileIoTest.FileIoTest)).pipe(
-    Layer.provideMerge(FileIoTest.layer({ resumable: false, checkLimits: false, ...timeouts(row) })),
+    Layer.provideMerge(FileIoTest.layer({
+      apiKey: keyOfHost(),
+      resumable: false,
+      checkLimits: false,
+      ...timeouts(row)
+    })),
     Layer.provide(noLimit),
     Layer.provideMerge(NodeServices.layer)
   )
@@ -512,7 +522,7 @@ const onNetwork = (row: Row, client: keyof typeof clients) =>
   ).pipe(
     Layer.provide(Layer.fresh(clients[client])),
     Layer.provide(noLimit),
-    Layer.provideMerge(NodeFaultHost.layer({ resumable: false })),
+    Layer.provideMerge(NodeFaultHost.layer({ apiKey: keyOfHost(), resumable: false })),
     Layer.provideMerge(NodeServices.layer)
   )
 

@@ -117,6 +117,9 @@ const refusedByProxy = (proxy: string | undefined) => (error: HttpClientError.Ht
     : error
 }
 
+/** How much of an answer waits to be read, in bytes: what waits is read at once, and each read costs as much as what it reads. */
+const READ_BYTES = 512 * 1024
+
 /** A client over a dispatcher, which learns of each request what the caller wants to know. */
 const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(
@@ -128,6 +131,7 @@ const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<
     HttpClient.transform((effect) =>
       Effect.withFiber((fiber) => {
         const hints: Hints & Partial<Dispatcher.RequestOptions> = {
+          highWaterMark: READ_BYTES,
           ...fiber.getRef(NodeHttpClient.UndiciOptions),
           flight: fiber.getRef(Flight.CurrentFlight)
         }
