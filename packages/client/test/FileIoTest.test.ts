@@ -56,7 +56,7 @@ describe("FileIoTest", () => {
       const host = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       const { key } = yield* host.put({ bytes: bytesOf(100_000) })
-      yield* host.inject(Fault.stallBody(50_000), { times: 9 })
+      yield* host.inject(Fault.StallBody({ atByte: 50_000 }), { times: 9 })
       const fiber = yield* Effect.forkChild(
         Effect.flip(Effect.scoped(Effect.flatMap(fileIo.download(key), ({ stream }) => Stream.runDrain(stream))))
           .pipe(FileIo.withRetry(RetryPolicy.none))

@@ -49,7 +49,7 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.resetBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.ResetBeforeHeaders({ handled: false }), { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       assert.deepStrictEqual((yield* test.files).map(({ key }) => key), [file.key])
       const { list, upload } = yield* counts
@@ -60,7 +60,7 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.resetBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.ResetBeforeHeaders({ handled: false }), { on: "upload" })
       const once = FileBody.once(Stream.make(CONTENT), { name: "a.txt" })
       const error = yield* passing(Effect.flip(fileIo.uploadOnce(once, { onUnknown: "reconcile" })))
       assert.strictEqual(error.reason._tag, "Unreachable")
@@ -78,11 +78,11 @@ describe("an upload whose answer is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.stallBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.StallBeforeHeaders({ handled: false }), { on: "upload" })
       const error = yield* passing(Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" })), 5000)
       assert.strictEqual(error.reason._tag, "TimedOut")
       assert.strictEqual(error.stored, "unknown")
-      yield* test.inject(Fault.stallBeforeHeaders({ handled: true }), { on: "upload" })
+      yield* test.inject(Fault.StallBeforeHeaders({ handled: true }), { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }), 5000)
       assert.strictEqual((yield* test.files)[0]?.key, file.key)
       assert.strictEqual((yield* counts).upload, 2)
@@ -93,7 +93,7 @@ describe("an upload whose answer is lost", () => {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       yield* test.inject(Fault.loseAnswer, { on: "upload" })
-      yield* test.inject(Fault.html(404), { on: "list", times: 9 })
+      yield* test.inject(Fault.Html({ status: 404 }), { on: "list", times: 9 })
       const error = yield* passing(Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" })))
       assert.strictEqual(error.operation, "upload")
       assert.strictEqual(error.stored, "unknown")
@@ -244,7 +244,7 @@ describe("uploadScoped", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.stallBeforeHeaders({ handled: true }), { on: "upload" })
+      yield* test.inject(Fault.StallBeforeHeaders({ handled: true }), { on: "upload" })
       const fiber = yield* Effect.forkChild(Effect.scoped(fileIo.uploadScoped(body)))
       while ((yield* test.files).length === 0) yield* TestClock.withLive(Effect.sleep(1))
       yield* passing(Fiber.interrupt(fiber))
@@ -340,13 +340,13 @@ describe("progress", () => {
       assert.deepStrictEqual(yield* run(upload), ["Started", "Finished"])
       yield* test.inject(Fault.status(500), { on: "upload" })
       assert.deepStrictEqual(yield* run(upload), ["Started", "Failed"])
-      yield* test.inject(Fault.stallBeforeHeaders(), { on: "upload" })
+      yield* test.inject(Fault.StallBeforeHeaders({ handled: false }), { on: "upload" })
       assert.deepStrictEqual(yield* run((onProgress) => Effect.timeout(upload(onProgress), "5 seconds")), [
         "Started",
         "Failed"
       ])
       const { key } = yield* fileIo.upload(body)
-      yield* test.inject(Fault.stallBody(3), { on: "download" })
+      yield* test.inject(Fault.StallBody({ atByte: 3 }), { on: "download" })
       const download = (onProgress: Progress.Listener) => fileIo.downloadBytes(key, { onProgress })
       assert.deepStrictEqual(yield* run((onProgress) => Effect.timeout(download(onProgress), "5 seconds")), [
         "Started",
@@ -380,7 +380,7 @@ describe("progress", () => {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
       const { key } = yield* test.put({ bytes: new Uint8Array(5000).fill(7) })
-      yield* test.inject(Fault.drip(10, "10 millis"), { on: "download" })
+      yield* test.inject(Fault.Drip({ bytes: 10, every: "10 millis" }), { on: "download" })
       const times: Array<number> = []
       yield* passing(
         fileIo.downloadBytes(key, { onProgress: (event) => Effect.sync(() => void times.push(event.elapsedMillis)) }),

@@ -40,10 +40,10 @@ const quick = RetryPolicy.make({ times: 3, base: 1 })
 
 describe("a host that can resume", () => {
   const breaks: Record<string, Fault.Fault> = {
-    "is reset": Fault.resetBody(150_000),
-    "is truncated": Fault.truncate(150_000),
-    "is cut in chunks": Fault.cutChunked(150_000),
-    "stands still": Fault.stallBody(150_000)
+    "is reset": Fault.ResetBody({ atByte: 150_000 }),
+    "is truncated": Fault.Truncate({ atByte: 150_000 }),
+    "is cut in chunks": Fault.CutChunked({ atByte: 150_000 }),
+    "stands still": Fault.StallBody({ atByte: 150_000 })
   }
   for (const [how, fault] of Object.entries(breaks)) {
     it.live(`a download that ${how} goes on where it broke, and counts once`, () =>
@@ -71,7 +71,7 @@ describe("a host that can resume", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key, link } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(150_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 150_000 }), { on: "download" })
       const once = download(`${link}#sha256=${sha256(FILE)}`, { directory }).pipe(FileIo.withRetry(RetryPolicy.none))
       const error = yield* Effect.flip(once)
       const reason = interrupted(error)
@@ -103,7 +103,7 @@ describe("a host that can resume", () => {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(150_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 150_000 }), { on: "download" })
       const once = download(key, { directory }).pipe(FileIo.withRetry(RetryPolicy.none))
       const { partPath } = interrupted(yield* Effect.flip(once))
       yield* fs.writeFile(partPath!, FILE)
@@ -118,7 +118,7 @@ describe("a host that can resume", () => {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(150_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 150_000 }), { on: "download" })
       const once = download(key, { directory }).pipe(FileIo.withRetry(RetryPolicy.none))
       const { partPath } = interrupted(yield* Effect.flip(once))
       yield* fs.writeFile(partPath!, FILE)
@@ -133,7 +133,7 @@ describe("a host that can resume", () => {
       const fileIo = yield* FileIo.FileIo
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(150_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 150_000 }), { on: "download" })
       const once = download(key, { directory }).pipe(FileIo.withRetry(RetryPolicy.none))
       const { partPath } = interrupted(yield* Effect.flip(once))
       yield* fileIo.delete(key)
@@ -152,7 +152,7 @@ describe("a host that can resume", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(150_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 150_000 }), { on: "download" })
       const once = download(key, { directory }).pipe(FileIo.withRetry(RetryPolicy.none))
       yield* Effect.flip(once)
       yield* Effect.sleep(60)
@@ -165,7 +165,7 @@ describe("a host that can resume", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin", maxDownloads: 8 })
-      yield* host.inject(Fault.drip(20_000, 1), { on: "download", times: 8 })
+      yield* host.inject(Fault.Drip({ bytes: 20_000, every: 1 }), { on: "download", times: 8 })
       const files = yield* Effect.all(Array.from({ length: 8 }, () => download(key, { directory })), { concurrency: 8 })
       assert.strictEqual(new Set(files.map(({ path }) => path)).size, 8)
       for (const { path } of files) assert.deepStrictEqual(yield* read(path), FILE)
@@ -368,7 +368,7 @@ describe("interruption", () => {
       for (const at of [0, 100_000]) {
         const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
         yield* host.clear
-        yield* host.inject(Fault.stallBody(at), { on: "download" })
+        yield* host.inject(Fault.StallBody({ atByte: at }), { on: "download" })
         const fiber = yield* Effect.forkChild(download(key, { directory }))
         yield* until(
           "under way",
@@ -472,7 +472,7 @@ describe("a destination that fails midway", () => {
       const fallbackDirectory = `${shared}/in`
       const fs = yield* FileSystem.FileSystem
       yield* fs.makeDirectory(fallbackDirectory)
-      yield* host.inject(Fault.drip(40_000, 5), { on: "download" })
+      yield* host.inject(Fault.Drip({ bytes: 40_000, every: 5 }), { on: "download" })
       const fiber = yield* Effect.forkChild(Effect.flip(download(key, { directory }, { fallbackDirectory })))
       yield* until("given way", Effect.map(Effect.orDie(list(fallbackDirectory)), (names) => names.length === 1))
       const rest = `${fallbackDirectory}/${(yield* list(fallbackDirectory))[0]}`
@@ -536,7 +536,7 @@ describe("a destination that fails midway", () => {
       const fallbackDirectory = yield* folder
       yield* fs.makeDirectory(directory)
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.drip(40_000, 10), { on: "download" })
+      yield* host.inject(Fault.Drip({ bytes: 40_000, every: 10 }), { on: "download" })
       const fiber = yield* Effect.forkChild(Effect.flip(download(key, { directory }, { fallbackDirectory })))
       yield* until(
         "under way",
@@ -570,7 +570,7 @@ describe("a destination that fails midway", () => {
       for (const size of [200_000, 240_000, 400_000]) {
         const { key } = yield* host.put({ bytes: FILE.subarray(0, size), name: `${size}.bin` })
         // Without a length the lack of room cannot be known before.
-        yield* host.inject(Fault.cutChunked(1e9), { on: "download" })
+        yield* host.inject(Fault.CutChunked({ atByte: 1e9 }), { on: "download" })
         const result = yield* Effect.result(download(key, { directory }, { fallbackDirectory }))
         if (result._tag === "Success") {
           assert.deepStrictEqual(yield* read(result.success.path), FILE.subarray(0, size))

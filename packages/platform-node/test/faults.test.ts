@@ -216,10 +216,10 @@ const rows: ReadonlyArray<Row> = [
       delete: ok()
     }
   },
-  { name: "refuse", fault: () => Fault.refuse, times: ALWAYS, expected: all("Unreachable", 0) },
+  { name: "refuse", fault: () => Fault.Refuse(), times: ALWAYS, expected: all("Unreachable", 0) },
   {
     name: "reset before the headers",
-    fault: () => Fault.resetBeforeHeaders(),
+    fault: () => Fault.ResetBeforeHeaders({ handled: false }),
     times: ALWAYS,
     expected: {
       ...brokenInside,
@@ -229,34 +229,34 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "reset before the headers, twice",
-    fault: () => Fault.resetBeforeHeaders(),
+    fault: () => Fault.ResetBeforeHeaders({ handled: false }),
     times: 2,
     expected: lostAnswerTwice
   },
   { name: "the answer is lost", fault: () => Fault.loseAnswer, times: 2, expected: lostAnswerTwice },
   {
     name: "reset in the body",
-    fault: (call) => Fault.resetBody(middle(call)),
+    fault: (call) => Fault.ResetBody({ atByte: middle(call) }),
     times: ALWAYS,
     expected: brokenInside
   },
   {
     name: "truncate with Content-Length",
-    fault: (call) => Fault.truncate(middle(call)),
+    fault: (call) => Fault.Truncate({ atByte: middle(call) }),
     times: ALWAYS,
     expected: brokenInside,
     crashes: cutFetch
   },
   {
     name: "cut a chunked body",
-    fault: (call) => Fault.cutChunked(middle(call)),
+    fault: (call) => Fault.CutChunked({ atByte: middle(call) }),
     times: ALWAYS,
     expected: brokenInside,
     crashes: cutFetch
   },
   {
     name: "reset while the request is sent",
-    fault: () => Fault.resetRequest(300_000),
+    fault: () => Fault.ResetRequest({ atByte: 300_000 }),
     times: ALWAYS,
     only: ["upload, large", "uploadOnce, large", "update, file"],
     expected: {
@@ -266,7 +266,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "too many bytes",
-    fault: () => Fault.tooManyBytes(7),
+    fault: () => Fault.TooManyBytes({ extra: 7 }),
     times: ALWAYS,
     expected: {
       ...unexpected,
@@ -276,19 +276,19 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "stall before the headers",
-    fault: () => Fault.stallBeforeHeaders(),
+    fault: () => Fault.StallBeforeHeaders({ handled: false }),
     times: ALWAYS,
     expected: timedOut("firstByte")
   },
   {
     name: "stall in the body",
-    fault: (call) => Fault.stallBody(middle(call)),
+    fault: (call) => Fault.StallBody({ atByte: middle(call) }),
     times: ALWAYS,
     expected: timedOut("idle")
   },
   {
     name: "stall while the request is sent",
-    fault: () => Fault.stallRequest(100_000),
+    fault: () => Fault.StallRequest({ atByte: 100_000 }),
     times: ALWAYS,
     only: ["upload, large", "uploadOnce, large"],
     expected: {
@@ -297,13 +297,13 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "drip",
-    fault: (call) => Fault.drip(downloads.includes(call) ? 20_000 : 100, 1),
+    fault: (call) => Fault.Drip({ bytes: downloads.includes(call) ? 20_000 : 100, every: 1 }),
     times: ALWAYS,
     expected: { upload: ok(), download: ok(), read: ok(), change: ok(), delete: ok() }
   },
   {
     name: "an HTML page with a 200",
-    fault: () => Fault.html(200),
+    fault: () => Fault.Html({ status: 200 }),
     times: ALWAYS,
     expected: {
       upload: { ends: "NotAnApi", verdict: "unknown", requests: 1 },
@@ -313,16 +313,21 @@ const rows: ReadonlyArray<Row> = [
       delete: { ends: "NotAnApi", requests: 1 }
     }
   },
-  { name: "an HTML page with a 404", fault: () => Fault.html(404), times: ALWAYS, expected: all("NotAnApi") },
+  {
+    name: "an HTML page with a 404",
+    fault: () => Fault.Html({ status: 404 }),
+    times: ALWAYS,
+    expected: all("NotAnApi")
+  },
   {
     name: "a redirect to another host",
-    fault: () => Fault.redirect("https://example.com/else"),
+    fault: () => Fault.Redirect({ to: "https://example.com/else" }),
     times: ALWAYS,
     expected: all("NotAnApi")
   },
   {
     name: "a redirect to the file's page",
-    fault: () => Fault.redirect("page"),
+    fault: () => Fault.Redirect({ to: "page" }),
     times: ALWAYS,
     expected: {
       ...all("NotAnApi"),
@@ -335,7 +340,12 @@ const rows: ReadonlyArray<Row> = [
       }
     }
   },
-  { name: "a redirect in a loop", fault: () => Fault.redirect("loop"), times: ALWAYS, expected: all("NotAnApi") },
+  {
+    name: "a redirect in a loop",
+    fault: () => Fault.Redirect({ to: "loop" }),
+    times: ALWAYS,
+    expected: all("NotAnApi")
+  },
   { name: "invalid JSON", fault: () => Fault.invalidJson, times: ALWAYS, expected: unexpected },
   {
     name: "JSON of another shape",
@@ -367,7 +377,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     name: "the size of another file",
-    fault: () => Fault.wrongSize(),
+    fault: () => Fault.WrongSize({ by: -1 }),
     times: ALWAYS,
     only: ["upload", "upload, large", "uploadOnce, large", "update, file"],
     expected: {

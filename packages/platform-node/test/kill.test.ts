@@ -92,7 +92,7 @@ describe("kill -9", () => {
           seen.resumed += wholes.size - finals
           assert.isAtLeast(wholes.size, Math.min(FILES, finals + notes), "every part with a note became a file")
         }, Effect.scoped)
-        yield* host.inject(Fault.drip(9_000, 2), { on: "download", times: 1e9 })
+        yield* host.inject(Fault.Drip({ bytes: 9_000, every: 2 }), { on: "download", times: 1e9 })
         yield* Effect.forEach(Array.from({ length: KILLS }, (_, index) => index), round, { concurrency: 2 })
         assert.isAbove(seen.cut, KILLS, `most were cut: ${JSON.stringify(seen)}`)
         assert.isAbove(seen.resumed, 0, JSON.stringify(seen))

@@ -43,7 +43,7 @@ const broken = (name = "a.bin") =>
     const directory = yield* folder
     const elsewhere = yield* folder
     const { key } = yield* host.put({ bytes: FILE, name, maxDownloads: 9 })
-    yield* host.inject(Fault.truncate(80_000), { on: "download" })
+    yield* host.inject(Fault.Truncate({ atByte: 80_000 }), { on: "download" })
     yield* Effect.flip(download(key, directory))
     const names = Fs.readdirSync(directory)
     const [note, part] = [".json", ".part"].map((end) => join(directory, names.find((name) => name.endsWith(end))!))
@@ -176,7 +176,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
       const one = yield* broken()
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: FORGED, name: "b.bin", maxDownloads: 9 })
-      yield* host.inject(Fault.truncate(80_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 80_000 }), { on: "download" })
       yield* Effect.flip(download(key, one.directory))
       const names = Fs.readdirSync(one.directory)
       const other = names.find((name) => name.endsWith(".json") && name !== basename(one.note))!
@@ -238,7 +238,7 @@ describe("a part that is exchanged while it is written", () => {
       const fallbackDirectory = yield* folder
       Fs.chmodSync(directory, 0o777)
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.drip(20_000, 5), { on: "download" })
+      yield* host.inject(Fault.Drip({ bytes: 20_000, every: 5 }), { on: "download" })
       const isPart = (name: string) => name.endsWith(".part")
       const fiber = yield* Effect.forkChild(
         Effect.flip(
@@ -275,7 +275,7 @@ describe("threads of one process", () => {
         const { baseUrl } = host
         const directory = yield* folder
         const { key } = yield* host.put({ bytes: FILE, name: "a.bin", maxDownloads: copies })
-        yield* host.inject(Fault.drip(2000, 30), { on: "download", times: 2 })
+        yield* host.inject(Fault.Drip({ bytes: 2000, every: 30 }), { on: "download", times: 2 })
         const first = yield* Effect.forkChild(inThread({ baseUrl, directory, key }))
         yield* until(
           "under way",
@@ -297,7 +297,7 @@ describe("threads of one process", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.truncate(80_000), { on: "download" })
+      yield* host.inject(Fault.Truncate({ atByte: 80_000 }), { on: "download" })
       assert.strictEqual(yield* inThread({ baseUrl: host.baseUrl, directory, key }), "TransferInterrupted")
       assert.deepStrictEqual(read((yield* download(key, directory)).path), FILE)
       assert.isDefined((yield* downloadsOf)[1]!.headers["range"])

@@ -236,7 +236,7 @@ describe("many files", () => {
       assert.deepStrictEqual([last.bytes, last.total, last.files.done, last.files.failed], [sum, sum, 8, 1])
 
       const links = uploaded.map((result) => result._tag === "Success" ? result.success.link : "neverwas1234")
-      yield* host.inject(Fault.resetBody(1000), { on: "download", after: 2 })
+      yield* host.inject(Fault.ResetBody({ atByte: 1000 }), { on: "download", after: 2 })
       const down: Array<Progress.Batch> = []
       const downloaded = yield* transfer.downloadAll(links, { directory: target }, {
         onProgress: (event) => Effect.sync(() => void down.push(event))
@@ -261,7 +261,7 @@ describe("many files", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const transfer = yield* FileTransfer.FileTransfer
       const target = yield* folder
-      yield* host.inject(Fault.stallBeforeHeaders(), { on: "download", times: 99 })
+      yield* host.inject(Fault.StallBeforeHeaders({ handled: false }), { on: "download", times: 99 })
       const keys = yield* Effect.forEach(Array.from({ length: 6 }), () => host.put({ bytes: LARGE }))
       const fiber = yield* Effect.forkChild(
         transfer.downloadAll(keys.map(({ key }) => key), { directory: target }, { concurrency: 2 })
@@ -340,12 +340,12 @@ describe("timeouts", () => {
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: LARGE })
-      yield* host.inject(Fault.stallBeforeHeaders(), { on: "download" })
+      yield* host.inject(Fault.StallBeforeHeaders({ handled: false }), { on: "download" })
       assert.deepStrictEqual(
         yield* phaseOf({ baseUrl: host.baseUrl, firstByteTimeout: "120 millis", idleTimeout: "20 seconds" }),
         ["firstByte", 120, "unknown"]
       )
-      yield* host.inject(Fault.stallBody(1000), { on: "download" })
+      yield* host.inject(Fault.StallBody({ atByte: 1000 }), { on: "download" })
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(key))).pipe(
         Effect.provide(
           NodeFileIo.layer({ baseUrl: host.baseUrl, firstByteTimeout: "20 seconds", idleTimeout: "120 millis" })
@@ -360,7 +360,7 @@ describe("timeouts", () => {
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: LARGE.subarray(0, 2000) })
-      yield* host.inject(Fault.drip(20, 10), { on: "download" })
+      yield* host.inject(Fault.Drip({ bytes: 20, every: 10 }), { on: "download" })
       const { bytes } = yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(key)).pipe(
         Effect.provide(
           NodeFileIo.layer({ baseUrl: host.baseUrl, firstByteTimeout: "700 millis", idleTimeout: "700 millis" })

@@ -19,7 +19,7 @@ describe.skipIf(process.platform === "win32")("a process that was stopped for lo
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      yield* host.inject(Fault.drip(2000, 10), { on: "download" })
+      yield* host.inject(Fault.Drip({ bytes: 2000, every: 10 }), { on: "download" })
       const child = spawn(process.execPath, [script, host.baseUrl, directory, key], {
         stdio: ["ignore", "pipe", "inherit"],
         env: { ...process.env, IDLE_MILLIS: String(IDLE_MILLIS) }

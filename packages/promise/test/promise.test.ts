@@ -259,7 +259,7 @@ describe("promises over any layer", () => {
     await runtime.runPromise(host.inject(Fault.loseAnswer, { on: "upload" }))
     const lost = await failureOf(fileIo.upload(FileBody.text("hello")))
     assert.strictEqual(lost.stored, "unknown")
-    await runtime.runPromise(host.inject(Fault.refuse))
+    await runtime.runPromise(host.inject(Fault.Refuse()))
     const refused = await failureOf(fileIo.me())
     assert.strictEqual(refused.reason._tag, "Unreachable")
     await runtime.dispose()

@@ -14,7 +14,7 @@
  * const test = Effect.gen(function*() {
  *   const host = yield* NodeFaultHost.make()
  *   const { link } = yield* host.put({ bytes: new Uint8Array(1_000_000) })
- *   yield* host.inject(Fault.resetBody(500_000), { on: "download" })
+ *   yield* host.inject(Fault.ResetBody({ atByte: 500_000 }), { on: "download" })
  *   return yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes(link)).pipe(
  *     Effect.provide(NodeFileIo.layer({ baseUrl: host.baseUrl }))
  *   )
@@ -43,7 +43,7 @@ import { setTimeout as sleep } from "node:timers/promises"
  *
  * **Details**
  *
- * `Fault.refuse` closes the port until `clear`, since a port refuses everybody or nobody.
+ * `Fault.Refuse` closes the port until `clear`, since a port refuses everybody or nobody.
  *
  * @category services
  * @since 0.1.0
@@ -173,7 +173,10 @@ const send = async (
     }
     case "Drip":
       await write(socket, headOf(answer, {}))
-      return writeBody(socket, answer.body, { piece: fault.bytes, everyMillis: Duration.toMillis(fault.every) })
+      return writeBody(socket, answer.body, {
+        piece: fault.bytes,
+        everyMillis: Duration.toMillis(Duration.fromInputUnsafe(fault.every))
+      })
     case "EarlyStatus": {
       await write(socket, headOf(answer, {}))
       const sent = await whole(answer.body)

@@ -1,0 +1,53 @@
+/** The answers that the host for tests makes. */
+import type { Answer } from "../../testing/memoryHost.ts"
+
+const nothing = () => {}
+
+export const answer = (
+  status: number,
+  contentType: string,
+  content: string,
+  headers: Readonly<Record<string, string>> = {}
+): Answer => {
+  const body = new TextEncoder().encode(content)
+  return {
+    status,
+    headers: { "content-type": contentType, "content-length": String(body.length), ...headers },
+    body,
+    settle: nothing
+  }
+}
+
+export const json = (status: number, content: unknown, headers?: Readonly<Record<string, string>>): Answer =>
+  answer(status, "application/json; charset=utf-8", JSON.stringify(content), headers)
+
+export const html = (status: number): Answer =>
+  answer(
+    status,
+    "text/html; charset=utf-8",
+    "<!doctype html><html><title>A page</title><p>This is not the API.</p></html>"
+  )
+
+export const redirect = (location: string): Answer => ({
+  status: 302,
+  headers: { location, "content-length": "0" },
+  body: new Uint8Array(0),
+  settle: nothing
+})
+
+/** A refusal in the API's envelope. */
+export const refusal = (
+  status: number,
+  code: string,
+  message: string,
+  extra?: Readonly<Record<string, unknown>>,
+  headers?: Readonly<Record<string, string>>
+): Answer => json(status, { success: false, status, code, message, key: null, ...extra }, headers)
+
+/** Thrown by a handler to end the request with a refusal. */
+export class Refused {
+  readonly answer: Answer
+  constructor(...args: Parameters<typeof refusal>) {
+    this.answer = refusal(...args)
+  }
+}

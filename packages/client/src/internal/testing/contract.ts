@@ -1,0 +1,318 @@
+/**
+ * The API's contract over files in memory: what `testing/memoryHost` answers while no fault is injected. It has no clock; each
+ * call gets the time.
+ */
+import * as Expires from "@effect-fileio/core/Expires"
+import * as FileName from "@effect-fileio/core/FileName"
+import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { Operation } from "../../testing/Fault.ts"
+import type { Answer, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
+import { json, refusal, Refused } from "./answers.ts"
+import { parse as parseForm } from "./parseForm.ts"
+
+const decodeFields = Schema.decodeUnknownResult(FileSettings.FileSettingsFromFields)
+
+/** One download of a file: while it is sent, and until it can no longer be resumed. */
+interface Lease {
+  readonly id: string
+  /** Until when its holder may resume; `undefined` while it is being sent. */
+  until: number | undefined
+  isCounted: boolean
+}
+
+interface Entry extends Omit<StoredFile, "downloads" | "isBeingTaken"> {
+  downloads: number
+  readonly leases: Array<Lease>
+}
+
+const iso = (millis: number | null): string | null =>
+  millis === null ? null : DateTime.formatIso(DateTime.makeUnsafe(millis))
+
+const expiry = (expires: Expires.Expires | undefined, now: number): number | null => {
+  const time = Expires.resolve(expires ?? Expires.hostDefault, DateTime.makeUnsafe(now))
+  return time === null ? null : DateTime.toEpochMillis(time)
+}
+
+const downloadsOf = (maxDownloads: FileSettings.MaxDownloads | undefined): number | null =>
+  maxDownloads === "unlimited" ? null : maxDownloads ?? 1
+
+const isUsedUp = (entry: Entry) => entry.maxDownloads !== null && entry.downloads >= entry.maxDownloads
+
+const detailsOf = (entry: Entry, baseUrl: string) => ({
+  id: `00000000-0000-4000-8000-${entry.key}`,
+  key: entry.key,
+  path: "/",
+  nodeType: "file",
+  name: entry.name,
+  title: entry.title,
+  description: null,
+  size: entry.bytes.length,
+  link: `${baseUrl}/${entry.key}`,
+  private: false,
+  expires: iso(entry.expires),
+  downloads: entry.downloads,
+  maxDownloads: entry.maxDownloads,
+  autoDelete: entry.autoDelete,
+  planId: 0,
+  screeningStatus: "pending",
+  mimeType: entry.contentType,
+  created: iso(entry.created),
+  modified: iso(entry.modified)
+})
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  "POST /": "upload",
+  "GET /": "list",
+  "GET /me": "me",
+  "GET /key": "download",
+  "PATCH /key": "update",
+  "PUT /key": "replace",
+  "DELETE /key": "delete"
+}
+
+/** Which call a request is. */
+export const operationOf = (method: string, target: string): Operation | undefined => {
+  const path = target.split("?")[0]!
+  const isKey = /^\/[A-Za-z0-9]{5,64}$/.test(path)
+  return OPERATIONS[`${method} ${isKey ? "/key" : path === "/key" ? "" : path}`]
+}
+
+export class Contract {
+  readonly #baseUrl: () => string
+  readonly #credentials: ReadonlyArray<string>
+  readonly #isResumable: boolean
+  readonly #graceMillis: number
+  readonly #account: Readonly<Record<string, Schema.Json>>
+  readonly #entries = new Map<string, Entry>()
+  #count = 0
+
+  constructor(options: Options & { readonly apiKey: Redacted.Redacted; readonly baseUrl: () => string }) {
+    const key = Redacted.value(options.apiKey)
+    this.#baseUrl = options.baseUrl
+    this.#credentials = [`Bearer ${key}`, `Basic ${btoa(`${key}:`)}`]
+    this.#isResumable = options.resumable ?? true
+    this.#graceMillis = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "1 minute"))
+    this.#account = {
+      planId: 0,
+      maxUploadBytes: 1024 ** 3,
+      maxStorageBytes: 10 * 1024 ** 3,
+      directDownload: 0,
+      ...options.account
+    }
+  }
+
+  /** Does what a request asks. */
+  handle(request: Request, body: Uint8Array, now: number): Answer {
+    this.#sweep(now)
+    request.body = body
+    try {
+      return this.#handle(request, body, now)
+    } catch (error) {
+      if (error instanceof Refused) return error.answer
+      throw error
+    }
+  }
+
+  files(now: number): ReadonlyArray<StoredFile> {
+    this.#sweep(now)
+    return [...this.#entries.values()].map(({ leases, ...file }) => ({ ...file, isBeingTaken: leases.length > 0 }))
+  }
+
+  /** Puts a file there, without a request. */
+  put(file: NewFile, now: number): { readonly key: string; readonly link: string } {
+    const { key } = this.#add({
+      name: file.name ?? "file.bin",
+      contentType: file.contentType ?? "application/octet-stream",
+      bytes: file.bytes,
+      title: null,
+      expires: file.expires === undefined ? expiry(undefined, now) : file.expires,
+      maxDownloads: file.maxDownloads === undefined ? 1 : file.maxDownloads,
+      autoDelete: true,
+      created: now,
+      modified: now
+    })
+    return { key, link: `${this.#baseUrl()}/${key}` }
+  }
+
+  #handle(request: Request, body: Uint8Array, now: number): Answer {
+    const { operation } = request
+    if (operation === undefined) return refusal(404, "NOT_FOUND", "No such address")
+    this.#authorize(request, operation !== "upload" && operation !== "download")
+    switch (operation) {
+      case "upload":
+        return this.#upload(request, body, now)
+      case "list":
+        return this.#list(request)
+      case "me":
+        return json(200, { success: true, status: 200, ...this.#account, usedStorageBytes: this.#usedBytes() })
+      case "download":
+        return this.#download(request, now)
+      case "update":
+      case "replace":
+        return this.#change(request, body, now, operation === "replace")
+      case "delete":
+        this.#entries.delete(this.#find(request).key)
+        return json(200, { success: true, status: 200 })
+    }
+  }
+
+  #authorize(request: Request, isNeeded: boolean): void {
+    const given = request.headers["authorization"]
+    if (given === undefined ? isNeeded : !this.#credentials.includes(given)) {
+      throw new Refused(401, "UNAUTHORIZED", "The API key is missing or unknown")
+    }
+  }
+
+  #find(request: Request): Entry {
+    const entry = this.#entries.get(request.target.slice(1).split("?")[0]!)
+    if (entry === undefined) throw new Refused(404, "FILE_NOT_FOUND", "No such file")
+    return entry
+  }
+
+  #usedBytes(): number {
+    return [...this.#entries.values()].reduce((sum, entry) => sum + entry.bytes.length, 0)
+  }
+
+  /** Removes the files that have expired or are used up, and the leases that can no longer be resumed. */
+  #sweep(now: number): void {
+    for (const [key, entry] of this.#entries) {
+      for (let i = entry.leases.length - 1; i >= 0; i--) {
+        const { until } = entry.leases[i]!
+        if (until !== undefined && until <= now) entry.leases.splice(i, 1)
+      }
+      const hasExpired = entry.expires !== null && entry.expires <= now
+      if ((hasExpired || (isUsedUp(entry) && entry.leases.length === 0)) && entry.autoDelete) this.#entries.delete(key)
+    }
+  }
+
+  #add(file: Omit<Entry, "key" | "downloads" | "leases">): Entry {
+    const entry = { ...file, key: `test${String(++this.#count).padStart(8, "0")}`, downloads: 0, leases: [] }
+    this.#entries.set(entry.key, entry)
+    return entry
+  }
+
+  #formOf(request: Request, body: Uint8Array) {
+    const form = parseForm(request.headers["content-type"], body)
+    if (typeof form === "string") throw new Refused(400, "BAD_REQUEST", form)
+    const settings = decodeFields(form.fields)
+    if (settings._tag === "Failure") throw new Refused(400, "BAD_REQUEST", "a field is wrong")
+    if (form.file !== undefined) this.#assertFits(form.file.bytes.length)
+    return { settings: settings.success, file: form.file }
+  }
+
+  #assertFits(asked: number): void {
+    if (asked === 0) throw new Refused(400, "BAD_REQUEST", "the file is empty")
+    const limit = (name: string) => {
+      const value = this.#account[name]
+      return typeof value === "number" ? value : Infinity
+    }
+    const limits = {
+      maxUploadBytes: limit("maxUploadBytes"),
+      maxStorageBytes: limit("maxStorageBytes") - this.#usedBytes()
+    }
+    for (const [name, allowed] of Object.entries(limits)) {
+      if (asked > allowed) {
+        throw new Refused(413, "FILE_TOO_LARGE", "Beyond the plan", { limit: name, asked, allowed })
+      }
+    }
+  }
+
+  #upload(request: Request, body: Uint8Array, now: number): Answer {
+    const { file, settings } = this.#formOf(request, body)
+    if (file === undefined) throw new Refused(400, "BAD_REQUEST", "there is no file")
+    const entry = this.#add({
+      ...file,
+      title: settings.title ?? null,
+      expires: expiry(settings.expires, now),
+      maxDownloads: downloadsOf(settings.maxDownloads),
+      autoDelete: settings.autoDelete ?? true,
+      created: now,
+      modified: now
+    })
+    return json(200, { success: true, status: 200, ...detailsOf(entry, this.#baseUrl()) })
+  }
+
+  /** `reset`: settings that the request does not have get their defaults, instead of staying as they are. */
+  #change(request: Request, body: Uint8Array, now: number, reset: boolean): Answer {
+    const entry = this.#find(request)
+    const { file, settings } = this.#formOf(request, body)
+    const next: Entry = {
+      ...entry,
+      ...(file === undefined ? {} : { ...file, downloads: 0, leases: [] }),
+      ...(reset || settings.expires !== undefined ? { expires: expiry(settings.expires, now) } : {}),
+      ...(reset || settings.maxDownloads !== undefined ? { maxDownloads: downloadsOf(settings.maxDownloads) } : {}),
+      ...(reset || settings.autoDelete !== undefined ? { autoDelete: settings.autoDelete ?? true } : {}),
+      modified: now
+    }
+    this.#entries.set(entry.key, next)
+    return json(200, { success: true, status: 200, ...detailsOf(next, this.#baseUrl()) })
+  }
+
+  #list(request: Request): Answer {
+    const query = new URLSearchParams(request.target.split("?")[1] ?? "")
+    const sort = query.get("sort") ?? "-created"
+    const field = sort.replace(/^-/, "") as keyof ReturnType<typeof detailsOf>
+    const search = (query.get("search") ?? "").toLowerCase()
+    const all = [...this.#entries.values()].map((entry) => detailsOf(entry, this.#baseUrl()))
+      .filter(({ name }) => name.toLowerCase().includes(search))
+    const order = (a: unknown, b: unknown): number => a === b ? 0 : (a as string) < (b as string) ? -1 : 1
+    all.sort((a, b) => (sort.startsWith("-") ? -1 : 1) * order(a[field], b[field]))
+    const offset = Number(query.get("offset") ?? 0)
+    const nodes = all.slice(offset, offset + Number(query.get("limit") ?? 100))
+    const size = this.#usedBytes()
+    return json(200, { success: true, status: 200, nodes, count: all.length, size, screeningStatus: "passed" })
+  }
+
+  #download(request: Request, now: number): Answer {
+    const entry = this.#find(request)
+    const range = /^bytes=(\d+)-$/.exec(request.headers["range"] ?? "")
+    const validator = request.headers["if-range"]
+    const held = entry.leases.find((lease) => `"${lease.id}"` === validator)
+    if (this.#isResumable && range !== null && held !== undefined) {
+      const from = Number(range[1])
+      if (from < entry.bytes.length) return this.#send(entry, held, from)
+      const headers = { "content-range": `bytes */${entry.bytes.length}` }
+      return refusal(416, "RANGE_NOT_SATISFIABLE", "There are no such bytes", {}, headers)
+    }
+    if (isUsedUp(entry)) throw new Refused(404, "FILE_NOT_FOUND", "No such file")
+    const claimed = entry.leases.filter((lease) => !lease.isCounted)
+    if (this.#isResumable && entry.maxDownloads !== null && entry.downloads + claimed.length >= entry.maxDownloads) {
+      const wait = Math.min(...claimed.map((lease) => (lease.until ?? now + this.#graceMillis) - now))
+      const headers = { "retry-after": String(Math.ceil(wait / 1000)) }
+      throw new Refused(423, "DOWNLOAD_IN_PROGRESS", "The file is being downloaded", {}, headers)
+    }
+    const lease: Lease = { id: `lease-${++this.#count}`, until: undefined, isCounted: false }
+    entry.leases.push(lease)
+    return this.#send(entry, lease, 0)
+  }
+
+  #send(entry: Entry, lease: Lease, from: number): Answer {
+    const body = entry.bytes.subarray(from)
+    const total = entry.bytes.length
+    lease.until = undefined
+    return {
+      status: from === 0 ? 200 : 206,
+      headers: {
+        "content-type": entry.contentType,
+        "content-length": String(body.length),
+        "content-disposition": FileName.toContentDisposition(entry.name),
+        ...(from === 0 ? {} : { "content-range": `bytes ${from}-${total - 1}/${total}` }),
+        ...(this.#isResumable ? { etag: `"${lease.id}"`, "accept-ranges": "bytes" } : {})
+      },
+      body,
+      settle: (bytes, now) => {
+        if (lease.until !== undefined) return
+        lease.until = now + this.#graceMillis
+        if ((bytes >= body.length || !this.#isResumable) && !lease.isCounted) {
+          lease.isCounted = true
+          entry.downloads++
+        }
+        if (!this.#isResumable) entry.leases.splice(entry.leases.indexOf(lease), 1)
+      }
+    }
+  }
+}
