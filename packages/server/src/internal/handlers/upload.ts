@@ -11,6 +11,7 @@ import type { Plan } from "../../Plans.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import * as Metrics from "../ops/metrics.ts"
+import * as Browser from "../web/browser.ts"
 import * as Answers from "./answers.ts"
 import * as PlanLimits from "./planLimits.ts"
 
@@ -124,7 +125,7 @@ export const make = Effect.gen(function*() {
       () => true
     )
     yield* Metrics.uploaded(file.size)
-    return details(record)
+    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(record)
   }, Effect.scoped)
 
   const change = Effect.fnUntraced(function*(

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import { ApiKeys } from "../../ApiKeys.ts"
 import { Plans } from "../../Plans.ts"
 import { RateCounter } from "../../RateCounter.ts"
+import * as Browser from "../web/browser.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
@@ -32,7 +33,8 @@ export const make = Effect.gen(function*() {
   const apiKeys = yield* ApiKeys
   const plans = yield* Plans
   const counter = yield* RateCounter
-  const { anonymousRateLimit, proxies, publicUrl } = yield* Settings
+  const { anonymousRateLimit, proxies } = yield* Settings
+  const respond = yield* Browser.make
 
   /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
   const counted = <E, R>(
@@ -49,7 +51,7 @@ export const make = Effect.gen(function*() {
       })
       return allowed
         ? then()
-        : Effect.succeed(Refusal.toResponse(Refusal.tooMany(Duration.toMillis(reset)), publicUrl))
+        : Effect.succeed(respond(request, Refusal.tooMany(Duration.toMillis(reset))))
     })
 
   /** Whoever guesses at keys is counted as one without a key. */
@@ -67,7 +69,7 @@ export const make = Effect.gen(function*() {
       )
 
   const refuse = (request: HttpServerRequest.HttpServerRequest, text: string) =>
-    byAddress(request, () => Effect.succeed(Refusal.toResponse(Refusal.unauthorized(text, request.method), publicUrl)))
+    byAddress(request, () => Effect.succeed(respond(request, Refusal.unauthorized(text, request.method))))
 
   /** Finds out who makes a call, counts it, and has it answered. */
   return <E, R>(

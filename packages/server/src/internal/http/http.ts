@@ -9,12 +9,12 @@ import * as Layer from "effect/Layer"
 import * as Metrics from "../ops/metrics.ts"
 import * as Spans from "../ops/spans.ts"
 import { isKey } from "../shared/key.ts"
+import * as Browser from "../web/browser.ts"
 import * as Developers from "../web/developers.ts"
 import * as Pages from "../web/pages.ts"
 import * as Calls from "./calls.ts"
 import * as Cors from "./cors.ts"
 import * as Refusal from "./refusal.ts"
-import { Settings } from "./settings.ts"
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{
@@ -58,23 +58,22 @@ const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
 /** The outermost of all: what wraps the router's answer, whatever that is. */
 const envelopes = HttpRouter.middleware(
   Effect.map(
-    Effect.all([Pages.forBrowsers, Cors.make, Settings]),
-    ([forBrowser, cors, { publicUrl }]) => (handler) =>
+    Effect.all([Browser.make, Cors.make]),
+    ([respond, cors]) => (handler) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         const stopped = cors(request)
         if (stopped !== undefined) return Metrics.answered(request, stopped)
         const allow = wrongMethod(request)
         const answered = allow !== undefined
-          ? Effect.succeed(Refusal.toResponse(Refusal.methodNotAllowed(request.method, allow), publicUrl))
+          ? Effect.succeed(respond(request, Refusal.methodNotAllowed(request.method, allow)))
           : Effect.catchCauseIf(
             handler,
             (cause) => !Cause.hasInterruptsOnly(cause),
-            (cause) =>
-              Effect.map(causeRefusal(request.method, cause), (refusal) => Refusal.toResponse(refusal, publicUrl))
+            (cause) => Effect.map(causeRefusal(request.method, cause), (refusal) => respond(request, refusal))
           )
         return Effect.flatMap(
           Spans.traced(request, answered),
-          (response) => Metrics.answered(request, forBrowser(request, response))
+          (response) => Metrics.answered(request, response)
         )
       })
   ),

@@ -1,18 +1,19 @@
 /** What the engines' failures are to a caller: one answer for the calls and the pages. */
 import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { BlobsError } from "../../Blobs.ts"
 import type { CatalogError } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
+import * as Browser from "../web/browser.ts"
 import * as Refusal from "./refusal.ts"
-import { Settings } from "./settings.ts"
 
 /** Why a request is not answered as it was asked. */
 export type Problem = Refusal.Refusal | CatalogError | BlobsError
 
 export const make = Effect.gen(function*() {
   const health = yield* Health
-  const { publicUrl } = yield* Settings
+  const respond = yield* Browser.make
 
   /** A full disk is the host's, but not a fault of it; everything else tells nothing of the inside. */
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
@@ -27,10 +28,10 @@ export const make = Effect.gen(function*() {
   /** Answers what a request fails with. */
   const refuse = <R>(
     effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, R>
-  ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R | HttpServerRequest.HttpServerRequest> =>
     Effect.catch(
       effect,
-      (problem) => Effect.map(refusalOf(problem), (refusal) => Refusal.toResponse(refusal, publicUrl))
+      (problem) => Effect.zipWith(HttpServerRequest.HttpServerRequest, refusalOf(problem), respond)
     )
 
   return { refuse }

@@ -203,20 +203,22 @@ export const unknown = new Refusal({
 
 const encode = Schema.encodeSync(ErrorEnvelope)
 
+/** What a caller reads. Where the request may have been meant as an upload, it says how to make one. */
+export const messageOf = ({ isUpload, text }: Refusal, publicUrl?: string): string =>
+  isUpload === true && publicUrl !== undefined
+    ? `${text}; this uploads a file: curl -F file=@FILE ${publicUrl}/`
+    : text
+
 /** `publicUrl` is where the help is; it is not known where a connection is refused before the server listens. */
-export const toEnvelope = (
-  { allowed, asked, code, headers, isUpload, key, limit, status, text }: Refusal,
-  publicUrl?: string
-): string => {
+export const toEnvelope = (refusal: Refusal, publicUrl?: string): string => {
+  const { allowed, asked, code, headers, key, limit, status } = refusal
   const retryAfter = headers?.["retry-after"]
   const envelope = encode(
     new ErrorEnvelope({
       success: false,
       status,
       code,
-      message: isUpload === true && publicUrl !== undefined
-        ? `${text}; this uploads a file: curl -F file=@FILE ${publicUrl}/`
-        : text,
+      message: messageOf(refusal, publicUrl),
       help: publicUrl === undefined ? null : `${publicUrl}/developers#${code}`,
       key: key ?? null,
       ...(limit === undefined ? {} : { limit }),

@@ -6,8 +6,8 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
+import * as Browser from "./browser.ts"
 import * as Page from "./page.ts"
-import * as Pages from "./pages.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -153,7 +153,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     contentType: "application/json; charset=utf-8",
     headers: { ...shared, "access-control-allow-origin": "*" }
   })
-  const html = Pages.html(page(spec, publicUrl), 200, shared)
+  const html = Browser.html(page(spec, publicUrl), 200, shared)
   yield* router.add("GET", "/openapi.json", Effect.succeed(json))
   yield* router.add("GET", "/developers", Effect.succeed(html))
 }))
