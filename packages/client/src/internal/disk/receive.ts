@@ -14,10 +14,11 @@ import type * as FileIo from "../../FileIo.ts"
 import * as LentStream from "../../LentStream.ts"
 import { CurrentPlatform } from "../../Platform.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
-import { destinationFailed, FULL, problemOf, type Received, withPart } from "./destinationError.ts"
+import { destinationFailed, problemOf, type Received, withPart } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
+import * as Rescue from "./rescue.ts"
 
 export interface Landed {
   readonly path: string
@@ -36,11 +37,6 @@ export interface Target extends Publish.Place {
 }
 
 type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
-
-const rescueFolder = Effect.fnUntraced(function*(target: Target) {
-  const fs = yield* FileSystem.FileSystem
-  return target.fallback ?? (yield* fs.makeTempDirectory({ prefix: "fileio-rescued-" }))
-})
 
 /** The last steps with a part that has all bytes. */
 export const finish = Effect.fnUntraced(function*(
@@ -65,7 +61,7 @@ export const finish = Effect.fnUntraced(function*(
   const lies = Option.isSome(there) && Number(there.value.size) === piece.bytes
     ? [piece.path]
     : yield* Effect.flatMap(
-      rescueFolder(target),
+      Rescue.folderFor(target),
       (directory) => OpenPart.gather([piece], directory, name, target.isDurable)
     ).pipe(
       Effect.match({
@@ -83,7 +79,7 @@ export const finish = Effect.fnUntraced(function*(
 })
 
 /** What a download has written, and where it goes on. */
-class Writing {
+export class Writing {
   readonly pieces: Array<OpenPart.Piece> = []
   /** Why the destination was given up. */
   failure: PlatformError | undefined
@@ -130,7 +126,7 @@ class Writing {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failed(problemOf(this.failure), error))
       this.failure = error
-      return Effect.flatMap(rescueFolder(this.#target), (directory) => {
+      return Effect.flatMap(Rescue.folderFor(this.#target), (directory) => {
         this.directory = directory
         return OpenPart.create(directory, this.#name)
       }).pipe(
@@ -175,7 +171,7 @@ const open = Effect.fnUntraced(function*(
     const elsewhere = size === undefined || free === undefined || free >= size
       ? Option.none()
       : yield* Effect.option(Effect.gen(function*() {
-        const directory = yield* rescueFolder(target)
+        const directory = yield* Rescue.folderFor(target)
         const room = yield* freeSpace(directory)
         if (room !== undefined && room < size) return yield* Effect.fail("no room" as const)
         return { directory, piece: yield* OpenPart.create(directory, name) }
@@ -200,30 +196,6 @@ const open = Effect.fnUntraced(function*(
     name: download.name,
     ...(inode === undefined ? {} : { inode })
   })
-})
-
-/** Everything is safe, but not where it should be. The caller gets one file if there is room for it. */
-const rescued = Effect.fnUntraced(function*(
-  target: Target,
-  writing: Writing,
-  path: string,
-  name: FileName.FileName
-) {
-  const fs = yield* FileSystem.FileSystem
-  const { failure, pieces } = writing
-  const problem = failure === undefined ? FULL : problemOf(failure)
-  if (target.isDurable) yield* Effect.ignore(pieces.at(-1)!.file.sync)
-  const removeNote = target.parts === undefined ? Effect.void : target.parts.remove
-  if (pieces.length > 1 && pieces[0]!.bytes > 0) {
-    const whole = yield* Effect.option(OpenPart.gather(pieces, writing.directory!, name, target.isDurable))
-    if (Option.isSome(whole)) {
-      for (const piece of pieces) yield* Effect.ignore(fs.remove(piece.path))
-      yield* removeNote
-      pieces.splice(0, pieces.length, whole.value)
-    }
-  } else yield* removeNote
-  for (const piece of pieces) if (piece.bytes === 0) yield* Effect.ignore(fs.remove(piece.path))
-  return yield* destinationFailed("received", path, problem, failure, writing.received())
 })
 
 /** Receives a download that has begun. */
@@ -254,7 +226,7 @@ export const receive = Effect.fnUntraced(function*(
         ? Effect.void
         : Effect.forEach(writing.pieces, (piece) => Effect.ignore(fs.remove(piece.path)), { discard: true })
   )
-  if (writing.directory !== undefined) return yield* rescued(target, writing, path, name)
+  if (writing.directory !== undefined) return yield* Rescue.finish(target, writing, path, name)
   const landed = yield* finish(target, writing.pieces[0]!, name)
   // The host began anew, so the part of the download before is worth nothing any more.
   if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))

@@ -1,0 +1,41 @@
+/** What becomes of a download whose disk fails midway. `receive` calls it; nothing is deleted that does not lie elsewhere. */
+import type * as FileName from "@effect-fileio/core/FileName"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import { destinationFailed, FULL, problemOf } from "./destinationError.ts"
+import * as OpenPart from "./openPart.ts"
+import type { Target, Writing } from "./receive.ts"
+
+/** The folder for what still comes: the one that the caller gave, else a new one among the temporary files. */
+export const folderFor = Effect.fnUntraced(function*(target: Pick<Target, "fallback">) {
+  const fs = yield* FileSystem.FileSystem
+  return target.fallback ?? (yield* fs.makeTempDirectory({ prefix: "fileio-rescued-" }))
+})
+
+/**
+ * Ends a download that went on in the fallback folder. All bytes are on a disk, but not where they should be: puts them together
+ * in one file if there is room, and fails with where they lie.
+ */
+export const finish = Effect.fnUntraced(function*(
+  target: Target,
+  writing: Pick<Writing, "directory" | "failure" | "pieces" | "received">,
+  path: string,
+  name: FileName.FileName
+) {
+  const fs = yield* FileSystem.FileSystem
+  const { failure, pieces } = writing
+  const problem = failure === undefined ? FULL : problemOf(failure)
+  if (target.isDurable) yield* Effect.ignore(pieces.at(-1)!.file.sync)
+  const removeNote = target.parts === undefined ? Effect.void : target.parts.remove
+  if (pieces.length > 1 && pieces[0]!.bytes > 0) {
+    const whole = yield* Effect.option(OpenPart.gather(pieces, writing.directory!, name, target.isDurable))
+    if (Option.isSome(whole)) {
+      for (const piece of pieces) yield* Effect.ignore(fs.remove(piece.path))
+      yield* removeNote
+      pieces.splice(0, pieces.length, whole.value)
+    }
+  } else yield* removeNote
+  for (const piece of pieces) if (piece.bytes === 0) yield* Effect.ignore(fs.remove(piece.path))
+  return yield* destinationFailed("received", path, problem, failure, writing.received())
+})
