@@ -18,15 +18,11 @@ import * as PlanLimits from "./planLimits.ts"
 /** Bytes of the account's storage that an upload reserves before they come. */
 const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
 
-export const make = Effect.gen(function*() {
-  const catalog = yield* Catalog
-  const disk = yield* DiskSpace
-  const health = yield* Health
-  const { details, planNameOf, planOf } = yield* Answers.make
-
-  // Bytes of uploads under way, by owner: two uploads must not both take the last of the storage.
+/** Reserves storage of accounts for uploads: two uploads must not both take the last of it. */
+const reservations = (catalog: Catalog["Service"]) => {
+  // Bytes of uploads under way, by owner.
   const reserved = new Map<string, number>()
-  const reservation = (owner: string, plan: Plan, freed: number) =>
+  return (owner: string, plan: Plan, freed: number) =>
     Effect.acquireRelease(
       Effect.sync(() => ({ bytes: 0 })),
       (mine) =>
@@ -57,7 +53,15 @@ export const make = Effect.gen(function*() {
           })
         })
     }))
+}
 
+export const make = Effect.gen(function*() {
+  const catalog = yield* Catalog
+  const disk = yield* DiskSpace
+  const health = yield* Health
+  const { details, planNameOf, planOf } = yield* Answers.make
+
+  const reservation = reservations(catalog)
   const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))
 
   const receive = Effect.fnUntraced(function*(
