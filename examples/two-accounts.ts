@@ -33,4 +33,4 @@ const program = Effect.gen(function*() {
   yield* Console.log("support is told", refused.reason._tag)
 })
 
-run(Effect.provide(program, Layer.provide(Layer.mergeAll(Sales.layer, Support.layer), NodeHttp.layerSockets())))
+run(Effect.provide(program, Layer.provide(Layer.mergeAll(Sales.layer, Support.layer), NodeHttp.layerUndici())))

@@ -18,7 +18,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ToBytes from "./internal/shared/toBytes.ts"
-import * as LentStream from "./LentStream.ts"
+import type { Buffers } from "./Transport.ts"
 
 interface Content {
   /** Name that the host gives the file. */
@@ -47,8 +47,8 @@ export type Chunk = string | Uint8Array | ArrayBufferView | ArrayBufferLike
  */
 export interface FileBody extends Content {
   readonly _tag: "FileBody"
-  /** The bytes, from the start, each time the stream is run. */
-  readonly open: Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+  /** The bytes, from the start, each time it is called. See `Transport.Buffers`. */
+  readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
   /** Path of the file on disk, where there is one. */
   readonly path: string | undefined
   /** The bytes, where they are in memory; `open` gives the same. */
@@ -63,7 +63,8 @@ export interface FileBody extends Content {
  */
 export interface OneShotBody extends Content {
   readonly _tag: "OneShotBody"
-  readonly open: Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+  /** The bytes; called once. */
+  readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
 }
 
 /**
@@ -85,7 +86,7 @@ const typeOf = (name: string, given: string | undefined): string =>
 /** Reads are this large since the size of reads decides the speed of an upload; see `bench/README.md`. */
 const READ_BYTES = 512 * 1024
 /** Memory that is used again can be read into in larger pieces. */
-const LENT_BYTES = 2 * 1024 * 1024
+const REUSED_BYTES = 2 * 1024 * 1024
 
 const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
   Stream.suspend(() => {
@@ -97,7 +98,7 @@ const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
 /** What is given where a body was to be. */
 const wrong = (problem: string): Pick<FileBody, "size" | "open" | "problem"> => ({
   size: undefined,
-  open: Stream.fail(new FileIoError.SourceFailed({ problem })),
+  open: () => Stream.fail(new FileIoError.SourceFailed({ problem })),
   problem
 })
 
@@ -121,7 +122,7 @@ export const bytes = (content: Chunk, options?: Options): FileBody => {
     path: undefined,
     ...(converted === undefined
       ? wrong(ToBytes.problem(content))
-      : { size: converted.length, open: chunked(converted), content: converted })
+      : { size: converted.length, open: () => chunked(converted), content: converted })
   }
 }
 
@@ -153,7 +154,7 @@ const sourceFailed = (cause: unknown): FileIoError.SourceFailed =>
 const opened = <E>(content: Stream.Stream<Chunk, E>): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.isStream(content)
     ? Stream.mapError(ToBytes.all(content), sourceFailed)
-    : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`).open
+    : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`).open("owned")
 
 /**
  * A stream of bytes or text that can be made anew for each attempt.
@@ -172,7 +173,7 @@ export const stream = <E>(
   ...named(options, "file"),
   path: undefined,
   ...(typeof make === "function"
-    ? { size: options?.size, open: Stream.suspend(() => opened(make())) }
+    ? { size: options?.size, open: () => Stream.suspend(() => opened(make())) }
     : wrong(`it is ${ToBytes.nameOf(make)}; allowed: a function that gives a stream`))
 })
 
@@ -213,7 +214,7 @@ export const once = <E>(
   _tag: "OneShotBody",
   ...named(options, "file"),
   ...(Stream.isStream(content)
-    ? { size: options?.size, open: opened(content) }
+    ? { size: options?.size, open: () => opened(content) }
     : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`))
 })
 
@@ -279,19 +280,19 @@ const readWhole = (
   })).pipe(Stream.scoped)
 
 /** Every chunk is memory of its own. */
-const keptReader = (file: FileSystem.File): Effect.Effect<Reader> =>
+const readOwned = (file: FileSystem.File): Effect.Effect<Reader> =>
   Effect.succeed((left) =>
     Effect.map(file.readAlloc(Math.min(READ_BYTES, left)), Option.getOrElse(() => new Uint8Array(0)))
   )
 
-/** Two buffers in turn: while one is lent, the next bytes are read into the other. */
-const lentReader = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Reader> =>
+/** Two buffers in turn: while one is in use, the next bytes are read into the other. */
+const readReused = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Reader> =>
   Effect.suspend(() => {
     const buffers: Array<Uint8Array> = []
     let turn = 0
     let ahead: Fiber.Fiber<number, PlatformError> | undefined
     const start = (left: number, reader: Fiber.Fiber<unknown, unknown>) => {
-      const buffer = buffers[turn] ??= new Uint8Array(Math.min(LENT_BYTES, left))
+      const buffer = buffers[turn] ??= new Uint8Array(Math.min(REUSED_BYTES, left))
       turn = 1 - turn
       ahead = Effect.runForkWith(reader.context)(
         file.read(left < buffer.length ? buffer.subarray(0, left) : buffer)
@@ -342,7 +343,7 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
     name,
     contentType: typeOf(name, options?.contentType),
     size: Number(info.size),
-    open: LentStream.make(readWhole(fs, path, info, keptReader), readWhole(fs, path, info, lentReader)),
+    open: (buffers) => readWhole(fs, path, info, buffers === "reused" ? readReused : readOwned),
     path
   }
 })
@@ -370,7 +371,7 @@ export const validate = (
   if (content !== undefined && !(content instanceof Uint8Array && content.length === size)) {
     return fail("file", "its `content` is no Uint8Array of its size")
   }
-  if (!Stream.isStream(open)) return fail("file", "its `open` is no Stream")
+  if (typeof open !== "function") return fail("file", "its `open` is no function that gives a Stream")
   if (size === 0) return fail("file", "it is empty; a file has at least one byte")
   if (size !== undefined && (!Number.isSafeInteger(size) || size < 0)) {
     return fail("size", "allowed: a whole number of bytes from 1")

@@ -40,6 +40,7 @@ import * as ExtraHeaders from "./internal/request/extraHeaders.ts"
 import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Transport from "./Transport.ts"
 
 /**
  * Settings of a new file, and how its upload is watched.
@@ -165,6 +166,11 @@ export interface Download {
    * are too many, stop coming, or have another digest than `sha256`.
    */
   readonly stream: Stream.Stream<Uint8Array, FileIoError.FileIoError>
+  /**
+   * The same bytes; with `reused`, a chunk is valid until the next one is asked for, which spares memory where chunks are written
+   * away at once. Read either this or `stream`.
+   */
+  readonly open: (buffers: Transport.Buffers) => Stream.Stream<Uint8Array, FileIoError.FileIoError>
 }
 
 /**
@@ -173,7 +179,9 @@ export interface Download {
  * @category models
  * @since 0.1.0
  */
-export interface DownloadedBytes extends Omit<Download, "stream" | "validator" | "size" | "sha256" | "offset"> {
+export interface DownloadedBytes
+  extends Omit<Download, "stream" | "open" | "validator" | "size" | "sha256" | "offset">
+{
   readonly bytes: Uint8Array
 }
 
@@ -354,14 +362,14 @@ export interface Options {
 export const DEFAULT_BASE_URL = "https://file.io"
 
 /**
- * Makes the calls over the `HttpClient` at hand. Fails with `InvalidRequest` when an option is wrong.
+ * Makes the calls over the `Transport` at hand. Fails with `InvalidRequest` when an option is wrong.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(
+export const makeTransport = Effect.fnUntraced(function*(
   options?: Options
-): Effect.fn.Return<Service, FileIoError.FileIoError, HttpClient.HttpClient> {
+): Effect.fn.Return<Service, FileIoError.FileIoError, Transport.Transport> {
   const endpoint = yield* Effect.mapError(
     Effect.fromResult(
       Endpoint.make(
@@ -381,7 +389,7 @@ export const make = Effect.fnUntraced(function*(
   }
   const meOnce = Effect.suspend(() => withRetry(me, RetryPolicy.none))
   const client: Client = {
-    http: yield* HttpClient.HttpClient,
+    transport: yield* Transport.Transport,
     endpoint,
     timeouts: { firstByte: yield* timeout("firstByteTimeout"), idle: yield* timeout("idleTimeout") },
     limiter: yield* Effect.mapError(
@@ -417,6 +425,20 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
+ * Makes the calls over the `HttpClient` at hand. Fails with `InvalidRequest` when an option is wrong.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: Options
+): Effect.Effect<Service, FileIoError.FileIoError, HttpClient.HttpClient> =>
+  Effect.flatMap(
+    HttpClient.HttpClient,
+    (client) => Effect.provideService(makeTransport(options), Transport.Transport, Transport.fromHttpClient(client))
+  )
+
+/**
  * Makes the calls of one effect obey another retry policy.
  *
  * @category combinators
@@ -440,6 +462,16 @@ export const withRetry: {
 export const layer = (
   options?: Options
 ): Layer.Layer<FileIo, FileIoError.FileIoError, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
+
+/**
+ * The service over the `Transport` at hand, in place of an `HttpClient`. Fails with `InvalidRequest` when an option is wrong.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTransport = (
+  options?: Options
+): Layer.Layer<FileIo, FileIoError.FileIoError, Transport.Transport> => Layer.effect(FileIo, makeTransport(options))
 
 /**
  * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` and `FILEIO_HEADERS` (lines of `Name: value`), both

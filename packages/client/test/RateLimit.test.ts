@@ -1,4 +1,4 @@
-import { FileBody, FileIo, Flight, Metrics, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, Metrics, RateLimit, RetryPolicy, Transport } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Arbitrary,
@@ -176,7 +176,7 @@ describe("the limit", () => {
     }))
 })
 
-describe("a transport that tells when a request leaves", () => {
+describe("an HttpClient that says when a request leaves", () => {
   it.effect("makes the rate full also for one that makes a request only now and then over old connections", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 1, window: 10_000, upMillis: 100, downMillis: 100 })
@@ -185,7 +185,7 @@ describe("a transport that tells when a request leaves", () => {
         Effect.map(HttpClient.HttpClient, (http) =>
           HttpClient.transform(http, (sent) =>
             Effect.andThen(
-              Effect.map(Flight.CurrentFlight, (flight) => flight?.departed(true)),
+              Effect.map(Transport.CurrentRequest, (current) => current?.observer.onHeadWritten("reused")),
               sent
             )))
       ).pipe(Layer.provide(host.httpClient))

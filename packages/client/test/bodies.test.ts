@@ -155,7 +155,11 @@ describe("what is no content", () => {
     "an object": () => FileBody.stream(() => untyped(Stream.make({})), { size: 15 }),
     "an object, late": () => FileBody.stream(() => untyped(Stream.make("x".repeat(300_000), {})), { size: 300_015 }),
     "no stream": () => FileBody.stream(() => untyped([hello]), {}),
-    "text, in a body made by hand": () => ({ ...FileBody.once(Stream.empty), open: untyped(Stream.make("hello")) })
+    "no stream, in a body made by hand": () => ({ ...FileBody.once(Stream.empty), open: () => untyped([hello]) }),
+    "text, in a body made by hand": () => ({
+      ...FileBody.once(Stream.empty),
+      open: () => untyped(Stream.make("hello"))
+    })
   }
   for (const [what, make] of Object.entries(streams)) {
     it.effect(`is found while it is read: a stream that gives ${what}`, () =>

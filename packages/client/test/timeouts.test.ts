@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Duration, Effect } from "effect"
-import * as Watchdog from "../src/internal/request/timeouts.ts"
+import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { type Activity, expiry, idle } from "../src/internal/request/timeouts.ts"
 
-const PATIENCE = 200
+const timeouts = { firstByte: Duration.seconds(5), idle: Duration.minutes(1) }
 
-describe("what is looked after", () => {
-  it.live("has all of its patience again after the process stood still, and no more", () =>
+describe("the time-outs of a request", () => {
+  it.live("begin again after the process stood still, once", () =>
     Effect.gen(function*() {
       const live = yield* Clock.Clock
       let stoodStill = 0
@@ -13,19 +14,49 @@ describe("what is looked after", () => {
       const clock: Clock.Clock = Object.assign(Object.create(live), {
         currentTimeMillisUnsafe: () => live.currentTimeMillisUnsafe() + stoodStill
       })
-      const one = Watchdog.watched(() => Duration.millis(PATIENCE))
-      const expired = yield* Deferred.make<void>()
-      one.expire = () => {
-        Deferred.doneUnsafe(expired, Effect.void)
-      }
+      const timeout = Duration.millis(200)
+      const activity: Activity = { lastAt: clock.currentTimeMillisUnsafe(), phase: "idle" }
       const began = live.currentTimeMillisUnsafe()
-      yield* Effect.withFiberSucceed((fiber) => {
-        one.at = clock.currentTimeMillisUnsafe()
-        return Watchdog.add(one, clock, fiber)
-      })
+      const expired = yield* Effect.forkChild(
+        Effect.provideService(expiry(activity, { firstByte: timeout, idle: timeout }), Clock.Clock, clock),
+        { startImmediately: true }
+      )
       stoodStill = 3_600_000
-      yield* Deferred.await(expired)
+      yield* Fiber.await(expired)
       // Once until the stop is seen, and once more.
-      assert.isAtLeast(live.currentTimeMillisUnsafe() - began, 2 * PATIENCE - 20)
+      assert.isAtLeast(live.currentTimeMillisUnsafe() - began, 2 * 200 - 20)
+    }))
+
+  it.effect("follow the phase: the shorter one ends the request where it became the one that counts", () =>
+    Effect.gen(function*() {
+      const activity: { lastAt: number; phase: Activity["phase"] } = { lastAt: 0, phase: "idle" }
+      const expired = yield* Effect.forkChild(Effect.flip(expiry(activity, timeouts)), { startImmediately: true })
+      yield* TestClock.adjust("30 seconds")
+      activity.lastAt = 30_000
+      activity.phase = "firstByte"
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(expired.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const { after, phase } = yield* Fiber.join(expired)
+      assert.deepStrictEqual([phase, Duration.toMillis(after)], ["firstByte", 5000])
+    }))
+
+  it.effect("do not run while nobody waits for a chunk, and end a stream that gives none", () =>
+    Effect.gen(function*() {
+      const chunk = new Uint8Array(1)
+      const source = Stream.concat(Stream.make(chunk, chunk), Stream.never)
+      let seen = 0
+      const reader = yield* Effect.forkChild(
+        Effect.exit(Stream.runForEach(idle(source, Duration.seconds(5)), () => {
+          seen++
+          return Effect.sleep("1 hour")
+        })),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("2 hours")
+      assert.deepStrictEqual([seen, reader.pollUnsafe()], [2, undefined])
+      yield* TestClock.adjust("5 seconds")
+      const exit = yield* Fiber.join(reader)
+      assert.isTrue(Exit.isFailure(exit))
     }))
 })

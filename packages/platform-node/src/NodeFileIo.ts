@@ -28,6 +28,13 @@ import * as NodePlatform from "./NodePlatform.ts"
  */
 export interface Options extends FileIo.Options, NodeHttp.Options {}
 
+/** Layers are memoized by reference; `Layer.fresh` gives each host its own `FileTransfer`. */
+const withTransfer = <E, R>(fileIo: Layer.Layer<FileIo.FileIo, E, R>) =>
+  Layer.fresh(FileTransfer.layer).pipe(
+    Layer.provideMerge(fileIo),
+    Layer.provide([NodeFileSystem.layer, NodePath.layer, NodePlatform.layer])
+  )
+
 /**
  * Everything a Node program needs but an `HttpClient`: bring one of your own, which is the one that is used.
  *
@@ -49,11 +56,7 @@ export interface Options extends FileIo.Options, NodeHttp.Options {}
 export const layerNoHttp = (
   options?: FileIo.Options
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError, HttpClient.HttpClient> =>
-  // Layers are memoized by reference; `Layer.fresh` gives each host its own `FileTransfer`.
-  Layer.fresh(FileTransfer.layer).pipe(
-    Layer.provideMerge(FileIo.layer(options)),
-    Layer.provide([NodeFileSystem.layer, NodePath.layer, NodePlatform.layer])
-  )
+  withTransfer(FileIo.layer(options))
 
 /**
  * Everything a Node program needs, over `NodeHttp.layerUndici`.
@@ -87,7 +90,7 @@ export const layer = (
 export const layerSockets = (
   options?: FileIo.Options & NodeHttp.SocketsOptions
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
-  Layer.provide(layerNoHttp(options), NodeHttp.layerSockets(options))
+  withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layerSockets(options)))
 
 const file = (name: string) => Variable.optional(name, (path) => Result.succeed(pathToFileURL(path)))
 

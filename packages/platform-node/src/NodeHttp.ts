@@ -1,9 +1,10 @@
 /**
- * HTTP clients for Node: `layerUndici`, which `NodeFileIo.layer` uses, and `layerSockets`, which needs less memory and time for
- * large files and knows no proxies.
+ * HTTP for Node: `layerUndici`, the client that `NodeFileIo.layer` uses, and `layerSockets`, a transport that needs less memory and
+ * time for large files and knows no proxies.
  *
  * @since 0.1.0
  */
+import * as Transport from "@effect-fileio/client/Transport"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Undici from "@effect/platform-node/Undici"
 import type * as Config from "effect/Config"
@@ -17,7 +18,7 @@ import * as Result from "effect/Result"
 import { Connector } from "./internal/connect.ts"
 import * as Proxies from "./internal/proxies.ts"
 import { ConnectionPool } from "./internal/sockets/pool.ts"
-import * as SocketClient from "./internal/sockets/socketClient.ts"
+import * as SocketTransport from "./internal/sockets/socketTransport.ts"
 import * as TlsOptions from "./internal/tlsOptions.ts"
 
 /**
@@ -185,7 +186,7 @@ export const layerUndici = (
   )
 
 /**
- * An `HttpClient` for files alone, over connections of its own, which close with the layer: uploads and downloads of any size in
+ * A `Transport` for files alone, over connections of its own, which close with the layer: uploads and downloads of any size in
  * constant memory, at about the speed of curl.
  *
  * **Details**
@@ -199,15 +200,15 @@ export const layerUndici = (
  */
 export const layerSockets = (
   options?: SocketsOptions
-): Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError> =>
+): Layer.Layer<Transport.Transport, FileIoError.FileIoError> =>
   Layer.effect(
-    HttpClient.HttpClient,
+    Transport.Transport,
     Effect.gen(function*() {
       const { connections, connector } = yield* prepare(options)
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => new ConnectionPool(connector, connections)),
         (pool) => Effect.sync(() => pool.destroy())
       )
-      return SocketClient.make(pool)
+      return SocketTransport.make(pool)
     })
   )

@@ -84,7 +84,7 @@ const process_ = (
 ): Effect.Effect<FileIo.Service, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const context = yield* Layer.build(
-      FileIo.layer({ baseUrl, apiKey }).pipe(
+      FileIo.layerTransport({ baseUrl, apiKey }).pipe(
         Layer.provide([
           NodeHttp.layerSockets(),
           NodeRateLimit.layerRedis({

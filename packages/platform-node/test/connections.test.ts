@@ -1,18 +1,21 @@
 /**
  * `NodeHttp.layerSockets`, against hosts that do what real ones do and what they should not.
  */
-import { FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy, Transport } from "@effect-fileio/client"
+import type { FileIoError } from "@effect-fileio/core"
 import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
+import { FileIoServer } from "@effect-fileio/server"
+import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FileSystem, Layer, Stream } from "effect"
-import { HttpBody, HttpClient } from "effect/http"
+import { HttpClient } from "effect/http"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { apiKey, keyed } from "./utils.ts"
+import { apiKey, fetchBytes, send, server } from "./utils.ts"
 
 const listening = <S extends Net.Server>(server: S) =>
   Effect.acquireRelease(
@@ -43,7 +46,7 @@ const scripted = (answer: (request: number, socket: Net.Socket) => string | unde
     return { url: `http://127.0.0.1:${portOf(server)}/`, connections }
   })
 
-const text = (url: string) => Effect.flatMap(HttpClient.get(url), (response) => response.text)
+const text = (url: string) => Effect.map(fetchBytes(url), (bytes) => new TextDecoder().decode(bytes))
 
 const ok = (body: string, fields = "") => `HTTP/1.1 200 OK\r\n${fields}content-length: ${body.length}\r\n\r\n${body}`
 
@@ -100,7 +103,7 @@ describe("connections", () => {
     }).pipe(Effect.scoped, Effect.provide(http)))
 
   for (
-    const [name, layer] of [["undici", NodeHttp.layerUndici()], ["sockets", NodeHttp.layerSockets()]] as const
+    const [name, layer] of [["undici", NodeFileIo.layer], ["sockets", NodeFileIo.layerSockets]] as const
   ) {
     it.live(`over which a host speaks before it is asked are none: nothing is sent, over ${name}`, () =>
       Effect.gen(function*() {
@@ -121,8 +124,9 @@ describe("connections", () => {
         }).pipe(
           FileIo.withRetry(RetryPolicy.none),
           Effect.provide(
-            NodeFileIo.layerNoHttp({ baseUrl: `http://127.0.0.1:${portOf(server)}`, apiKey, checkLimits: false }).pipe(
-              Layer.provide([layer, RateLimit.layer(RateLimit.unlimited)])
+            Layer.provide(
+              layer({ baseUrl: `http://127.0.0.1:${portOf(server)}`, apiKey, checkLimits: false }),
+              RateLimit.layer(RateLimit.unlimited)
             )
           )
         )
@@ -139,11 +143,19 @@ describe("connections", () => {
   it.live("close when nobody reads an answer to its end", () =>
     Effect.gen(function*() {
       const host = yield* scripted(() => `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbeginning`)
-      const client = yield* HttpClient.HttpClient
-      const response = yield* client.get(host.url)
-      const [first] = yield* Stream.runCollect(Stream.take(response.stream, 1))
+      const { body } = yield* send(host.url)
+      const [first] = yield* Stream.runCollect(Stream.take(body("owned"), 1))
       assert.strictEqual(new TextDecoder().decode(first), "beginning")
       yield* Effect.callback<void>((resume) => void host.connections[0]!.once("close", () => resume(Effect.void)))
+    }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("5 seconds")))
+
+  it.live("close with the scope of a request whose response nobody reads", () =>
+    Effect.gen(function*() {
+      const host = yield* scripted(() => `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbeginning`)
+      yield* Effect.scoped(send(host.url))
+      const [connection] = host.connections
+      if (connection!.closed) return
+      yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
     }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("5 seconds")))
 
   it.live("close when a download is dropped with its scope", () =>
@@ -186,11 +198,20 @@ describe("connections", () => {
   const derived = Layer.effect(
     HttpClient.HttpClient,
     Effect.map(HttpClient.HttpClient, HttpClient.mapRequest((r) => r))
-  )
-    .pipe(Layer.provide(http))
-  it.live.each([["the client itself", http], ["a client that is derived from it", derived]] as const)(
+  ).pipe(Layer.provide(NodeHttp.layerUndici()))
+  const over = (client: Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError>) =>
+    Layer.provide(Transport.layerHttpClient, client)
+  it.live.each(
+    [
+      ["sockets", http],
+      ["undici", over(NodeHttp.layerUndici())],
+      ["a client that is derived from it", over(derived)],
+      ["node:http", over(NodeHttpClient.layerNodeHttp)],
+      ["fetch", over(FetchFileIo.layerHttp)]
+    ] as const
+  )(
     "close when a call gives up waiting for the answer, or for the rest of it: %s",
-    ([, client]) =>
+    ([, transport]) =>
       Effect.gen(function*() {
         const begun = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ncontent-disposition: attachment\r\n\r\n{"
         for (const [said, phase] of [["", "firstByte"], [begun, "idle"]] as const) {
@@ -202,12 +223,12 @@ describe("connections", () => {
               )
             ).pipe(
               Effect.provide(
-                FileIo.layer({
+                FileIo.layerTransport({
                   baseUrl: host.url,
                   apiKey,
                   firstByteTimeout: "100 millis",
                   idleTimeout: "100 millis"
-                }).pipe(Layer.provide(client))
+                }).pipe(Layer.provide(transport))
               ),
               Effect.provideService(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none),
               Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited)
@@ -297,7 +318,12 @@ const noise = (size: number) => {
   return bytes
 }
 
-describe("chunks that are lent", () => {
+/** `NodeFileIo.layerSockets` over a real server. */
+const keyed = Layer.unwrap(
+  Effect.map(FileIoServer.FileIoServer, ({ url }) => NodeFileIo.layerSockets({ baseUrl: url, apiKey }))
+).pipe(Layer.provideMerge(server), Layer.merge(NodeServices.layer))
+
+describe("buffers that are reused", () => {
   const content = noise(12_000_000)
 
   it.live("arrive whole on a disk that is slower than the network", () =>
@@ -323,7 +349,7 @@ describe("chunks that are lent", () => {
       assert.strictEqual(sha256(yield* fs.readFile(saved.path)), sha256(content))
     }).pipe(Effect.scoped, Effect.provide(keyed)))
 
-  it.live("are not lent to a reader of the stream, who may keep them", () =>
+  it.live("are not given to a reader of the stream, who may keep its chunks", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const { link } = yield* fileIo.upload(FileBody.bytes(content))
@@ -384,12 +410,10 @@ describe("over TLS", () => {
         (request, response) => void request.pipe(response)
       ))
       const content = noise(3_000_000)
-      const client = yield* HttpClient.HttpClient
+      const body = { _tag: "Bytes", contentType: "application/octet-stream", chunks: [content] } as const
       for (const host of ["localhost", "127.0.0.1"]) {
-        const response = yield* client.post(`https://${host}:${portOf(server)}/`, {
-          body: HttpBody.uint8Array(content)
-        })
-        assert.strictEqual(sha256(new Uint8Array(yield* response.arrayBuffer)), sha256(content), host)
+        const bytes = yield* fetchBytes(`https://${host}:${portOf(server)}/`, { method: "POST", body })
+        assert.strictEqual(sha256(bytes), sha256(content), host)
       }
     }).pipe(Effect.scoped, Effect.provide(http)))
 

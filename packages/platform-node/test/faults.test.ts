@@ -10,6 +10,7 @@ import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Layer, Redacted, Stream } from "effect"
+import type { HttpClient } from "effect/http"
 import { bytesOf, folder } from "./faults/support.ts"
 
 type Call =
@@ -518,19 +519,21 @@ const inMemory = (row: Row) =>
     Layer.provideMerge(NodeServices.layer)
   )
 
+const over = (http: Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError>) => (options: FileIo.Options) =>
+  Layer.provide(NodeFileIo.layerNoHttp(options), Layer.fresh(http))
+
 const clients = {
-  undici: NodeHttp.layerUndici(),
-  sockets: NodeHttp.layerSockets(),
-  nodeHttp: NodeHttpClient.layerNodeHttp,
-  fetch: FetchFileIo.layerHttp
+  undici: over(NodeHttp.layerUndici()),
+  sockets: NodeFileIo.layerSockets,
+  nodeHttp: over(NodeHttpClient.layerNodeHttp),
+  fetch: over(FetchFileIo.layerHttp)
 }
 
 const onNetwork = (row: Row, client: keyof typeof clients) =>
   Layer.unwrap(
     Effect.map(NodeFaultHost.NodeFaultHost, ({ apiKey, baseUrl }) =>
-      NodeFileIo.layerNoHttp({ baseUrl, apiKey, checkLimits: false, ...timeouts(row) }))
+      clients[client]({ baseUrl, apiKey, checkLimits: false, ...timeouts(row) }))
   ).pipe(
-    Layer.provide(Layer.fresh(clients[client])),
     Layer.provide(noLimit),
     Layer.provideMerge(NodeFaultHost.layer({ apiKey: keyOfHost(), resumable: false })),
     Layer.provideMerge(NodeServices.layer)

@@ -1,7 +1,8 @@
+import { Transport } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { NodeServices } from "@effect/platform-node"
-import { Effect, FileSystem, Layer, Redacted } from "effect"
+import { Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 
 export const apiKey = Redacted.make("TESTKEY.0000001-0000002-0000003-0000004")
 export const otherKey = Redacted.make("TESTKEY.1000001-1000002-1000003-1000004")
@@ -26,3 +27,15 @@ export const anonymous = Layer.unwrap(
 
 /** A folder that is removed with the scope. */
 export const folder = FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped({ prefix: "fileio-test-" }))
+
+const nobody: Transport.Observer = { onWaiting: () => {}, onHeadWritten: () => {} }
+
+/** Sends a request over the transport at hand. */
+export const send = (url: string, options?: Partial<Transport.Request>) =>
+  Transport.Transport.use((transport) =>
+    transport.send({ method: "GET", url, headers: {}, body: { _tag: "Empty" }, isRepeatable: true, ...options }, nobody)
+  )
+
+/** Sends a request over the transport at hand, and reads all of the response. */
+export const fetchBytes = (url: string, options?: Partial<Transport.Request>) =>
+  Effect.scoped(Effect.flatMap(send(url, options), ({ body }) => Stream.mkUint8Array(body("owned"))))

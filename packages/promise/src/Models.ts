@@ -72,7 +72,7 @@ export interface Closeable extends AsyncDisposable {
  * @category models
  * @since 0.1.0
  */
-export interface Download extends Omit<ClientFileIo.Download, "stream">, Closeable {
+export interface Download extends Omit<ClientFileIo.Download, "stream" | "open">, Closeable {
   /** The bytes. The connection is closed at their end. Fails as `FileIo` of `@effect-fileio/client` says. */
   readonly stream: AsyncIterable<Uint8Array>
 }

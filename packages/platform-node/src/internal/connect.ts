@@ -34,8 +34,11 @@ export class ConnectTimeoutError extends Error {
   override readonly name = "ConnectTimeoutError"
   readonly syscall = "connect"
   readonly code = "ERR_CONNECT_TIMEOUT"
+  /** Milliseconds after which the connection was not waited for any more. */
+  readonly connectTimeout: number
   constructor(millis: number) {
     super(`no connection was made within the timeout: ${millis}ms`)
+    this.connectTimeout = millis
   }
 }
 

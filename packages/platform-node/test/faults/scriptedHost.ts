@@ -1,6 +1,6 @@
 /** A host of HTTP that answers as a test says, for what no fault of `NodeFaultHost` has. */
 import { FetchFileIo, type FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
-import { NodeFileIo, NodeHttp, NodePlatform } from "@effect-fileio/platform-node"
+import { NodeFileIo, NodePlatform } from "@effect-fileio/platform-node"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import * as Http from "node:http"
@@ -73,8 +73,8 @@ const onNode: Transport = (options) =>
   NodeFileIo.layer(options).pipe(Layer.provide(unlimited), Layer.merge(NodeServices.layer), Layer.orDie)
 
 const onSockets: Transport = (options) =>
-  NodeFileIo.layerNoHttp(options).pipe(
-    Layer.provide([unlimited, NodeHttp.layerSockets()]),
+  NodeFileIo.layerSockets(options).pipe(
+    Layer.provide(unlimited),
     Layer.merge(NodeServices.layer),
     Layer.orDie
   )

@@ -61,8 +61,9 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
         client.download(keyOrLink, { ...rest, resume: resume === undefined ? undefined : Input.resume(resume) }),
         options
       )
-      const stream = runner.iterable("download", Stream.ensuring(value.stream, closed), options)
-      return { ...value, stream, ...closeable }
+      const { open, stream: _, ...begun } = value
+      const stream = runner.iterable("download", Stream.ensuring(open("owned"), closed), options)
+      return { ...begun, stream, ...closeable }
     },
     downloadBytes: (keyOrLink, options) =>
       runner.promise("download", client.downloadBytes(keyOrLink, Input.watched(options)), options),

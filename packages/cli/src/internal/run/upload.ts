@@ -69,19 +69,20 @@ interface Stage {
 
 const watched = <B extends Body>(body: B, stage: Stage): B => ({
   ...body,
-  open: Stream.suspend(() => {
-    stage.at = "sending"
-    stage.bytes = 0
-    return body.open
-  }).pipe(
-    Stream.map((chunk) => {
-      stage.bytes += chunk.length
-      return chunk
-    }),
-    Stream.onEnd(Effect.sync(() => {
-      stage.at = "sent"
-    }))
-  )
+  open: (buffers) =>
+    Stream.suspend(() => {
+      stage.at = "sending"
+      stage.bytes = 0
+      return body.open(buffers)
+    }).pipe(
+      Stream.map((chunk) => {
+        stage.bytes += chunk.length
+        return chunk
+      }),
+      Stream.onEnd(Effect.sync(() => {
+        stage.at = "sent"
+      }))
+    )
 })
 
 const fateOf = (stage: Stage, source: string) =>

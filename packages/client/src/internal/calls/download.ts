@@ -2,13 +2,11 @@
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Download, DownloadOptions, DownloadStreamOptions, Resume } from "../../FileIo.ts"
-import { isGivingUp } from "../../Flight.ts"
 import type { Meter } from "../../Progress.ts"
+import type * as Transport from "../../Transport.ts"
 import type { WithPermit } from "../limit/limiter.ts"
 import * as Span from "../observe/span.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
@@ -18,7 +16,7 @@ import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
-import { unexpected } from "../shared/failure.ts"
+import { type Failure, unexpected } from "../shared/failure.ts"
 import { callOf, type Client, invalid, isCount, parseLink, request } from "./shared.ts"
 
 /** What is wrong with a download to go on with. */
@@ -31,9 +29,21 @@ const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
     ? "allowed: a size above the offset"
     : undefined
 
+/** The bytes of a 206, which have to be the rest that was asked for, and the size of the whole file. */
+const restOf = (
+  key: FileKey,
+  { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: Transport.Response },
+  asked: DownloadStream.Asked
+): Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure> => {
+  const rest = DownloadStream.readHead(key, response, asked)
+  if (typeof rest === "string") return Effect.fail(unexpected(response.status, rest))
+  return response.status === 206
+    ? Effect.succeed({ bytes, size: rest.size })
+    : Effect.fail(unexpected(response.status, "the host began anew instead of giving the rest"))
+}
+
 export const make = (client: Client) => {
-  const { endpoint: { host }, limiter, sha256, timeouts } = client
-  const http = isGivingUp(client.http) ? client.http : HttpClient.withScope(client.http)
+  const { limiter, sha256 } = client
 
   /** Asks for a file, or for the rest of one. */
   const fetch = Effect.fnUntraced(function*(
@@ -43,18 +53,25 @@ export const make = (client: Client) => {
     rest: DownloadStream.Asked | undefined,
     withPermit: WithPermit
   ) {
-    const asking = HttpClientRequest.setHeaders(
-      request(client, "GET", `/${key}`, "*/*"),
-      rest === undefined ? {} : DownloadStream.rangeHeaders(rest)
+    const head = request(client, "GET", `/${key}`, "*/*")
+    const response = yield* Send.execute(
+      rest === undefined ? head : { ...head, headers: { ...head.headers, ...DownloadStream.rangeHeaders(rest) } },
+      {
+        transport: client.transport,
+        host: client.endpoint.host,
+        timeouts: client.timeouts,
+        meter,
+        outgoing: undefined,
+        withPermit,
+        isRepeatable: false
+      }
     )
-    const exchange = { host, timeouts, meter, outgoing: undefined, withPermit, isWhole: false, mayRepeat: false }
-    const response = yield* Send.scoped(Send.execute(http, asking, exchange))
     if (response.status === 206 && rest !== undefined) {
       return { response, bytes: Send.incoming(response, call.idle) }
     }
     if (response.status !== 200) return yield* Response.refuse(call, response)
     return { response, bytes: yield* Response.fileIn(call, response) }
-  })
+  }, Send.scopedToSuccess)
 
   return Span.fn(
     "FileIo.download",
@@ -87,6 +104,26 @@ export const make = (client: Client) => {
         return yield* Retry.toError("download", unexpected(first.response.status, head))
       }
       const coding = ContentEncoding.unknownOf(first.response)
+      const rest = (asked: DownloadStream.Asked) =>
+        Effect.flatMap(
+          Scope.provide(
+            Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, meter, asked, withPermit)),
+            scope
+          ),
+          (answered) => restOf(link.key, answered, asked)
+        )
+      const open = DownloadStream.receive({
+        head,
+        first: first.bytes,
+        coding: coding === undefined ? undefined : call.quote(coding, 64),
+        meter,
+        digest: head.offset === 0 && digest !== undefined
+          ? { expected: digest.expected, hasher: sha256() }
+          : resume?.content === undefined
+          ? undefined
+          : digest,
+        rest
+      })
       return {
         key: head.key,
         name: head.name,
@@ -95,32 +132,8 @@ export const make = (client: Client) => {
         offset: head.offset,
         validator: head.resumable ? head.validator : undefined,
         sha256: expected,
-        stream: DownloadStream.receive({
-          head,
-          first: first.bytes,
-          coding: coding === undefined ? undefined : call.quote(coding, 64),
-          meter,
-          digest: head.offset === 0 && digest !== undefined
-            ? { expected: digest.expected, hasher: sha256() }
-            : resume?.content === undefined
-            ? undefined
-            : digest,
-          rest: Effect.fnUntraced(function*(asked) {
-            const { bytes, response } = yield* Scope.provide(
-              Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, meter, asked, withPermit)),
-              scope
-            )
-            const rest = DownloadStream.readHead(link.key, response, asked)
-            const problem = typeof rest === "string"
-              ? rest
-              : response.status !== 206
-              ? "the host began anew instead of giving the rest"
-              : undefined
-            return problem !== undefined || typeof rest === "string"
-              ? yield* Effect.fail(unexpected(response.status, problem ?? ""))
-              : { bytes, size: rest.size }
-          })
-        })
+        stream: open("owned"),
+        open
       }
     })
   )
@@ -130,17 +143,14 @@ export const make = (client: Client) => {
 const MAX_PREALLOCATED_BYTES = 64 * 1024 * 1024
 
 /** The bytes in one piece; into a buffer of the right size where the size is known and not absurd. */
-const collect = <E>(
-  stream: Stream.Stream<Uint8Array, E>,
-  size: number | undefined
-): Effect.Effect<Uint8Array, E> =>
+const collect = ({ open, size }: Download): Effect.Effect<Uint8Array, FileIoError.FileIoError> =>
   size === undefined || size > MAX_PREALLOCATED_BYTES
-    ? Stream.mkUint8Array(stream)
+    ? Stream.mkUint8Array(open("owned"))
     : Effect.suspend(() => {
       const whole = new Uint8Array(size)
       let at = 0
       return Effect.map(
-        Stream.runForEachArray(stream, (chunks) =>
+        Stream.runForEachArray(open("reused"), (chunks) =>
           Effect.sync(() => {
             for (const chunk of chunks) {
               whole.set(chunk, at)
@@ -161,7 +171,8 @@ export const makeBytes = (
     "FileIo.downloadBytes",
     "download",
     Effect.fnUntraced(function*(keyOrLink: string, options?: DownloadOptions) {
-      const { contentType, key, name, size, stream } = yield* download(keyOrLink, options)
-      return { key, name, contentType, bytes: yield* collect(stream, size) }
+      const begun = yield* download(keyOrLink, options)
+      const { contentType, key, name } = begun
+      return { key, name, contentType, bytes: yield* collect(begun) }
     }, Effect.scoped)
   )

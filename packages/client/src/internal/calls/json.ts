@@ -7,6 +7,7 @@ import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Random from "effect/Random"
 import type * as FileBody from "../../FileBody.ts"
 import * as Progress from "../../Progress.ts"
+import type * as Transport from "../../Transport.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
 import * as Multipart from "../request/multipart.ts"
 import type * as Refusal from "../request/refusal.ts"
@@ -20,7 +21,7 @@ export interface JsonCall<A> {
   readonly call: Refusal.Call
   readonly method: HttpMethod.HttpMethod
   readonly path: string
-  readonly read: (call: Refusal.Call, answered: Send.Answered) => Effect.Effect<A, Failure>
+  readonly read: (call: Refusal.Call, response: Transport.Response) => Effect.Effect<A, Failure>
 }
 
 /** Makes a call without a body. */
@@ -33,16 +34,16 @@ export const ask = <A>(
   Retry.run(
     { operation: call.operation, reopenable: true, limiter: client.limiter },
     (_number, before, withPermit) => {
-      const sent = Send.execute(client.http, request(client, method, path, "application/json"), {
+      const sent = Send.execute(request(client, method, path, "application/json"), {
+        transport: client.transport,
         host: client.endpoint.host,
         timeouts: client.timeouts,
         meter: Progress.silent,
         outgoing: undefined,
         withPermit,
-        isWhole: true,
-        mayRepeat: true
+        isRepeatable: true
       })
-      const received = Effect.flatMap(sent, (answered) => read(call, answered))
+      const received = Effect.scoped(Effect.flatMap(sent, (response) => read(call, response)))
       return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, before))
     }
   )
@@ -65,7 +66,7 @@ export const submit = <A>(
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Effect.withFiber((fiber) => {
     const meter = body === undefined ? Progress.silent : TransferMeter.make(fiber, "up", onProgress)
-    const sent = Retry.run(
+    const submitted = Retry.run(
       {
         operation: call.operation,
         reopenable: body === undefined || body._tag === "FileBody",
@@ -74,20 +75,20 @@ export const submit = <A>(
       },
       (_number, _before, withPermit) => {
         const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
-        const answered = Send.execute(client.http, request(client, method, path, "application/json"), {
+        const sent = Send.execute(request(client, method, path, "application/json"), {
+          transport: client.transport,
           host: client.endpoint.host,
           timeouts: client.timeouts,
           meter,
           outgoing: { form, file: body, tally },
           withPermit,
-          isWhole: true,
-          mayRepeat: call.operation !== "upload"
+          isRepeatable: call.operation !== "upload"
         })
-        const received = Effect.flatMap(answered, (answered) => read(call, answered))
+        const received = Effect.scoped(Effect.flatMap(sent, (response) => read(call, response)))
         return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)
       }
     )
-    return Effect.onInterrupt(sent, () => meter.failed)
+    return Effect.onInterrupt(submitted, () => meter.failed)
   })
 
 const readDetails = Response.json(FileDetails.FileDetails)
@@ -95,9 +96,9 @@ const readDetails = Response.json(FileDetails.FileDetails)
 /** Reads the details of a file that was sent, and compares its size with what was sent. */
 export const readStored =
   (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Send.Tally) =>
-  (call: Refusal.Call, answered: Send.Answered): Effect.Effect<FileDetails.FileDetails, Failure> =>
-    Effect.flatMap(readDetails(call, answered), (file) => {
+  (call: Refusal.Call, response: Transport.Response): Effect.Effect<FileDetails.FileDetails, Failure> =>
+    Effect.flatMap(readDetails(call, response), (file) => {
       if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
       const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`
-      return Effect.fail(unexpected(answered.response.status, problem))
+      return Effect.fail(unexpected(response.status, problem))
     })

@@ -43,9 +43,9 @@ export const makeGetPage = (client: Client): GetPage =>
       call: callOf(client, "list"),
       method: "GET",
       path: text === "" ? "/" : `/?${text}`,
-      read: (call, answered) =>
-        Effect.map(readList(call, answered), (list): Page => {
-          const hostTime = Date.parse(answered.response.headers["date"] ?? "")
+      read: (call, response) =>
+        Effect.map(readList(call, response), (list): Page => {
+          const hostTime = Date.parse(response.headers["date"] ?? "")
           return { list, hostTime: Number.isNaN(hostTime) ? undefined : hostTime }
         })
     })

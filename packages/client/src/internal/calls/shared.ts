@@ -7,28 +7,24 @@ import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Headers from "effect/http/Headers"
-import * as HttpBody from "effect/http/HttpBody"
-import type * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpMethod from "effect/http/HttpMethod"
-import * as UrlParams from "effect/http/UrlParams"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FileBody from "../../FileBody.ts"
 import type { Platform } from "../../Platform.ts"
+import type * as Transport from "../../Transport.ts"
 import type { Limiter } from "../limit/limiter.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
 import { toError } from "../request/retry.ts"
-import type * as Send from "../request/send.ts"
+import type { Head } from "../request/send.ts"
+import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
 
 /** What the calls of one service are made with. */
 export interface Client {
-  readonly http: HttpClient.HttpClient
+  readonly transport: Transport.Service
   readonly endpoint: Endpoint
-  readonly timeouts: Send.Timeouts
+  readonly timeouts: Timeouts
   readonly limiter: Limiter
   readonly sha256: Platform["sha256"]
 }
@@ -75,15 +71,7 @@ export const request = (
   method: HttpMethod.HttpMethod,
   path: string,
   accept: "application/json" | "*/*"
-): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.makeWith(
-    method,
-    endpoint.baseUrl + path,
-    UrlParams.empty,
-    Option.none(),
-    Headers.fromInput({ ...endpoint.headers, accept }),
-    HttpBody.empty
-  )
+): Head => ({ method, url: endpoint.baseUrl + path, headers: { ...endpoint.headers, accept } })
 
 export const parseSettings = (
   operation: FileIoError.Operation,

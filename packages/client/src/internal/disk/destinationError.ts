@@ -1,9 +1,9 @@
 /** The errors of a download that the disk breaks, and where they say that its bytes lie. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { PlatformError } from "effect/PlatformError"
-import { systemCode } from "../request/connectionError.ts"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage } from "../shared/failure.ts"
+import * as SystemError from "../shared/systemError.ts"
 
 export const TAKEN = "the name is taken; ask for overwriting or a number, or give another path"
 export const FULL = "the disk is full"
@@ -23,7 +23,7 @@ const CODES: Record<string, string> = {
 }
 
 export const problemOf = (error: PlatformError): string =>
-  CODES[systemCode(error.reason.cause) ?? ""] ?? PROBLEMS[error.reason._tag] ?? "it failed"
+  CODES[SystemError.find(error.reason.cause)?.code ?? ""] ?? PROBLEMS[error.reason._tag] ?? "it failed"
 
 /** What has come, and where it lies. */
 export interface Received {

@@ -11,7 +11,6 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Scope from "effect/Scope"
 import type * as FileIo from "../../FileIo.ts"
-import * as LentStream from "../../LentStream.ts"
 import { CurrentPlatform } from "../../Platform.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
 import { destinationFailed, problemOf, type Received, withPart } from "./destinationError.ts"
@@ -212,7 +211,7 @@ export const receive = Effect.fnUntraced(function*(
   yield* Effect.onExit(
     Effect.gen(function*() {
       yield* open(target, writing, download, name)
-      yield* BufferedWrite.run(LentStream.lent(download.stream), (chunk) => writing.write(chunk), download.size)
+      yield* BufferedWrite.run(download.open("reused"), (chunk) => writing.write(chunk), download.size)
     }).pipe(
       Effect.provideService(Scope.Scope, scope),
       Effect.mapError((error) =>

@@ -1,147 +1,37 @@
-/** What the errors of HTTP clients say: whether a request was sent, and what to do. */
+/** Makes the reason of a failed call out of a transport's error. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Duration from "effect/Duration"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import * as Predicate from "effect/Predicate"
+import type { TransportError } from "../../Transport.ts"
 import { Failure } from "../shared/failure.ts"
 import { present } from "../shared/present.ts"
 
-/** An error of the system, of OpenSSL, or of an HTTP client's own. */
-interface SystemError {
-  readonly code: string
-  readonly syscall?: unknown
-  readonly message?: unknown
-  /** The proxy that was asked for a connection. */
-  readonly proxy?: unknown
-}
-
-/** The system's error, which HTTP libraries wrap in causes and, for several addresses, in lists. */
-const systemError = (error: unknown, depth = 0): SystemError | undefined => {
-  if (depth > 6 || !Predicate.isObject(error)) return undefined
-  if ("code" in error && typeof error.code === "string" && error.code !== "") return error as typeof error & SystemError
-  if ("errors" in error && Array.isArray(error.errors)) {
-    for (const inner of error.errors) {
-      const found = systemError(inner, depth + 1)
-      if (found !== undefined) return found
-    }
-  }
-  return "cause" in error ? systemError(error.cause, depth + 1) : undefined
-}
-
-/** `node:http` hides the name that OpenSSL gives an error in the message of another one. */
-const codeOf = ({ code, message }: SystemError): string => {
-  const reason = code === "EPROTO" ? /SSL routines:[^:]*:([^:]+):/.exec(String(message))?.[1] : undefined
-  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(" ", "_")}`
-}
-
-/** The system's code. */
-export const systemCode = (error: unknown): string | undefined => systemError(error)?.code
-
-/** What the system does before a connection is there. */
-const CONNECTING = new Set<unknown>(["connect", "getaddrinfo", "bind"])
-
-/** Errors of the system that come from connecting alone, also where they do not name it. */
-const NOT_CONNECTED = new RegExp(
-  "^(?:ECONNREFUSED|ENOTFOUND|EAI_\\w+|E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL|(?:UND_)?ERR_CONNECT_TIMEOUT|UND_ERR_PRX_\\w+)$"
-)
-
-/**
- * What OpenSSL says when TLS cannot be agreed on: what we refuse, and the alerts by which a host does. Others, such as a broken
- * record, may come at any time.
- */
-const NO_TLS = new RegExp(
-  "^ERR_SSL_(?:WRONG_VERSION_NUMBER|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|NO_CIPHERS_AVAILABLE|UNKNOWN_PROTOCOL|" +
-    "HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|UNSAFE_LEGACY_RENEGOTIATION_DISABLED|WRONG_SIGNATURE_TYPE|\\w+_KEY_TOO_SMALL|" +
-    "CA_MD_TOO_WEAK|(?:TLSV1|TLSV13|SSLV3|SSL/TLS)_(?:ALERT_)?(?:PROTOCOL_VERSION|HANDSHAKE_FAILURE|INSUFFICIENT_SECURITY|" +
-    "NO_APPLICATION_PROTOCOL|UNRECOGNIZED_NAME|MISSING_EXTENSION|UNSUPPORTED_EXTENSION))$"
-)
-
-/** What `node:tls` says of a connection that ends while TLS is agreed on. */
-const ENDED_IN_TLS = "before secure TLS connection was established"
-
-/**
- * Whether the host cannot have read the request. Where the transport has said that the request left, only one thing makes that
- * sure: the host refuses our certificate in place of an answer, which in TLS 1.3 comes after we may send.
- */
-const isUnsent = (error: SystemError, hasDeparted: boolean): boolean => {
-  const code = codeOf(error)
-  const kind = FileIoError.connectionProblem(code)
-  if (kind === "clientCertificate" || CONNECTING.has(error.syscall)) return true
-  if (hasDeparted) return false
-  if (NO_TLS.test(code)) return true
-  if (error.syscall === "read" || error.syscall === "write") return false
-  return kind === "certificate" || NOT_CONNECTED.test(code) ||
-    (typeof error.message === "string" && error.message.includes(ENDED_IN_TLS))
-}
-
-/** Parsers of HTTP put what they refused into their errors: a host's words, which may repeat the key. */
-const withoutPacket = (error: unknown, depth = 0): unknown => {
-  if (depth > 6 || !(error instanceof Error)) return error
-  const cause = withoutPacket(error.cause, depth + 1)
-  if (cause === error.cause && !("rawPacket" in error) && !("data" in error)) return error
-  const { message, name, stack } = error
-  return Object.assign(new Error(message), {
-    name,
-    stack,
-    ...present("code", "code" in error ? error.code : undefined),
-    ...present("cause", cause)
-  })
-}
-
-/** The transport's own error, without the request that Effect wraps around it: a request has the key in its headers. */
-export const bare = (error: HttpClientError.HttpClientError): unknown =>
-  "cause" in error.reason ? withoutPacket(error.reason.cause) : undefined
-
 /** The connection broke after the host had begun to answer. */
-export const lost = (host: string, error: HttpClientError.HttpClientError): FileIoError.Unreachable =>
-  new FileIoError.Unreachable({
-    host,
-    sent: "unknown",
-    ...present("code", systemCode(error)),
-    ...present("cause", bare(error))
-  })
+export const lost = (host: string, { cause, code }: TransportError): FileIoError.Unreachable =>
+  new FileIoError.Unreachable({ host, sent: "unknown", ...present("code", code), ...present("cause", cause) })
 
-/** No answer came. `hasDeparted`: whether a transport has said that the request left. */
-export const unreachable = (
-  host: string,
-  error: HttpClientError.HttpClientError,
-  hasDeparted: boolean
-): Failure => {
-  const system = systemError(error)
-  const code = system === undefined ? undefined : codeOf(system)
-  const cause = present("cause", bare(error))
-  if (error.reason._tag === "InvalidUrlError") {
+/** No response came. `waited`: how many milliseconds after the request was given to the transport. */
+export const unreachable = (host: string, error: TransportError, waited: number): Failure => {
+  const { code, connectTimeout, part, phase, proxy } = error
+  const cause = present("cause", error.cause)
+  if (phase === "prepare") {
     return new Failure(
       "local",
-      new FileIoError.InvalidRequest({ field: "baseUrl", problem: "it does not give a valid address", ...cause })
-    )
-  }
-  if (error.reason._tag === "EncodeError") {
-    return new Failure(
-      "local",
-      new FileIoError.InvalidRequest({
-        field: "file",
-        problem: "this platform's HTTP client cannot send it as a stream; give it as bytes",
-        ...cause
-      })
+      part === "url"
+        ? new FileIoError.InvalidRequest({ field: "baseUrl", problem: "it does not give a valid address", ...cause })
+        : new FileIoError.InvalidRequest({
+          field: "file",
+          problem: "this platform's HTTP client cannot send it as a stream; give it as bytes",
+          ...cause
+        })
     )
   }
   if (code?.endsWith("ERR_CONNECT_TIMEOUT")) {
-    return new Failure(
-      "unsent",
-      new FileIoError.TimedOut({ phase: "connect", after: connectTimeoutOf(bare(error)), ...cause })
-    )
+    const after = Duration.millis(connectTimeout ?? waited)
+    return new Failure("unsent", new FileIoError.TimedOut({ phase: "connect", after, ...cause }))
   }
-  const sent = system !== undefined && isUnsent(system, hasDeparted) ? "no" : "unknown"
-  const proxy = present("proxy", typeof system?.proxy === "string" ? system.proxy : undefined)
+  const sent = phase === "connect" ? "no" : "unknown"
   return new Failure(
     sent === "no" ? "unsent" : "broken",
-    new FileIoError.Unreachable({ host, sent, ...present("code", code), ...proxy, ...cause })
+    new FileIoError.Unreachable({ host, sent, ...present("code", code), ...present("proxy", proxy), ...cause })
   )
-}
-
-/** The time is only in the message of undici and of our own connections: "… timeout: 10000ms". */
-const connectTimeoutOf = (error: unknown): Duration.Duration => {
-  const match = error instanceof Error ? /timeout: (\d+)ms/.exec(error.message) : null
-  return Duration.millis(match === null ? 10_000 : Number(match[1]))
 }

@@ -5,16 +5,12 @@
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpClientError from "effect/http/HttpClientError"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-
-type Response = HttpClientResponse.HttpClientResponse
+import { type Buffers, type Response, TransportError } from "../../Transport.ts"
 
 /** The bytes of an answer, which may break off. */
-export type Bytes = Stream.Stream<Uint8Array, FileIoError.TimedOut | HttpClientError.HttpClientError>
+export type Bytes = (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.TimedOut | TransportError>
 
 /** What the web platform calls the codings that it can undo, where it can undo any. */
 const FORMATS: Readonly<Record<string, string>> = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate", br: "brotli" }
@@ -23,9 +19,6 @@ const FORMATS: Readonly<Record<string, string>> = { gzip: "gzip", "x-gzip": "gzi
 const codingsOf = (response: Response): ReadonlyArray<string> =>
   (response.headers["content-encoding"] ?? "").toLowerCase().split(",")
     .map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity")
-
-/** `fetch` gives bytes that are decompressed, beside the header that says that they were compressed. */
-const isDecoded = (response: Response): boolean => Option.isSome(HttpClientResponse.toWeb(response))
 
 const decompressor = (coding: string): GenericTransformStream | undefined => {
   const format = FORMATS[coding]
@@ -42,7 +35,7 @@ export const isEncoded = (response: Response): boolean => codingsOf(response).le
 /** The codings of an answer that cannot be undone here. */
 export const unknownOf = (response: Response): string | undefined => {
   const codings = codingsOf(response)
-  return codings.length === 0 || isDecoded(response) ||
+  return codings.length === 0 || response.isDecoded ||
       (codings.length === 1 && decompressor(codings[0]!) !== undefined)
     ? undefined
     : codings.join(", ")
@@ -56,29 +49,26 @@ class InvalidCoding extends Error {
 export const INVALID = "its bytes are not in the encoding that its Content-Encoding says"
 
 /** Whether an answer broke off because its bytes could not be decoded. */
-export const isInvalid = (error: HttpClientError.HttpClientError): boolean =>
-  "cause" in error.reason && error.reason.cause instanceof InvalidCoding
+export const isInvalid = (error: TransportError): boolean => error.cause instanceof InvalidCoding
 
-const isBroken = (error: unknown): error is FileIoError.TimedOut | HttpClientError.HttpClientError =>
-  Predicate.isTagged(error, "HttpClientError") || Predicate.isTagged(error, "TimedOut")
+const isBroken = (error: unknown): error is FileIoError.TimedOut | TransportError =>
+  Predicate.isTagged(error, "TransportError") || Predicate.isTagged(error, "TimedOut")
 
 /** The bytes that an answer stands for; as they came where its coding cannot be undone. */
 export const decoded = (response: Response, bytes: Bytes): Bytes => {
   const codings = codingsOf(response)
-  if (codings.length === 0 || isDecoded(response) || unknownOf(response) !== undefined) return bytes
-  return Stream.unwrap(Effect.contextWith((context: Context.Context<never>) => {
-    const compressed = Stream.toReadableStreamWith(bytes, context)
-    return Effect.succeed(Stream.fromReadableStream({
-      evaluate: (): ReadableStream<Uint8Array> => compressed.pipeThrough(decompressor(codings[0]!)!),
-      onError: (cause) =>
-        // What broke the transfer comes through the decompression as it is.
-        isBroken(cause) ? cause : new HttpClientError.HttpClientError({
-          reason: new HttpClientError.DecodeError({
-            request: response.request,
-            response,
-            cause: new InvalidCoding(INVALID, { cause })
-          })
-        })
+  if (codings.length === 0 || response.isDecoded || unknownOf(response) !== undefined) return bytes
+  return () =>
+    Stream.unwrap(Effect.contextWith((context: Context.Context<never>) => {
+      // The decompression may keep what it is given.
+      const compressed = Stream.toReadableStreamWith(bytes("owned"), context)
+      return Effect.succeed(Stream.fromReadableStream({
+        evaluate: (): ReadableStream<Uint8Array> => compressed.pipeThrough(decompressor(codings[0]!)!),
+        onError: (cause) =>
+          // What broke the transfer comes through the decompression as it is.
+          isBroken(cause)
+            ? cause
+            : new TransportError({ phase: "response", cause: new InvalidCoding(INVALID, { cause }) })
+      }))
     }))
-  }))
 }

@@ -4,22 +4,18 @@ import * as FileName from "@effect-fileio/core/FileName"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import * as LentStream from "../../LentStream.ts"
 import type { Hasher } from "../../Platform.ts"
 import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
+import type { Buffers, Response } from "../../Transport.ts"
 import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
-import * as Response from "./response.ts"
+import { interrupted } from "./response.ts"
 import { toError } from "./retry.ts"
-
-type Response = HttpClientResponse.HttpClientResponse
 
 /** What the head of a file's answer says. */
 export interface Head {
@@ -162,8 +158,7 @@ export const refusedRest = (head: Head, done: number, failure: Failure): Failure
 const PROGRESS_BYTES = 1024 * 1024
 
 interface State {
-  /** Takes the stream of an answer or its twin. */
-  readonly content: <E>(stream: Stream.Stream<Uint8Array, E>) => Stream.Stream<Uint8Array, E>
+  readonly buffers: Buffers
   done: number
   /** The bytes at which the delays of the retry policy began anew. */
   restarted: number
@@ -191,7 +186,7 @@ export const receive = (options: {
   readonly rest: (
     asked: Asked
   ) => Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure>
-}): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
+}): (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
   const { coding, digest, head, meter } = options
   const { validator } = head
   let { size } = head
@@ -220,14 +215,14 @@ export const receive = (options: {
     })
 
   const checked = (bytes: ContentEncoding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
-    state.content(bytes).pipe(
+    bytes(state.buffers).pipe(
       Stream.mapError((error) => {
         if (error._tag === "TimedOut") {
           const { after, phase } = error
           const { resumable } = head
           return new Failure("begun", new FileIoError.TimedOut({ after, phase, bytesDone: state.done, resumable }))
         }
-        const { cause, problem } = Response.interrupted(error)
+        const { cause, problem } = interrupted(error)
         return broke(head, state.done, problem, { cause })
       }),
       Stream.mapArrayEffect((chunks) => {
@@ -296,13 +291,12 @@ export const receive = (options: {
       Stream.catch((failure) => Stream.unwrap(Effect.map(goOn(failure, state), (rest) => from(rest, state))))
     )
 
-  const received = (content: State["content"]) =>
+  return (buffers) =>
     Stream.suspend(() =>
-      from(options.first, { content, done: head.offset, restarted: head.offset, began: 0, step: undefined })
+      from(options.first, { buffers, done: head.offset, restarted: head.offset, began: 0, step: undefined })
     ).pipe(
       Stream.mapError((failure) => toError("download", failure)),
       Stream.onStart(meter.started(size, head.offset)),
       Stream.onExit((exit) => exit._tag === "Failure" ? meter.failed : Effect.void)
     )
-  return LentStream.make(received(identity), received(LentStream.lent))
 }

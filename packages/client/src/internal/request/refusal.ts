@@ -3,7 +3,7 @@ import type { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import type * as Duration from "effect/Duration"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type { Response } from "../../Transport.ts"
 import { Failure, type Stage, unexpected } from "../shared/failure.ts"
 import { present } from "../shared/present.ts"
 import * as Envelope from "./envelope.ts"
@@ -22,8 +22,6 @@ export interface Call {
   /** A host's words, as an error may have them. */
   readonly quote: Quote
 }
-
-export type Response = HttpClientResponse.HttpClientResponse
 
 /** The media type of an answer, without its parameters; types are the same in either case (RFC 9110, 8.3.1). */
 export const mediaType = (response: Response): string | undefined =>
@@ -126,7 +124,7 @@ export const redirected = (call: Call, response: Response): Failure => {
   const given = response.headers["location"]
   let location: URL | undefined
   try {
-    location = given === undefined ? undefined : new URL(given, response.request.url)
+    location = given === undefined ? undefined : new URL(given, response.url)
   } catch {
     location = undefined
   }

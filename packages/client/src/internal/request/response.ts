@@ -2,14 +2,14 @@
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as HttpClientError from "effect/http/HttpClientError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Response, TransportError } from "../../Transport.ts"
 import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
-import { bare, lost, systemCode } from "./connectionError.ts"
+import { lost } from "./connectionError.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import * as Envelope from "./envelope.ts"
 import * as Json from "./json.ts"
@@ -17,7 +17,6 @@ import * as Refusal from "./refusal.ts"
 import * as Send from "./send.ts"
 
 type Call = Refusal.Call
-type Response = Refusal.Response
 
 /** The longest body of a refusal that is read. */
 const MAX_ERROR_BYTES = 64 * 1024
@@ -31,11 +30,11 @@ const readText = (
   response: Response,
   call: Call,
   maxBytes: number
-): Effect.Effect<string | undefined, FileIoError.TimedOut | HttpClientError.HttpClientError> =>
+): Effect.Effect<string | undefined, FileIoError.TimedOut | TransportError> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let length = 0
-    return Send.incoming(response, call.idle).pipe(
+    return Send.incoming(response, call.idle)("owned").pipe(
       Stream.takeWhile((chunk) => {
         length += chunk.length
         chunks.push(chunk)
@@ -48,15 +47,12 @@ const readText = (
 
 /** An answer that broke off while it was read. */
 export const interrupted = (
-  error: FileIoError.TimedOut | HttpClientError.HttpClientError
+  error: FileIoError.TimedOut | TransportError
 ): { readonly problem: string; readonly cause: unknown } => {
   if (error._tag === "TimedOut") return { problem: error.message, cause: error }
-  if (ContentEncoding.isInvalid(error)) return { problem: ContentEncoding.INVALID, cause: bare(error) }
-  const code = systemCode(error)
-  return {
-    problem: code === undefined ? "the connection broke" : `the connection broke (${code})`,
-    cause: bare(error)
-  }
+  const { cause, code } = error
+  if (ContentEncoding.isInvalid(error)) return { problem: ContentEncoding.INVALID, cause }
+  return { problem: code === undefined ? "the connection broke" : `the connection broke (${code})`, cause }
 }
 
 /** Reads the rest of an answer that is no success, and says why. */
@@ -78,7 +74,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
   empty: "refuse" | "accept" = "refuse"
 ) => {
   const decode = Schema.decodeUnknownResult(schema)
-  return (call: Call, { content, response }: Send.Answered): Effect.Effect<S["Type"], Failure> => {
+  return (call: Call, response: Response): Effect.Effect<S["Type"], Failure> => {
     const { status } = response
     if (!isSuccess(status)) return refuse(call, response)
     const other = (problem: string) => Effect.fail(unexpected(status, problem))
@@ -103,14 +99,13 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
         ? Effect.succeed(result.success)
         : other(`the JSON has another shape (${call.quote(result.failure.message.replace(/\s*\n\s*/g, " "))})`)
     }
-    if (content !== undefined) return read(decoder.decode(content))
     const coding = ContentEncoding.unknownOf(response)
     if (coding !== undefined) {
       return other(`it is encoded (${call.quote(coding, 64)}), which was not asked for, and cannot be decoded here`)
     }
     return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
       onFailure: (error) =>
-        error._tag === "HttpClientError" && ContentEncoding.isInvalid(error)
+        error._tag === "TransportError" && ContentEncoding.isInvalid(error)
           ? other(ContentEncoding.INVALID)
           : Effect.fail(
             new Failure("broken", error._tag === "TimedOut" ? error : lost(call.host, error))

@@ -1,5 +1,5 @@
 import * as Duration from "effect/Duration"
-import type * as Headers from "effect/http/Headers"
+import type { Response } from "../../Transport.ts"
 
 /** A date of HTTP begins with the day of the week; `Date.parse` alone would take `-3` for a date. */
 const parseDate = (value: string): number => /^[A-Z][a-z]{2,8},? /.test(value.trim()) ? Date.parse(value) : Number.NaN
@@ -8,7 +8,7 @@ const parseDate = (value: string): number => /^[A-Z][a-z]{2,8},? /.test(value.tr
  * How long a `Retry-After` header asks to wait: seconds, or a date. A date is read against the host's own clock, the
  * `Date` header, so that a wrong clock here does not matter.
  */
-export const parse = (headers: Headers.Headers, nowMillis: number): Duration.Duration | undefined => {
+export const parse = (headers: Response["headers"], nowMillis: number): Duration.Duration | undefined => {
   const value = headers["retry-after"]?.trim()
   if (value === undefined || value === "") return undefined
   if (/^\d+(?:\.\d+)?$/.test(value)) return Duration.seconds(Math.min(Number(value), 1e9))

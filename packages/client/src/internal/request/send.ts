@@ -1,96 +1,67 @@
+/** Sends one request over the transport, with its time-outs, and reads the bytes of its response. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpBody from "effect/http/HttpBody"
-import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../../FileBody.ts"
-import { CurrentFlight, type Flight, isGivingUp } from "../../Flight.ts"
-import * as LentStream from "../../LentStream.ts"
-import { PartedBody } from "../../PartedBody.ts"
 import type { Meter } from "../../Progress.ts"
-import { derived } from "../derived.ts"
+import type * as Transport from "../../Transport.ts"
 import type { RequestHooks, WithPermit } from "../limit/limiter.ts"
 import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { nameOf } from "../shared/toBytes.ts"
-import { lost, unreachable } from "./connectionError.ts"
+import { unreachable } from "./connectionError.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import type { Form } from "./multipart.ts"
-import * as Watchdog from "./timeouts.ts"
+import * as Timeouts from "./timeouts.ts"
 
-/** How long nothing may happen, in each phase. */
-export interface Timeouts {
-  readonly firstByte: Duration.Duration
-  readonly idle: Duration.Duration
-}
-
-/** What a running request does at the moment. */
-class Activity implements RequestHooks, Watchdog.Watched, Flight {
-  readonly #timeouts: Timeouts
+/** A request in flight: the transport and the body say what happens, the time-outs and the rate limiter follow it. */
+class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   readonly #clock: Clock.Clock
-  readonly mayRepeat: boolean
-  /** Whether a transport has said that the request left over an open connection. */
-  hasDeparted = false
-  at = Infinity
+  lastAt = Infinity
+  /** Whether the whole request has been handed over. */
+  isSent = true
+  /** Why our own source broke off; transports wrap it beyond recognition. */
+  sourceFailure: FileIoError.SourceFailed | undefined = undefined
+  /** Set by the rate limiter. */
   underway: (() => void) | undefined = undefined
   onDeparture: ((isReused: boolean) => void) | undefined = undefined
-  /** Whether the whole request has been handed over. */
-  sent = true
-  /** Nothing happened for too long. */
-  timedOut: FileIoError.TimedOut | undefined = undefined
-  #giveUp: ((error: Error) => void) | undefined = undefined
 
-  constructor(timeouts: Timeouts, clock: Clock.Clock, mayRepeat: boolean) {
-    this.#timeouts = timeouts
+  constructor(clock: Clock.Clock) {
     this.#clock = clock
-    this.mayRepeat = mayRepeat
   }
 
-  get #phase(): "firstByte" | "idle" {
-    return this.sent ? "firstByte" : "idle"
+  get phase(): "firstByte" | "idle" {
+    return this.isSent ? "firstByte" : "idle"
   }
 
-  patience(): Duration.Duration {
-    return this.#timeouts[this.#phase]
+  touch() {
+    this.lastAt = this.#clock.currentTimeMillisUnsafe()
   }
 
-  timeOut(after: Duration.Duration): FileIoError.TimedOut {
-    return this.timedOut = new FileIoError.TimedOut({ phase: this.#phase, after })
+  /** So many bytes of the file were handed over. */
+  advanced(bytes: number) {
+    this.touch()
+    if (bytes > UNDERWAY_BYTES) this.underway?.()
   }
 
-  expire(after: Duration.Duration) {
-    this.giveUp(this.timeOut(after))
+  readonly onWaiting = () => {
+    this.lastAt = Infinity
   }
 
-  waiting() {
-    this.at = Infinity
-  }
-
-  departed(isReused: boolean) {
-    this.hasDeparted = true
-    this.at = this.#clock.currentTimeMillisUnsafe()
-    this.onDeparture?.(isReused)
-  }
-
-  giveUp(error: Error) {
-    this.#giveUp?.(error)
-  }
-
-  begun(giveUp: (error: Error) => void) {
-    this.#giveUp = giveUp
-    if (this.timedOut !== undefined) giveUp(this.timedOut)
+  readonly onHeadWritten = (connection: "new" | "reused") => {
+    this.touch()
+    this.onDeparture?.(connection === "reused")
   }
 }
+
+/** Whether a body that was made by hand gave a stream. */
+const isBytes = (content: unknown): content is Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
+  Stream.isStream(content)
 
 /** The bytes of the file, counted against what was announced. */
 const counted = (
@@ -98,11 +69,11 @@ const counted = (
   meter: Meter,
   tally: Tally | undefined,
   touch: (bytes: number) => void
-): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
+): (buffers: Transport.Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
   const size = file.size
   const path = file._tag === "FileBody" && file.path !== undefined ? { path: file.path } : {}
   const wrong = (problem: string) => Effect.fail(new FileIoError.SourceFailed({ ...path, problem }))
-  return LentStream.map(file.open, (content) =>
+  return (buffers) =>
     Stream.suspend(() => {
       let done = 0
       if (tally !== undefined) {
@@ -131,11 +102,15 @@ const counted = (
             if (tally !== undefined) tally.complete = true
           })
       )
+      const content: unknown = file.open(buffers)
+      if (!isBytes(content)) {
+        return Stream.fromEffect(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
+      }
       return Stream.mapArrayEffect(content, (chunks) => {
         const told = count(chunks)
         return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
       }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
-    }))
+    })
 }
 
 /** A transport takes no more than this of a body before it has a connection and the head of the request is on its way. */
@@ -157,211 +132,122 @@ export const makeTally = (): Tally => ({ bytes: 0, complete: false })
 export interface Outgoing {
   readonly form: Form
   readonly file: FileBody.FileBody | FileBody.OneShotBody | undefined
-  readonly tally?: Tally | undefined
+  readonly tally: Tally
 }
 
-/** What is known of a body while it is sent. */
-interface Sending {
-  readonly body: HttpBody.HttpBody
-  readonly activity: Activity
-  /** Why our own source broke off; transports wrap it beyond recognition. */
-  sourceFailure: FileIoError.SourceFailed | undefined
-}
-
+/** The body of a request: read first where it is small, else as it is sent. */
 const prepare = (
-  outgoing: Outgoing,
-  activity: Activity,
-  meter: Meter,
-  clock: Clock.Clock
-): Effect.Effect<Sending, Failure> => {
-  const { file, form, tally } = outgoing
-  const inMemory = (bytes: ReadonlyArray<Uint8Array>): Sending => ({
-    body: new PartedBody([form.head, ...bytes, form.tail], form.contentType),
-    activity,
-    sourceFailure: undefined
+  { file, form, tally }: Outgoing,
+  inFlight: InFlight,
+  meter: Meter
+): Effect.Effect<Transport.Body, Failure> => {
+  const { contentType, head, tail } = form
+  const inMemory = (bytes: ReadonlyArray<Uint8Array>): Transport.Body => ({
+    _tag: "Bytes",
+    contentType,
+    chunks: [head, ...bytes, tail]
   })
   if (file === undefined) return Effect.succeed(inMemory([]))
-  const isSmall = file.size !== undefined && file.size <= IN_MEMORY_BYTES
-  const bytes = file._tag === "FileBody" ? file.content : undefined
-  if (isSmall && bytes !== undefined) {
-    return Effect.flatMap(meter.started(file.size), () => {
-      if (tally !== undefined) {
-        tally.bytes = bytes.length
-        tally.complete = true
-      }
-      const sending = inMemory([bytes])
-      const told = meter.advance(bytes.length)
-      return told === undefined ? Effect.succeed(sending) : Effect.as(told, sending)
-    })
-  }
-  const touch = (bytes: number) => {
-    activity.at = clock.currentTimeMillisUnsafe()
-    if (bytes > UNDERWAY_BYTES) activity.underway?.()
-  }
-  const content = counted(file, meter, tally, touch)
-  if (isSmall) {
-    const read = Effect.mapError(Stream.runCollect(content), (reason) => new Failure("withheld", reason))
+  const content = counted(file, meter, tally, (bytes) => inFlight.advanced(bytes))
+  if (file.size !== undefined && file.size <= IN_MEMORY_BYTES) {
+    const read = Effect.mapError(Stream.runCollect(content("owned")), (reason) => new Failure("withheld", reason))
     return Effect.andThen(meter.started(file.size), Effect.map(read, inMemory))
   }
-  activity.sent = false
-  const total = file.size === undefined ? undefined : form.head.length + file.size + form.tail.length
-  const sending: Sending = {
-    body: HttpBody.stream(
-      LentStream.map(content, (content) =>
-        Stream.suspend(() => {
-          touch(0)
-          return Stream.make(form.head)
-        }).pipe(
-          Stream.concat(Stream.tapError(content, (reason) =>
-            Effect.sync(() => {
-              sending.sourceFailure = reason
-            }))),
-          Stream.concat(Stream.sync(() => {
-            touch(0)
-            activity.sent = true
-            return form.tail
-          }))
-        )),
-      form.contentType,
-      total
-    ),
-    activity,
-    sourceFailure: undefined
+  inFlight.isSent = false
+  const body: Transport.Body = {
+    _tag: "Stream",
+    contentType,
+    length: file.size === undefined ? undefined : head.length + file.size + tail.length,
+    open: (buffers) =>
+      Stream.sync(() => {
+        inFlight.touch()
+        return head
+      }).pipe(
+        Stream.concat(Stream.tapError(content(buffers), (reason) =>
+          Effect.sync(() => {
+            inFlight.sourceFailure = reason
+          }))),
+        Stream.concat(Stream.sync(() => {
+          inFlight.touch()
+          inFlight.isSent = true
+          return tail
+        }))
+      )
   }
-  return Effect.as(meter.started(file.size), sending)
+  return Effect.as(meter.started(file.size), body)
 }
 
-/**
- * Redirects are never followed: one that is followed turns a page into a file. And HTTP clients of Effect tell third
- * parties of our traces unless they are told not to, with the key of the file in the address of the span.
- */
-const quiet = derived((context) => {
-  const given = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
-  // Each is laid over the context, where a merge would copy all of it.
-  return context.pipe(
-    Context.add(FetchHttpClient.RequestInit, given === undefined ? MANUAL : { ...given, ...MANUAL }),
-    Context.add(HttpClient.TracerDisabledWhen, always),
-    Context.add(HttpClient.TracerPropagationEnabled, false)
-  )
-})
-
-const MANUAL: RequestInit = { redirect: "manual" }
-const always = () => true
-
-/** How the answers that are still to be read can be given up. */
-const activities = new WeakMap<HttpClientResponse.HttpClientResponse, Activity>()
-
-/** An answer, and its bytes where they were read with it. */
-export interface Answered {
-  readonly response: HttpClientResponse.HttpClientResponse
-  readonly content: Uint8Array | undefined
-}
-
-/** An answer that announces no more than this is read with its head, which costs no stream. */
-const SMALL_BYTES = 64 * 1024
-
-const isSmall = ({ headers, status }: HttpClientResponse.HttpClientResponse): boolean =>
-  status >= 200 && status < 300 && Number(headers["content-length"] ?? "NaN") <= SMALL_BYTES &&
-  headers["content-encoding"] === undefined
+/** A request without its body. */
+export type Head = Pick<Transport.Request, "method" | "url" | "headers">
 
 /**
- * Sends one request and waits for the head of the answer. Fails with how far it came.
+ * Sends one request and waits for the head of the response. Fails with how far it came. The connection is in use until the scope
+ * closes or the response is read to its end.
  */
-export const execute = <R>(
-  client: Pick<HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>, "execute">,
-  request: HttpClientRequest.HttpClientRequest,
+export const execute = (
+  head: Head,
   options: {
+    readonly transport: Transport.Service
     readonly host: string
-    readonly timeouts: Timeouts
+    readonly timeouts: Timeouts.Timeouts
     readonly meter: Meter
     readonly outgoing: Outgoing | undefined
-    /** Makes the request once there is a permit; what has to be read before it is sent is read before that. */
+    /** Sends the request once there is a permit; what has to be read before it is sent is read before that. */
     readonly withPermit: WithPermit
-    /** Whether the answer is no file, so that a small one may be read at once. */
-    readonly isWhole: boolean
     /** Whether the request is made again where its connection breaks. */
-    readonly mayRepeat: boolean
+    readonly isRepeatable: boolean
   }
-): Effect.Effect<Answered, Failure, R> =>
+): Effect.Effect<Transport.Response, Failure, Scope.Scope> =>
   Clock.clockWith((clock) => {
-    const activity = new Activity(options.timeouts, clock, options.mayRepeat)
-    const givesUp = isGivingUp(client)
-    const receive = (
-      response: HttpClientResponse.HttpClientResponse
-    ): Effect.Effect<Answered, Failure> => {
-      // A transport may stop sending once an answer is there, so the host need not have what it says that it has.
-      if (!activity.sent && response.status >= 200 && response.status < 300) {
-        return Effect.fail(unexpected(response.status, "it came before the whole file was sent"))
-      }
-      if (!options.isWhole || !isSmall(response)) {
-        if (givesUp) activities.set(response, activity)
-        return Effect.succeed({ response, content: undefined })
-      }
-      activity.at = clock.currentTimeMillisUnsafe()
-      activity.sent = false
-      return Effect.mapBoth(response.arrayBuffer, {
-        // Whatever broke, the host has answered.
-        onFailure: (error) => new Failure("broken", activity.timedOut ?? lost(options.host, error)),
-        onSuccess: (buffer) => ({ response, content: new Uint8Array(buffer) })
+    const { host, isRepeatable, outgoing, timeouts, transport, withPermit } = options
+    const inFlight = new InFlight(clock)
+    const send = (body: Transport.Body) =>
+      Effect.suspend(() => {
+        const began = clock.currentTimeMillisUnsafe()
+        inFlight.touch()
+        return Effect.raceFirst(
+          transport.send({ ...head, body, isRepeatable }, inFlight),
+          Timeouts.expiry(inFlight, timeouts)
+        ).pipe(Effect.mapError((error) =>
+          error._tag === "TimedOut"
+            ? new Failure("broken", error)
+            : inFlight.sourceFailure !== undefined
+            ? new Failure("withheld", inFlight.sourceFailure)
+            : unreachable(host, error, clock.currentTimeMillisUnsafe() - began)
+        ))
       })
-    }
-    const send = (sending: Sending) => {
-      const answered = Effect.updateContext(
-        client.execute(sending.body._tag === "Empty" ? request : HttpClientRequest.setBody(request, sending.body)),
-        (context: Context.Context<R>) => Context.add(quiet(context), CurrentFlight, activity)
+    const prepared = outgoing === undefined
+      ? Effect.succeed<Transport.Body>({ _tag: "Empty" })
+      : prepare(outgoing, inFlight, options.meter)
+    return Effect.flatMap(prepared, (body) => withPermit(send(body), inFlight)).pipe(
+      // A transport may stop sending once a response is there, so the host need not have what it says that it has.
+      Effect.flatMap((response) =>
+        !inFlight.isSent && response.status >= 200 && response.status < 300
+          ? Effect.fail(unexpected(response.status, "it came before the whole file was sent"))
+          : Effect.succeed(response)
       )
-      const received = Effect.flatMap(
-        Effect.mapError(answered, (error) =>
-          activity.timedOut !== undefined
-            ? new Failure("broken", activity.timedOut)
-            : sending.sourceFailure === undefined
-            ? unreachable(options.host, error, activity.hasDeparted)
-            : new Failure("withheld", sending.sourceFailure)),
-        receive
-      )
-      return options.withPermit(
-        givesUp
-          ? Watchdog.attend(received, activity, clock)
-          : Watchdog.guard(received, activity, clock, (after) => new Failure("broken", activity.timeOut(after))),
-        activity
-      )
-    }
-    const { outgoing } = options
-    return outgoing === undefined
-      ? send({ body: HttpBody.empty, activity, sourceFailure: undefined })
-      : Effect.flatMap(prepare(outgoing, activity, options.meter, clock), send)
+    )
   })
 
-/**
- * Drops an answer with the scope, so that its connection closes where it was not read to its end. What all HTTP clients
- * understand is a reader that begins and stops; `HttpClient.withScope` only reaches those that are made by Effect.
- */
-export const scoped = <E, R>(
-  effect: Effect.Effect<Answered, E, R>
-): Effect.Effect<HttpClientResponse.HttpClientResponse, E, R | Scope.Scope> =>
+/** Closes at once what an attempt has opened that failed; what one has opened that succeeded, with the scope around it. */
+export const scopedToSuccess = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.tap(
-      Effect.map(restore(effect), ({ response }) => response),
-      (response) => Effect.addFinalizer(() => Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(response.stream)))))
-    )
+    Effect.flatMap(Effect.scope, (outer) =>
+      Effect.flatMap(Scope.fork(outer), (scope) =>
+        Effect.onExit(
+          restore(Scope.provide(effect, scope)),
+          (exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void
+        )))
   )
 
 /**
- * The bytes that an answer stands for; fails when they break off, or when nothing comes for too long. No chunk is read
- * before it is asked for.
+ * The bytes that a response stands for; fails when they break off, or when nothing comes for too long. No chunk is read before it is
+ * asked for.
  */
-export const incoming = (
-  response: HttpClientResponse.HttpClientResponse,
-  idle: Duration.Duration
-): ContentEncoding.Bytes => {
-  const activity = activities.get(response)
-  const bytes: ContentEncoding.Bytes = LentStream.map(response.stream, (stream) =>
-    activity !== undefined
-      ? attended(stream, idle, activity)
-      // `fetch` gives no body at all for an empty one.
-      : guarded(Stream.catchIf(stream, (error) => error.reason._tag === "EmptyBodyError", () => Stream.empty), idle))
-  return ContentEncoding.decoded(response, bytes)
-}
+export const incoming = (response: Transport.Response, idle: Duration.Duration): ContentEncoding.Bytes =>
+  ContentEncoding.decoded(response, (buffers) => Timeouts.idle(response.body(buffers), idle))
 
 interface Peeked {
   /** The first bytes: all of them where there are not many. */
@@ -376,7 +262,7 @@ export const peek = Effect.fnUntraced(function*(
   bytes: ContentEncoding.Bytes,
   maxBytes: number
 ): Effect.fn.Return<Peeked, never, Scope.Scope> {
-  const pull = yield* Stream.toPull(bytes)
+  const pull = yield* Stream.toPull(bytes("owned"))
   const chunks: Array<Uint8Array> = []
   let length = 0
   let rest = pull
@@ -397,51 +283,6 @@ export const peek = Effect.fnUntraced(function*(
   return {
     start: concat(chunks, length),
     isWhole,
-    bytes: Stream.concat(Stream.fromIterable(chunks), Stream.fromPull(Effect.succeed(rest)))
+    bytes: () => Stream.concat(Stream.fromIterable(chunks), Stream.fromPull(Effect.succeed(rest)))
   }
 })
-
-const idleFor = (after: Duration.Duration) => new FileIoError.TimedOut({ phase: "idle", after })
-
-/** Fails once nothing comes for too long, while somebody waits for it. */
-const guarded = <E>(
-  stream: Stream.Stream<Uint8Array, E>,
-  idle: Duration.Duration
-): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
-  Stream.transformPull(stream, (pull, scope) =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const one = Watchdog.watched(() => idle)
-      const remove = Watchdog.add(one, clock, fiber)
-      return Effect.as(
-        Scope.addFinalizer(scope, Effect.sync(remove)),
-        Watchdog.guard(pull, one, clock, idleFor, true)
-      )
-    }))
-
-/** The same over a transport that gives up when it is told to, which costs no fiber for each chunk. */
-const attended = <E>(
-  stream: Stream.Stream<Uint8Array, E>,
-  idle: Duration.Duration,
-  activity: Activity
-): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
-  Stream.transformPull(stream, (pull, scope) =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const one = Watchdog.watched(() => idle)
-      let timedOut: FileIoError.TimedOut | undefined
-      one.expire = (after) => {
-        timedOut = idleFor(after)
-        activity.giveUp(timedOut)
-      }
-      const failing = Effect.mapError(pull, (error) => timedOut ?? error)
-      const rest = () => {
-        one.at = Infinity
-        return undefined
-      }
-      const next = Effect.suspend(() => {
-        one.at = clock.currentTimeMillisUnsafe()
-        return Effect.onExitPrimitive(failing, rest)
-      })
-      return Effect.as(Scope.addFinalizer(scope, Effect.sync(Watchdog.add(one, clock, fiber))), next)
-    }))

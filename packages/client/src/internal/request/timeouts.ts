@@ -1,151 +1,71 @@
 /**
- * Gives up what nothing happens in for too long. One fiber looks after all that is under way by the same clock: a timer for
- * each chunk, or a race for each call, costs more than the call itself.
+ * Ends what nothing happens in for too long: a request, and the reading of its response. `send.ts` says when something happens.
  */
-import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 
-/** Something that is looked after. */
-export interface Watched {
-  /** When something last happened, in milliseconds; `Infinity` while nobody waits for anything. */
-  at: number
-  /** How long nothing may happen, as things are now. */
-  readonly patience: () => Duration.Duration
-  /** Gives it up. */
-  expire: (after: Duration.Duration) => void
+/** How long nothing may happen, in each phase. */
+export interface Timeouts {
+  readonly firstByte: Duration.Duration
+  readonly idle: Duration.Duration
 }
 
-const nothing = () => {}
+export interface Activity {
+  /** When something last happened, in milliseconds; `Infinity` while nobody waits for anything. */
+  lastAt: number
+  /** What is waited for. */
+  readonly phase: "firstByte" | "idle"
+}
 
-export const watched = (patience: () => Duration.Duration): Watched => ({ at: Infinity, patience, expire: nothing })
-
-/** What may become impatient only later is looked at now and then. */
-const LOOK_MILLIS = 1000
 /**
  * A look that comes this much later than it was to come, in milliseconds, finds that this process stood still: it was stopped,
  * the machine slept, or something kept the event loop busy. What came meanwhile was not read yet, so nothing is too late.
  */
 const STALL_MILLIS = 1000
 
-class Watchdog {
-  readonly #all = new Set<Watched>()
-  readonly #clock: Clock.Clock
-  #fiber: Fiber.Fiber<void> | undefined
-  #wakesAt = Infinity
-  #mayRest = false
-
-  constructor(clock: Clock.Clock) {
-    this.#clock = clock
-  }
-
-  #deadline(one: Watched, now: number): number {
-    const patience = Duration.toMillis(one.patience())
-    return Number.isFinite(patience) ? Math.min(one.at, now) + patience : now + LOOK_MILLIS
-  }
-
-  add(one: Watched, parent: Fiber.Fiber<unknown, unknown>) {
-    this.#all.add(one)
-    const deadline = this.#deadline(one, this.#clock.currentTimeMillisUnsafe())
-    if (deadline >= this.#wakesAt) return
-    this.#fiber?.interruptUnsafe()
-    this.#wakesAt = deadline
-    this.#fiber = Effect.runForkWith(parent.context)(this.#look)
-  }
-
-  remove(one: Watched) {
-    this.#all.delete(one)
-    if (this.#all.size > 0 || this.#mayRest || this.#fiber === undefined) return
-    // A timer that nobody needs would keep the program alive. One for each of a row of calls would cost as much as they do.
-    this.#mayRest = true
-    this.#fiber.currentDispatcher.scheduleTask(this.#rest, 0)
-  }
-
-  readonly #rest = () => {
-    this.#mayRest = false
-    if (this.#all.size > 0) return
-    const fiber = this.#fiber
-    this.#fiber = undefined
-    this.#wakesAt = Infinity
-    fiber?.interruptUnsafe()
-  }
-
-  readonly #look: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.#clock.currentTimeMillisUnsafe()
-    const hasStalled = now - this.#wakesAt >= STALL_MILLIS
-    let next = Infinity
-    for (const one of this.#all) {
-      if (hasStalled && one.at < now) one.at = now
-      const deadline = this.#deadline(one, now)
-      if (deadline > now) next = Math.min(next, deadline)
-      else {
-        this.#all.delete(one)
-        one.expire(one.patience())
-      }
-    }
-    this.#wakesAt = next
-    return next === Infinity ? Effect.void : Effect.andThen(Effect.sleep(next - now), this.#look)
-  })
-}
-
-const watchdogs = new WeakMap<Clock.Clock, Watchdog>()
-
-/** Looks after something until the function is called that it gives. */
-export const add = (one: Watched, clock: Clock.Clock, parent: Fiber.Fiber<unknown, unknown>): () => void => {
-  let watchdog = watchdogs.get(clock)
-  if (watchdog === undefined) watchdogs.set(clock, watchdog = new Watchdog(clock))
-  watchdog.add(one, parent)
-  return () => watchdog.remove(one)
-}
-
-/** Runs an effect that ends by itself when it is told that nothing has happened in it for too long. */
-export const attend = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  one: Watched,
-  clock: Clock.Clock
-): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    let remove: (() => void) | undefined
-    const begun = Effect.withFiber((fiber) => {
-      one.at = clock.currentTimeMillisUnsafe()
-      remove = add(one, clock, fiber)
-      return effect
+/** Fails once nothing has happened for too long; the time-out begins again after this process stood still. */
+export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<never, FileIoError.TimedOut> =>
+  Clock.clockWith((clock) => {
+    // The phase may change to the one whose time-out is shorter.
+    const shortest = Math.min(Duration.toMillis(timeouts.firstByte), Duration.toMillis(timeouts.idle))
+    if (shortest === Infinity) return Effect.never
+    let wakesAt = Infinity
+    const look: Effect.Effect<never, FileIoError.TimedOut> = Effect.suspend(() => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now - wakesAt >= STALL_MILLIS && activity.lastAt < now) activity.lastAt = now
+      const after = timeouts[activity.phase]
+      const deadline = Math.min(activity.lastAt, now) + Duration.toMillis(after)
+      if (deadline <= now) return Effect.fail(new FileIoError.TimedOut({ phase: activity.phase, after }))
+      wakesAt = Math.min(deadline, now + shortest)
+      return Effect.andThen(Effect.sleep(wakesAt - now), look)
     })
-    return Effect.onExitPrimitive(begun, () => {
-      remove?.()
-      return undefined
-    })
+    return look
   })
 
-/**
- * Runs any effect, in a fiber of its own, and interrupts it once nothing happens in it for too long. Something that `isAdded`
- * is looked after already, and is only waited for now and then.
- */
-export const guard = <A, E, R, E2>(
-  effect: Effect.Effect<A, E, R>,
-  one: Watched,
-  clock: Clock.Clock,
-  onExpiry: (after: Duration.Duration) => E2,
-  isAdded = false
-): Effect.Effect<A, E | E2, R> =>
-  Effect.withFiber<A, E | E2, R>((parent) =>
-    Effect.callback<A, E | E2, R>((resume) => {
-      one.at = clock.currentTimeMillisUnsafe()
-      const fiber = Effect.runForkWith(parent.context as Context.Context<R>)(effect)
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined) {
-        one.at = Infinity
-        return resume(exit)
-      }
-      one.expire = (after) => resume(Effect.andThen(Fiber.interrupt(fiber), Effect.fail(onExpiry(after))))
-      const remove = isAdded ? undefined : add(one, clock, parent)
-      fiber.addObserver((exit) => {
-        one.at = Infinity
-        remove?.()
-        resume(exit)
+/** Fails once nothing comes for too long, while somebody waits for it. */
+export const idle = <E>(
+  stream: Stream.Stream<Uint8Array, E>,
+  timeout: Duration.Duration
+): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
+  Stream.transformPull(stream, (pull, scope) =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const activity: Activity = { lastAt: Infinity, phase: "idle" }
+      const expired = Deferred.makeUnsafe<never, FileIoError.TimedOut>()
+      yield* Effect.forkIn(
+        Deferred.into(expiry(activity, { firstByte: timeout, idle: timeout }), expired),
+        scope
+      )
+      const next = Effect.raceFirst(pull, Deferred.await(expired))
+      const rest = Effect.sync(() => {
+        activity.lastAt = Infinity
       })
-      return Fiber.interrupt(fiber)
-    })
-  )
+      return Effect.suspend(() => {
+        activity.lastAt = clock.currentTimeMillisUnsafe()
+        return Effect.onExit(next, () => rest)
+      })
+    }))

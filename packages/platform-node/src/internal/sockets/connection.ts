@@ -1,4 +1,5 @@
 /** A connection of HTTP/1.1: it carries one request and its answer at a time. */
+import type { Buffers } from "@effect-fileio/client/Transport"
 import type * as Net from "node:net"
 import type { Input } from "./input.ts"
 import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
@@ -30,7 +31,7 @@ export class Exchange implements Listener {
   /** Copies, for a reader who keeps chunks, or since the connection went on to something else. */
   private copies: Array<Uint8Array> = []
   private copied = 0
-  private isLending = false
+  private areViewsOut = false
   /** Whether the reader keeps chunks; not known before it begins. */
   private isCopying = false
   private onArrival: (() => void) | undefined
@@ -84,7 +85,7 @@ export class Exchange implements Listener {
     }
     this.deliver()
     this.wake()
-    return this.views.length === 0 && !this.isLending && this.copied < HIGH_WATER_BYTES
+    return this.views.length === 0 && !this.areViewsOut && this.copied < HIGH_WATER_BYTES
   }
 
   /**
@@ -132,19 +133,18 @@ export class Exchange implements Listener {
   }
 
   /**
-   * Takes what is there: chunks that may be kept, or chunks that are lent until the next call. An empty list when nothing
-   * has come.
+   * Takes what is there; chunks of `reused` buffers are valid until the next call. An empty list when nothing has come.
    */
-  take(lent: boolean): ReadonlyArray<Uint8Array> {
-    this.isCopying = !lent
-    if (!lent) this.copy()
-    this.isLending = lent && this.views.length > 0
+  take(buffers: Buffers): ReadonlyArray<Uint8Array> {
+    this.isCopying = buffers === "owned"
+    if (this.isCopying) this.copy()
+    this.areViewsOut = buffers === "reused" && this.views.length > 0
     const { copies, views } = this
     if (copies.length > 0) {
       this.copies = []
       this.copied = 0
-      this.isLending = false
-    } else if (this.isLending) {
+      this.areViewsOut = false
+    } else if (this.areViewsOut) {
       this.views = []
       return views
     }

@@ -1,5 +1,5 @@
 /** The `HttpClient` of `@effect/platform-node` over undici, with proxies, certificates and limits. */
-import * as Flight from "@effect-fileio/client/Flight"
+import * as Transport from "@effect-fileio/client/Transport"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import Undici, { type buildConnector, type Dispatcher } from "@effect/platform-node/Undici"
 import * as Effect from "effect/Effect"
@@ -133,7 +133,7 @@ const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<
         const hints: Hints & Partial<Dispatcher.RequestOptions> = {
           highWaterMark: READ_BYTES,
           ...fiber.getRef(NodeHttpClient.UndiciOptions),
-          flight: fiber.getRef(Flight.CurrentFlight)
+          current: fiber.getRef(Transport.CurrentRequest)
         }
         return Effect.mapError(
           Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints),

@@ -2,9 +2,9 @@
  * The connections to one host, as a dispatcher of undici. undici's own `Pool` cannot say how long a connection has been idle,
  * so it cannot keep what must not be repeated away from one that the host is about to close.
  */
-import type { Flight } from "@effect-fileio/client/Flight"
+import type * as Transport from "@effect-fileio/client/Transport"
 import Undici, { type Dispatcher } from "@effect/platform-node/Undici"
-import { mayReuse, REUSE_MILLIS } from "../reuse.ts"
+import { REUSE_MILLIS } from "../reuse.ts"
 import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 
 type Handler = Dispatcher.DispatchHandler
@@ -12,10 +12,15 @@ type Options = Dispatcher.DispatchOptions & Hints
 
 /** What `NodeHttp` adds to a request of undici. */
 export interface Hints {
-  /** What the caller learns of the request, and whether it may be repeated. */
-  readonly flight?: Flight | undefined
+  /** The request that the caller sends, and who observes it. */
+  readonly current?: typeof Transport.CurrentRequest.Service | undefined
   readonly signal?: unknown
 }
+
+const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+
+/** Whether a request may go over a connection that has been idle for longer. */
+const mayBeIdle = ({ current, method }: Options): boolean => current?.request.isRepeatable ?? REPEATABLE.has(method)
 
 interface Waiting {
   readonly options: Options
@@ -106,8 +111,8 @@ export class OriginPool extends Undici.Dispatcher {
       fail(handler, new Undici.errors.ClientDestroyedError())
       return false
     }
-    const slot = this.#take(mayReuse(options.flight, options.method))
-    if (slot?.isConnected !== true) options.flight?.waiting()
+    const slot = this.#take(mayBeIdle(options))
+    if (slot?.isConnected !== true) options.current?.observer.onWaiting()
     if (slot === undefined) this.#waiting.push({ options, handler })
     else this.#send(slot, options, handler)
     return true
@@ -140,11 +145,11 @@ export class OriginPool extends Undici.Dispatcher {
 
   #send(slot: Slot, options: Options, handler: Handler) {
     slot.isBusy = true
-    const { flight } = options
+    const observer = options.current?.observer
     slot.client.dispatch(
       // How long an answer may take is the caller's to say.
       { ...options, headersTimeout: 0, bodyTimeout: 0 },
-      new Watched(handler, () => flight?.departed(slot.served > 0), (isServed) => {
+      new Watched(handler, () => observer?.onHeadWritten(slot.served > 0 ? "reused" : "new"), (isServed) => {
         if (isServed) slot.served++
         // The client has to be done with the request first.
         queueMicrotask(() => this.#release(slot))
@@ -173,9 +178,9 @@ export class OriginPool extends Undici.Dispatcher {
   #next() {
     while (this.#waiting.length > 0 && !this.#isDestroyed) {
       const { handler, options } = this.#waiting[0]!
-      const { flight, signal } = options
+      const { signal } = options
       if (!(signal instanceof AbortSignal && signal.aborted)) {
-        const slot = this.#take(mayReuse(flight, options.method))
+        const slot = this.#take(mayBeIdle(options))
         if (slot === undefined) return
         this.#send(slot, options, handler)
       }

@@ -1,0 +1,353 @@
+/**
+ * The seam between `FileIo` and HTTP: a transport sends one request and gives the response.
+ *
+ * **When to use**
+ *
+ * Use `fromHttpClient`, or `FileIo.layer`, which does so itself, to send requests over any `HttpClient`. Write a transport of your
+ * own where an `HttpClient` cannot do what you need, such as reading a large response into the same memory again and again.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as HttpMethod from "effect/http/HttpMethod"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { concat } from "./internal/shared/bytes.ts"
+import { present } from "./internal/shared/present.ts"
+import * as SystemError from "./internal/shared/systemError.ts"
+
+/**
+ * What a reader asks of the chunks of a stream. `owned`: a chunk may be kept. `reused`: a chunk is valid until the next one is
+ * asked for, so that the same memory can be read into again and again. A stream that only has chunks to keep gives those.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Buffers = "owned" | "reused"
+
+/**
+ * The body of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Body =
+  | { readonly _tag: "Empty" }
+  | {
+    readonly _tag: "Bytes"
+    readonly contentType: string
+    /** The bytes, in their order. */
+    readonly chunks: ReadonlyArray<Uint8Array>
+  }
+  | {
+    readonly _tag: "Stream"
+    readonly contentType: string
+    /** How many bytes there are; `undefined` where that is not known. */
+    readonly length: number | undefined
+    /** The bytes. Run at most once for each request. */
+    readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, unknown>
+  }
+
+/**
+ * A request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request {
+  readonly method: HttpMethod.HttpMethod
+  /** An absolute address. */
+  readonly url: string
+  /** By lower-case names; without those of the body, its `content-type` among them. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Body
+  /**
+   * Whether the caller makes the request again where its connection breaks. One that it does not may only go over a connection
+   * that is new or was used a moment ago: a host may be closing one that has been idle.
+   */
+  readonly isRepeatable: boolean
+}
+
+/**
+ * Callbacks that a transport fires for a request in flight. The rate limit and the time-outs are more exact with them; a
+ * transport that does not know when something happens does not fire them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observer {
+  /** The request waits for a connection, for as long as the transport allows. Time-outs begin when its head is written. */
+  readonly onWaiting: () => void
+  /**
+   * The head of the request is written to an open connection. `reused`: a response has already come over it. From `new` ones no
+   * round trip is learned, since their first response may take longer without being typical.
+   */
+  readonly onHeadWritten: (connection: "new" | "reused") => void
+}
+
+/**
+ * The head of a response, and its bytes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Response {
+  /** The address that was asked. */
+  readonly url: string
+  readonly status: number
+  /** By lower-case names. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** Whether the transport has undone the `content-encoding`, as `fetch` does. */
+  readonly isDecoded: boolean
+  /** The bytes, which can be read once, while the scope of the request is open. No chunk is read before it is asked for. */
+  readonly body: (buffers: Buffers) => Stream.Stream<Uint8Array, TransportError>
+}
+
+/**
+ * How far a request came that failed. `prepare`: the transport cannot send it. `connect`: no connection was made, so nothing was
+ * sent. `request`: it may have been sent, and no response came. `response`: a response began.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Phase = "prepare" | "connect" | "request" | "response"
+
+/**
+ * Why a request got no response, or not all of one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TransportError extends Data.TaggedError("TransportError")<{
+  readonly phase: Phase
+  /** What cannot be sent, in the phase `prepare`. */
+  readonly part?: "url" | "body"
+  /** The code of the system, of TLS or of the transport, such as `ECONNRESET`. */
+  readonly code?: string
+  /** The proxy that was asked for a connection, as `host:port`. */
+  readonly proxy?: string
+  /** Milliseconds after which the transport stopped to wait for a connection, where it did. */
+  readonly connectTimeout?: number
+  /** The error behind it, without the request, whose headers hold the API key. */
+  readonly cause: unknown
+}> {}
+
+/**
+ * Makes the error of a request out of that of a socket or an HTTP library, by the system's codes in it. `isHeadWritten`: whether
+ * the head of the request was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const requestError = (cause: unknown, options: { readonly isHeadWritten: boolean }): TransportError => {
+  const found = SystemError.find(cause)
+  return new TransportError({
+    phase: found !== undefined && SystemError.isUnsent(found, options.isHeadWritten) ? "connect" : "request",
+    ...present("code", found === undefined ? undefined : SystemError.codeOf(found)),
+    ...present("proxy", typeof found?.proxy === "string" ? found.proxy : undefined),
+    ...present("connectTimeout", typeof found?.connectTimeout === "number" ? found.connectTimeout : undefined),
+    cause: SystemError.withoutPacket(cause)
+  })
+}
+
+/**
+ * The error of a response that broke off.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const responseError = (cause: unknown): TransportError =>
+  new TransportError({
+    phase: "response",
+    ...present("code", SystemError.find(cause)?.code),
+    cause: SystemError.withoutPacket(cause)
+  })
+
+/**
+ * What a transport does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service {
+  /**
+   * Sends a request and gives the head of its response. Redirects are not followed. Interrupting it, or closing its scope before the
+   * response was read to its end, closes the connection.
+   */
+  readonly send: (request: Request, observer: Observer) => Effect.Effect<Response, TransportError, Scope.Scope>
+}
+
+/**
+ * The transport that `FileIo.layerTransport` sends requests over.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Transport extends Context.Service<Transport, Service>()("@effect-fileio/client/Transport") {}
+
+/**
+ * The request that an `HttpClient` is sending for `fromHttpClient`. An `HttpClient` that knows more of its connections than others
+ * fires the callbacks of `observer`, and chooses a connection by `request.isRepeatable`.
+ *
+ * **Example** (An HttpClient that says when a request leaves)
+ *
+ * ```ts
+ * import { Transport } from "@effect-fileio/client"
+ * import { Effect } from "effect"
+ * import { HttpClient, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+ *
+ * declare const send: (
+ *   request: HttpClientRequest.HttpClientRequest,
+ *   onHeadWritten: (connection: "new" | "reused") => void
+ * ) => Effect.Effect<HttpClientResponse.HttpClientResponse>
+ *
+ * const client = HttpClient.make((request, _url, _signal, fiber) => {
+ *   const current = fiber.getRef(Transport.CurrentRequest)
+ *   return send(request, (connection) => current?.observer.onHeadWritten(connection))
+ * })
+ * ```
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const CurrentRequest = Context.Reference<
+  { readonly request: Request; readonly observer: Observer } | undefined
+>("@effect-fileio/client/Transport/CurrentRequest", { defaultValue: () => undefined })
+
+/** `fetch` and Effect's clients read bytes in one piece, or a stream whose chunks they keep. */
+const bodyOf = (body: Body): HttpBody.HttpBody => {
+  switch (body._tag) {
+    case "Empty":
+      return HttpBody.empty
+    case "Bytes": {
+      const length = body.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+      return HttpBody.uint8Array(concat(body.chunks, length), body.contentType)
+    }
+    case "Stream":
+      return HttpBody.stream(body.open("owned"), body.contentType, body.length)
+  }
+}
+
+const MANUAL: RequestInit = { redirect: "manual" }
+
+/**
+ * What a client is told through the context. A redirect that is followed turns a page into a file. And HTTP clients of Effect
+ * send trace headers to third parties, and put the address, with the file's key, into a span of their own.
+ */
+const settings = (
+  context: Context.Context<never>,
+  request: Request,
+  observer: Observer
+): Context.Context<never> =>
+  context.pipe(
+    Context.add(FetchHttpClient.RequestInit, {
+      ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
+      ...MANUAL
+    }),
+    Context.add(HttpClient.TracerDisabledWhen, () => true),
+    Context.add(HttpClient.TracerPropagationEnabled, false),
+    Context.add(CurrentRequest, { request, observer })
+  )
+
+/** An error of an HTTP client wraps the request, which has the API key in its headers. */
+const causeOf = ({ reason }: HttpClientError.HttpClientError): unknown => "cause" in reason ? reason.cause : undefined
+
+const sendError = (error: HttpClientError.HttpClientError, isHeadWritten: boolean): TransportError => {
+  const part = error.reason._tag === "InvalidUrlError"
+    ? "url"
+    : error.reason._tag === "EncodeError"
+    ? "body"
+    : undefined
+  return part === undefined
+    ? requestError(causeOf(error), { isHeadWritten })
+    : new TransportError({ phase: "prepare", part, cause: causeOf(error) })
+}
+
+/**
+ * Sends requests over an `HttpClient`. Whatever the client does to its requests, such as `HttpClient.mapRequest`, is done.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromHttpClient = (client: HttpClient.HttpClient): Service => {
+  const scoped = HttpClient.withScope(client)
+  return {
+    send: (request, observer) =>
+      Effect.suspend(() => {
+        let isHeadWritten = false
+        const watching: Observer = {
+          onWaiting: observer.onWaiting,
+          onHeadWritten: (connection) => {
+            isHeadWritten = true
+            observer.onHeadWritten(connection)
+          }
+        }
+        const sending = HttpClientRequest.makeWith(
+          request.method,
+          request.url,
+          UrlParams.empty,
+          Option.none(),
+          Headers.fromInput(request.headers),
+          HttpBody.empty
+        ).pipe(HttpClientRequest.setBody(bodyOf(request.body)))
+        const received = Effect.mapError(
+          Effect.updateContext(
+            scoped.execute(sending),
+            (context: Context.Context<Scope.Scope>) =>
+              settings(context as Context.Context<never>, request, watching) as Context.Context<Scope.Scope>
+          ),
+          (error) => sendError(error, isHeadWritten)
+        )
+        return Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(received), responseOf))
+      })
+  }
+}
+
+const responseOf = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Response, never, Scope.Scope> => {
+  let isRead = false
+  // `HttpClient.withScope` closes the connections of clients that are made by Effect. What every client understands is a reader
+  // that begins and stops.
+  const drop = Effect.suspend(() =>
+    isRead ? Effect.void : Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(response.stream))))
+  )
+  return Effect.as(Effect.addFinalizer(() => drop), {
+    url: response.request.url,
+    status: response.status,
+    headers: response.headers,
+    isDecoded: Option.isSome(HttpClientResponse.toWeb(response)),
+    body: () =>
+      Stream.suspend(() => {
+        isRead = true
+        return response.stream
+      }).pipe(
+        // `fetch` gives no body at all for an empty one.
+        Stream.catchIf((error) => error.reason._tag === "EmptyBodyError", () => Stream.empty),
+        Stream.mapError((error) => responseError(causeOf(error)))
+      )
+  })
+}
+
+/**
+ * The transport over the `HttpClient` at hand.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttpClient: Layer.Layer<Transport, never, HttpClient.HttpClient> = /* @__PURE__ */ Layer.effect(
+  Transport,
+  /* @__PURE__ */ Effect.map(HttpClient.HttpClient, fromHttpClient)
+)
