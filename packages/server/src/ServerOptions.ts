@@ -87,7 +87,7 @@ export interface TemporaryOptions extends Engines.Options {
    * Connections of one address (of IPv6, one /64) at a time; those beyond get a 429. Trusted proxies have no such limit;
    * `null`: nobody has.
    *
-   * @default 256
+   * @default 1024
    */
   readonly maxConnectionsPerAddress?: number | null | undefined
   /**
@@ -284,7 +284,7 @@ export const table = {
     "max-connections-per-address",
     "N|none",
     nullable(count),
-    "256",
+    "1024",
     "connections of one address (of IPv6, one /64) that is no trusted proxy; those beyond get a 429"
   ),
   drainTimeout: row(
