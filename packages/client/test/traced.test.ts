@@ -16,7 +16,7 @@ const calls = Effect.gen(function*() {
   return { failed, mine: yield* Effect.currentSpan }
 }).pipe(Effect.withSpan("mine"))
 
-describe("where nobody traces", () => {
+describe("without a tracer", () => {
   it.effect("a call says nothing in the span of its caller", () =>
     Effect.gen(function*() {
       const { mine } = yield* calls
@@ -50,7 +50,7 @@ describe("where nobody traces", () => {
     }).pipe(Effect.provide(FileIoTest.layer())))
 })
 
-describe("where somebody traces", () => {
+describe("with a tracer", () => {
   it.effect("every call has a span below that of its caller, and tells what it did", () =>
     Effect.gen(function*() {
       const { spans, tracer } = recordingTracer()

@@ -14,14 +14,11 @@ export const make = (
   client: Client,
   onAccount: (account: Account.Account) => Effect.Effect<void>
 ): Effect.Effect<Account.Account, FileIoError.FileIoError> =>
-  Span.effect(
-    "FileIo.me",
-    "me",
+  Effect.suspend(Span.fn("FileIo.me", "me", () =>
     Effect.andThen(
       requireKey(client, "me"),
       Effect.tap(
         ask(client, { call: callOf(client, "me"), method: "GET", path: "/me", read: readAccount }),
         (account) => Effect.andThen(client.limiter.learnedFrom(account), onAccount(account))
       )
-    )
-  )
+    )))
