@@ -1,5 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { defineConfig, type Plugin } from "vite"
 
 const resolve = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -19,6 +20,24 @@ const undici: Plugin = {
   }
 }
 
+/** The server reads what its pages load from files beside its sources, which the program does not have: they go into it. */
+const assets: Plugin = {
+  name: "assets",
+  transform: (code, id) => {
+    if (!/server\/(?:src|dist)\/internal\/web\/assets\.[jt]s$/.test(id)) return undefined
+    const folder = new URL("../../../web/", pathToFileURL(id))
+    const files = Object.fromEntries(
+      readdirSync(folder).map((name) => [name, readFileSync(new URL(name, folder), "utf8")])
+    )
+    const inlined = code.replace(
+      /readFileSync\(new URL\((`[^`]*\/web\/)([^`]*`).*"utf8"\)/,
+      (_, _folder, name) => `(${JSON.stringify(files)})[\`${name}]`
+    )
+    if (inlined === code) throw new Error("the server reads its assets in another way now")
+    return inlined
+  }
+}
+
 /**
  * The program as it is published: with everything it needs in it, so that it starts quickly and installs alone. What only
  * one command needs is a chunk of its own.
@@ -26,7 +45,7 @@ const undici: Plugin = {
 export default defineConfig({
   root: resolve("."),
   logLevel: "warn",
-  plugins: [undici],
+  plugins: [undici, assets],
   ssr: { noExternal: true },
   build: {
     ssr: resolve("src/bin.ts"),
