@@ -61,6 +61,7 @@ import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
 import * as Admin from "./internal/ops/admin.ts"
 import * as Spans from "./internal/ops/spans.ts"
+import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
 import * as Plans from "./Plans.ts"
 import * as ServerOptions from "./ServerOptions.ts"
 import * as Sweeper from "./Sweeper.ts"
@@ -300,7 +301,8 @@ const make = (given: ServerOptions.TemporaryOptions) => {
     ]),
     // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
     // after the last one.
-    Layer.provide(stores)
+    Layer.provide(stores),
+    Layer.provide(Layer.sync(MemoryBudget.MemoryBudget, () => MemoryBudget.make(options.bufferMemory)))
   )
 }
 

@@ -16,10 +16,11 @@ import * as Path from "node:path"
 import { Blobs, BlobsError, isBlobId, type Reader, removeEach, type Stored, type Writer } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
 import { syncFolder, writeDurably } from "./internal/disk/folders.ts"
+import { giveBack, MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
-/** Bytes that are worth a write. */
-const WRITE_BYTES = 512 * 1024
-/** Bytes that are gathered while a write is under way, before reading waits for it. */
+/** Bytes that are worth a write: what an upload that stops keeps in memory. */
+const WRITE_BYTES = 16 * 1024
+/** Bytes that are gathered while a write is under way, if the memory budget has them; then reading waits. */
 const HELD_BYTES = 2 * 1024 * 1024
 
 const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
@@ -51,15 +52,6 @@ const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, 
   while (rest.length > 0) rest = rest.subarray((await file.write(rest)).bytesWritten)
 }
 
-/**
- * Gives memory back at once that nobody uses any more. Node takes new memory outside of the heap for each read of a socket; left
- * to the collector, it starts a full collection every 50 MB, which is a third of the work of an upload. A chunk that has only a
- * part of its memory is left alone, since somebody may have the rest.
- */
-const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
-  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
-}
-
 interface Places {
   /** Folder of blobs that are being written. */
   readonly incoming: string
@@ -67,10 +59,11 @@ interface Places {
   readonly blobs: string
   /** Ids of the blobs that this process writes. */
   readonly active: Set<string>
+  readonly budget: MemoryBudget
 }
 
 const makeWriter = Effect.fnUntraced(
-  function*({ active, blobs, incoming }: Places, random: SecureRandom.SecureRandom["Service"]) {
+  function*({ active, blobs, budget, incoming }: Places, random: SecureRandom.SecureRandom["Service"]) {
     const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
     const temporary = Path.join(incoming, id)
     const place = Path.join(blobs, id)
@@ -78,6 +71,8 @@ const makeWriter = Effect.fnUntraced(
     let kept = false
     let gathered: Array<Uint8Array> = []
     let size = 0
+    // Bytes of these that are from the budget.
+    let taken = 0
     // One write runs while the next bytes are gathered.
     let running: Promise<void> = Promise.resolve()
     let writing = false
@@ -92,6 +87,8 @@ const makeWriter = Effect.fnUntraced(
           // Nothing more is to be written.
           gathered = []
           size = 0
+          budget.release(taken)
+          taken = 0
           // What fails here is no loss: the bytes are not wanted any more, or are whole and closed already.
           await running.catch(() => {})
           if (!closed) await file.close().catch(() => {})
@@ -107,11 +104,14 @@ const makeWriter = Effect.fnUntraced(
     const start = (): void => {
       const chunks = gathered
       const bytes = size
+      const held = taken
       gathered = []
       size = 0
+      taken = 0
       writing = true
       running = writeAll(file, chunks, bytes).finally(() => {
         writing = false
+        budget.release(held)
         for (const chunk of chunks) giveBack(chunk)
       }).then(() => {
         if (size >= WRITE_BYTES) start()
@@ -120,8 +120,8 @@ const makeWriter = Effect.fnUntraced(
       running.catch(() => {})
     }
 
-    // Reading goes on while a write is under way, as long as what comes meanwhile is not too much.
-    const behind = attempt("write a blob", async () => {
+    // Reading goes on while it is under way.
+    const next = attempt("write a blob", async () => {
       await running
       if (!writing && size > 0) start()
     })
@@ -137,7 +137,11 @@ const makeWriter = Effect.fnUntraced(
       write: (bytes) => {
         gathered.push(bytes)
         size += bytes.length
-        return size < WRITE_BYTES || (writing && size < HELD_BYTES) ? Effect.void : behind
+        if (size < WRITE_BYTES) return Effect.void
+        if (!writing) return next
+        if (size >= HELD_BYTES || !budget.tryTake(bytes.length)) return flush
+        taken += bytes.length
+        return Effect.void
       },
       finish: Effect.andThen(
         flush,
@@ -166,6 +170,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
   Blobs,
   Effect.gen(function*() {
     const random = yield* SecureRandom.SecureRandom
+    const budget = yield* MemoryBudget
     const { path: directory } = yield* DataFolder
     const incoming = Path.join(directory, "incoming")
     const blobs = Path.join(directory, "blobs")
@@ -210,7 +215,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     )
 
     return Blobs.of({
-      writer: makeWriter({ incoming, blobs, active }, random),
+      writer: makeWriter({ incoming, blobs, active, budget }, random),
       open,
       remove: (ids) => removeEach(ids, (id) => remove(Path.join(blobs, id))),
       syncRemovals: attempt("sync the folder of the blobs", () => syncFolder(blobs)),

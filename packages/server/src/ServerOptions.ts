@@ -99,6 +99,12 @@ export interface TemporaryOptions extends Engines.Options {
   readonly drainTimeout?: Duration.Input | undefined
   /** Bytes that are discarded so. @default 64MiB */
   readonly maxDrainBytes?: number | undefined
+  /**
+   * Bytes of memory that all connections share for large buffers; without any left, transfers go on with small ones.
+   *
+   * @default 32MiB
+   */
+  readonly bufferMemory?: number | undefined
   /** Bytes of the disk that uploads leave free, at least 2 MiB; below, they are refused with a 507. @default 128MiB */
   readonly minFreeBytes?: number | undefined
   /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
@@ -295,6 +301,13 @@ export const table = {
     "how long a body is still read, and discarded, after an early answer such as a 413"
   ),
   maxDrainBytes: row("max-drain", "BYTES", bytes, "64MiB", "bytes that are discarded after an early answer"),
+  bufferMemory: row(
+    "buffer-memory",
+    "BYTES",
+    bytes,
+    "32MiB",
+    "memory that all connections share for large buffers; without any left, transfers go on with small ones"
+  ),
   minFreeBytes: row("min-free", "BYTES", bytes, "128MiB", "free bytes that uploads leave on the disk, at least 2MiB"),
   gracefulShutdownTimeout: row(
     "shutdown-timeout",

@@ -166,6 +166,24 @@ describe("an early answer", () => {
       client.socket.write(Buffer.alloc(99_999))
       client.socket.write(get("/openapi.json"))
       yield* eventually("so is the next one", () => client.text().includes("HTTP/1.1 200 "))
+      // Of this one a part is read before it is refused.
+      const form = post("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 250000\r\n")
+      client.socket.write(form + "a&".repeat(125_000) + get("/me"))
+      yield* eventually("so is the one after it", () => /HTTP\/1\.1 400 [\s\S]*HTTP\/1\.1 401 /.test(client.text()))
+    }))
+
+  it.live("is read by a client that sends all of a large body first", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ drainTimeout: "60 seconds" })
+      const client = yield* open(url, { reads: false })
+      const length = 8_000_000
+      const form = post(`Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${length}\r\n`)
+      yield* Effect.promise(() =>
+        new Promise((resolve) => client.socket.write(form + "a&".repeat(length / 2), resolve))
+      )
+      let answer = ""
+      client.socket.on("data", (chunk) => answer += String(chunk))
+      yield* eventually("it is read", () => answer.includes("more than 100 fields"))
     }))
 
   it.live("reaches a client that sends on and only then reads", () =>

@@ -670,6 +670,7 @@ describe("the configuration", () => {
         MAX_CONNECTIONS_PER_ADDRESS: "none",
         DRAIN_TIMEOUT: "3 seconds",
         MAX_DRAIN: "1MiB",
+        BUFFER_MEMORY: "5MiB",
         HEADERS_TIMEOUT: "5 seconds",
         PORT: "0"
       })
@@ -683,6 +684,7 @@ describe("the configuration", () => {
       assert.strictEqual(all.maxConnections, 10)
       assert.isNull(all.maxConnectionsPerAddress)
       assert.strictEqual(all.maxDrainBytes, 1024 ** 2)
+      assert.strictEqual(all.bufferMemory, 5 * 1024 ** 2)
       for (const [name, value] of [["ANONYMOUS_RATE", "0"], ["MAX_CONNECTIONS", "x"], ["MIN_FREE", "much"]] as const) {
         const said = String(yield* Effect.flip(read({ [name]: value })))
         assert.isTrue(said.startsWith(`FILEIO_SERVER_${name}: "${value}" cannot be read; allowed: `), said)

@@ -43,6 +43,7 @@ export const make = Effect.gen(function*() {
   const health = yield* Health
   const { publicUrl } = yield* Settings
   const { planOf } = yield* Answers.make
+  const makeBuffer = yield* Transfer.makeBuffers
 
   /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
   const deliver = (
@@ -73,7 +74,8 @@ export const make = Effect.gen(function*() {
         leases.run(
           lease,
           toTheEnd,
-          (beforeLast) => Transfer.start(request, reader, range, status, headers, beforeLast, onUnreadable)
+          (beforeLast) =>
+            Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
         )
       ),
       Effect.tap(() =>

@@ -19,6 +19,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { writeQueueSize } from "../node/socket.ts"
+import { MemoryBudget } from "../shared/memoryBudget.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -46,10 +47,13 @@ export interface Limits {
 /** Connections beyond a limit that get an answer; more are closed without one. */
 const REFUSED = 64
 /** Requests that a connection may send ahead of the answers. */
-const MAX_WAITING = 64
+const MAX_WAITING = 256
 
 /** Milliseconds that a closing connection has when the server stops. */
 const STOPPING_DRAIN = 1000
+
+/** Bytes that a request takes beside its header fields. */
+const REQUEST_BYTES = 4096
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -70,7 +74,7 @@ interface Connection {
   /** The request that is being handled, or was the last one. */
   exchange: Exchange | undefined
   /** Requests that came ahead of their turn. */
-  waiting: Array<Exchange>
+  readonly waiting: Array<Exchange>
   /** Sent instead of an answer to what came after the last request, which was no HTTP. */
   refusal: Refusal.Refusal | undefined
   /** Nothing is answered any more. */
@@ -94,6 +98,10 @@ const between = (before: Moved, after: Moved): number =>
   after.bytes - before.bytes + Math.max(0, before.queued - after.queued)
 
 const isAnswered = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
+
+/** About as many bytes as a request takes while it waits for its turn. */
+const bytesOf = ({ request }: Exchange): number =>
+  request.rawHeaders.reduce((sum, text) => sum + text.length, REQUEST_BYTES + request.url!.length)
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined ||
@@ -132,6 +140,8 @@ const writeRefusal = (socket: Duplex, refusal: Refusal.Refusal): void => {
 const discard = (request: IncomingMessage): void => {
   if (request.complete || request.destroyed) return
   request.removeAllListeners("readable")
+  // A stream without it stops flowing when its last listener for "readable" goes, as that of a handler does later on.
+  request.on("data", () => {})
   request.resume()
 }
 
@@ -161,6 +171,7 @@ export const watch = Effect.fnUntraced(function*(
   const all = new Map<Duplex, Connection>()
   const perNetwork = new Map<string, number>()
   const fullCredit = limits.rate * limits.patience / 1000
+  const budget = yield* MemoryBudget
   let accepted = 0
   let refused = 0
 
@@ -174,11 +185,16 @@ export const watch = Effect.fnUntraced(function*(
     connection.socket.resume()
   }
 
+  /** Forgets the requests that wait for their turn. */
+  const forget = (connection: Connection): void => {
+    for (const exchange of connection.waiting.splice(0)) budget.release(bytesOf(exchange))
+  }
+
   const refuse = (connection: Connection, refusal: Refusal.Refusal): void => {
     for (const exchange of [connection.exchange, ...connection.waiting]) {
       if (exchange !== undefined) abandon(exchange)
     }
-    connection.waiting = []
+    forget(connection)
     writeRefusal(connection.socket, refusal)
     close(connection)
   }
@@ -197,8 +213,10 @@ export const watch = Effect.fnUntraced(function*(
     connection.exchange!.response.once("close", () => {
       if (connection.closing || connection.socket.destroyed) return
       const exchange = connection.waiting.shift()
-      if (exchange !== undefined) begin(connection, exchange)
-      else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
+      if (exchange !== undefined) {
+        budget.release(bytesOf(exchange))
+        begin(connection, exchange)
+      } else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
       if (connection.waiting.length > 0 || connection.refusal !== undefined) whenAnswered(connection)
       else connection.socket.resume()
     })
@@ -212,7 +230,9 @@ export const watch = Effect.fnUntraced(function*(
     const exchange: Exchange = { request, response, handle }
     if (connection.exchange === undefined || isAnswered(connection.exchange)) return begin(connection, exchange)
     // Answering out of turn would cost memory for each of them, and claim a download that may never be read.
-    if (connection.waiting.length >= MAX_WAITING) return void connection.socket.destroy()
+    if (connection.waiting.length >= MAX_WAITING || !budget.tryTake(bytesOf(exchange))) {
+      return void connection.socket.destroy()
+    }
     if (connection.waiting.length === 0) {
       if (connection.refusal === undefined) whenAnswered(connection)
       // Node starts reading again at the end of each request.
@@ -262,6 +282,7 @@ export const watch = Effect.fnUntraced(function*(
     } else refused++
     socket.once("close", () => {
       all.delete(socket)
+      forget(connection)
       if (refusal !== undefined) return void refused--
       accepted--
       if (network === undefined) return

@@ -92,6 +92,9 @@ const lineEnd = (data: Buffer, from: number): number | "last" | "more" | undefin
   return isCut ? "more" : undefined
 }
 
+/** A copy, since a view of a chunk keeps all of it in memory, even where the view is empty. */
+const keep = (bytes: Buffer): Buffer => bytes.length === 0 ? EMPTY : Buffer.copyBytesFrom(bytes)
+
 /** Where the beginning of `word` may be cut off by the end of `data`; its length where it is not. */
 const cutAt = (data: Buffer, word: Buffer): number => {
   let at = data.indexOf(word[0]!, Math.max(0, data.length - word.length + 1))
@@ -125,7 +128,7 @@ export const make = (options: Options): Parser => {
       sink?.(data.subarray(0, at))
       isLineStart = false
     }
-    rest = data.subarray(at)
+    rest = keep(data.subarray(at))
     return EMPTY
   }
 
@@ -165,7 +168,7 @@ export const make = (options: Options): Parser => {
     const lf = head.indexOf("\n\n")
     const end = lf === -1 || (crlf !== -1 && crlf < lf) ? crlf : lf
     if (end === -1 && data.length <= MAX_HEADER_BYTES) {
-      rest = data
+      rest = keep(data)
       return EMPTY
     }
     if (end === -1) return malformed(`a part has more than ${MAX_HEADER_BYTES} bytes of headers`)

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError, type Writer } from "../../Blobs.ts"
 import type { CatalogError } from "../../Catalog.ts"
+import { giveBack } from "../shared/memoryBudget.ts"
 import * as Disposition from "./disposition.ts"
 import * as FormParser from "./formParser.ts"
 import * as MultipartParser from "./multipartParser.ts"
@@ -168,7 +169,7 @@ const makeForm = () => {
       if (bytes === null) return
       count()
       // A small view would keep the whole chunk in memory until it is written.
-      pieces.push([content, bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes])
+      pieces.push([content, bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes])
     }
   }
 
@@ -241,7 +242,9 @@ const receiveForm = Effect.fnUntraced(function*(
   yield* readBody(request, (chunks) => {
     for (const chunk of chunks) {
       total += chunk.length
+      const before = form.pieces.length
       parser.write(chunk)
+      if (!form.pieces.some(([, { buffer }], index) => index >= before && buffer === chunk.buffer)) giveBack(chunk)
     }
     // What is read and dropped has a limit too.
     if (total > maxBodyBytes) return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))

@@ -6,9 +6,12 @@
  * after the last bytes went out, in which the receiver may already ask again.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
 import type { Reader } from "../../Blobs.ts"
+import { MemoryBudget } from "../shared/memoryBudget.ts"
 
 export interface Range {
   readonly start: number
@@ -26,13 +29,70 @@ export interface Transfer {
   readonly abort: () => void
 }
 
-const READ_BYTES = 1024 * 1024
+/** Bytes that are read at a time for a receiver that takes them; more is no faster. */
+const LARGE = 512 * 1024
+/** Bytes that are read at a time for a receiver that lets them wait, or where the budget is used up. */
+const SMALL = 8 * 1024
+/** Milliseconds within which the system takes what is written for a receiver that is fast. */
+const SLOW = 250
+
+/** The one buffer of a transfer. It is large only as long as the receiver takes what is written. */
+export interface TransferBuffer {
+  /** Memory for at most `most` bytes. What was there before has been written. */
+  readonly next: (most: number) => Buffer
+  /** Hands bytes to the system, and waits until it has taken them. */
+  readonly write: (response: ServerResponse, bytes: Buffer) => Promise<void>
+  readonly drop: () => void
+}
+
+const makeBuffer = (budget: MemoryBudget, now: () => number): TransferBuffer => {
+  let buffer = Buffer.alloc(0)
+  let taken = 0
+  let size = LARGE
+  const drop = () => {
+    budget.release(taken)
+    taken = 0
+    buffer = Buffer.alloc(0)
+  }
+  return {
+    drop,
+    next: (most) => {
+      const wanted = Math.min(size, most)
+      if (buffer.length < wanted) {
+        const share = wanted > SMALL ? budget.takeShare(wanted, 2 * SMALL) : 0
+        if (share > buffer.length) {
+          drop()
+          taken = share
+          buffer = Buffer.allocUnsafeSlow(share)
+        } else {
+          budget.release(share)
+          if (buffer.length < Math.min(wanted, SMALL)) buffer = Buffer.allocUnsafeSlow(Math.min(wanted, SMALL))
+        }
+      }
+      return buffer.subarray(0, wanted)
+    },
+    write: async (response, bytes) => {
+      const began = now()
+      await new Promise((resolve) => response.write(bytes, resolve))
+      const isSlow = now() - began > SLOW
+      size = isSlow ? SMALL : LARGE
+      if (isSlow && buffer.length > SMALL) drop()
+    }
+  }
+}
+
+/** Makes a buffer for each transfer, from the budget of the server. */
+export const makeBuffers = Effect.map(
+  Effect.all([MemoryBudget, Clock.Clock]),
+  ([budget, clock]) => () => makeBuffer(budget, () => clock.currentTimeMillisUnsafe())
+)
 
 /**
  * Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. So it is where
  * the blob cannot be read, which calls `onUnreadable`.
  */
 export const start = (
+  buffer: TransferBuffer,
   request: HttpServerRequest,
   reader: Reader,
   { end, start }: Range,
@@ -84,33 +144,28 @@ export const start = (
   }
 
   const pump = async () => {
-    const size = Math.min(READ_BYTES, end - start)
-    // One is read into while the other is on its way to the socket.
-    const buffers = [Buffer.allocUnsafe(size), ...(end - start > size ? [Buffer.allocUnsafe(size)] : [])]
-    let flushed: Promise<unknown> = Promise.resolve()
     response.writeHead(status, headers)
-    for (let position = start, turn = 0; position < end; turn++) {
-      const buffer = buffers[turn % buffers.length]!.subarray(0, Math.min(size, end - position))
-      await fill(buffer, position)
-      position += buffer.length
-      await flushed
+    for (let position = start; position < end;) {
+      const bytes = buffer.next(end - position)
+      await fill(bytes, position)
+      position += bytes.length
       if (over) return
       begun = true
       if (position < end) {
-        flushed = new Promise((resolve) => response.write(buffer, resolve))
+        await buffer.write(response, bytes)
         continue
       }
       // Who may resume must have the headers, which name the lease, and all bytes but the last one.
-      if (buffer.length === 1) response.flushHeaders()
-      else await new Promise((resolve) => response.write(buffer.subarray(0, -1), resolve))
+      if (bytes.length === 1) response.flushHeaders()
+      else await buffer.write(response, bytes.subarray(0, -1))
       if (over) return
       await beforeLast()
       if (over) return
-      response.end(buffer.subarray(-1))
+      response.end(bytes.subarray(-1))
       if (isOut()) settle(true)
     }
   }
   if (response.destroyed || socket.destroyed) settle(false)
-  else pump().catch(abort)
+  else pump().catch(abort).finally(buffer.drop)
   return { done: promise, abort }
 }

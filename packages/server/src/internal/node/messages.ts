@@ -22,7 +22,7 @@ export class Request extends IncomingMessage {
     this.gatheredBytes = 0
     const bytes = gathered.subarray(0, gatheredBytes)
     // A small view would keep all of the memory.
-    super.push(gatheredBytes * 2 < GATHERED_BYTES ? Buffer.from(bytes) : bytes)
+    super.push(gatheredBytes * 2 < GATHERED_BYTES ? Buffer.from(new Uint8Array(bytes).buffer) : bytes)
   }
 
   override push(chunk: Buffer | null): boolean {
@@ -32,7 +32,8 @@ export class Request extends IncomingMessage {
     }
     if (this.gatheredBytes + chunk.length > GATHERED_BYTES) this.flush()
     if (this.gathered === undefined) {
-      this.gathered = Buffer.allocUnsafe(GATHERED_BYTES)
+      // Memory of its own: what is kept of it would keep a whole pool of Node's.
+      this.gathered = Buffer.allocUnsafeSlow(GATHERED_BYTES)
       // Microtasks run after each chunk.
       setImmediate(() => this.flush())
     }
