@@ -47,5 +47,5 @@ export const MemoryBudget = Context.Reference<MemoryBudget>("@effect-fileio/serv
  * part of its memory is left alone, since somebody may have the rest.
  */
 export const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
-  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
+  if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) buffer.transfer(0)
 }
