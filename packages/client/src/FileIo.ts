@@ -19,7 +19,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -37,6 +37,7 @@ import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
 import * as Endpoint from "./internal/request/endpoint.ts"
 import * as ExtraHeaders from "./internal/request/extraHeaders.ts"
+import * as Timeouts from "./internal/request/timeouts.ts"
 import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -370,31 +371,23 @@ export const DEFAULT_BASE_URL = "https://file.io"
 export const makeTransport = Effect.fnUntraced(function*(
   options?: Options
 ): Effect.fn.Return<Service, FileIoError.FileIoError, Transport.Transport> {
+  const refuse = ({ field, problem }: { readonly field: string; readonly problem: string }) =>
+    invalid("configure", field, problem)
+  const { allowInsecureKey = false, apiKey, baseUrl = DEFAULT_BASE_URL, headers = {} } = options ?? {}
+  const { firstByteTimeout = "1 minute", idleTimeout = "1 minute" } = options ?? {}
   const endpoint = yield* Effect.mapError(
-    Effect.fromResult(
-      Endpoint.make(
-        options?.baseUrl ?? DEFAULT_BASE_URL,
-        options?.apiKey,
-        options?.allowInsecureKey ?? false,
-        options?.headers ?? {}
-      )
-    ),
-    ({ field, problem }) => invalid("configure", field, problem)
+    Effect.fromResult(Endpoint.make(baseUrl, apiKey, allowInsecureKey, headers)),
+    refuse
   )
-  const timeout = (field: "firstByteTimeout" | "idleTimeout") => {
-    const duration = Option.filter(Duration.fromInput(options?.[field] ?? "1 minute"), Duration.isPositive)
-    return Option.isSome(duration)
-      ? Effect.succeed(duration.value)
-      : Effect.fail(invalid("configure", field, "allowed: a positive duration, such as 30 seconds"))
-  }
+  const timeouts = yield* Effect.mapError(Effect.fromResult(Timeouts.make(firstByteTimeout, idleTimeout)), refuse)
   const meOnce = Effect.suspend(() => withRetry(me, RetryPolicy.none))
   const client: Client = {
     transport: yield* Transport.Transport,
     endpoint,
-    timeouts: { firstByte: yield* timeout("firstByteTimeout"), idle: yield* timeout("idleTimeout") },
+    timeouts,
     limiter: yield* Effect.mapError(
       Limiter.open({ baseUrl: endpoint.baseUrl, apiKey: endpoint.apiKey, learn: meOnce }),
-      ({ field, problem }) => invalid("configure", field, problem)
+      refuse
     ),
     sha256: (yield* CurrentPlatform).sha256
   }

@@ -1,11 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type Activity, expiry, idle } from "../src/internal/request/timeouts.ts"
+import { type Activity, expiry, idle, make } from "../src/internal/request/timeouts.ts"
 
 const timeouts = { firstByte: Duration.seconds(5), idle: Duration.minutes(1) }
 
 describe("the time-outs of a request", () => {
+  it("are positive durations; the option that is none is named", () => {
+    assert.isTrue(Result.isSuccess(make("1 second", "1 minute")))
+    for (const wrong of ["0 seconds", "-1 seconds"] as const) {
+      for (
+        const [result, field] of [
+          [make(wrong, "1 minute"), "firstByteTimeout"],
+          [make("1 minute", wrong), "idleTimeout"]
+        ] as const
+      ) {
+        if (Result.isSuccess(result)) return assert.fail(field)
+        assert.strictEqual(result.failure.field, field)
+      }
+    }
+  })
+
   it.live("begin again after the process stood still, once", () =>
     Effect.gen(function*() {
       const live = yield* Clock.Clock

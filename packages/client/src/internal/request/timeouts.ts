@@ -6,12 +6,30 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 
 /** How long nothing may happen, in each phase. */
 export interface Timeouts {
   readonly firstByte: Duration.Duration
   readonly idle: Duration.Duration
+}
+
+/** Checks the options of the same names. */
+export const make = (
+  firstByteTimeout: Duration.Input,
+  idleTimeout: Duration.Input
+): Result.Result<Timeouts, { readonly field: string; readonly problem: string }> => {
+  const read = (field: string, input: Duration.Input) =>
+    Result.fromOption(
+      Option.filter(Duration.fromInput(input), Duration.isPositive),
+      () => ({ field, problem: "allowed: a positive duration, such as 30 seconds" })
+    )
+  return Result.all({
+    firstByte: read("firstByteTimeout", firstByteTimeout),
+    idle: read("idleTimeout", idleTimeout)
+  })
 }
 
 export interface Activity {
