@@ -16,6 +16,8 @@ local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 local out, counted, state = KEYS[1], KEYS[2], KEYS[3]
 local function text(millis) return string.format("%.3f", millis) end
+-- Whole milliseconds, rounded up: a timer drops a fraction, and would ask before there is room.
+local function wait_for(millis) return string.format("%d", math.ceil(millis)) end
 local function number(field, default) return tonumber(redis.call("HGET", state, field) or default) end
 local function keep(millis)
   millis = math.ceil(millis)
@@ -29,7 +31,7 @@ end
 const ACQUIRE = `${BEGIN}
 local permit, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local paused = number("pausedUntil", 0)
-if paused > now then return { "Paused", text(paused - now) } end
+if paused > now then return { "Paused", wait_for(paused - now) } end
 if limit == 0 then
   limit, window = number("limit", 1), number("window", 1000)
 elseif ARGV[4] == "0" then
@@ -72,7 +74,7 @@ if first[2] then
   local earliest = math.max(tonumber(first[2]) + window + ${GUARD} - now, 25)
   wait = math.min(wait or earliest, earliest)
 end
-return { "Full", text(math.max(wait or 25, 1)) }
+return { "Full", wait_for(math.max(wait or 25, 1)) }
 `
 
 /** Arguments: permit, milliseconds until it is counted. */
