@@ -15,6 +15,7 @@ import {
   anna,
   assertRefused,
   bearer,
+  blobs,
   call,
   eventually,
   fred,
@@ -328,6 +329,43 @@ describe("a page of another origin", () => {
       assert.strictEqual(gone.headers.get("access-control-allow-origin"), ORIGIN)
       const any = yield* start({ allowedOrigins: ["*"] })
       assert.strictEqual((yield* preflight(any.url, ORIGIN)).headers.get("access-control-allow-origin"), ORIGIN)
+    }))
+
+  it.effect("cannot make its visitor's browser fill the server", () =>
+    Effect.gen(function*() {
+      const server = yield* start({ publicUrl: "https://files.example" })
+      const { host, origin: own } = new URL(server.url)
+      const browser = (fields: Record<string, string>) => upload(server.url, "x", { headers: fields })
+      const strangers: ReadonlyArray<Record<string, string>> = [
+        { origin: ORIGIN },
+        { origin: ORIGIN, "sec-fetch-site": "cross-site" },
+        { origin: "null" },
+        { origin: "null", "sec-fetch-site": "cross-site" },
+        { "sec-fetch-site": "cross-site" },
+        { origin: `http://${host}.evil.example`, "sec-fetch-site": "cross-site" },
+        { origin: `http://${host.split(":")[0]!}:1`, "sec-fetch-site": "same-site" }
+      ]
+      for (const fields of strangers) {
+        const refused = yield* browser(fields)
+        assertRefused(refused, 403, "ORIGIN_NOT_ALLOWED")
+        assert.include(String(refused.json["message"]), "--allowed-origins")
+      }
+      assert.deepStrictEqual(blobs(server), [])
+      const visitors: ReadonlyArray<Record<string, string>> = [
+        { origin: own },
+        { origin: own.replace("http:", "https:") },
+        { origin: "https://files.example" },
+        { origin: "null", "sec-fetch-site": "same-origin" },
+        { "sec-fetch-site": "none" },
+        {}
+      ]
+      for (const fields of visitors) assert.strictEqual((yield* browser(fields)).status, 200, JSON.stringify(fields))
+      // A page cannot send a key without asking first.
+      assert.strictEqual((yield* browser({ origin: ORIGIN, ...anna })).status, 200)
+      // A link in a page of a stranger is opened as any other.
+      const { key } = yield* uploaded(server.url, "kept")
+      const opened = yield* call(`${server.url}/${key}`, { headers: { "sec-fetch-site": "cross-site" } })
+      assert.strictEqual(opened.text, "kept")
     }))
 })
 

@@ -14,7 +14,7 @@ const assertPage = (answer: Answer, status: number, title: string): void => {
   const policy = answer.headers.get("content-security-policy")!
   assert.isTrue(policy.startsWith("default-src 'none'; script-src 'self'; style-src 'self'"))
   assert.notInclude(policy, "unsafe")
-  assert.strictEqual(answer.headers.get("referrer-policy"), "no-referrer")
+  assert.strictEqual(answer.headers.get("referrer-policy"), "same-origin")
   assert.strictEqual(answer.headers.get("cache-control"), "no-store")
   // Nothing in the page needs more than the policy allows.
   assert.notMatch(

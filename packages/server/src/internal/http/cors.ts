@@ -57,6 +57,22 @@ const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | u
   return SINGLE.find((name) => names.indexOf(name.toLowerCase()) !== names.lastIndexOf(name.toLowerCase()))
 }
 
+const CHANGING = new Set(["POST", "PUT", "PATCH", "DELETE"])
+
+/**
+ * Whether a page of another site makes its visitor's browser change something here. Only browsers send these fields, and no page
+ * can set them. A request with credentials of its own is not made so: browsers ask before they send that.
+ */
+const isCrossSite = (request: HttpServerRequest.HttpServerRequest, publicUrl: string): boolean => {
+  const { authorization, host, origin, "sec-fetch-site": site } = request.headers
+  if (!CHANGING.has(request.method) || authorization !== undefined) return false
+  if (site === "same-origin" || site === "none") return false
+  // Over plain HTTP browsers tell the origin alone.
+  if (site === undefined && origin === undefined) return false
+  if (origin === undefined || !URL.canParse(origin)) return true
+  return origin !== new URL(publicUrl).origin && new URL(origin).host !== host
+}
+
 /** Sets the headers that every answer has, and gives the answer where a request goes no further. */
 export const make = Effect.gen(function*() {
   const { allowedOrigins, proxies, publicUrl } = yield* Settings
@@ -75,10 +91,13 @@ export const make = Effect.gen(function*() {
     const repeated = repeatedField(request)
     if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), publicUrl)
     if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, publicUrl)
-    if (allowedOrigins.size === 0) return undefined
-    Forwarded.setHeaders(request, { vary: "origin" })
+    if (allowedOrigins.size > 0) Forwarded.setHeaders(request, { vary: "origin" })
     const origin = allowed(request)
-    if (origin === undefined) return undefined
+    if (origin === undefined) {
+      return isCrossSite(request, publicUrl)
+        ? Refusal.toResponse(Refusal.originNotAllowed(request.headers["origin"]), publicUrl)
+        : undefined
+    }
     Forwarded.setHeaders(request, {
       "access-control-allow-origin": origin,
       "access-control-expose-headers": EXPOSED

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 export const CODES = {
   INVALID_REQUEST: "The request is wrong; the message names the field and says what is allowed.",
   UNAUTHORIZED: "The API key is missing or unknown.",
+  ORIGIN_NOT_ALLOWED: "A page of another site sent this; the operator can allow its origin with `--allowed-origins`.",
   PLAN_LIMIT: "The plan does not allow the setting; `limit`, `asked` and `allowed` say which.",
   FILE_NOT_FOUND: "The file was never there, has expired, was deleted, or has been downloaded already.",
   NOT_FOUND: "There is nothing at this path.",
@@ -90,6 +91,16 @@ export const unauthorized = (text: string, method: string) =>
     text,
     isUpload: isUpload(method),
     headers: { "www-authenticate": "Bearer realm=\"file.io\", Basic realm=\"file.io\", charset=\"UTF-8\"" }
+  })
+
+/** A browser sends forms of any page to any host, so the page of a stranger could have its visitors fill this one. */
+export const originNotAllowed = (origin: string | undefined) =>
+  new Refusal({
+    status: 403,
+    code: "ORIGIN_NOT_ALLOWED",
+    text: `Pages of ${
+      origin === undefined || origin === "null" ? "another site" : origin
+    } may not change anything here; the operator can allow them with --allowed-origins`
   })
 
 export const unsupported = new Refusal({

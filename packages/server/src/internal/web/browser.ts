@@ -10,8 +10,11 @@ import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Page from "./page.ts"
 
-/** Headers of everything that the pages load, and of the pages. */
-export const guard = { "referrer-policy": "no-referrer", "x-content-type-options": "nosniff" }
+/**
+ * Headers of everything that the pages load, and of the pages. With `no-referrer` a browser would send a form of this page as one
+ * of no origin, as it does a stranger's.
+ */
+export const guard = { "referrer-policy": "same-origin", "x-content-type-options": "nosniff" }
 
 const POLICY = [
   "default-src 'none'",
