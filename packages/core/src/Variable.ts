@@ -193,6 +193,17 @@ export const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER): Par
 }
 
 /**
+ * One of these words, in any case.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const oneOf = <const A extends ReadonlyArray<string>>(...allowed: A): Parse<A[number]> => (value) => {
+  const word = value.trim().toLowerCase()
+  return allowed.includes(word) ? Result.succeed(word) : Result.fail(allowed.join(", "))
+}
+
+/**
  * What `parse` reads, or the word `none`.
  *
  * @category parsing

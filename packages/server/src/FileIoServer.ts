@@ -252,6 +252,7 @@ const makeSettings = (options: Complete) =>
       return {
         publicUrl,
         proxies,
+        anonymous: options.anonymous,
         anonymousPlan: options.anonymousPlan,
         anonymousRateLimit: options.anonymousRateLimit,
         allowedOrigins: new Set(options.allowedOrigins ?? [])

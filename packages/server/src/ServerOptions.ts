@@ -15,6 +15,14 @@ import type * as Engines from "./Engines.ts"
 import type * as Plans from "./Plans.ts"
 
 /**
+ * What those without a key may do: upload and download, only download, or nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Anonymous = "uploads" | "downloads" | "none"
+
+/**
  * How a server listens, and what it allows.
  *
  * @category options
@@ -37,6 +45,8 @@ export interface TemporaryOptions extends Engines.Options {
   readonly accountsFile?: string | undefined
   /** Plans beside `free` and `premium`, or other limits for these. */
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
+  /** What those without a key may do: upload and download, only download, or nothing. @default uploads */
+  readonly anonymous?: Anonymous | undefined
   /** Name of the plan of those without a key. @default free */
   readonly anonymousPlan?: string | undefined
   /** Requests of one address without a key in any second; `null`: no limit. @default none; of the program 10 */
@@ -214,6 +224,13 @@ export const table = {
   accountsFile: open("accounts", "FILE", text, "accounts.json in the data folder", "file of accounts, keys and plans", {
     words: "none"
   }),
+  anonymous: row(
+    "anonymous",
+    "uploads|downloads|none",
+    Variable.oneOf("uploads", "downloads", "none"),
+    "uploads",
+    "what those without a key may do: upload and download, only download, or nothing"
+  ),
   anonymousPlan: row("anonymous-plan", "NAME", text, "free", "plan of those without a key"),
   anonymousRateLimit: row(
     "anonymous-rate",

@@ -12,6 +12,7 @@ import * as FileIoServer from "../src/FileIoServer.ts"
 import { isCrawler } from "../src/internal/web/crawlers.ts"
 import * as ServerOptions from "../src/ServerOptions.ts"
 import {
+  ANNA,
   anna,
   assertRefused,
   bearer,
@@ -287,6 +288,47 @@ describe("whoever only looks", () => {
         }
         assert.strictEqual((yield* call(`${url}/${key}`, { headers: { "user-agent": "curl/8.9.1" } })).text, "precious")
       }
+    }))
+})
+
+describe("those without a key", () => {
+  const browser = { accept: "text/html,application/xhtml+xml" }
+  const basic = { authorization: `Basic ${Buffer.from(`${ANNA}:`).toString("base64")}` }
+
+  it.effect("may only download, where the operator says so", () =>
+    Effect.gen(function*() {
+      const server = yield* start({ anonymous: "downloads" })
+      const rule = "Only holders of an API key can upload here; anybody with a link can download"
+      const refused = yield* upload(server.url, "x")
+      assertRefused(refused, 401, "UNAUTHORIZED")
+      assert.include(String(refused.json["message"]), rule)
+      assert.deepStrictEqual(blobs(server), [])
+      assert.include(String((yield* call(`${server.url}/me`)).json["message"]), rule)
+      const home = yield* call(server.url, { headers: browser })
+      assert.include(home.text, rule)
+      assert.notInclude(home.text, "<form")
+      const { key } = yield* uploaded(server.url, "given", { headers: anna })
+      assert.strictEqual((yield* call(`${server.url}/download/${key}`, { headers: browser })).status, 200)
+      assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "given")
+    }))
+
+  it.effect("may do nothing, where the operator says so; a browser is asked for the key", () =>
+    Effect.gen(function*() {
+      const server = yield* start({ anonymous: "none" })
+      const rule = "Only holders of an API key can upload and download here"
+      assert.include(String((yield* upload(server.url, "x")).json["message"]), rule)
+      assert.include((yield* call(server.url, { headers: browser })).text, rule)
+      const { key } = yield* uploaded(server.url, "given", { headers: anna })
+      for (const path of [key, `download/${key}`, `uploaded/${key}`]) {
+        for (const headers of [browser, {}]) {
+          const refused = yield* call(`${server.url}/${path}`, { headers })
+          assertRefused(refused, 401, "UNAUTHORIZED")
+          assert.include(refused.headers.get("www-authenticate")!, "Basic")
+        }
+      }
+      const page = yield* call(`${server.url}/download/${key}`, { headers: { ...browser, ...basic } })
+      assert.include(page.headers.get("content-type")!, "text/html")
+      assert.strictEqual((yield* call(`${server.url}/${key}`, { headers: { ...browser, ...basic } })).text, "given")
     }))
 })
 

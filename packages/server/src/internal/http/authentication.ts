@@ -10,6 +10,7 @@ import { ApiKeys } from "../../ApiKeys.ts"
 import { Plans } from "../../Plans.ts"
 import { RateCounter } from "../../RateCounter.ts"
 import * as Browser from "../web/browser.ts"
+import * as Anonymous from "./anonymous.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
@@ -33,8 +34,9 @@ export const make = Effect.gen(function*() {
   const apiKeys = yield* ApiKeys
   const plans = yield* Plans
   const counter = yield* RateCounter
-  const { anonymousRateLimit, proxies } = yield* Settings
+  const { anonymous, anonymousRateLimit, proxies } = yield* Settings
   const respond = yield* Browser.make
+  const keyNeeded = Anonymous.unauthorizedText(anonymous)
 
   /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
   const counted = <E, R>(
@@ -79,7 +81,7 @@ export const make = Effect.gen(function*() {
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> => {
     const authorization = request.headers["authorization"]
     if (authorization === undefined) {
-      return isKeyNeeded ? refuse(request, "This call needs an API key") : byAddress(request, () => answer(undefined))
+      return isKeyNeeded ? refuse(request, keyNeeded) : byAddress(request, () => answer(undefined))
     }
     const apiKey = apiKeyOf(authorization)
     if (apiKey === undefined) {

@@ -15,8 +15,10 @@ import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
 import * as Handlers from "../handlers/handlers.ts"
 import { isKey } from "../shared/key.ts"
+import * as Anonymous from "./anonymous.ts"
 import * as Authentication from "./authentication.ts"
 import * as Refusal from "./refusal.ts"
+import { Settings } from "./settings.ts"
 
 const { endpoints } = FileIoApi.FilesGroup
 
@@ -50,6 +52,7 @@ type Handler = (
 
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
+  const { anonymous } = yield* Settings
   const { change, download, list, me, refuse, remove, upload } = yield* Handlers.make
 
   // An endpoint that the contract declares and nobody handles here does not compile.
@@ -65,7 +68,8 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
 
   for (const name of Struct.keys(handlers)) {
     const { method, middlewares, path } = endpoints[name]
-    const isKeyNeeded = (middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication)
+    const isKeyNeeded = (middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication) ||
+      ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
     yield* router.add(
       method,
       path,

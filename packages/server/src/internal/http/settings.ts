@@ -1,10 +1,13 @@
 import * as Context from "effect/Context"
+import type { Anonymous } from "../../ServerOptions.ts"
 import type { Proxies } from "./forwarded.ts"
 
 /** What the handlers need to know of the options. */
 export class Settings extends Context.Service<Settings, {
   /** Base of the links, without a trailing slash. */
   readonly publicUrl: string
+  /** What those without a key may do. */
+  readonly anonymous: Anonymous
   /** Name of the plan of those without a key. */
   readonly anonymousPlan: string
   /** Requests of one address without a key in any second; `null`: no limit. */

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Plans } from "../../Plans.ts"
+import * as Anonymous from "../http/anonymous.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Page from "./page.ts"
@@ -49,15 +50,17 @@ export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>
 /** Answers a refusal: with a page for a browser, with JSON for everything else. */
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
-  const { anonymousPlan, publicUrl } = yield* Settings
-  const home = Page.home(plans.get(anonymousPlan), publicUrl)
+  const { anonymous, anonymousPlan, publicUrl } = yield* Settings
+  const rule = Anonymous.rules[anonymous]
+  const home = () =>
+    rule === undefined ? Page.home(plans.get(anonymousPlan), publicUrl) : Page.keyNeeded(rule, publicUrl)
 
   return (request: HttpServerRequest.HttpServerRequest, refusal: Refusal.Refusal) => {
     if (!isBrowser(request)) return Refusal.toResponse(refusal, publicUrl)
     const path = pathOf(request)
     const isPost = request.method === "POST"
     if (refusal.status === 401) {
-      return path === "/" && !isPost ? html(home, 200) : Refusal.toResponse(refusal, publicUrl)
+      return path === "/" && !isPost ? html(home(), 200) : Refusal.toResponse(refusal, publicUrl)
     }
     const root = "../".repeat(path.split("/").length - 2) || "./"
     const retryAfter = refusal.headers?.["retry-after"]

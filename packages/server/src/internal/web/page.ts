@@ -246,6 +246,15 @@ ${settings(plan)}
 ${terminal("The same from a terminal", `curl -F file=@FILE ${publicUrl}/`, `${publicUrl}/`)}`
   })
 
+/** What stands at `/` where only holders of a key can upload. */
+export const keyNeeded = (rule: string, publicUrl: string): string =>
+  document({
+    title: "Send a file once",
+    root: "./",
+    body: html`${heading("Send a file once", `${rule}.`)}
+${terminal("Upload from a terminal", `curl -u KEY: -F file=@FILE ${publicUrl}/`, `${publicUrl}/`)}`
+  })
+
 /** What the sender gets: the link, to be passed on. */
 export const uploaded = (file: FileRecord, publicUrl: string, now: number, direct: boolean): string => {
   const link = `${publicUrl}/${file.key}`

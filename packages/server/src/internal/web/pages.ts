@@ -8,6 +8,8 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import { Catalog } from "../../Catalog.ts"
 import { Plans } from "../../Plans.ts"
+import * as Anonymous from "../http/anonymous.ts"
+import * as Authentication from "../http/authentication.ts"
 import * as Problem from "../http/problem.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -22,7 +24,8 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
   const random = yield* SecureRandom.SecureRandom
-  const { publicUrl } = yield* Settings
+  const { anonymous, publicUrl } = yield* Settings
+  const authenticate = yield* Authentication.make
   const { refuse } = yield* Problem.make
 
   // Looking never claims.
@@ -35,6 +38,11 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     if (availability._tag === "Gone") return undefined
     return { file: file.value, availability, now: yield* Clock.currentTimeMillis }
   })
+  /** The page of a file tells its name and size, so it needs a key where the file does. */
+  const page = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Anonymous.needsKey(anonymous, "download")
+      ? Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => authenticate(request, true, () => answer))
+      : answer
   const gone = html(Page.gone("../"), 404)
 
   yield* router.add(
@@ -48,7 +56,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
         ? {}
         : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), publicUrl) }
       return html(Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"), 200, headers)
-    }).pipe(refuse)
+    }).pipe(refuse, page)
   )
   yield* router.add(
     "GET",
@@ -60,7 +68,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
           ? gone
           : html(Page.uploaded(seen.file, publicUrl, seen.now, plans.get(seen.file.plan).directDownload), 200)
     )
-      .pipe(refuse)
+      .pipe(refuse, page)
   )
   yield* router.add(
     "GET",
