@@ -4,7 +4,8 @@
  * **Details**
  *
  * The file is JSON. A key is in it only as its SHA-256; its first block names it and is no secret. A running server takes
- * over changed accounts and keys within a second, changed plans with its next start.
+ * over a changed file within a second. It keeps what it knew while the file cannot be read, is gone, or gives an account a plan
+ * that there is not.
  *
  * ```json
  * {
@@ -17,6 +18,7 @@
  */
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -32,8 +34,9 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
+import { Health } from "./Health.ts"
 import { syncFolder } from "./internal/disk/folders.ts"
-import type { Plan } from "./Plans.ts"
+import * as Plans from "./Plans.ts"
 
 const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
@@ -139,9 +142,9 @@ export const load = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
 })
 
 /** The lock is what becomes the file, so two changes at a time cannot undo one another. */
-const change = Effect.fnUntraced(function*<A>(
+const change = Effect.fnUntraced(function*<A, E>(
   path: string,
-  by: (accounts: Accounts) => Effect.Effect<readonly [Accounts, A], AccountsError>
+  by: (accounts: Accounts) => Effect.Effect<readonly [Accounts, A], E>
 ) {
   const next = `${path}.new`
   const fail = (problem: string) => (cause: unknown) => new AccountsError({ path, problem, cause })
@@ -195,7 +198,7 @@ export const createKey = Effect.fnUntraced(function*(
   }
 ): Effect.fn.Return<
   { readonly id: string; readonly key: Redacted.Redacted },
-  AccountsError,
+  AccountsError | Plans.UnknownPlan,
   SecureRandom.SecureRandom
 > {
   const problem = ApiKeys.nameProblem(options.account)
@@ -203,18 +206,22 @@ export const createKey = Effect.fnUntraced(function*(
   const { id, key } = yield* makeKey()
   const created = DateTime.makeUnsafe(yield* Clock.currentTimeMillis)
   const entry = new KeyEntry({ id, sha256: ApiKeys.hash(Redacted.value(key)).toString("hex"), created })
-  return yield* change(path, (file) => {
-    const old = file.accounts.find(({ name }) => name === options.account)
-    const account = new AccountEntry({
-      name: options.account,
-      plan: options.plan ?? old?.plan ?? "free",
-      keys: [...old?.keys ?? [], entry]
+  return yield* change(
+    path,
+    Effect.fnUntraced(function*(file) {
+      const old = file.accounts.find(({ name }) => name === options.account)
+      const account = new AccountEntry({
+        name: options.account,
+        plan: options.plan ?? old?.plan ?? "free",
+        keys: [...old?.keys ?? [], entry]
+      })
+      yield* Plans.check(Plans.make(plans(file)), [account.plan])
+      const accounts = old === undefined
+        ? [...file.accounts, account]
+        : file.accounts.map((each) => each === old ? account : each)
+      return [new Accounts({ ...file, accounts }), { id, key }] as const
     })
-    const accounts = old === undefined
-      ? [...file.accounts, account]
-      : file.accounts.map((each) => each === old ? account : each)
-    return Effect.succeed([new Accounts({ ...file, accounts }), { id, key }] as const)
-  })
+  )
 })
 
 /**
@@ -240,12 +247,12 @@ export const revokeKey = Effect.fnUntraced(function*(
 })
 
 /**
- * The plans of the file, for `Plans.layer`.
+ * The plans of the file, for `Plans.make`.
  *
  * @category operations
  * @since 0.1.0
  */
-export const plans = (accounts: Accounts): Readonly<Record<string, Partial<Plan>>> => accounts.plans ?? {}
+export const plans = (accounts: Accounts): Readonly<Record<string, Partial<Plans.Plan>>> => accounts.plans ?? {}
 
 const toKnown = (accounts: Accounts): ReadonlyArray<ApiKeys.KnownAccount> =>
   accounts.accounts.map(({ keys, name, plan }) => ({
@@ -263,46 +270,78 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   }
 })
 
+const MISSING = "missing"
+
 /** Tells one state of the file from another. */
 const stateOf = (path: string) =>
-  Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => "none"))
+  Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => MISSING))
 
 /**
- * The keys of the file and those given; the file is read again when it changes. Where it cannot be read then, what was
- * known stays.
+ * What there is beside the file.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Accounts with a key each. @default none */
+  readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
+  /** Plans that go before those of the file. @default none */
+  readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
+  /** Names of plans that must be there, beside those that the accounts of the file have. @default none */
+  readonly used?: ReadonlyArray<string> | undefined
+}
+
+/** A fault counts for an hour, so one that stays is noted again before that. */
+const NOTED_AGAIN = 30 * 60 * 1000
+
+/**
+ * The keys and plans of the file, and those given. The file is read again when it changes; where it cannot be used then, what was
+ * known stays, which is logged and is a fault of the health.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
   path: string,
-  given: ReadonlyArray<ApiKeys.AccountOptions> = []
-): Layer.Layer<ApiKeys.ApiKeys, AccountsError> =>
-  Layer.effect(
-    ApiKeys.ApiKeys,
+  { accounts = [], plans: given = {}, used = [] }: Options = {}
+): Layer.Layer<ApiKeys.ApiKeys | Plans.Plans, AccountsError | Plans.UnknownPlan> =>
+  Layer.effectContext(
     Effect.gen(function*() {
-      const fixed = given.map(ApiKeys.fromOptions)
+      const health = yield* Effect.serviceOption(Health)
+      const fixed = accounts.map(ApiKeys.fromOptions)
+      const read = Effect.gen(function*() {
+        const file = yield* load(path)
+        const all = Plans.make({ ...plans(file), ...given })
+        yield* Plans.check(all, [...used, ...file.accounts.map(({ plan }) => plan)])
+        return { keys: ApiKeys.make([...fixed, ...toKnown(file)]), plans: all }
+      })
       let state = yield* stateOf(path)
-      let current = ApiKeys.make([...fixed, ...toKnown(yield* load(path))])
+      let current = yield* read
       yield* warnOfWriters(path)
 
-      // A file that cannot be read is read again until it can: a key that was revoked in it must not stay. It is logged once.
-      let logged: string | undefined
+      // A file that cannot be used is read again until it can: a key that was revoked in it must not stay. It is logged once.
+      let noted: { readonly state: string; readonly at: number } | undefined
       const refresh = Effect.gen(function*() {
         const seen = yield* stateOf(path)
         if (seen === state) return
-        yield* load(path).pipe(
-          Effect.tap((accounts) =>
+        yield* (seen === MISSING ? Effect.fail(new AccountsError({ path, problem: "it is gone" })) : read).pipe(
+          Effect.tap((next) =>
             Effect.sync(() => {
-              current = ApiKeys.make([...fixed, ...toKnown(accounts)])
+              current = next
               state = seen
+              noted = undefined
             })
           ),
-          Effect.catch((error) => {
-            if (logged === seen) return Effect.void
-            logged = seen
-            return Effect.logError(`${error.message}; the keys stay as they were`)
-          })
+          Effect.catch(Effect.fnUntraced(function*(error) {
+            const now = yield* Clock.currentTimeMillis
+            if (noted?.state === seen && now - noted.at < NOTED_AGAIN) return
+            noted = { state: seen, at: now }
+            if (Option.isSome(health)) yield* health.value.note("accounts-file")
+            const problem = error._tag === "AccountsError" ? error.problem : error.message
+            yield* Effect.logError(
+              `cannot use the changed file of accounts ${path}: ${problem}; accounts, keys and plans stay as they were`
+            )
+          }))
         )
       })
       yield* refresh.pipe(
@@ -310,9 +349,20 @@ export const layer = (
         Effect.forkScoped
       )
 
-      return ApiKeys.ApiKeys.of({
-        find: (apiKey) => current.find(apiKey),
-        planOf: (account) => current.planOf(account)
-      })
+      return Context.make(
+        ApiKeys.ApiKeys,
+        ApiKeys.ApiKeys.of({
+          find: (apiKey) => current.keys.find(apiKey),
+          planOf: (account) => current.keys.planOf(account)
+        })
+      ).pipe(Context.add(
+        Plans.Plans,
+        Plans.Plans.of({
+          get all() {
+            return current.plans.all
+          },
+          get: (name) => current.plans.get(name)
+        })
+      ))
     })
   )

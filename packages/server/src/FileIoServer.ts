@@ -83,21 +83,6 @@ export class FileIoServer extends Context.Service<FileIoServer, {
 }>()("@effect-fileio/server/FileIoServer") {}
 
 /**
- * An option names a plan that there is not.
- *
- * @category errors
- * @since 0.1.0
- */
-export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio/server/UnknownPlan")("UnknownPlan", {
-  plan: Schema.String,
-  known: Schema.Array(Schema.String)
-}) {
-  override get message() {
-    return `there is no plan ${this.plan}; known: ${this.known.join(", ")}`
-  }
-}
-
-/**
  * An option has a value that means nothing.
  *
  * @category errors
@@ -119,7 +104,7 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("@effect-fi
  * @since 0.1.0
  */
 export type StartError =
-  | UnknownPlan
+  | Plans.UnknownPlan
   | InvalidOption
   | Engines.EngineError
   | Engines.StoreMismatch
@@ -158,24 +143,6 @@ const service = (options: Complete) =>
     return FileIoServer.of({ url, port, publicUrl, adminUrl })
   })
 
-/**
- * The names of the plans that a server with this file of accounts has.
- *
- * @category operations
- * @since 0.1.0
- */
-export const knownPlans = (accounts: Accounts.Accounts): ReadonlyArray<string> => [
-  ...Plans.make(Accounts.plans(accounts)).all.keys()
-]
-
-const checkPlans = (names: ReadonlyArray<string>) =>
-  Effect.flatMap(Plans.Plans, ({ all }) =>
-    Effect.forEach(
-      names,
-      (plan) => all.has(plan) ? Effect.void : new UnknownPlan({ plan, known: [...all.keys()] }),
-      { discard: true }
-    ))
-
 const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
   Effect.forEach(accounts, ({ apiKey, name }) => {
     const problem = ApiKeys.nameProblem(name) ?? ApiKeys.keyProblem(Redacted.value(apiKey))
@@ -188,18 +155,11 @@ const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
 const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, plans }: Complete) =>
   Layer.unwrap(Effect.gen(function*() {
     yield* checkAccounts(accounts)
-    const file = accountsFile === undefined ? undefined : yield* Accounts.load(accountsFile)
-    const used = [
-      anonymousPlan,
-      ...accounts.map(({ plan = "free" }) => plan),
-      ...(file?.accounts ?? []).map(({ plan }) => plan)
-    ]
-    return Layer.mergeAll(
-      accountsFile === undefined ? ApiKeys.layer(accounts) : Accounts.layer(accountsFile, accounts),
-      Layer.effectDiscard(checkPlans(used)).pipe(
-        Layer.provideMerge(Plans.layer({ ...(file === undefined ? {} : Accounts.plans(file)), ...plans }))
-      )
-    )
+    const used = [anonymousPlan, ...accounts.map(({ plan = "free" }) => plan)]
+    if (accountsFile !== undefined) return Accounts.layer(accountsFile, { accounts, plans, used })
+    const all = Plans.make(plans)
+    yield* Plans.check(all, used)
+    return Layer.merge(ApiKeys.layer(accounts), Layer.succeed(Plans.Plans, all))
   }))
 
 const parseProxies = (options: Complete) =>

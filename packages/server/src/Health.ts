@@ -17,12 +17,13 @@ import * as Metrics from "./internal/ops/metrics.ts"
 import { within } from "./internal/shared/deadline.ts"
 
 /**
- * A fault of the host: the disk is full, cannot be written, a blob is missing, or anything else of the two stores.
+ * A fault of the host: the disk is full, cannot be written, a blob is missing, anything else of the two stores, or a file of accounts
+ * that was changed and cannot be used.
  *
  * @category models
  * @since 0.1.0
  */
-export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog"
+export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog" | "accounts-file"
 
 /**
  * `failing`: it cannot take or give files. `degraded`: it can, but something was wrong lately.

@@ -5,7 +5,9 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 
 /**
  * The limits of a plan.
@@ -75,9 +77,24 @@ export const premium: Plan = {
  */
 export class Plans extends Context.Service<Plans, {
   readonly all: ReadonlyMap<string, Plan>
-  /** The plan of that name; the free one where there is none such any more. */
+  /** The plan of that name; `free` for the files of a plan, or of an account, that is there no more. */
   readonly get: (name: string) => Plan
 }>()("@effect-fileio/server/Plans") {}
+
+/**
+ * Something has a plan that there is not.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio/server/UnknownPlan")("UnknownPlan", {
+  plan: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `there is no plan ${this.plan}; known: ${this.known.join(", ")}`
+  }
+}
 
 /**
  * The plans `free` and `premium`, and those given: a plan of a known name overrides what it states, a new one starts
@@ -93,6 +110,17 @@ export const make = (given: Readonly<Record<string, Partial<Plan>>> = {}): Plans
     all.set(name, { ...base, ...plan })
   }
   return Plans.of({ all, get: (name) => all.get(name) ?? all.get("free")! })
+}
+
+/**
+ * Fails with the first of these names that is no plan's.
+ *
+ * @category checking
+ * @since 0.1.0
+ */
+export const check = ({ all }: Plans["Service"], names: Iterable<string>): Effect.Effect<void, UnknownPlan> => {
+  for (const plan of names) if (!all.has(plan)) return Effect.fail(new UnknownPlan({ plan, known: [...all.keys()] }))
+  return Effect.void
 }
 
 /**

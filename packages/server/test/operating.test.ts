@@ -849,6 +849,49 @@ describe("the configuration", () => {
       yield* TestClock.adjust("1 second")
     }))
 
+  it.live("of accounts in a file is read again when it changes; a broken file keeps the last good one, and the health says so", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const accountsFile = Path.join(folder, "accounts.json")
+      const keys = [{
+        id: "A",
+        sha256: createHash("sha256").update("A.KEY").digest("hex"),
+        created: "2026-01-01T00:00:00.000Z"
+      }]
+      const write = (maxUploadBytes: number, plan = "team") => {
+        const file = { plans: { team: { maxUploadBytes, rateLimit: null } }, accounts: [{ name: "anna", plan, keys }] }
+        Fs.writeFileSync(`${accountsFile}.next`, JSON.stringify(file))
+        Fs.renameSync(`${accountsFile}.next`, accountsFile)
+      }
+      write(10)
+      const { adminUrl, url } = yield* start({ folder, accountsFile, anonymousPlan: "team", admin: {} })
+      const allowed = Effect.map(call(`${url}/me`, { headers: bearer("A.KEY") }), ({ json }) => json["maxUploadBytes"])
+      const health = Effect.map(call(`${adminUrl!}/healthz`), ({ json }) => json)
+      const isAllowed = (bytes: number) => () => Effect.runPromise(Effect.map(allowed, (now) => now === bytes))
+      const isFault = (count: number) => () =>
+        Effect.runPromise(
+          Effect.map(health, ({ faults }) =>
+            (faults as Record<string, { readonly count: number }>)["accounts-file"]?.count === count)
+        )
+      assert.strictEqual(yield* allowed, 10)
+      assert.strictEqual((yield* health)["status"], "ok")
+      write(20)
+      yield* eventually("the plan has changed", isAllowed(20))
+
+      write(30, "gold")
+      yield* eventually("a plan that there is not is a fault", isFault(1))
+      assert.strictEqual((yield* health)["status"], "degraded")
+      assert.strictEqual(yield* allowed, 20)
+      Fs.writeFileSync(accountsFile, "{")
+      yield* eventually("a torn file is a fault", isFault(2))
+      assert.strictEqual(yield* allowed, 20)
+      Fs.rmSync(accountsFile)
+      yield* eventually("a file that is gone is a fault", isFault(3))
+      assert.strictEqual(yield* allowed, 20)
+      write(40)
+      yield* eventually("the file is good again", isAllowed(40))
+    }))
+
   it.effect("of accounts with a byte-order mark is read, as editors of Windows write it", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

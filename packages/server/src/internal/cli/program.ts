@@ -74,10 +74,7 @@ const serve = Effect.gen(function*() {
 const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
 
 const createKey = Effect.fnUntraced(function*(account: string, plan: string | undefined) {
-  const path = yield* accountsFile
-  const known = FileIoServer.knownPlans(yield* Accounts.load(path))
-  if (plan !== undefined && !known.includes(plan)) return yield* new FileIoServer.UnknownPlan({ plan, known })
-  const { key } = yield* Accounts.createKey(path, { account, plan })
+  const { key } = yield* Accounts.createKey(yield* accountsFile, { account, plan })
   yield* Console.error(`A key of ${account}, shown this once:`)
   yield* Console.log(Redacted.value(key))
 })
