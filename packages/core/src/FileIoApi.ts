@@ -32,7 +32,7 @@ const unauthorized = refusal(401, "The API key is missing or unknown")
 const planLimit = refusal(402, "The plan does not allow the setting; `limit`, `asked` and `allowed` say which")
 const notFound = refusal(404, "No such file: never there, expired, deleted, or taken already")
 const tooLarge = refusal(413, "Beyond the plan's size or storage; `limit`, `asked` and `allowed` say which")
-const unsupported = refusal(415, "The body is neither a form nor multipart")
+const unsupported = refusal(415, "The body is neither a form nor the bytes of a file")
 const inProgress = refusal(423, "Somebody is downloading the file; see `Retry-After`")
 const tooMany = refusal(429, "Too many requests; see `Retry-After`")
 const failed = refusal(500, "The host failed")
@@ -132,7 +132,7 @@ export const upload = HttpApiEndpoint.post("upload", "/", {
   error: [...common, planLimit, tooLarge, unsupported, full]
 }).middleware(OptionalAuthentication).annotate(
   OpenApi.Description,
-  "Uploads a file. Settings are form fields or query parameters; a form field goes first."
+  "Uploads a file. Settings are form fields or query parameters; a form field goes first. `PUT /{name}` with the bytes of the file uploads too, as `curl -T` does; a name that could be a key, 12 letters and digits, goes in `Content-Disposition` instead."
 )
 
 /**
@@ -181,6 +181,7 @@ export const download = HttpApiEndpoint.get("download", "/:key", {
  */
 export const replace = HttpApiEndpoint.put("replace", "/:key", {
   params,
+  query: FileSettingsFromFields.fields,
   payload: [form, textForm],
   success: FileDetails,
   error: [...common, planLimit, notFound, tooLarge, unsupported, full]
@@ -197,6 +198,7 @@ export const replace = HttpApiEndpoint.put("replace", "/:key", {
  */
 export const update = HttpApiEndpoint.patch("update", "/:key", {
   params,
+  query: FileSettingsFromFields.fields,
   payload: [form, textForm],
   success: FileDetails,
   error: [...common, planLimit, notFound, tooLarge, unsupported, full]

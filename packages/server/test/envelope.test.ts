@@ -26,7 +26,8 @@ describe("every refusal", () => {
           ["POST", "/abcdefghijkl", 405, "METHOD_NOT_ALLOWED"],
           ["POST", "/me", 405, "METHOD_NOT_ALLOWED"],
           ["DELETE", "/", 405, "METHOD_NOT_ALLOWED"],
-          ["PUT", "/", 405, "METHOD_NOT_ALLOWED"],
+          ["PUT", "/", 400, "INVALID_REQUEST"],
+          ["PUT", "/me", 405, "METHOD_NOT_ALLOWED"],
           ["OPTIONS", "/", 405, "METHOD_NOT_ALLOWED"],
           ["POST", "/download/abcdefghijkl", 405, "METHOD_NOT_ALLOWED"]
         ] as const
@@ -39,7 +40,7 @@ describe("every refusal", () => {
           assert.isFalse(answer.headers.get("allow")!.split(", ").includes(method), `${method} ${path}`)
         }
       }
-      assert.strictEqual((yield* call(`${url}/`, { method: "DELETE" })).headers.get("allow"), "POST, GET, HEAD")
+      assert.strictEqual((yield* call(`${url}/`, { method: "DELETE" })).headers.get("allow"), "POST, GET, HEAD, PUT")
     }))
 
   it.effect("leads to a page that explains its code", () =>
@@ -54,16 +55,16 @@ describe("every refusal", () => {
   it.effect("of what may have been meant as an upload has the line that uploads", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
-      const octets = { "content-type": "application/octet-stream" }
+      const json = { "content-type": "application/json" }
       const form = { "content-type": "application/x-www-form-urlencoded" }
       for (
         const [method, path, headers, status] of [
-          ["PUT", "/photo.jpg", {}, 401],
-          ["PUT", "/photo.jpg", anna, 404],
-          ["PUT", "/", {}, 405],
+          ["PUT", "/abcdefghijkl", {}, 401],
+          ["PUT", "/me", anna, 405],
+          ["PUT", "/a/photo.jpg", {}, 404],
           ["POST", "/photo.jpg", {}, 404],
           ["POST", "/upload", {}, 405],
-          ["POST", "/", octets, 415],
+          ["POST", "/", json, 415],
           ["POST", "/", form, 400],
           ["PATCH", "/abcdefghijkl", anna, 404],
           ["GET", "/me", {}, 401]
@@ -184,7 +185,8 @@ describe("the declaration", () => {
     const upload = spec.paths["/"]!.post!
     assert.sameMembers(Object.keys(upload.requestBody!.content), [
       "multipart/form-data",
-      "application/x-www-form-urlencoded"
+      "application/x-www-form-urlencoded",
+      "application/octet-stream"
     ])
     assert.sameMembers(Object.keys(upload.responses), ["200", "400", "401", "402", "413", "415", "429", "500", "507"])
     assert.isTrue("423" in spec.paths["/{key}"]!.get!.responses)

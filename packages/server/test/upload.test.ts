@@ -368,7 +368,7 @@ describe("an upload", () => {
         assertRefused(yield* send(type, body), 400, "INVALID_REQUEST")
       }
       assertRefused(yield* send("application/json", "{}"), 415, "UNSUPPORTED_MEDIA_TYPE")
-      assertRefused(yield* send("text/plain", "text"), 415, "UNSUPPORTED_MEDIA_TYPE")
+      assertRefused(yield* send("multipart/mixed; boundary=b", part + "x\r\n--b--\r\n"), 415, "UNSUPPORTED_MEDIA_TYPE")
       assert.deepStrictEqual([...blobs(server), ...incoming(server)], [])
     }))
 

@@ -13,7 +13,7 @@ interface Property {
 interface Operation {
   operationId: string
   parameters: Array<{ name: string; description?: string }>
-  requestBody?: { content: Record<string, { schema: { properties?: Record<string, Property> } }> }
+  requestBody?: { content: Record<string, { schema: { type?: string; properties?: Record<string, Property> } }> }
   security: Array<Record<string, Array<string>>>
   responses: Record<string, Response>
 }
@@ -71,6 +71,15 @@ const SETTINGS: Record<string, string> = {
   autoDelete: "`true` or `false`: whether the file is deleted once it has expired or is used up. Default: true",
   title: "A title, at most 1,024 bytes of UTF-8 without control characters",
   countFrom: "`last-byte`: a download that breaks is given back; `first-byte`: it counts. Default: last-byte"
+}
+
+/** A body of any type that is no form. */
+const raw = {
+  schema: {
+    type: "string",
+    format: "binary",
+    description: "The bytes of the file alone, with its type; `Content-Disposition` gives its name"
+  }
 }
 
 const ANSWERS: Record<string, string> = {
@@ -142,12 +151,15 @@ const complete = (operation: Operation): Operation => {
     ...(requestBody === undefined ? {} : {
       requestBody: {
         ...requestBody,
-        content: Object.fromEntries(
-          Object.entries(requestBody.content).map(([type, { schema, ...rest }]) => [
-            type,
-            { ...rest, schema: { ...schema, properties: described(schema.properties ?? {}) } }
-          ])
-        )
+        content: {
+          ...Object.fromEntries(
+            Object.entries(requestBody.content).map(([type, { schema, ...rest }]) => [
+              type,
+              { ...rest, schema: { ...schema, properties: described(schema.properties ?? {}) } }
+            ])
+          ),
+          "application/octet-stream": raw
+        }
       }
     }),
     security: OPEN.has(operation.operationId) ? [...operation.security, {}] : operation.security,

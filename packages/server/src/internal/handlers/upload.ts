@@ -68,7 +68,8 @@ export const make = Effect.gen(function*() {
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
     freed: number,
-    query: typeof FileSettings.FileSettingsFromFields.Type
+    query: typeof FileSettings.FileSettingsFromFields.Type,
+    names: ParseUpload.Names
   ) {
     const plan = planOf(owner)
     const quota = yield* reservation(owner, plan, freed)
@@ -82,7 +83,7 @@ export const make = Effect.gen(function*() {
         quota(bytes),
         Effect.flatMap(take(bytes), (room) => room ? Effect.void : noRoom)
       )
-    const received = yield* ParseUpload.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query)
+    const received = yield* ParseUpload.receive(request, { maxUploadBytes: plan.maxUploadBytes, reserve }, query, names)
     return { ...received, plan, now: yield* Clock.currentTimeMillis }
   })
 
@@ -107,9 +108,10 @@ export const make = Effect.gen(function*() {
   const upload = Effect.fnUntraced(function*(
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
-    query: typeof FileSettings.FileSettingsFromFields.Type
+    query: typeof FileSettings.FileSettingsFromFields.Type,
+    name?: string
   ) {
-    const { file, now, plan, settings } = yield* receive(request, owner, 0, query)
+    const { file, now, plan, settings } = yield* receive(request, owner, 0, query, { path: name })
     if (file === undefined) {
       return yield* Refusal.noFile
     }
@@ -136,11 +138,14 @@ export const make = Effect.gen(function*() {
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
     key: string,
+    query: typeof FileSettings.FileSettingsFromFields.Type,
     resets: boolean
   ) {
     const old = yield* catalog.get(key)
     if (Option.isNone(old) || old.value.owner !== owner) return yield* Refusal.notFound(key)
-    const { file, now, plan, settings } = yield* receive(request, owner, old.value.size, {})
+    const { file, now, plan, settings } = yield* receive(request, owner, old.value.size, query, {
+      present: old.value.name
+    })
     const granted = yield* Effect.fromResult((resets ? PlanLimits.complete : PlanLimits.given)(settings, plan, now))
     const updated = file === undefined
       ? yield* catalog.update(key, owner, granted)

@@ -14,9 +14,10 @@ import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
 import * as Handlers from "../handlers/handlers.ts"
-import { isKey } from "../shared/key.ts"
+import { isKey, isOwnKey } from "../shared/key.ts"
 import * as Anonymous from "./anonymous.ts"
 import * as Authentication from "./authentication.ts"
+import * as ParseUpload from "./parseUpload.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
 
@@ -34,15 +35,22 @@ type Handled<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 const queryOf = <A, R>(read: Effect.Effect<A, Schema.SchemaError, R>) =>
   Effect.mapError(read, (error) => Refusal.invalid(oneLine(error.message)))
 
-const uploadQuery = queryOf(HttpServerRequest.schemaSearchParams(FileSettings.FileSettingsFromFields))
+const settingsQuery = queryOf(HttpServerRequest.schemaSearchParams(FileSettings.FileSettingsFromFields))
 const listQuery = queryOf(HttpServerRequest.schemaSearchParams(Schema.Struct(FileIoApi.ListQuery)))
 
 /** The key in the path; what can be no key is no file. */
-const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>, otherwise = Refusal.notFound()) =>
+const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>) =>
   Effect.flatMap(
     HttpRouter.params,
-    ({ key }): Handled<E | Refusal.Refusal, R> => isKey(key) ? handle(key) : Effect.fail(otherwise)
+    ({ key }): Handled<E | Refusal.Refusal, R> => isKey(key) ? handle(key) : Effect.fail(Refusal.notFound())
   )
+
+/**
+ * Whether a PUT gives a new file its name, as `curl -T photo.jpg https://host/` does. A text that is shaped like a key names a
+ * file that is there, unless no key of this server can be it and the body is a file: `curl -T README https://host/`.
+ */
+const isName = (request: HttpServerRequest.HttpServerRequest, text: string): boolean =>
+  !isKey(text) || (!isOwnKey(text) && ParseUpload.isRaw(request))
 
 /** Answers a call; an empty owner stands for everybody without a key. */
 type Handler = (
@@ -55,25 +63,42 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { anonymous } = yield* Settings
   const { change, download, list, me, refuse, remove, upload } = yield* Handlers.make
 
+  const uploadNamed = (name?: string): Handler => (request, owner) =>
+    Effect.flatMap(settingsQuery, (query) => upload(request, owner, query, name))
+
+  const changeOf = (resets: boolean): Handler => (request, owner) =>
+    withKey((key) => Effect.flatMap(settingsQuery, (query) => change(request, owner, key, query, resets)))
+
   // An endpoint that the contract declares and nobody handles here does not compile.
   const handlers: { readonly [Name in keyof typeof endpoints]: Handler } = {
-    upload: (request, owner) => Effect.flatMap(uploadQuery, (query) => upload(request, owner, query)),
+    upload: uploadNamed(),
     list: (_request, owner) => Effect.flatMap(listQuery, (query) => list(owner, query)),
     me: (_request, owner) => me(owner),
     download: (request) => withKey((key) => download(request, key)),
-    replace: (request, owner) => withKey((key) => change(request, owner, key, true), Refusal.noRoute("PUT")),
-    update: (request, owner) => withKey((key) => change(request, owner, key, false)),
+    replace: changeOf(true),
+    update: changeOf(false),
     delete: (_request, owner) => withKey((key) => remove(owner, key))
   }
 
+  const isKeyNeeded = (name: keyof typeof endpoints): boolean =>
+    (endpoints[name].middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication) ||
+    ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
+
+  const answer = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints, handler: Handler) =>
+    authenticate(request, isKeyNeeded(name), (account) => refuse(handler(request, account ?? "")))
+
   for (const name of Struct.keys(handlers)) {
-    const { method, middlewares, path } = endpoints[name]
-    const isKeyNeeded = (middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication) ||
-      ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
-    yield* router.add(
-      method,
-      path,
-      (request) => authenticate(request, isKeyNeeded, (account) => refuse(handlers[name](request, account ?? "")))
-    )
+    const { method, path } = endpoints[name]
+    if (name !== "replace") yield* router.add(method, path, (request) => answer(request, name, handlers[name]))
   }
+  yield* router.add(
+    endpoints.replace.method,
+    endpoints.replace.path,
+    (request) =>
+      Effect.flatMap(HttpRouter.params, ({ key = "" }) =>
+        isName(request, key)
+          ? answer(request, "upload", uploadNamed(key))
+          : answer(request, "replace", handlers.replace))
+  )
+  yield* router.add("PUT", endpoints.upload.path, (request) => answer(request, "upload", handlers.upload))
 }))

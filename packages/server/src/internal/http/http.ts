@@ -26,6 +26,8 @@ const methods: ReadonlyArray<{
     const known = byPath.get(endpoint.path) ?? []
     byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
   }
+  // `curl -T - https://host/` sends what it reads with a PUT that names nothing.
+  byPath.get("/")!.push("PUT")
   for (const page of ["/download/:key", "/uploaded/:key"]) byPath.set(page, ["GET", "HEAD"])
   return [...byPath].map(([pattern, allowed]) => {
     const [before, after] = pattern.split(":key")

@@ -6,10 +6,12 @@
  *
  * Nothing here holds the event loop: names, values and boundaries have limits, and work is linear in what came in.
  */
+import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -45,6 +47,7 @@ const MAX_PARTS = 100
 const MAX_SETTING_BYTES = 4096
 /** Room for the boundary, the headers and the fields around a file of the largest size. */
 const MAX_OVERHEAD = 1024 * 1024
+const URLENCODED = "application/x-www-form-urlencoded"
 const UNNAMED = "file"
 const TEXT_NAME = "text.txt"
 const SETTINGS = ["expires", "maxDownloads", "autoDelete", "title", "countFrom"] as const
@@ -212,26 +215,33 @@ const readBody = <R>(
     Stream.runForEachArray(each)
   )
 
+/** Writes bytes of a content, within its limits. */
+const makeStore = (limits: Limits) =>
+  Effect.map(Blobs, (blobs) =>
+    Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
+      content.size += bytes.length
+      if (content.size > limits.maxUploadBytes) {
+        return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
+      }
+      yield* limits.reserve(bytes.length)
+      content.writer ??= yield* blobs.writer
+      yield* content.writer.write(bytes)
+    }))
+
+/** The file that came, once all of it is written. */
+const received = ({ mimeType, name, size, writer }: Content) =>
+  writer === undefined ? Effect.fail(empty) : Effect.succeed<ReceivedFile>({ writer, name, mimeType, size })
+
 const receiveForm = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   limits: Limits,
   maxBodyBytes: number,
   makeParser: (form: Form) => FormParser.Parser
 ) {
-  const blobs = yield* Blobs
+  const store = yield* makeStore(limits)
   const made = makeForm()
   const { form, isFileChosen } = made
   const parser = makeParser(made)
-
-  const store = Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
-    content.size += bytes.length
-    if (content.size > limits.maxUploadBytes) {
-      return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
-    }
-    yield* limits.reserve(bytes.length)
-    content.writer ??= yield* blobs.writer
-    yield* content.writer.write(bytes)
-  })
 
   const drain = Effect.gen(function*() {
     if (form.problem !== undefined) return yield* form.problem
@@ -255,10 +265,53 @@ const receiveForm = Effect.fnUntraced(function*(
 
   if (isFileChosen() && form.text !== undefined && form.text.size > 0) return yield* several
   const content = isFileChosen() || form.text === undefined ? form.file : form.text
-  if (content === undefined) return { fields: form.fields, file: undefined }
-  const { mimeType, name, size, writer } = content
-  if (writer === undefined) return yield* empty
-  return { fields: form.fields, file: { writer, name, mimeType, size } }
+  return { fields: form.fields, file: content === undefined ? undefined : yield* received(content) }
+})
+
+const typeOf = (contentType: string): string => contentType.split(";")[0]!.trim().toLowerCase()
+
+const hasBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  headers["content-length"] !== "0" &&
+  (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
+
+/** Whether the body is no form but a file's bytes, as `curl -T` sends them. */
+export const isRaw = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const type = typeOf(request.headers["content-type"] ?? "")
+  return hasBody(request) && !type.startsWith("multipart/") && type !== URLENCODED
+}
+
+/** Names of a file whose bytes are the body, where the body's own headers have none. */
+export interface Names {
+  /** The last part of the path, which was given for this file. */
+  readonly path?: string | undefined
+  /** The name that the file has so far. */
+  readonly present?: string | undefined
+}
+
+const receiveRaw = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  limits: Limits,
+  names: Names
+) {
+  const { headers } = request
+  const encoding = headers["content-encoding"]
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") return yield* Refusal.encoded(encoding)
+  // RFC 9110, 14.5: a piece must not be stored as the whole.
+  if (headers["content-range"] !== undefined) {
+    return yield* Refusal.invalid("Content-Range: a piece of a file is not taken; send the whole file")
+  }
+  const contentType = headers["content-type"] ?? ""
+  const type = typeOf(contentType)
+  const given = Option.getOrUndefined(FileName.fromContentDisposition(headers["content-disposition"] ?? "")) ??
+    names.path
+  if (type === "application/json" && given === undefined) return yield* Refusal.namelessJson
+  const described = Disposition.describe(given ?? names.present ?? "", contentType)
+  if (described.problem !== undefined) return yield* described.problem
+  const unnamed = type === "text/plain" ? TEXT_NAME : UNNAMED
+  const content = makeContent(described.name || unnamed, described.mimeType)
+  const store = yield* makeStore(limits)
+  yield* readBody(request, Effect.forEach((chunk) => store(content, chunk), { discard: true }))
+  return { fields: new Map<string, string>(), file: yield* received(content) }
 })
 
 /** A body that says its length is refused before it is read. */
@@ -271,29 +324,30 @@ const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadByte
 
 /**
  * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is
- * kept. `query` has settings that form fields override.
+ * kept. `query` has settings that form fields override, `names` are of a body that is the file itself.
  */
 export const receive = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   limits: Limits,
-  query: typeof FileSettings.FileSettingsFromFields.Type
+  query: typeof FileSettings.FileSettingsFromFields.Type,
+  names: Names = {}
 ): Effect.fn.Return<Received, Problem, Blobs | Scope.Scope> {
   const { maxUploadBytes } = limits
   const contentType = request.headers["content-type"] ?? ""
-  const type = contentType.split(";")[0]!.trim().toLowerCase()
-  const isUrlencoded = type === "application/x-www-form-urlencoded"
+  const type = typeOf(contentType)
+  const isUrlencoded = type === URLENCODED
   // Urlencoded, a byte takes up to three.
   const maxBodyBytes = maxUploadBytes * (isUrlencoded ? 3 : 1) + MAX_OVERHEAD
   yield* checkLength(request, maxUploadBytes, maxBodyBytes)
-  const hasBody = request.headers["content-length"] !== "0" &&
-    (request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined)
-  const received = type === "multipart/form-data"
+  const { fields, file } = type === "multipart/form-data"
     ? yield* receiveForm(request, limits, maxBodyBytes, (form) => makeMultipart(contentType, form))
     : isUrlencoded
     ? yield* receiveForm(request, limits, maxBodyBytes, makeUrlencoded)
-    : hasBody
+    : isRaw(request)
+    ? yield* receiveRaw(request, limits, names)
+    : hasBody(request)
     ? yield* Refusal.unsupported
     : { fields: new Map<string, string>(), file: undefined }
-  const settings = { ...query, ...(yield* settingsOf(received.fields)) }
-  return { file: received.file, settings }
+  const settings = { ...query, ...(yield* settingsOf(fields)) }
+  return { file, settings }
 })

@@ -14,7 +14,7 @@ export const CODES = {
   REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
   PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
   STORAGE_QUOTA_EXCEEDED: "The plan's storage does not hold the file as well.",
-  UNSUPPORTED_MEDIA_TYPE: "The body is no form; send the file with `curl -F file=@FILE`.",
+  UNSUPPORTED_MEDIA_TYPE: "The body is neither a form nor a file; send the file with `curl -F file=@FILE`.",
   RANGE_NOT_SATISFIABLE: "The range is beyond the file.",
   EXPECTATION_FAILED: "Nothing but `100-continue` can be expected.",
   DOWNLOAD_IN_PROGRESS:
@@ -106,9 +106,26 @@ export const originNotAllowed = (origin: string | undefined) =>
 export const unsupported = new Refusal({
   status: 415,
   code: "UNSUPPORTED_MEDIA_TYPE",
-  text: "Send multipart/form-data with a file, or application/x-www-form-urlencoded with text",
+  text:
+    "Send multipart/form-data with a file, the bytes of a file alone, or application/x-www-form-urlencoded with text",
   isUpload: true
 })
+
+/** A program that sends its call as JSON did not mean the JSON to be a file. */
+export const namelessJson = new Refusal({
+  status: 415,
+  code: "UNSUPPORTED_MEDIA_TYPE",
+  text: "No call takes JSON; to upload a JSON file, give its name in the path or in Content-Disposition",
+  isUpload: true
+})
+
+/** Stored as they came, the bytes would be another file than the one that was meant. */
+export const encoded = (encoding: string) =>
+  new Refusal({
+    status: 415,
+    code: "UNSUPPORTED_MEDIA_TYPE",
+    text: `Send the bytes of the file without the Content-Encoding ${encoding.slice(0, 40)}`
+  })
 
 export const planLimit = (
   limit: string,

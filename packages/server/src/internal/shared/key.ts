@@ -29,3 +29,6 @@ export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRando
 
 /** Whether a text can be a key at all. */
 export const isKey = Schema.is(FileKey.FileKey)
+
+/** Whether a text can be a key that `make` made. */
+export const isOwnKey = (text: string): boolean => text.length === LENGTH && isKey(text)

@@ -38,7 +38,8 @@ const code = (text: string): string => `<code>${escape(text)}</code>`
 
 /** Curl lines that work as they stand, each for one call. */
 const examples = (publicUrl: string): Readonly<Record<string, string>> => ({
-  upload: `curl -F file=@photo.jpg '${publicUrl}/?expires=1w'\ncurl --data 'text=see you at eight' '${publicUrl}/'`,
+  upload:
+    `curl -F file=@photo.jpg '${publicUrl}/?expires=1w'\ncurl -T photo.jpg '${publicUrl}/'\ncurl --data 'text=see you at eight' '${publicUrl}/'`,
   list: `curl -u "$KEY:" '${publicUrl}/?search=photo&sort=-size&limit=10'`,
   me: `curl -u "$KEY:" '${publicUrl}/me'`,
   download: `curl -OJ '${publicUrl}/KEY'`,
@@ -91,9 +92,11 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
             prose(parameter.description ?? parameter.schema?.description ?? "")
           ])
         )
-    const forms = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) =>
-      `<h3>${code(type)}</h3>${fields(spec, schema as Described)}`
-    ).join("\n")
+    const forms = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) => {
+      const { description } = schema as Described
+      const lead = description === undefined ? "" : `<p>${prose(description)}</p>`
+      return `<h3>${code(type)}</h3>${lead}${fields(spec, schema as Described)}`
+    }).join("\n")
     const same = known.get(forms)
     if (same === undefined) known.set(forms, { id, name: `${method} ${path}` })
     const bodies = forms === "" || same === undefined
