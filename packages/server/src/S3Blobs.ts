@@ -17,29 +17,21 @@
  * @since 0.1.0
  */
 import {
-  AbortMultipartUploadCommand,
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  type ListMultipartUploadsCommandOutput,
-  ListObjectsV2Command,
   PutObjectCommand,
   type S3ClientConfig
 } from "@aws-sdk/client-s3"
-import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored } from "./Blobs.ts"
+import { Blobs, BlobsError } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
+import * as S3Bucket from "./internal/s3/s3Bucket.ts"
 import * as S3Reader from "./internal/s3/s3Reader.ts"
 import * as S3Store from "./internal/s3/s3Store.ts"
 import * as S3Writer from "./internal/s3/s3Writer.ts"
@@ -61,10 +53,6 @@ export interface Options {
   /** How long the store may be silent before a call fails and its connection is closed. @default 10 seconds */
   readonly timeout?: Duration.Input | undefined
 }
-
-/** Objects that one request removes; S3 takes 1,000, but a slower store must have done it within the time limit. */
-const DELETED_AT_ONCE = 250
-const ORPHAN_AGE = 24 * 60 * 60 * 1000
 
 /**
  * Options of an address such as `s3://bucket/prefix?endpoint=https://minio.example&region=eu-central-1&pathStyle=true`.
@@ -115,113 +103,19 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       })
 
       const openObject = yield* S3Reader.make(client, timeout)
-      const objectOf = (id: string): S3Reader.S3Object => ({ Bucket, Key: `${prefix}${id}` })
-
-      const idOf = (key: string | undefined) => key?.slice(prefix.length) ?? ""
-
-      const removeOne = (id: string) =>
-        Effect.asVoid(call(
-          "remove a blob",
-          (abortSignal) => client.send(new DeleteObjectCommand(objectOf(id)), { abortSignal })
-        ))
-
-      const removeSome = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-        const Objects = ids.map((id) => ({ Key: objectOf(id).Key }))
-        const { Errors = [] } = yield* call(
-          "remove blobs",
-          (abortSignal) =>
-            client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }), { abortSignal })
-        )
-        const kept = new Map(Errors.map(({ Code, Key, Message }) => [idOf(Key), { Code, Message }]))
-        const [cause] = kept.values()
-        return {
-          removed: ids.filter((id) => !kept.has(id)),
-          failure: cause === undefined ? undefined : new BlobsError({ operation: "remove blobs", cause })
-        } satisfies Removal
-      })
-
-      const remove = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-        const removed: Array<string> = []
-        let failure: BlobsError | undefined
-        for (let at = 0; at < ids.length; at += DELETED_AT_ONCE) {
-          const some = ids.slice(at, at + DELETED_AT_ONCE)
-          const result = yield* removeSome(some).pipe(
-            // Not every store can remove many at once, or not with the checksum that the SDK sends.
-            Effect.catch((error) =>
-              error.reason === "unavailable"
-                ? Effect.succeed({ removed: [], failure: error })
-                : removeEach(some, removeOne)
-            )
-          )
-          removed.push(...result.removed)
-          failure ??= result.failure
-        }
-        return { removed, failure } satisfies Removal
-      })
+      const ours: S3Bucket.Bucket = { store, bucket: Bucket, prefix }
 
       const writer = Effect.gen(function*() {
         const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
-        return yield* S3Writer.make(store, Spool.make(spools, id), id, objectOf(id))
+        return yield* S3Writer.make(store, Spool.make(spools, id), id, S3Bucket.objectOf(ours, id))
       })
 
       const open = Effect.fnUntraced(function*(id: string) {
-        const object = objectOf(id)
+        const object = S3Bucket.objectOf(ours, id)
         // A missing blob is an error before the answer has begun.
         yield* call("open a blob", (abortSignal) => client.send(new HeadObjectCommand(object), { abortSignal }))
         return yield* openObject(object)
       })
-
-      const before = Effect.map(Clock.currentTimeMillis, (now) => now - ORPHAN_AGE)
-
-      const list = Stream.paginate(undefined as string | undefined, (ContinuationToken) =>
-        Effect.gen(function*() {
-          const old = yield* before
-          const { Contents = [], NextContinuationToken } = yield* call("list the blobs", (abortSignal) =>
-            client.send(
-              new ListObjectsV2Command({
-                Bucket,
-                Prefix: prefix,
-                ...(ContinuationToken === undefined ? {} : { ContinuationToken })
-              }),
-              { abortSignal }
-            ))
-          const page = Contents.map(({ Key, LastModified }): Stored => ({
-            id: idOf(Key),
-            settled: LastModified !== undefined && LastModified.getTime() < old
-          }))
-          return [[page.filter(({ id }) => isBlobId(id))], Option.fromUndefinedOr(NextContinuationToken)]
-        }))
-
-      const tidy = Effect.gen(function*() {
-        const old = yield* before
-        let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
-        while (markers !== undefined) {
-          const page: ListMultipartUploadsCommandOutput = yield* call(
-            "list unfinished uploads",
-            (abortSignal) =>
-              client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal })
-          )
-          for (const { Initiated, Key, UploadId } of page.Uploads ?? []) {
-            if (!isBlobId(idOf(Key)) || Initiated === undefined || Initiated.getTime() >= old) {
-              continue
-            }
-            yield* call(
-              "give an upload up",
-              (abortSignal) => client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal })
-            )
-          }
-          const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
-          markers = IsTruncated === true && NextKeyMarker !== undefined
-            ? {
-              KeyMarker: NextKeyMarker,
-              ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker })
-            }
-            : undefined
-        }
-      }).pipe(
-        // Such a store needs a lifecycle rule.
-        Effect.catchIf(({ code }) => code === "NotImplemented", (error) => Effect.logDebug(error.message))
-      )
 
       const idObject = { Bucket, Key: `${prefix}fileio-store-id` }
       const storeId = call("read the id of the store", async (abortSignal) => {
@@ -232,10 +126,10 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       return Blobs.of({
         writer,
         open,
-        remove,
+        remove: S3Bucket.removing(ours),
         syncRemovals: Effect.void,
-        list,
-        tidy,
+        list: S3Bucket.listing(ours),
+        tidy: S3Bucket.tidying(ours),
         where: `the bucket s3://${Bucket}/${prefix}`,
         storeId,
         setStoreId: (id) =>

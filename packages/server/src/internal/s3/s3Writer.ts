@@ -9,6 +9,7 @@ import {
   DeleteObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
+  type S3Client,
   UploadPartCommand
 } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
@@ -22,62 +23,11 @@ import type { Spool } from "./spool.ts"
 /** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to be of one size. */
 const PART_BYTES = 16 * 1024 * 1024
 
-/** An object that is removed with the scope, unless it was finished and kept. */
-export const make = Effect.fnUntraced(function*(
-  { call, client, send, slot, timeout }: Store,
-  spool: Spool,
-  id: string,
-  object: S3Object
-) {
+/** The requests that store an object: one, or one for each part and one that completes them. */
+const requests = (client: S3Client, object: S3Object, abortSignal: AbortSignal) => {
   const parts: Array<{ readonly ETag: string; readonly PartNumber: number }> = []
   let sent = 0
   let upload: string | undefined
-  let finishing = false
-  let discarded = false
-  let kept = false
-  // One request at a time: a part is on its way while the next one is gathered.
-  let running: Promise<void> = Promise.resolve()
-  const discarding = new AbortController()
-  const abortSignal = discarding.signal
-
-  const start = (run: () => Promise<void>): Promise<void> => {
-    if (discarded) throw new Error("the upload was given up")
-    running = running.then(run)
-    // A later call awaits it; without a listener until then, a failure would end the process.
-    running.catch(() => {})
-    return running
-  }
-
-  /** The last request ends first, as long as the store is not silent: else the object could be put there afterwards. */
-  const discard = Effect.gen(function*() {
-    discarded = true
-    const settled = Effect.promise(() => running.catch(() => {}))
-    yield* Effect.catch(within(settled, timeout, () => "late"), () => Effect.sync(() => discarding.abort()))
-    yield* Effect.promise(() => spool.close().catch(() => {}))
-    if (kept) return
-    if (finishing) {
-      yield* Effect.ignore(
-        call("remove a blob", (abortSignal) => client.send(new DeleteObjectCommand(object), { abortSignal }))
-      )
-    }
-    if (upload !== undefined) {
-      const UploadId = upload
-      yield* Effect.ignore(
-        call(
-          "give an upload up",
-          (abortSignal) => client.send(new AbortMultipartUploadCommand({ ...object, UploadId }), { abortSignal })
-        )
-      )
-    }
-  })
-  // What is cut off here is found by the sweep, which knows of the blob since before it was finished.
-  yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
-
-  const take = async (): Promise<Buffer> => {
-    const body = await spool.take()
-    sent += body.length
-    return body
-  }
 
   const begin = async (): Promise<string> => {
     const { UploadId } = await client.send(new CreateMultipartUploadCommand(object), { abortSignal })
@@ -86,6 +36,7 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const sendPart = async (Body: Buffer): Promise<void> => {
+    sent += Body.length
     upload ??= await begin()
     const PartNumber = parts.length + 1
     const { ETag } = await client.send(new UploadPartCommand({ ...object, UploadId: upload, PartNumber, Body }), {
@@ -116,6 +67,70 @@ export const make = Effect.fnUntraced(function*(
     upload = undefined
   }
 
+  return {
+    /** The upload in parts that was begun and not completed. */
+    unfinished: () => upload,
+    sendPart,
+    /** Stores the rest, after which the object is there. */
+    finish: async (rest: Buffer): Promise<void> => {
+      if (upload === undefined) {
+        await client.send(new PutObjectCommand({ ...object, Body: rest }), { abortSignal })
+        return
+      }
+      if (rest.length > 0) await sendPart(rest)
+      await complete()
+    }
+  }
+}
+
+/** An object that is removed with the scope, unless it was finished and kept. */
+export const make = Effect.fnUntraced(function*(
+  { call, client, send, slot, timeout }: Store,
+  spool: Spool,
+  id: string,
+  object: S3Object
+) {
+  let finishing = false
+  let discarded = false
+  let kept = false
+  // One request at a time: a part is on its way while the next one is gathered.
+  let running: Promise<void> = Promise.resolve()
+  const discarding = new AbortController()
+  const { finish, sendPart, unfinished } = requests(client, object, discarding.signal)
+
+  const start = (run: () => Promise<void>): Promise<void> => {
+    if (discarded) throw new Error("the upload was given up")
+    running = running.then(run)
+    // A later call awaits it; without a listener until then, a failure would end the process.
+    running.catch(() => {})
+    return running
+  }
+
+  /** The last request ends first, as long as the store is not silent: else the object could be put there afterwards. */
+  const discard = Effect.gen(function*() {
+    discarded = true
+    const settled = Effect.promise(() => running.catch(() => {}))
+    yield* Effect.catch(within(settled, timeout, () => "late"), () => Effect.sync(() => discarding.abort()))
+    yield* Effect.promise(() => spool.close().catch(() => {}))
+    if (kept) return
+    if (finishing) {
+      yield* Effect.ignore(
+        call("remove a blob", (abortSignal) => client.send(new DeleteObjectCommand(object), { abortSignal }))
+      )
+    }
+    const UploadId = unfinished()
+    if (UploadId !== undefined) {
+      yield* Effect.ignore(
+        call(
+          "give an upload up",
+          (abortSignal) => client.send(new AbortMultipartUploadCommand({ ...object, UploadId }), { abortSignal })
+        )
+      )
+    }
+  })
+  // What is cut off here is found by the sweep, which knows of the blob since before it was finished.
+  yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
+
   const append = async (bytes: Uint8Array): Promise<void> => {
     // All parts but the last are of one size.
     const room = PART_BYTES - spool.size()
@@ -125,7 +140,7 @@ export const make = Effect.fnUntraced(function*(
     await new Promise<void>((resolve, reject) => {
       start(() =>
         slot(async () => {
-          const part = await take()
+          const part = await spool.take()
           // The file is free for the next part.
           resolve()
           await sendPart(part)
@@ -142,12 +157,7 @@ export const make = Effect.fnUntraced(function*(
       await running
       const last = async () => {
         finishing = true
-        if (upload === undefined) {
-          await client.send(new PutObjectCommand({ ...object, Body: await take() }), { abortSignal })
-          return
-        }
-        if (spool.size() > 0) await sendPart(await take())
-        await complete()
+        await finish(await spool.take())
       }
       await start(() => spool.inFile() > 0 ? slot(last) : last())
     }),

@@ -2,8 +2,9 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type Catalog, CatalogError } from "../../Catalog.ts"
-import type { Prepare } from "./pgLeases.ts"
-import type { Postgres, Row } from "./postgres.ts"
+import type { Prepared } from "./pgPrepare.ts"
+import type { Postgres } from "./postgres.ts"
+import type { Row } from "./rows.ts"
 
 type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
 
@@ -14,8 +15,8 @@ const PAIRING_LOCK = 4_051_907_434
 /** Comparing an old catalog with an old store takes as long as the store is large. */
 const PAIRING_DEADLINE = Duration.minutes(30)
 
-/** `relaxed` does not wait for the disk: what a crash of the database undoes of it, the sweeper finds and does again. */
-export const make = (prepare: Prepare, relaxed: Prepare, durable: Postgres): Stores => {
+/** What a crash of the database undoes of what is `relaxed`, the sweeper finds and does again. */
+export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores => {
   const sql = {
     expect: relaxed<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`

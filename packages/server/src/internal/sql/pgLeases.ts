@@ -12,16 +12,8 @@
 import * as Effect from "effect/Effect"
 import type { CatalogError, Claim, Lease, Unavailable } from "../../Catalog.ts"
 import * as Machine from "./lease.ts"
-import type { Row } from "./postgres.ts"
-
-export type Value = string | number | boolean | null
-
-/** A statement that was prepared; `:name` in its text are the values, and `:now` is the time, which it knows itself. */
-export type Run<Names extends string> = (
-  values: { readonly [Name in Names]: Value }
-) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
-
-export type Prepare = <const Names extends string = never>(text: string) => Run<Names>
+import type { Prepared } from "./pgPrepare.ts"
+import type { Row } from "./rows.ts"
 
 const toLease = (row: Row): Lease => ({
   id: row["id"] as string,
@@ -76,10 +68,8 @@ const countWhere = (condition: string, grace: number) => `
 
 type Terms = Machine.Terms & { readonly hold: number }
 
-/** `prepare` for what must be on the disk when it is done, `relaxed` for what a crash of PostgreSQL may undo. */
 const statements = (
-  prepare: Prepare,
-  relaxed: Prepare,
+  { prepare, relaxed }: Prepared,
   { grace, hold, minimumRate, patience }: Terms,
   maxBroken: number
 ) => {
@@ -148,16 +138,14 @@ const statements = (
   }
 }
 
-/** See `statements` for the two ways to prepare one. */
 export const make = (
-  prepare: Prepare,
-  relaxed: Prepare,
+  prepared: Prepared,
   terms: Terms,
   maxBroken: number,
   /** Buries a file if it is used up. */
   buryUsedUp: (key: string) => Effect.Effect<unknown, CatalogError>
 ) => {
-  const sql = statements(prepare, relaxed, terms, maxBroken)
+  const sql = statements(prepared, terms, maxBroken)
 
   /** The transfers of this server: it prolongs the leases of these and of no others. */
   const transfers = new Map<string, number>()
@@ -266,3 +254,5 @@ export const make = (
     expire: (key: string, expires: number | null) => sql.expire({ key, expires })
   }
 }
+
+export type PgLeases = ReturnType<typeof make>

@@ -1,5 +1,11 @@
-/** The catalog's tables in PostgreSQL. Each is run once, in this order; a released one is never changed. */
-export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
+/** The catalog's tables in PostgreSQL. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { CatalogError } from "../../Catalog.ts"
+import type { Postgres } from "./postgres.ts"
+
+/** Each is run once, in this order; a released one is never changed. */
+const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
   [
     // Text compares by its bytes, as in SQLite, so that a listing has one order everywhere.
     `CREATE TABLE files (
@@ -98,3 +104,30 @@ export const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `CREATE INDEX tombstones_by_time ON tombstones (buried)`
   ]
 ]
+
+/** Ever the same number: servers that start at the same time take turns with the migrations. */
+const LOCK = 4_051_907_433
+/** A migration of many files may take long, and waits for the one of another server. */
+const DEADLINE = Duration.hours(1)
+
+/** Brings the schema up to date. */
+export const migrate = ({ query, transaction }: Postgres): Effect.Effect<void, CatalogError> => {
+  const run = (text: string, values: ReadonlyArray<unknown> = []) => query("change", text, values)
+  const migration = Effect.gen(function*() {
+    yield* run("SET LOCAL statement_timeout = 0")
+    yield* run("SELECT pg_advisory_xact_lock($1)", [BigInt(LOCK)])
+    yield* run("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)")
+    const [row] = yield* run("SELECT coalesce(max(version), 0) AS version FROM migrations")
+    const done = Number(row!["version"])
+    if (done > MIGRATIONS.length) {
+      return yield* new CatalogError({
+        cause: new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
+      })
+    }
+    for (const [index, statements] of MIGRATIONS.slice(done).entries()) {
+      for (const statement of statements) yield* run(statement)
+      yield* run("INSERT INTO migrations (version) VALUES ($1)", [BigInt(done + index + 1)])
+    }
+  })
+  return transaction(migration, DEADLINE)
+}

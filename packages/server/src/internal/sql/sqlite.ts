@@ -8,8 +8,7 @@
 import * as Fs from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { diskFault } from "../disk/diskFault.ts"
-
-export type Row = Record<string, unknown>
+import type { Row } from "./rows.ts"
 
 /** Values by name, without the colon. */
 export type Values = Record<string, SQLInputValue>

@@ -1,15 +1,15 @@
 /** What the catalog in SQLite knows of the store: which one it is, which blobs are expected in it, and which are garbage. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Catalog, CatalogError } from "../../Catalog.ts"
+import type { Catalog } from "../../Catalog.ts"
 import type { Database } from "./sqlite.ts"
+import { attempt, withNow } from "./sqliteAttempt.ts"
 
 type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
 
 /** Milliseconds after which bytes are garbage that were to become a file's. */
 export const EXPECTED_MILLIS = 60 * 60 * 1000
 
-export const make = (db: Database, attempt: <A>(run: () => A) => Effect.Effect<A, CatalogError>) => {
+export const make = (db: Database) => {
   const { change, query, transaction } = db
   const sql = {
     expect: change("INSERT OR IGNORE INTO garbage (blob, after, expected) VALUES (:blob, :after, 1)"),
@@ -23,9 +23,6 @@ export const make = (db: Database, attempt: <A>(run: () => A) => Effect.Effect<A
     storeId: query("SELECT id FROM store"),
     setStoreId: change("INSERT INTO store (id) VALUES (:id)")
   }
-
-  const withNow = <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
 
   const storeId = () => sql.storeId.first()?.["id"] as string | undefined
 
@@ -71,3 +68,5 @@ export const make = (db: Database, attempt: <A>(run: () => A) => Effect.Effect<A
     abandon: (now: number) => sql.abandoned.run({ now })
   }
 }
+
+export type SqliteBlobs = ReturnType<typeof make>

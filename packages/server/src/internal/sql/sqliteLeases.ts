@@ -5,7 +5,8 @@
  * `node:sqlite` is synchronous and no other process has the database open.
  */
 import * as Lease from "./lease.ts"
-import type { Database, Row } from "./sqlite.ts"
+import type { Row } from "./rows.ts"
+import type { Database } from "./sqlite.ts"
 
 /** A lease with what it is a lease of. */
 export interface Held extends Lease.Lease {
@@ -53,6 +54,30 @@ const statements = (db: Database) => ({
   expire: db.change("UPDATE leases SET expires = :expires WHERE key = :key")
 })
 
+type Sql = ReturnType<typeof statements>
+
+const find = (sql: Sql, id: string): Held | undefined => {
+  const row = sql.find.first({ id })
+  return row === undefined ? undefined : fromRow(row)
+}
+
+/** What the leases of a file say of it. */
+const queries = (sql: Sql, terms: Lease.Terms) => ({
+  has: (id: string): boolean => find(sql, id) !== undefined,
+
+  /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
+  takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
+    const { live, taken } = sql.takenOf.first({ key, now })!
+    return { taken: taken as number, live: live as number }
+  },
+
+  /** When a download that is taken may be free again; `undefined`: none is. */
+  freeAt: (key: string, now: number): number | undefined => {
+    const live = sql.ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
+    return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
+  }
+})
+
 export const make = (
   db: Database,
   terms: Lease.Terms,
@@ -60,11 +85,6 @@ export const make = (
   count: (key: string, blob: string, now: number, after: number) => void
 ) => {
   const sql = statements(db)
-
-  const find = (id: string): Held | undefined => {
-    const row = sql.find.first({ id })
-    return row === undefined ? undefined : fromRow(row)
-  }
 
   /** Writes the state that a lease has come to, and counts its download if that is news. */
   const move = (before: Held, after: Lease.Lease, now: number): Held => {
@@ -81,19 +101,7 @@ export const make = (
   }
 
   return {
-    has: (id: string): boolean => find(id) !== undefined,
-
-    /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
-    takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
-      const { live, taken } = sql.takenOf.first({ key, now })!
-      return { taken: taken as number, live: live as number }
-    },
-
-    /** When a download that is taken may be free again; `undefined`: none is. */
-    freeAt: (key: string, now: number): number | undefined => {
-      const live = sql.ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
-      return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
-    },
+    ...queries(sql, terms),
 
     settleOf: (key: string, now: number): void => {
       for (const row of sql.endedOfKey.all({ key, now })) settle(fromRow(row), now)
@@ -125,7 +133,7 @@ export const make = (
     },
 
     resume: (id: string, key: string, now: number): Held | undefined => {
-      const lease = find(id)
+      const lease = find(sql, id)
       if (lease === undefined || lease.key !== key) return undefined
       const resumed = Lease.resumed(lease, now, terms)
       return resumed === undefined ? undefined : move(lease, resumed, now)
@@ -133,7 +141,7 @@ export const make = (
 
     /** Whether the last byte may be sent. */
     handOver: (id: string, generation: number, now: number): boolean => {
-      const lease = find(id)
+      const lease = find(sql, id)
       const handed = lease === undefined ? undefined : Lease.handedOver(lease, generation, now)
       if (handed === undefined) return false
       move(lease!, handed, now)
@@ -141,17 +149,17 @@ export const make = (
     },
 
     commit: (id: string, now: number): void => {
-      const lease = find(id)
+      const lease = find(sql, id)
       if (lease !== undefined) move(lease, Lease.committed(lease, now, terms), now)
     },
 
     release: (id: string, generation: number, now: number): void => {
-      const lease = find(id)
+      const lease = find(sql, id)
       if (lease !== undefined) move(lease, Lease.broke(lease, generation, now, terms), now)
     },
 
     abandon: (id: string, generation: number, now: number): void => {
-      const lease = find(id)
+      const lease = find(sql, id)
       if (lease === undefined) return
       const after = Lease.abandoned(lease, generation, now, terms)
       if (after !== undefined) {
@@ -177,3 +185,5 @@ export const make = (
     }
   }
 }
+
+export type SqliteLeases = ReturnType<typeof make>

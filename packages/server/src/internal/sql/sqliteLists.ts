@@ -1,14 +1,12 @@
 /** Lists and searches of SQLite's files: the words for what has ended, and the statements of a page. */
 import type { ListOptions } from "../../Catalog.ts"
-import { COLUMNS, fold } from "./listing.ts"
+import { COLUMNS, EXPIRED, fold, USED_UP } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
 import type { Statement } from "./sqliteReader.ts"
 
 // Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
 // The indexes `files_expiring` and `files_used_up` hold for exactly these words.
 export const FLEETING = "(auto_delete = 1 OR owner = '')"
-export const EXPIRED = "expires IS NOT NULL AND expires <= :now"
-export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
 export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 
 /** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */

@@ -12,7 +12,8 @@ import * as Effect from "effect/Effect"
 import type { StatementSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
 import { within } from "../shared/deadline.ts"
-import type { Row, Values } from "./sqlite.ts"
+import type { Row } from "./rows.ts"
+import type { Values } from "./sqlite.ts"
 
 /** `unavailable`: the thread cannot answer now. Else SQLite refused the statement, by `errcode` of the cause. */
 export class ReaderError extends Data.TaggedError("ReaderError")<{

@@ -1,0 +1,140 @@
+/** Objects of a bucket: removing and listing them, and giving up uploads that were never finished. `S3Blobs` uses it. */
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
+  ListObjectsV2Command
+} from "@aws-sdk/client-s3"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { type Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored } from "../../Blobs.ts"
+import type { S3Object } from "./s3Reader.ts"
+import type { Store } from "./s3Store.ts"
+
+/** Objects that one request removes; S3 takes 1,000, but a slower store must have done it within the time limit. */
+const DELETED_AT_ONCE = 250
+const ORPHAN_AGE = 24 * 60 * 60 * 1000
+
+/** A bucket, and the prefix of the objects in it that are the server's. */
+export interface Bucket {
+  readonly store: Store
+  readonly bucket: string
+  readonly prefix: string
+}
+
+export const objectOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
+  Bucket: bucket,
+  Key: `${prefix}${id}`
+})
+
+const idOf = ({ prefix }: Bucket, key: string | undefined): string => key?.slice(prefix.length) ?? ""
+
+/** Removes objects, many at once where the store can. */
+export const removing = (bucket: Bucket) => {
+  const { bucket: Bucket, store: { call, client } } = bucket
+  const removeOne = (id: string) =>
+    Effect.asVoid(call(
+      "remove a blob",
+      (abortSignal) => client.send(new DeleteObjectCommand(objectOf(bucket, id)), { abortSignal })
+    ))
+
+  const removeSome = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const Objects = ids.map((id) => ({ Key: objectOf(bucket, id).Key }))
+    const { Errors = [] } = yield* call(
+      "remove blobs",
+      (abortSignal) =>
+        client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }), { abortSignal })
+    )
+    const kept = new Map(Errors.map(({ Code, Key, Message }) => [idOf(bucket, Key), { Code, Message }]))
+    const [cause] = kept.values()
+    return {
+      removed: ids.filter((id) => !kept.has(id)),
+      failure: cause === undefined ? undefined : new BlobsError({ operation: "remove blobs", cause })
+    } satisfies Removal
+  })
+
+  const remove = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const removed: Array<string> = []
+    let failure: BlobsError | undefined
+    for (let at = 0; at < ids.length; at += DELETED_AT_ONCE) {
+      const some = ids.slice(at, at + DELETED_AT_ONCE)
+      const result = yield* removeSome(some).pipe(
+        // Not every store can remove many at once, or not with the checksum that the SDK sends.
+        Effect.catch((error) =>
+          error.reason === "unavailable"
+            ? Effect.succeed({ removed: [], failure: error })
+            : removeEach(some, removeOne)
+        )
+      )
+      removed.push(...result.removed)
+      failure ??= result.failure
+    }
+    return { removed, failure } satisfies Removal
+  })
+
+  return remove
+}
+
+/** What is older may be removed: no server is about to give it a row. */
+const orphansBefore = Effect.map(Clock.currentTimeMillis, (now) => now - ORPHAN_AGE)
+
+export const listing = (bucket: Bucket): Blobs["Service"]["list"] => {
+  const { bucket: Bucket, prefix, store: { call, client } } = bucket
+  return Stream.paginate(undefined as string | undefined, (ContinuationToken) =>
+    Effect.gen(function*() {
+      const old = yield* orphansBefore
+      const { Contents = [], NextContinuationToken } = yield* call("list the blobs", (abortSignal) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket,
+            Prefix: prefix,
+            ...(ContinuationToken === undefined ? {} : { ContinuationToken })
+          }),
+          { abortSignal }
+        ))
+      const page = Contents.map(({ Key, LastModified }): Stored => ({
+        id: idOf(bucket, Key),
+        settled: LastModified !== undefined && LastModified.getTime() < old
+      }))
+      return [[page.filter(({ id }) => isBlobId(id))], Option.fromUndefinedOr(NextContinuationToken)]
+    }))
+}
+
+/** Gives up the uploads that a server which died has left. */
+export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
+  const { bucket: Bucket, prefix, store: { call, client } } = bucket
+  return Effect.gen(function*() {
+    const old = yield* orphansBefore
+    let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
+    while (markers !== undefined) {
+      const page: ListMultipartUploadsCommandOutput = yield* call(
+        "list unfinished uploads",
+        (abortSignal) =>
+          client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal })
+      )
+      for (const { Initiated, Key, UploadId } of page.Uploads ?? []) {
+        if (!isBlobId(idOf(bucket, Key)) || Initiated === undefined || Initiated.getTime() >= old) {
+          continue
+        }
+        yield* call(
+          "give an upload up",
+          (abortSignal) => client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal })
+        )
+      }
+      const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
+      markers = IsTruncated === true && NextKeyMarker !== undefined
+        ? {
+          KeyMarker: NextKeyMarker,
+          ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker })
+        }
+        : undefined
+    }
+  }).pipe(
+    // Such a store needs a lifecycle rule.
+    Effect.catchIf(({ code }) => code === "NotImplemented", (error) => Effect.logDebug(error.message))
+  )
+}

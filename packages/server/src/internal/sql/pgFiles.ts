@@ -1,0 +1,201 @@
+/** The files of the catalog in PostgreSQL: its statements, and the changes that are made of several. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import {
+  type Catalog,
+  CatalogError,
+  type Changes,
+  type FileRecord,
+  type ListOptions,
+  type NewFile
+} from "../../Catalog.ts"
+import * as Key from "../shared/key.ts"
+import * as PgLeases from "./pgLeases.ts"
+import type { Prepared, Run } from "./pgPrepare.ts"
+import * as Postgres from "./postgres.ts"
+import * as Rows from "./rows.ts"
+import { EXPIRED, USED_UP } from "./rows.ts"
+
+const FLEETING = "(auto_delete OR owner = '')"
+const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
+const IN_TIME = "(expires IS NULL OR expires > :now)"
+/** `after`: when the bytes may go. */
+const buryWhere = (condition: string, after = ":now") => `
+  WITH dead AS (DELETE FROM files WHERE ${condition} RETURNING key, blob),
+    buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING)
+  INSERT INTO garbage (blob, after) SELECT blob, ${after} FROM dead ON CONFLICT DO NOTHING`
+
+/**
+ * Files that one statement of the sweep buries: few, since uploads of an account wait while it is counted what is gone. Several
+ * servers bury different ones.
+ */
+const BURY_FILES = 200
+const burySome = (condition: string) => `
+  WITH dead AS (
+    DELETE FROM files WHERE seq IN (
+      SELECT seq FROM files WHERE ${condition} LIMIT ${BURY_FILES} FOR UPDATE SKIP LOCKED
+    ) RETURNING key, blob
+  ), buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING),
+    discarded AS (INSERT INTO garbage (blob, after) SELECT blob, :now FROM dead ON CONFLICT DO NOTHING)
+  SELECT count(*) AS buried FROM dead`
+
+/** The statements about files. `grace` is in milliseconds. */
+export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace: number) => ({
+  insert: change<keyof ReturnType<typeof Rows.toInsert>>(`
+    WITH arrived AS (DELETE FROM garbage WHERE blob = :blob::text)
+    INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
+      max_downloads, count_from, auto_delete, created, modified)
+    SELECT :key::text, :id::text, :blob::text, :owner::text, :plan::text, :name::text, :foldedName::text, :title::text,
+      :mimeType::text, :size::bigint, :expires::bigint, 0, :maxDownloads::bigint, :countFrom::text,
+      :autoDelete::boolean, :created::bigint, :created::bigint
+    WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key::text)
+    ON CONFLICT (key) DO NOTHING RETURNING *`),
+  inserted: prepare<"key" | "blob">("SELECT * FROM files WHERE key = :key AND blob = :blob"),
+  get: prepare<"key">(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+  lock: prepare<"key" | "owner">(
+    `SELECT * FROM files WHERE key = :key AND owner = :owner AND NOT ${GONE} FOR UPDATE`
+  ),
+  update: prepare<keyof ReturnType<typeof Rows.toUpdate>>(`
+    UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title::text,
+      mime_type = :mimeType, size = :size, expires = :expires::bigint,
+      downloads = CASE WHEN :replaced::boolean THEN 0 ELSE downloads END,
+      live = CASE WHEN :replaced::boolean THEN 0 ELSE live END,
+      attempts = CASE WHEN :replaced::boolean THEN 0 ELSE attempts END,
+      last_attempt = CASE WHEN :replaced::boolean THEN NULL ELSE last_attempt END,
+      max_downloads = :maxDownloads::bigint, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
+    WHERE key = :key RETURNING *`),
+  usedBytes: prepare<"owner">(
+    "SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM usage WHERE owner = :owner"
+  ),
+  totals: prepare(
+    "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
+  ),
+  probe: relaxed("UPDATE migrations SET version = version WHERE version = 1"),
+  count: listed<"owner">(`
+    WITH used AS (SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage WHERE owner = :owner),
+      gone AS (SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM files WHERE owner = :owner AND ${GONE})
+    SELECT (used.files - gone.files)::bigint AS count, (used.bytes - gone.bytes)::bigint AS size FROM used, gone`),
+  countFound: listed<"owner" | "search">(`
+    SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS size FROM files
+    WHERE owner = :owner AND NOT ${GONE} AND strpos(folded_name, :search) > 0`),
+
+  available: prepare<"key">(`
+    SELECT 1 AS available FROM files
+    WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + ${PgLeases.TAKEN} < max_downloads)`),
+
+  remove: change<"key" | "owner">(
+    buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
+  ),
+  isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
+  // A file is not buried while somebody downloads it. The last receiver may come back for the grace time, so the bytes stay as long.
+  buryUsedUp: relaxed<"key">(
+    buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${grace}`)
+  ),
+  // What a crash of the database undoes of these is done again by a later sweep.
+  buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
+  buryEnded: relaxed(burySome(`${FLEETING} AND ${USED_UP} AND live = 0`)),
+  endTombstones: relaxed(`
+    DELETE FROM tombstones WHERE key IN (
+      SELECT key FROM tombstones WHERE buried <= :now - ${Key.TOMBSTONE_MILLIS} LIMIT ${Key.END_TOMBSTONES} FOR UPDATE SKIP LOCKED
+    )`),
+  arrived: prepare<"blob">("DELETE FROM garbage WHERE blob = :blob"),
+  discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
+})
+
+export type Statements = ReturnType<typeof statements>
+
+export const first = (rows: ReadonlyArray<Rows.Row>): Option.Option<FileRecord> =>
+  Option.map(Option.fromUndefinedOr(rows[0]), Rows.toRecord)
+
+/** A page of a listing; each order has a statement of its own. */
+const pages = ({ listed }: Prepared) => {
+  const prepared = new Map<string, Run<"owner" | "search" | "limit" | "offset">>()
+  return ({ descending, search, sort }: ListOptions) => {
+    const direction = descending ? "DESC NULLS LAST" : "ASC NULLS FIRST"
+    const where = search === undefined ? "" : "AND strpos(folded_name, :search) > 0"
+    const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
+      ORDER BY ${Rows.COLUMNS[sort]} ${direction}, seq ${descending ? "DESC" : "ASC"} LIMIT :limit OFFSET :offset`
+    let run = prepared.get(text)
+    if (run === undefined) prepared.set(text, run = listed(text))
+    return run
+  }
+}
+
+/** `deadline` is how long a change is made again while its outcome is unknown. */
+export const make = (
+  prepared: Prepared,
+  sql: Statements,
+  leases: PgLeases.PgLeases,
+  durable: Postgres.Postgres,
+  deadline: Duration.Duration
+) => {
+  const page = pages(prepared)
+
+  const update: Catalog["Service"]["update"] = Effect.fnUntraced(function*(key, owner, changes) {
+    const { content } = changes
+    const before = first(yield* sql.get({ key }))
+    if (Option.isNone(before) || before.value.owner !== owner) return Option.none()
+    if (content !== undefined) yield* leases.detach(key, content.blob)
+    else if (changes.expires !== undefined) yield* leases.expire(key, changes.expires)
+    const locked = first(yield* sql.lock({ key, owner }))
+    // This change was made before, and the answer was lost.
+    if (Option.isNone(locked) || locked.value.blob === content?.blob) return locked
+    if (content !== undefined) {
+      yield* sql.discard({ blob: locked.value.blob })
+      yield* sql.arrived({ blob: content.blob })
+    }
+    return first(yield* sql.update(Rows.toUpdate(locked.value, changes)))
+  })
+
+  return {
+    /** Nothing where the key is taken. */
+    insert: (key: string, id: string, file: NewFile) =>
+      Postgres.decided(
+        Effect.fnUntraced(function*(again) {
+          const inserted = first(yield* sql.insert(Rows.toInsert(key, id, file)))
+          if (Option.isSome(inserted) || !again) return inserted
+          const before = first(yield* sql.inserted({ key, blob: file.blob }))
+          return Option.isSome(before)
+            ? before
+            : yield* new CatalogError({ cause: new Error("the file came and is gone"), reason: "unknown" })
+        }),
+        deadline
+      ),
+
+    list: Effect.fnUntraced(function*(options: ListOptions) {
+      const { limit, offset, owner } = options
+      const search = options.search === undefined ? undefined : Rows.fold(options.search)
+      const [rows, [total]] = yield* Effect.all([
+        page(options)({ owner, limit, offset, search: search ?? "" }),
+        search === undefined ? sql.count({ owner }) : sql.countFound({ owner, search })
+      ], { concurrency: 2 })
+      return { files: rows.map(Rows.toRecord), count: Number(total!["count"]), size: Number(total!["size"]) }
+    }),
+
+    update: (key: string, owner: string, changes: Changes) =>
+      Effect.andThen(
+        leases.settleOf(key),
+        Postgres.decided(() => durable.transaction(update(key, owner, changes)), deadline)
+      ),
+
+    remove: Effect.fnUntraced(function*(key: string, owner: string) {
+      yield* leases.settleOf(key)
+      const remove = Effect.fnUntraced(function*(again: boolean) {
+        const removed = (yield* sql.remove({ key, owner })).length > 0
+        return removed || (again && (yield* sql.isBuried({ key })).length > 0)
+      })
+      if (!(yield* Postgres.decided(remove, deadline))) return false
+      yield* leases.drop(key)
+      return true
+    }),
+
+    bury: Effect.gen(function*() {
+      yield* leases.settleAll
+      for (const bury of [sql.buryExpired, sql.buryEnded]) {
+        while (Number((yield* bury({}))[0]!["buried"]) === BURY_FILES) yield* Effect.yieldNow
+      }
+      yield* sql.endTombstones({})
+    })
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Pools of connections to PostgreSQL, one at a time: one that went silent is replaced by a new one. `postgres.ts` uses it.
+ *
+ * When a deadline passes although PostgreSQL ends what is slow before that, the connection is silent, or the machine behind it. The
+ * other connections of the pool are likely to be silent too, though new ones may work.
+ */
+import * as PgPool from "@effect/sql-pg/PgPool"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import type * as SqlError from "effect/sql/SqlError"
+import * as Net from "node:net"
+import { within } from "../shared/deadline.ts"
+
+export interface Options {
+  readonly url: Redacted.Redacted
+  readonly maxConnections: number
+  /** Statements that share a connection; 1: each has one of its own. */
+  readonly multiplex: number
+  /** How long a call may take, the wait for a connection included. */
+  readonly deadline: Duration.Duration
+  /** Settings of each session. */
+  readonly parameters?: Readonly<Record<string, string>>
+}
+
+/** A pool, and its sockets: only a destroyed socket is certain to end what waits for it. */
+interface Generation {
+  readonly pool: PgPool.PgPool
+  readonly sockets: Set<Net.Socket>
+  readonly scope: Scope.Closeable
+}
+
+/** The deadline passed. */
+export class Late {
+  readonly _tag = "Late"
+}
+
+const addressOf = (
+  url: Redacted.Redacted
+): { readonly path: string } | { readonly host: string; readonly port: number } => {
+  const { hostname, port, searchParams } = new URL(Redacted.value(url))
+  const host = searchParams.get("host") ?? decodeURIComponent(hostname.replace(/^\[(.*)\]$/, "$1"))
+  const number = Number(searchParams.get("port") ?? (port === "" ? 5432 : port))
+  return host.startsWith("/")
+    ? { path: `${host}/.s.PGSQL.${number}` }
+    : { host: host === "" ? "localhost" : host, port: number }
+}
+
+/** Opens a pool in a scope of its own. */
+const open = Effect.fnUntraced(function*({ deadline, maxConnections, multiplex, parameters, url }: Options) {
+  const address = addressOf(url)
+  const sockets = new Set<Net.Socket>()
+  const scope = yield* Scope.make()
+  const pool = yield* PgPool.make({
+    url,
+    applicationName: "fileio-server",
+    connectTimeout: Duration.min(Duration.seconds(5), Duration.times(deadline, 0.5)),
+    maxConnections,
+    multiplex: multiplex > 1,
+    multiplexConcurrency: multiplex,
+    stream: () => {
+      const socket = Net.connect({ ...address, noDelay: true })
+      sockets.add(socket)
+      return socket.once("close", () => sockets.delete(socket))
+    },
+    startupParameters: {
+      ...parameters,
+      // Sooner than the deadline, so that what comes at the deadline is no slow statement.
+      statement_timeout: String(Math.ceil(Duration.toMillis(deadline) * 0.8))
+    }
+  }).pipe(Scope.provide(scope), Effect.orDie)
+  return { pool, sockets, scope } satisfies Generation
+})
+
+export const make = Effect.fnUntraced(function*(options: Options) {
+  const { deadline } = options
+  const scope = yield* Effect.scope
+  const generations = new Set<Generation>()
+
+  const begin = Effect.tap(open(options), (generation) =>
+    Effect.sync(() => {
+      generations.add(generation)
+    }))
+
+  const close = (generation: Generation) =>
+    Effect.suspend(() => {
+      generations.delete(generation)
+      for (const socket of generation.sockets) socket.destroy()
+      return Scope.close(generation.scope, Exit.void)
+    })
+
+  let current = yield* begin
+  yield* Effect.addFinalizer(() => Effect.forEach([...generations], close, { concurrency: "unbounded", discard: true }))
+
+  /** What runs in the pool may still end well; when it cannot any more, its connections are closed. */
+  const retire = (generation: Generation): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      generation !== current ? Effect.void : Effect.andThen(
+        Effect.map(begin, (next) => {
+          current = next
+        }),
+        Effect.asVoid(Effect.forkIn(Effect.delay(close(generation), deadline), scope))
+      )
+    ).pipe(Effect.uninterruptible)
+
+  /** `asking` is called before PostgreSQL is asked: a wait for a connection alone is no reason to retire the pool. */
+  const bounded = <A>(
+    run: (pool: PgPool.PgPool, asking: () => void) => Effect.Effect<A, SqlError.SqlError>,
+    time: Duration.Duration
+  ): Effect.Effect<A, SqlError.SqlError | Late> =>
+    Effect.suspend(() => {
+      const generation = current
+      let asked = false
+      const running = run(generation.pool, () => {
+        asked = true
+      })
+      return Effect.tapError(
+        within(running, time, () => new Late()),
+        (error) => error._tag === "Late" && asked ? retire(generation) : Effect.void
+      )
+    })
+
+  return { bounded }
+})

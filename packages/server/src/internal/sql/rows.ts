@@ -1,0 +1,87 @@
+/** Rows of the table `files`, as both catalogs write and read them, and the conditions that both have in the same words. */
+import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
+
+export type Row = Record<string, unknown>
+
+const numberOrNull = (value: unknown): number | null => value === null ? null : Number(value)
+
+export const toRecord = (row: Row): FileRecord => ({
+  key: row["key"] as string,
+  id: row["id"] as string,
+  blob: row["blob"] as string,
+  owner: row["owner"] as string,
+  plan: row["plan"] as string,
+  name: row["name"] as string,
+  title: row["title"] as string | null,
+  mimeType: row["mime_type"] as string,
+  size: Number(row["size"]),
+  expires: numberOrNull(row["expires"]),
+  downloads: Number(row["downloads"]),
+  maxDownloads: numberOrNull(row["max_downloads"]),
+  attempts: Number(row["attempts"]),
+  lastAttempt: numberOrNull(row["last_attempt"]),
+  countFrom: row["count_from"] as FileSettings.CountFrom,
+  // SQLite has a number, PostgreSQL a boolean.
+  autoDelete: Boolean(row["auto_delete"]),
+  created: Number(row["created"]),
+  modified: Number(row["modified"])
+})
+
+/** Databases fold by rules of their own (SQLite only ASCII), so what is searched is folded here. */
+export const fold = (text: string): string => text.normalize("NFC").toLowerCase()
+
+/** What an upload sets, and an update may change. */
+const settings = (
+  file: Pick<
+    FileRecord,
+    "blob" | "name" | "title" | "mimeType" | "size" | "expires" | "maxDownloads" | "countFrom" | "autoDelete"
+  >
+) => ({
+  blob: file.blob,
+  name: file.name,
+  foldedName: fold(file.name),
+  title: file.title,
+  mimeType: file.mimeType,
+  size: file.size,
+  expires: file.expires,
+  maxDownloads: file.maxDownloads,
+  countFrom: file.countFrom,
+  autoDelete: file.autoDelete
+})
+
+/** The values of the statement that inserts a file. */
+export const toInsert = (key: string, id: string, file: NewFile) => ({
+  ...settings({ ...file, countFrom: file.countFrom ?? "last-byte" }),
+  key,
+  id,
+  owner: file.owner,
+  plan: file.plan,
+  created: file.created
+})
+
+/** The values of the statement that updates a file. */
+export const toUpdate = (old: FileRecord, changes: Changes) => ({
+  ...settings({ ...old, ...changes, ...changes.content }),
+  key: old.key,
+  replaced: changes.content !== undefined
+})
+
+export const EXPIRED = "expires IS NOT NULL AND expires <= :now"
+export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
+
+/** The column that a listing is sorted by. */
+export const COLUMNS = {
+  id: "id",
+  key: "key",
+  name: "folded_name",
+  title: "title",
+  size: "size",
+  mimeType: "mime_type",
+  expires: "expires",
+  downloads: "downloads",
+  maxDownloads: "max_downloads",
+  autoDelete: "auto_delete",
+  created: "created",
+  modified: "modified"
+} as const

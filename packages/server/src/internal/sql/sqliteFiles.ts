@@ -1,0 +1,129 @@
+/**
+ * The files of the catalog in SQLite: rows of the table `files`, and the tombstones of those that are gone. What changes something
+ * runs inside a transaction of the catalog.
+ */
+import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
+import * as Key from "../shared/key.ts"
+import * as Rows from "./rows.ts"
+import { EXPIRED, USED_UP } from "./rows.ts"
+import type { Database } from "./sqlite.ts"
+import type { SqliteBlobs } from "./sqliteBlobs.ts"
+import { FLEETING, GONE } from "./sqliteLists.ts"
+
+/** A file is not buried while somebody downloads it. */
+const nobodyDownloads = (key: string): string =>
+  `NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = ${key} AND phase <> 'counted')`
+
+const statements = ({ change, query, returning }: Database) => ({
+  insert: returning(`
+    INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
+      max_downloads, count_from, auto_delete, created, modified)
+    SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
+      :maxDownloads, :countFrom, :autoDelete, :created, :created
+    WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
+    RETURNING *`),
+  get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+  inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
+  update: returning(`
+    UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
+      size = :size, expires = :expires,
+      downloads = iif(:replaced, 0, downloads), attempts = iif(:replaced, 0, attempts),
+      last_attempt = iif(:replaced, NULL, last_attempt),
+      max_downloads = :maxDownloads, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
+    WHERE key = :key RETURNING *`),
+  usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
+  totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
+
+  begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
+  countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
+  isUsedUp: query(`SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads(":key")}`),
+
+  deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
+  bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+  buried: query(`
+    SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${nobodyDownloads("files.key")}
+    UNION ALL
+    SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads("files.key")}
+    LIMIT :limit`),
+  endTombstones: change(`
+    DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`)
+})
+
+export const make = (db: Database, blobs: SqliteBlobs) => {
+  const sql = statements(db)
+
+  // Asked for with every piece of an upload and every look at an account, and changed only here: no other process writes
+  // in the folder. Forgotten whenever a file comes, goes or changes its size.
+  const used = new Map<string, number>()
+
+  const record = (row: Rows.Row | undefined): FileRecord | undefined =>
+    row === undefined ? undefined : Rows.toRecord(row)
+
+  /** Deletes a file; its bytes may go after that time. */
+  const bury = (key: string, now: number, after: number): void => {
+    const row = sql.deleteRow.first({ key })
+    if (row === undefined) return
+    used.clear()
+    sql.bury.run({ key, now })
+    blobs.discard(row["blob"] as string, after)
+  }
+
+  return {
+    bury,
+
+    /** A file that can be seen by its owner. */
+    get: (key: string, now: number) => record(sql.get.first({ key, now })),
+    /** A file that has not expired. */
+    inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
+
+    /** `undefined`: the key is taken. */
+    insert: (key: string, id: string, file: NewFile): FileRecord | undefined => {
+      used.clear()
+      blobs.arrived(file.blob)
+      const values = Rows.toInsert(key, id, file)
+      return record(sql.insert.first({ ...values, autoDelete: Number(values.autoDelete) }))
+    },
+
+    update: (old: FileRecord, changes: Changes, now: number): FileRecord => {
+      const { content } = changes
+      if (content !== undefined) {
+        used.clear()
+        blobs.discard(old.blob, now)
+        blobs.arrived(content.blob)
+      }
+      const values = Rows.toUpdate(old, changes)
+      const { autoDelete, replaced } = values
+      return record(sql.update.first({ ...values, now, autoDelete: Number(autoDelete), replaced: Number(replaced) }))!
+    },
+
+    usedBytes: (owner: string): number => {
+      let bytes = used.get(owner)
+      if (bytes === undefined) used.set(owner, bytes = (sql.usedBytes.first({ owner })?.["bytes"] ?? 0) as number)
+      return bytes
+    },
+
+    totals: () => {
+      const { bytes, files } = sql.totals.first()!
+      return { files: files as number, bytes: bytes as number }
+    },
+
+    /** A download of a file begins. */
+    begin: (key: string, now: number) => sql.begin.run({ key, now }),
+
+    /** Counts a download of a file that still has this content, and buries the file if that was the last one. */
+    count: (key: string, blob: string, now: number, after: number): void => {
+      if (sql.countDownload.run({ key, blob }) > 0 && sql.isUsedUp.first({ key }) !== undefined) bury(key, now, after)
+    },
+
+    /** Buries files that are expired or used up, at most `limit`; returns how many. */
+    burySome: (now: number, limit: number): number => {
+      const ended = sql.buried.all({ now, limit })
+      for (const { key } of ended) bury(key as string, now, now)
+      return ended.length
+    },
+
+    endTombstones: (now: number) => sql.endTombstones.run({ before: now - Key.TOMBSTONE_MILLIS })
+  }
+}
+
+export type SqliteFiles = ReturnType<typeof make>

@@ -1,0 +1,63 @@
+/** Opens the database of the catalog, and keeps room back for it, so that a full disk can be left. */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Path from "node:path"
+import { CatalogError } from "../../Catalog.ts"
+import * as Reserve from "../disk/reserve.ts"
+import * as Sqlite from "./sqlite.ts"
+import { attempt } from "./sqliteAttempt.ts"
+import { migrate } from "./sqliteMigrations.ts"
+
+/** How often room is kept back again after it was used. */
+const RESTORE_INTERVAL = "10 seconds"
+
+/** Keeps room back now, and again after it was used. */
+const holdReserve = (reserve: Reserve.Reserve) => {
+  let held = true
+  return Effect.tryPromise({ try: reserve.restore, catch: (cause) => new CatalogError({ cause }) }).pipe(
+    Effect.uninterruptible,
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning("no room could be kept back for the catalog", error.cause), held)
+    ),
+    Effect.tap((holds) =>
+      holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some room")
+    ),
+    Effect.tap((holds) =>
+      Effect.sync(() => {
+        held = holds
+      })
+    ),
+    Effect.repeat(Schedule.spaced(RESTORE_INTERVAL)),
+    Effect.forkScoped
+  )
+}
+
+/** Opens the catalog in a data folder, with a schema that is up to date. It is closed with the scope. */
+export const open = Effect.fnUntraced(function*(folder: string) {
+  const path = Path.join(folder, "catalog.sqlite")
+  const reserve = Reserve.make(folder)
+  const db = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        // Opening the catalog and taking up what the last process left must be possible on a full disk.
+        if (Reserve.isShort(folder)) reserve.release()
+        return Sqlite.openDatabase(path, reserve.release)
+      },
+      catch: (cause) =>
+        new CatalogError({
+          cause,
+          problem: Reserve.isShort(folder)
+            ? "its disk is full; free at least 1 MiB and start again"
+            : "catalog.sqlite in the data folder cannot be opened; check its permissions"
+        })
+    }),
+    (db) => Effect.sync(() => db.close())
+  )
+  yield* attempt(() => {
+    migrate(db)
+    // The log then has pages to write over that a full disk cannot refuse.
+    db.checkpoint()
+  })
+  yield* holdReserve(reserve)
+  return { db, path }
+})
