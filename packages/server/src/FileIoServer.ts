@@ -43,9 +43,11 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { existsSync } from "node:fs"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import type * as Blobs from "./Blobs.ts"
@@ -60,6 +62,7 @@ import * as Http from "./internal/http/http.ts"
 import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
 import * as Admin from "./internal/ops/admin.ts"
+import * as Control from "./internal/ops/control.ts"
 import * as Spans from "./internal/ops/spans.ts"
 import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
 import * as Plans from "./Plans.ts"
@@ -223,19 +226,44 @@ const makeSettings = (options: Complete) =>
 /** What the catalog keeps back for itself on a full disk, so no upload may take it once it was given up. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
-const make = (given: ServerOptions.TemporaryOptions) => {
+/** The catalog that the options name, for the commands of an operator too. */
+const makeCatalog = (options: Complete) =>
+  Engines.catalog(options, {
+    grace: millis(options.grace),
+    minimumRate: options.minimumRate,
+    minimumRatePatience: millis(options.minimumRatePatience),
+    maxBrokenDownloads: options.maxBrokenDownloads
+  })
+
+/**
+ * Carries out a command of an operator: by the server that runs on the data folder, or without one over the catalog itself.
+ *
+ * @internal
+ */
+export const control = Effect.fnUntraced(function*(given: ServerOptions.Options, command: Control.Command) {
+  const answer = yield* Control.ask(given.dataDirectory, command)
+  if (Option.isSome(answer)) return answer.value
+  // A catalog would be made where a path is mistyped.
+  if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
+    return yield* new Control.ControlError({ problem: `there is no data folder ${given.dataDirectory}` })
+  }
+  return yield* Control.run(command).pipe(
+    Effect.provide(
+      makeCatalog(complete(given)).pipe(
+        Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
+      )
+    )
+  )
+})
+
+const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
   const options = complete(given)
   const stores = Layer.mergeAll(
     Layer.provideMerge(Leases.layer, Health.layer),
     Sweeper.layer({ interval: options.sweepInterval, removeOrphans: options.removeOrphans })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      Engines.catalog(options, {
-        grace: millis(options.grace),
-        minimumRate: options.minimumRate,
-        minimumRatePatience: millis(options.minimumRatePatience),
-        maxBrokenDownloads: options.maxBrokenDownloads
-      }),
+      makeCatalog(options),
       Engines.blobs(options),
       options.blobs !== undefined && options.catalog !== undefined
         ? DiskSpace.layerUnlimited
@@ -251,6 +279,7 @@ const make = (given: ServerOptions.TemporaryOptions) => {
     Layer.provide([makeAccounts(options), Engines.rateCounter(options)]),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),
     Layer.provide(Layer.provide(makeAdmin(options), Spans.layerNoUrls)),
+    Layer.provide(isControlled ? Layer.provide(Layer.effectDiscard(Control.serve), Spans.layerNoUrls) : Layer.empty),
     Layer.provide(makeListener(options)),
     // Not all of `NodeServices`: an embedded server leaves the terminal alone.
     Layer.provide([
@@ -274,7 +303,7 @@ const make = (given: ServerOptions.TemporaryOptions) => {
  * @since 0.1.0
  */
 export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer, StartError> =>
-  make(options).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
+  make(options, true).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
 
 /**
  * A server for tests and examples: its folder is a temporary one and is removed when the scope closes. Where the options do not say
@@ -284,7 +313,7 @@ export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer,
  * @since 0.1.0
  */
 export const layerTemporary = (options: ServerOptions.TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
-  make({ maxConnectionsPerAddress: null, ...options, anonymousPlan: options.anonymousPlan ?? "premium" }).pipe(
+  make({ maxConnectionsPerAddress: null, ...options, anonymousPlan: options.anonymousPlan ?? "premium" }, false).pipe(
     Layer.provide(DataFolder.layerTemporary)
   )
 

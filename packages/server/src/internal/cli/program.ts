@@ -22,21 +22,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
-import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import * as Accounts from "../../Accounts.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
-
-/** The command line names no command. */
-class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/internal/Usage")("Usage", {
-  problem: Schema.String
-}) {
-  override get message() {
-    return `${this.problem}; see fileio-server --help`
-  }
-}
+import * as Operate from "./operate.ts"
 
 const rows = Object.values<ServerOptions.Row<unknown>>(ServerOptions.table)
 
@@ -127,32 +118,36 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
     Effect.flatMap(root, (given) => withFlags(given, command))
 
   const runServer = Effect.suspend(() => Effect.provide(serve, FileIoServer.layerConfig()))
-  const keys = Command.make("keys", {}, () => Effect.fail(new Usage({ problem: "there is no command keys" }))).pipe(
-    Command.withDescription("API keys: keys create ACCOUNT, keys list, keys revoke ID"),
-    Command.withSubcommands([
-      Command.make(
-        "create",
-        {
-          account: Argument.String("ACCOUNT"),
-          plan: Flag.String("plan").pipe(
-            Flag.withMetavar("NAME"),
-            Flag.withDescription("plan of a new account, or another one for an account that is there"),
-            Flag.optional
-          )
-        },
-        ({ account, plan }) =>
-          configured(createKey(account, Option.getOrUndefined(plan))).pipe(Effect.provide(NodeCrypto.layerSecureRandom))
-      ).pipe(
-        Command.withDescription("Makes a key and shows it once; makes the account too")
-      ),
-      Command.make("list", {}, () => configured(listKeys)).pipe(
-        Command.withDescription("Lists accounts and the names of their keys")
-      ),
-      Command.make("revoke", { id: Argument.String("ID") }, ({ id }) => configured(revokeKey(id))).pipe(
-        Command.withDescription("Revokes the key of that name")
-      )
-    ])
-  )
+  const keys = Command.make("keys", {}, () => Effect.fail(new Operate.Usage({ problem: "there is no command keys" })))
+    .pipe(
+      Command.withDescription("API keys: keys create ACCOUNT, keys list, keys revoke ID"),
+      Command.withSubcommands([
+        Command.make(
+          "create",
+          {
+            account: Argument.String("ACCOUNT"),
+            plan: Flag.String("plan").pipe(
+              Flag.withMetavar("NAME"),
+              Flag.withDescription("plan of a new account, or another one for an account that is there"),
+              Flag.optional
+            )
+          },
+          ({ account, plan }) =>
+            configured(createKey(account, Option.getOrUndefined(plan))).pipe(
+              Effect.provide(NodeCrypto.layerSecureRandom)
+            )
+        ).pipe(
+          Command.withDescription("Makes a key and shows it once; makes the account too")
+        ),
+        Command.make("list", {}, () => configured(listKeys)).pipe(
+          Command.withDescription("Lists accounts and the names of their keys")
+        ),
+        Command.make("revoke", { id: Argument.String("ID") }, ({ id }) => configured(revokeKey(id))).pipe(
+          Command.withDescription("Revokes the key of that name")
+        )
+      ])
+    )
+
   return root.pipe(
     Command.withHandler((given) => withFlags(given, runServer)),
     Command.withDescription("The file.io API over SQLite and a folder. Without a command it serves."),
@@ -160,7 +155,8 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
       Command.make("serve", {}, () => configured(runServer)).pipe(
         Command.withDescription("Serves, as without a command")
       ),
-      keys
+      keys,
+      ...Operate.make<Command.CommandContext<"fileio-server">>(configured)
     ])
   )
 }

@@ -1,0 +1,155 @@
+/**
+ * What an operator asks of the files: over a socket in the data folder while a server runs on it, and over the catalog itself while none
+ * does. Only one process may change a catalog in a folder, and the socket is its owner's alone.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import { createServer, request } from "node:http"
+import { text } from "node:stream/consumers"
+import { Catalog, SortField } from "../../Catalog.ts"
+import { DataFolder } from "../../DataFolder.ts"
+import { Leases } from "../handlers/leases.ts"
+
+/** A file, as an operator sees it. Times are milliseconds since 1970; an empty account stands for those without a key. */
+export const File = Schema.Struct({
+  key: Schema.String,
+  id: Schema.String,
+  owner: Schema.String,
+  plan: Schema.String,
+  name: Schema.String,
+  title: Schema.NullOr(Schema.String),
+  mimeType: Schema.String,
+  size: Schema.Number,
+  created: Schema.Number,
+  modified: Schema.Number,
+  expires: Schema.NullOr(Schema.Number),
+  downloads: Schema.Number,
+  maxDownloads: Schema.NullOr(Schema.Number),
+  attempts: Schema.Number,
+  lastAttempt: Schema.NullOr(Schema.Number)
+})
+export type File = typeof File.Type
+
+export const Command = Schema.TaggedUnion({
+  ListFiles: {
+    owner: Schema.String,
+    search: Schema.optionalKey(Schema.String),
+    sort: SortField,
+    descending: Schema.Boolean,
+    offset: Schema.Number,
+    limit: Schema.Number
+  },
+  ShowFile: { key: Schema.String },
+  DeleteFile: { key: Schema.String },
+  Usage: { owners: Schema.Array(Schema.String) }
+})
+export type Command = typeof Command.Type
+
+/** The files that the command is about, and how many files and bytes there are of them in all, or of each owner. */
+export const Answer = Schema.Struct({
+  files: Schema.Array(File),
+  usage: Schema.Array(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
+})
+export type Answer = typeof Answer.Type
+
+/** The server, or the catalog, does not do what was asked. */
+export class ControlError extends Schema.TaggedError<ControlError>("@effect-fileio/server/internal/ControlError")(
+  "ControlError",
+  { problem: Schema.String, cause: Schema.optionalKey(Schema.Defect()) }
+) {
+  override get message() {
+    return this.problem
+  }
+}
+
+const FEW = 1
+
+/** Carries a command out. A file that is deleted breaks off for those who download it from this process. */
+export const run = Effect.fnUntraced(function*(command: Command) {
+  const catalog = yield* Catalog
+  const find = (key: string) => Effect.map(catalog.get(key), Option.toArray)
+  switch (command._tag) {
+    case "ListFiles": {
+      const { files, count, size } = yield* catalog.list(command)
+      return { files, usage: [{ files: count, bytes: size }] }
+    }
+    case "ShowFile":
+      return { files: yield* find(command.key), usage: [] }
+    case "DeleteFile": {
+      const files = yield* find(command.key)
+      for (const { key, owner } of files) yield* catalog.remove(key, owner)
+      const leases = yield* Effect.serviceOption(Leases)
+      if (Option.isSome(leases)) yield* leases.value.endOf(command.key)
+      return { files, usage: [] }
+    }
+    case "Usage": {
+      const usage = yield* Effect.forEach(command.owners, (owner) =>
+        Effect.map(
+          catalog.list({ owner, sort: "created", descending: true, offset: 0, limit: FEW }),
+          ({ count, size }) => ({ files: count, bytes: size })
+        ))
+      return { files: [], usage }
+    }
+  }
+})
+
+const socketOf = (folder: string): string => `${folder}/control.sock`
+
+const decodeCommand = Schema.decodeUnknownEffect(Schema.fromJsonString(Command))
+const encodeAnswer = Schema.encodeEffect(Schema.fromJsonString(Answer))
+
+/** Listens on the socket. A server without one works all the same: on a system that has none, or in a folder with a long path. */
+export const serve = Effect.gen(function*() {
+  const { path } = yield* DataFolder
+  const socket = socketOf(path)
+  // Of a server that was killed: this one holds the lock of the folder.
+  yield* Effect.promise(() => Fs.rm(socket, { force: true }))
+  const server = yield* NodeHttpServer.make(() => createServer({ requestTimeout: 10_000 }), {
+    path: socket,
+    gracefulShutdownTimeout: 0
+  })
+  yield* Effect.promise(() => Fs.chmod(socket, 0o600))
+  yield* server.serve(
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text).pipe(
+      Effect.flatMap(decodeCommand),
+      Effect.flatMap(run),
+      Effect.flatMap(encodeAnswer),
+      Effect.map((answer) => HttpServerResponse.text(answer)),
+      Effect.catch((error) => Effect.succeed(HttpServerResponse.text(error.message, { status: 500 })))
+    )
+  )
+}).pipe(
+  Effect.catch((error) =>
+    Effect.logWarning(
+      "no control socket in the data folder: fileio-server files works only while no server runs",
+      error
+    )
+  )
+)
+
+/** Sends a command to the server that runs on the folder; none where no server does. */
+export const ask = Effect.fnUntraced(function*(folder: string, command: Command) {
+  const answer = yield* Effect.tryPromise({
+    try: () =>
+      new Promise<{ readonly isOk: boolean; readonly body: string } | undefined>((resolve, reject) => {
+        const call = request({ socketPath: socketOf(folder), method: "POST", path: "/", timeout: 60_000 }, (response) =>
+          text(response).then((body) => resolve({ isOk: response.statusCode === 200, body }), reject))
+        call.on("timeout", () =>
+          call.destroy(new Error("it gave no answer within a minute")))
+        call.on("error", (error) =>
+          "code" in error && (error.code === "ENOENT" || error.code === "ECONNREFUSED")
+            ? resolve(undefined)
+            : reject(error))
+        call.end(JSON.stringify(command))
+      }),
+    catch: (cause) => new ControlError({ problem: `the server that runs on ${folder} cannot be asked`, cause })
+  })
+  if (answer === undefined) return Option.none<Answer>()
+  if (!answer.isOk) return yield* new ControlError({ problem: `the server cannot do this: ${answer.body}` })
+  return Option.some(yield* Effect.orDie(Schema.decodeUnknownEffect(Schema.fromJsonString(Answer))(answer.body)))
+})

@@ -1,0 +1,168 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { hasPostgres, postgres } from "./engines.ts"
+import {
+  anna,
+  assertRefused,
+  call,
+  eventually,
+  LARGE,
+  openDownload,
+  pattern,
+  start,
+  startStoppable,
+  temporaryFolder,
+  uploaded
+} from "./support.ts"
+
+const BIN = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+
+const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
+  Effect.promise(() =>
+    new Promise<{ status: number | null; stderr: string; stdout: string }>((resolve) => {
+      const child = spawn(process.execPath, [BIN, ...args], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...environment }
+      })
+      let stderr = ""
+      let stdout = ""
+      child.stderr.on("data", (chunk) => stderr += String(chunk))
+      child.stdout.on("data", (chunk) => stdout += String(chunk))
+      child.on("close", (status) => resolve({ status, stderr, stdout }))
+    })
+  )
+
+/** Runs a command that succeeds, and gives its lines of cells. */
+const lines = (args: ReadonlyArray<string>, environment?: Readonly<Record<string, string>>) =>
+  Effect.map(run(args, environment), ({ status, stderr, stdout }) => {
+    assert.strictEqual(status, 0, stderr)
+    return stdout.trimEnd().split("\n").map((line) => line.split("\t"))
+  })
+
+describe("an operator", () => {
+  it.live(
+    "finds a file, sees whose it is and deletes it, while the server runs and when it does not",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* startStoppable({ minimumRate: 0 })
+        const data = ["--data", server.folder]
+        const { key } = yield* uploaded(server.url, "reported", { name: "evil \u001B[2J\u202Egnp.exe" })
+        const hers = yield* uploaded(server.url, "hers", { headers: anna, name: "hers.txt" })
+
+        const [head, file, ...rest] = yield* lines(["files", "list", ...data])
+        assert.deepStrictEqual(head, ["key", "created", "bytes", "downloads", "expires", "name"])
+        assert.deepStrictEqual([file![0], file![2], file![3], rest.length], [key, "8", "0/1", 0])
+        for (const hidden of ["\u001B", "\u202E"]) assert.notInclude(file![5]!, hidden)
+        const [, annas] = yield* lines(["files", "list", "--account", "anna", ...data])
+        assert.deepStrictEqual([annas![0], annas![5]], [hers.key, "hers.txt"])
+
+        const shown = JSON.parse(
+          (yield* run(["files", "show", `${server.url}/${key}`, "--json", ...data])).stdout
+        ) as object
+        assert.include(shown, { key, owner: "", size: 8, downloads: 0, attempts: 0, lastAttempt: null })
+        // Looking takes nothing.
+        const deleted = yield* lines(["files", "delete", `${server.url}/download/${key}`, ...data])
+        assert.include(deleted[0]![0], `deleted: ${key}`)
+        assertRefused(yield* call(`${server.url}/${key}`), 404, "FILE_NOT_FOUND")
+        const gone = yield* run(["files", "delete", key, ...data])
+        assert.strictEqual(gone.status, 1)
+        assert.match(gone.stderr, /^fileio-server: there is no such file: .*\n$/)
+        const wrong = yield* run(["files", "show", "https://example.com/?", ...data])
+        assert.strictEqual(wrong.status, 1)
+        assert.strictEqual(wrong.stderr.trim().split("\n").length, 1)
+
+        // Nobody gets the last byte of a file that is deleted meanwhile.
+        const large = yield* uploaded(server.url, pattern(LARGE))
+        const download = yield* openDownload(`${server.url}/${large.key}`)
+        yield* lines(["files", "delete", large.key, ...data])
+        const taken = yield* Effect.promise(() => download.response.toArray().then(() => "whole", () => "broken off"))
+        assert.strictEqual(taken, "broken off")
+
+        yield* Scope.close(server.scope, Exit.void)
+        assert.strictEqual((yield* lines(["files", "list", "--account", "anna", ...data]))[1]![0], hers.key)
+        yield* lines(["files", "delete", hers.key, ...data])
+        const again = yield* start({ folder: server.folder })
+        assertRefused(yield* call(`${again.url}/${hers.key}`), 404, "FILE_NOT_FOUND")
+        assert.strictEqual((yield* lines(["files", "list", "--account", "anna", ...data])).length, 1)
+      }),
+    90_000
+  )
+
+  it.live("sees accounts with their plans, keys and use", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const data = ["--data", folder]
+      yield* run(["keys", "create", "carl", "--plan", "premium", ...data])
+      const { url } = yield* start({ folder, accountsFile: Path.join(folder, "accounts.json") })
+      yield* uploaded(url, "12345")
+      const listed = yield* lines(["accounts", "list", ...data])
+      assert.deepStrictEqual(listed, [
+        ["account", "plan", "keys", "files", "bytes"],
+        ["carl", "premium", "1", "0", "0"],
+        ["no key", "free", "0", "1", "5"]
+      ])
+      const shown = JSON.parse((yield* run(["accounts", "show", "carl", "--json", ...data])).stdout) as {
+        readonly plan: object
+        readonly keys: ReadonlyArray<object>
+      }
+      assert.include(shown.plan, { name: "premium", rateLimit: 100 })
+      assert.strictEqual(shown.keys.length, 1)
+      const unknown = yield* run(["accounts", "show", "nobody", ...data])
+      assert.deepStrictEqual(unknown, {
+        status: 1,
+        stdout: "",
+        stderr: "fileio-server: there is no account nobody; \"accounts list\" has all\n"
+      })
+    }), 60_000)
+
+  it.live(
+    "is asked over a socket that only the owner of the folder can open, also after a server was killed",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporaryFolder
+        const child = spawn(process.execPath, [BIN, "--port", "0", "--admin-port", "none", "--data", folder], {
+          stdio: "ignore"
+        })
+        const socket = Path.join(folder, "control.sock")
+        yield* eventually("it listens", () => Fs.existsSync(socket) && (Fs.statSync(socket).mode & 0o777) === 0o600)
+        child.kill("SIGKILL")
+        yield* Effect.promise(() => new Promise((resolve) => child.once("exit", resolve)))
+        assert.isTrue(Fs.existsSync(socket))
+        assert.strictEqual((yield* lines(["files", "list", "--data", folder])).length, 1)
+        const { url } = yield* start({ folder })
+        const { key } = yield* uploaded(url, "after")
+        assert.strictEqual((yield* lines(["files", "list", "--data", folder]))[1]![0], key)
+      }),
+    60_000
+  )
+
+  it.effect("makes no folder where a path is mistyped", () =>
+    Effect.gen(function*() {
+      const folder = Path.join(yield* temporaryFolder, "mistyped")
+      const { status, stderr } = yield* run(["files", "list", "--data", folder])
+      assert.strictEqual(status, 1)
+      assert.strictEqual(stderr, `fileio-server: there is no data folder ${folder}\n`)
+      assert.isFalse(Fs.existsSync(folder))
+    }))
+
+  it.live.skipIf(!hasPostgres)(
+    "sees and deletes the files of servers on other machines over their PostgreSQL",
+    () =>
+      Effect.gen(function*() {
+        const database = yield* postgres()
+        const catalog = yield* database.database
+        const server = yield* start({ catalog })
+        const { key } = yield* uploaded(server.url, "reported")
+        const elsewhere = ["--data", yield* temporaryFolder]
+        const environment = { FILEIO_SERVER_CATALOG: Redacted.value(catalog) }
+        assert.strictEqual((yield* lines(["files", "list", ...elsewhere], environment))[1]![0], key)
+        yield* lines(["files", "delete", key, ...elsewhere], environment)
+        assertRefused(yield* call(`${server.url}/${key}`), 404, "FILE_NOT_FOUND")
+      }),
+    60_000
+  )
+})
