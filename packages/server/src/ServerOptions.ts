@@ -31,95 +31,93 @@ export type Anonymous = "uploads" | "downloads" | "none"
 export interface TemporaryOptions extends Engines.Options {
   /** Address to listen on. @default 127.0.0.1 */
   readonly host?: string | undefined
-  /** Port to listen on; 0 takes a free one. @default 0; of the program 8080 */
+  /** Port to listen on; 0 takes a free one. @default 0; program: 8080 */
   readonly port?: number | undefined
   /** Base of the links that the server gives, where a proxy stands before it. @default its own address */
   readonly publicUrl?: string | URL | undefined
-  /** Who may call with a key. @default nobody */
+  /** Accounts and their keys. @default none */
   readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
   /**
-   * File of accounts, keys and plans; see `Accounts`. One that is not there yet may come later.
+   * File of accounts, keys and plans; see `Accounts`. It may be created later.
    *
-   * @default none; of the program accounts.json in the data folder
+   * @default none; program: accounts.json in the data folder
    */
   readonly accountsFile?: string | undefined
   /** Plans beside `free` and `premium`, or other limits for these. */
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
-  /** What those without a key may do: upload and download, only download, or nothing. @default uploads */
+  /** What callers without a key may do: upload and download, only download, or nothing. @default uploads */
   readonly anonymous?: Anonymous | undefined
-  /** Name of the plan of those without a key. @default free */
+  /** Name of the plan of callers without a key. @default free */
   readonly anonymousPlan?: string | undefined
-  /** Requests of one address without a key in any second; `null`: no limit. @default none; of the program 10 */
+  /** Requests per second of one address without a key; `null`: no limit. @default none; program: 10 */
   readonly anonymousRateLimit?: number | null | undefined
   /**
-   * Addresses and networks, such as `10.0.0.0/8`, of proxies that may say by `X-Forwarded-For` and `-Proto` on whose
-   * behalf they ask.
+   * Addresses and networks, such as `10.0.0.0/8`, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the server trusts.
    *
    * @default none
    */
   readonly trustedProxies?: ReadonlyArray<string> | undefined
   /** Origins whose pages may call from a browser, such as `https://app.example`; `*` is any. @default none */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
-  /** How long the receiver may resume a download that broke, before it is given to others. @default 30 seconds */
+  /** How long the receiver may resume a broken download before others can have the file. @default 30 seconds */
   readonly grace?: Duration.Input | undefined
   /**
-   * Downloads of a file that may break without being counted. The ones after that count from their first byte, so that nobody
-   * can read the file without a trace any number of times.
+   * Downloads of a file that may break without being counted. Later ones count from their first byte, so that nobody can read
+   * the file uncounted any number of times.
    *
    * @default 100
    */
   readonly maxBrokenDownloads?: number | undefined
-  /** Time between two sweeps of what has ended. @default 15 seconds */
+  /** Time between sweeps, which remove ended files. @default 15 seconds */
   readonly sweepInterval?: Duration.Input | undefined
   /**
-   * Whether stored bytes that no file has are removed also where they are a large part of all; else a server takes that for the
-   * mark of a wrong catalog, and keeps them.
+   * Whether to remove orphaned bytes even if they are a large part of the store; by default the server takes that as a sign of
+   * a wrong catalog, and keeps them.
    *
    * @default no
    */
   readonly removeOrphans?: boolean | undefined
-  /** How long a connection may be silent. @default 2 minutes */
+  /** How long a connection may be idle. @default 2 minutes */
   readonly idleTimeout?: Duration.Input | undefined
   /** How long the headers of a request may take. @default 30 seconds */
   readonly headersTimeout?: Duration.Input | undefined
   /**
-   * Bytes a second that a transfer must make on average, in either direction; 0: any rate will do. A download is given back, however often
-   * its receiver resumes it, after the time that the file takes at this rate, and `minimumRatePatience` and `grace` more.
+   * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. However often its receiver resumes it, a
+   * download is given back after the time that the file takes at this rate, plus `minimumRatePatience` and `grace`.
    *
    * @default 1KiB
    */
   readonly minimumRate?: number | undefined
-  /** How long a transfer may stand still that had been fast enough. @default 1 minute */
+  /** How long a transfer may stop that had been fast enough. @default 1 minute */
   readonly minimumRatePatience?: Duration.Input | undefined
-  /** Connections at a time. @default 4096 */
+  /** Concurrent connections; more get a 503. @default 4096 */
   readonly maxConnections?: number | undefined
   /**
-   * Connections of one address (of IPv6, one /64) at a time; those beyond get a 429. Trusted proxies have no such limit;
-   * `null`: nobody has.
+   * Concurrent connections of one address (IPv6: one /64); more get a 429. Trusted proxies are exempt. `null`: no limit.
    *
    * @default 1024
    */
   readonly maxConnectionsPerAddress?: number | null | undefined
   /**
-   * How long what still comes is read and discarded when a request was answered before its body ended, so that its sender
-   * can read the answer; then the connection is closed.
+   * How long the server reads and discards a body after an early response, so that the client can read the response; then it
+   * closes the connection.
    *
    * @default 10 seconds
    */
   readonly drainTimeout?: Duration.Input | undefined
-  /** Bytes that are discarded so. @default 64MiB */
+  /** Bytes that it discards after an early response. @default 64MiB */
   readonly maxDrainBytes?: number | undefined
   /**
-   * Bytes of memory that all connections share for large buffers; without any left, transfers go on with small ones.
+   * Bytes of memory that all connections share for large buffers; when it is used up, transfers use small ones.
    *
    * @default 32MiB
    */
   readonly bufferMemory?: number | undefined
-  /** Bytes of the disk that uploads leave free, at least 2 MiB; below, they are refused with a 507. @default 128MiB */
+  /** Free bytes that uploads must leave on the disk, at least 2 MiB; an upload that would leave less gets a 507. @default 128MiB */
   readonly minFreeBytes?: number | undefined
-  /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; of the program the next port */
+  /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; program: the next port */
   readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
-  /** How long running transfers may go on when the server is told to stop. @default 1 second; of the program 20 seconds */
+  /** How long running transfers may continue when the server stops. @default 1 second; program: 20 seconds */
   readonly gracefulShutdownTimeout?: Duration.Input | undefined
 }
 
@@ -130,27 +128,27 @@ export interface TemporaryOptions extends Engines.Options {
  * @since 0.1.0
  */
 export interface Options extends TemporaryOptions {
-  /** Folder for everything the server keeps; it is created if it is not there. */
+  /** Folder for everything that the server stores; created if missing. */
   readonly dataDirectory: string
 }
 
 /**
- * An option: how people write it, and what it is where nobody gives it.
+ * An option as a flag and a variable: its form, its meaning and its default.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Row<A> {
-  /** Its flag, without the dashes; its variable is `FILEIO_SERVER_` and the same in capitals. */
+  /** Flag, without the dashes. The variable is `FILEIO_SERVER_` and the flag in capitals. */
   readonly flag: string
-  /** What a value looks like; empty where the flag stands alone. */
+  /** Placeholder of the value in `--help`; empty if the flag takes none. */
   readonly form: string
-  /** What it does, for `--help` and the README. */
+  /** Meaning, for `--help` and the README. */
   readonly meaning: string
   readonly parse: Variable.Parse<A>
-  /** Its default, as it would be written in the variable; or words for what happens without it. */
+  /** Default, as written in the variable; or words for what happens without it. */
   readonly standard: { readonly text: string } | { readonly words: string }
-  /** The default of an embedded server, where that is another one. */
+  /** Default of an embedded server, if different. */
   readonly embedded?: { readonly text: string } | { readonly words: string }
 }
 
@@ -203,23 +201,23 @@ const open = <A>(
 export const table = {
   host: row("host", "ADDRESS", text, "127.0.0.1", "address to listen on"),
   port: row("port", "PORT", port, "8080", "port to listen on; 0 takes a free one", { text: "0" }),
-  dataDirectory: row("data", "FOLDER", text, "data", "folder of everything that is kept"),
+  dataDirectory: row("data", "FOLDER", text, "data", "folder for everything that the server stores"),
   catalog: open("catalog", "ADDRESS", secret, "SQLite in the data folder", "postgresql://… for the catalog"),
   blobs: open("blobs", "ADDRESS", secret, "a folder in the data folder", "s3://bucket?endpoint=… for the bytes"),
-  rateCounter: open("rate-counter", "ADDRESS", secret, "memory", "redis://… for the counting of requests"),
+  rateCounter: open("rate-counter", "ADDRESS", secret, "memory", "redis://… for the rate limits"),
   engineTimeout: row(
     "engine-timeout",
     "TIME",
     duration,
     "10 seconds",
-    "how long PostgreSQL or S3 may be silent before a call is a 503"
+    "how long PostgreSQL or S3 may take to respond; then the call gets a 503"
   ),
   publicUrl: open(
     "public-url",
     "URL",
     address,
     "its own address",
-    "base of the links, where a proxy stands before it; with https: the answers have HSTS"
+    "base of the links, when behind a proxy; with https: responses have HSTS"
   ),
   accountsFile: open("accounts", "FILE", text, "accounts.json in the data folder", "file of accounts, keys and plans", {
     words: "none"
@@ -229,15 +227,15 @@ export const table = {
     "uploads|downloads|none",
     Variable.oneOf("uploads", "downloads", "none"),
     "uploads",
-    "what those without a key may do: upload and download, only download, or nothing"
+    "what callers without a key may do: upload and download, only download, or nothing"
   ),
-  anonymousPlan: row("anonymous-plan", "NAME", text, "free", "plan of those without a key"),
+  anonymousPlan: row("anonymous-plan", "NAME", text, "free", "plan of callers without a key"),
   anonymousRateLimit: row(
     "anonymous-rate",
     "N|none",
     nullable(count),
     "10",
-    "requests a second of one address (of IPv6, one /64) without a key",
+    "requests per second of one address (IPv6: one /64) without a key",
     { text: "none" }
   ),
   trustedProxies: open(
@@ -245,7 +243,7 @@ export const table = {
     "LIST",
     words,
     "none",
-    "addresses and networks whose X-Forwarded-For and -Proto are believed"
+    "addresses and networks whose X-Forwarded-For and -Proto are trusted"
   ),
   allowedOrigins: open(
     "allowed-origins",
@@ -258,29 +256,29 @@ export const table = {
   adminPort: open("admin-port", "PORT|none", nullable(port), "the next one", "port of /healthz and /metrics", {
     words: "none"
   }),
-  grace: row("grace", "TIME", duration, "30 seconds", "how long the receiver may resume a download that broke"),
+  grace: row("grace", "TIME", duration, "30 seconds", "how long the receiver may resume a broken download"),
   maxBrokenDownloads: row(
     "max-broken-downloads",
     "N",
     count,
     "100",
-    "downloads of a file that may break without being counted; those after that count from their first byte"
+    "downloads of a file that may break without being counted; later ones count from their first byte"
   ),
   sweepInterval: row(
     "sweep-interval",
     "TIME",
     duration,
     "15 seconds",
-    "time between two sweeps; with the grace time it bounds how long ended bytes stay"
+    "time between sweeps; with the grace time it bounds how long bytes of ended files stay"
   ),
   removeOrphans: row(
     "remove-orphans",
     "",
     flag,
     "no",
-    "remove stored bytes of no file also where they are many; for one start"
+    "remove orphaned bytes even if they are many; for one start"
   ),
-  idleTimeout: row("idle-timeout", "TIME", duration, "2 minutes", "how long a connection may be silent"),
+  idleTimeout: row("idle-timeout", "TIME", duration, "2 minutes", "how long a connection may be idle"),
   headersTimeout: row(
     "headers-timeout",
     "TIME",
@@ -293,52 +291,58 @@ export const table = {
     "BYTES",
     bytes,
     "1KiB",
-    "bytes a second that a transfer must make on average, both ways; 0B: any"
+    "minimum average rate of a transfer in bytes per second, both ways; 0B: any"
   ),
   minimumRatePatience: row(
     "min-rate-patience",
     "TIME",
     duration,
     "1 minute",
-    "how long a transfer may stand still that had been fast enough"
+    "how long a transfer may stop that had been fast enough"
   ),
-  maxConnections: row("max-connections", "N", count, "4096", "connections at a time; those beyond get a 503"),
+  maxConnections: row("max-connections", "N", count, "4096", "concurrent connections; more get a 503"),
   maxConnectionsPerAddress: row(
     "max-connections-per-address",
     "N|none",
     nullable(count),
     "1024",
-    "connections of one address (of IPv6, one /64) that is no trusted proxy; those beyond get a 429"
+    "concurrent connections of one address (IPv6: one /64) other than a trusted proxy; more get a 429"
   ),
   drainTimeout: row(
     "drain-timeout",
     "TIME",
     duration,
     "10 seconds",
-    "how long a body is still read, and discarded, after an early answer such as a 413"
+    "how long the server reads and discards a body after an early response such as a 413"
   ),
-  maxDrainBytes: row("max-drain", "BYTES", bytes, "64MiB", "bytes that are discarded after an early answer"),
+  maxDrainBytes: row("max-drain", "BYTES", bytes, "64MiB", "bytes that it discards after an early response"),
   bufferMemory: row(
     "buffer-memory",
     "BYTES",
     bytes,
     "32MiB",
-    "memory that all connections share for large buffers; without any left, transfers go on with small ones"
+    "memory that all connections share for large buffers; when it is used up, transfers use small ones"
   ),
-  minFreeBytes: row("min-free", "BYTES", bytes, "128MiB", "free bytes that uploads leave on the disk, at least 2MiB"),
+  minFreeBytes: row(
+    "min-free",
+    "BYTES",
+    bytes,
+    "128MiB",
+    "free bytes that uploads must leave on the disk, at least 2MiB"
+  ),
   gracefulShutdownTimeout: row(
     "shutdown-timeout",
     "TIME",
     duration,
     "20 seconds",
-    "how long running transfers may go on after SIGTERM",
+    "how long running transfers may continue after SIGTERM",
     { text: "1 second" }
   )
 }
 
 type Table = typeof table
 type Value<R> = R extends { readonly parse: Variable.Parse<infer A> } ? A : never
-/** What an option is where nobody gives it: nothing, if only words say what happens then. */
+/** Value of an option that is not given: `undefined` if its default is only words. */
 type Standard<R> = R extends { readonly standard: { readonly text: string } } ? Value<R> : Value<R> | undefined
 type Defaults = { readonly [Name in keyof Table]: Standard<Table[Name]> }
 
@@ -351,7 +355,7 @@ const defaultsOf = (of: (row: Row<unknown>) => Row<unknown>["standard"]): Defaul
   ) as unknown as Defaults
 
 /**
- * What the options of an embedded server are where they are not given.
+ * Defaults of an embedded server.
  *
  * @category constants
  * @since 0.1.0
@@ -367,7 +371,7 @@ type Completed<A, B> = {
 }
 
 /**
- * The options that are given, and the defaults of the others.
+ * Fills in the defaults of the options that are not given.
  *
  * @category operations
  * @since 0.1.0
@@ -379,7 +383,7 @@ export const withDefaults = <A extends object, B extends object>(given: A, defau
   }) as unknown as Completed<A, B>
 
 /**
- * The variable of an option.
+ * Name of an option's environment variable.
  *
  * @category operations
  * @since 0.1.0
@@ -389,7 +393,7 @@ export const variableOf = ({ flag }: Row<unknown>): string => `FILEIO_SERVER_${f
 const shownDefault = (standard: Row<unknown>["standard"]): string => "text" in standard ? standard.text : standard.words
 
 /**
- * The default of an option of the program, as people are shown it.
+ * Default of an option of the program, as shown in `--help`.
  *
  * @category operations
  * @since 0.1.0
@@ -397,7 +401,7 @@ const shownDefault = (standard: Row<unknown>["standard"]): string => "text" in s
 export const programDefaultText = ({ standard }: Pick<Row<unknown>, "standard">): string => shownDefault(standard)
 
 /**
- * The default of an option, of the program and embedded, as people are shown it.
+ * Defaults of an option, of the program and embedded, as shown in the README.
  *
  * @category operations
  * @since 0.1.0
@@ -408,7 +412,7 @@ export const defaultText = ({ embedded, standard }: Pick<Row<unknown>, "embedded
     : `${shownDefault(standard)}; embedded: ${shownDefault(embedded)}`
 
 /**
- * The default of an option of the layers, as their comments show it.
+ * Default of an option of the layers, as shown in their comments.
  *
  * @category operations
  * @since 0.1.0
@@ -416,10 +420,10 @@ export const defaultText = ({ embedded, standard }: Pick<Row<unknown>, "embedded
 export const embeddedDefaultText = ({ embedded, standard }: Pick<Row<unknown>, "embedded" | "standard">): string =>
   embedded === undefined
     ? shownDefault(standard)
-    : `${shownDefault(embedded)}; of the program ${shownDefault(standard)}`
+    : `${shownDefault(embedded)}; program: ${shownDefault(standard)}`
 
 /**
- * Plan of the account that the environment gives without a file.
+ * Plan of the account that `FILEIO_SERVER_API_KEY` defines.
  *
  * @category constants
  * @since 0.1.0
@@ -427,7 +431,7 @@ export const embeddedDefaultText = ({ embedded, standard }: Pick<Row<unknown>, "
 export const API_KEY_PLAN = "premium"
 
 /**
- * The account that the environment gives without a file.
+ * The account that `FILEIO_SERVER_API_KEY` defines, without a file.
  *
  * @category config
  * @since 0.1.0
@@ -447,7 +451,7 @@ const variables = Config.all(Object.fromEntries(
 )) as unknown as Config.Config<Given>
 
 /**
- * The options as the environment gives them, with the defaults of the program.
+ * Options from the environment, with the program's defaults.
  *
  * @category config
  * @since 0.1.0
