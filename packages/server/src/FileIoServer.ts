@@ -58,12 +58,12 @@ import * as Engines from "./Engines.ts"
 import * as Health from "./Health.ts"
 import * as Leases from "./internal/handlers/leases.ts"
 import * as Forwarded from "./internal/http/forwarded.ts"
-import * as Http from "./internal/http/http.ts"
 import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
-import * as Admin from "./internal/ops/admin.ts"
-import * as Control from "./internal/ops/control.ts"
 import * as Spans from "./internal/ops/spans.ts"
+import * as Admin from "./internal/routes/admin.ts"
+import * as Control from "./internal/routes/control.ts"
+import * as Routes from "./internal/routes/routes.ts"
 import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
 import * as Plans from "./Plans.ts"
 import * as ServerOptions from "./ServerOptions.ts"
@@ -274,7 +274,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
     )),
     Layer.provide(NodeCrypto.layerSecureRandom)
   )
-  return HttpRouter.serve(Http.layer, { disableLogger: true, disableListenLog: true }).pipe(
+  return HttpRouter.serve(Routes.layer, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide([makeSettings(options), Spans.layerNoUrls]),
     Layer.provide([makeAccounts(options), Engines.rateCounter(options)]),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),

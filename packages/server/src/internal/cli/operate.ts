@@ -16,7 +16,7 @@ import type { SortField } from "../../Catalog.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
 import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
-import type * as Control from "../ops/control.ts"
+import type * as Control from "../routes/control.ts"
 
 /** The command line names no command. */
 export class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/internal/Usage")("Usage", {

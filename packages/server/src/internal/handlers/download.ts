@@ -1,93 +1,26 @@
-/** A download: who may have it, and its bytes. */
-import * as FileName from "@effect-fileio/core/FileName"
-import * as MediaType from "@effect-fileio/core/MediaType"
+/** A download: who may have it. */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { Blobs, BlobsError } from "../../Blobs.ts"
-import { Catalog, type FileRecord, type Lease, type Unavailable } from "../../Catalog.ts"
-import { Health } from "../../Health.ts"
+import { Catalog, type FileRecord, type Unavailable } from "../../Catalog.ts"
 import * as Ranges from "../http/range.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
-import * as Transfer from "../http/transfer.ts"
-import * as Metrics from "../ops/metrics.ts"
 import * as Crawlers from "../web/crawlers.ts"
 import * as Receiver from "../web/receiver.ts"
 import * as Answers from "./answers.ts"
+import * as Deliver from "./deliver.ts"
 import { Leases } from "./leases.ts"
-
-/** The headers that keep what somebody uploaded from acting in this server's name. */
-const guardHeaders = {
-  "cache-control": "private, no-store",
-  "content-security-policy": "sandbox; default-src 'none'",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff"
-}
-
-const fileHeaders = (file: { readonly name: string; readonly mimeType: string }, length: number) => ({
-  // Files of older versions may have a type that no header takes.
-  "content-type": MediaType.sanitize(file.mimeType),
-  "content-disposition": FileName.toContentDisposition(file.name),
-  "content-length": String(length),
-  ...guardHeaders
-})
 
 const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
-  const blobs = yield* Blobs
   const leases = yield* Leases
-  const health = yield* Health
   const { publicUrl } = yield* Settings
   const { planOf } = yield* Answers.make
-  const makeBuffer = yield* Transfer.makeBuffers
-
-  /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
-  const deliver = (
-    request: HttpServerRequest.HttpServerRequest,
-    lease: Lease,
-    range: Transfer.Range,
-    status: number
-  ) => {
-    const partial = status === 206
-      ? { "content-range": `bytes ${range.start}-${range.end - 1}/${lease.size}` }
-      : undefined
-    const headers = {
-      ...fileHeaders(lease, range.end - range.start),
-      "accept-ranges": "bytes",
-      etag: `"${lease.id}"`,
-      ...partial
-    }
-    const toTheEnd = range.end === lease.size
-    let unreadable: BlobsError | undefined
-    const onUnreadable = (cause: unknown) => {
-      unreadable = BlobsError.from("read a blob", cause)
-    }
-    // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
-    // once, and must hear that the file is gone.
-    return blobs.open(lease.blob).pipe(
-      Effect.tapError(() => leases.abandon(lease)),
-      Effect.flatMap((reader) =>
-        leases.run(
-          lease,
-          toTheEnd,
-          (beforeLast) =>
-            Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
-        )
-      ),
-      Effect.tap(() =>
-        unreadable === undefined
-          ? Effect.void
-          : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
-      ),
-      Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
-      Effect.scoped,
-      Effect.as(HttpServerResponse.empty({ status }))
-    )
-  }
+  const deliver = yield* Deliver.make
 
   /** A lease's holder begins a new transfer of it; without a lease, `Range` is ignored, and the whole file claimed. */
   const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
@@ -158,7 +91,7 @@ export const make = Effect.gen(function*() {
     if (request.method === "HEAD") {
       const available = yield* catalog.peek(key)
       return available._tag === "Available"
-        ? HttpServerResponse.empty({ status: 200, headers: fileHeaders(file.value, file.value.size) })
+        ? HttpServerResponse.empty({ status: 200, headers: Deliver.fileHeaders(file.value, file.value.size) })
         : yield* refusalFor(key, available)
     }
     const claim = yield* catalog.claim(key, receiver)

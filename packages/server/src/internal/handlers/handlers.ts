@@ -1,14 +1,10 @@
 /** The seven calls, over the catalog and the blobs. An empty owner stands for everybody without a key. */
 import * as Effect from "effect/Effect"
-import * as Problem from "../http/problem.ts"
 import * as Download from "./download.ts"
 import * as Files from "./files.ts"
 import * as Upload from "./upload.ts"
 
-export type { Problem } from "../http/problem.ts"
-
 /** What answers each call. */
 export const make = Effect.gen(function*() {
-  const { refuse } = yield* Problem.make
-  return { refuse, download: yield* Download.make, ...yield* Files.make, ...yield* Upload.make }
+  return { download: yield* Download.make, ...yield* Files.make, ...yield* Upload.make }
 })

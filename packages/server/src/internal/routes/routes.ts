@@ -6,15 +6,15 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
+import * as Cors from "../http/cors.ts"
+import * as Refusal from "../http/refusal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import * as Spans from "../ops/spans.ts"
 import { isKey } from "../shared/key.ts"
 import * as Browser from "../web/browser.ts"
 import * as Developers from "../web/developers.ts"
-import * as Pages from "../web/pages.ts"
 import * as Calls from "./calls.ts"
-import * as Cors from "./cors.ts"
-import * as Refusal from "./refusal.ts"
+import * as Pages from "./pages.ts"
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{

@@ -5,8 +5,8 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { BlobsError } from "../../Blobs.ts"
 import type { CatalogError } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
+import * as Refusal from "../http/refusal.ts"
 import * as Browser from "../web/browser.ts"
-import * as Refusal from "./refusal.ts"
 
 /** Why a request is not answered as it was asked. */
 export type Problem = Refusal.Refusal | CatalogError | BlobsError

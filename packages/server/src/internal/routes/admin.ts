@@ -8,7 +8,7 @@ import { createServer } from "node:http"
 import { memoryUsage } from "node:process"
 import { Health } from "../../Health.ts"
 import * as Refusal from "../http/refusal.ts"
-import * as Metrics from "./metrics.ts"
+import * as Metrics from "../ops/metrics.ts"
 
 const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" }
 

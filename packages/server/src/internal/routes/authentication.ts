@@ -9,11 +9,11 @@ import * as Result from "effect/Result"
 import { ApiKeys } from "../../ApiKeys.ts"
 import { Plans } from "../../Plans.ts"
 import { RateCounter } from "../../RateCounter.ts"
+import * as Anonymous from "../http/anonymous.ts"
+import * as Forwarded from "../http/forwarded.ts"
+import * as Refusal from "../http/refusal.ts"
+import { Settings } from "../http/settings.ts"
 import * as Browser from "../web/browser.ts"
-import * as Anonymous from "./anonymous.ts"
-import * as Forwarded from "./forwarded.ts"
-import * as Refusal from "./refusal.ts"
-import { Settings } from "./settings.ts"
 
 const CREDENTIALS = /^(bearer|basic) +(\S+)$/i
 

@@ -14,12 +14,13 @@ import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
 import * as Handlers from "../handlers/handlers.ts"
+import * as Anonymous from "../http/anonymous.ts"
+import * as ParseUpload from "../http/parseUpload.ts"
+import * as Refusal from "../http/refusal.ts"
+import { Settings } from "../http/settings.ts"
 import { isKey, isOwnKey } from "../shared/key.ts"
-import * as Anonymous from "./anonymous.ts"
 import * as Authentication from "./authentication.ts"
-import * as ParseUpload from "./parseUpload.ts"
-import * as Refusal from "./refusal.ts"
-import { Settings } from "./settings.ts"
+import * as Problem from "./problem.ts"
 
 const { endpoints } = FileIoApi.FilesGroup
 
@@ -56,12 +57,13 @@ const isName = (request: HttpServerRequest.HttpServerRequest, text: string): boo
 type Handler = (
   request: HttpServerRequest.HttpServerRequest,
   owner: string
-) => Handled<Handlers.Problem, Blobs | HttpRouter.RouteContext | HttpServerRequest.ParsedSearchParams | Scope.Scope>
+) => Handled<Problem.Problem, Blobs | HttpRouter.RouteContext | HttpServerRequest.ParsedSearchParams | Scope.Scope>
 
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
   const { anonymous } = yield* Settings
-  const { change, download, list, me, refuse, remove, upload } = yield* Handlers.make
+  const { refuse } = yield* Problem.make
+  const { change, download, list, me, remove, upload } = yield* Handlers.make
 
   const uploadNamed = (name?: string): Handler => (request, owner) =>
     Effect.flatMap(settingsQuery, (query) => upload(request, owner, query, name))

@@ -1,0 +1,79 @@
+/** Sends the bytes of a lease. */
+import * as FileName from "@effect-fileio/core/FileName"
+import * as MediaType from "@effect-fileio/core/MediaType"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { Blobs, BlobsError } from "../../Blobs.ts"
+import type { Lease } from "../../Catalog.ts"
+import { Health } from "../../Health.ts"
+import * as Transfer from "../http/transfer.ts"
+import * as Metrics from "../ops/metrics.ts"
+import { Leases } from "./leases.ts"
+
+/** The headers that keep what somebody uploaded from acting in this server's name. */
+const guardHeaders = {
+  "cache-control": "private, no-store",
+  "content-security-policy": "sandbox; default-src 'none'",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff"
+}
+
+export const fileHeaders = (file: { readonly name: string; readonly mimeType: string }, length: number) => ({
+  // Files of older versions may have a type that no header takes.
+  "content-type": MediaType.sanitize(file.mimeType),
+  "content-disposition": FileName.toContentDisposition(file.name),
+  "content-length": String(length),
+  ...guardHeaders
+})
+
+export const make = Effect.gen(function*() {
+  const blobs = yield* Blobs
+  const leases = yield* Leases
+  const health = yield* Health
+  const makeBuffer = yield* Transfer.makeBuffers
+
+  /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
+  return (
+    request: HttpServerRequest.HttpServerRequest,
+    lease: Lease,
+    range: Transfer.Range,
+    status: number
+  ) => {
+    const partial = status === 206
+      ? { "content-range": `bytes ${range.start}-${range.end - 1}/${lease.size}` }
+      : undefined
+    const headers = {
+      ...fileHeaders(lease, range.end - range.start),
+      "accept-ranges": "bytes",
+      etag: `"${lease.id}"`,
+      ...partial
+    }
+    const toTheEnd = range.end === lease.size
+    let unreadable: BlobsError | undefined
+    const onUnreadable = (cause: unknown) => {
+      unreadable = BlobsError.from("read a blob", cause)
+    }
+    // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
+    // once, and must hear that the file is gone.
+    return blobs.open(lease.blob).pipe(
+      Effect.tapError(() => leases.abandon(lease)),
+      Effect.flatMap((reader) =>
+        leases.run(
+          lease,
+          toTheEnd,
+          (beforeLast) =>
+            Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
+        )
+      ),
+      Effect.tap(() =>
+        unreadable === undefined
+          ? Effect.void
+          : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
+      ),
+      Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
+      Effect.scoped,
+      Effect.as(HttpServerResponse.empty({ status }))
+    )
+  }
+})

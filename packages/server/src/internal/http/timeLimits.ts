@@ -1,0 +1,85 @@
+/** How long a connection may take for what it is doing; `connections.ts` has the rules. */
+import type { Server } from "node:http"
+import type { Socket } from "node:net"
+import { writeQueueSize } from "../node/socket.ts"
+import { type Connection, type Exchange, isAnswered, type Progress, refuse } from "./connection.ts"
+import * as Refusal from "./refusal.ts"
+
+/** Milliseconds that a closing connection has when the server stops. */
+const STOPPING_DRAIN = 1000
+
+/** Milliseconds and bytes; see `Connections.Limits`. */
+interface Limits {
+  readonly headers: number
+  readonly keepAlive: number
+  readonly rate: number
+  readonly patience: number
+  readonly drain: number
+  readonly drainBytes: number
+}
+
+const movedBy = (socket: Socket): Pick<Progress, "bytes" | "queued"> => ({
+  bytes: socket.bytesRead + socket.bytesWritten,
+  queued: writeQueueSize(socket)
+})
+
+/** The progress of a connection that has just been opened. */
+export const start = (socket: Socket): Progress => ({
+  phase: undefined,
+  since: 0,
+  from: 0,
+  credit: 0,
+  ...movedBy(socket)
+})
+
+/** Notes how many bytes came or went since the last look. A large write counts when it is begun; then, what leaves the queue. */
+const advance = (progress: Progress, socket: Socket): number => {
+  const { bytes, queued } = movedBy(socket)
+  const moved = bytes - progress.bytes + Math.max(0, progress.queued - queued)
+  progress.bytes = bytes
+  progress.queued = queued
+  return moved
+}
+
+/** Whether the other side is who is waited for: a body that does not come, or an answer that is not taken. */
+const waits = ({ request, response }: Exchange, socket: Socket): boolean =>
+  (!request.complete && request.readableLength === 0 && !response.headersSent) || socket.writableLength > 0
+
+const phaseOf = ({ closing, exchange }: Connection): NonNullable<Progress["phase"]> =>
+  closing
+    ? "closing"
+    : exchange === undefined
+    ? "idle"
+    : !isAnswered(exchange)
+    ? exchange
+    : exchange.request.complete || exchange.request.destroyed
+    ? "idle"
+    : "drain"
+
+/** Closes a connection whose time is over. */
+export const look = (connection: Connection, server: Server, limits: Limits, now: number, elapsed: number): void => {
+  const { progress, socket } = connection
+  const moved = advance(progress, socket)
+  const phase = phaseOf(connection)
+  const fullCredit = limits.rate * limits.patience / 1000
+  if (phase !== progress.phase) {
+    progress.phase = phase
+    progress.since = now
+    progress.from = socket.bytesRead
+    progress.credit = fullCredit
+    return
+  }
+  const lasted = now - progress.since
+  if (phase === "idle") {
+    if (lasted >= limits.headers + limits.keepAlive || !server.listening) socket.destroy()
+  } else if (phase === "drain" || phase === "closing") {
+    const drain = server.listening ? limits.drain : Math.min(limits.drain, STOPPING_DRAIN)
+    if (lasted >= drain || socket.bytesRead - progress.from > limits.drainBytes) socket.destroy()
+  } else if (limits.rate > 0 && waits(phase, socket)) {
+    const credit = progress.credit + moved - limits.rate * elapsed / 1000
+    progress.credit = Math.min(credit, fullCredit)
+    if (credit > 0) return
+    if (phase.response.headersSent) socket.destroy()
+    else refuse(connection, Refusal.tooSlow)
+  }
+}

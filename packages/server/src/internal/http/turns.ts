@@ -1,0 +1,57 @@
+/** Requests of a connection are handled one after the other, also where a client sends some ahead of the answers. */
+import type { IncomingMessage } from "node:http"
+import { bytesOf, type Connection, discard, type Exchange, isAnswered, refuse } from "./connection.ts"
+
+/** Requests that a connection may send ahead of the answers. */
+const MAX_WAITING = 256
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined ||
+  (headers["content-length"] !== undefined && headers["content-length"] !== "0")
+
+const offersUpgrade = ({ headers }: IncomingMessage): boolean =>
+  headers.upgrade !== undefined && /upgrade/i.test(headers.connection ?? "")
+
+const begin = (connection: Connection, exchange: Exchange): void => {
+  const { request, response } = exchange
+  connection.exchange = exchange
+  connection.progress.phase = undefined
+  // A listener for each answer would cost as much as a small answer.
+  if (hasBody(request)) response.once("finish", () => discard(request))
+  exchange.handle(request, response)
+}
+
+/** Goes on with what came meanwhile when the present request is answered. */
+export const whenAnswered = (connection: Connection): void => {
+  connection.exchange!.response.once("close", () => {
+    if (connection.closing || connection.socket.destroyed) return
+    const exchange = connection.waiting.shift()
+    if (exchange !== undefined) {
+      connection.budget.release(bytesOf(exchange))
+      begin(connection, exchange)
+    } else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
+    if (connection.waiting.length > 0 || connection.refusal !== undefined) whenAnswered(connection)
+    else connection.socket.resume()
+  })
+}
+
+/** Handles a request when those before it are answered. */
+export const take = (connection: Connection, exchange: Exchange): void => {
+  const { request, response } = exchange
+  if (connection.closing) return discard(request)
+  // Node forgets what comes right behind a request that offers an upgrade, so nothing may come behind it.
+  if (offersUpgrade(request)) response.shouldKeepAlive = false
+  if (connection.exchange === undefined || isAnswered(connection.exchange)) return begin(connection, exchange)
+  // Answering out of turn would cost memory for each of them, and claim a download that may never be read.
+  if (connection.waiting.length >= MAX_WAITING || !connection.budget.tryTake(bytesOf(exchange))) {
+    return void connection.socket.destroy()
+  }
+  if (connection.waiting.length === 0) {
+    if (connection.refusal === undefined) whenAnswered(connection)
+    // Node starts reading again at the end of each request.
+    setImmediate(() => {
+      if (connection.waiting.length > 0) connection.socket.pause()
+    })
+  }
+  connection.waiting.push(exchange)
+}
