@@ -104,6 +104,29 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
 /** How to go on with a download that broke; `undefined` where it cannot go on. */
 export type Resume = (part: string) => string
 
+const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Words => {
+  const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[reason.phase]
+  const variable = {
+    connect: "FILEIO_CONNECT_TIMEOUT",
+    firstByte: "FILEIO_FIRST_BYTE_TIMEOUT",
+    idle: "FILEIO_IDLE_TIMEOUT"
+  }[reason.phase]
+  const part = reason.partPath
+  const go = part === undefined
+    ? ""
+    : reason.resumable === true && resume !== undefined
+    ? ` Go on soon: ${resume(part)}`
+    : ` What was received lies in ${part}.`
+  return {
+    what: `${what} within ${Duration.format(reason.after)}`,
+    advice: `Check the network, or raise ${variable}.${go}`,
+    details: {
+      ...(reason.bytesDone === undefined ? {} : { bytesDone: reason.bytesDone }),
+      ...(part === undefined ? {} : { parts: [part] })
+    }
+  }
+}
+
 const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Words => {
   const { reason } = error
   switch (reason._tag) {
@@ -154,28 +177,8 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       }
     case "Unreachable":
       return unreachable(reason)
-    case "TimedOut": {
-      const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[reason.phase]
-      const variable = {
-        connect: "FILEIO_CONNECT_TIMEOUT",
-        firstByte: "FILEIO_FIRST_BYTE_TIMEOUT",
-        idle: "FILEIO_IDLE_TIMEOUT"
-      }[reason.phase]
-      const part = reason.partPath
-      const go = part === undefined
-        ? ""
-        : reason.resumable === true && resume !== undefined
-        ? ` Go on soon: ${resume(part)}`
-        : ` What was received lies in ${part}.`
-      return {
-        what: `${what} within ${Duration.format(reason.after)}`,
-        advice: `Check the network, or raise ${variable}.${go}`,
-        details: {
-          ...(reason.bytesDone === undefined ? {} : { bytesDone: reason.bytesDone }),
-          ...(part === undefined ? {} : { parts: [part] })
-        }
-      }
-    }
+    case "TimedOut":
+      return timedOut(reason, resume)
     case "NotAnApi":
       return {
         what: `${reason.host} does not speak the file.io API: it ${
