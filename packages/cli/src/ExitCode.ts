@@ -21,7 +21,7 @@ export const table = [
   [6, "beyond the plan's limits"],
   [7, "network, or the host failed"],
   [8, "a local file or folder"],
-  [9, "the copy is lost, or its fate is unknown"],
+  [9, "the copy is lost, or may be"],
   [130, "interrupted (Ctrl-C)"]
 ] as const
 
