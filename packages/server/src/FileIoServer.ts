@@ -60,6 +60,7 @@ import * as Leases from "./internal/handlers/leases.ts"
 import * as Forwarded from "./internal/http/forwarded.ts"
 import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
+import * as Journal from "./internal/ops/journal.ts"
 import * as Spans from "./internal/ops/spans.ts"
 import * as Admin from "./internal/routes/admin.ts"
 import * as Control from "./internal/routes/control.ts"
@@ -112,6 +113,7 @@ export type StartError =
   | Engines.EngineError
   | Engines.StoreMismatch
   | Accounts.AccountsError
+  | Journal.LogError
   | DataFolder.DataFolderError
   | Catalog.CatalogError
   | Blobs.BlobsError
@@ -223,6 +225,15 @@ const makeSettings = (options: Complete) =>
     })
   )
 
+const makeJournal = (options: Complete) =>
+  Layer.unwrap(Effect.map(parseProxies(options), (proxies) =>
+    Journal.layer({
+      accessLog: options.accessLog,
+      auditLog: options.auditLog,
+      logAddresses: options.logAddresses,
+      addressOf: (request) => Forwarded.addressOf(request, proxies)
+    })))
+
 /** What the catalog keeps back for itself on a full disk, so no upload may take it once it was given up. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
@@ -247,7 +258,9 @@ export const control = Effect.fnUntraced(function*(given: ServerOptions.Options,
   if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
     return yield* new Control.ControlError({ problem: `there is no data folder ${given.dataDirectory}` })
   }
-  return yield* Control.run(command).pipe(
+  const audit = (event: Journal.Event) =>
+    given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
+  return yield* Control.run(command, audit).pipe(
     Effect.provide(
       makeCatalog(complete(given)).pipe(
         Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
@@ -289,6 +302,8 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
       NodePath.layer,
       NodeCrypto.layerSecureRandom
     ]),
+    // Below what writes to it, so that nothing is lost at the end.
+    Layer.provide(makeJournal(options)),
     // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
     // after the last one.
     Layer.provide(stores),

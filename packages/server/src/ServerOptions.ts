@@ -115,6 +115,12 @@ export interface TemporaryOptions extends Engines.Options {
   readonly bufferMemory?: number | undefined
   /** Free bytes that uploads must leave on the disk, at least 2 MiB; an upload that would leave less gets a 507. @default 128MiB */
   readonly minFreeBytes?: number | undefined
+  /** File that gets a line of JSON for each request, without keys and names of files. @default none */
+  readonly accessLog?: string | undefined
+  /** File that gets a line of JSON for each upload, change, download, deletion and change of keys. @default none */
+  readonly auditLog?: string | undefined
+  /** Whether these two have addresses; else hashes of them, with a key that is in the data folder. @default no */
+  readonly logAddresses?: boolean | undefined
   /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; program: the next port */
   readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
   /** How long running transfers may continue when the server stops. @default 1 second; program: 20 seconds */
@@ -330,6 +336,21 @@ export const table = {
     "128MiB",
     "free bytes that uploads must leave on the disk, at least 2MiB"
   ),
+  accessLog: open(
+    "access-log",
+    "FILE",
+    text,
+    "none",
+    "file of a line of JSON for each request, without keys and names of files"
+  ),
+  auditLog: open(
+    "audit-log",
+    "FILE",
+    text,
+    "none",
+    "file of a line of JSON for each upload, change, download, deletion and change of keys"
+  ),
+  logAddresses: row("log-addresses", "", flag, "no", "write addresses in these two instead of hashes of them"),
   gracefulShutdownTimeout: row(
     "shutdown-timeout",
     "TIME",

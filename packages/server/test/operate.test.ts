@@ -165,4 +165,101 @@ describe("an operator", () => {
       }),
     60_000
   )
+
+  it.live("has a log of requests and one of changes, without keys, names and addresses", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const auditLog = Path.join(folder, "audit.jsonl")
+      const accessLog = Path.join(folder, "access.jsonl")
+      const server = yield* startStoppable({ folder: Path.join(folder, "data"), auditLog, accessLog })
+      const operator = ["--data", server.folder, "--audit-log", auditLog]
+      const { key } = yield* uploaded(server.url, "given", { name: "secret name.txt" })
+      yield* call(`${server.url}/${key}`)
+      yield* call(`${server.url}/${key}`)
+      const hers = yield* uploaded(server.url, "hers", { headers: anna })
+      yield* call(`${server.url}/${hers.key}`, {
+        method: "PATCH",
+        headers: anna,
+        body: new URLSearchParams({ title: "x" })
+      })
+      yield* call(`${server.url}/${hers.key}`, { method: "DELETE", headers: anna })
+      const reported = yield* uploaded(server.url, "reported")
+      const shown = yield* lines(["files", "show", reported.key, ...operator])
+      yield* lines(["files", "delete", reported.key, ...operator])
+      const created = yield* run(["keys", "create", "carl", ...operator])
+      yield* call(`${server.url}/nothing/here?with=words`)
+      yield* Scope.close(server.scope, Exit.void)
+
+      const read = (path: string) =>
+        Fs.readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>)
+      const audit = read(auditLog)
+      assert.deepStrictEqual(
+        audit.map(({ account, bytes, by, event, outcome }) => [event, account, bytes, outcome ?? by]),
+        [
+          ["upload", "", 5, undefined],
+          ["download", undefined, 5, "whole"],
+          ["upload", "anna", 4, undefined],
+          ["update", "anna", undefined, undefined],
+          ["delete", "anna", undefined, undefined],
+          ["upload", "", 8, undefined],
+          ["delete", "", undefined, "operator"],
+          ["key-created", "carl", undefined, "operator"]
+        ]
+      )
+      assert.strictEqual(audit[7]!["key"], created.stdout.slice(0, 7))
+      // A report has a link; what the log has follows from that.
+      assert.strictEqual(audit[5]!["file"], shown.find(([name]) => name === "audit id")![1])
+      assert.strictEqual(audit[0]!["address"], audit[2]!["address"])
+      assert.match(String(audit[0]!["address"]), /^[0-9a-f]{32}$/)
+      const access = read(accessLog)
+      assert.deepStrictEqual(access.map(({ method, route, status }) => `${method} ${route} ${status}`), [
+        "POST / 200",
+        "GET /:key 200",
+        "GET /:key 404",
+        "POST / 200",
+        "PATCH /:key 200",
+        "DELETE /:key 200",
+        "POST / 200",
+        "GET other 404"
+      ])
+      for (const path of [auditLog, accessLog]) {
+        const text = Fs.readFileSync(path, "utf8")
+        for (const secret of [key, hers.key, reported.key, "secret name", "127.0.0.1", "words"]) {
+          assert.notInclude(text, secret)
+        }
+        assert.strictEqual(Fs.statSync(path).mode & 0o777, 0o600)
+      }
+    }), 60_000)
+
+  it.live(
+    "has addresses in the logs if the operator wants them, and is told at the start of a log that cannot be written",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporaryFolder
+        const accessLog = Path.join(folder, "access.jsonl")
+        const server = yield* startStoppable({ accessLog, logAddresses: true })
+        yield* call(`${server.url}/me`)
+        // A log is rotated by giving it another name.
+        yield* eventually("the line is written", () => Fs.statSync(accessLog).size > 0)
+        Fs.renameSync(accessLog, `${accessLog}.1`)
+        yield* call(`${server.url}/me`, { headers: anna })
+        yield* Scope.close(server.scope, Exit.void)
+        assert.include(Fs.readFileSync(`${accessLog}.1`, "utf8"), "\"status\":401")
+        assert.include(Fs.readFileSync(accessLog, "utf8"), "\"address\":\"127.0.0.1\"")
+        const { status, stderr } = yield* run([
+          "--port",
+          "0",
+          "--data",
+          folder,
+          "--audit-log",
+          Path.join(folder, "no", "log")
+        ])
+        assert.strictEqual(status, 1)
+        assert.match(
+          stderr,
+          /^fileio-server: cannot write the log .*; check that its folder is there and can be written\n$/
+        )
+      }),
+    60_000
+  )
 })

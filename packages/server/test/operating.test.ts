@@ -87,6 +87,9 @@ describe("an operator", () => {
         const line of [
           /^# TYPE fileio_requests_total counter$/m,
           /^fileio_requests_total\{method="GET",status="404"\} [1-9]/m,
+          /^# TYPE fileio_request_seconds histogram$/m,
+          /^fileio_request_seconds_bucket\{method="GET",le="0\.25"\} \d+$/m,
+          /^fileio_request_seconds_count\{method="GET"\} [1-9]/m,
           /^fileio_downloads_total\{outcome="whole"\} [1-9]/m,
           /^fileio_upload_bytes_total \d+$/m,
           /^fileio_files 0$/m,

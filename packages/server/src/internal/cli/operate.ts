@@ -16,6 +16,7 @@ import type { SortField } from "../../Catalog.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
 import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
+import { fileId } from "../ops/journal.ts"
 import type * as Control from "../routes/control.ts"
 
 /** The command line names no command. */
@@ -110,6 +111,7 @@ const showFile = Effect.fnUntraced(function*(link: string, asJson: boolean) {
   const file = yield* Effect.flatMap(control({ _tag: "ShowFile", key: yield* keyOf(link) }), found)
   if (asJson) return yield* json(timesOf(file))
   yield* line(["key", file.key])
+  yield* line(["audit id", fileId(file.key)])
   yield* line(["id", file.id])
   yield* line(["name", file.name])
   if (file.title !== null) yield* line(["title", file.title])

@@ -27,6 +27,7 @@ import { setFlagsFromString } from "node:v8"
 import * as Accounts from "../../Accounts.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
+import * as Journal from "../ops/journal.ts"
 import * as Operate from "./operate.ts"
 
 const rows = Object.values<ServerOptions.Row<unknown>>(ServerOptions.table)
@@ -64,10 +65,18 @@ const serve = Effect.gen(function*() {
 
 const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
 
+/** A change of keys is made by this process, whether or not a server runs. */
+const audit = (event: Journal.Event) =>
+  Effect.flatMap(
+    ServerOptions.config,
+    ({ auditLog }) => auditLog === undefined ? Effect.void : Journal.append(auditLog, event)
+  )
+
 const createKey = Effect.fnUntraced(function*(account: string, plan: string | undefined) {
-  const { key } = yield* Accounts.createKey(yield* accountsFile, { account, plan })
+  const { id, key } = yield* Accounts.createKey(yield* accountsFile, { account, plan })
   yield* Console.error(`A key of ${account}, shown this once:`)
   yield* Console.log(Redacted.value(key))
+  yield* audit({ event: "key-created", account, key: id, by: "operator" })
 })
 
 const listKeys = Effect.gen(function*() {
@@ -81,6 +90,7 @@ const listKeys = Effect.gen(function*() {
 const revokeKey = Effect.fnUntraced(function*(id: string) {
   // Whoever gives the whole key means its name.
   const account = yield* Accounts.revokeKey(yield* accountsFile, id.split(".")[0]!)
+  yield* audit({ event: "key-revoked", account, key: id.split(".")[0]!, by: "operator" })
   yield* Console.log(`the key ${id.split(".")[0]!} of ${account} is revoked`)
 })
 

@@ -8,6 +8,7 @@ import { Blobs, BlobsError } from "../../Blobs.ts"
 import type { Lease } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
 import * as Transfer from "../http/transfer.ts"
+import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import { Leases } from "./leases.ts"
 
@@ -31,6 +32,7 @@ export const make = Effect.gen(function*() {
   const blobs = yield* Blobs
   const leases = yield* Leases
   const health = yield* Health
+  const journal = yield* Journal
   const makeBuffer = yield* Transfer.makeBuffers
 
   /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
@@ -72,6 +74,14 @@ export const make = Effect.gen(function*() {
           : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
       ),
       Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
+      Effect.tap((whole) =>
+        journal.audit({
+          event: "download",
+          file: fileId(lease.key),
+          bytes: range.end - range.start,
+          outcome: whole ? "whole" : "broken"
+        }, request)
+      ),
       Effect.scoped,
       Effect.as(HttpServerResponse.empty({ status }))
     )

@@ -4,9 +4,11 @@ import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Schema from "effect/Schema"
 import { Catalog, SortField } from "../../Catalog.ts"
 import * as Refusal from "../http/refusal.ts"
+import { fileId, Journal } from "../ops/journal.ts"
 import * as Answers from "./answers.ts"
 import { Leases } from "./leases.ts"
 
@@ -22,6 +24,7 @@ const isSortField = Schema.is(SortField)
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const leases = yield* Leases
+  const journal = yield* Journal
   const { planOf, toDetails } = yield* Answers.make
 
   const list = Effect.fnUntraced(function*(owner: string, query: ListQuery) {
@@ -69,9 +72,14 @@ export const make = Effect.gen(function*() {
     })
   }
 
-  const remove = Effect.fnUntraced(function*(owner: string, key: string) {
+  const remove = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    key: string
+  ) {
     if (!(yield* catalog.remove(key, owner))) return yield* Refusal.notFound(key)
     yield* leases.endOf(key)
+    yield* journal.audit({ event: "delete", account: owner, file: fileId(key) }, request)
     return Answers.answer({})
   })
   return { list, me, remove }

@@ -10,6 +10,7 @@ import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
+import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import * as Browser from "../web/browser.ts"
 import * as Answers from "./answers.ts"
@@ -59,6 +60,7 @@ export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
   const health = yield* Health
+  const journal = yield* Journal
   const { details, planNameOf, planOf } = yield* Answers.make
 
   const reservation = reservations(catalog)
@@ -131,6 +133,7 @@ export const make = Effect.gen(function*() {
       () => true
     )
     yield* Metrics.uploaded(file.size)
+    yield* journal.audit({ event: "upload", account: owner, file: fileId(record.key), bytes: file.size }, request)
     return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(record)
   }, Effect.scoped)
 
@@ -159,6 +162,10 @@ export const make = Effect.gen(function*() {
       )
     // It may have been deleted while the body came in.
     if (Option.isNone(updated)) return yield* Refusal.notFound(key)
+    yield* journal.audit(
+      { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },
+      request
+    )
     return details(updated.value)
   }, Effect.scoped)
 

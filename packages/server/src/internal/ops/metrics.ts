@@ -27,13 +27,32 @@ const answersOf = (method: string, status: number): Metric.Counter<number> => {
   return counter
 }
 
+const durations = new Map<string, Metric.Histogram<number>>()
+
+/** Seconds until a request was answered, the bytes of a download included. */
+const durationsOf = (method: string): Metric.Histogram<number> => {
+  const known = knownMethod(method)
+  let histogram = durations.get(known)
+  if (histogram === undefined) {
+    histogram = Metric.histogram("fileio_request_seconds", {
+      description: "Seconds until a request was answered, with the bytes of an upload or a download",
+      attributes: { method: known },
+      boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600]
+    })
+    durations.set(known, histogram)
+  }
+  return histogram
+}
+
 /** Counts an answer on its way out. */
 export const answered = (
   { method }: HttpServerRequest,
-  response: HttpServerResponse
+  response: HttpServerResponse,
+  millis: number
 ): Effect.Effect<HttpServerResponse> =>
   Effect.withFiberSucceed(({ context }) => {
     answersOf(method, response.status).updateUnsafe(1, context)
+    durationsOf(method).updateUnsafe(millis / 1000, context)
     return response
   })
 

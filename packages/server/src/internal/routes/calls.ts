@@ -79,7 +79,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     download: (request) => withKey((key) => download(request, key)),
     replace: changeOf(true),
     update: changeOf(false),
-    delete: (_request, owner) => withKey((key) => remove(owner, key))
+    delete: (request, owner) => withKey((key) => remove(request, owner, key))
   }
 
   const isKeyNeeded = (name: keyof typeof endpoints): boolean =>

@@ -14,6 +14,7 @@ import { text } from "node:stream/consumers"
 import { Catalog, SortField } from "../../Catalog.ts"
 import { DataFolder } from "../../DataFolder.ts"
 import { Leases } from "../handlers/leases.ts"
+import { fileId, Journal } from "../ops/journal.ts"
 
 /** A file, as an operator sees it. Times are milliseconds since 1970; an empty account stands for those without a key. */
 export const File = Schema.Struct({
@@ -70,7 +71,7 @@ export class ControlError extends Schema.TaggedError<ControlError>("@effect-file
 const FEW = 1
 
 /** Carries a command out. A file that is deleted breaks off for those who download it from this process. */
-export const run = Effect.fnUntraced(function*(command: Command) {
+export const run = Effect.fnUntraced(function*(command: Command, audit: Journal["Service"]["audit"]) {
   const catalog = yield* Catalog
   const find = (key: string) => Effect.map(catalog.get(key), Option.toArray)
   switch (command._tag) {
@@ -82,7 +83,11 @@ export const run = Effect.fnUntraced(function*(command: Command) {
       return { files: yield* find(command.key), usage: [] }
     case "DeleteFile": {
       const files = yield* find(command.key)
-      for (const { key, owner } of files) yield* catalog.remove(key, owner)
+      for (const { key, owner } of files) {
+        if (yield* catalog.remove(key, owner)) {
+          yield* audit({ event: "delete", account: owner, file: fileId(key), by: "operator" })
+        }
+      }
       const leases = yield* Effect.serviceOption(Leases)
       if (Option.isSome(leases)) yield* leases.value.endOf(command.key)
       return { files, usage: [] }
@@ -106,6 +111,7 @@ const encodeAnswer = Schema.encodeEffect(Schema.fromJsonString(Answer))
 /** Listens on the socket. A server without one works all the same: on a system that has none, or in a folder with a long path. */
 export const serve = Effect.gen(function*() {
   const { path } = yield* DataFolder
+  const { audit } = yield* Journal
   const socket = socketOf(path)
   // Of a server that was killed: this one holds the lock of the folder.
   yield* Effect.promise(() => Fs.rm(socket, { force: true }))
@@ -117,7 +123,7 @@ export const serve = Effect.gen(function*() {
   yield* server.serve(
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text).pipe(
       Effect.flatMap(decodeCommand),
-      Effect.flatMap(run),
+      Effect.flatMap((command) => run(command, audit)),
       Effect.flatMap(encodeAnswer),
       Effect.map((answer) => HttpServerResponse.text(answer)),
       Effect.catch((error) => Effect.succeed(HttpServerResponse.text(error.message, { status: 500 })))

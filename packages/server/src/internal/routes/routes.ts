@@ -1,13 +1,16 @@
 /** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Cors from "../http/cors.ts"
 import * as Refusal from "../http/refusal.ts"
+import * as Journal from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import * as Spans from "../ops/spans.ts"
 import { isKey } from "../shared/key.ts"
@@ -18,6 +21,7 @@ import * as Pages from "./pages.ts"
 
 /** Which methods a path takes, from the contract's own declaration. */
 const methods: ReadonlyArray<{
+  readonly route: string
   readonly matches: (path: string) => boolean
   readonly allowed: ReadonlySet<string>
 }> = (() => {
@@ -34,7 +38,7 @@ const methods: ReadonlyArray<{
     const matches = after === undefined
       ? (path: string) => path === pattern
       : (path: string) => path.startsWith(before!) && isKey(path.slice(before!.length))
-    return { matches, allowed: new Set(allowed) }
+    return { route: pattern, matches, allowed: new Set(allowed) }
   })
 })()
 
@@ -43,6 +47,12 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | und
   const path = request.url.split("?")[0]!
   const allowed = methods.find(({ matches }) => matches(path))?.allowed
   return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
+}
+
+/** The pattern of a request's path, for a log that must not have the path. */
+const routeOf = ({ url }: HttpServerRequest.HttpServerRequest): string => {
+  const path = url.split("?")[0]!
+  return methods.find(({ matches }) => matches(path))?.route ?? "other"
 }
 
 const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
@@ -60,11 +70,20 @@ const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
 /** The outermost of all: what wraps the router's answer, whatever that is. */
 const envelopes = HttpRouter.middleware(
   Effect.map(
-    Effect.all([Browser.make, Cors.make]),
-    ([respond, cors]) => (handler) =>
+    Effect.all([Browser.make, Cors.make, Journal.Journal]),
+    ([respond, cors, journal]) => (handler) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        /** Counts and logs an answer on its way out. */
+        const leave = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+          Effect.flatMap(Effect.timed(answer), ([took, response]) => {
+            const millis = Duration.toMillis(took)
+            return Effect.andThen(
+              journal.access(request, routeOf(request), response.status, millis),
+              Metrics.answered(request, response, millis)
+            )
+          })
         const stopped = cors(request)
-        if (stopped !== undefined) return Metrics.answered(request, stopped)
+        if (stopped !== undefined) return leave(Effect.succeed(stopped))
         const allow = wrongMethod(request)
         const answered = allow !== undefined
           ? Effect.succeed(respond(request, Refusal.methodNotAllowed(request.method, allow)))
@@ -73,10 +92,7 @@ const envelopes = HttpRouter.middleware(
             (cause) => !Cause.hasInterruptsOnly(cause),
             (cause) => Effect.map(causeRefusal(request.method, cause), (refusal) => respond(request, refusal))
           )
-        return Effect.flatMap(
-          Spans.traced(request, answered),
-          (response) => Metrics.answered(request, response)
-        )
+        return leave(Spans.traced(request, answered))
       })
   ),
   { global: true }

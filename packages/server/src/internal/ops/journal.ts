@@ -1,0 +1,148 @@
+/**
+ * The access log and the audit log: files of a line of JSON each, for an operator. They have neither keys nor names of files, and an
+ * address only as a hash with a key of this data folder, unless the operator asks for addresses.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { DataFolder } from "../../DataFolder.ts"
+import { knownMethod } from "./metrics.ts"
+
+/** A log cannot be opened. */
+export class LogError extends Schema.TaggedError<LogError>("@effect-fileio/server/LogError")("LogError", {
+  path: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `cannot write the log ${this.path}; check that its folder is there and can be written`
+  }
+}
+
+/** What the audit log has of a change; `file` is of `fileId`. An empty account stands for those without a key. */
+export interface Event {
+  readonly event: "upload" | "update" | "download" | "delete" | "key-created" | "key-revoked"
+  readonly account?: string
+  readonly file?: string
+  readonly bytes?: number
+  /** Who did it, where that is not who made the request. */
+  readonly by?: "operator"
+  readonly outcome?: "whole" | "broken"
+  /** First block of an API key; no secret. */
+  readonly key?: string
+}
+
+/** The file in the audit log: it follows from a link, also when the file is gone, and the link does not follow from it. */
+export const fileId = (key: string): string => Crypto.hash("sha256", `fileio audit ${key}`, "hex").slice(0, 32)
+
+export class Journal extends Context.Service<Journal, {
+  readonly audit: (event: Event, request?: HttpServerRequest) => Effect.Effect<void>
+  /** Of an answered request; `route` is the pattern of its path. */
+  readonly access: (request: HttpServerRequest, route: string, status: number, millis: number) => Effect.Effect<void>
+}>()("@effect-fileio/server/internal/Journal") {}
+
+type Write = (line: object) => Effect.Effect<void>
+
+/** Lines that wait for a slow disk; those beyond are lost, since a log must not take the memory of the server. */
+const MAX_WAITING = 10_000
+
+/**
+ * Appends lines to a file that is opened for each batch of them, so that it can be rotated, and a full disk is left when it has room
+ * again. Only its owner may read it. That lines are lost is logged once, until one can be written again.
+ */
+const appendTo = (path: string): Effect.Effect<Write, LogError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const append = (text: string) => Fs.promises.appendFile(path, text, { mode: 0o600 })
+    yield* Effect.tryPromise({ try: () => append(""), catch: (cause) => new LogError({ path, cause }) })
+    let waiting: Array<string> = []
+    let failure: { readonly cause: unknown; isLogged: boolean } | undefined
+    let writing: Promise<void> | undefined
+    const drain = async () => {
+      while (waiting.length > 0) {
+        const text = waiting.join("")
+        waiting = []
+        try {
+          await append(text)
+          failure = undefined
+        } catch (cause) {
+          failure ??= { cause, isLogged: false }
+        }
+      }
+      writing = undefined
+    }
+    yield* Effect.addFinalizer(() => Effect.promise(() => writing ?? Promise.resolve()))
+    return (line) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const time = DateTime.formatIso(DateTime.makeUnsafe(now))
+        if (waiting.length < MAX_WAITING) waiting.push(`${JSON.stringify({ time, ...line })}\n`)
+        writing ??= drain()
+        if (failure === undefined || failure.isLogged) return Effect.void
+        failure.isLogged = true
+        return Effect.logError(`lines of the log ${path} are lost`, failure.cause)
+      })
+  })
+
+const KEY_BYTES = 32
+
+/** The key of the hashes; without it, those who have a log could try all addresses. */
+const hashKey = Effect.fnUntraced(function*(folder: string) {
+  const path = Path.join(folder, "log-key")
+  return yield* Effect.try({
+    try: () => {
+      try {
+        Fs.writeFileSync(path, Crypto.randomBytes(KEY_BYTES), { flag: "wx", mode: 0o600 })
+      } catch (cause) {
+        if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause
+      }
+      return Fs.readFileSync(path)
+    },
+    catch: (cause) => new LogError({ path, cause })
+  })
+})
+
+export interface Options {
+  readonly accessLog: string | undefined
+  readonly auditLog: string | undefined
+  readonly logAddresses: boolean
+  /** The address of who makes a request. */
+  readonly addressOf: (request: HttpServerRequest) => string
+}
+
+const nothing: Write = () => Effect.void
+
+export const layer = (
+  { accessLog, addressOf, auditLog, logAddresses }: Options
+): Layer.Layer<Journal, LogError, DataFolder> =>
+  Layer.effect(
+    Journal,
+    Effect.gen(function*() {
+      if (accessLog === undefined && auditLog === undefined) {
+        return Journal.of({ audit: () => Effect.void, access: () => Effect.void })
+      }
+      const key = yield* hashKey((yield* DataFolder).path)
+      const writeAccess = accessLog === undefined ? nothing : yield* appendTo(accessLog)
+      const writeAudit = auditLog === undefined ? nothing : yield* appendTo(auditLog)
+      const from = (request: HttpServerRequest) => {
+        const address = addressOf(request)
+        return logAddresses
+          ? { address }
+          : { address: Crypto.createHmac("sha256", key).update(address).digest("hex").slice(0, 32) }
+      }
+      return Journal.of({
+        audit: (event, request) => writeAudit({ ...event, ...(request === undefined ? {} : from(request)) }),
+        access: (request, route, status, millis) =>
+          writeAccess({ method: knownMethod(request.method), route, status, millis, ...from(request) })
+      })
+    })
+  )
+
+/** Appends one event, from a process that is no server. */
+export const append = (path: string, event: Event): Effect.Effect<void, LogError> =>
+  Effect.scoped(Effect.flatMap(appendTo(path), (write) => write(event)))
