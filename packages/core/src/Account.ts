@@ -1,5 +1,5 @@
 /**
- * The plan and the state of an account, `GET /me`.
+ * The plan and state of an account, `GET /me`.
  *
  * Source of the fields: the reference wrapper's documentation, the service's OpenAPI page, a Swagger description.
  *
@@ -11,13 +11,13 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 const known = {
   /** Identifier of the plan. */
   planId: Schema.optionalKey(Schema.NullOr(Schema.Union([Schema.Finite, Schema.String]))),
-  /** Largest file of the plan, in bytes. */
+  /** Largest allowed file, in bytes. */
   maxUploadBytes: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
-  /** Storage of the plan, in bytes. */
+  /** Allowed storage, in bytes. */
   maxStorageBytes: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
-  /** Storage in use, in bytes. */
+  /** Used storage, in bytes. */
   usedStorageBytes: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
-  /** The most API calls that the account may make in a second; at least 1. */
+  /** The most API calls per second that the account may make; at least 1. */
   rateLimit: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
   customDomain: Schema.optionalKey(Schema.NullOr(Schema.String)),
   paymentCustomerId: Schema.optionalKey(Schema.NullOr(Schema.String)),
@@ -25,8 +25,8 @@ const known = {
 }
 
 /**
- * An account. An absent or `null` field was not told by the host; what is not known here is kept in `extra`, and so is a
- * limit that nothing can meet, such as a `rateLimit` of 0.
+ * An account. A field is absent or `null` if the host did not send it. `extra` holds unknown fields, and limits that
+ * nothing can meet, such as a `rateLimit` of 0.
  *
  * @category models
  * @since 0.1.0
@@ -35,11 +35,11 @@ export class Account extends Schema.Class<Account>("@effect-fileio/core/Account"
   ...known,
   /** Whether links give the bytes to browsers too. */
   directDownload: Schema.optionalKey(Schema.Boolean),
-  /** Fields that the host sent and this version does not know. */
+  /** Fields that this version does not know. */
   extra: Schema.Record(Schema.String, Schema.Json)
 }) {
   /**
-   * Bytes of storage that are left; `undefined` when the host does not tell.
+   * Storage left, in bytes; `undefined` if the host does not report it.
    *
    * @since 0.1.0
    */
@@ -50,7 +50,7 @@ export class Account extends Schema.Class<Account>("@effect-fileio/core/Account"
   }
 }
 
-/** Hosts write 0 or -1 where they tell no limit; a limit that nothing can meet is taken for none that was told. */
+/** Hosts write 0 or -1 for "no limit"; a limit that nothing can meet counts as absent. */
 const LEAST: Readonly<Record<string, number>> = {
   rateLimit: 1,
   maxUploadBytes: 1,
@@ -61,7 +61,7 @@ const LEAST: Readonly<Record<string, number>> = {
 const isTold = (name: string, value: unknown): boolean =>
   typeof value !== "number" || !Object.hasOwn(LEAST, name) || value >= LEAST[name]!
 
-/** What is told of every answer, and nothing of the account. */
+/** Fields of the response envelope, which say nothing about the account. */
 const ofEveryAnswer = new Set(["success", "status"])
 
 type Wire = { readonly [name: string]: unknown }
@@ -76,9 +76,9 @@ const decode = (wire: Wire): typeof Account.Encoded => {
       if (value !== null) account[name] = isScalar(value) ? !NO.has(String(value).toLowerCase()) : value
     } else if (!ofEveryAnswer.has(name)) extra.push([name, value])
   }
-  // Unlike an assignment, this takes `__proto__` for a name like any other.
+  // Unlike an assignment, this treats `__proto__` as an ordinary name.
   account["extra"] = Object.fromEntries(extra)
-  // What the fields are is checked where they go.
+  // The schema checks the fields later.
   return account as typeof Account.Encoded
 }
 

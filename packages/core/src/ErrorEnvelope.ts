@@ -1,7 +1,7 @@
 /**
- * The body of every refusal.
+ * The body of every error response.
  *
- * Source: live answers of 2019 and 2022; see `test/fixtures/error.*`.
+ * Source: live responses of 2019 and 2022; see `test/fixtures/error.*`.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 
 /**
  * `{ success: false, status, code, message, help, key }`, or the older `{ success: false, error, message }`. The HTTP
- * status decides the meaning; the code refines it, and any code is read.
+ * status decides the meaning, and the code, which may be any text, refines it.
  *
  * @category models
  * @since 0.1.0
@@ -21,10 +21,10 @@ export class ErrorEnvelope extends Schema.Class<ErrorEnvelope>("@effect-fileio/c
   /** Such as `FILE_NOT_FOUND` or `TOO_MANY_REQUESTS`. */
   code: Schema.optionalKey(Schema.NullOr(Schema.String)),
   message: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  /** Address of a page about the code. */
+  /** Address of a page that explains the code. */
   help: Schema.optionalKey(Schema.NullOr(Schema.String)),
   key: Schema.optionalKey(Schema.NullOr(Schema.String)),
-  /** Which limit of the plan was met, and what it allows; only from hosts that tell. */
+  /** The limit of the plan that the request exceeded, and what it allows; only some hosts send it. */
   limit: Schema.optionalKey(Schema.NullOr(Schema.String)),
   asked: Schema.optionalKey(Schema.NullOr(Schema.Finite)),
   allowed: Schema.optionalKey(Schema.NullOr(Schema.Finite))

@@ -1,9 +1,9 @@
 /**
- * When a file expires: never, after a time period, or at a time. One algebra that reads every form of the API's
- * documentation, writes the wire form, and resolves against a clock.
+ * When a file expires: never, after a time period, or at a time. Parses every form of the API's documentation, writes
+ * the wire form, and computes the moment of expiry.
  *
  * Source of the forms: the service's OpenAPI page (`^[1-9]\d*[yQMwdhms]$`, ISO 8601) and the reference wrapper's
- * documentation; a bare number of days is the API's older form.
+ * documentation; a bare number of days is an older form of the API.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ export type Unit = typeof Unit.Type
  */
 export class Never extends Schema.TaggedClass<Never>("@effect-fileio/core/Expires/Never")("Never", {}) {}
 
-/** Approximate seconds of a unit, for the bound only; `resolve` uses the calendar. */
+/** Approximate seconds per unit, to check the upper bound; `resolve` uses the calendar. */
 const SECONDS: Record<Unit, number> = { y: 31557600, Q: 7889400, M: 2629800, w: 604800, d: 86400, h: 3600, m: 60, s: 1 }
 const MAX_SECONDS = 1000 * SECONDS.y
 const TOO_LONG = "the time period is longer than 1,000 years; use never"
@@ -49,7 +49,7 @@ const TOO_FAR = "the time is outside the years 0000 to 9999; use never"
 const inYears = (millis: number): boolean => millis >= MIN_TIME && millis <= MAX_TIME
 
 /**
- * The file expires `amount` units after the host has received it, at most 1,000 years.
+ * The file expires `amount` units after the upload, at most 1,000 years.
  *
  * @category models
  * @since 0.1.0
@@ -75,7 +75,7 @@ export class At extends Schema.TaggedClass<At>("@effect-fileio/core/Expires/At")
 }) {}
 
 /**
- * When a file expires: never, some time after the host has it, or at a time.
+ * When a file expires: never, some time after the upload, or at a point in time.
  *
  * @category schemas
  * @since 0.1.0
@@ -89,11 +89,11 @@ export const Expires = Schema.Union([Never, After, At])
 export type Expires = typeof Expires.Type
 
 /**
- * Every form a caller may give:
+ * Every form that a caller may use:
  * - `"10m"`, `"2w"`, … (units `y Q M w d h m s`), or a bare number of days as text;
- * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`, `"2022-12-31 23:59"`); without a
- *   zone it is UTC; a zone's `+` may have become a space, as it does in a query;
- * - a date (`"2022-12-31"`): its end in UTC;
+ * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`, `"2022-12-31 23:59"`), in UTC
+ *   if it has no zone; a space in place of the zone's `+` is accepted, since a query turns `+` into one;
+ * - a date (`"2022-12-31"`), which means its end in UTC;
  * - a `Date`, a `DateTime`, a `Duration` (rounded up to whole seconds; infinite means never);
  * - `"never"`, `""` or `null`: never.
  *
@@ -197,7 +197,7 @@ const fromDuration = (duration: Duration.Duration): Result.Result<Expires, strin
 const isExpires = Schema.is(Expires)
 
 /**
- * Reads any form of input; fails with a sentence that says what is allowed.
+ * Parses any form of input; fails with a sentence that says what is allowed.
  *
  * @category parsing
  * @since 0.1.0
@@ -251,8 +251,8 @@ export const ExpiresFromString = /* @__PURE__ */ (() =>
   )))()
 
 /**
- * The moment of expiry for a file that the host received at `receivedAt`; `null` means never.
- * Years, quarters and months follow the calendar (31 January and one month is the last of February).
+ * The moment of expiry of a file uploaded at `receivedAt`; `null` means never. Years, quarters and months follow the
+ * calendar (one month after 31 January is the last of February).
  *
  * @category resolving
  * @since 0.1.0

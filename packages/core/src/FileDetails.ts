@@ -1,8 +1,9 @@
 /**
- * What the host tells of a file.
+ * The details of a file that a host sends.
  *
- * Source of the fields: answers of the live service from 2019 to 2024 and its OpenAPI page; see `test/fixtures`. The
- * oldest answers have only `key`, `link` and `expiry`, so all else may be absent. Fields not known here are ignored.
+ * Source of the fields: responses of the live service from 2019 to 2024 and its OpenAPI page; see `test/fixtures`. The
+ * oldest responses have only `key`, `link` and `expiry`, so every other field may be absent. Unknown fields are
+ * ignored.
  *
  * @since 0.1.0
  */
@@ -12,8 +13,8 @@ import { FileKey } from "./FileKey.ts"
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
 /**
- * The details of a file. An absent field was not told by the host; `expires: null` means never, and
- * `maxDownloads: null` means unlimited.
+ * The details of a file. A field is absent if the host did not send it; `expires: null` means never, and `maxDownloads:
+ * null` means unlimited.
  *
  * @category models
  * @since 0.1.0
@@ -21,14 +22,14 @@ const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(
 export class FileDetails extends Schema.Class<FileDetails>("@effect-fileio/core/FileDetails")({
   /** Key of the file on its host. */
   key: FileKey,
-  /** Link to give away; opening it in a browser shows a page, an API client gets the bytes. */
+  /** Link to share. A browser gets a page, an API client gets the bytes. */
   link: Schema.String,
   /** UUID of the file. */
   id: Schema.optionalKey(Schema.String),
   /** Folder of the file; always `/`. */
   path: Schema.optionalKey(Schema.String),
   nodeType: Schema.optionalKey(Schema.String),
-  /** Name of the file as it was uploaded. Never use it as a path: see `FileName.sanitize`. */
+  /** Name of the file as uploaded. Never use it as a path: see `FileName.sanitize`. */
   name: Schema.optionalKey(Schema.String),
   title: nullable(Schema.String),
   description: nullable(Schema.String),
@@ -37,20 +38,20 @@ export class FileDetails extends Schema.Class<FileDetails>("@effect-fileio/core/
   private: Schema.optionalKey(Schema.Boolean),
   /** When the file expires; `null`: never. */
   expires: nullable(Schema.DateTimeUtcFromString),
-  /** The expiry in words, such as `14 days`; only in old answers. */
+  /** The expiry in words, such as `14 days`; only in old responses. */
   expiry: Schema.optionalKey(Schema.String),
-  /** How often the file was downloaded. */
+  /** Number of downloads. */
   downloads: Schema.optionalKey(Schema.Finite),
-  /** How often the file may be downloaded; `null`: unlimited. */
+  /** Number of allowed downloads; `null`: unlimited. */
   maxDownloads: nullable(Schema.Finite),
   /**
-   * How often a download was begun, whether or not it reached the last byte; more than `downloads` where one broke, or is
-   * under way. Only the server of this project says so.
+   * Number of downloads that began, complete or not; more than `downloads` if one broke or is running. Only the server
+   * of this project sends it.
    */
   attempts: Schema.optionalKey(Schema.Finite),
-  /** When a download was last begun; `null`: never. Only the server of this project says so. */
+  /** When the last download began; `null`: never. Only the server of this project sends it. */
   lastAttempt: nullable(Schema.DateTimeUtcFromString),
-  /** From which byte on a download counts. Only the server of this project says so. */
+  /** From which byte on a download counts. Only the server of this project sends it. */
   countFrom: Schema.optionalKey(Schema.String),
   autoDelete: Schema.optionalKey(Schema.Boolean),
   planId: nullable(Schema.Union([Schema.Finite, Schema.String])),
@@ -61,7 +62,7 @@ export class FileDetails extends Schema.Class<FileDetails>("@effect-fileio/core/
   modified: nullable(Schema.DateTimeUtcFromString)
 }) {
   /**
-   * How many downloads are left; `undefined` when the host does not tell.
+   * Downloads left; `undefined` if the host does not report it.
    *
    * @since 0.1.0
    */

@@ -1,8 +1,8 @@
 /**
- * The seven calls of the API, declared once: paths, methods, fields, answers and refusals. A server implements the
- * declaration, and its OpenAPI description comes from it.
+ * The seven calls of the API: paths, methods, fields, responses and errors. Servers implement this declaration, and the
+ * OpenAPI description is made from it.
  *
- * Source: the service's OpenAPI page, live answers, and the reference client; see `docs/file-io-api.md`.
+ * Source: the service's OpenAPI page, live responses, and the reference client; see `docs/file-io-api.md`.
  *
  * @since 0.1.0
  */
@@ -41,7 +41,7 @@ const full = refusal(507, "The host has no room")
 const common = [invalid, unauthorized, tooMany, failed] as const
 
 /**
- * Who calls: the name of an account, or `undefined` for anybody without a key.
+ * The caller: the name of an account, or `undefined` without a key.
  *
  * @category services
  * @since 0.1.0
@@ -60,7 +60,7 @@ const security = {
 }
 
 /**
- * An API key is needed, as a bearer token or as the user name of HTTP Basic.
+ * Requires an API key, as a bearer token or as the user name of HTTP Basic.
  *
  * @category middleware
  * @since 0.1.0
@@ -71,7 +71,7 @@ export class Authentication extends HttpApiMiddleware.Service<Authentication, { 
 ) {}
 
 /**
- * An API key may be given; a key that is not known is refused all the same.
+ * Accepts an API key; an unknown key is refused.
  *
  * @category middleware
  * @since 0.1.0
@@ -82,7 +82,7 @@ export class OptionalAuthentication extends HttpApiMiddleware.Service<OptionalAu
 ) {}
 
 /**
- * The query of a listing, as it goes over the wire.
+ * The query of a listing in its wire form.
  *
  * @category schemas
  * @since 0.1.0
@@ -107,8 +107,8 @@ export const ListQuery = {
 
 const params = { key: FileKey }
 
-// The file itself is a stream: the server reads the parts as they come and never holds them, so the form's schema
-// says what the text fields are and the binary part is only described.
+// The schema describes the text fields; the file is only described, since the server reads it as a stream and never
+// holds it.
 const form = Schema.Struct({
   file: Schema.optionalKey(Schema.String.annotate({ format: "binary", description: "The file, with its name" })),
   ...FileSettingsFromFields.fields
@@ -120,7 +120,7 @@ const textForm = Schema.Struct({
 }).pipe(HttpApiSchema.asFormUrlEncoded())
 
 /**
- * Uploads a file; settings are form fields or query parameters, and a form field goes first.
+ * Uploads a file. Settings are form fields or query parameters; form fields take precedence.
  *
  * @category endpoints
  * @since 0.1.0
@@ -136,7 +136,7 @@ export const upload = HttpApiEndpoint.post("upload", "/", {
 )
 
 /**
- * Lists the files of the account, newest first.
+ * Lists the account's files, newest first.
  *
  * @category endpoints
  * @since 0.1.0
@@ -159,7 +159,7 @@ export const me = HttpApiEndpoint.get("me", "/me", {
 }).middleware(Authentication).annotate(OpenApi.Description, "Tells the plan and the account.")
 
 /**
- * Gives the bytes, and counts as a download once the last byte is handed over. A browser may get a `302` to a page.
+ * Sends the bytes; it counts as a download once the last byte is sent. A browser may get a `302` to a page.
  *
  * @category endpoints
  * @since 0.1.0
@@ -174,7 +174,7 @@ export const download = HttpApiEndpoint.get("download", "/:key", {
 )
 
 /**
- * Changes a file; what is not given is reset to its default, and the file's content is kept unless one is given.
+ * Changes a file, and resets settings that are not given to the default. The content stays unless a new one is given.
  *
  * @category endpoints
  * @since 0.1.0
@@ -191,7 +191,7 @@ export const replace = HttpApiEndpoint.put("replace", "/:key", {
 )
 
 /**
- * Changes a file; what is not given is kept.
+ * Changes a file, and keeps what is not given.
  *
  * @category endpoints
  * @since 0.1.0
@@ -227,8 +227,8 @@ export class FilesGroup extends HttpApiGroup.make("files", { topLevel: true })
 {}
 
 /**
- * The API. Every answer in JSON also carries `success: true` and `status: 200`, which decoders ignore; every refusal is
- * an `ErrorEnvelope`.
+ * The API. Every JSON response also has `success: true` and `status: 200`, which decoders ignore; every error response
+ * is an `ErrorEnvelope`.
  *
  * @category api
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The one error of this SDK. `reason` says why; `copy` and `stored` say what became of the only copy.
+ * The only error of this SDK. `reason` says why; `copy` and `stored` say what became of the only copy.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 const size = (bytes: number) => `${bytes.toLocaleString("en-US")} bytes`
 
 /**
- * The key was missing, unknown, or may not do this (401, 403).
+ * The key is missing, unknown, or does not allow the call (401, 403).
  *
  * @category reasons
  * @since 0.1.0
@@ -36,14 +36,14 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 }
 
 /**
- * There is no such file: the key was never given, or the file has expired, was deleted, or was already taken.
+ * There is no such file: the key never existed, or the file has expired, was deleted, or was already downloaded.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFound", {
   key: FileKey,
-  /** The host that was asked, where a link named another one. */
+  /** The host of the link, if it is not the configured one. */
   askedHost: Schema.optionalKey(Schema.String),
   ...cause
 }) {
@@ -59,13 +59,13 @@ export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFou
 }
 
 /**
- * The account's limit of calls was met (429), and waiting for it would take longer than allowed.
+ * The account's rate limit was reached (429), and the wait would be longer than allowed.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
-  /** How long to wait, where the host or the limiter knows. */
+  /** How long to wait, if the host or the limiter knows. */
   retryAfter: Schema.optionalKey(Schema.Duration),
   ...cause
 }) {
@@ -80,19 +80,19 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
 }
 
 /**
- * The plan does not allow it (402, 413, or known beforehand from `me`).
+ * The plan does not allow the call (402, 413, or known beforehand from `me`).
  *
  * @category reasons
  * @since 0.1.0
  */
 export class PlanLimit extends Schema.TaggedError<PlanLimit>()("PlanLimit", {
-  /** Which limit, such as `maxUploadBytes`, `maxStorageBytes`, `expires` or `maxDownloads`. */
+  /** Name of the limit, such as `maxUploadBytes`, `maxStorageBytes`, `expires` or `maxDownloads`. */
   limit: Schema.String,
-  /** What was asked for, in the limit's unit. */
+  /** The requested value, in the limit's unit. */
   asked: Schema.optionalKey(Schema.Finite),
-  /** What the plan allows, in the limit's unit. */
+  /** The allowed value, in the limit's unit. */
   allowed: Schema.optionalKey(Schema.Finite),
-  /** The host's own words. */
+  /** The host's message. */
   detail: Schema.optionalKey(Schema.String),
   ...cause
 }) {
@@ -109,15 +109,15 @@ export class PlanLimit extends Schema.TaggedError<PlanLimit>()("PlanLimit", {
 }
 
 /**
- * The request is wrong: bad input found before any request, or refused by the host (400, 415, 422).
+ * The input is invalid: found before any request, or refused by the host (400, 415, 422).
  *
  * @category reasons
  * @since 0.1.0
  */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
-  /** Which input, such as `expires` or `key`; `request` when the host did not say. */
+  /** The invalid input, such as `expires` or `key`; `request` if the host did not say. */
   field: Schema.String,
-  /** What is wrong with it and what is allowed. */
+  /** What is wrong, and what is allowed. */
   problem: Schema.String,
   ...cause
 }) {
@@ -130,7 +130,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 }
 
 /**
- * Another download of this file is under way (423): it is given again only if that one breaks.
+ * Somebody else is downloading this file (423); it is available again only if that download breaks.
  *
  * @category reasons
  * @since 0.1.0
@@ -151,7 +151,7 @@ export class DownloadInProgress extends Schema.TaggedError<DownloadInProgress>()
 }
 
 /**
- * The host failed (5xx), or did not get the whole request in time (408).
+ * The host failed (5xx), or did not receive the whole request in time (408).
  *
  * @category reasons
  * @since 0.1.0
@@ -177,14 +177,14 @@ export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFa
 
 export {
   /**
-   * What kept a connection from being made.
+   * Why no connection was made.
    *
    * @category models
    * @since 0.1.0
    */
   type ConnectionProblem,
   /**
-   * What a code of the system, of OpenSSL or of `NodeHttp` says of a connection.
+   * Classifies an error code of the system, of OpenSSL or of `NodeHttp`.
    *
    * @category guards
    * @since 0.1.0
@@ -198,7 +198,7 @@ export {
    */
   TimedOut,
   /**
-   * No connection, or it broke before an answer.
+   * There was no connection, or it broke before a response.
    *
    * @category reasons
    * @since 0.1.0
@@ -207,7 +207,7 @@ export {
 } from "./NetworkReasons.ts"
 
 /**
- * Something answered that is not this API: an HTML page, a redirect to another site, text.
+ * The host does not serve this API: it sent an HTML page, a redirect to another site, or text.
  *
  * @category reasons
  * @since 0.1.0
@@ -216,7 +216,7 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
   host: Schema.String,
   status: Schema.Finite,
   contentType: Schema.optionalKey(Schema.String),
-  /** Where a redirect points. */
+  /** Target of the redirect. */
   location: Schema.optionalKey(Schema.String),
   ...cause
 }) {
@@ -234,7 +234,7 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
 }
 
 /**
- * The host shows a page instead of giving the bytes; the file is still there.
+ * The host shows a page instead of sending the bytes; the file is still there.
  *
  * @category reasons
  * @since 0.1.0
@@ -256,14 +256,14 @@ export class DirectDownloadUnavailable extends Schema.TaggedError<DirectDownload
 }
 
 /**
- * The host answered in a form that the contract does not have.
+ * The host sent a response that is not in the contract.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
   status: Schema.Finite,
-  /** What is wrong with the answer; never its contents. */
+  /** What is wrong with the response; never its contents. */
   problem: Schema.String,
   code: Schema.optionalKey(Schema.String),
   ...cause
@@ -279,13 +279,13 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
 }
 
 /**
- * What was to be uploaded could not be read, or is not what it said it was.
+ * The source of an upload could not be read, or does not match its declared size or type.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFailed", {
-  /** Path of the file, where there is one. */
+  /** Path of the file, if there is one. */
   path: Schema.optionalKey(Schema.String),
   problem: Schema.String,
   ...cause
@@ -300,18 +300,18 @@ export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFail
 }
 
 /**
- * What was downloaded could not be written.
+ * The destination of a download could not be written.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("DestinationFailed", {
-  /** Path that was to be written. */
+  /** Path of the destination. */
   path: Schema.String,
   problem: Schema.String,
-  /** Where bytes that were received lie, in the order in which they join to the whole file. */
+  /** Files with the received bytes, in the order in which they join to the whole file. */
   parts: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** Bytes that are safe in `parts`. */
+  /** Bytes in `parts`. */
   bytesDone: Schema.optionalKey(Schema.Finite),
   bytesExpected: Schema.optionalKey(Schema.Finite),
   ...cause
@@ -338,9 +338,9 @@ export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("
 export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>()("TransferInterrupted", {
   bytesDone: Schema.Finite,
   bytesExpected: Schema.optionalKey(Schema.Finite),
-  /** Where the bytes that were received lie. */
+  /** Path of the part file. */
   partPath: Schema.optionalKey(Schema.String),
-  /** Whether the rest can be fetched: the host gave a validator and takes ranges. */
+  /** Whether the rest can be requested: the host sent a validator and accepts ranges. */
   resumable: Schema.Boolean,
   problem: Schema.String,
   ...cause
@@ -359,7 +359,7 @@ export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>
 }
 
 /**
- * Why a call failed.
+ * Reason of a failed call.
  *
  * @category reasons
  * @since 0.1.0
@@ -389,7 +389,7 @@ export const Reason = Schema.Union([
 export type Reason = typeof Reason.Type
 
 /**
- * The calls of the SDK, as errors, spans and metrics name them.
+ * The calls of the SDK, as named in errors, spans and metrics.
  *
  * @category models
  * @since 0.1.0
@@ -413,7 +413,8 @@ export type Operation = typeof Operation.Type
 
 /**
  * The only copy after a failed download. `kept`: the host still has it. `consumed`: the host has given it away and
- * counts it as taken. `absent`: the host has no such file, so this download took nothing. `unknown`: it cannot be told.
+ * counted the download. `absent`: the host has no such file, so this download took nothing. `unknown`: the client
+ * cannot know.
  *
  * @category models
  * @since 0.1.0
@@ -427,8 +428,8 @@ export const Copy = Schema.Literals(["kept", "consumed", "absent", "unknown"])
 export type Copy = typeof Copy.Type
 
 /**
- * What a failed upload, update or replacement left on the host. `no`: nothing. `unknown`: the answer was lost, so it
- * may be there.
+ * The effect of a failed upload, update or replacement on the host. `no`: none. `unknown`: the response was lost, so it
+ * may have succeeded.
  *
  * @category models
  * @since 0.1.0
@@ -442,7 +443,7 @@ export const Stored = Schema.Literals(["no", "unknown"])
 export type Stored = typeof Stored.Type
 
 /**
- * The error of every call.
+ * The only error of every call.
  *
  * **Example** (One reason)
  *
@@ -476,7 +477,7 @@ export class FileIoError extends Schema.TaggedError<FileIoError>()("FileIoError"
   }
 
   /**
-   * Whether the same call may succeed later without a change.
+   * Whether the same call may succeed later, unchanged.
    *
    * @since 0.1.0
    */

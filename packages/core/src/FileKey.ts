@@ -1,8 +1,8 @@
 /**
- * The key of a shared file, and the links that carry one.
+ * Parses the key of a shared file, and the links that contain one.
  *
- * Source of the shape: keys are 12 of `[A-Za-z0-9]` today and were 5 to 8 before; both are accepted, and so are
- * longer ones of other hosts.
+ * Source of the shape: keys today are 12 of `[A-Za-z0-9]`, and were 5 to 8 before; both are accepted, and so are longer
+ * ones of other hosts.
  *
  * @since 0.1.0
  */
@@ -27,14 +27,14 @@ export const FileKey = Schema.String.check(
 export type FileKey = typeof FileKey.Type
 
 /**
- * What a link says: the key, the host that it names (if any), and the digest that its fragment may carry.
+ * A parsed link: the key, the host if the link names one, and the digest in its fragment.
  *
  * @category models
  * @since 0.1.0
  */
 export interface FileLink {
   readonly key: FileKey
-  /** The `host[:port]` of the link; absent for a bare key. */
+  /** `host[:port]` of the link; absent for a bare key. */
   readonly host: string | undefined
   /** SHA-256 of the file in lower-case hexadecimal, from `#sha256=…`. */
   readonly sha256: string | undefined
@@ -43,15 +43,15 @@ export interface FileLink {
 const SHA256 = /^[0-9a-f]{64}$/
 const isKey = Schema.is(FileKey)
 
-/** Keys of today; older ones are shorter. */
+/** Length of today's keys; older ones are shorter. */
 const USUAL_LENGTH = 12
-/** No program takes a longer address. */
+/** Longest accepted address. */
 const MAX_LENGTH = 8192
 
 const KEY_WITH_REST = /^[A-Za-z0-9]{5,64}\/?(?:[?#]|$)/
 const OTHER_SCHEME = /^(?!https?:\/\/)[a-z][a-z0-9+.-]*:(?!\d)/i
 
-/** An absolute address; `-` stands for the host where the text names none. */
+/** An absolute address; its host is `-` if the text names none. */
 const toUrl = (text: string): string =>
   /^https?:\/\//i.test(text)
     ? text
@@ -63,21 +63,21 @@ const toUrl = (text: string): string =>
     ? `http://-/${text}`
     : `http://${text}`
 
-// What people and programs put around a link: quotes, brackets (not those of an address of IPv6), the mark of a quoted
-// mail, `URL:`, and the title of a link in Markdown.
+// Characters before a pasted link: quotes, brackets (not those of an IPv6 address), the mark of a quoted mail, `URL:`,
+// and the title of a Markdown link.
 const BEFORE = /^(?:\[[^[\]]*\]\((?=https?:\/\/)|[<({>\s"'`*_\u2018\u201C\u201E\u00AB]|\[(?![\dA-Fa-f:.]*\])|URL:)+/i
-// And behind it, with the punctuation of a sentence. A link ends with a letter, a digit or a slash.
+// Characters after it, with the punctuation of a sentence. A link ends with a letter, a digit or a slash.
 const BEHIND = /(?<=[A-Za-z0-9])[.,;:!?)\]}>"'`*_\u2019\u201C\u201D\u00BB\u2026]+$/
 
 const unwrap = (text: string): string => text.trim().replace(BEFORE, "").replace(BEHIND, "")
 
 interface Read {
   readonly link: FileLink
-  /** The whole address; its host is `-` where the text names none. */
+  /** The whole address; its host is `-` if the text names none. */
   readonly url: URL
 }
 
-/** What keeps the last part of a path from being a key; it does not repeat the part, which may be most of a secret. */
+/** Why the last part of a path is no key. Never contains that part, which may be most of a secret. */
 const whyNoKey = (part: string): string => {
   const strange = /[^A-Za-z0-9]/u.exec(part)?.[0]
   return strange === undefined
@@ -97,9 +97,9 @@ const readOne = (given: string): Result.Result<Read, string> => {
     return Result.fail("neither a key (5 to 64 letters and digits) nor a link such as https://file.io/KEY")
   }
   const host = url.host === "-" ? undefined : url.host
-  // A word without a dot or a port may as well be a key that was meant.
+  // A word without a dot or a port may be meant as a key.
   const named = host === undefined || !/[.:]/.test(host) ? "a link" : `a link to ${host}`
-  // Programs that track links add "&x=y" also where there is no "?" before it.
+  // Tracking programs append "&x=y" even without a "?" before it.
   const last = url.pathname.split("/").findLast((segment) => segment !== "")?.replace(
     /(?<=^[A-Za-z0-9]+)&[\w.-]+=.*$/,
     ""
@@ -119,7 +119,7 @@ const readOne = (given: string): Result.Result<Read, string> => {
   return Result.succeed({ link: { key: last, host, sha256 }, url })
 }
 
-/** A mail may have broken a link over lines. Where it cannot be told whether the key goes on, that is said. */
+/** A mail may break a link over lines. If the end of the key is ambiguous, the error says so. */
 const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> => {
   const whole = readOne(lines.join(""))
   const first = readOne(lines[0]!)
@@ -133,7 +133,7 @@ const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> =>
 const read = (input: string): Result.Result<Read, string> => {
   if (input.length > MAX_LENGTH) return Result.fail(`a key or a link has at most ${MAX_LENGTH} characters`)
   const lines = input.split(/[\r\n]+/)
-    // A mail quotes with ">", and writes "=" where it breaks a line.
+    // A mail quotes with ">", and ends a broken line with "=".
     .map((line, n) => n === 0 ? line.trim() : line.replace(/^[\s>]+/, "").trimEnd())
     .filter((line) => line !== "")
     .map((line, n, { length }) => n < length - 1 && !line.endsWith("#sha256=") ? line.replace(/=$/, "") : line)
@@ -142,11 +142,11 @@ const read = (input: string): Result.Result<Read, string> => {
 }
 
 /**
- * Reads a key or any form of link: `KEY`, `/KEY`, `host/KEY`, `https://host/KEY`, `https://host/download/KEY`,
- * `https://host/prefix/KEY`, each with an optional trailing slash, query and fragment; also as it is pasted, in brackets or
- * quotes, with a full stop behind, or broken over lines by a mail.
+ * Parses a key or any form of link: `KEY`, `/KEY`, `host/KEY`, `https://host/KEY`, `https://host/download/KEY`,
+ * `https://host/prefix/KEY`, each with an optional trailing slash, query and fragment. Accepts pasted text: a link in
+ * brackets or quotes, before a full stop, or broken over lines by a mail.
  *
- * Fails with a sentence that says what was read and what is wrong; it never contains the key, since a link is a secret.
+ * Fails with a sentence that says what is wrong. It never contains the key, since a link is a secret.
  *
  * @category parsing
  * @since 0.1.0
@@ -156,8 +156,8 @@ export const parse = (input: string): Result.Result<FileLink, string> => Result.
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
 
 /**
- * The address of the API that a link belongs to, such as `https://host/prefix`; `undefined` for a bare key, and for what
- * is no link. A link without `https://` is one of HTTPS, unless it leads to this machine.
+ * The API address of a link, such as `https://host/prefix`; `undefined` for a bare key or text that is no link. A link
+ * without a scheme is HTTPS, unless it leads to this machine.
  *
  * @category parsing
  * @since 0.1.0

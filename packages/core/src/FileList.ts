@@ -1,8 +1,8 @@
 /**
  * A page of an account's files.
  *
- * Source: an answer of the live service has the files as `nodes`, its documentation as `files`; both are read, `nodes` is
- * written.
+ * Source: the live service sent the files as `nodes`, its documentation says `files`; both are decoded, `nodes` is
+ * encoded.
  *
  * @since 0.1.0
  */
@@ -11,16 +11,16 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { FileDetails } from "./FileDetails.ts"
 
 /**
- * One page of files, with what the host tells of all of them.
+ * One page of files, and totals over all pages.
  *
  * @category models
  * @since 0.1.0
  */
 export class FileList extends Schema.Class<FileList>("@effect-fileio/core/FileList")({
   files: Schema.Array(FileDetails),
-  /** Number of files that match, over all pages. Old hosts give the number on this page. */
+  /** Number of matching files on all pages. Old hosts send the number on this page. */
   count: Schema.Finite,
-  /** Bytes of the files that match. */
+  /** Bytes of the matching files. */
   size: Schema.optionalKey(Schema.Finite),
   screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
 }) {}

@@ -1,7 +1,7 @@
 /**
- * Names of files: out of a `Content-Disposition` header, safe for any disk, and back into a header.
+ * File names: read from a `Content-Disposition` header, made safe for any disk, and written to a header.
  *
- * A name comes from whoever uploaded the file and is hostile until proven safe.
+ * A name comes from the uploader and is hostile until made safe.
  *
  * @since 0.1.0
  */
@@ -11,8 +11,8 @@ import * as Disposition from "./internal/disposition.ts"
 import * as PlainText from "./PlainText.ts"
 
 /**
- * A name that is safe as one component of a path on every platform: no separators, no control or
- * bidirectional characters, no leading `.` or `-`, no name that a system reserves, in NFC, 1 to 255 bytes of UTF-8.
+ * A name that is safe as one component of a path on every platform: no separators, no control or bidirectional
+ * characters, no leading `.` or `-`, no reserved names, in NFC, 1 to 255 bytes of UTF-8.
  *
  * @category schemas
  * @since 0.1.0
@@ -29,13 +29,13 @@ export const FileName = /* @__PURE__ */ Schema.brand("FileName")(/* @__PURE__ */
  */
 export type FileName = typeof FileName.Type
 
-/** No common file system takes a longer name. */
+/** Longest name of common file systems, in bytes. */
 const MAX_BYTES = 255
 const FALLBACK = "download"
 
 const SEPARATORS = /[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g
-// Devices of Windows; hidden files and options of commands (`.bashrc`, `-rf`), as browsers avoid them too; files that
-// Windows acts on by their name.
+// Windows device names; hidden files and command options (`.bashrc`, `-rf`), which browsers avoid too; files on which
+// Windows acts by name.
 const RESERVED =
   /^(?:[.-]|(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|COM[0-9\u00B9\u00B2\u00B3]|LPT[0-9\u00B9\u00B2\u00B3])(?=$|[\s.])|(?:desktop\.ini|autorun\.inf|thumbs\.db)$)/i
 
@@ -56,7 +56,7 @@ const truncate = (text: string, maxBytes: number): string => {
 
 const BLANK = /[\s.]/
 
-/** Without white space at its ends and dots at its end. A pattern would try each run of blanks from each of its places. */
+/** Removes white space at both ends and dots at the end. A regular expression would be quadratic on runs of blanks. */
 const trimEnds = (text: string): string => {
   const start = text.trimStart()
   let end = start.length
@@ -65,8 +65,8 @@ const trimEnds = (text: string): string => {
 }
 
 /**
- * Splits a name into its stem and its extension (with the dot; empty where there is none). A leading dot is no
- * extension, and neither is anything longer than 32 bytes.
+ * Splits a name into stem and extension (with the dot; empty if there is none). A leading dot starts no extension, and
+ * an extension has at most 32 bytes.
  *
  * @category naming
  * @since 0.1.0
@@ -85,7 +85,7 @@ const fit = (name: string, suffix = ""): string => {
   return kept + suffix + extension
 }
 
-/** The last part of a path that is more than blanks and dots. */
+/** The last component of a path that is more than blanks and dots. */
 const lastPart = (path: string): string => {
   let end = path.length
   let isBlank = true
@@ -98,18 +98,18 @@ const lastPart = (path: string): string => {
   return isBlank ? "" : path.slice(0, end)
 }
 
-/** Code units of a name that can be of use: from 1,024, whatever they are, 255 bytes are left; an extension is shorter than 64. */
+/** Code units of a name that matter: any 1,024 of them leave 255 bytes; an extension is shorter than 64. */
 const HEAD = 1024
 const TAIL = 64
 
-/** Composing characters takes longer than their number where many of them stand on one letter, so few are composed. */
+/** Normalising is slow for many composing characters on one letter, so only few are normalised. */
 const shorten = (text: string): string =>
   text.length <= HEAD + TAIL ? text : (text.slice(0, HEAD) + text.slice(-TAIL)).toWellFormed()
 
 /**
- * Makes any text a safe name. What is forbidden becomes `_` or goes; a name of which nothing is left is `download`. A
- * path loses its folders: of `../../etc/passwd`, `passwd` is left. What a system or a command would take for something
- * else than a file gets `_` before it: `.bashrc`, `-rf`, `CON`, `desktop.ini`.
+ * Makes any text a safe name. Forbidden characters become `_` or are removed; an empty result is `download`. Only the
+ * last component of a path stays: `passwd` of `../../etc/passwd`. `_` is put before names on which a system or a
+ * command acts: `.bashrc`, `-rf`, `CON`, `desktop.ini`.
  *
  * @category naming
  * @since 0.1.0
@@ -118,7 +118,8 @@ export const sanitize = (raw: string): FileName => sanitizeText(raw) as FileName
 
 const sanitizeText = (raw: string): string => {
   let name = step(shorten(lastPart(PlainText.strip(raw.toWellFormed()))))
-  // Cutting can expose a trailing dot, a reserved stem or half of a joined picture, so the rules run until nothing changes.
+  // Cutting can expose a trailing dot, a reserved stem or half of a joined emoji, so the rules run until nothing
+  // changes.
   for (let next = step(name); next !== name; next = step(name)) name = next
   return name
 }
@@ -130,7 +131,7 @@ const step = (name: string): string => {
 }
 
 /**
- * The `n`-th name to try when one is taken: `report.pdf`, `report (1).pdf`, `report (2).pdf`, …
+ * The `n`-th name to try if the first is taken: `report.pdf`, `report (1).pdf`, `report (2).pdf`, …
  *
  * @category naming
  * @since 0.1.0
@@ -138,8 +139,8 @@ const step = (name: string): string => {
 export const numbered = (name: FileName, n: number): FileName => n === 0 ? name : sanitize(fit(name, ` (${n})`))
 
 /**
- * A name as a host keeps it and gives it on: as it was sent, without what is invisible and deceives, such as control
- * characters and an override of the writing direction. It is not yet safe as a path: see `sanitize`.
+ * A name as a host stores and sends it: unchanged, except that invisible and deceptive characters are removed, such as
+ * control characters and overrides of the writing direction. It is not safe as a path: see `sanitize`.
  *
  * @category naming
  * @since 0.1.0
@@ -147,8 +148,8 @@ export const numbered = (name: FileName, n: number): FileName => n === 0 ? name 
 export const clean = (name: string): string => PlainText.strip(name.toWellFormed())
 
 /**
- * The name that a `Content-Disposition` header of an answer gives, as it was meant and not yet safe, as browsers read it:
- * `filename*` (RFC 8187, in any charset that the platform knows) goes before `filename`, quoted or not; UTF-8 in either
+ * The file name in the `Content-Disposition` header of a response, not yet safe. Reads it as browsers do: `filename*`
+ * (RFC 8187, in any charset that the platform knows) takes precedence over `filename`, quoted or not; UTF-8 in either
  * is read as UTF-8, and so are encoded words (RFC 2047) and names in pieces (RFC 2231).
  *
  * @category headers
@@ -158,9 +159,9 @@ export const fromContentDisposition = (header: string): Option.Option<string> =>
   Option.fromUndefinedOr(Disposition.ofAnswer(header))
 
 /**
- * What the `Content-Disposition` of a form's part names: the field, and the file exactly as its name was meant; `""` where a
- * file has no name, and `undefined` where the part is no file. The header is UTF-8, and browsers and curl escape what a
- * quoted string cannot hold in ways of their own.
+ * The field and the file name in the `Content-Disposition` of a form's part; the name is `""` for a file without a
+ * name, and `undefined` if the part is no file. The header is UTF-8; browsers and curl each escape characters that a
+ * quoted string cannot hold in their own way.
  *
  * @category headers
  * @since 0.1.0
@@ -170,7 +171,7 @@ export const ofFormPart: (
 ) => { readonly field: string | undefined; readonly fileName: string | undefined } = Disposition.ofPart
 
 /**
- * Percent-encodes as RFC 8187 asks for `filename*`.
+ * Percent-encodes a `filename*` (RFC 8187).
  *
  * @category headers
  * @since 0.1.0
@@ -179,9 +180,9 @@ export const encodeExtended = (name: string): string =>
   encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 
 /**
- * A `Content-Disposition: attachment` header that cannot be broken by the name, and is never longer than 1,200 characters:
- * of a name that no disk takes, as much is given as one would. A plain name stays unquoted, as the live service sent it
- * and the reference client expects; any other gets a quoted ASCII form and `filename*`.
+ * A `Content-Disposition: attachment` header that no name can break, of at most 1,200 characters; a longer name is cut
+ * to the length that a disk takes. A plain name stays unquoted, as the live service sent it and the reference client
+ * expects; any other gets a quoted ASCII form and `filename*`.
  *
  * @category headers
  * @since 0.1.0

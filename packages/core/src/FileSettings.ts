@@ -12,7 +12,7 @@ import * as Expires from "./Expires.ts"
 import * as PlainText from "./PlainText.ts"
 
 /**
- * How often a file may be downloaded: a whole number from 1, or `"unlimited"`.
+ * Number of allowed downloads: a whole number from 1, or `"unlimited"`.
  *
  * @category schemas
  * @since 0.1.0
@@ -32,8 +32,8 @@ const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
 const isMaxDownloads = Schema.is(MaxDownloads)
 
 /**
- * From which of its bytes on a download counts: `last-byte`, so that one that breaks is given back, or `first-byte`, so that
- * nobody can read a part of the file and leave no trace. An extension of the contract: other hosts ignore it.
+ * From which byte on a download counts: `last-byte`, so that a broken one is given back, or `first-byte`, so that
+ * nobody can read a part of the file uncounted. An extension of the contract; other hosts ignore it.
  *
  * @category schemas
  * @since 0.1.0
@@ -83,8 +83,8 @@ const BooleanFromField = /* @__PURE__ */ (() =>
   )))()
 
 /**
- * The settings, each absent when it is not given: an upload then takes the host's default (14 days, one download,
- * deleted afterwards), PATCH keeps the value, PUT resets it to the default.
+ * The settings of a file. An absent one is the host's default in an upload (14 days, one download, deleted afterwards),
+ * unchanged in PATCH, and reset to the default in PUT.
  *
  * @category models
  * @since 0.1.0
@@ -114,7 +114,7 @@ export const FileSettingsFromFields = /* @__PURE__ */ (() =>
   }))()
 
 /**
- * The text fields of a form, as they go over the wire.
+ * The text fields of a form in their wire form.
  *
  * @category models
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const FileSettingsFromFields = /* @__PURE__ */ (() =>
 export type Fields = typeof FileSettingsFromFields.Encoded
 
 /**
- * What a caller may give; see `Expires.Input` for the forms of an expiry.
+ * Settings as a caller writes them; see `Expires.Input` for the forms of an expiry.
  *
  * @category models
  * @since 0.1.0
@@ -130,15 +130,15 @@ export type Fields = typeof FileSettingsFromFields.Encoded
 export interface Input {
   /** When the file expires. @default 14 days, the host's */
   readonly expires?: Expires.Input | undefined
-  /** How many downloads the file allows. @default 1, the host's */
+  /** Number of allowed downloads. @default 1, the host's */
   readonly maxDownloads?: MaxDownloads | undefined
-  /** Whether the host deletes the file once it has expired or is used up. @default true, the host's */
+  /** Whether the host deletes the file after it has expired or was downloaded. @default true, the host's */
   readonly autoDelete?: boolean | undefined
-  /** A title, at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
+  /** A title of at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
   readonly title?: string | undefined
   /**
-   * Whether a download that breaks is given back (`"last-byte"`) or counts (`"first-byte"`). Only the server of this project
-   * knows it, and says so by `countFrom` in its answer.
+   * Whether a broken download is given back (`"last-byte"`) or counts (`"first-byte"`). Only the server of this project
+   * supports it, and confirms it with `countFrom` in its response.
    *
    * @default "last-byte"
    */
@@ -146,7 +146,7 @@ export interface Input {
 }
 
 /**
- * What is wrong with an input: the field, and a sentence that says what is allowed.
+ * An invalid input: the field, and a sentence that says what is allowed.
  *
  * @category models
  * @since 0.1.0
@@ -197,11 +197,11 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
     : Result.succeed(new FileSettings(fields as typeof FileSettings.Type))
 }
 
-/** Most files are given the host's defaults. */
+/** Fast path: most uploads use the host's defaults. */
 const DEFAULTS = /* @__PURE__ */ (() => Result.succeed(new FileSettings({})))()
 
 /**
- * The wire fields of checked settings: what `FileSettingsFromFields` encodes, for a client that never decodes them.
+ * The wire fields of checked settings, as `FileSettingsFromFields` encodes them, for a client that never decodes them.
  *
  * @category encoding
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The media type of a file, such as `text/plain; charset=utf-8`, as somebody else gave it.
+ * The media type of a file, such as `text/plain; charset=utf-8`, from an untrusted source.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@
 import { parameters } from "./internal/disposition.ts"
 
 /**
- * The type of bytes of which nothing is known.
+ * The type of unknown bytes.
  *
  * @category constants
  * @since 0.1.0
@@ -19,8 +19,8 @@ const PARAMETER = /[\t ]*;[\t ]*[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[\t 
 const MAX_LENGTH = 255
 
 /**
- * The type as a header can carry it, at most 255 characters: parameters that no header takes are left out, and what is no
- * media type at all is `application/octet-stream`.
+ * The type in a form that is valid in a header, of at most 255 characters: invalid parameters are left out, and an
+ * invalid type becomes `application/octet-stream`.
  *
  * @category parsing
  * @since 0.1.0
@@ -39,7 +39,7 @@ export const sanitize = (raw: string): string => {
 }
 
 /**
- * A parameter of a media type, such as the `boundary` of a form; `undefined` where it is absent, or given twice.
+ * A parameter of a media type, such as the `boundary` of a form; `undefined` if it is absent or given twice.
  *
  * @category parsing
  * @since 0.1.0

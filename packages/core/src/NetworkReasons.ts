@@ -1,5 +1,5 @@
 /**
- * The reasons of an error of the network. Use them as `FileIoError.TimedOut` and `FileIoError.Unreachable`.
+ * The network reasons of an error. Use them as `FileIoError.TimedOut` and `FileIoError.Unreachable`.
  *
  * @since 0.1.0
  */
@@ -8,25 +8,27 @@ import * as Schema from "effect/Schema"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
-/** OpenSSL's names, in Node, of what is wrong with a certificate. */
+/** Names that OpenSSL in Node gives to certificate problems. */
 const CERTIFICATE = new RegExp(
   "^(?:(?:ERR_TLS_)?CERT_\\w+|DEPTH_ZERO_\\w+|SELF_SIGNED_\\w+|UNABLE_TO_\\w+|CRL_\\w+|ERROR_IN_C\\w+|HOSTNAME_MISMATCH|INVALID_CA|" +
     "INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)$"
 )
 
-/** The alerts by which a host refuses a client certificate, or asks for one. */
+/** TLS alerts with which a host refuses or requests a client certificate. */
 const CLIENT_CERTIFICATE = new RegExp(
   "^ERR_SSL_(?:TLSV1|TLSV13|SSLV3|SSL/TLS)_(?:ALERT_)?(?:(?:BAD|NO|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|" +
     "UNKNOWN_CA|ACCESS_DENIED)$"
 )
 
-/** What HTTP clients say of an answer that had begun and that they could not read; the second is that its head is too long. */
+/**
+ * Codes of HTTP clients for a response that began and could not be parsed; the second means that its head is too long.
+ */
 const UNREADABLE = /^(?:HPE_\w+|ERR_HTTP_PROTOCOL)$/
 const HEAD_TOO_LONG = /^(?:HPE_HEADER_OVERFLOW|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP_HEADERS_OVERFLOW)$/
 
 /**
- * What kept a connection from being made: the host's certificate, ours, the proxy's refusal of our name and password, or anything
- * else.
+ * Why no connection was made: the host's certificate, our certificate, the proxy's refusal of our credentials, or
+ * anything else.
  *
  * @category models
  * @since 0.1.0
@@ -34,7 +36,7 @@ const HEAD_TOO_LONG = /^(?:HPE_HEADER_OVERFLOW|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP
 export type ConnectionProblem = "certificate" | "clientCertificate" | "proxyAuthentication" | "network"
 
 /**
- * What a code of the system, of OpenSSL or of `NodeHttp` says of a connection.
+ * Classifies an error code of the system, of OpenSSL or of `NodeHttp`.
  *
  * @category guards
  * @since 0.1.0
@@ -51,24 +53,24 @@ export const connectionProblem = (code: string | undefined): ConnectionProblem =
     : "network"
 
 /**
- * No connection, or it broke before an answer.
+ * There was no connection, or it broke before a response.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
   host: Schema.String,
-  /** Whether the request is known not to have been sent. */
+  /** Whether the request was sent: `no`, or `unknown`: it may have been. */
   sent: Schema.Literals(["no", "unknown"]),
-  /** The system's word, such as `ECONNREFUSED`, or `ERR_PROXY_` and the status with which a proxy refused. */
+  /** The system's error code, such as `ECONNREFUSED`, or `ERR_PROXY_` and the proxy's status. */
   code: Schema.optionalKey(Schema.String),
-  /** The proxy that was asked for the connection, as `host:port`. */
+  /** The proxy, as `host:port`. */
   proxy: Schema.optionalKey(Schema.String),
-  /** How long until the next try, where a circuit breaker is open. */
+  /** How long until the next attempt, while a circuit breaker is open. */
   retryAfter: Schema.optionalKey(Schema.Duration),
   ...cause
 }) {
-  /** What kept the connection from being made. */
+  /** Why no connection was made. */
   get problem(): ConnectionProblem {
     return connectionProblem(this.code)
   }
@@ -110,14 +112,14 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
  * @since 0.1.0
  */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  /** Connecting, waiting for the first byte of the answer, or waiting for more bytes. */
+  /** Connecting, waiting for the first byte of the response, or waiting for more bytes. */
   phase: Schema.Literals(["connect", "firstByte", "idle"]),
   after: Schema.Duration,
-  /** Bytes of a download that came before. */
+  /** Bytes of a download that arrived before. */
   bytesDone: Schema.optionalKey(Schema.Finite),
-  /** Where the bytes that came before lie. */
+  /** Path of the part file with these bytes. */
   partPath: Schema.optionalKey(Schema.String),
-  /** Whether the rest of a download can be fetched. */
+  /** Whether the rest of a download can be requested. */
   resumable: Schema.optionalKey(Schema.Boolean),
   ...cause
 }) {

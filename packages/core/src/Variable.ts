@@ -1,6 +1,7 @@
 /**
- * Settings out of variables, as people and secret stores write them: blanks and line ends around a value are no part of it,
- * an empty value is none, and what cannot be read is one sentence with the variable's name and what is allowed.
+ * Settings from environment variables, as people and secret stores write them: spaces and line breaks around a value
+ * are ignored, an empty value counts as unset, and an invalid value is one sentence with the variable's name and what
+ * is allowed.
  *
  * @since 0.1.0
  */
@@ -16,7 +17,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as PlainText from "./PlainText.ts"
 
 /**
- * A variable cannot be read. The message is one sentence, without the value where that is a secret.
+ * A variable is invalid. The message is one sentence, without the value if that is a secret.
  *
  * @category errors
  * @since 0.1.0
@@ -38,14 +39,14 @@ export class InvalidVariable extends Config.ConfigError {
 }
 
 /**
- * Reads a text, or says in a sentence what is allowed.
+ * Parses a text, or fails with a sentence that says what is allowed.
  *
  * @category models
  * @since 0.1.0
  */
 export type Parse<A> = (text: string) => Result.Result<A, string>
 
-/** The value of a variable without the blanks around it; none where nothing is left. */
+/** The value of a variable without surrounding spaces; `undefined` if nothing is left. */
 const present = (name: string): Config.Config<string | undefined> =>
   Config.map(Config.option(Config.String(name)), (value) => Option.getOrUndefined(value)?.trim() || undefined)
 
@@ -53,7 +54,7 @@ const shown = (text: string): string =>
   JSON.stringify(PlainText.visible(text.length > 60 ? `${text.slice(0, 60)}…` : text))
 
 /**
- * A variable in any form that `parse` reads; `undefined` where it is not set, or blank.
+ * Reads a variable with `parse`; `undefined` if it is unset or blank.
  *
  * @category constructors
  * @since 0.1.0
@@ -68,7 +69,7 @@ export const optional = <A>(name: string, parse: Parse<A>): Config.Config<A | un
   })
 
 /**
- * A variable in any form that `parse` reads, with a value for where it is not set, or blank.
+ * Reads a variable with `parse`; a default if it is unset or blank.
  *
  * @category constructors
  * @since 0.1.0
@@ -77,7 +78,7 @@ export const withDefault = <A>(name: string, parse: Parse<A>, standard: A): Conf
   Config.map(optional(name, parse), (value) => value ?? standard)
 
 /**
- * A secret, such as an API key; `undefined` where it is not set, or blank.
+ * Reads a secret, such as an API key; `undefined` if it is unset or blank.
  *
  * @category constructors
  * @since 0.1.0
@@ -135,7 +136,7 @@ const ISO = /^P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(
 const DURATIONS = "a time such as 30s, 30 seconds, 1 min, 2 hours, 90 days or PT30S; a number alone is seconds"
 
 /**
- * A time: `30s`, `30 sec`, `1 min`, `2 hours`, `90 days`, `500 ms`, `PT1M30S`; a number alone is seconds.
+ * A duration: `30s`, `30 sec`, `1 min`, `2 hours`, `90 days`, `500 ms`, `PT1M30S`; a number alone is seconds.
  *
  * @category parsing
  * @since 0.1.0
@@ -204,7 +205,7 @@ export const oneOf = <const A extends ReadonlyArray<string>>(...allowed: A): Par
 }
 
 /**
- * What `parse` reads, or the word `none`.
+ * The result of `parse`, or the word `none`.
  *
  * @category parsing
  * @since 0.1.0
@@ -215,7 +216,7 @@ export const noneOr = <A>(parse: Parse<A>): Parse<A | "none"> => (value) =>
     : Result.mapError(parse(value), (allowed) => `${allowed}, or none`)
 
 /**
- * Words, separated by commas or blanks.
+ * Words, separated by commas or spaces.
  *
  * @category parsing
  * @since 0.1.0
@@ -224,7 +225,7 @@ export const words: Parse<ReadonlyArray<string>> = (value) =>
   Result.succeed(value.split(/[\s,]+/).filter((word) => word !== ""))
 
 /**
- * An address of HTTP or HTTPS, without a user name, a query and a fragment.
+ * An HTTP or HTTPS address without a user name, a query or a fragment.
  *
  * @category parsing
  * @since 0.1.0
@@ -236,7 +237,7 @@ export const address: Parse<URL> = (value) => {
     url !== undefined && /^https?:$/.test(url.protocol) && /^https?:\/\//i.test(text) && url.username === "" &&
     url.password === "" && url.search === "" && url.hash === ""
   ) return Result.succeed(url)
-  // What only lacks its beginning is shown with it.
+  // If only the scheme is missing, the message shows the address with it.
   const bare = /^(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?(?:\/[\w./~-]*)?$/.exec(text.length > 200 ? "" : text)?.[0]
   return Result.fail(`an address of http or https, such as https://${bare ?? "share.example"}`)
 }
@@ -244,7 +245,7 @@ export const address: Parse<URL> = (value) => {
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**
- * Headers, a line of `Name: value` for each. All values are taken for secrets, and so is a line that cannot be read.
+ * Headers, one `Name: value` per line. All values count as secrets, and so does an invalid line.
  *
  * @category parsing
  * @since 0.1.0

@@ -1,26 +1,26 @@
 /**
- * Reads the parameters of a `Content-Disposition` header, and the charsets in which hosts write names. `FileName` calls it
- * for downloads and for parts of forms. Every step looks at each character a fixed number of times.
+ * Parses `Content-Disposition` headers, in the charsets in which hosts write names. `FileName` calls it for downloads
+ * and for parts of forms. All steps are linear in the input.
  */
 
 export interface Parameter {
   /** In lower case, such as `filename` or `filename*`. */
   readonly name: string
-  /** As it stands in the header; of a quoted value what is between the quotes, with its backslashes. */
+  /** Raw, as in the header; of a quoted value the part between the quotes, with its backslashes. */
   readonly raw: string
   readonly isQuoted: boolean
 }
 
 const isSpace = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0D)
 
-// The characters of a token (RFC 9110), as the name of a parameter is one.
+// Characters of a token (RFC 9110), such as a parameter name.
 const TOKEN = /* @__PURE__ */ new Set(
   "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 /**
- * The parameters, in their order. A value is quoted, or plain up to the next semicolon, since the live service sent plain
- * names with spaces. A quote that is not closed ends with the header, as browsers take it.
+ * Parses the parameters, in order. A value is quoted, or plain up to the next semicolon, since the live service sent
+ * plain names with spaces. An unclosed quote ends with the header, as in browsers.
  */
 export const parameters = (header: string): ReadonlyArray<Parameter> => {
   const found: Array<Parameter> = []
@@ -57,7 +57,7 @@ export const parameters = (header: string): ReadonlyArray<Parameter> => {
   return found
 }
 
-/** Bytes as text; `undefined` where the charset is not known, or the bytes are none of it. */
+/** Decodes bytes; `undefined` if the charset is unknown or the bytes are invalid in it. */
 const decode = (charset: string, bytes: Uint8Array): string | undefined => {
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes)
@@ -68,7 +68,7 @@ const decode = (charset: string, bytes: Uint8Array): string | undefined => {
 
 const encoder = new TextEncoder()
 
-/** The bytes that were in the header, which HTTP libraries read as Latin-1; `undefined` where they cannot be known. */
+/** The original bytes of a header, which HTTP libraries decode as Latin-1; `undefined` if they cannot be restored. */
 const latin1 = (text: string): Uint8Array | undefined => {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) {
@@ -82,7 +82,7 @@ const latin1 = (text: string): Uint8Array | undefined => {
 const digit = (code: number | undefined): number =>
   code === undefined ? NaN : Number.parseInt(String.fromCharCode(code), 16)
 
-/** `%C3%A9` or `=C3=A9` as bytes; `undefined` where a mark is not followed by two hexadecimal digits. */
+/** Decodes `%C3%A9` or `=C3=A9`; `undefined` if a mark is not followed by two hexadecimal digits. */
 const unescaped = (source: Uint8Array, mark: "%" | "="): Uint8Array | undefined => {
   const bytes = new Uint8Array(source.length)
   let length = 0
@@ -104,7 +104,7 @@ const extended = (value: string): string | undefined => {
   const language = value.indexOf("'", charset + 1)
   if (charset < 1 || language === -1) return undefined
   const text = value.slice(language + 1)
-  // What should have been escaped and was not: the header was read as Latin-1, or already as UTF-8.
+  // An unescaped value: HTTP libraries decode the header as Latin-1, or already as UTF-8.
   for (const source of [latin1(text), encoder.encode(text)]) {
     const bytes = source && unescaped(source, "%")
     const name = bytes && decode(value.slice(0, charset), bytes)
@@ -123,7 +123,10 @@ const base64 = (text: string): Uint8Array | undefined => {
 
 const ENCODED_WORD = /=\?([\w.:-]{1,40})(?:\*[\w-]{0,40})?\?([BbQq])\?([^?\s]*)\?=/g
 
-/** Names in quotes as mail programs write them, such as `=?UTF-8?B?5pel5pysLnR4dA==?=` (RFC 2047), as browsers read them. */
+/**
+ * Encoded words in quotes, as mail programs write them, such as `=?UTF-8?B?5pel5pysLnR4dA==?=` (RFC 2047), read as in
+ * browsers.
+ */
 const encodedWords = (text: string): string => {
   let result = ""
   let end = 0
@@ -157,7 +160,7 @@ const continued = (given: ReadonlyArray<Parameter>): string | undefined => {
 
 const NON_ASCII = /[\u0080-\uFFFF]/
 
-/** HTTP libraries read header bytes as Latin-1; a host that sent UTF-8 is read as it meant. */
+/** HTTP libraries decode header bytes as Latin-1; this restores UTF-8. */
 const fromLatin1 = (text: string): string => {
   const bytes = NON_ASCII.test(text) ? latin1(text) : undefined
   return bytes === undefined ? text : decode("utf-8", bytes) ?? decode("windows-1252", bytes) ?? text
@@ -166,8 +169,8 @@ const fromLatin1 = (text: string): string => {
 const withoutBackslashes = (raw: string): string => raw.replace(/\\([\s\S])/g, "$1")
 
 /**
- * Browsers (WHATWG) write `"` and line breaks as `%22`, `%0D`, `%0A` and nothing else so; curl before 7.81 writes `\"`
- * and `\\`. Any other backslash is part of the name: old Windows clients send whole paths.
+ * Browsers (WHATWG) escape only `"` and line breaks, as `%22`, `%0D`, `%0A`; curl before 7.81 writes `\"` and `\\`. Any
+ * other backslash is part of the name: old Windows clients send whole paths.
  */
 const ofForm = (raw: string): string =>
   raw.replace(
@@ -187,13 +190,13 @@ const fileName = (
   return continued(given) || (simple === undefined ? undefined : encodedWords(plain(simple))) || undefined
 }
 
-/** The name that the header of an answer gives. */
+/** The file name in the header of a response. */
 export const ofAnswer = (header: string): string | undefined =>
   fileName(parameters(header), ({ isQuoted, raw }) => fromLatin1(isQuoted ? withoutBackslashes(raw) : raw))
 
 const ofPartParameter = ({ isQuoted, raw }: Parameter): string => isQuoted ? ofForm(raw) : raw
 
-/** What the header of a form's part names, which was read as UTF-8. */
+/** The names in the header of a form's part, already decoded as UTF-8. */
 export const ofPart = (
   header: string
 ): { readonly field: string | undefined; readonly fileName: string | undefined } => {

@@ -1,4 +1,4 @@
-/** What the description of the API says beyond what its schemas can. */
+/** Additions to the OpenAPI description that the schemas cannot express. */
 
 interface Response {
   description?: string
@@ -63,7 +63,7 @@ const download = {
   "416": { description: "The range is beyond the file" }
 }
 
-/** What the settings mean; as fields of a form and as parameters of a query they are the same. */
+/** The meaning of the settings, which are the same as form fields and as query parameters. */
 const SETTINGS: Record<string, string> = {
   expires:
     "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, a date (its end, in UTC), or empty for never. In a query, a `+` may stand as it is. Default: 14 days",
@@ -91,7 +91,7 @@ const ANSWERS: Record<string, string> = {
   delete: "The file is deleted"
 }
 
-/** A host may add fields, and a client may send others: nothing of this is closed. */
+/** Hosts may add fields, and clients may send others: all objects stay open. */
 const open = <A>(schema: A): A => {
   if (typeof schema !== "object" || schema === null) return schema
   if (Array.isArray(schema)) return schema.map(open) as A
@@ -110,7 +110,7 @@ const described = (properties: Record<string, Property>): Record<string, Propert
     })
   )
 
-/** Those that take a key, but need none. */
+/** The calls that accept a key but do not require one. */
 const OPEN = new Set(["upload", "download"])
 
 const complete = (operation: Operation): Operation => {
@@ -167,7 +167,7 @@ const complete = (operation: Operation): Operation => {
   }
 }
 
-/** Adds the envelope of success, the headers, and the answers of a download that are no success in JSON. */
+/** Adds the success envelope, the headers, and the responses of a download that are no JSON success. */
 export const transform = (spec: object): object => {
   const { components, paths } = spec as Spec
   return open({
