@@ -152,8 +152,10 @@ const promises = (engine: Engine) => {
       const lease = claimed(yield* catalog.claim(old.key))
       const content = { blob: `${old.blob}-replaced`, name: "new.txt", mimeType: "text/html", size: 20 }
       const changed = Option.getOrThrow(yield* catalog.update(old.key, "anna", { content, title: "t" }))
-      // Who is reading the old content has it to the end.
+      // Who is reading the old content has it to the end, and its bytes stay as long.
+      assert.deepStrictEqual(yield* catalog.garbage(""), [])
       yield* catalog.handOver(lease)
+      assert.deepStrictEqual(yield* catalog.garbage(""), [])
       assert.deepStrictEqual([changed.downloads, changed.name, changed.title], [0, "new.txt", "t"])
       yield* catalog.commit(lease)
       assert.strictEqual(Option.getOrThrow(yield* catalog.get(old.key)).downloads, 0)
@@ -170,7 +172,8 @@ const promises = (engine: Engine) => {
       assert.isFalse(yield* catalog.remove(other.key, "bert"))
       assert.isTrue(yield* catalog.remove(other.key, "anna"))
       assert.isFalse(yield* catalog.remove(other.key, "anna"))
-      // Nobody gets the last byte of what was deleted.
+      // Nobody gets the last byte of what was deleted, so its bytes go at once.
+      assert.deepStrictEqual(yield* catalog.garbage(""), [other.blob])
       assert.strictEqual((yield* Effect.flip(catalog.handOver(reading)))._tag, "LeaseEnded")
       assert.isTrue(Option.isNone(yield* catalog.resume(other.key, reading.id)))
     }).pipe(Effect.provide(engine)))

@@ -2,26 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { checks } from "./conformance/checks.ts"
+import { runAll } from "./conformance/runAll.ts"
 import { ANNA, FRED, start } from "./support.ts"
 
 const MAIN = fileURLToPath(new URL("conformance/main.ts", import.meta.url))
-
-/** Runs all checks on one server, a few at a time; gives those that failed and those that were skipped. */
-const runAll = (url: string, key: string) =>
-  Effect.map(
-    Effect.forEach(checks, ({ about, run, says }) =>
-      Effect.promise(() =>
-        run({ url, key }).then(
-          (skipped) => ({ name: `${about}: ${says}`, skipped, failure: undefined }),
-          (failure: unknown) => ({ name: `${about}: ${says}`, skipped: undefined, failure: String(failure) })
-        )
-      ), { concurrency: 4 }),
-    (results) => ({
-      failed: results.filter(({ failure }) => failure !== undefined),
-      skipped: results.filter(({ skipped }) => skipped !== undefined).map(({ name }) => name)
-    })
-  )
 
 describe("the conformance suite", () => {
   it.live("holds for an account that may do everything", () =>

@@ -9,7 +9,7 @@ import { promisify } from "node:util"
 import S3rver from "s3rver"
 import { eventually } from "./support.ts"
 
-const onPath = (program: string): string | undefined =>
+export const onPath = (program: string): string | undefined =>
   (process.env["PATH"] ?? "").split(Path.delimiter).map((folder) => Path.join(folder, program)).find(Fs.existsSync)
 
 /** Debian keeps the server's programs beside the path, by version. */
@@ -45,7 +45,7 @@ export const skipping = (what: string): void => {
   console.warn(`SKIPPED: ${what}; there is no ${missing}`)
 }
 
-const freePort = Effect.promise(() =>
+export const freePort = Effect.promise(() =>
   new Promise<number>((resolve) => {
     const server = Net.createServer()
     server.listen(0, "127.0.0.1", () => {
@@ -64,7 +64,7 @@ const answers = (port: number): Promise<boolean> =>
     socket.on("error", () => resolve(false))
   })
 
-const folderFor = (name: string) =>
+export const folderFor = (name: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), `fileio-${name}-`))
@@ -74,8 +74,13 @@ const folderFor = (name: string) =>
     (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true }))
   )
 
-/** A program that ends with the scope, at once. */
-const running = (command: string, args: ReadonlyArray<string>, options: { uid?: number; gid?: number; cwd: string }) =>
+/** A program that ends with the scope, at once. The default signal is to PostgreSQL an immediate shutdown. */
+export const running = (
+  command: string,
+  args: ReadonlyArray<string>,
+  options: { uid?: number; gid?: number; cwd: string },
+  signal: NodeJS.Signals = "SIGQUIT"
+) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const child = spawn(command, args, { ...options, stdio: ["ignore", "ignore", "pipe"] })
@@ -87,8 +92,7 @@ const running = (command: string, args: ReadonlyArray<string>, options: { uid?: 
         new Promise<void>((resolve) => {
           if (child.exitCode !== null || child.signalCode !== null) return resolve()
           child.once("exit", () => resolve())
-          // To PostgreSQL this is an immediate shutdown, in which it ends its own processes too.
-          child.kill("SIGQUIT")
+          child.kill(signal)
         })
       )
   )

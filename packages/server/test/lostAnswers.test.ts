@@ -16,7 +16,7 @@ const overPostgres = Effect.gen(function*() {
   const url = new URL(Redacted.value(yield* postgresql.database))
   const line = yield* proxy(Number(url.port))
   url.port = String(line.port)
-  const server = yield* start({ catalog: url.href, engineTimeout: "2 seconds", grace: "1 hour" })
+  const server = yield* start({ catalog: url.href, engineTimeout: "5 seconds", grace: "1 hour" })
   return { ...server, line }
 })
 
@@ -27,7 +27,7 @@ const losing = (
   asking: Effect.Effect<Answer>
 ) =>
   Effect.gen(function*() {
-    const lost = line.loseAnswerTo(...words)
+    const lost = line.meet("lose", ...words)
     const [answer] = yield* Effect.all([asking, Effect.promise(() => lost)], { concurrency: 2 })
     return answer
   })
@@ -57,7 +57,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
       Effect.gen(function*() {
         const server = yield* overPostgres
         const { line, url } = server
-        const lost = line.loseAnswerTo("phantom.bin")
+        const lost = line.meet("lose", "phantom.bin")
         const asking = Effect.runPromise(upload(url, "content", { name: "phantom.bin", headers: anna }))
         yield* Effect.promise(() => lost)
         line.setMode("refuse")
@@ -107,7 +107,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
           headers: anna,
           fields: { maxDownloads: "1", autoDelete: "false" }
         })
-        const lost = line.loseAnswerTo("newer.bin", "COMMIT")
+        const lost = line.meet("lose", "newer.bin", "COMMIT")
         const asking = Effect.runPromise(put)
         yield* Effect.promise(() => lost)
         const first = yield* call(`${url}/${key}`)

@@ -18,6 +18,7 @@ import { checks } from "./conformance/checks.ts"
 import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import {
   assertRefused,
+  bytesOf,
   call,
   eventually,
   LARGE,
@@ -29,12 +30,6 @@ import {
 } from "./support.ts"
 
 const BIN = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
-
-const bytesOf = (url: string, headers: Record<string, string> = {}) =>
-  Effect.promise(async () => {
-    const response = await fetch(url, { headers })
-    return { status: response.status, body: Buffer.from(await response.arrayBuffer()) }
-  })
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
 

@@ -102,6 +102,13 @@ export const call = (url: string, init: RequestInit = {}): Effect.Effect<Answer>
     }
   })
 
+/** The answer's body as bytes. */
+export const bytesOf = (url: string, headers: Record<string, string> = {}) =>
+  Effect.promise(async () => {
+    const response = await fetch(url, { headers })
+    return { status: response.status, body: Buffer.from(await response.arrayBuffer()) }
+  })
+
 /** The status, and that the body is the contract's envelope for it. */
 export const assertRefused = (answer: Answer, status: number, code: string): void => {
   assert.strictEqual(answer.status, status, answer.text)

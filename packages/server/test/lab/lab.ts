@@ -131,14 +131,14 @@ const makeFault = (servers: ReadonlyArray<Server>, random: Random, counts: Recor
       line.setMode("pass")
     },
     "lost answer": async (_, line) => {
-      await Promise.race([line.loseAnswerTo(), sleep(500)])
+      await Promise.race([line.meet("lose"), sleep(500)])
     },
     // The name of a file is in the statement that stores it, and in no other.
     "lost answers to uploads": async ({ lines }) => {
-      for (let i = 0; i < 10; i++) await Promise.race([lines[0]!.loseAnswerTo(NAME), sleep(500)])
+      for (let i = 0; i < 10; i++) await Promise.race([lines[0]!.meet("lose", NAME), sleep(500)])
     },
     "lost answers to uploads, and no new connections": async ({ lines }) => {
-      await Promise.race([lines[0]!.loseAnswerTo(NAME), sleep(500)])
+      await Promise.race([lines[0]!.meet("lose", NAME), sleep(500)])
       lines[0]!.setMode("refuse")
       lines[0]!.cut()
       await sleep(3000)

@@ -16,7 +16,7 @@ interface Pair {
   readonly client: Net.Socket
   readonly engine: Net.Socket
   silent: boolean
-  /** The last bytes that the client sent, in which needles are looked for. */
+  /** The last bytes that the client sent, in which words are looked for. */
   sent: string
   losing: boolean
 }
@@ -34,12 +34,16 @@ export interface Proxy {
   readonly silenceOpen: () => void
   /** Resets the connections of now. */
   readonly cut: () => void
-  /**
-   * The engine gets the next request with all of these words; its answer is lost, and the connection cut. Resolves when that has
-   * happened.
-   */
-  readonly loseAnswerTo: (...words: ReadonlyArray<string>) => Promise<void>
+  /** Does this to the next request with all of these words. Resolves when that has happened. */
+  readonly meet: (how: Fault, ...words: ReadonlyArray<string>) => Promise<void>
 }
+
+/**
+ * `lose`: the engine gets the request, its answer is lost, and the connection is cut. `swallow`: the engine does not get it, and the
+ * connection stays and hands nothing on any more. `cut`: the engine does not get it, and the connection is cut. `silence`: from it on
+ * the mode is `silent`.
+ */
+export type Fault = "lose" | "swallow" | "cut" | "silence"
 
 /** An answer may come in several pieces; it is complete when nothing came for this many milliseconds. */
 const ANSWER_QUIET = 50
@@ -51,7 +55,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
     let mode: Mode = "pass"
     let accepted = 0
     let requests = 0
-    let loss: { readonly words: ReadonlyArray<string>; readonly done: () => void } | undefined
+    let trap: { readonly how: Fault; readonly words: ReadonlyArray<string>; readonly done: () => void } | undefined
 
     const end = (pair: Pair) => {
       pairs.delete(pair)
@@ -71,12 +75,21 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       })
     }
 
+    const spring = (pair: Pair, how: Fault, done: () => void) => {
+      if (how === "lose") return lose(pair, done)
+      if (how === "cut") end(pair)
+      else if (how === "swallow") pair.silent = true
+      else mode = "silent"
+      done()
+    }
+
     const onRequest = (pair: Pair, data: Buffer) => {
-      if (loss === undefined) return
+      if (trap === undefined) return
       pair.sent = (pair.sent + data.toString("latin1")).slice(-REMEMBERED)
-      if (!loss.words.every((word) => pair.sent.includes(word))) return
-      lose(pair, loss.done)
-      loss = undefined
+      const { done, how, words } = trap
+      if (!words.every((word) => pair.sent.includes(word))) return
+      trap = undefined
+      spring(pair, how, done)
     }
 
     const connect = (client: Net.Socket) => {
@@ -91,6 +104,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
           if (isRequest) {
             requests++
             onRequest(pair, data)
+            if (isSilent()) return
           }
           if (to.destroyed || to.write(data)) return
           from.pause()
@@ -132,10 +146,10 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       cut: () => {
         for (const pair of pairs) end(pair)
       },
-      loseAnswerTo: (...words) =>
+      meet: (how, ...words) =>
         new Promise((resolve) => {
           for (const pair of pairs) pair.sent = ""
-          loss = { words, done: resolve }
+          trap = { how, words, done: resolve }
         })
     } satisfies Proxy
   })

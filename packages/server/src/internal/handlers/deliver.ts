@@ -54,7 +54,7 @@ export const make = Effect.gen(function*() {
     const toTheEnd = range.end === lease.size
     let unreadable: BlobsError | undefined
     const onUnreadable = (cause: unknown) => {
-      unreadable = BlobsError.from("read a blob", cause)
+      unreadable = cause instanceof BlobsError ? cause : BlobsError.from("read a blob", cause)
     }
     // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
     // once, and must hear that the file is gone.
@@ -68,19 +68,22 @@ export const make = Effect.gen(function*() {
             Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
         )
       ),
-      Effect.tap(() =>
-        unreadable === undefined
-          ? Effect.void
-          : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
-      ),
-      Effect.tap((whole) => Metrics.downloaded(range.end - range.start, whole)),
-      Effect.tap((whole) =>
+      Effect.tap((outcome) => Metrics.downloaded(range.end - range.start, outcome === "whole")),
+      Effect.tap((outcome) =>
         journal.audit({
           event: "download",
           file: fileId(lease.key),
           bytes: range.end - range.start,
-          outcome: whole ? "whole" : "broken"
+          outcome: outcome === "whole" ? "whole" : "broken"
         }, request)
+      ),
+      Effect.tap((outcome) =>
+        unreadable === undefined
+          ? Effect.void
+          // The receiver has no byte yet, so the response can still be a refusal.
+          : outcome === "unreadable"
+          ? Effect.fail(unreadable)
+          : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
       ),
       Effect.scoped,
       Effect.as(HttpServerResponse.empty({ status }))

@@ -6,20 +6,19 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { Catalog, type CatalogError, type Lease } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
-import type { Transfer } from "../http/transfer.ts"
+import type { Outcome, Transfer } from "../http/transfer.ts"
 
 /** What the catalog cannot take now is told to it until it does, so nothing of this fails. */
 export class Leases extends Context.Service<Leases, {
   /**
    * Runs a transfer, then counts the download if its last byte was the last one of the file and was sent, and gives the lease
-   * back otherwise. Succeeds with whether all of the range was sent. `begin` must not send the last byte before `beforeLast`
-   * resolves.
+   * back otherwise. Succeeds with how the transfer ended. `begin` must not send the last byte before `beforeLast` resolves.
    */
   readonly run: (
     lease: Lease,
     toTheEnd: boolean,
     begin: (beforeLast: () => Promise<void>) => Transfer
-  ) => Effect.Effect<boolean>
+  ) => Effect.Effect<Outcome>
   readonly release: (lease: Lease) => Effect.Effect<void>
   /** For a lease whose transfer did not begin. */
   readonly abandon: (lease: Lease) => Effect.Effect<void>
@@ -78,15 +77,14 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
         )
         // An interruption does not undo what was sent.
         const outcome = yield* Effect.promise(() => transfer.done)
-        const whole = outcome === "whole"
-        yield* whole && toTheEnd
+        yield* outcome === "whole" && toTheEnd
           ? settled(catalog.commit(lease))
-          : outcome === "unsent"
+          : outcome === "unsent" || outcome === "unreadable"
           ? abandon(lease)
           : release(lease)
         if (running.get(lease.id) === mine) running.delete(lease.id)
         yield* Deferred.succeed(mine.settled, undefined)
-        return whole
+        return outcome
       },
       Effect.uninterruptible
     )

@@ -19,8 +19,11 @@ export interface Range {
   readonly end: number
 }
 
-/** `whole`: the last byte of the range was handed to the system. `unsent`: not one byte of the answer was. */
-export type Outcome = "whole" | "broken" | "unsent"
+/**
+ * `whole`: the last byte of the range was handed to the system. `unsent`: not one byte of the answer was. `unreadable`: the same,
+ * and the connection waits for another answer.
+ */
+export type Outcome = "whole" | "broken" | "unsent" | "unreadable"
 
 export interface Transfer {
   /** It never rejects. */
@@ -88,8 +91,8 @@ export const makeBuffers = Effect.map(
 )
 
 /**
- * Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. So it is where
- * the blob cannot be read, which calls `onUnreadable`.
+ * Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. A blob that
+ * cannot be read calls `onUnreadable`; the connection is closed then too, unless nothing was sent yet.
  */
 export const start = (
   buffer: TransferBuffer,
@@ -107,13 +110,14 @@ export const start = (
   const { promise, resolve } = Promise.withResolvers<Outcome>()
   let begun = false
   let over = false
-  const settle = (whole: boolean) => {
+  const settleAs = (outcome: Outcome) => {
     if (over) return
     over = true
     response.off("finish", onFinish)
     response.off("close", onClose)
-    resolve(whole ? "whole" : begun ? "broken" : "unsent")
+    resolve(outcome)
   }
+  const settle = (whole: boolean) => settleAs(whole ? "whole" : begun ? "broken" : "unsent")
   // It also comes when the socket was destroyed, and what it had yet to write was dropped.
   const onFinish = () => settle(!socket.destroyed)
   const onClose = () => settle(false)
@@ -139,17 +143,18 @@ export const start = (
     } catch (cause) {
       // The reader is closed with the transfer, which fails what it still reads.
       if (!over) onUnreadable(cause)
+      if (!begun) settleAs("unreadable")
       throw cause
     }
   }
 
   const pump = async () => {
-    response.writeHead(status, headers)
     for (let position = start; position < end;) {
       const bytes = buffer.next(end - position)
       await fill(bytes, position)
       position += bytes.length
       if (over) return
+      if (!begun) response.writeHead(status, headers)
       begun = true
       if (position < end) {
         await buffer.write(response, bytes)

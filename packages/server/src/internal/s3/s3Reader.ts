@@ -11,9 +11,12 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Readable } from "node:stream"
 import type { Reader } from "../../Blobs.ts"
+import { toError } from "./s3Store.ts"
 
 /** Attempts to read one piece: a store may close a connection that waits between two pieces. */
 const ATTEMPTS = 3
+/** Attempts that may end by silence: the connection may be dead where another one works, but then it is the store. */
+const SILENT_ATTEMPTS = 2
 /**
  * A download that reads nothing for this many seconds gives its connection to the store back, and with it some 200 KiB of buffers. 5 of
  * them made 4,096 downloads that are not read take 790 MiB in place of 650.
@@ -49,6 +52,10 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
   let waiting = false
   /** Seconds since a byte came, or since the last piece was read. */
   let idle = 0
+  /** Attempts to read the piece of now that the store kept silent to. */
+  let silences = 0
+  /** What the last of them ended with; the SDK says only that it was aborted. */
+  let silence: Error | undefined
 
   const drop = (reason: Error) => {
     request?.abort(reason)
@@ -104,6 +111,8 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
 
   const read = async (buffer: Uint8Array, position: number): Promise<number> => {
     waiting = true
+    silences = 0
+    silence = undefined
     try {
       for (let attempt = 1;; attempt++) {
         failIfClosed()
@@ -112,7 +121,7 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
           return await readOnce(buffer, position)
         } catch (cause) {
           drop(new Error("the attempt has failed"))
-          if (attempt === ATTEMPTS) throw cause
+          if (attempt === ATTEMPTS || silences === SILENT_ATTEMPTS) throw toError("read a blob", silence ?? cause)
         }
       }
     } finally {
@@ -125,8 +134,11 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
     read,
     tick: () => {
       idle++
-      if (waiting && idle > patience) drop(new Error(`the store sent nothing for ${patience} seconds`))
-      else if (!waiting && idle > PARKED_AFTER) drop(new Error("nothing is read"))
+      if (waiting && idle > patience) {
+        silences++
+        silence = new Error(`the store sent nothing for ${patience} seconds`)
+        drop(silence)
+      } else if (!waiting && idle > PARKED_AFTER) drop(new Error("nothing is read"))
     },
     close: () => {
       closed = true

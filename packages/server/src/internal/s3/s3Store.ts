@@ -31,12 +31,12 @@ export interface Store {
   readonly timeout: Duration.Duration
   /** A call without a body. */
   readonly call: <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>) => Effect.Effect<A, BlobsError>
-  /** A call with a body; interrupting its caller does not abort it, since what became of the object would be unknown. */
   /**
    * Runs one of the few things at a time that need much memory, when there is room. Fails where none of them ended well for as long
    * as the attempts at one may take: a store that is silent keeps nobody waiting in line.
    */
   readonly slot: <A>(run: () => Promise<A>) => Promise<A>
+  /** A call with a body; interrupting its caller does not abort it, since what became of the object would be unknown. */
   readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>
 }
 
@@ -55,7 +55,7 @@ const isUnavailable = (cause: unknown): boolean => {
   return typeof status !== "number" || status >= 500 || status === 429
 }
 
-const toError = (operation: string, cause: unknown): BlobsError => {
+export const toError = (operation: string, cause: unknown): BlobsError => {
   if (cause instanceof BlobsError) return cause
   const code = codeOf(cause)
   return new BlobsError({

@@ -21,7 +21,11 @@ export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores 
     expect: relaxed<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
     ),
-    garbage: prepare<"from">("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
+    // Who reads content that was replaced has it to its end, so its bytes stay until then.
+    garbage: prepare<"from">(`
+      SELECT blob FROM garbage WHERE blob > :from AND after <= :now
+        AND blob NOT IN (SELECT blob FROM leases WHERE flowing AND NOT consumed AND until > :now)
+      ORDER BY blob LIMIT 1000`),
     forget: relaxed<"blobs">("DELETE FROM garbage WHERE blob IN (SELECT json_array_elements_text(:blobs::json))"),
     unknown: prepare<"blobs">(`
       SELECT blob FROM json_array_elements_text(:blobs::json) AS given (blob)

@@ -16,7 +16,13 @@ export const make = (db: Database) => {
     arrived: change("DELETE FROM garbage WHERE blob = :blob"),
     abandoned: change("UPDATE garbage SET after = :now, expected = 0 WHERE expected = 1"),
     discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
-    garbage: query("SELECT blob FROM garbage WHERE blob > :from AND after <= :now ORDER BY blob LIMIT 1000"),
+    // Who reads content that was replaced has it to its end, so its bytes stay until then.
+    garbage: query(`
+      SELECT blob FROM garbage WHERE blob > :from AND after <= :now
+        AND blob NOT IN (
+          SELECT blob FROM leases WHERE phase IN ('flowing', 'handed') AND (until IS NULL OR until > :now)
+        )
+      ORDER BY blob LIMIT 1000`),
     knows: query(`
       SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`),
     newest: query("SELECT blob FROM files ORDER BY seq DESC LIMIT :limit"),

@@ -1,0 +1,18 @@
+import { Effect } from "effect"
+import { checks } from "./checks.ts"
+
+/** Runs all checks on one server, a few at a time; gives those that failed and those that were skipped. */
+export const runAll = (url: string, key: string) =>
+  Effect.map(
+    Effect.forEach(checks, ({ about, run, says }) =>
+      Effect.promise(() =>
+        run({ url, key }).then(
+          (skipped) => ({ name: `${about}: ${says}`, skipped, failure: undefined }),
+          (failure: unknown) => ({ name: `${about}: ${says}`, skipped: undefined, failure: String(failure) })
+        )
+      ), { concurrency: 4 }),
+    (results) => ({
+      failed: results.filter(({ failure }) => failure !== undefined),
+      skipped: results.filter(({ skipped }) => skipped !== undefined).map(({ name }) => name)
+    })
+  )
