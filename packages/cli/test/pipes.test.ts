@@ -310,6 +310,21 @@ describe.concurrent("the settings", () => {
     assert.include(refused.stderr, `chmod 600 ${path}`)
   })
 
+  it("writes through a link, also to a file that is not there yet", async () => {
+    const room = t.room()
+    const options = config(room)
+    const [path] = await t.lines(["config", "path"], options)
+    const file = join(room, "dotfiles", "fileio.json")
+    Fs.mkdirSync(join(path!, ".."), { recursive: true })
+    Fs.mkdirSync(join(room, "dotfiles"))
+    Fs.symlinkSync(file, path!)
+    for (const baseUrl of ["https://one.example", "https://two.example"]) {
+      await t.lines(["config", "set", "base-url", baseUrl], options)
+      assert.isTrue(Fs.lstatSync(path!).isSymbolicLink())
+      assert.deepStrictEqual(JSON.parse(Fs.readFileSync(file, "utf8")), { baseUrl })
+    }
+  })
+
   it("puts flags over variables over the file", async () => {
     const room = t.room()
     const baseUrl = async (env: Record<string, string>, ...flags: Array<string>) => {

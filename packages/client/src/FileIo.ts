@@ -95,8 +95,8 @@ export type FileState =
  * @since 0.1.0
  */
 export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
-  /** New content of the file. */
-  readonly file?: FileBody.FileBody | undefined
+  /** New content of the file. One that can be read once is never repeated. */
+  readonly file?: FileBody.FileBody | FileBody.OneShotBody | undefined
   /** Is told of the progress of the new content. */
   readonly onProgress?: Progress.Listener | undefined
 }

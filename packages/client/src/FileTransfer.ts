@@ -14,7 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as FileBody from "./FileBody.ts"
@@ -34,7 +34,8 @@ import type * as Progress from "./Progress.ts"
 export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Options {}
 
 /**
- * What to do when the name of a download is taken: fail, write over it, or add a number (`report (1).pdf`).
+ * What to do when the name of a download is taken: fail, write over it, or add a number (`report (1).pdf`). A link at a path that
+ * you give is followed where you ask for overwriting; one that has the name which the host gives is not.
  *
  * @category models
  * @since 0.1.0
@@ -234,7 +235,11 @@ export const make = Effect.gen(function*() {
       const reason = new FileIoError.InvalidRequest({ field: "key", problem: link.failure })
       return yield* new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" })
     }
-    return yield* PartFile.pending(yield* Destination.folderOf(target), link.success.key)
+    for (const folder of yield* Destination.foldersOf(target)) {
+      const found = yield* PartFile.pending(folder, link.success.key)
+      if (Option.isSome(found)) return found
+    }
+    return Option.none()
   }, Effect.provideContext(disk))
 
   const concurrencyOf = (options: BatchOptions | undefined): number =>

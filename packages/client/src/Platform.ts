@@ -1,6 +1,6 @@
 /**
- * What the client asks of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, and SHA-256
- * of a stream. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
+ * What the client asks of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, permissions of
+ * a new file, and SHA-256 of a stream. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
  *
  * `FileTransfer` and `internal/disk` ask for the space and the processes, `internal/calls` for digests.
  *
@@ -9,6 +9,8 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
 import { makeSha256 } from "./internal/shared/sha256.ts"
 
 /**
@@ -65,6 +67,11 @@ export interface Platform {
   readonly process: ProcessIdentity
   /** Number of the user that owns the files this process writes; `undefined` where there are no users. */
   readonly userId: number | undefined
+  /**
+   * Sets the permissions of an open file: `mode`, or those that the umask gives a new file. By the open file, since what lies at
+   * its path may be another one by now. Where there are no permissions it does nothing.
+   */
+  readonly setMode: (file: FileSystem.File, mode: number | undefined) => Effect.Effect<void, PlatformError>
   /** Begins a SHA-256 digest. */
   readonly sha256: () => Hasher
 }
@@ -101,6 +108,7 @@ export const portable: Platform = {
     stateOf: (writer, lastWrite) => writer === RELEASED ? Effect.succeed("exited") : stateBySilence(lastWrite)
   },
   userId: undefined,
+  setMode: () => Effect.void,
   sha256: makeSha256
 }
 

@@ -6,7 +6,9 @@
  */
 import * as Platform from "@effect-fileio/client/Platform"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import { systemError } from "effect/PlatformError"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as FsPromises from "node:fs/promises"
@@ -74,6 +76,26 @@ const stateOf: Platform.ProcessIdentity["stateOf"] = (writer, lastWrite) =>
     return pid === Process.pid && thread !== threadId ? Platform.stateBySilence(lastWrite) : Effect.succeed("alive")
   })
 
+/** Linux says the umask; elsewhere Node learns it by setting it for a moment, in which another thread may make a file. */
+const umask = (): number => {
+  const [, mask] = /^Umask:\s*([0-7]+)$/m.exec(read("/proc/self/status") ?? "") ?? []
+  return mask === undefined ? Process.umask() : Number.parseInt(mask, 8)
+}
+
+/** Effect's files on Node have their descriptor, though its interface does not. */
+const descriptorOf = (file: FileSystem.File): number | undefined =>
+  "fd" in file && typeof file.fd === "number" ? file.fd : undefined
+
+const setMode: Platform.Platform["setMode"] = (file, mode) =>
+  Effect.suspend(() => {
+    const descriptor = descriptorOf(file)
+    if (descriptor === undefined || Process.platform === "win32") return Effect.void
+    return Effect.try({
+      try: () => Fs.fchmodSync(descriptor, mode ?? 0o666 & ~umask()),
+      catch: (cause) => systemError({ module: "FileSystem", method: "fchmod", _tag: "Unknown", cause })
+    })
+  })
+
 /**
  * The platform of this process and thread.
  *
@@ -92,6 +114,7 @@ export const make: Platform.Platform = {
     stateOf
   },
   userId: Process.geteuid?.(),
+  setMode,
   sha256: () => {
     const hash = createHash("sha256")
     return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") }

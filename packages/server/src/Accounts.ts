@@ -141,11 +141,16 @@ export const load = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
   )
 })
 
+/** The file to which a path leads, by a link too, whether or not it is there. */
+const followed = (path: string): Promise<string> =>
+  Fs.realpath(path).catch(() => Fs.readlink(path).then((to) => Path.resolve(Path.dirname(path), to)).catch(() => path))
+
 /** The lock is what becomes the file, so two changes at a time cannot undo one another. */
 const change = Effect.fnUntraced(function*<A, E>(
-  path: string,
+  given: string,
   by: (accounts: Accounts) => Effect.Effect<readonly [Accounts, A], E>
 ) {
+  const path = yield* Effect.promise(() => followed(given))
   const next = `${path}.new`
   const fail = (problem: string) => (cause: unknown) => new AccountsError({ path, problem, cause })
   const file = yield* Effect.acquireRelease(
@@ -161,6 +166,8 @@ const change = Effect.fnUntraced(function*<A, E>(
       // Made by root for a server of another user, it must be that user's: the folder says who that is.
       const folder = await Fs.stat(Path.dirname(path))
       if (Os.userInfo().uid === 0) await file.chown(folder.uid, folder.gid)
+      const old = await Fs.stat(path).catch(() => undefined)
+      if (old !== undefined) await file.chmod(old.mode & 0o777)
       await file.writeFile(`${JSON.stringify(encode(accounts), undefined, 2)}\n`)
       await file.sync()
       await Fs.rename(next, path)

@@ -1,5 +1,4 @@
 /** `update` and `replace`. */
-import * as FileBody from "@effect-fileio/client/FileBody"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as JsonLine from "../JsonLine.ts"
@@ -8,6 +7,7 @@ import { finish, Report } from "./report.ts"
 import type { Runner } from "./services.ts"
 import * as Session from "./session.ts"
 import * as Settings from "./settings.ts"
+import * as Source from "./source.ts"
 import * as Text from "./text.ts"
 
 export interface Input {
@@ -22,7 +22,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
   Effect.fnUntraced(function*({ expires, file, keep, key, maxDownloads }) {
     const report = yield* Report
     const limit = maxDownloads === undefined ? undefined : yield* Settings.maxDownloads(maxDownloads, "--max-downloads")
-    const body = file === undefined ? undefined : yield* FileBody.file(file)
+    const body = file === undefined ? undefined : yield* Source.bodyOf(file, {})
     const session = yield* Session.make("one")
     const { fileIo } = yield* session.open(key)
     const track = body === undefined ? undefined : yield* report.view.track(body.name, "sending")

@@ -45,7 +45,7 @@ const runner = <I>(command: string, load: () => Promise<{ readonly run: Runner<I
 const upload = Command.make("upload", {
   paths: Argument.String("path").pipe(
     Argument.atLeast(1),
-    Argument.withDescription("A file, a folder with --tar, or - for standard input")
+    Argument.withDescription("A file or pipe, a folder with --tar, or - for standard input")
   ),
   expires,
   maxDownloads,
@@ -72,7 +72,9 @@ const download = Command.make("download", {
   output: Flag.String("output").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("PATH|DIR|-"),
-    Flag.withDescription("Where to: a path, a folder (the file keeps its name), or - for standard output"),
+    Flag.withDescription(
+      "Where to: a path, a folder (the file keeps its name), a device or pipe, or - for standard output"
+    ),
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   ),
@@ -114,7 +116,7 @@ const changes = {
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   ),
-  file: text("file", "PATH", "New content, from a file")
+  file: text("file", "PATH", "New content: a file, a pipe, or - for standard input")
 }
 
 const update = Command.make("update", changes, runner("update", () => import("./run/update.ts"))).pipe(

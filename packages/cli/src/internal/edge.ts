@@ -42,6 +42,8 @@ export const Edge = Context.Service<Edge>("@effect-fileio/cli/Edge")
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "unknown"
 
+export const outputClosed = (cause: unknown): OutputClosed => new OutputClosed({ code: codeOf(cause), cause })
+
 const ask: Edge["stdin"]["ask"] = (question, hidden) =>
   Effect.callback<string, Cause.NoSuchElementError>((resume) => {
     const { stdin } = process
@@ -85,7 +87,7 @@ const write: Edge["stdout"]["write"] = (chunk) =>
   Effect.callback<void, OutputClosed>((resume) => {
     process.stdout.write(
       chunk,
-      (cause) => resume(cause ? Effect.fail(new OutputClosed({ code: codeOf(cause), cause })) : Effect.void)
+      (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void)
     )
   })
 

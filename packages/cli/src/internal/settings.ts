@@ -139,10 +139,21 @@ const read = Effect.fnUntraced(function*(path: string) {
   return file
 })
 
-/** Writes the file anew: whole or not at all, and for its owner alone. */
-export const write = Effect.fnUntraced(function*(path: string, file: File) {
+/** The file to which a path leads, by a link too, whether or not it is there. */
+const followed = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
+  return yield* fs.realPath(path).pipe(
+    Effect.catch(() => Effect.map(fs.readLink(path), (to) => paths.resolve(paths.dirname(path), to))),
+    Effect.orElseSucceed(() => path)
+  )
+})
+
+/** Writes the file anew: whole or not at all, and for its owner alone. */
+export const write = Effect.fnUntraced(function*(given: string, file: File) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const path = yield* followed(given)
   const text = yield* Effect.orDie(encodeFile(file))
   const failed = (error: PlatformError) =>
     local(`cannot write ${path}`, "Check the folder, its permissions and its free space.", error)

@@ -3,6 +3,7 @@ import type * as Progress from "@effect-fileio/client/Progress"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
 import { Edge } from "../edge.ts"
@@ -10,6 +11,7 @@ import { fromError, Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
+import * as SpecialFiles from "../specialFiles.ts"
 import * as Text from "../text.ts"
 
 interface Input {
@@ -26,6 +28,27 @@ const targetOf = Effect.fnUntraced(function*(output: string | undefined) {
   if (/[/\\]$/.test(output)) return { directory: output } satisfies FileTransfer.Target
   const info = yield* Effect.option(fs.stat(output))
   return info._tag === "Some" && info.value.type === "Directory" ? { directory: output } : { path: output }
+})
+
+/** Where the bytes go as they come: standard output, a device or a pipe. */
+interface Through {
+  /** As a person calls it. */
+  readonly label: string
+  /** As a result names it. */
+  readonly path: string
+  readonly open: Effect.Effect<SpecialFiles.Sink, Problem, Scope.Scope>
+}
+
+const throughOf = Effect.fnUntraced(function*(output: string | undefined) {
+  const { stdout } = yield* Edge
+  if (output === undefined) return undefined
+  const kind = output === "-" ? undefined : SpecialFiles.kindOf(output)
+  if (output === "-" || (kind !== undefined && SpecialFiles.descriptorOf(output) === 1)) {
+    return { label: "standard output", path: "-", open: Effect.succeed(stdout) } satisfies Through
+  }
+  if (kind === undefined) return undefined
+  if (typeof kind !== "string") return yield* kind
+  return { label: output, path: output, open: SpecialFiles.open(output, kind) } satisfies Through
 })
 
 /** How far a download has come, for what is to be said when it is stopped. */
@@ -66,12 +89,12 @@ const KEPT = { copy: "kept" as const }
 
 export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, output, overwrite, resume }) {
   const report = yield* Report
-  const edge = yield* Edge
   if (overwrite && number) return yield* usage("--overwrite and --number exclude each other", "Leave one of them out.")
-  if (output === "-" && (overwrite || number || resume)) {
-    return yield* usage("standard output has no name", "Leave --overwrite, --number and --resume out.")
+  const through = yield* throughOf(output)
+  if ((output === "-" && overwrite) || (through !== undefined && (number || resume))) {
+    return yield* usage(`${through!.label} has no name`, "Leave --overwrite, --number and --resume out.")
   }
-  const target = output === "-" ? undefined : yield* targetOf(output)
+  const target = through === undefined ? yield* targetOf(output) : undefined
   if (keys.length > 1 && target !== undefined && "path" in target) {
     return yield* usage(`${output} is no folder`, "Several files need a folder to go to. No copy was taken.")
   }
@@ -100,16 +123,16 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
         details: KEPT
       })
     }
-    const track = yield* report.view.track(output === undefined || output === "-" ? keyOrLink : output, "asking")
+    const track = yield* report.view.track(output === undefined || through?.path === "-" ? keyOrLink : output, "asking")
     const onProgress: Progress.Listener = (progress) => {
       stage.at = "given"
       stage.last = progress
       return track.listener(progress)
     }
     stage.at = "asked"
-    const received = target === undefined
-      ? toStdout(fileIo.download(keyOrLink, { onProgress }))
-      : transfer.downloadFile(keyOrLink, target, {
+    const received = through !== undefined
+      ? passOn(through, fileIo.download(keyOrLink, { onProgress }))
+      : transfer.downloadFile(keyOrLink, target!, {
         onProgress,
         onCollision: overwrite ? "overwrite" : number ? "number" : undefined
       })
@@ -120,27 +143,31 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
     )
   }, Effect.scoped)
 
-  const toStdout = Effect.fnUntraced(function*(begin: ReturnType<Session.Client["fileIo"]["download"]>) {
-    yield* report.giveStdoutAway
+  const passOn = Effect.fnUntraced(function*(
+    { label, open, path }: Through,
+    begin: ReturnType<Session.Client["fileIo"]["download"]>
+  ) {
+    if (path === "-") yield* report.giveStdoutAway
+    const sink = yield* open
     const { key, name, stream } = yield* begin
     let bytes = 0
     yield* Stream.runForEach(stream, (chunk) => {
       bytes += chunk.length
-      return edge.stdout.write(chunk)
+      return sink.write(chunk)
     }).pipe(
       Effect.catchTag("OutputClosed", (error) =>
         Effect.fail(
           new Problem({
             exitCode: 9,
             reason: "Local",
-            what: `standard output was closed after ${Text.bytes(bytes)} (${error.code})`,
+            what: `${label} was closed after ${Text.bytes(bytes)} (${error.code})`,
             advice: "Whether the host still has the file is unknown. Ask the sender to share it again if it does not.",
             details: { copy: "unknown", bytesDone: bytes },
             cause: error.cause
           })
         ))
     )
-    return { path: "-", name, key, bytes }
+    return { path, name, key, bytes }
   }, Effect.scoped)
 
   yield* Effect.forEach(keys, (keyOrLink) =>

@@ -1,11 +1,8 @@
-import * as FileBody from "@effect-fileio/client/FileBody"
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
-import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
@@ -16,6 +13,7 @@ import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
 import * as Settings from "../settings.ts"
+import * as Source from "../source.ts"
 import * as Text from "../text.ts"
 
 /** Uploads at one time. More do not fill a line better, and each holds a connection of the host. */
@@ -33,41 +31,13 @@ interface Input {
   readonly qr: boolean
 }
 
-type Body = FileBody.FileBody | FileBody.OneShotBody
-
-const bodyOf = Effect.fnUntraced(function*(source: string, { name, tar }: Input) {
-  const edge = yield* Edge
-  const fs = yield* FileSystem.FileSystem
-  const paths = yield* Path.Path
-  const report = yield* Report
-  if (source === "-") {
-    if (edge.stdin.isTerminal) yield* report.note("reading from the terminal; Ctrl-D ends it")
-    return FileBody.once(edge.stdin.bytes, { name: name ?? "stdin" })
-  }
-  const info = yield* Effect.option(fs.stat(source))
-  if (info._tag === "None" || info.value.type !== "Directory") return yield* FileBody.file(source, { name })
-  if (!tar) {
-    return yield* local(
-      "it is a folder",
-      `Nothing was sent. Send it as one archive: fileio upload --tar ${Text.quoted(source)}`
-    )
-  }
-  const { folder } = yield* Effect.promise(() => import("../tar.ts"))
-  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
-  const skipped = (path: string) => report.warn(`left out, since it is neither file, folder nor link: ${path}`)
-  return FileBody.stream(() => Stream.provideContext(folder(source, skipped), context), {
-    name: name ?? `${paths.basename(paths.resolve(source))}.tar`,
-    contentType: "application/x-tar"
-  })
-})
-
 /** How far an upload has come, for what is to be said when it is stopped. */
 interface Stage {
   at: "waiting" | "sending" | "sent"
   bytes: number
 }
 
-const watched = <B extends Body>(body: B, stage: Stage): B => ({
+const watched = <B extends Source.Body>(body: B, stage: Stage): B => ({
   ...body,
   open: (buffers) =>
     Stream.suspend(() => {
@@ -152,7 +122,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   const upload = Effect.fnUntraced(function*(source: string) {
     const stage: Stage = { at: "waiting", bytes: 0 }
     yield* report.remember({ subject: source, describe: fateOf(stage, source) })
-    const body = yield* bodyOf(source, input)
+    const body = yield* Source.bodyOf(source, input)
     const track = yield* report.view.track(body.name, "sending")
     const sending: FileIo.UploadOptions = {
       ...options,

@@ -82,7 +82,7 @@ export const submit = <A>(
           meter,
           outgoing: { form, file: body, tally },
           withPermit,
-          isRepeatable: call.operation !== "upload"
+          isRepeatable: call.operation !== "upload" && body?._tag !== "OneShotBody"
         })
         const received = Effect.scoped(Effect.flatMap(sent, (response) => read(call, response)))
         return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)

@@ -6,6 +6,7 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -42,11 +43,45 @@ const folderAt = Effect.fnUntraced(function*(path: string) {
   return info
 })
 
-/** The folder of a target. */
-export const folderOf = Effect.fnUntraced(function*(target: Target) {
+/** Links that are followed one after the other, as systems do. */
+const MAX_LINKS = 40
+/** Permission of all others to write. */
+const WRITABLE_BY_ALL = 0o002
+
+/**
+ * Where a path leads that somebody named to have it written over: to the file at the end of its links, whether or not it is there.
+ * In a folder that everybody can write, a link of another user is not followed, as Linux does not either.
+ */
+const followed = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<string, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  return "path" in target ? paths.dirname(paths.resolve(target.path)) : paths.resolve(target.directory)
+  const { userId } = yield* CurrentPlatform
+  let at = path
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const info = Option.getOrUndefined(yield* Effect.option(fs.lstat(at)))
+    if (info?.type !== "SymbolicLink") return at
+    const folder = yield* folderAt(paths.dirname(at))
+    const owner = Option.getOrUndefined(info.uid)
+    if (userId !== undefined && (folder.mode & WRITABLE_BY_ALL) !== 0 && owner !== userId && owner !== 0) {
+      return yield* destinationFailed("local", at, "it is a link of another user in a folder that everybody can write")
+    }
+    at = paths.resolve(paths.dirname(at), yield* Effect.mapError(fs.readLink(at), local(at)))
+  }
+  return yield* destinationFailed("local", path, "it is a link that leads in a circle")
 })
+
+/** The folders in which the part of a target can lie: that of a link, and that to which the link leads. */
+export const foldersOf = Effect.fnUntraced(function*(target: Target) {
+  const paths = yield* Path.Path
+  if ("directory" in target) return [paths.resolve(target.directory)]
+  const path = paths.resolve(target.path)
+  const end = yield* Effect.orElseSucceed(followed(path), () => path)
+  return [...new Set([paths.dirname(path), paths.dirname(end)])]
+})
+
+const SPECIAL = "it is no regular file but a device or a pipe; write the stream of FileIo.download to it"
 
 const placeOf = Effect.fnUntraced(function*(
   target: Target,
@@ -54,17 +89,20 @@ const placeOf = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Publish.Place, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const wanted = "path" in target ? paths.resolve(target.path) : undefined
-  const folder = yield* folderOf(target)
-  const collision = options?.onCollision ?? (wanted === undefined ? "number" : "fail")
+  const given = "path" in target ? paths.resolve(target.path) : undefined
+  const collision = options?.onCollision ?? (given === undefined ? "number" : "fail")
+  const wanted = given !== undefined && collision === "overwrite" ? yield* followed(given) : given
+  const folder = "directory" in target ? paths.resolve(target.directory) : paths.dirname(wanted!)
   const folderInfo = yield* folderAt(folder)
   if (wanted !== undefined) {
+    const there = Option.getOrUndefined(yield* Effect.option(fs.stat(wanted)))
+    if (there !== undefined && Publish.isSpecial(there.type)) return yield* destinationFailed("local", wanted, SPECIAL)
     // Without following links: a link that leads nowhere takes the name too.
-    const taken = yield* Effect.option(fs.lstat(wanted))
-    if (taken._tag === "Some" && taken.value.type === "Directory") {
+    const taken = Option.getOrUndefined(yield* Effect.option(fs.lstat(wanted)))
+    if (taken?.type === "Directory") {
       return yield* destinationFailed("local", wanted, "it is a folder; give it as the directory, or name a file in it")
     }
-    if (taken._tag === "Some" && collision === "fail") return yield* destinationFailed("local", wanted, TAKEN)
+    if (taken !== undefined && collision === "fail") return yield* destinationFailed("local", wanted, TAKEN)
   }
   return { folder, folderInfo, wanted, collision, isDurable: options?.durable !== false }
 })

@@ -2,6 +2,7 @@
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
 import type { Collision } from "../../FileTransfer.ts"
@@ -26,6 +27,10 @@ export const pathOf = Effect.fnUntraced(function*({ folder, wanted }: Place) {
     wanted !== undefined && n === 0 ? wanted : paths.join(folder, FileName.numbered(name, n))
 })
 
+/** Whether bytes go through what lies at a path, as through a device or a pipe. */
+export const isSpecial = (type: FileSystem.File.Type): boolean =>
+  type === "BlockDevice" || type === "CharacterDevice" || type === "FIFO" || type === "Socket"
+
 const taken = (path: string): PlatformError =>
   systemError({ module: "FileSystem", method: "link", _tag: "AlreadyExists", pathOrDescriptor: path })
 
@@ -45,16 +50,29 @@ const move = Effect.fnUntraced(function*(part: string, path: string) {
   })
 })
 
-/** A link fails when the name is taken, where a rename would write over it. */
-const named = Effect.fnUntraced(function*(place: Place, part: string, name: FileName.FileName) {
+/** Permissions without the bits that give a program the rights of its owner. */
+const PERMISSIONS = 0o777
+
+/**
+ * Gives the part the permissions of the file that it replaces, else those of a new file, and then its name. A link fails when
+ * the name is taken, where a rename would write over it.
+ */
+const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
+  const { setMode } = yield* CurrentPlatform
   const finalPath = yield* pathOf(place)
-  if (place.collision === "overwrite") {
-    yield* fs.rename(part, finalPath(name, 0))
+  const there = place.collision === "overwrite"
+    ? Option.getOrUndefined(yield* Effect.option(fs.lstat(finalPath(name, 0))))
+    : undefined
+  // Where a file system knows no permissions, a download has to get its name all the same.
+  yield* Effect.ignore(setMode(piece.file, there?.type === "File" ? there.mode & PERMISSIONS : undefined))
+  // A name that the host gives never replaces a device or a pipe: the file gets a number.
+  if (place.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
+    yield* fs.rename(piece.path, finalPath(name, 0))
     return finalPath(name, 0)
   }
   for (let n = 0;; n++) {
-    const moved = yield* Effect.result(move(part, finalPath(name, n)))
+    const moved = yield* Effect.result(move(piece.path, finalPath(name, n)))
     if (moved._tag === "Success") return finalPath(name, n)
     if (moved.failure.reason._tag !== "AlreadyExists" || place.collision === "fail") return yield* moved.failure
   }
@@ -70,7 +88,7 @@ export const EXCHANGED = "somebody else put another file in the place of the par
 export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
   const { userId } = yield* CurrentPlatform
-  const path = yield* named(place, piece.path, name)
+  const path = yield* named(place, piece, name)
   if (!OwnFile.isExposed(place.folderInfo, userId)) return path
   const written = yield* Effect.option(piece.file.stat)
   const there = yield* Effect.option(fs.lstat(path))

@@ -1,0 +1,135 @@
+/**
+ * Devices, pipes and open descriptors that are named by a path, such as `/dev/null`, a FIFO, or what a shell makes of `<(…)`.
+ * They are read and written as they are. `source` and `download` ask for them.
+ *
+ * A pipe is opened without waiting and then watched by the event loop: a read or an open that waits would hold a thread of
+ * Node's pool, and with it the end of the program after Ctrl-C.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as Tty from "node:tty"
+import { type OutputClosed, outputClosed } from "./edge.ts"
+import { local, type Problem } from "./problem.ts"
+
+/** How often a pipe is tried that nobody reads yet, and links followed one after the other. */
+const POLL = "50 millis"
+const MAX_LINKS = 40
+
+/** The folders in which systems name the descriptors of this process. */
+const descriptorFolders = (): ReadonlyArray<string> => {
+  try {
+    return ["/dev/fd", Fs.realpathSync("/proc/self/fd")]
+  } catch {
+    return ["/dev/fd"]
+  }
+}
+
+/** The descriptor that a path stands for, as `/dev/stdin`, `/dev/fd/63` and links to them do. */
+export const descriptorOf = (path: string): number | undefined => {
+  const folders = descriptorFolders()
+  try {
+    let at = Path.resolve(path)
+    for (let links = 0; links < MAX_LINKS; links++) {
+      const folder = Fs.realpathSync(Path.dirname(at))
+      const name = Path.basename(at)
+      if (folders.includes(folder) && /^\d+$/.test(name)) return Number(name)
+      at = Path.resolve(folder, Fs.readlinkSync(Path.join(folder, name)))
+    }
+  } catch {
+    // It is no link.
+  }
+  return undefined
+}
+
+export type Kind = "descriptor" | "pipe" | "device"
+
+/** What lies at a path, where it is no regular file and no folder; `undefined` also where nothing does. */
+export const kindOf = (path: string): Kind | Problem | undefined => {
+  const info = Fs.statSync(path, { throwIfNoEntry: false })
+  if (info === undefined || info.isDirectory()) return undefined
+  if (info.isSocket()) return local(`${path} is a socket`, "Give a file, a pipe or a device.")
+  if (info.isFIFO()) return "pipe"
+  if (info.isCharacterDevice() || info.isBlockDevice()) return "device"
+  return descriptorOf(path) === undefined ? undefined : "descriptor"
+}
+
+const { O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY } = Fs.constants
+
+/** The bytes that come out of a pipe or a device, up to its end. */
+export const read = (path: string, kind: Kind): Stream.Stream<Uint8Array, unknown> =>
+  Stream.suspend(() =>
+    Stream.fromAsyncIterable<Uint8Array, unknown>(
+      (async function*() {
+        const descriptor = Fs.openSync(path, kind === "pipe" ? O_RDONLY | O_NONBLOCK : O_RDONLY)
+        const input = kind === "pipe"
+          ? new Net.Socket({ fd: descriptor, readable: true, writable: false })
+          : Tty.isatty(descriptor)
+          ? new Tty.ReadStream(descriptor)
+          : Fs.createReadStream(path, { fd: descriptor })
+        yield* input as AsyncIterable<Uint8Array>
+      })(),
+      (cause) => cause
+    )
+  )
+
+export interface Sink {
+  readonly write: (chunk: Uint8Array) => Effect.Effect<void, OutputClosed>
+}
+
+const hasCode = (cause: unknown, code: string): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === code
+
+const cannotWrite = (path: string) => (cause: unknown) =>
+  local(`cannot write to ${path}`, "Check it and its permissions. The host was not asked.", cause)
+
+/** Opens a pipe as soon as somebody reads it. */
+const openPipe = (path: string): Effect.Effect<number, Problem> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(Fs.openSync(path, O_WRONLY | O_NONBLOCK))
+    } catch (cause) {
+      return hasCode(cause, "ENXIO") ? Effect.delay(openPipe(path), POLL) : Effect.fail(cannotWrite(path)(cause))
+    }
+  })
+
+const pipeSink = (path: string) =>
+  Effect.acquireRelease(
+    // A failure arrives where something is written.
+    Effect.map(
+      Effect.interruptible(openPipe(path)),
+      (fd) => new Net.Socket({ fd, readable: false, writable: true }).on("error", () => {})
+    ),
+    (socket) =>
+      Effect.callback<void>((resume) => {
+        socket.once("close", () => resume(Effect.void)).end(() => resume(Effect.void))
+      })
+  ).pipe(Effect.map((socket): Sink => ({
+    write: (chunk) =>
+      Effect.callback((resume) => {
+        socket.write(chunk, (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void))
+      })
+  })))
+
+const writeAll = (descriptor: number, chunk: Uint8Array): Effect.Effect<void, OutputClosed> =>
+  Effect.callback<number, OutputClosed>((resume) => {
+    Fs.write(
+      descriptor,
+      chunk,
+      (cause, count) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.succeed(count))
+    )
+  }).pipe(
+    Effect.flatMap((count) => count >= chunk.length ? Effect.void : writeAll(descriptor, chunk.subarray(count)))
+  )
+
+const fileSink = (path: string, flags: number) =>
+  Effect.acquireRelease(
+    Effect.try({ try: () => Fs.openSync(path, flags), catch: cannotWrite(path) }),
+    (descriptor) => Effect.sync(() => Fs.closeSync(descriptor))
+  ).pipe(Effect.map((descriptor): Sink => ({ write: (chunk) => writeAll(descriptor, chunk) })))
+
+/** Opens what takes a download as it comes, before the host is asked. A regular file that a shell has opened is added to. */
+export const open = (path: string, kind: Kind) =>
+  kind === "pipe" ? pipeSink(path) : fileSink(path, kind === "descriptor" ? O_WRONLY | O_APPEND : O_WRONLY)

@@ -1,0 +1,178 @@
+/** What is at the destination of a download already: links, devices, pipes, files with permissions of their own. */
+import { FileTransfer, Platform } from "@effect-fileio/client"
+import type { FileIoError } from "@effect-fileio/core"
+import { NodePlatform } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import { join } from "node:path"
+import { bytesOf, folder, overSockets, until } from "./faults/support.ts"
+
+const FILE = bytesOf(40_000)
+
+const download = (key: string, target: FileTransfer.Target, options?: FileTransfer.DownloadFileOptions) =>
+  FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, target, options))
+
+const put = (name = "a.bin") =>
+  Effect.map(
+    Effect.flatMap(NodeFaultHost.NodeFaultHost, (host) => host.put({ bytes: FILE, name, maxDownloads: 99 })),
+    ({ key }) => key
+  )
+
+const isWhole = (path: string): boolean => Buffer.from(FILE).equals(Fs.readFileSync(path))
+const modeOf = (path: string): string => (Fs.statSync(path).mode & 0o7777).toString(8)
+
+/** The destination is refused before the host is asked. */
+const assertLocal = (error: FileIoError.FileIoError, problem: RegExp) => {
+  assert.strictEqual(error.reason._tag, "DestinationFailed")
+  assert.match(error.message, problem)
+  assert.strictEqual(error.copy, "kept")
+}
+
+const overwrite = { onCollision: "overwrite" } as const
+
+describe("the permissions of a download", () => {
+  it.live("are those of a new file, or those of the file that it replaces", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const key = yield* put()
+      const usual = (0o666 & ~process.umask()).toString(8)
+      const { path } = yield* download(key, { directory })
+      assert.strictEqual(modeOf(path), usual)
+      for (const mode of [0o600, 0o664, 0o444, 0o755]) {
+        Fs.chmodSync(path, mode)
+        yield* download(key, { path }, overwrite)
+        assert.strictEqual(modeOf(path), mode.toString(8))
+        yield* download(key, { directory }, overwrite)
+        assert.strictEqual(modeOf(path), mode.toString(8))
+      }
+      // The right to act as its owner is not that of another content.
+      Fs.chmodSync(path, 0o4755)
+      yield* download(key, { path }, overwrite)
+      assert.strictEqual(modeOf(path), "755")
+      assert.strictEqual(modeOf((yield* download(key, { path }, { onCollision: "number" })).path), usual)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("are the owner's alone while it is a part", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const key = yield* put()
+      const seen: Array<string> = []
+      const onProgress = () =>
+        Effect.sync(() => {
+          for (const name of Fs.readdirSync(directory).filter((name) => name.endsWith(".part"))) {
+            seen.push(modeOf(join(directory, name)))
+          }
+        })
+      yield* download(key, { directory }, { onProgress })
+      assert.deepStrictEqual([...new Set(seen)], ["600"])
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
+
+describe("a link at the destination", () => {
+  it.live("is written through where it was named and may be overwritten, whether or not it leads to a file", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const other = yield* folder
+      const key = yield* put()
+      const file = join(other, "real.bin")
+      Fs.symlinkSync(file, join(directory, "second"))
+      Fs.symlinkSync("second", join(directory, "first"))
+      const path = join(directory, "first")
+      // Without being asked for, nothing is written over, and a link that leads nowhere takes the name too.
+      assertLocal(yield* Effect.flip(download(key, { path })), /name is taken/)
+      assert.strictEqual((yield* download(key, { path }, overwrite)).path, file)
+      assert.isTrue(isWhole(file))
+      Fs.writeFileSync(file, "old")
+      Fs.chmodSync(file, 0o640)
+      yield* download(key, { path }, overwrite)
+      assert.isTrue(isWhole(file))
+      assert.strictEqual(modeOf(file), "640")
+      assert.deepStrictEqual(Fs.readdirSync(other), ["real.bin"])
+      assert.isTrue(Fs.lstatSync(path).isSymbolicLink() && Fs.lstatSync(join(directory, "second")).isSymbolicLink())
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("is replaced where its name is the one that the host gives", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const other = yield* folder
+      const key = yield* put("real.bin")
+      const file = join(other, "precious")
+      Fs.writeFileSync(file, "precious")
+      Fs.symlinkSync(file, join(directory, "real.bin"))
+      const { path } = yield* download(key, { directory }, overwrite)
+      assert.strictEqual(path, join(directory, "real.bin"))
+      assert.isFalse(Fs.lstatSync(path).isSymbolicLink())
+      assert.isTrue(isWhole(path))
+      assert.strictEqual(Fs.readFileSync(file, "utf8"), "precious")
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("that leads in a circle, to a folder or into none is refused before the host is asked", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const key = yield* put()
+      const link = (to: string) => {
+        const path = join(directory, "link")
+        Fs.rmSync(path, { force: true })
+        Fs.symlinkSync(to, path)
+        return Effect.flip(download(key, { path }, overwrite))
+      }
+      assertLocal(yield* link("link"), /circle/)
+      assertLocal(yield* link("."), /it is a folder/)
+      assertLocal(yield* link("none/at/all"), /folder does not exist/)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("of another user in a folder that everybody can write is not followed", () => {
+    const isRoot = process.geteuid?.() === 0
+    // Root can make a link another user's; anybody else takes on another number.
+    const user = isRoot ? 0 : 1 + process.geteuid!()
+    return Effect.gen(function*() {
+      const directory = yield* folder
+      const other = yield* folder
+      const key = yield* put()
+      const file = join(other, "precious")
+      Fs.writeFileSync(file, "precious")
+      const path = join(directory, "a.bin")
+      Fs.symlinkSync(file, path)
+      if (isRoot) Fs.lchownSync(path, 12_345, 12_345)
+      Fs.chmodSync(directory, 0o1777)
+      assertLocal(yield* Effect.flip(download(key, { path }, overwrite)), /link of another user/)
+      assert.strictEqual(Fs.readFileSync(file, "utf8"), "precious")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Layer.fresh(FileTransfer.layer).pipe(
+          Layer.provide(Layer.succeed(Platform.CurrentPlatform, { ...NodePlatform.make, userId: user })),
+          Layer.provideMerge(overSockets())
+        )
+      )
+    )
+  })
+})
+
+describe("a device or a pipe at the destination", () => {
+  it.live("is refused before the host is asked, and is never replaced", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const key = yield* put("pipe")
+      const path = join(directory, "pipe")
+      execFileSync("mkfifo", [path])
+      const link = join(directory, "link")
+      Fs.symlinkSync(path, link)
+      for (const onCollision of ["fail", "overwrite", "number"] as const) {
+        for (const named of [path, link, "/dev/null"]) {
+          assertLocal(yield* Effect.flip(download(key, { path: named }, { onCollision })), /device or a pipe/)
+        }
+      }
+      assert.deepStrictEqual(yield* host.requests, [])
+      // The host's name is the pipe's.
+      const file = yield* download(key, { directory }, overwrite)
+      assert.strictEqual(file.path, join(directory, "pipe (1)"))
+      assert.isTrue(isWhole(file.path))
+      assert.isTrue(Fs.lstatSync(path).isFIFO())
+      yield* until("counted", Effect.map(host.files, (files) => files[0]?.downloads === 1))
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
