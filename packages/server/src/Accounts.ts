@@ -294,6 +294,8 @@ export interface Options {
   readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
   /** Plans that go before those of the file. @default none */
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
+  /** Longest life of a file, whatever its plan says. @default what the plan says */
+  readonly maxLife?: Duration.Duration | undefined
   /** Names of plans that must be there, beside those that the accounts of the file have. @default none */
   readonly used?: ReadonlyArray<string> | undefined
 }
@@ -310,7 +312,7 @@ const NOTED_AGAIN = 30 * 60 * 1000
  */
 export const layer = (
   path: string,
-  { accounts = [], plans: given = {}, used = [] }: Options = {}
+  { accounts = [], maxLife, plans: given = {}, used = [] }: Options = {}
 ): Layer.Layer<ApiKeys.ApiKeys | Plans.Plans, AccountsError | Plans.UnknownPlan> =>
   Layer.effectContext(
     Effect.gen(function*() {
@@ -318,7 +320,7 @@ export const layer = (
       const fixed = accounts.map(ApiKeys.fromOptions)
       const read = Effect.gen(function*() {
         const file = yield* load(path)
-        const all = Plans.make({ ...plans(file), ...given })
+        const all = Plans.make({ ...plans(file), ...given }, { maxLife })
         yield* Plans.check(all, [...used, ...file.accounts.map(({ plan }) => plan)])
         return { keys: ApiKeys.make([...fixed, ...toKnown(file)]), plans: all }
       })

@@ -157,12 +157,13 @@ const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
   }, { discard: true })
 
 /** Plans and keys, as they are given and as the file of accounts has them; what is given goes first. */
-const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, plans }: Complete) =>
+const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, maxLife, plans }: Complete) =>
   Layer.unwrap(Effect.gen(function*() {
     yield* checkAccounts(accounts)
     const used = [anonymousPlan, ...accounts.map(({ plan = "free" }) => plan)]
-    if (accountsFile !== undefined) return Accounts.layer(accountsFile, { accounts, plans, used })
-    const all = Plans.make(plans)
+    const longest = maxLife === undefined ? undefined : Duration.fromInputUnsafe(maxLife)
+    if (accountsFile !== undefined) return Accounts.layer(accountsFile, { accounts, maxLife: longest, plans, used })
+    const all = Plans.make(plans, { maxLife: longest })
     yield* Plans.check(all, used)
     return Layer.merge(ApiKeys.layer(accounts), Layer.succeed(Plans.Plans, all))
   }))

@@ -98,16 +98,25 @@ export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio
 
 /**
  * The plans `free` and `premium`, and those given: a plan of a known name overrides what it states, a new one starts
- * from `free`.
+ * from `free`. With `maxLife` none keeps a file for longer.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (given: Readonly<Record<string, Partial<Plan>>> = {}): Plans["Service"] => {
+export const make = (
+  given: Readonly<Record<string, Partial<Plan>>> = {},
+  { maxLife }: { readonly maxLife?: Duration.Duration | undefined } = {}
+): Plans["Service"] => {
   const all = new Map<string, Plan>([["free", free], ["premium", premium]])
   for (const [name, plan] of Object.entries(given)) {
     const base = all.get(name) ?? { ...free, id: all.size }
     all.set(name, { ...base, ...plan })
+  }
+  if (maxLife !== undefined) {
+    for (const [name, plan] of all) {
+      const maxExpires = plan.maxExpires === null ? maxLife : Duration.min(plan.maxExpires, maxLife)
+      all.set(name, { ...plan, maxExpires, keepsFiles: false })
+    }
   }
   return Plans.of({ all, get: (name) => all.get(name) ?? all.get("free")! })
 }

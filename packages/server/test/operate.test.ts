@@ -16,6 +16,7 @@ import {
   start,
   startStoppable,
   temporaryFolder,
+  upload,
   uploaded
 } from "./support.ts"
 
@@ -262,4 +263,37 @@ describe("an operator", () => {
       }),
     60_000
   )
+
+  it.live("has what the program says in the form of its logs", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const args = ["--port", "0", "--admin-port", "none", "--data", folder, "--log-format", "json"]
+      const child = spawn(process.execPath, [BIN, ...args], { stdio: ["ignore", "pipe", "inherit"] })
+      let output = ""
+      child.stdout.on("data", (chunk) => output += String(chunk))
+      yield* eventually("it listens", () => output.includes("\n"))
+      child.kill("SIGTERM")
+      yield* Effect.promise(() => new Promise((resolve) => child.once("close", resolve)))
+      const said = output.trimEnd().split("\n").map((line) =>
+        (JSON.parse(line) as { readonly message: string }).message
+      )
+      assert.strictEqual(said.length, 2)
+      assert.match(said[0]!, /^file\.io on http:/)
+      assert.strictEqual(said[1], "stopping: running transfers have at most 20s")
+      const wrong = yield* run(["--log-level", "loud", "--data", folder])
+      assert.strictEqual(wrong.status, 1)
+      assert.match(wrong.stderr, /^fileio-server: --log-level: "loud" .* debug, info, warn, error, none\n$/)
+    }), 60_000)
+
+  it.effect("bounds the life of all files, whatever their plan says", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ maxLife: "2 days" })
+      const refused = yield* upload(url, "x", { fields: { expires: "3d" } })
+      assertRefused(refused, 402, "PLAN_LIMIT")
+      assert.strictEqual(refused.json["allowed"], 2 * 24 * 60 * 60)
+      assertRefused(yield* upload(url, "x", { fields: { autoDelete: "false" } }), 402, "PLAN_LIMIT")
+      const { expires } = (yield* uploaded(url, "x")) as { readonly expires?: string }
+      assert.isAtMost(Date.parse(expires!), 2 * 24 * 60 * 60 * 1000)
+      assert.strictEqual((yield* upload(url, "x", { fields: { expires: "1d" } })).status, 200)
+    }))
 })

@@ -17,6 +17,7 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -28,9 +29,10 @@ import * as Accounts from "../../Accounts.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import * as Journal from "../ops/journal.ts"
+import * as Logging from "./logging.ts"
 import * as Operate from "./operate.ts"
 
-const rows = Object.values<ServerOptions.Row<unknown>>(ServerOptions.table)
+const rows = [...Object.values<ServerOptions.Row<unknown>>(ServerOptions.table), ...Logging.rows]
 
 /** The value of a flag that is given more than once is its last. */
 const last = (values: ReadonlyArray<string>): string | undefined => values.at(-1)
@@ -55,12 +57,16 @@ const flagOf = (row: ServerOptions.Row<unknown>): Flag.Flag<string | undefined> 
 const flags = Object.fromEntries(rows.map((row) => [row.flag, flagOf(row)]))
 
 const serve = Effect.gen(function*() {
-  const { anonymousPlan, dataDirectory } = yield* ServerOptions.config
+  const { anonymousPlan, dataDirectory, gracefulShutdownTimeout } = yield* ServerOptions.config
   const { adminUrl, publicUrl, url } = yield* FileIoServer.FileIoServer
   const links = publicUrl === url ? "" : `, links ${publicUrl}`
   const admin = adminUrl === undefined ? "" : `, admin on ${adminUrl}`
-  yield* Console.log(`file.io on ${url}${links}${admin}, data in ${dataDirectory}, anonymous plan ${anonymousPlan}`)
-  return yield* Effect.never
+  yield* Logging.say(`file.io on ${url}${links}${admin}, data in ${dataDirectory}, anonymous plan ${anonymousPlan}`)
+  const patience = Duration.format(Duration.fromInputUnsafe(gracefulShutdownTimeout!))
+  return yield* Effect.onInterrupt(
+    Effect.never,
+    () => Effect.orDie(Logging.say(`stopping: running transfers have at most ${patience}`))
+  )
 })
 
 const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
@@ -119,7 +125,7 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
   ) => {
     const env = environmentOf(given)
     return Effect.provideService(
-      command,
+      Effect.provide(command, Logging.layer),
       ConfigProvider.ConfigProvider,
       ConfigProvider.fromEnv({ env: { ...environment, ...env } as Record<string, string> })
     ).pipe(Effect.mapError((error) => error instanceof Config.ConfigError ? namesFlag(env)(error) : error))
