@@ -1,5 +1,5 @@
 /**
- * `FileIo` and `FileTransfer` for Node, in one layer: HTTP by undici, files by `node:fs`.
+ * `FileIo` and `FileTransfer` for Node, in one layer: HTTP over undici, files over `node:fs`.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as NodeHttp from "./NodeHttp.ts"
 import * as NodePlatform from "./NodePlatform.ts"
 
 /**
- * The options of `FileIo`, and those of the HTTP client.
+ * Options of `FileIo` and of the HTTP client.
  *
  * @category models
  * @since 0.1.0
@@ -36,7 +36,7 @@ const withTransfer = <E, R>(fileIo: Layer.Layer<FileIo.FileIo, E, R>) =>
   )
 
 /**
- * Everything a Node program needs but an `HttpClient`: bring one of your own, which is the one that is used.
+ * Everything a Node program needs except an `HttpClient`: it uses the one that you provide.
  *
  * **Example** (Over the client of `node:http`)
  *
@@ -82,7 +82,7 @@ export const layer = (
   Layer.provide(layerNoHttp(options), NodeHttp.layerUndici(options))
 
 /**
- * Everything a Node program needs, over `NodeHttp.layerSockets`: for large files, where there is no proxy.
+ * Everything a Node program needs, over `NodeHttp.layerSockets`: for large files, without a proxy.
  *
  * @category layers
  * @since 0.1.0
@@ -102,14 +102,14 @@ const tls: Config.Config<NodeHttp.Tls | undefined> = Config.all({
 }).pipe(Config.map((tls) => Object.values(tls).every((value) => value === undefined) ? undefined : tls))
 
 /**
- * The options out of the configuration: those of `FileIo.config`, and
+ * Options from the configuration: those of `FileIo.config`, and
  *
  * | variable                                  | meaning                                                               |
  * | ----------------------------------------- | --------------------------------------------------------------------- |
  * | `FILEIO_CONNECT_TIMEOUT`                  | how long connecting may take, such as `5 seconds`                     |
- * | `FILEIO_CONNECTIONS`                      | how many connections there are at most                                |
- * | `FILEIO_PROXY`                            | a proxy in place of `HTTPS_PROXY` and `HTTP_PROXY`; `none` for none   |
- * | `FILEIO_CA_CERT`                          | a file of authorities to trust, in PEM                                |
+ * | `FILEIO_CONNECTIONS`                      | the most connections to a host at a time                              |
+ * | `FILEIO_PROXY`                            | a proxy in place of `HTTPS_PROXY` and `HTTP_PROXY`; `none`: no proxy   |
+ * | `FILEIO_CA_CERT`                          | a file of certificate authorities to trust, in PEM                    |
  * | `FILEIO_CLIENT_CERT`, `FILEIO_CLIENT_KEY` | files of the client certificate and its key, in PEM                   |
  * | `FILEIO_CLIENT_KEY_PASSPHRASE`            | the passphrase of that key                                            |
  * | `FILEIO_SOCKET_PATH`                      | a unix socket in place of the host                                    |
@@ -133,7 +133,7 @@ export const config: Config.Config<Options> = Config.all({
 )
 
 /**
- * Everything a Node program needs, configured by `config`, or by a configuration of your own.
+ * Everything a Node program needs, configured by `config`, or by your own configuration.
  *
  * @category layers
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * HTTP for Node: `layerUndici`, the client that `NodeFileIo.layer` uses, and `layerSockets`, a transport that needs less memory and
- * time for large files and knows no proxies.
+ * HTTP for Node: `layerUndici`, the client of `NodeFileIo.layer`, and `layerSockets`, a transport that needs less
+ * memory and time for large files but supports no proxies.
  *
  * @since 0.1.0
  */
@@ -22,7 +22,7 @@ import * as SocketTransport from "./internal/sockets/socketTransport.ts"
 import * as TlsOptions from "./internal/tlsOptions.ts"
 
 /**
- * A certificate or a key in PEM: its text, its bytes, or the `file:` URL of where it lies.
+ * A certificate or a key in PEM: its text, its bytes, or the `file:` URL of a file.
  *
  * @category models
  * @since 0.1.0
@@ -30,59 +30,67 @@ import * as TlsOptions from "./internal/tlsOptions.ts"
 export type Pem = string | Uint8Array | URL
 
 /**
- * Whom to trust, and who we are, over `https:`.
+ * Certificates for `https:`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Tls {
-  /** Certificates of authorities to trust, beside those that Node trusts (`NODE_EXTRA_CA_CERTS` is one of its ways). */
+  /** Certificate authorities to trust, in addition to those that Node trusts (which include `NODE_EXTRA_CA_CERTS`). */
   readonly ca?: Pem | ReadonlyArray<Pem> | undefined
-  /** The client certificate, with the chain below it. */
+  /** The client certificate, with its chain. */
   readonly cert?: Pem | undefined
   /** The key of the client certificate. */
   readonly key?: Pem | Redacted.Redacted<string | Uint8Array> | undefined
   /** The passphrase of `key`. */
   readonly passphrase?: Redacted.Redacted | undefined
-  /** The name that the host's certificate has to have. @default the host's */
+  /** The name that the host's certificate must have. @default the host's */
   readonly servername?: string | undefined
-  /** Whether a host whose certificate cannot be trusted is refused; `false` lets anybody in between read the files. @default true */
+  /**
+   * Whether to refuse a host whose certificate cannot be verified; with `false`, anybody in between can read the files.
+   *
+   * @default true
+   */
   readonly rejectUnauthorized?: boolean | undefined
 }
 
 /**
- * How connections are made, by either client.
+ * Options of connections, for both clients.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SocketsOptions {
-  /** How long connecting may take, over all addresses of the host and with TLS and a proxy. @default 10 seconds */
+  /** Time-out of connecting, over all addresses of the host, with TLS and proxy. @default 10 seconds */
   readonly connectTimeout?: Duration.Input | undefined
-  /** How many connections to one host there are at most; further requests wait for one. @default no limit */
+  /** The most connections to one host at a time; further requests wait. @default no limit */
   readonly connections?: number | undefined
   /** Certificates and keys. */
   readonly tls?: Tls | undefined
-  /** Path of a unix socket to connect to in place of the host. The address still gives the path and the `Host` header. */
+  /**
+   * Path of a unix socket to connect to in place of the host. The address still sets the path and the `Host` header.
+   */
   readonly socketPath?: string | undefined
 }
 
 /**
- * How `layerUndici` makes connections.
+ * Options of `layerUndici`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends SocketsOptions {
   /**
-   * The proxy for every host, such as `http://proxy.example:3128`; with `user:password@` before the host, best as `Redacted`.
-   * `false` is none. @default `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the configuration, which is the
-   * environment unless another `ConfigProvider` is set; the spelling in lower case goes first
+   * The proxy for every host, such as `http://proxy.example:3128`; with `user:password@` before the host, best as
+   * `Redacted`. `false`: no proxy.
+   *
+   * @default `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the configuration, which is the environment unless
+   * another `ConfigProvider` is set; lower case takes precedence
    */
   readonly proxy?: string | URL | Redacted.Redacted | false | undefined
   /**
-   * A dispatcher of undici of your own, such as a `MockAgent`; it stays open when the layer closes. All other options are then
-   * the dispatcher's, among them how long it keeps idle connections.
+   * Your own undici dispatcher, such as a `MockAgent`; it stays open when the layer closes. It then decides everything
+   * that the other options set, such as how long idle connections are kept.
    */
   readonly dispatcher?: Undici.Dispatcher | undefined
 }
@@ -93,7 +101,7 @@ const invalid = ({ field, problem }: { readonly field: string; readonly problem:
     reason: new FileIoError.InvalidRequest({ field, problem })
   })
 
-/** The options, read and checked. */
+/** The parsed and checked options. */
 const prepare = Effect.fnUntraced(function*(options: SocketsOptions | undefined) {
   const timeout = Option.filter(Duration.fromInput(options?.connectTimeout ?? "10 seconds"), Duration.isPositive)
   if (Option.isNone(timeout) || !Duration.isFinite(timeout.value)) {
@@ -136,7 +144,7 @@ const proxiesOf = (options: Options | undefined) => {
 }
 
 /**
- * Whether requests to a host would go through a proxy: by `proxy`, or by the configuration. `NO_PROXY` is not looked at.
+ * Whether requests to a host would use a proxy, by `proxy` or by the configuration. Ignores `NO_PROXY`.
  *
  * @category guards
  * @since 0.1.0
@@ -145,16 +153,17 @@ export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.
   Effect.map(proxiesOf(options), ({ http, https }) => http !== "" || https !== "")
 
 /**
- * The `HttpClient` of `@effect/platform-node` over undici, with connections of its own, which close with the layer. It goes
- * through the proxies of the environment unless told otherwise.
+ * The `HttpClient` of `@effect/platform-node` over undici, with its own connections, which close with the layer. Uses
+ * the proxies of the environment by default.
  *
  * **Details**
  *
- * A request that must not be repeated, such as an upload, goes over a connection that is new or was used within the last 25 ms,
- * so that it never meets a host that closes an idle connection. What fails before a connection is there is an `Unreachable` or
- * a `TimedOut` whose verdict is that nothing was sent. undici's own time-outs are off: `FileIo.Options` has them.
+ * A request that must not be repeated, such as an upload, uses a connection that is new or was used within the last 25
+ * ms, so that it never meets a host that closes an idle connection. A failure before the connection exists is an
+ * `Unreachable` or a `TimedOut` that says that nothing was sent. undici's own time-outs are off: `FileIo.Options` has
+ * them.
  *
- * **Example** (A company's proxy and its own authority)
+ * **Example** (A company's proxy and certificate authority)
  *
  * ```ts no-run
  * import { NodeFileIo } from "@effect-fileio/platform-node"
@@ -177,7 +186,7 @@ export const layerUndici = (
   Layer.effect(
     HttpClient.HttpClient,
     Effect.gen(function*() {
-      // Loaded here, since a program over sockets does without.
+      // Loaded lazily: a program over sockets does not need it.
       const Client = yield* Effect.promise(() => import("./internal/undici/client.ts"))
       if (options?.dispatcher !== undefined) return yield* Client.make(options.dispatcher)
       const prepared = yield* prepare(options)
@@ -186,14 +195,14 @@ export const layerUndici = (
   )
 
 /**
- * A `Transport` for files alone, over connections of its own, which close with the layer: uploads and downloads of any size in
- * constant memory, at about the speed of curl.
+ * A `Transport` for files only, over its own connections, which close with the layer: uploads and downloads of any size
+ * in constant memory, at about the speed of curl.
  *
  * **Details**
  *
- * It speaks HTTP/1.1, and leaves out what a transfer of files does not need. It knows **no proxies**, neither of the environment
- * nor by an option; no HTTP/2; no redirects, compression or upgrades; no interceptors; bodies are bytes or streams, not `FormData`.
- * It refuses every answer that two programs could read as two messages.
+ * It implements HTTP/1.1 as far as file transfers need it. It supports **no proxies**, neither from the environment nor
+ * by an option; no HTTP/2; no redirects, compression or upgrades; no interceptors; bodies are bytes or streams, not
+ * `FormData`. It refuses every response that two programs could read as two messages.
  *
  * @category layers
  * @since 0.1.0

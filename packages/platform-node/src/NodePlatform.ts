@@ -1,6 +1,6 @@
 /**
- * The client's `Platform` on Node: free disk space by `statfs`, processes by their ids (on Linux also by boot, container and
- * start time), SHA-256 by `node:crypto`. `NodeFileIo` provides it.
+ * The client's `Platform` on Node: free disk space by `statfs`, process identity by pid (on Linux also by boot,
+ * container and start time), SHA-256 by `node:crypto`. `NodeFileIo` provides it.
  *
  * @since 0.1.0
  */
@@ -24,10 +24,10 @@ const read = (path: string): string | undefined => {
   }
 }
 
-/** When a process began, by Linux's count of ticks since the start of the machine; the pid alone may be used again. */
+/** Start time of a process, in Linux's clock ticks since boot; needed since pids are reused. */
 const beginOf = (pid: number): string | undefined => {
   const stat = read(`/proc/${pid}/stat`)
-  // The name of the program comes second, in brackets, and may hold anything.
+  // The program's name comes second, in brackets, and may contain anything.
   return stat === undefined ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
 }
 
@@ -40,10 +40,10 @@ const exists = (pid: number): boolean => {
   }
 }
 
-/** An identifier of this run of the machine. */
+/** Identifies this boot of the machine. */
 const boot = read("/proc/sys/kernel/random/boot_id")?.trim() ?? ""
 
-/** What the numbers of processes are counted in: containers on one machine count each for itself. */
+/** Identifies the pid namespace: each container on a machine has its own. */
 const namespace = (() => {
   try {
     return Fs.readlinkSync("/proc/self/ns/pid")
@@ -72,7 +72,7 @@ const stateOf: Platform.ProcessIdentity["stateOf"] = (writer, lastWrite) =>
     if (itsNamespace !== namespace || typeof pid !== "number") return Platform.stateBySilence(lastWrite)
     if (!exists(pid)) return Effect.succeed("exited")
     if (began !== "" && began !== (beginOf(pid) ?? "")) return Effect.succeed("exited")
-    // Node does not say which threads of a process are alive.
+    // Node does not report which threads of a process are alive.
     return pid === Process.pid && thread !== threadId ? Platform.stateBySilence(lastWrite) : Effect.succeed("alive")
   })
 
@@ -122,8 +122,8 @@ export const make: Platform.Platform = {
 }
 
 /**
- * Lets downloads check the room on the disk before the host is asked, take over the parts of processes that have exited, and
- * compute digests at the speed of OpenSSL.
+ * Lets downloads check free disk space before a request, take over parts of exited processes, and compute digests with
+ * OpenSSL.
  *
  * @category layers
  * @since 0.1.0

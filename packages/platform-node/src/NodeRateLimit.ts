@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
 /**
- * Where Redis is, and what to do without it.
+ * Address of Redis, and what to do without it.
  *
  * @category models
  * @since 0.1.0
@@ -30,20 +30,20 @@ export interface RedisOptions extends RateLimitRedis.Options {
 const connect = Effect.fnUntraced(function*(
   options: RedisOptions
 ): Effect.fn.Return<Redis.Redis["Service"], Redis.RedisError, Scope.Scope> {
-  // The client of Redis is only loaded by those who use it.
+  // Loaded lazily: other programs do not need the Redis client.
   const NodeRedis = yield* Effect.promise(() => import("@effect/platform-node/NodeRedis"))
   const connectTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "2 seconds"))
   const context = yield* Layer.build(
-    // A command that waits for the connection would make a call wait without anybody knowing.
+    // A command that waits for the connection would delay a call invisibly.
     NodeRedis.layer({ url: options.url, disableOfflineQueue: true, socket: { connectTimeout } }).pipe(
-      // It would write a line at every try to connect; that Redis is away is said once, by the limiter.
+      // The client would log every attempt to connect; the limiter reports once that Redis is unavailable.
       Layer.provide(Logger.layer([]))
     )
   )
   return Context.get(context, Redis.Redis)
 })
 
-/** Redis that may be away when the program starts. */
+/** A Redis that may be unavailable when the program starts. */
 const connectLater = Effect.fnUntraced(function*(
   options: RedisOptions
 ): Effect.fn.Return<Redis.Redis["Service"], never, Scope.Scope> {
@@ -76,12 +76,12 @@ const connectLater = Effect.fnUntraced(function*(
 })
 
 /**
- * Shares the budget of each account with all processes that use the same Redis.
+ * Shares the rate limit of each account with all processes that use the same Redis.
  *
  * **Details**
  *
- * With `whenAway: "fail"`, which is the default, the layer fails when Redis is not there. With `{ processes }` it does not:
- * until Redis is there, this process keeps to its part of the limit.
+ * With `whenAway: "fail"`, the default, the layer fails if Redis is unavailable. With `{ processes }` it does not:
+ * until Redis is available, this process uses its share of the limit.
  *
  * **Example** (Four workers with one key)
  *
@@ -107,7 +107,7 @@ export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.Redi
   )
 
 /**
- * `layerRedis` with the address out of the configuration: `FILEIO_REDIS_URL`.
+ * `layerRedis` with the address from the configuration: `FILEIO_REDIS_URL`.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What is uploaded: text, bytes, a `Blob`, or an async iterable of bytes.
+ * Content to upload: text, bytes, a `Blob`, or an async iterable of bytes.
  *
  * @since 0.1.0
  */
@@ -15,29 +15,29 @@ export {
    */
   blob,
   /**
-   * Bytes in memory: of a `Uint8Array`, of any other view, of an `ArrayBuffer`, or a text as UTF-8. They are not copied: do
-   * not change them while they are sent.
+   * Bytes in memory: a `Uint8Array`, any other view, an `ArrayBuffer`, or a text as UTF-8. They are not copied: do not
+   * change them during the upload.
    *
    * @category constructors
    * @since 0.1.0
    */
   bytes,
   /**
-   * What is sent: text, as UTF-8, or memory, as the bytes that it holds.
+   * Content: text, as UTF-8, or memory, as its bytes.
    *
    * @category models
    * @since 0.1.0
    */
   type Chunk,
   /**
-   * A body that can be opened again, so that an attempt that failed can be repeated.
+   * A body that can be opened again, so that a failed attempt can be repeated.
    *
    * @category models
    * @since 0.1.0
    */
   type FileBody,
   /**
-   * A body that can be read once. Send it with `uploadOnce`, which never repeats it.
+   * A body that can be read only once. Send it with `uploadOnce`, which never repeats it.
    *
    * @category models
    * @since 0.1.0
@@ -60,17 +60,17 @@ export {
 } from "@effect-fileio/client/FileBody"
 
 /**
- * Name, MIME type and, where it is known, size of a stream.
+ * Name, MIME type and, if known, size of a stream.
  *
  * @category models
  * @since 0.1.0
  */
 export interface StreamOptions extends ClientFileBody.Options {
-  /** Size in bytes, if it is known; the upload fails when the stream gives another number. */
+  /** Size in bytes, if known; the upload fails if the stream has another size. */
   readonly size?: number | undefined
 }
 
-/** Streams of the web that cannot be iterated over, as in some browsers, are read by their readers. */
+/** Web streams that are not iterable, as in some browsers, are read with their readers. */
 const toStream = (content: unknown): Stream.Stream<ClientFileBody.Chunk, unknown> | undefined => {
   if (typeof content !== "object" || content === null) return undefined
   if (Symbol.asyncIterator in content) {
@@ -85,7 +85,8 @@ const toStream = (content: unknown): Stream.Stream<ClientFileBody.Chunk, unknown
 }
 
 /**
- * An async iterable of bytes or text that can be made anew for each attempt, such as a Node stream or a `ReadableStream`.
+ * An async iterable of bytes or text that can be created again for each attempt, such as a Node stream or a
+ * `ReadableStream`.
  *
  * **Example** (A generator)
  *
@@ -107,7 +108,7 @@ export const stream = (
   options: StreamOptions
 ): ClientFileBody.FileBody =>
   ClientFileBody.stream(
-    // What is no function, or gives no stream, is refused there.
+    // The client refuses anything that is no function or returns no stream.
     typeof make === "function"
       ? () => {
         const made = make()

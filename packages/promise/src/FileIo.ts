@@ -1,6 +1,6 @@
 /**
- * The calls of the file.io API as async functions, over the `fetch` of the platform: in browsers, Deno, Bun, workers. On Node
- * prefer `NodeFileIo`, which also has files on disk.
+ * The calls of the file.io API as async functions, over the `fetch` of the platform: in browsers, Deno, Bun, workers.
+ * On Node prefer `NodeFileIo`, which also has files on disk.
  *
  * Every call runs the call of the same name of `@effect-fileio/client`, and fails with the same `FileIoError`.
  *
@@ -21,19 +21,19 @@ import * as Run from "./internal/run.ts"
 import type * as Models from "./Models.ts"
 
 /**
- * The last argument of every call.
+ * Last argument of every call.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CallOptions {
-  /** Ends the call, which then throws the signal's reason. A download that has begun may count as taken all the same. */
+  /** Ends the call, which then throws the signal's reason. A download that has begun may count nevertheless. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * What can be uploaded: a body of `FileBody`, or bytes or a `Blob` as they are. A text may be meant as a path, so it needs
- * `FileBody.text` or `NodeFileIo.uploadFile`.
+ * Content to upload: a body of `FileBody`, or bytes or a `Blob` as they are. A string may be meant as a path, so it
+ * needs `FileBody.text` or `NodeFileIo.uploadFile`.
  *
  * @category models
  * @since 0.1.0
@@ -41,7 +41,7 @@ export interface CallOptions {
 export type Content = ClientFileBody.FileBody | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
 
 /**
- * Called with the progress of a transfer; the transfer waits for a promise that it returns.
+ * Called with progress events; the transfer waits for a returned promise.
  *
  * @category models
  * @since 0.1.0
@@ -49,7 +49,7 @@ export type Content = ClientFileBody.FileBody | ArrayBuffer | ArrayBufferView<Ar
 export type ProgressListener = (progress: Progress.Progress) => void | Promise<void>
 
 /**
- * Settings of a new file, and how its upload is watched.
+ * Settings of a new file, and progress of its upload.
  *
  * @category models
  * @since 0.1.0
@@ -62,7 +62,7 @@ export interface UploadOptions extends FileSettings.Input, CallOptions, Pick<Cli
 }
 
 /**
- * What is changed of a file: its settings, its content, or both.
+ * Changes of a file: its settings, its content, or both.
  *
  * @category models
  * @since 0.1.0
@@ -75,7 +75,7 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOp
 }
 
 /**
- * How a download is watched and checked.
+ * Progress and checks of a download.
  *
  * @category models
  * @since 0.1.0
@@ -86,33 +86,33 @@ export interface DownloadOptions extends CallOptions, Pick<ClientFileIo.Download
 }
 
 /**
- * As for any download, and where it begins.
+ * Options of a download, and where it starts.
  *
  * @category models
  * @since 0.1.0
  */
 export interface DownloadStreamOptions extends DownloadOptions {
-  /** Goes on with a download that broke. The host may begin again instead: then `offset` is 0. */
+  /** Resumes a broken download. The host may start over instead: then `offset` is 0. */
   readonly resume?:
     | (Omit<ClientFileIo.Resume, "content"> & {
-      /** The bytes that are there already; without them a digest cannot be checked. */
+      /** The bytes received so far; without them a digest cannot be checked. */
       readonly content?: AsyncIterable<Uint8Array> | undefined
     })
     | undefined
 }
 
 /**
- * An upload whose answer was lost.
+ * An upload whose response was lost.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LostUpload {
-  /** Name that the file was sent with. */
+  /** Name of the file in the upload. */
   readonly name: string
   /** Its size in bytes. */
   readonly size: number
-  /** When it was sent, or any time before that at which no other file of that name and size was sent. */
+  /** When it was sent, or any earlier time since which no other file of that name and size was sent. */
   readonly sentAt: Date
 }
 
@@ -123,37 +123,37 @@ export interface LostUpload {
  * @since 0.1.0
  */
 export interface FileIo extends Models.Closeable {
-  /** Uploads a file; without a key it belongs to nobody. */
+  /** Uploads a file; without a key it belongs to no account. */
   readonly upload: (content: Content, options?: UploadOptions) => Promise<Models.FileDetails>
-  /** Uploads a stream that can be read once; the call is never repeated. */
+  /** Uploads a stream that can be read only once; the call is never repeated. */
   readonly uploadOnce: (body: ClientFileBody.OneShotBody, options?: UploadOptions) => Promise<Models.FileDetails>
-  /** Uploads a file that is deleted when the result is closed. Needs a key. */
+  /** Uploads a file, and deletes it when the result is closed. Needs a key. */
   readonly uploadScoped: (content: Content, options?: UploadOptions) => Promise<Models.ScopedFile>
   /**
-   * Looks for the file of an upload whose answer was lost, by its name, size and time, among the files of the account.
-   * Fails when several fit. Needs a key.
+   * Looks for the file of an upload whose response was lost, by name, size and time, among the account's files. Fails
+   * if several match. Needs a key.
    */
   readonly reconcile: (upload: LostUpload, options?: CallOptions) => Promise<Models.FileDetails | undefined>
-  /** The states of a file, whenever they change, until it was taken or has expired. Needs a key. */
+  /** The states of a file, one for each change, until it was downloaded or has expired. Needs a key. */
   readonly awaitDownloaded: (
     keyOrLink: string,
     options?: CallOptions & Parameters<ClientFileIo.Service["awaitDownloaded"]>[1]
   ) => AsyncIterable<Models.FileState>
-  /** Begins a download of a key or a link. */
+  /** Starts a download of a key or a link. */
   readonly download: (keyOrLink: string, options?: DownloadStreamOptions) => Promise<Models.Download>
   /** Downloads a file into memory. */
   readonly downloadBytes: (keyOrLink: string, options?: DownloadOptions) => Promise<Models.DownloadedBytes>
   /** One page of the account's files. Needs a key. */
   readonly list: (options?: ClientFileIo.ListOptions & CallOptions) => Promise<Models.FileList>
-  /** All of the account's files, page by page as they are taken. Needs a key. */
+  /** All of the account's files; pages are requested as they are consumed. Needs a key. */
   readonly listAll: (options?: ClientFileIo.ListAllOptions & CallOptions) => AsyncIterable<Models.FileDetails>
   /** The account and its plan. Needs a key. */
   readonly me: (options?: CallOptions) => Promise<Models.Account>
-  /** How many milliseconds a call that came now would wait for the account's limit, as far as that is known. */
+  /** How many milliseconds a call would wait now for the account's rate limit, as far as known. */
   readonly waitTime: (options?: CallOptions) => Promise<number>
-  /** Changes what is given and keeps the rest. Needs a key. */
+  /** Changes the given settings and keeps the others. Needs a key. */
   readonly update: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
-  /** Changes what is given and resets the rest to the host's defaults. Needs a key. */
+  /** Changes the given settings and resets the others to the host's defaults. Needs a key. */
   readonly replace: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
   /** Deletes a file. Needs a key. */
   readonly delete: (keyOrLink: string, options?: CallOptions) => Promise<void>
@@ -168,11 +168,11 @@ export interface FileIo extends Models.Closeable {
 export interface Options extends Omit<ClientFileIo.Options, "apiKey" | "headers"> {
   /** The account's key; without one, calls are anonymous. It is kept redacted. */
   readonly apiKey?: string | undefined
-  /** Headers that every request to the host has, such as those that a gateway before it wants. They are kept redacted. */
+  /** Headers for every request to the host, for example for a gateway. They are kept redacted. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** When calls that failed are made again. @default `RetryPolicy.make()` */
+  /** When failed calls are repeated. @default `RetryPolicy.make()` */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
-  /** How many calls are made in a second. @default `RateLimit.learned()` */
+  /** How many requests are sent per second. @default `RateLimit.learned()` */
   readonly rateLimit?: RateLimit.RateLimit | undefined
 }
 
@@ -186,7 +186,7 @@ export const fromLayer = async <E>(layer: Layer.Layer<ClientFileIo.FileIo, E>): 
   Calls.make(await Run.make(layer))
 
 /**
- * The calls over `fetch`. Throws `FileIoError` with `InvalidRequest` when an option is wrong.
+ * The calls over `fetch`. Throws `FileIoError` with `InvalidRequest` if an option is invalid.
  *
  * **Example** (An upload)
  *

@@ -1,5 +1,5 @@
 /**
- * What the calls give, as plain data: times are `Date`s, and classes are objects with the same fields.
+ * Results of the calls, as plain data: times are `Date`s, and classes are objects with the same fields.
  *
  * @since 0.1.0
  */
@@ -17,8 +17,8 @@ type DateOf<A> = A extends DateTime.DateTime ? Date : A
 type Plain<A> = { readonly [K in keyof A]: DateOf<A[K]> }
 
 /**
- * The details of a file. An absent field was not told by the host; `expires: null` means never, and `maxDownloads: null`
- * means unlimited.
+ * The details of a file. A field is absent if the host did not send it; `expires: null` means never, and `maxDownloads:
+ * null` means unlimited.
  *
  * @category models
  * @since 0.1.0
@@ -26,7 +26,7 @@ type Plain<A> = { readonly [K in keyof A]: DateOf<A[K]> }
 export interface FileDetails extends Plain<CoreFileDetails.FileDetails> {}
 
 /**
- * The plan and the state of an account. An absent or `null` field was not told by the host.
+ * The plan and state of an account. A field is absent or `null` if the host did not send it.
  *
  * @category models
  * @since 0.1.0
@@ -34,7 +34,7 @@ export interface FileDetails extends Plain<CoreFileDetails.FileDetails> {}
 export interface Account extends Plain<CoreAccount.Account> {}
 
 /**
- * One page of an account's files, with what the host tells of all of them.
+ * One page of an account's files, and totals over all pages.
  *
  * @category models
  * @since 0.1.0
@@ -44,8 +44,8 @@ export interface FileList extends Omit<Plain<CoreFileList.FileList>, "files"> {
 }
 
 /**
- * What became of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it
- * expired, which looks the same.
+ * State of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it expired,
+ * which looks the same.
  *
  * @category models
  * @since 0.1.0
@@ -56,24 +56,24 @@ export interface FileState {
 }
 
 /**
- * What holds something until it is closed. `await using` closes it at the end of the block.
+ * A resource that is held until it is closed. `await using` closes it at the end of the block.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Closeable extends AsyncDisposable {
-  /** Gives back what is held; a second time does nothing. */
+  /** Releases the resource; further calls do nothing. */
   readonly close: () => Promise<void>
 }
 
 /**
- * A download that has begun: the host counts it as taken. The bytes can be read once; closing it closes the connection.
+ * A running download, which the host counts. The bytes can be read once; closing it closes the connection.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Download extends Omit<ClientFileIo.Download, "stream" | "open">, Closeable {
-  /** The bytes. The connection is closed at their end. Fails as `FileIo` of `@effect-fileio/client` says. */
+  /** The bytes. Their end closes the connection. Fails like `FileIo` of `@effect-fileio/client`. */
   readonly stream: AsyncIterable<Uint8Array>
 }
 
@@ -102,7 +102,7 @@ export interface DownloadedBytes extends ClientFileIo.DownloadedBytes {}
 export interface DownloadedFile extends FileTransfer.DownloadedFile {}
 
 /**
- * The part of a download that broke.
+ * The part file of a broken download.
  *
  * @category models
  * @since 0.1.0
@@ -110,7 +110,7 @@ export interface DownloadedFile extends FileTransfer.DownloadedFile {}
 export interface PendingDownload extends FileTransfer.PendingDownload {}
 
 /**
- * What became of one of many, in the form of `Promise.allSettled`.
+ * Result of one of many transfers, in the form of `Promise.allSettled`.
  *
  * @category models
  * @since 0.1.0

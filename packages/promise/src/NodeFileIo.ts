@@ -21,7 +21,7 @@ import * as Run from "./internal/run.ts"
 import type * as Models from "./Models.ts"
 
 /**
- * Called with the progress of many transfers together.
+ * Called with the progress of several transfers together.
  *
  * @category models
  * @since 0.1.0
@@ -29,7 +29,7 @@ import type * as Models from "./Models.ts"
 export type BatchListener = (progress: Progress.Batch) => void | Promise<void>
 
 /**
- * Settings of the new file, and the name and type that it gets.
+ * Settings of the new file, with its name and type.
  *
  * @category models
  * @since 0.1.0
@@ -40,7 +40,7 @@ export interface UploadFileOptions extends Omit<FileTransfer.UploadFileOptions, 
 }
 
 /**
- * How a file is put on the disk.
+ * How a file is written to the disk.
  *
  * @category models
  * @since 0.1.0
@@ -51,29 +51,29 @@ export interface DownloadFileOptions extends Omit<FileTransfer.DownloadFileOptio
 }
 
 /**
- * Settings of all the new files.
+ * Settings of all new files.
  *
  * @category models
  * @since 0.1.0
  */
 export interface UploadAllOptions extends Omit<FileTransfer.UploadAllOptions, "onProgress">, FileIo.CallOptions {
-  /** Called with the progress of all the files together. */
+  /** Called with the progress of all files together. */
   readonly onProgress?: BatchListener | undefined
 }
 
 /**
- * How all the files are put on the disk.
+ * How all files are written to the disk.
  *
  * @category models
  * @since 0.1.0
  */
 export interface DownloadAllOptions extends Omit<FileTransfer.DownloadAllOptions, "onProgress">, FileIo.CallOptions {
-  /** Called with the progress of all the files together. */
+  /** Called with the progress of all files together. */
   readonly onProgress?: BatchListener | undefined
 }
 
 /**
- * The calls of `FileIo`, and those between the host and the disk.
+ * The calls of `FileIo`, and transfers from and to the disk.
  *
  * @category models
  * @since 0.1.0
@@ -82,26 +82,29 @@ export interface NodeFileIo extends FileIo.FileIo {
   /** Uploads a file from disk. */
   readonly uploadFile: (path: string, options?: UploadFileOptions) => Promise<Models.FileDetails>
   /**
-   * Downloads a file to disk. When an earlier download of the same file into the same folder broke, and the host can
-   * resume, it goes on from the part that lies there.
+   * Downloads a file to disk. If an earlier download of the same file into the same folder broke, and the host can
+   * resume, it continues from the part file.
    */
   readonly downloadFile: (
     keyOrLink: string,
     target: FileTransfer.Target,
     options?: DownloadFileOptions
   ) => Promise<Models.DownloadedFile>
-  /** Looks for the part of a download that broke, without asking the host. */
+  /** Looks for the part file of a broken download, without a request. */
   readonly pending: (
     keyOrLink: string,
     target: FileTransfer.Target,
     options?: FileIo.CallOptions
   ) => Promise<Models.PendingDownload | undefined>
-  /** Uploads many files, a few at once. The results are in the order of the paths, and a failure is only its own file's. */
+  /**
+   * Uploads several files, a few at once. The results are in the order of the paths, and a failure concerns only its
+   * own file.
+   */
   readonly uploadAll: (
     paths: Iterable<string>,
     options?: UploadAllOptions
   ) => Promise<ReadonlyArray<Models.Settled<Models.FileDetails>>>
-  /** Downloads many files into a folder, a few at once, with results like those of `uploadAll`. */
+  /** Downloads several files into a folder, a few at once, with results like those of `uploadAll`. */
   readonly downloadAll: (
     keysOrLinks: Iterable<string>,
     target: { readonly directory: string },
@@ -110,7 +113,7 @@ export interface NodeFileIo extends FileIo.FileIo {
 }
 
 /**
- * Certificates that are trusted, and a client certificate, for `https:`: texts or bytes in PEM, or `file:` URLs.
+ * Trusted certificates, and a client certificate, for `https:`: texts or bytes in PEM, or `file:` URLs.
  *
  * @category models
  * @since 0.1.0
@@ -123,14 +126,15 @@ export interface Tls extends Omit<NodeHttp.Tls, "key" | "passphrase"> {
 }
 
 /**
- * As the options of `FileIo`, with those of the HTTP client of Node.
+ * The options of `FileIo`, and those of the HTTP client of Node.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FileIo.Options, Omit<NodeHttp.Options, "proxy" | "tls"> {
   /**
-   * The proxy for every host, such as `http://user:password@proxy.example:3128`; it is kept redacted. `false` is none.
+   * The proxy for every host, such as `http://user:password@proxy.example:3128`; it is kept redacted. `false`: no
+   * proxy.
    * @default `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment
    */
   readonly proxy?: string | URL | false | undefined
@@ -194,7 +198,7 @@ export const fromLayer = async <E>(
 }
 
 /**
- * The calls for Node. Throws `FileIoError` with `InvalidRequest` when an option is wrong.
+ * The calls for Node. Throws `FileIoError` with `InvalidRequest` if an option is invalid.
  *
  * **Example** (A file there and back)
  *

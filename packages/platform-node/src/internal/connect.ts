@@ -1,15 +1,15 @@
 /**
- * Opens connections: TCP, TLS, unix sockets. Both transports of `NodeHttp` call it. What fails here fails before a request can
- * leave, and every error says so: its `syscall` is `connect`.
+ * Opens connections: TCP, TLS, unix sockets. Both transports of `NodeHttp` call it. A failure here happens before a
+ * request can be sent, and every error says so: its `syscall` is `connect`.
  */
 import Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { awaitEarlyResponse } from "./earlyResponse.ts"
 
-/** How long one address has before the next one is tried beside it (RFC 8305). */
+/** How long to try one address before trying the next one beside it, in milliseconds (RFC 8305). */
 const ATTEMPT_DELAY_MILLIS = 250
-/** How many TLS sessions are kept, one for each host. */
+/** How many TLS sessions are cached, one per host. */
 const MAX_SESSIONS = 100
 
 const codeOf = (error: Error): string =>
@@ -20,7 +20,7 @@ export class ConnectError extends Error {
   override readonly name: string = "ConnectError"
   readonly syscall = "connect"
   readonly code: string
-  /** The proxy that was asked for the connection, as `host:port`. */
+  /** The proxy, as `host:port`. */
   readonly proxy: string | undefined
   constructor(cause: Error, code = codeOf(cause), proxy?: string) {
     super(cause.message, { cause })
@@ -29,12 +29,12 @@ export class ConnectError extends Error {
   }
 }
 
-/** The connection was not made in time. */
+/** Connecting took too long. */
 export class ConnectTimeoutError extends Error {
   override readonly name = "ConnectTimeoutError"
   readonly syscall = "connect"
   readonly code = "ERR_CONNECT_TIMEOUT"
-  /** Milliseconds after which the connection was not waited for any more. */
+  /** The time-out, in milliseconds. */
   readonly connectTimeout: number
   constructor(millis: number) {
     super(`no connection was made within the timeout: ${millis}ms`)
@@ -42,7 +42,7 @@ export class ConnectTimeoutError extends Error {
   }
 }
 
-/** The host said something over a new connection before it was asked. */
+/** The host sent bytes over a new connection before it had a request. */
 export const spokenUnasked = () =>
   new ConnectError(new Error("the host spoke before it was asked"), "ERR_SPOKEN_UNASKED")
 
@@ -57,7 +57,7 @@ export interface Target {
   readonly host: string
   readonly port: number
   readonly isSecure: boolean
-  /** The name that the certificate is for. @default `host` */
+  /** The name that the certificate must have. @default `host` */
   readonly servername?: string | undefined
 }
 
@@ -73,14 +73,14 @@ export interface TlsSettings {
 
 export interface Options {
   readonly connectMillis: number
-  /** A unix socket to connect to, whatever the target. */
+  /** A unix socket to connect to instead of the target. */
   readonly socketPath: string | undefined
   readonly tls: TlsSettings | undefined
 }
 
 type Address = { readonly path: string } | { readonly host: string; readonly port: number }
 
-/** Alternates between the families, so that a broken one costs one delay (RFC 8305, 4). */
+/** Alternates between address families, so that a broken one costs one delay (RFC 8305, 4). */
 const interleaved = (addresses: ReadonlyArray<Dns.LookupAddress>): ReadonlyArray<string> => {
   const first = addresses.filter(({ family }) => family === addresses[0]?.family)
   const second = addresses.filter(({ family }) => family !== addresses[0]?.family)
@@ -91,10 +91,10 @@ const interleaved = (addresses: ReadonlyArray<Dns.LookupAddress>): ReadonlyArray
   return ordered
 }
 
-/** Receives the connection, or why there is none; once. */
+/** Receives the connection or the error; called once. */
 export type Callback = (result: Net.Socket | Error) => void
 
-/** One opening: races the addresses of a host, and then waits for TLS. */
+/** One attempt: races the addresses of a host, then waits for TLS. */
 class Attempt {
   readonly #make: (address: Address) => Net.Socket
   readonly #isSecure: boolean
@@ -134,7 +134,7 @@ class Attempt {
   }
 
   lookUp(host: string, port: number) {
-    // By the default export, whose functions a program can replace.
+    // Uses the default export, whose functions a program can replace.
     Dns.lookup(host, { all: true }, (error, found) => {
       if (this.#isOver) return
       if (error !== null) return this.end(new ConnectError(error))
@@ -162,7 +162,7 @@ class Attempt {
     }
   }
 
-  /** The first address that answers is taken, also if its TLS fails. */
+  /** The first address that connects wins, also if its TLS fails. */
   #won(socket: Net.Socket) {
     if (this.#isOver) return
     this.#addresses = []
@@ -174,8 +174,8 @@ class Attempt {
   }
 
   /**
-   * What a host says before it was asked is no answer to what it is asked next. The second turn of the event loop comes after
-   * everything was read that is here already.
+   * Bytes that a host sends before a request are not the response to it. By the second turn of the event loop,
+   * everything that has already arrived was read.
    */
   #made(socket: Net.Socket) {
     setImmediate(() =>
@@ -193,9 +193,9 @@ class Attempt {
   }
 }
 
-/** Makes a socket fit for a request: its first error is the one that counts, and an early answer is read. */
+/** Prepares a socket for a request: its first error counts, and an early response is read. */
 export const prepare = (socket: Net.Socket): void => {
-  // After an alert `node:tls` goes on to the end of the stream, which says less.
+  // After an alert, `node:tls` continues to the end of the stream, whose error says less.
   socket.on("error", () => socket.destroy())
   awaitEarlyResponse(socket)
 }
@@ -203,18 +203,18 @@ export const prepare = (socket: Net.Socket): void => {
 export class Connector {
   readonly #options: Options
   #context: Tls.SecureContext | undefined
-  /** The last TLS session with each host, which makes the next connection faster. */
+  /** The last TLS session of each host, which makes the next connection faster. */
   readonly #sessions = new Map<string, Buffer>()
 
-  /** Throws where the certificate or the key cannot be read. */
+  /** Throws if the certificate or the key cannot be read. */
   constructor(options: Options) {
     this.#options = options
     this.#context = options.tls === undefined ? undefined : Tls.createSecureContext(options.tls)
   }
 
   /**
-   * Opens a connection, on which nothing has been sent. `onread` is given to each socket that is tried, for one that reads
-   * into a buffer of the caller's. Returns how to give up, for a reason that the callback receives.
+   * Opens a connection and sends nothing. `onread` is passed to each socket, to read into the caller's buffer. Returns
+   * a function that aborts, with the error for the callback.
    */
   open(
     target: Target,
@@ -246,11 +246,11 @@ export class Connector {
     const servername = this.#options.tls?.servername ?? target.servername ?? target.host
     const key = `${servername}:${target.port}`
     const session = this.#sessions.get(key)
-    // The types of Node leave `onread` out, its documentation does not.
+    // `onread` is documented, but missing in Node's types.
     const options: Tls.ConnectionOptions & { readonly onread?: Net.OnReadOpts } = {
       ...this.#options.tls,
       secureContext: this.#context ??= Tls.createSecureContext(),
-      // An address is compared with those of the certificate, and never sent as a name.
+      // An IP address is compared with those of the certificate, and never sent as a server name.
       ...(Net.isIP(servername) === 0 ? { servername } : {}),
       ...(session === undefined ? {} : { session }),
       host: target.host,

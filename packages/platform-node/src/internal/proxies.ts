@@ -1,15 +1,15 @@
-/** Which proxy leads to which host, by an option or by the variables that curl reads too. */
+/** Chooses the proxy of a host, by an option or by the variables that curl uses. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 
-/** Addresses of proxies, with the credentials that they hold. An empty one is none. */
+/** Addresses of proxies, with their credentials. An empty one means no proxy. */
 export interface Proxies {
   readonly http: string
   readonly https: string
-  /** Hosts that are reached without a proxy, as `NO_PROXY` lists them. */
+  /** Hosts without a proxy, as `NO_PROXY` lists them. */
   readonly none: string
 }
 
@@ -22,7 +22,7 @@ export interface Problem {
 
 const ALLOWED = "allowed: http://host:port or https://host:port, with user:password@ before the host if it wants one"
 
-/** The address of a proxy in one form. What is wrong is said without it, since it may hold a password. */
+/** Normalises the address of a proxy. The error does not contain it, since it may hold a password. */
 const parse = (address: string, field: string): Result.Result<string, Problem> => {
   const text = address.trim()
   if (text === "") return Result.succeed("")
@@ -32,7 +32,7 @@ const parse = (address: string, field: string): Result.Result<string, Problem> =
     : Result.succeed(url.href)
 }
 
-/** The proxy of an option, for every host. */
+/** The proxy of the option, for every host. */
 export const fromOption = (
   proxy: string | URL | Redacted.Redacted
 ): Result.Result<Proxies, Problem> =>
@@ -41,7 +41,7 @@ export const fromOption = (
     (address) => ({ http: address, https: address, none: "" })
   )
 
-/** A variable in lower case goes before the one in upper case, as in curl. */
+/** Lower case takes precedence over upper case, as in curl. */
 const variable = (name: string) =>
   Effect.gen(function*() {
     for (const spelling of [name, name.toUpperCase()]) {
@@ -51,7 +51,7 @@ const variable = (name: string) =>
     return { name, value: "" }
   })
 
-/** The proxies of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as the configuration at hand has them. */
+/** The proxies of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` from the current configuration. */
 export const fromConfig: Effect.Effect<Result.Result<Proxies, Problem>, Config.ConfigError> = Effect.gen(function*() {
   const all = yield* variable("all_proxy")
   const proxyOf = Effect.fnUntraced(function*(name: string) {

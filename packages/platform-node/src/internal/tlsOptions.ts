@@ -1,4 +1,4 @@
-/** Reads and checks certificates and keys, so that what is wrong with them is said before a connection is made. */
+/** Reads and checks certificates and keys, so that errors show before a connection is made. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"

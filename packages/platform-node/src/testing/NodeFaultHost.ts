@@ -1,6 +1,6 @@
 /**
- * A host on a real socket that fails as it is told to: for tests of what only a network can do, such as a reset in the
- * middle of a body. It listens on a free port of this machine.
+ * A test host on a real socket, with injected faults, for what only a network can do, such as a reset in the middle of
+ * a body. It listens on a free port of this machine.
  *
  * **Example** (A download that is cut)
  *
@@ -21,7 +21,7 @@
  * }).pipe(Effect.scoped)
  * ```
  *
- * Where no sockets are needed, `FileIoTest` of `@effect-fileio/client` has the same host in memory.
+ * Where no sockets are needed, `FileIoTest` of `@effect-fileio/client` is the same host in memory.
  *
  * @since 0.1.0
  */
@@ -39,11 +39,11 @@ import type { AddressInfo, Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 
 /**
- * The host on a socket, to script it and to look into it.
+ * The host: its address, and control of its faults and files.
  *
  * **Details**
  *
- * `Fault.Refuse` closes the port until `clear`, since a port refuses everybody or nobody.
+ * `Fault.Refuse` closes the port until `clear`, since a port refuses all clients or none.
  *
  * @category services
  * @since 0.1.0
@@ -63,7 +63,7 @@ export interface Options extends MemoryHost.Options {
   readonly port?: number | undefined
 }
 
-/** Reads the body of a request up to a byte; `undefined` when the client broke off before that. */
+/** Reads the body of a request up to a byte; `undefined` if the client broke off before that. */
 const read = (
   incoming: Http.IncomingMessage,
   stopAt: number,
@@ -91,7 +91,7 @@ const read = (
 const isRequestFault = (fault: Fault) =>
   fault._tag === "ResetRequest" || fault._tag === "StallRequest" || fault._tag === "EarlyStatus"
 
-/** Writes and waits until the system has it; `false` when the connection is gone. */
+/** Writes and waits until the system has taken it; `false` if the connection is gone. */
 const write = (socket: Socket, data: string | Uint8Array): Promise<boolean> =>
   new Promise((resolve) => {
     if (socket.destroyed) return resolve(false)
@@ -113,7 +113,7 @@ const headOf = (answer: MemoryHost.Answer, extra: Readonly<Record<string, string
 
 const WRITE_BYTES = 64 * 1024
 
-/** Writes a body piece by piece, and gives the number of bytes that went out. */
+/** Writes a body piece by piece, and returns the number of bytes written. */
 const writeBody = async (
   socket: Socket,
   content: Uint8Array,
@@ -131,7 +131,7 @@ const writeBody = async (
   return Math.min(at, content.length)
 }
 
-/** Sends an answer as the fault lets it through. */
+/** Sends a response, with its fault. */
 const send = async (
   socket: Socket,
   answer: MemoryHost.Answer,
@@ -142,7 +142,7 @@ const send = async (
     case "ResetBody": {
       await write(socket, headOf(answer, {}))
       const sent = await whole(answer.body.subarray(0, fault.atByte))
-      // A reset overtakes what the receiver has not read yet, so it gets a moment to do so.
+      // A reset overtakes bytes that the receiver has not read yet, so wait a moment.
       await sleep(20)
       socket.resetAndDestroy()
       return sent
@@ -246,7 +246,7 @@ export const make = Effect.fnUntraced(function*(
       return
     }
     const made = core.answerOf(fault, request, body, now())
-    // What follows is not what `node:http` would write.
+    // `node:http` would not write what follows.
     response.detachSocket(socket)
     const sent = await send(socket, made, fault)
     isDone = sent >= made.body.length

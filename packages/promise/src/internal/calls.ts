@@ -12,7 +12,7 @@ import * as Input from "./input.ts"
 import * as Plain from "./plain.ts"
 import type * as Run from "./run.ts"
 
-/** The calls over a client that is built. */
+/** The calls over a built client. */
 export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => {
   const client = Context.get(runner.context, ClientFileIo.FileIo)
   const change = (operation: "update" | "replace"): FileIo["update"] => (keyOrLink, options) => {

@@ -1,4 +1,4 @@
-/** From the options of the promise face to those of the client. */
+/** Converts options of the promise API to those of the client. */
 import * as ClientFileBody from "@effect-fileio/client/FileBody"
 import type * as ClientFileIo from "@effect-fileio/client/FileIo"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
@@ -21,7 +21,7 @@ export const clientOptions = (
     : Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.make(value)]))
 })
 
-/** The policies that the options name. */
+/** The policies in the options. */
 export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never> =>
   Layer.mergeAll(
     rateLimit === undefined ? Layer.empty : RateLimit.layer(rateLimit),
@@ -41,7 +41,7 @@ export const watched = <Event, A extends { readonly onProgress?: Listener<Event>
   }
 }
 
-/** A text is not taken, since it may be meant as a path. */
+/** A string is refused, since it may be meant as a path. */
 export const body = (content: Content): ClientFileBody.FileBody =>
   content instanceof Blob
     ? ClientFileBody.blob(content)
@@ -49,7 +49,7 @@ export const body = (content: Content): ClientFileBody.FileBody =>
     ? ClientFileBody.bytes(content)
     : content
 
-/** Where a download goes on, with the bytes that are there as a stream. */
+/** Where a download continues, with the received bytes as a stream. */
 export const resume = ({ content, ...rest }: NonNullable<DownloadStreamOptions["resume"]>): ClientFileIo.Resume => ({
   ...rest,
   content: content === undefined

@@ -1,4 +1,4 @@
-/** From the client's classes to the plain data of `Models`. */
+/** Converts the client's classes to the plain data of `Models`. */
 import type * as ClientFileIo from "@effect-fileio/client/FileIo"
 import type * as CoreAccount from "@effect-fileio/core/Account"
 import type * as CoreFileDetails from "@effect-fileio/core/FileDetails"

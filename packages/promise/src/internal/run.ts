@@ -1,4 +1,4 @@
-/** Runs effects as promises and streams as async iterables, each ended by a signal. */
+/** Runs effects as promises and streams as async iterables; a signal can end each of them. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { CallOptions } from "../FileIo.ts"
 import type { Closeable } from "../Models.ts"
 
-/** What a scope holds, and what closes it. */
+/** A scope, and a function that closes it. */
 export interface Held<A> extends Closeable {
   readonly value: A
   readonly closed: Effect.Effect<void>
@@ -25,7 +25,7 @@ export interface Runner<R> extends Closeable {
     effect: Effect.Effect<A, FileIoError.FileIoError>,
     options: CallOptions | undefined
   ) => Promise<A>
-  /** Leaves the scope open when the effect succeeds. */
+  /** Leaves the scope open if the effect succeeds. */
   readonly held: <A>(
     operation: FileIoError.Operation,
     effect: Effect.Effect<A, FileIoError.FileIoError, Scope.Scope>,
@@ -54,7 +54,7 @@ const closedError = (operation: FileIoError.Operation) =>
     ...(operation === "upload" || operation === "update" || operation === "replace" ? { stored: "no" as const } : {})
   })
 
-/** Builds the layer; what it holds is given back by `close`. */
+/** Builds the layer; `close` releases it. */
 export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> => {
   const runtime = ManagedRuntime.make(layer)
   const context = await runtime.context()

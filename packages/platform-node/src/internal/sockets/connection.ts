@@ -1,13 +1,13 @@
-/** A connection of HTTP/1.1: it carries one request and its answer at a time. */
+/** An HTTP/1.1 connection: carries one request and its response at a time. */
 import type { Buffers } from "@effect-fileio/client/Transport"
 import type * as Net from "node:net"
 import type { Input } from "./input.ts"
 import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
 
-/** What is kept of an answer for a reader who keeps chunks, in bytes, before the socket stops reading. */
+/** How many bytes of a response are buffered for a reader of `owned` chunks before the socket stops reading. */
 const HIGH_WATER_BYTES = 512 * 1024
 
-/** The host closed the connection before its answer was whole. */
+/** The host closed the connection before the response was complete. */
 export class ConnectionClosedError extends Error {
   override readonly name = "ConnectionClosedError"
   readonly code = "ERR_CONNECTION_CLOSED"
@@ -17,8 +17,8 @@ export class ConnectionClosedError extends Error {
 }
 
 /**
- * One request and its answer. The bytes of the answer lie in the buffer of the connection until they are taken, and are
- * copied only for a reader who keeps them.
+ * One request and its response. The bytes of the response stay in the connection's buffer until they are taken, and are
+ * copied only for a reader of `owned` chunks.
  */
 export class Exchange implements Listener {
   readonly reader: ResponseReader
@@ -28,14 +28,14 @@ export class Exchange implements Listener {
   private arrived: Head | undefined
   /** Views of the connection's buffer. */
   private views: Array<Uint8Array> = []
-  /** Copies, for a reader who keeps chunks, or since the connection went on to something else. */
+  /** Copies, for a reader of `owned` chunks, or because the connection is used for something else now. */
   private copies: Array<Uint8Array> = []
   private copied = 0
   private areViewsOut = false
-  /** Whether the reader keeps chunks; not known before it begins. */
+  /** Whether the reader wants `owned` chunks; unknown before it starts. */
   private isCopying = false
   private onArrival: (() => void) | undefined
-  /** The whole request was handed over. */
+  /** The whole request was written. */
   private isSent = false
   private hasEnded = false
   failure: Error | undefined
@@ -52,7 +52,7 @@ export class Exchange implements Listener {
     this.onFailure = onFailure
   }
 
-  /** The whole answer is here, or will never be. */
+  /** The whole response has arrived, or never will. */
   get isOver(): boolean {
     return this.hasEnded || this.failure !== undefined
   }
@@ -69,13 +69,13 @@ export class Exchange implements Listener {
     this.hasEnded = true
   }
 
-  /** The whole request was handed over. */
+  /** The whole request was written. */
   sent() {
     this.isSent = true
     if (this.arrived !== undefined) this.settle()
   }
 
-  /** Passes on what was read. Gives whether the connection may read on into its buffer. */
+  /** Passes on received bytes. Returns whether the connection may continue to read into its buffer. */
   settle(): boolean {
     if (this.hasEnded || this.isCopying) this.copy()
     if (this.hasEnded && this.isAnswered) {
@@ -89,8 +89,8 @@ export class Exchange implements Listener {
   }
 
   /**
-   * A refusal is an answer while the request is still being sent, since nobody will read the rest of it. Any other waits
-   * until the request is out, so that it is not taken for the end of what is to be done.
+   * A refusal ends the exchange while the request is still being sent, since the host will not read the rest. A success
+   * waits until the request is sent.
    */
   get isAnswered(): boolean {
     return this.arrived !== undefined && (this.isSent || this.arrived.status >= 300)
@@ -116,7 +116,7 @@ export class Exchange implements Listener {
     this.wake()
   }
 
-  /** Nobody wants the answer any more: the connection closes, unless it has gone on to something else. */
+  /** Nobody reads the response any more: closes the connection, unless it is used for something else now. */
   abandon(reason: Error) {
     const { connection } = this
     if (connection === undefined) return
@@ -133,7 +133,7 @@ export class Exchange implements Listener {
   }
 
   /**
-   * Takes what is there; chunks of `reused` buffers are valid until the next call. An empty list when nothing has come.
+   * Takes the available chunks; `reused` ones are valid until the next call. An empty list if there are none.
    */
   take(buffers: Buffers): ReadonlyArray<Uint8Array> {
     this.isCopying = buffers === "owned"
@@ -152,12 +152,12 @@ export class Exchange implements Listener {
     return copies
   }
 
-  /** Calls back once something has come, or nothing more will. One waits at a time. */
+  /** Calls back once bytes have arrived, or nothing more will. One caller waits at a time. */
   wait(callback: () => void) {
     this.onArrival = callback
   }
 
-  /** Nobody waits any more. */
+  /** Cancels `whenReady`. */
   stopWaiting() {
     this.onArrival = undefined
   }
@@ -170,9 +170,9 @@ export class Exchange implements Listener {
   }
 }
 
-/** What the pool does with a connection. */
+/** How a connection reports to its pool. */
 export interface Owner {
-  /** An answer has ended; `isReusable` says whether the next request may follow it. */
+  /** A response has ended; `isReusable` says whether another request may follow it. */
   readonly finished: (connection: Connection, isReusable: boolean, keepAliveMillis: number | undefined) => void
   readonly closed: (connection: Connection) => void
 }
@@ -184,7 +184,7 @@ export class Connection {
   #isReading = true
   /** Whether it has carried a request before. */
   isUsed = false
-  /** Since when nobody uses it, and when it is closed if nobody does, by the clock of `performance`. */
+  /** Since when it is idle, and when it is to be closed, by the clock of `performance`. */
   idleSince = 0
   keptUntil = 0
 
@@ -201,7 +201,7 @@ export class Connection {
   #read(bytes: Buffer): boolean {
     const exchange = this.#exchange
     if (exchange === undefined) {
-      // Nobody asked: the next request must not take it for its answer.
+      // Bytes without a request: the next request must not take them for its response.
       this.destroy()
       return false
     }
@@ -215,7 +215,7 @@ export class Connection {
     return exchange.settle()
   }
 
-  /** Reads on, after it was stopped. */
+  /** Resumes reading. */
   resume() {
     if (this.#isReading || this.socket.destroyed) return
     this.#isReading = true
@@ -227,7 +227,7 @@ export class Connection {
     const exchange = this.#exchange
     if (exchange !== undefined) {
       this.#exchange = undefined
-      // An answer that came before its request was out is none when the connection ends there.
+      // A response that began before its request was sent is not complete if the connection ends there.
       if (error === undefined && exchange.reader.close() && exchange.isAnswered) exchange.settle()
       else exchange.fail(error ?? new ConnectionClosedError())
     }
@@ -239,7 +239,7 @@ export class Connection {
     return this.#exchange = new Exchange(this, method, onHead, onFailure)
   }
 
-  /** The answer has ended. */
+  /** The response has ended. */
   finished({ reader }: Exchange, isSent: boolean) {
     this.#exchange = undefined
     this.isUsed = true

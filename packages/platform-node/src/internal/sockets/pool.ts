@@ -1,18 +1,18 @@
-/** The connections of one client: which are kept, for whom, and how many there are. */
+/** The connections of one client: keeps idle ones, and bounds their number per host. */
 import { type Connector, spokenUnasked, type Target } from "../connect.ts"
 import { REUSE_MILLIS } from "../reuse.ts"
 import { Connection } from "./connection.ts"
 import { Input } from "./input.ts"
 
-/** How long a connection is kept that nobody uses, in milliseconds, when the host does not say. */
+/** How long an idle connection is kept, in milliseconds, if the host does not say. */
 const KEEP_ALIVE_MILLIS = 4000
 const MAX_KEEP_ALIVE_MILLIS = 600_000
-/** A connection is closed this much earlier than the host says, in milliseconds. */
+/** How much earlier than the host says a connection is closed, in milliseconds. */
 const KEEP_ALIVE_MARGIN_MILLIS = 2000
-/** How often connections are looked for that have been idle for too long, in milliseconds. */
+/** Interval of the check for idle connections, in milliseconds. */
 const SWEEP_MILLIS = 1000
 
-/** The layer of the client has gone. */
+/** The layer of the client was closed. */
 class ClientClosedError extends Error {
   override readonly name = "ClientClosedError"
   readonly syscall = "connect"
@@ -27,11 +27,11 @@ type Callback = (result: Connection | Error) => void
 /** The connections to one host. */
 interface Host {
   readonly target: Target
-  /** All that are open or being opened. */
+  /** All connections that are open or being opened. */
   count: number
-  /** Those that nobody uses, the last used at the end. */
+  /** Idle connections, the most recently used last. */
   readonly idle: Array<Connection>
-  /** Requests that wait for one of them: each looks again when it is called. */
+  /** Requests that wait for a connection; each looks again when called. */
   readonly waiting: Array<() => void>
 }
 
@@ -49,8 +49,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Calls back with a connection that is open and that nobody uses, or with why there is none. `mayBeIdle`: whether the request
-   * may be repeated, and so may meet a host that closes the connection. Returns how to give up.
+   * Calls back with an open, unused connection, or with the error. `mayBeIdle`: whether the request may be repeated,
+   * and so may use a connection that the host is about to close. Returns a function that cancels.
    */
   acquire(url: URL, mayBeIdle: boolean, callback: Callback, onWaiting: () => void): (reason: Error) => void {
     if (this.#isClosed) {
@@ -135,7 +135,7 @@ export class ConnectionPool {
     )
   }
 
-  /** Keeps a connection whose answer has ended, gives it to the next that waits, or closes it. */
+  /** Takes back a connection after its response: passes it to the next waiting request, keeps it, or closes it. */
   #finished(host: Host, connection: Connection, isReusable: boolean, keepAliveMillis: number | undefined) {
     const millis = keepAliveMillis === undefined
       ? KEEP_ALIVE_MILLIS
@@ -159,7 +159,7 @@ export class ConnectionPool {
     host.waiting.shift()?.()
   }
 
-  /** Closes what nobody has used for too long. */
+  /** Closes connections that have been idle for too long. */
   #sweep() {
     const now = performance.now()
     let left = 0

@@ -1,23 +1,23 @@
 /**
- * Reads HTTP/1.1 answers out of the bytes of a connection (RFC 9112), without a socket and without a clock. It is strict:
- * where two programs could read the same bytes as different messages, it refuses them.
+ * Parses HTTP/1.1 responses from the bytes of a connection (RFC 9112), without a socket or a clock. It is strict: it
+ * refuses bytes that two programs could read as different messages.
  */
 
-/** What an answer's head says. */
+/** The head of a response. */
 export interface Head {
   readonly status: number
   /** Names in lower case; lines of the same name are joined with a comma. */
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Is told of an answer while it is read. Bytes are only valid during the call. */
+/** Callbacks of the parser. Bytes are valid only during the call. */
 export interface Listener {
   readonly head: (head: Head) => void
   readonly body: (bytes: Buffer) => void
   readonly end: () => void
 }
 
-/** Bytes that are no answer. */
+/** The bytes are no valid response. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError"
   readonly code: string
@@ -28,8 +28,8 @@ export class ProtocolError extends Error {
 }
 
 /**
- * The longest head of an answer, in bytes. The name of a file stands in it, percent-encoded, and an answer that cannot be read
- * may have cost the only copy, so this is near curl's limit, and not near the 16 KiB that HTTP libraries have for servers.
+ * The longest head of a response, in bytes. It contains the file's name, percent-encoded, and an unreadable response
+ * may cost the only copy, so this is near curl's limit, not near the 16 KiB of HTTP libraries for servers.
  */
 export const MAX_HEAD_BYTES = 256 * 1024
 /** The longest trailers, in bytes. */
@@ -51,21 +51,21 @@ const NOT_IN_VALUE = /[^\t\x20-\x7E\x80-\xFF]/
 const CHUNK_LINE =
   /^([0-9a-fA-F]{1,13})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\]|\\.)*"))?)*$/
 
-/** Whether this can stand as a field in a head, in either direction. */
+/** Whether this is a valid header field, in either direction. */
 export const isField = (name: string, value: string): boolean => NAME.test(name) && !NOT_IN_VALUE.test(value)
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
 
-/** All that a head says. */
+/** A parsed head. */
 interface Said extends Head {
   readonly isReusable: boolean
   readonly keepAliveMillis: number | undefined
-  /** How the body ends, if the answer has one (RFC 9112, 6.3): a number of bytes, or a way; or what is wrong with that. */
+  /** How the body ends, if the response has one (RFC 9112, 6.3): its number of bytes, or a framing; or the error. */
   readonly framing: number | "chunked" | "untilClose" | ProtocolError
 }
 
 const FRAMING = /^(?:content-length|transfer-encoding)$/
 
-/** Fields that would say where the body ends after it has ended (RFC 9110, 6.5.1). */
+/** Fields that would set the body's length after its end (RFC 9110, 6.5.1). */
 const IN_NO_TRAILER = /^(?:content-length|transfer-encoding):/i
 
 const isFieldLine = (line: string): boolean => {
@@ -74,8 +74,8 @@ const isFieldLine = (line: string): boolean => {
 }
 
 /**
- * Where a head ends, or -1. Looks at the bytes from `from` on, and refuses at once what can be in no head: control characters, and
- * ends of lines that are not CR LF.
+ * The end of a head, or -1. Looks at the bytes from `from` on, and refuses at once bytes that no head may contain:
+ * control characters, and line ends other than CR LF.
  */
 const endOfHead = (bytes: Buffer, from: number): number => {
   for (let at = from; at < bytes.length; at++) {
@@ -102,7 +102,7 @@ const readSaid = (text: string): Said => {
     const colon = field.indexOf(":")
     const name = field.slice(0, colon).toLowerCase()
     const value = trimmed(field, colon + 1)
-    // Programs differ on what a tab beside these means.
+    // Programs differ on the meaning of a tab beside these.
     if (FRAMING.test(name) && field.includes("\t")) {
       throw new ProtocolError("the length of the answer has a tab beside it")
     }
@@ -115,7 +115,7 @@ const readSaid = (text: string): Said => {
   return {
     status: Number(line[2]),
     headers,
-    // HTTP/1.0 has no chunks, so something before the host may have read this answer as another one (RFC 9112, 6.1).
+    // HTTP/1.0 has no chunks, so an intermediary may have read this response differently (RFC 9112, 6.1).
     isReusable: line[1] === "1"
       ? !connection.includes("close")
       : connection.includes("keep-alive") && headers["transfer-encoding"] === undefined,
@@ -142,7 +142,7 @@ type State = "head" | "length" | "chunkSize" | "chunk" | "chunkEnd" | "trailers"
 
 const blank = (code: number) => code === SPACE || code === TAB
 
-/** A field's value without the white space around it. */
+/** A field's value without surrounding white space. */
 const trimmed = (line: string, from: number): string => {
   let to = line.length
   while (from < to && blank(line.charCodeAt(from))) from++
@@ -155,16 +155,16 @@ const tokens = (value: string | undefined): ReadonlyArray<string> =>
 
 export class ResponseReader {
   private state: State = "head"
-  /** What has come of a head, a chunk's line or trailers, while it is not whole; and how many bytes of it are in use. */
+  /** An incomplete head, chunk line or trailer section, and how many of its bytes are used. */
   private carry: Buffer = NOTHING
   private carried = 0
   private left = 0
   private trailerBytes = 0
   private readonly method: string
   private readonly listener: Listener
-  /** Whether the connection can be used again after this answer. */
+  /** Whether the connection can be used again after this response. */
   isReusable = false
-  /** How long the host says that it keeps an idle connection, in milliseconds. */
+  /** How long the host keeps an idle connection, by its header, in milliseconds. */
   keepAliveMillis: number | undefined
 
   constructor(method: string, listener: Listener) {
@@ -176,12 +176,12 @@ export class ResponseReader {
     return this.state === "done"
   }
 
-  /** How many bytes of the body are still to come: `Infinity` where the host does not say. */
+  /** How many bytes of the body are still to come: `Infinity` if the host does not say. */
   get remaining(): number {
     return this.state === "length" ? this.left : this.state === "head" || this.state === "done" ? 0 : Infinity
   }
 
-  /** Reads bytes; throws a `ProtocolError` when they cannot be of an answer. */
+  /** Parses bytes; throws a `ProtocolError` if they are no valid response. */
   read(bytes: Buffer): void {
     let at = 0
     while (at < bytes.length) {
@@ -213,7 +213,7 @@ export class ResponseReader {
           break
         }
         case "done": {
-          // A host that goes on speaking cannot be trusted to begin the next answer where we think.
+          // If a host sends bytes after its response, the start of the next one is not certain.
           this.isReusable = false
           return
         }
@@ -221,7 +221,7 @@ export class ResponseReader {
     }
   }
 
-  /** The connection has ended. Gives whether the answer ends with it as it should. */
+  /** The connection has ended. Returns whether the response is complete. */
   close(): boolean {
     this.isReusable = false
     if (this.state === "untilClose") this.finish()
@@ -250,8 +250,8 @@ export class ResponseReader {
   }
 
   /**
-   * Keeps bytes, since the buffer of the socket is used again. Memory grows twofold, so that a host which sends byte by byte
-   * does not have all of it copied each time.
+   * Buffers bytes, since the socket's buffer is reused. Doubles its memory, so that a host which sends byte by byte
+   * does not cause a copy of everything each time.
    */
   private append(bytes: Buffer): Buffer {
     const length = this.carried + bytes.length
@@ -274,7 +274,7 @@ export class ResponseReader {
     const said = readSaid(text)
     const { framing, status } = said
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
-    // An interim answer; the answer itself is still to come.
+    // An interim response; the final one follows.
     if (status < 200) {
       if (typeof framing === "object") throw framing
       if (!said.isReusable) throw new ProtocolError("an interim answer says that no answer follows it")
@@ -287,7 +287,7 @@ export class ResponseReader {
     if (this.isWithoutBody(status)) {
       // Two programs might still read a wrong length as different messages.
       if (typeof framing === "object") throw framing
-      // A host that announces a body may send one, which the next request must not take for its answer.
+      // A host that announces a body may send one, which the next request must not take for its response.
       if (this.method !== "HEAD" && framing !== "untilClose" && framing !== 0) this.isReusable = false
     } else if (typeof framing === "number") this.left = framing
     else if (framing === "chunked") this.state = "chunkSize"
@@ -296,7 +296,7 @@ export class ResponseReader {
       this.isReusable = false
     } else throw framing
     this.listener.head(said)
-    // A body that has no bytes ends with the head.
+    // A body without bytes ends with the head.
     if ((this.state as State) === "length" && this.left === 0) this.finish()
   }
 

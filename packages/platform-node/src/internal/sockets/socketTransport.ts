@@ -1,4 +1,6 @@
-/** A transport over connections of its own: writes a request to a connection of the pool, and reads the response from it. */
+/**
+ * A transport over its own connections: writes a request to a connection of the pool, and reads the response from it.
+ */
 import * as Transport from "@effect-fileio/client/Transport"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -11,7 +13,7 @@ import { type Head, isField } from "./responseReader.ts"
 
 type Chunks = readonly [Uint8Array, ...Array<Uint8Array>]
 
-/** All that is here; waits until there is something. */
+/** All available bytes; waits for the first. */
 const pull = (exchange: Exchange, buffers: Transport.Buffers): Pull.Pull<Chunks, Transport.TransportError> => {
   const next: Pull.Pull<Chunks, Transport.TransportError> = Effect.suspend(() => {
     const chunks = exchange.take(buffers)
@@ -77,11 +79,11 @@ const lengthOf = (chunks: ReadonlyArray<Uint8Array>): number => chunks.reduce((s
 const LINE = Buffer.from("\r\n")
 const LAST_CHUNK = Buffer.from("0\r\n\r\n")
 
-/** Writes bytes, and ends once the system has taken them; a buffer may be used again then. */
+/** Writes bytes, and completes once the system has taken them; a buffer may then be reused. */
 const write = (connection: Connection, chunks: ReadonlyArray<Uint8Array>, isChunked: boolean): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const { socket } = connection
-    // The response, which is waited for at the same time, fails with why the socket cannot be written to.
+    // The response, which is awaited at the same time, fails with the reason.
     const done = (error?: Error | null) => {
       if (error === null || error === undefined) resume(Effect.void)
     }
@@ -105,7 +107,10 @@ class LengthError extends Error {
   }
 }
 
-/** What is smaller is put together before it is written, in bytes: each piece that is written costs as much as all of it. */
+/**
+ * Smaller pieces are joined before they are written, in bytes: a write of a small piece costs as much as a write of all
+ * of them.
+ */
 const SMALL_BYTES = 32 * 1024
 
 const writeWhole = ({ socket }: Connection, head: string, chunks: ReadonlyArray<Uint8Array>) => {
@@ -117,7 +122,7 @@ const writeWhole = ({ socket }: Connection, head: string, chunks: ReadonlyArray<
   socket.uncork()
 }
 
-/** Writes a body that comes as a stream, after the head. */
+/** Writes a streamed body after the head. */
 const writeStream = (
   connection: Connection,
   { length, open }: Extract<Transport.Body, { readonly _tag: "Stream" }>
@@ -140,7 +145,7 @@ const writeStream = (
 
 const interrupted = () => new Error("the request was interrupted")
 
-/** A connection that nobody else uses; it is closed where the request is interrupted before it has it. */
+/** Acquires a connection; closes it if the request is interrupted first. */
 const acquire = (
   pool: ConnectionPool,
   url: URL,
@@ -212,7 +217,7 @@ const send = (
   )
 }
 
-/** Time-outs are the caller's. */
+/** The caller sets time-outs. */
 export const make = (pool: ConnectionPool): Transport.Service => ({
   send: (request, observer) => Effect.suspend(() => send(pool, request, observer))
 })

@@ -22,17 +22,20 @@ export interface Options {
   readonly proxies: Proxies
 }
 
-/** How undici names what it could not connect through, and what the caller reads. */
+/** undici's name of a failed connection, and the message for the caller. */
 const tunnelError = (error: Error, proxy: string): ConnectError => {
   const refused = /^Proxy response \((\d{3})\)/.exec(error.message)
   if (refused !== null) return new ConnectError(error, `ERR_PROXY_${refused[1]}`, proxy)
   const inner = error.cause instanceof Error ? error.cause : error
   const code = "code" in inner && typeof inner.code === "string" ? inner.code : "ERR_PROXY"
-  // undici tries again for ever after an error with a code of its own for sockets.
+  // undici retries without end after an error with one of its own socket codes.
   return new ConnectError(error, code.startsWith("UND_ERR") ? "ERR_PROXY_CLOSED" : code, proxy)
 }
 
-/** A connector of undici whose every failure says that there was no connection, within the time that connecting may take. */
+/**
+ * A connector for undici whose every failure says that there was no connection, and which keeps the time-out of
+ * connecting.
+ */
 const throughProxy = (connect: Connect, proxy: string, millis: number): Connect => (options, callback) => {
   const controller = new AbortController()
   let isOver = false
@@ -88,7 +91,7 @@ const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: O
       const given = (options as { readonly connect: Connect }).connect
       if (given === connect) return new OriginPool(url, { connect }, connections)
       if (isProxy(url)) {
-        // Plain HTTP goes to the proxy as it is, each request over a connection of its own.
+        // Plain HTTP goes to the proxy unchanged, each request over its own connection.
         const connectThrough = throughProxy(given, url.host, connectMillis)
         return new Undici.Pool(url, { ...limit, maxHeaderSize: MAX_HEAD_BYTES, pipelining: 0, connect: connectThrough })
       }
@@ -98,11 +101,11 @@ const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: O
   })
 }
 
-/** Time-outs are those of `FileIo.Options`: undici has none. */
+/** `FileIo.Options` sets time-outs: undici has none. */
 const withoutTimeouts: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler)
 
-/** A proxy that is asked for plain HTTP refuses in an answer, which undici gives as an error of its own. */
+/** For plain HTTP a proxy refuses with a response, which undici turns into its own error. */
 const refusedByProxy = (proxy: string | undefined) => (error: HttpClientError.HttpClientError) => {
   const { reason } = error
   return reason._tag === "TransportError" && reason.cause instanceof Error && reason.cause.message.endsWith("(407)")
@@ -117,10 +120,10 @@ const refusedByProxy = (proxy: string | undefined) => (error: HttpClientError.Ht
     : error
 }
 
-/** How much of an answer waits to be read, in bytes: what waits is read at once, and each read costs as much as what it reads. */
+/** How many bytes of a response may wait to be read: they are read at once, and each read has a cost. */
 const READ_BYTES = 512 * 1024
 
-/** A client over a dispatcher, which learns of each request what the caller wants to know. */
+/** A client over a dispatcher, which reports to the request's observer. */
 const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(
     Effect.provideService(
@@ -143,10 +146,10 @@ const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<
     )
   )
 
-/** Over a dispatcher of the caller's, which the caller closes. */
+/** Over the caller's dispatcher, which the caller closes. */
 export const make = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> => over(dispatcher, undefined)
 
-/** Over connections of its own, which close with the scope. */
+/** Over its own connections, which close with the scope. */
 export const makeScoped = (options: Options): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
   Effect.flatMap(
     Effect.acquireRelease(

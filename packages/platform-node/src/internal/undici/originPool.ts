@@ -1,6 +1,6 @@
 /**
- * The connections to one host, as a dispatcher of undici. undici's own `Pool` cannot say how long a connection has been idle,
- * so it cannot keep what must not be repeated away from one that the host is about to close.
+ * The connections to one host, as an undici dispatcher. undici's own `Pool` cannot say how long a connection has been
+ * idle, so it cannot keep a request that must not be repeated off a connection that the host is about to close.
  */
 import type * as Transport from "@effect-fileio/client/Transport"
 import Undici, { type Dispatcher } from "@effect/platform-node/Undici"
@@ -10,16 +10,16 @@ import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 type Handler = Dispatcher.DispatchHandler
 type Options = Dispatcher.DispatchOptions & Hints
 
-/** What `NodeHttp` adds to a request of undici. */
+/** Additions of `NodeHttp` to an undici request. */
 export interface Hints {
-  /** The request that the caller sends, and who observes it. */
+  /** The caller's request and its observer. */
   readonly current?: typeof Transport.CurrentRequest.Service | undefined
   readonly signal?: unknown
 }
 
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
 
-/** Whether a request may go over a connection that has been idle for longer. */
+/** Whether the request may use a connection that has been idle for longer. */
 const mayBeIdle = ({ current, method }: Options): boolean => current?.request.isRepeatable ?? REPEATABLE.has(method)
 
 interface Waiting {
@@ -27,14 +27,14 @@ interface Waiting {
   readonly handler: Handler
 }
 
-/** One connection. undici's `Client` makes it with its first request. */
+/** One connection. undici's `Client` opens it with its first request. */
 class Slot {
   readonly client: Undici.Client
   isConnected = false
   isBusy = false
-  /** How many answers have come over this connection. */
+  /** Number of responses over this connection. */
   served = 0
-  /** When its last answer ended, by the clock of `performance`. */
+  /** When its last response ended, by the clock of `performance`. */
   idleSince = 0
 
   constructor(client: Undici.Client) {
@@ -42,7 +42,7 @@ class Slot {
   }
 }
 
-/** Passes everything on, and says when the head of the request leaves and when the connection is free. */
+/** Forwards all events, and reports when the head of the request is written and when the connection is idle. */
 class Watched implements Handler {
   readonly #handler: Handler
   readonly #onStart: () => void
@@ -95,7 +95,7 @@ export class OriginPool extends Undici.Dispatcher {
   readonly #open: () => Undici.Client
   readonly #limit: number
   readonly #slots = new Set<Slot>()
-  /** Those that nobody uses, the last used at the end. */
+  /** Idle connections, the most recently used last. */
   readonly #idle: Array<Slot> = []
   readonly #waiting: Array<Waiting> = []
   #isDestroyed = false
@@ -118,7 +118,7 @@ export class OriginPool extends Undici.Dispatcher {
     return true
   }
 
-  /** A connection for a request; `undefined` when all are in use. */
+  /** A connection for a request; `undefined` if all are in use. */
   #take(mayBeIdle: boolean): Slot | undefined {
     const last = this.#idle.at(-1)
     if (last !== undefined && (mayBeIdle || performance.now() - last.idleSince < REUSE_MILLIS)) {
@@ -147,11 +147,11 @@ export class OriginPool extends Undici.Dispatcher {
     slot.isBusy = true
     const observer = options.current?.observer
     slot.client.dispatch(
-      // How long an answer may take is the caller's to say.
+      // The caller sets the time-out of a response.
       { ...options, headersTimeout: 0, bodyTimeout: 0 },
       new Watched(handler, () => observer?.onHeadWritten(slot.served > 0 ? "reused" : "new"), (isServed) => {
         if (isServed) slot.served++
-        // The client has to be done with the request first.
+        // The client has to finish the request first.
         queueMicrotask(() => this.#release(slot))
       })
     )
@@ -199,5 +199,5 @@ export class OriginPool extends Undici.Dispatcher {
   }
 }
 
-// Every handler of undici takes an error without a controller, as undici's own dispatchers call it.
+// An undici handler accepts an error without a controller, as undici's own dispatchers call it.
 const fail = (handler: Handler, error: Error) => handler.onResponseError?.(undefined!, error)
