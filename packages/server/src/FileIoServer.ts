@@ -279,6 +279,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
     Layer.provideMerge(Layer.mergeAll(
       makeCatalog(options),
       Engines.blobs(options),
+      Engines.rateCounter(options),
       options.blobs !== undefined && options.catalog !== undefined
         ? DiskSpace.layerUnlimited
         : DiskSpace.layer({
@@ -290,7 +291,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
   )
   return HttpRouter.serve(Routes.layer, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide([makeSettings(options), Spans.layerNoUrls]),
-    Layer.provide([makeAccounts(options), Engines.rateCounter(options)]),
+    Layer.provide(makeAccounts(options)),
     Layer.provideMerge(Layer.effect(FileIoServer, service(options))),
     Layer.provide(Layer.provide(makeAdmin(options), Spans.layerNoUrls)),
     Layer.provide(isControlled ? Layer.provide(Layer.effectDiscard(Control.serve), Spans.layerNoUrls) : Layer.empty),

@@ -15,6 +15,7 @@ import { DiskSpace } from "./DiskSpace.ts"
 import { diskFault } from "./internal/disk/diskFault.ts"
 import * as Metrics from "./internal/ops/metrics.ts"
 import { within } from "./internal/shared/deadline.ts"
+import { RateCounter } from "./RateCounter.ts"
 
 /**
  * A fault of the host: the disk is full, cannot be written, a blob is missing, anything else of the two stores, or a file of accounts
@@ -37,6 +38,8 @@ export interface Report {
   readonly blobs: { readonly ok: boolean; readonly problem?: Fault }
   /** `free` and `floor` are bytes; below the floor, uploads are refused. */
   readonly disk: { readonly ok: boolean; readonly free?: number; readonly floor: number }
+  /** Whether requests are counted together with the other servers; without that, the server works on. */
+  readonly rateCounter: { readonly ok: boolean }
   /** Faults of the last hour, with their number since the start. */
   readonly faults: Readonly<Partial<Record<Fault, { readonly count: number; readonly last: string }>>>
 }
@@ -60,7 +63,7 @@ const faultOf = (error: CatalogError | BlobsError): Fault => {
 }
 
 const LATELY = 60 * 60 * 1000
-/** A part that is silent for longer is failing; whoever watches the server gives up on an answer that takes longer. */
+/** A part that sends no answer for longer is failing: a monitor gives up on a health check that takes longer. */
 const PART_DEADLINE = "2 seconds"
 const late = new Error("it gave no answer in time")
 
@@ -70,12 +73,13 @@ const late = new Error("it gave no answer in time")
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = Layer.effect(
+export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace | RateCounter> = Layer.effect(
   Health,
   Effect.gen(function*() {
     const catalog = yield* Catalog
     const blobs = yield* Blobs
     const disk = yield* DiskSpace
+    const counter = yield* RateCounter
     const noted = new Map<Fault, { count: number; last: number }>()
 
     const note = Effect.fnUntraced(function*(problem: CatalogError | BlobsError | Fault) {
@@ -94,7 +98,7 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
 
     const report = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const [totals, written, stored, free] = yield* Effect.all([
+      const [totals, written, stored, free, counted] = yield* Effect.all([
         Effect.result(
           within(catalog.totals, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
         ),
@@ -108,7 +112,8 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
             () => new BlobsError({ operation: "write a blob", cause: late, reason: "unavailable" })
           )
         ),
-        Effect.orElseSucceed(within(disk.free, PART_DEADLINE, () => late), () => undefined)
+        Effect.orElseSucceed(within(disk.free, PART_DEADLINE, () => late), () => undefined),
+        Effect.orElseSucceed(within(counter.isComplete, PART_DEADLINE, () => late), () => false)
       ], { concurrency: "unbounded" })
       const faults: { -readonly [K in Fault]?: { count: number; last: string } } = {}
       for (const [fault, { count, last }] of noted) {
@@ -126,11 +131,12 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace> = La
           ok: free === undefined || free >= disk.floor,
           ...(free === undefined ? {} : { free }),
           floor: disk.floor
-        }
+        },
+        rateCounter: { ok: counted }
       }
       const ok = checks.catalog.ok && checks.blobs.ok && checks.disk.ok
       return {
-        status: !ok ? "failing" : Object.keys(faults).length > 0 ? "degraded" : "ok",
+        status: !ok ? "failing" : !counted || Object.keys(faults).length > 0 ? "degraded" : "ok",
         ...checks,
         faults
       } satisfies Report

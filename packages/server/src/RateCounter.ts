@@ -33,6 +33,8 @@ export interface Taken {
 export class RateCounter extends Context.Service<RateCounter, {
   /** Counts a request of `id`, unless `limit` of them were counted in the last second. */
   readonly take: (id: string, limit: number) => Effect.Effect<Taken>
+  /** Whether it counts all requests: not while each server counts alone although several should count together. */
+  readonly isComplete: Effect.Effect<boolean>
 }>()("@effect-fileio/server/RateCounter") {}
 
 const WINDOW = 1000
@@ -53,6 +55,7 @@ export const layer: Layer.Layer<RateCounter> = Layer.sync(RateCounter, () => {
   }
 
   return RateCounter.of({
+    isComplete: Effect.succeed(true),
     take: (id, limit) =>
       Effect.map(Clock.currentTimeNanos, (nanos) => {
         const now = Number(nanos) / 1e6

@@ -67,13 +67,15 @@ export const layer = (options: Options): Layer.Layer<RateCounter, RedisError> =>
     Effect.gen(function*() {
       const alone = yield* RateCounter
       const prefix = options.prefix ?? "fileio:rate:"
+      const probe = [`${prefix}probe`, "1"] as const
       const run = yield* RedisLink.make({
         url: options.url,
         timeout: Duration.fromInputUnsafe(options.timeout ?? "1 second"),
         lua: TAKE,
-        probe: [`${prefix}probe`, "1"]
+        probe
       })
       return RateCounter.of({
+        isComplete: Effect.match(run(...probe), { onFailure: () => false, onSuccess: () => true }),
         take: (id, limit) =>
           run(`${prefix}${id}`, String(limit)).pipe(
             Effect.map((reply) => {

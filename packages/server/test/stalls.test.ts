@@ -198,19 +198,29 @@ describe.skipIf(!hasRedis)("Redis that is silent", () => {
     Effect.gen(function*() {
       const store = yield* redis
       const line = yield* proxy(portOf(store.url))
-      const { scope, url } = yield* startStoppable({
+      const { adminUrl, scope, url } = yield* startStoppable({
         rateCounter: `redis://127.0.0.1:${line.port}`,
-        plans: { premium: { rateLimit: 1_000_000 }, free: { rateLimit: null } }
+        plans: { premium: { rateLimit: 1_000_000 }, free: { rateLimit: null } },
+        admin: { port: 0 }
       })
+      const report = Effect.map(bounded(health(adminUrl!)), ({ json, status }) => [
+        status,
+        json["status"],
+        json["rateCounter"]
+      ])
+      assert.deepStrictEqual(yield* report, [200, "ok", { ok: true }])
       const me = bounded(call(`${url}/me`, { headers: anna }))
       assert.strictEqual((yield* me).status, 200)
       line.setMode("silent")
       const before = line.accepted()
       for (let i = 0; i < 100; i++) assert.strictEqual((yield* me).status, 200)
+      // The server works on, so a balancer keeps it.
+      assert.deepStrictEqual(yield* report, [200, "degraded", { ok: false }])
       line.setMode("pass")
       yield* eventually("a new connection is made", () => line.accepted() > before)
       yield* eventually("the silent ones are closed", () => line.open() === 1)
       assert.strictEqual((yield* me).status, 200)
+      yield* eventually("it is well", async () => (await Effect.runPromise(report))[1] === "ok")
       line.setMode("silent")
       yield* bounded(Scope.close(scope, Exit.void))
     }), 120_000)
