@@ -71,11 +71,20 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   }
 })
 
+/** Whether a file lies where a folder was to be. */
+const isNoFolder = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && (cause.code === "EEXIST" || cause.code === "ENOTDIR")
+
 const open = Effect.fnUntraced(function*(path: string) {
   const fail = (problem: string) => (cause: unknown) => new DataFolderError({ path, problem, cause })
   yield* Effect.tryPromise({
     try: () => Fs.mkdir(path, { recursive: true, mode: 0o700 }),
-    catch: fail("it cannot be created; check the path and its permissions")
+    catch: (cause) =>
+      fail(
+        isNoFolder(cause) ? "it is a file; give a folder" : "it cannot be created; check the path and its permissions"
+      )(
+        cause
+      )
   })
   // Windows has no such permissions.
   if (Os.platform() !== "win32") {

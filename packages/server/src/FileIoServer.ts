@@ -102,6 +102,37 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("@effect-fi
 }
 
 /**
+ * The address that a server was to listen on cannot be had.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ListenError extends Schema.TaggedError<ListenError>("@effect-fileio/server/ListenError")("ListenError", {
+  host: Schema.String,
+  port: Schema.Finite,
+  problem: Schema.String,
+  advice: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `cannot listen on ${this.host}:${this.port}: ${this.problem}; ${this.advice}`
+  }
+}
+
+const LISTEN_PROBLEMS: Readonly<Record<string, readonly [problem: string, advice: string]>> = {
+  EADDRINUSE: ["the port is taken", "give another port (0 takes a free one), or stop the program that has it"],
+  EACCES: ["this user may not have the port", "give a port from 1024 on"],
+  EADDRNOTAVAIL: ["this machine has no such address", "give one of its own, or 0.0.0.0 for all of them"],
+  ENOTFOUND: ["there is no such name", "give an address of this machine, or 0.0.0.0 for all of them"]
+}
+
+const toListenError = (host: string, port: number) => ({ cause }: HttpServerError.ServeError): ListenError => {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  const [problem, advice] = LISTEN_PROBLEMS[code] ?? [code || "it failed", "give another address or port"]
+  return new ListenError({ host, port, problem, advice, cause })
+}
+
+/**
  * What can keep a server from starting.
  *
  * @category errors
@@ -117,7 +148,7 @@ export type StartError =
   | DataFolder.DataFolderError
   | Catalog.CatalogError
   | Blobs.BlobsError
-  | HttpServerError.ServeError
+  | ListenError
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
@@ -194,7 +225,7 @@ const makeListener = (options: Complete) =>
       host: options.host,
       port: options.port,
       gracefulShutdownTimeout: options.gracefulShutdownTimeout
-    })
+    }).pipe(Layer.catch((error) => Layer.effectContext(Effect.fail(toListenError(options.host, options.port)(error)))))
   }))
 
 const makeAdmin = ({ admin, adminHost }: Complete) =>
@@ -204,7 +235,11 @@ const makeAdmin = ({ admin, adminHost }: Complete) =>
       if (admin === undefined) return { url: undefined }
       const { connections } = yield* Listener.Listening
       const host = admin.host ?? adminHost
-      const port = yield* Admin.serve({ host, port: admin.port ?? 0 }, connections)
+      const wanted = admin.port ?? 0
+      const port = yield* Effect.mapError(
+        Admin.serve({ host, port: wanted }, connections),
+        toListenError(host, wanted)
+      )
       return { url: `http://${reachable(host)}:${port}` }
     })
   )

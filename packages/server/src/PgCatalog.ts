@@ -22,7 +22,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { Catalog, type CatalogError, type Claim, LeaseEnded, type Options as CatalogOptions } from "./Catalog.ts"
+import { Catalog, CatalogError, type Claim, LeaseEnded, type Options as CatalogOptions } from "./Catalog.ts"
 import { within } from "./internal/shared/deadline.ts"
 import * as Key from "./internal/shared/key.ts"
 import * as Machine from "./internal/sql/lease.ts"
@@ -57,6 +57,24 @@ const whereOf = (url: Redacted.Redacted): string => {
   return `PostgreSQL at ${host}${pathname}`
 }
 
+/** The code that the system or PostgreSQL gave, somewhere below. */
+const codeOf = (error: unknown): string | undefined =>
+  typeof error !== "object" || error === null
+    ? undefined
+    : "code" in error && typeof error.code === "string"
+    ? error.code
+    : codeOf("cause" in error ? error.cause : "reason" in error ? error.reason : undefined)
+
+/** Why a server cannot start with its catalog in PostgreSQL, and what to do. */
+const startProblem = (url: Redacted.Redacted) => (error: CatalogError): CatalogError => {
+  if (error.problem !== undefined) return error
+  const code = codeOf(error.cause)
+  const problem = `${whereOf(url)} cannot be used${
+    code === undefined ? "" : ` (${code})`
+  }; check that it runs, and its address, user and password`
+  return new CatalogError({ cause: error.cause, problem })
+}
+
 const GIVE_BACK = Schedule.spaced("500 millis")
 
 const make = Effect.fnUntraced(function*(options: Options) {
@@ -70,8 +88,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     url: options.url,
     maxConnections: options.maxConnections ?? 8,
     deadline
-  })
-  yield* migrate(durable)
+  }).pipe(
+    Effect.tap(({ durable }) => migrate(durable)),
+    Effect.mapError(startProblem(options.url))
+  )
 
   const sql = PgFiles.statements(prepared, terms.grace)
   const leases = PgLeases.make(

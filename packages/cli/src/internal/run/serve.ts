@@ -37,9 +37,9 @@ export const run: Runner<{
     data === undefined ? FileIoServer.layerTemporary(options) : FileIoServer.layer({ ...options, dataDirectory: data })
   ).pipe(Effect.mapError((error) =>
     local(
-      error._tag === "ServeError" ? `cannot listen on ${host}:${port}` : error.message,
-      error._tag === "ServeError"
-        ? "Give another --port (0 takes a free one) or --host."
+      error._tag === "ListenError" ? `cannot listen on ${error.host}:${error.port}: ${error.problem}` : error.message,
+      error._tag === "ListenError"
+        ? `${error.advice.charAt(0).toUpperCase()}${error.advice.slice(1)}: --host, --port.`
         : error._tag === "InvalidOption"
         ? "Correct it."
         : "Give another --data folder.",

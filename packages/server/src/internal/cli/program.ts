@@ -225,6 +225,7 @@ export const main = (
     Effect.tapError((error) =>
       CliError.isCliError(error) ? Effect.void : Console.error(`fileio-server: ${error.message}`)
     ),
+    Effect.tapDefect((defect) => Console.error(`fileio-server: unexpected: ${String(defect)}; please report it`)),
     Effect.provideService(CliOutput.Presenter, presenter),
     Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     Effect.provide(NodeServices.layer)

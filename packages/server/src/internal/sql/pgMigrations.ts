@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { CatalogError } from "../../Catalog.ts"
+import { NewerSchema } from "./newerSchema.ts"
 import type { Postgres } from "./postgres.ts"
 
 /** Each is run once, in this order; a released one is never changed. */
@@ -120,9 +121,8 @@ export const migrate = ({ query, transaction }: Postgres): Effect.Effect<void, C
     const [row] = yield* run("SELECT coalesce(max(version), 0) AS version FROM migrations")
     const done = Number(row!["version"])
     if (done > MIGRATIONS.length) {
-      return yield* new CatalogError({
-        cause: new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
-      })
+      const cause = new NewerSchema(done, MIGRATIONS.length)
+      return yield* new CatalogError({ cause, problem: cause.message })
     }
     for (const [index, statements] of MIGRATIONS.slice(done).entries()) {
       for (const statement of statements) yield* run(statement)

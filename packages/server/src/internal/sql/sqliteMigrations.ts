@@ -1,3 +1,4 @@
+import { NewerSchema } from "./newerSchema.ts"
 import type { Database } from "./sqlite.ts"
 
 /** Each is run once, in this order; a released one is never changed. */
@@ -130,7 +131,7 @@ export const migrate = ({ change, exec, query, transaction }: Database): void =>
   transaction(() => exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT"))
   const done = query("SELECT coalesce(max(version), 0) AS version FROM migrations").first()!["version"] as number
   if (done > MIGRATIONS.length) {
-    throw new Error(`the catalog is of a newer server (schema ${done}, known ${MIGRATIONS.length}); use that one`)
+    throw new NewerSchema(done, MIGRATIONS.length)
   }
   const record = change("INSERT INTO migrations (version) VALUES (:version)")
   MIGRATIONS.slice(done).forEach((migration, index) =>

@@ -4,6 +4,7 @@ import * as Schedule from "effect/Schedule"
 import * as Path from "node:path"
 import { CatalogError } from "../../Catalog.ts"
 import * as Reserve from "../disk/reserve.ts"
+import { NewerSchema } from "./newerSchema.ts"
 import * as Sqlite from "./sqlite.ts"
 import { attempt } from "./sqliteAttempt.ts"
 import { migrate } from "./sqliteMigrations.ts"
@@ -32,6 +33,22 @@ const holdReserve = (reserve: Reserve.Reserve) => {
   )
 }
 
+/** What SQLite says of a file, by its primary result code. */
+const PROBLEMS: Readonly<Record<number, string>> = {
+  3: "catalog.sqlite in the data folder cannot be opened; check its permissions",
+  8: "catalog.sqlite in the data folder cannot be written; check its permissions",
+  11: "catalog.sqlite in the data folder is damaged; restore it from a backup",
+  14: "catalog.sqlite in the data folder cannot be opened; check its permissions",
+  26: "catalog.sqlite in the data folder is damaged, or no catalog; restore it from a backup"
+}
+
+const problemOf = (cause: unknown, folder: string): string => {
+  if (Reserve.isShort(folder)) return "its disk is full; free at least 1 MiB and start again"
+  if (cause instanceof NewerSchema) return cause.message
+  const code = cause instanceof Error && "errcode" in cause ? Number(cause.errcode) & 0xff : undefined
+  return PROBLEMS[code ?? 14] ?? `catalog.sqlite in the data folder cannot be used (SQLite's error ${code})`
+}
+
 /** Opens the catalog in a data folder, with a schema that is up to date. It is closed with the scope. */
 export const open = Effect.fnUntraced(function*(folder: string) {
   const path = Path.join(folder, "catalog.sqlite")
@@ -46,9 +63,7 @@ export const open = Effect.fnUntraced(function*(folder: string) {
       catch: (cause) =>
         new CatalogError({
           cause,
-          problem: Reserve.isShort(folder)
-            ? "its disk is full; free at least 1 MiB and start again"
-            : "catalog.sqlite in the data folder cannot be opened; check its permissions"
+          problem: problemOf(cause, folder)
         })
     }),
     (db) => Effect.sync(() => db.close())
@@ -57,7 +72,7 @@ export const open = Effect.fnUntraced(function*(folder: string) {
     migrate(db)
     // The log then has pages to write over that a full disk cannot refuse.
     db.checkpoint()
-  })
+  }).pipe(Effect.mapError(({ cause }) => new CatalogError({ cause, problem: problemOf(cause, folder) })))
   yield* holdReserve(reserve)
   return { db, path }
 })
