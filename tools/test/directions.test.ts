@@ -9,7 +9,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   core: "modules internal",
   client: "modules disk FileIo calls request limit RateLimit,RateLimitStore,RetryPolicy Transport observe " +
     "FileBody,Metrics,Platform,Progress,shared",
-  server: "modules cli FileIoServer routes handlers web http Accounts,Health,Sweeper ops Engines " +
+  server: "modules cli FileIoServer routes handlers web http Accounts,Blocklist,Health,Sweeper ops Engines " +
     "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder sql,s3,redis " +
     "Catalog,Blobs,RateCounter ApiKeys,Plans ServerOptions disk,node,shared",
   "platform-node": "modules undici sockets internal",

@@ -27,15 +27,15 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
-import { Health } from "./Health.ts"
+import { noteFault } from "./Health.ts"
 import { syncFolder } from "./internal/disk/folders.ts"
+import { watch } from "./internal/ops/watchedFile.ts"
 import * as Plans from "./Plans.ts"
 
 const Bytes = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -277,12 +277,6 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   }
 })
 
-const MISSING = "missing"
-
-/** Tells one state of the file from another. */
-const stateOf = (path: string) =>
-  Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => MISSING))
-
 /**
  * What there is beside the file.
  *
@@ -300,9 +294,6 @@ export interface Options {
   readonly used?: ReadonlyArray<string> | undefined
 }
 
-/** A fault counts for an hour, so one that stays is noted again before that. */
-const NOTED_AGAIN = 30 * 60 * 1000
-
 /**
  * The keys and plans of the file, and those given. The file is read again when it changes; where it cannot be used then, what was
  * known stays, which is logged and is a fault of the health.
@@ -316,7 +307,6 @@ export const layer = (
 ): Layer.Layer<ApiKeys.ApiKeys | Plans.Plans, AccountsError | Plans.UnknownPlan> =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const health = yield* Effect.serviceOption(Health)
       const fixed = accounts.map(ApiKeys.fromOptions)
       const read = Effect.gen(function*() {
         const file = yield* load(path)
@@ -324,53 +314,22 @@ export const layer = (
         yield* Plans.check(all, [...used, ...file.accounts.map(({ plan }) => plan)])
         return { keys: ApiKeys.make([...fixed, ...toKnown(file)]), plans: all }
       })
-      let state = yield* stateOf(path)
-      let current = yield* read
+      const current = yield* watch(path, read, { what: "file of accounts", onFault: noteFault("accounts-file") })
       yield* warnOfWriters(path)
-
-      // A file that cannot be used is read again until it can: a key that was revoked in it must not stay. It is logged once.
-      let noted: { readonly state: string; readonly at: number } | undefined
-      const refresh = Effect.gen(function*() {
-        const seen = yield* stateOf(path)
-        if (seen === state) return
-        yield* (seen === MISSING ? Effect.fail(new AccountsError({ path, problem: "it is gone" })) : read).pipe(
-          Effect.tap((next) =>
-            Effect.sync(() => {
-              current = next
-              state = seen
-              noted = undefined
-            })
-          ),
-          Effect.catch(Effect.fnUntraced(function*(error) {
-            const now = yield* Clock.currentTimeMillis
-            if (noted?.state === seen && now - noted.at < NOTED_AGAIN) return
-            noted = { state: seen, at: now }
-            if (Option.isSome(health)) yield* health.value.note("accounts-file")
-            const problem = error._tag === "AccountsError" ? error.problem : error.message
-            yield* Effect.logError(
-              `cannot use the changed file of accounts ${path}: ${problem}; accounts, keys and plans stay as they were`
-            )
-          }))
-        )
-      })
-      yield* refresh.pipe(
-        Effect.schedule(Schedule.spaced("1 second")),
-        Effect.forkScoped
-      )
 
       return Context.make(
         ApiKeys.ApiKeys,
         ApiKeys.ApiKeys.of({
-          find: (apiKey) => current.keys.find(apiKey),
-          planOf: (account) => current.keys.planOf(account)
+          find: (apiKey) => current().keys.find(apiKey),
+          planOf: (account) => current().keys.planOf(account)
         })
       ).pipe(Context.add(
         Plans.Plans,
         Plans.Plans.of({
           get all() {
-            return current.plans.all
+            return current().plans.all
           },
-          get: (name) => current.plans.get(name)
+          get: (name) => current().plans.get(name)
         })
       ))
     })

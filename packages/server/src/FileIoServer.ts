@@ -51,6 +51,7 @@ import { existsSync } from "node:fs"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import type * as Blobs from "./Blobs.ts"
+import * as Blocklist from "./Blocklist.ts"
 import type * as Catalog from "./Catalog.ts"
 import * as DataFolder from "./DataFolder.ts"
 import * as DiskSpace from "./DiskSpace.ts"
@@ -145,6 +146,7 @@ export type StartError =
   | Engines.StoreMismatch
   | Accounts.AccountsError
   | Journal.LogError
+  | Blocklist.BlocklistError
   | DataFolder.DataFolderError
   | Catalog.CatalogError
   | Blobs.BlobsError
@@ -298,7 +300,7 @@ export const control = Effect.fnUntraced(function*(given: ServerOptions.Options,
     given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
   return yield* Control.run(command, audit).pipe(
     Effect.provide(
-      makeCatalog(complete(given)).pipe(
+      Layer.merge(makeCatalog(complete(given)), Engines.blobs(given)).pipe(
         Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
       )
     )
@@ -341,6 +343,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
     ]),
     // Below what writes to it, so that nothing is lost at the end.
     Layer.provide(makeJournal(options)),
+    Layer.provide(options.blocklist === undefined ? Blocklist.layerNone : Blocklist.layer(options.blocklist)),
     // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
     // after the last one.
     Layer.provide(stores),

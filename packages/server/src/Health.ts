@@ -19,12 +19,12 @@ import { RateCounter } from "./RateCounter.ts"
 
 /**
  * A fault of the host: the disk is full, cannot be written, a blob is missing, anything else of the two stores, or a file of accounts
- * that was changed and cannot be used.
+ * or a blocklist that was changed and cannot be used.
  *
  * @category models
  * @since 0.1.0
  */
-export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog" | "accounts-file"
+export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog" | "accounts-file" | "blocklist"
 
 /**
  * `failing`: it cannot take or give files. `degraded`: it can, but something was wrong lately.
@@ -55,6 +55,18 @@ export class Health extends Context.Service<Health, {
   /** Takes note of a failure of a store, or of a fault that was seen before it became one, and says what kind it is. */
   readonly note: (problem: CatalogError | BlobsError | Fault) => Effect.Effect<Fault>
 }>()("@effect-fileio/server/Health") {}
+
+/**
+ * Takes note of a fault, where there is a health that does.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const noteFault = (fault: Fault): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.serviceOption(Health),
+    (health) => health._tag === "Some" ? Effect.asVoid(health.value.note(fault)) : Effect.void
+  )
 
 /** What kind of fault a failure of a store is. */
 const faultOf = (error: CatalogError | BlobsError): Fault => {

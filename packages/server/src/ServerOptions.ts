@@ -51,6 +51,8 @@ export interface TemporaryOptions extends Engines.Options {
   readonly anonymousPlan?: string | undefined
   /** Requests per second of one address without a key; `null`: no limit. @default none; program: 10 */
   readonly anonymousRateLimit?: number | null | undefined
+  /** File of contents (by SHA-256) and addresses that are refused; see `Blocklist`. @default none */
+  readonly blocklist?: string | undefined
   /** Longest life of a file that comes or changes from now on, whatever its plan says. @default what the plan says */
   readonly maxLife?: Duration.Input | undefined
   /**
@@ -246,6 +248,7 @@ export const table = {
     "requests per second of one address (IPv6: one /64) without a key",
     { text: "none" }
   ),
+  blocklist: open("blocklist", "FILE", text, "none", "file of contents (by SHA-256) and addresses that are refused"),
   maxLife: open("max-life", "TIME", duration, "what the plan says", "longest life of a file, whatever its plan says"),
   trustedProxies: open(
     "trusted-proxies",

@@ -1,6 +1,7 @@
 export * as Accounts from "./Accounts.ts"
 export * as ApiKeys from "./ApiKeys.ts"
 export * as Blobs from "./Blobs.ts"
+export * as Blocklist from "./Blocklist.ts"
 export * as Catalog from "./Catalog.ts"
 export * as DataFolder from "./DataFolder.ts"
 export * as DiskSpace from "./DiskSpace.ts"

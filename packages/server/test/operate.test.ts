@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -8,6 +9,7 @@ import { hasPostgres, postgres } from "./engines.ts"
 import {
   anna,
   assertRefused,
+  blobs,
   call,
   eventually,
   LARGE,
@@ -296,4 +298,69 @@ describe("an operator", () => {
       assert.isAtMost(Date.parse(expires!), 2 * 24 * 60 * 60 * 1000)
       assert.strictEqual((yield* upload(url, "x", { fields: { expires: "1d" } })).status, 200)
     }))
+
+  it.live(
+    "refuses contents and addresses that the blocklist has, from the moment that it has them",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporaryFolder
+        const blocklist = Path.join(folder, "blocklist")
+        Fs.writeFileSync(blocklist, "# nothing yet\n\n")
+        const server = yield* start({ blocklist, trustedProxies: ["127.0.0.1"], admin: {} })
+        const data = ["--data", server.folder]
+        const bad = pattern(100_000)
+        const { key } = yield* uploaded(server.url, bad)
+        const [[entry] = []] = yield* lines(["files", "digest", key, ...data])
+        assert.strictEqual(entry, `sha256:${createHash("sha256").update(bad).digest("hex")}`)
+        assert.strictEqual((yield* lines(["files", "show", key, ...data])).find(([name]) => name === "begun")![1], "0")
+
+        Fs.appendFileSync(
+          blocklist,
+          `${entry!.toUpperCase().replace("SHA256", "sha256")} reported\r\n203.0.113.0/24 a network\n`
+        )
+        yield* eventually(
+          "it is refused",
+          () => Effect.runPromise(upload(server.url, bad)).then(({ status }) => status === 403)
+        )
+        const stored = blobs(server).length
+        assertRefused(yield* upload(server.url, bad), 403, "BLOCKED")
+        assertRefused(
+          yield* call(server.url, {
+            method: "POST",
+            body: bad,
+            headers: { "content-type": "application/octet-stream" }
+          }),
+          403,
+          "BLOCKED"
+        )
+        const hers = yield* uploaded(server.url, "hers", { headers: anna })
+        const form = new FormData()
+        form.set("file", new Blob([bad]), "bad")
+        assertRefused(
+          yield* call(`${server.url}/${hers.key}`, { method: "PATCH", headers: anna, body: form }),
+          403,
+          "BLOCKED"
+        )
+        assert.strictEqual(blobs(server).length, stored + 1)
+        assert.strictEqual((yield* upload(server.url, bad.subarray(1))).status, 200)
+
+        const from = (address: string) => call(`${server.url}/me`, { headers: { ...anna, "x-forwarded-for": address } })
+        assertRefused(yield* from("203.0.113.9"), 403, "BLOCKED")
+        assert.strictEqual((yield* from("203.0.114.9")).status, 200)
+
+        // A torn file blocks what it did, and the health says so.
+        Fs.writeFileSync(blocklist, "sha256:12\n")
+        yield* eventually(
+          "the health says so",
+          () =>
+            Effect.runPromise(call(`${server.adminUrl!}/healthz`)).then(({ json }) =>
+              "blocklist" in (json["faults"] as object)
+            )
+        )
+        assertRefused(yield* upload(server.url, bad), 403, "BLOCKED")
+        const wrong = yield* Effect.flip(start({ blocklist }))
+        assert.include(wrong.message, "line 1 is neither sha256:HEX, nor an address, nor a network")
+      }),
+    60_000
+  )
 })

@@ -127,6 +127,13 @@ const showFile = Effect.fnUntraced(function*(link: string, asJson: boolean) {
   yield* line(["last begun", time(file.lastAttempt)])
 })
 
+/** The line for a blocklist. */
+const digestOf = Effect.fnUntraced(function*(link: string) {
+  const answer = yield* control({ _tag: "Digest", key: yield* keyOf(link) })
+  yield* found(answer)
+  yield* Console.log(`sha256:${answer.digest}`)
+})
+
 const deleteFile = Effect.fnUntraced(function*(link: string) {
   const file = yield* Effect.flatMap(control({ _tag: "DeleteFile", key: yield* keyOf(link) }), found)
   yield* line([`deleted: ${file.key}, ${file.size} bytes, of ${owner(file.owner)}, named ${file.name}`])
@@ -197,7 +204,9 @@ export const make = <R1>(
   )
   const link = Argument.String("LINK").pipe(Argument.withDescription("link or key of a file"))
   const files = Command.make("files", {}, () => Effect.fail(new Usage({ problem: "there is no command files" }))).pipe(
-    Command.withDescription("Files: files list, files show LINK, files delete LINK, while a server runs or not"),
+    Command.withDescription(
+      "Files: files list, files show LINK, files digest LINK, files delete LINK, while a server runs or not"
+    ),
     Command.withSubcommands([
       Command.make(
         "list",
@@ -232,6 +241,9 @@ export const make = <R1>(
       ).pipe(Command.withDescription("Lists files of an account; at most 1,000 at a time")),
       Command.make("show", { link, json }, ({ json, link }) => configured(showFile(link, json))).pipe(
         Command.withDescription("Shows whose file it is, when it came, and how often it was downloaded; takes nothing")
+      ),
+      Command.make("digest", { link }, ({ link }) => configured(digestOf(link))).pipe(
+        Command.withDescription("Writes the SHA-256 of its bytes as a blocklist has it; takes nothing")
       ),
       Command.make("delete", { link }, ({ link }) => configured(deleteFile(link))).pipe(
         Command.withDescription("Deletes a file, whoever it belongs to; downloads of it break off")

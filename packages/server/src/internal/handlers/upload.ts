@@ -4,12 +4,14 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
+import { Blocklist } from "../../Blocklist.ts"
 import { Catalog, type CatalogError } from "../../Catalog.ts"
 import { DiskSpace } from "../../DiskSpace.ts"
 import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
+import * as Digest from "../ops/digest.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import * as Browser from "../web/browser.ts"
@@ -60,6 +62,7 @@ export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
   const health = yield* Health
+  const blocklist = yield* Blocklist
   const journal = yield* Journal
   const { details, planNameOf, planOf } = yield* Answers.make
 
@@ -89,6 +92,13 @@ export const make = Effect.gen(function*() {
     return { ...received, plan, now: yield* Clock.currentTimeMillis }
   })
 
+  /** Reads what was stored, so that it is one way for whatever a body is; only where the operator blocks contents at all. */
+  const refuseBlocked = Effect.fnUntraced(function*(blob: string) {
+    const { digests } = blocklist.entries()
+    if (digests.size === 0) return
+    if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
+  })
+
   /**
    * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
    * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
@@ -100,6 +110,7 @@ export const make = Effect.gen(function*() {
   ) =>
     catalog.expect(file.writer.id).pipe(
       Effect.andThen(file.writer.finish),
+      Effect.andThen(refuseBlocked(file.writer.id)),
       Effect.andThen(change.pipe(
         Effect.tap((value) => kept(value) ? file.writer.keep : Effect.void),
         Effect.tapError(({ reason }) => reason === "unknown" ? file.writer.keep : Effect.void),

@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import type { IncomingMessage, Server } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { plain } from "../shared/addresses.ts"
 import { MemoryBudget } from "../shared/memoryBudget.ts"
 import { close, type Connection, discard, forget, type Handler, isAnswered, refuse } from "./connection.ts"
 import * as Forwarded from "./forwarded.ts"
@@ -116,7 +117,7 @@ export const watch = Effect.fnUntraced(function*(
 
   server.on("connection", (socket: Socket) => {
     const connection = add(socket)
-    const address = Forwarded.plain(socket.remoteAddress ?? "")
+    const address = plain(socket.remoteAddress ?? "")
     const network = limits.proxies.trusts(address) ? undefined : Forwarded.networkOf(address)
     const ofNetwork = network === undefined ? 0 : perNetwork.get(network) ?? 0
     const refusal = ofNetwork >= limits.connectionsPerAddress

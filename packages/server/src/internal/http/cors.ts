@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Server } from "node:http"
+import { Blocklist } from "../../Blocklist.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 import { Settings } from "./settings.ts"
@@ -76,6 +77,7 @@ const isCrossSite = (request: HttpServerRequest.HttpServerRequest, publicUrl: st
 /** Sets the headers that every answer has, and gives the answer where a request goes no further. */
 export const make = Effect.gen(function*() {
   const { allowedOrigins, proxies, publicUrl } = yield* Settings
+  const blocklist = yield* Blocklist
   const securedByUrl = publicUrl.startsWith("https:")
 
   const allowed = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
@@ -88,6 +90,9 @@ export const make = Effect.gen(function*() {
       Forwarded.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
     }
     if (isStopping(request)) return Refusal.toResponse(Refusal.stopping, publicUrl)
+    if (blocklist.entries().hasAddress(Forwarded.addressOf(request, proxies))) {
+      return Refusal.toResponse(Refusal.blockedAddress, publicUrl)
+    }
     const repeated = repeatedField(request)
     if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), publicUrl)
     if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, publicUrl)

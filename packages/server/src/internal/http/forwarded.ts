@@ -4,31 +4,16 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { ServerResponse } from "node:http"
-import { BlockList, isIP } from "node:net"
+import { isIP } from "node:net"
+import { plain } from "../shared/addresses.ts"
+import * as Addresses from "../shared/addresses.ts"
 
 export interface Proxies {
   readonly trusts: (address: string) => boolean
 }
 
-/** `::ffff:192.0.2.1` is `192.0.2.1`, on a socket that takes both kinds. */
-export const plain = (address: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
-
-const family = (address: string): "ipv4" | "ipv6" => isIP(address) === 6 ? "ipv6" : "ipv4"
-
-/** Addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`. */
-export const parseProxies = (entries: ReadonlyArray<string>): Result.Result<Proxies, string> => {
-  if (entries.length === 0) return Result.succeed({ trusts: () => false })
-  const list = new BlockList()
-  for (const entry of entries) {
-    const [address = "", bits] = entry.split("/")
-    const most = isIP(address) === 6 ? 128 : 32
-    if (isIP(address) === 0) return Result.fail(entry)
-    if (bits === undefined) list.addAddress(address, family(address))
-    else if (/^\d{1,3}$/.test(bits) && Number(bits) <= most) list.addSubnet(address, Number(bits), family(address))
-    else return Result.fail(entry)
-  }
-  return Result.succeed({ trusts: (address) => isIP(address) !== 0 && list.check(address, family(address)) })
-}
+export const parseProxies = (entries: ReadonlyArray<string>): Result.Result<Proxies, string> =>
+  Result.map(Addresses.parse(entries), (trusts) => ({ trusts }))
 
 /** An address of a header, which may have a port or brackets; anything else is none. */
 const forwarded = (text: string): string | undefined => {

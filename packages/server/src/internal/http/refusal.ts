@@ -7,6 +7,7 @@ export const CODES = {
   INVALID_REQUEST: "The request is wrong; the message names the field and says what is allowed.",
   UNAUTHORIZED: "The API key is missing or unknown.",
   ORIGIN_NOT_ALLOWED: "A page of another site sent this; the operator can allow its origin with `--allowed-origins`.",
+  BLOCKED: "The operator does not allow this content here, or does not serve this address.",
   PLAN_LIMIT: "The plan does not allow the setting; `limit`, `asked` and `allowed` say which.",
   FILE_NOT_FOUND: "The file was never there, has expired, was deleted, or has been downloaded already.",
   NOT_FOUND: "There is nothing at this path.",
@@ -102,6 +103,18 @@ export const originNotAllowed = (origin: string | undefined) =>
       origin === undefined || origin === "null" ? "another site" : origin
     } may not change anything here; the operator can allow them with --allowed-origins`
   })
+
+export const blockedContent = new Refusal({
+  status: 403,
+  code: "BLOCKED",
+  text: "The operator does not allow this content here; nothing was stored"
+})
+
+export const blockedAddress = new Refusal({
+  status: 403,
+  code: "BLOCKED",
+  text: "The operator does not serve this address"
+})
 
 export const unsupported = new Refusal({
   status: 415,

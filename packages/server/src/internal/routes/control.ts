@@ -11,9 +11,11 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import { createServer, request } from "node:http"
 import { text } from "node:stream/consumers"
-import { Catalog, SortField } from "../../Catalog.ts"
+import type { Blobs, BlobsError } from "../../Blobs.ts"
+import { Catalog, type CatalogError, SortField } from "../../Catalog.ts"
 import { DataFolder } from "../../DataFolder.ts"
 import { Leases } from "../handlers/leases.ts"
+import * as Digest from "../ops/digest.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 
 /** A file, as an operator sees it. Times are milliseconds since 1970; an empty account stands for those without a key. */
@@ -46,6 +48,8 @@ export const Command = Schema.TaggedUnion({
     limit: Schema.Number
   },
   ShowFile: { key: Schema.String },
+  /** The SHA-256 of its bytes, which are read and not taken. */
+  Digest: { key: Schema.String },
   DeleteFile: { key: Schema.String },
   Usage: { owners: Schema.Array(Schema.String) }
 })
@@ -54,6 +58,7 @@ export type Command = typeof Command.Type
 /** The files that the command is about, and how many files and bytes there are of them in all, or of each owner. */
 export const Answer = Schema.Struct({
   files: Schema.Array(File),
+  digest: Schema.optionalKey(Schema.String),
   usage: Schema.Array(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
 })
 export type Answer = typeof Answer.Type
@@ -71,7 +76,10 @@ export class ControlError extends Schema.TaggedError<ControlError>("@effect-file
 const FEW = 1
 
 /** Carries a command out. A file that is deleted breaks off for those who download it from this process. */
-export const run = Effect.fnUntraced(function*(command: Command, audit: Journal["Service"]["audit"]) {
+export const run = Effect.fnUntraced(function*(
+  command: Command,
+  audit: Journal["Service"]["audit"]
+): Effect.fn.Return<Answer, CatalogError | BlobsError, Catalog | Blobs> {
   const catalog = yield* Catalog
   const find = (key: string) => Effect.map(catalog.get(key), Option.toArray)
   switch (command._tag) {
@@ -81,6 +89,11 @@ export const run = Effect.fnUntraced(function*(command: Command, audit: Journal[
     }
     case "ShowFile":
       return { files: yield* find(command.key), usage: [] }
+    case "Digest": {
+      const record = yield* catalog.get(command.key)
+      const digest = yield* Effect.forEach(Option.toArray(record), ({ blob }) => Digest.ofBlob(blob))
+      return { files: Option.toArray(record), usage: [], ...(digest[0] === undefined ? {} : { digest: digest[0] }) }
+    }
     case "DeleteFile": {
       const files = yield* find(command.key)
       for (const { key, owner } of files) {
