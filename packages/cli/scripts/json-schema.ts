@@ -1,5 +1,5 @@
 /**
- * Writes `schema/v1.json` out of the schemas in `src/JsonLine.ts`. A test fails while it is not current.
+ * Writes `schema/v1.json` from the schemas in `src/JsonLine.ts`. A test fails while it is out of date.
  */
 import { writeFileSync } from "node:fs"
 import { jsonSchema, path } from "../test/jsonSchema.ts"

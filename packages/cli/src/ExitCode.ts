@@ -1,12 +1,12 @@
 /**
- * The exit codes of `fileio`: one for each class of error, so that a script can tell them apart.
+ * The exit codes of `fileio`: one per class of error, so that a script can distinguish them.
  *
  * @since 0.1.0
  */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 
 /**
- * What each code means, as `fileio --help` shows it.
+ * The meaning of each code, for `fileio --help`.
  *
  * @category constants
  * @since 0.1.0
@@ -34,7 +34,7 @@ export type ExitCode = (typeof table)[number][0]
 const ofReason = (reason: FileIoError.Reason): ExitCode => {
   switch (reason._tag) {
     case "InvalidRequest":
-      // An empty file is no fault of how it was asked for.
+      // An empty file is a problem of the file, not of the command line.
       return reason.field === "file" || reason.field === "size" ? 8 : 2
     case "FileNotFound":
     case "DownloadInProgress":
@@ -60,8 +60,8 @@ const ofReason = (reason: FileIoError.Reason): ExitCode => {
 }
 
 /**
- * The code of an error. What became of the only copy goes before everything else: 9 as soon as the host may not have it
- * any more, or may have stored what it did not confirm.
+ * The exit code of an error. What became of the only copy comes first: 9 if the host may not have it any more, or may
+ * have stored something unconfirmed.
  *
  * @category mapping
  * @since 0.1.0

@@ -1,11 +1,11 @@
 /**
- * The lines that `fileio --json` writes: one JSON object a line, results and errors alike, each with the version `v` and
- * its `type`. `schema/v1.json` is made from these schemas.
+ * The lines that `fileio --json` writes: one JSON object per line, for results and errors, each with the version `v`
+ * and its `type`. `schema/v1.json` is made from these schemas.
  *
  * **Details**
  *
- * Within a version, fields and types are only added: pass over what you do not know. Times are ISO 8601 in UTC, sizes are
- * bytes. An absent field was not told by the host; `expires: null` means never, `maxDownloads: null` unlimited.
+ * Within a version, fields and types are only added: ignore those you do not know. Times are ISO 8601 in UTC, sizes are
+ * bytes. A field is absent if the host did not send it; `expires: null` means never, `maxDownloads: null` unlimited.
  *
  * @since 0.1.0
  */
@@ -54,7 +54,7 @@ const file = {
 export const Uploaded = line("uploaded", { source: Source, ...file })
 
 /**
- * `download`: a file is on the disk, whole. With `--output -` its path is `-`, and the line goes to standard error.
+ * `download`: a file is on the disk, complete. With `--output -` its path is `-`, and the line goes to standard error.
  *
  * @category schemas
  * @since 0.1.0
@@ -142,7 +142,7 @@ export const Serving = line("serving", {
 const From = Schema.Literals(["flag", "variable", "file", "default"])
 
 /**
- * `config`: the settings in force and where each comes from; never the key itself.
+ * `config`: the settings and the source of each; never the key itself.
  *
  * @category schemas
  * @since 0.1.0
@@ -166,14 +166,14 @@ export const Error = line("error", {
   message: Schema.String,
   advice: Schema.String,
   exitCode: Schema.Int,
-  /** What was given: a path, a key or a link. */
+  /** The argument: a path, a key or a link. */
   subject: Schema.optionalKey(Schema.String),
   copy: Schema.optionalKey(Schema.Literals(["kept", "consumed", "absent", "unknown"])),
   stored: Schema.optionalKey(Schema.Literals(["no", "unknown"])),
   retryAfterMillis: Schema.optionalKey(Schema.Finite),
   bytesDone: Schema.optionalKey(Schema.Finite),
   bytesExpected: Schema.optionalKey(Schema.Finite),
-  /** Where bytes that were received lie, in the order in which they join to the file. */
+  /** Files with the received bytes, in the order in which they join to the file. */
   parts: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
@@ -206,7 +206,7 @@ export type JsonLine = typeof JsonLine.Type
 const encode = /* @__PURE__ */ (() => Schema.encodeSync(Schema.fromJsonString(JsonLine)))()
 
 /**
- * A line as it is written, without the line break. What a terminal would act on is escaped as `\uXXXX`.
+ * Encodes a line, without the line break. Characters on which a terminal would act are escaped as `\uXXXX`.
  *
  * @category encoding
  * @since 0.1.0
@@ -214,7 +214,7 @@ const encode = /* @__PURE__ */ (() => Schema.encodeSync(Schema.fromJsonString(Js
 export const format = (line: JsonLine): string => PlainText.escapeJson(encode(line))
 
 /**
- * The fields of a line that describe a file.
+ * Fields of a line that describe a file.
  *
  * @category models
  * @since 0.1.0
@@ -224,7 +224,7 @@ export type FileFields = Omit<typeof File.Type, "v" | "type">
 const time = (value: DateTime.Utc | null) => value === null ? null : DateTime.formatIso(value)
 
 /**
- * What the host told of a file, as a line tells it.
+ * The details of a file, as fields of a line.
  *
  * @category mapping
  * @since 0.1.0

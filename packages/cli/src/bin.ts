@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /**
- * The program. It answers `--version` by itself, since loading the commands takes several times as long as Node needs to
- * start.
+ * The program. It handles `--version` itself, since loading the commands takes several times as long as starting Node.
  *
  * @since 0.1.0
  */

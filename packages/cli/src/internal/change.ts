@@ -1,4 +1,4 @@
-/** `update` and `replace`. */
+/** The commands `update` and `replace`. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as JsonLine from "../JsonLine.ts"

@@ -1,4 +1,4 @@
-/** The commands: their arguments, flags and help. What they do is loaded when one of them runs. */
+/** The commands: their arguments, flags and help. The code of a command is loaded when it runs. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"

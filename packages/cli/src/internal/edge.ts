@@ -1,6 +1,6 @@
 // @effect-diagnostics processEnv:off
 // @effect-diagnostics processEnvInEffect:off
-/** The process, as the rest of the program sees it: the only module (with `bin`) that touches `process`. */
+/** Standard input and output, the terminal, signals and exit: the only module (with `bin`) that touches `process`. */
 import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as NodeOs from "node:os"
 
-/** Nobody reads any more what is written: the pipe was closed, or its disk is full. */
+/** Nobody reads the output any more: the pipe was closed, or its disk is full. */
 export class OutputClosed extends Data.TaggedError("OutputClosed")<{
   readonly code: string
   readonly cause: unknown
@@ -23,7 +23,7 @@ export interface Edge {
   readonly stdin: {
     readonly isTerminal: boolean
     readonly bytes: Stream.Stream<Uint8Array, unknown>
-    /** A line typed at the terminal; `hidden` shows nothing of it. Fails when the input ends. */
+    /** Reads a line from the terminal; `hidden` does not echo it. Fails if the input ends. */
     readonly ask: (question: string, hidden: boolean) => Effect.Effect<string, Cause.NoSuchElementError>
   }
   readonly stdout: {
@@ -47,7 +47,7 @@ export const outputClosed = (cause: unknown): OutputClosed => new OutputClosed({
 const ask: Edge["stdin"]["ask"] = (question, hidden) =>
   Effect.callback<string, Cause.NoSuchElementError>((resume) => {
     const { stdin } = process
-    // First, so that nothing of what is typed at once is shown.
+    // First, so that even input typed at once is not echoed.
     if (hidden) stdin.setRawMode(true)
     process.stderr.write(PlainText.visible(question))
     let typed = ""
@@ -92,7 +92,7 @@ const write: Edge["stdout"]["write"] = (chunk) =>
   })
 
 export const make = (): Edge => {
-  // Their failures arrive where something is written; without a listener they would end the process.
+  // Failures of the streams are reported by their writes; without a listener they would end the process.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
   return {
@@ -116,14 +116,14 @@ export const make = (): Edge => {
 
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP"
 
-/** What a shell makes of an end by a signal. */
+/** The exit code that a shell reports for a signal. */
 export const signalCode = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 export const onSignal = (listener: (signal: Signal) => void): void => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => listener(signal))
 }
 
-/** Ends the process once everything written has been handed over. */
+/** Ends the process once all output has been written. */
 export const exit = (code: number): void => {
   process.exitCode = code
   process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))

@@ -1,4 +1,4 @@
-/** The program from its arguments to its exit code. */
+/** Runs the program, from its arguments to its exit code. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -16,7 +16,7 @@ import { Reported } from "./problem.ts"
 import { Current } from "./services.ts"
 import * as Text from "./text.ts"
 
-/** How long the transfers have to come to an end once the program is stopped. */
+/** How long transfers may take to stop after a signal. */
 const GRACE = "800 millis"
 
 const VARIABLES = [
@@ -61,7 +61,7 @@ const wantsJson = (args: ReadonlyArray<string>): boolean => {
   return args.slice(0, end === -1 ? args.length : end).includes("--json")
 }
 
-/** One line of several; effect/cli writes its suggestions below one another. */
+/** Joins lines; effect/cli writes each suggestion on its own line. */
 const oneLine = (text: string): string =>
   text.replace(/\s*Did you mean this\?\s*/, "; did you mean ").replace(/\s*\n\s*/g, ", ").replace(
     /^\w/,
@@ -145,7 +145,7 @@ export const main = (version: string): void => {
     )
   }
   Edge.onSignal((signal) => {
-    // Whoever asks twice does not want to wait.
+    // A second signal ends the program at once.
     if (stopped !== undefined) return Edge.exitNow(Edge.signalCode[signal])
     stopped = signal
     fiber.interruptUnsafe()

@@ -1,4 +1,7 @@
-/** How the host is reached: proxies, certificates, headers, a unix socket; by flags over variables over the file. */
+/**
+ * How the host is reached: proxies, certificates, headers, a unix socket. Flags override variables, variables override
+ * the file.
+ */
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import * as Variable from "@effect-fileio/core/Variable"
 import type * as NodeFileIo from "@effect-fileio/platform-node/NodeFileIo"
@@ -13,7 +16,7 @@ import * as Settings from "./settings.ts"
 
 type Headers = NonNullable<FileIo.Options["headers"]>
 
-/** The headers of a file: lines of `Name: value`. */
+/** Headers from a file: lines of `Name: value`. */
 const readHeaders = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(
@@ -30,7 +33,7 @@ const parseHeaders = (text: string, from: string) => {
     : Effect.fail(usage(`the headers of ${from} cannot be read`, `Allowed: ${headers.failure}.`))
 }
 
-/** `--header 'Name: value'`, or `--header @FILE`, which nobody else on the machine can see. */
+/** `--header 'Name: value'`, or `--header @FILE`, which others on the machine cannot see. */
 const headersOf = Effect.fnUntraced(function*(flags: ReadonlyArray<string>) {
   let headers: Headers = {}
   for (const flag of flags) {
@@ -43,8 +46,8 @@ const headersOf = Effect.fnUntraced(function*(flags: ReadonlyArray<string>) {
 const file = (path: string | undefined) => path === undefined ? undefined : pathToFileURL(path)
 
 /**
- * What the flags and the file add to the variables. Headers, a client certificate and a unix socket are for the configured host
- * alone.
+ * Settings that the flags and the file add to the variables. Headers, a client certificate and a unix socket are only
+ * for the configured host.
  */
 export const options = Effect.fnUntraced(function*(
   settings: Settings.Settings,
@@ -77,7 +80,7 @@ export const options = Effect.fnUntraced(function*(
   }
 })
 
-/** A path as the file keeps it: from the root, of a file that is there. */
+/** An absolute path of an existing file, as the configuration stores it. */
 export const stored = Effect.fnUntraced(function*(name: string, path: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path

@@ -1,4 +1,4 @@
-/** A failure in the words of the command line: what failed, and what to do. */
+/** Failures as the command line shows them: what failed, and what to do. */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ type Details = Pick<
   "copy" | "stored" | "retryAfterMillis" | "bytesDone" | "bytesExpected" | "parts"
 >
 
-/** A failure of this program's own, or one of the SDK in its words. */
+/** A failure of this program, or one of the SDK converted for the command line. */
 export class Problem extends Data.TaggedError("Problem")<{
   readonly exitCode: ExitCode.ExitCode
   readonly reason: string
@@ -23,7 +23,7 @@ export class Problem extends Data.TaggedError("Problem")<{
   readonly cause?: unknown
 }> {}
 
-/** Everything has been said already; only the exit code is left. */
+/** Everything has been shown already; only the exit code is left. */
 export class Reported extends Data.TaggedError("Reported")<{ readonly exitCode: ExitCode.ExitCode }> {}
 
 export const usage = (what: string, advice: string): Problem =>
@@ -44,7 +44,7 @@ const VERDICT_OF_STORED = {
   unknown: "It may have been stored on the host: see \"fileio list\" before you send it again."
 } as const
 
-/** Options of the SDK as the command line names them. */
+/** Options of the SDK, as flags and settings of the command line. */
 const FLAGS: Readonly<Record<string, string>> = { "tls.ca": "--cacert", "tls.cert": "--cert", "tls.key": "--cert-key" }
 
 const hostCode = (code: string | undefined): string => code === undefined ? "" : ` (${code})`
@@ -101,7 +101,7 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
   }
 }
 
-/** How to go on with a download that broke; `undefined` where it cannot go on. */
+/** How to resume a broken download; `undefined` if that is impossible. */
 export type Resume = (part: string) => string
 
 const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Words => {
@@ -235,7 +235,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
   }
 }
 
-/** An error of the SDK in the words of the command line. For a download the advice begins with what became of the copy. */
+/** Converts an error of the SDK for the command line. For a download the advice starts with what became of the copy. */
 export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {
   const { advice, details, what } = wordsOf(error, resume)
   const verdict = error.operation === "download"

@@ -1,4 +1,4 @@
-/** The progress of transfers on standard error, redrawn in place where the terminal can. */
+/** Shows the progress of transfers on standard error, redrawn in place if the terminal can. */
 import type * as Progress from "@effect-fileio/client/Progress"
 import { displayWidth } from "effect/cli/CliOutput"
 import * as Clock from "effect/Clock"
@@ -10,21 +10,21 @@ import * as Text from "./text.ts"
 /** One transfer on the screen. */
 export interface Track {
   readonly listener: Progress.Listener
-  /** It is over, well or not: its lines go, and a summary stays where it went well. */
+  /** Removes its lines; after a success, a summary stays. */
   readonly end: (outcome: "done" | "failed") => Effect.Effect<void>
 }
 
 export interface View {
   readonly track: (name: string, verb: string) => Effect.Effect<Track>
-  /** Says what is waited for, as long as it takes. */
+  /** Shows what is awaited, for as long as it takes. */
   readonly waiting: (what: string, millis: number) => Effect.Effect<void>
-  /** Does something with the terminal while nothing of the progress is on it. */
+  /** Runs an effect while the terminal shows no progress. */
   readonly aside: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Takes everything off the screen, at once. */
+  /** Clears the screen, at once. */
   readonly clear: () => void
 }
 
-/** Redrawn in place, or only a line at the end of each transfer, or nothing at all. */
+/** Redraws in place, or prints one line per finished transfer, or prints nothing. */
 export type Style = "animated" | "plain" | "none"
 
 export const styleOf = (edge: Edge, quiet: boolean): Style =>
@@ -38,7 +38,7 @@ interface State {
   readonly name: string
   readonly verb: string
   last: Progress.Progress | undefined
-  /** Rate of the last seconds, which tells more of the time left than the average does. */
+  /** Rate of the last seconds, which predicts the remaining time better than the average does. */
   rate: number
   began: number
 }
@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function*(edge: Edge, style: Style): Effec
 
   const erase = (): string => {
     if (drawn.length === 0) return ""
-    // A terminal that became narrower has wrapped what was drawn before.
+    // A terminal that became narrower has wrapped the previous frame.
     const columns = edge.stderr.columns()
     const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(displayWidth(line) / columns)), 0)
     drawn = []
@@ -93,7 +93,7 @@ export const make = Effect.fnUntraced(function*(edge: Edge, style: Style): Effec
   }
   const draw = () => {
     if (style !== "animated" || hidden > 0) return
-    // The last column stays free: some terminals go to the next line as soon as it is written.
+    // The last column stays empty: some terminals wrap as soon as it is written.
     const columns = Math.max(1, edge.stderr.columns() - 1)
     const now = clock.currentTimeMillisUnsafe()
     const shown = Array.from(states).slice(0, MOST_LINES).map((state) => lineOf(state, columns, now))
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(edge: Edge, style: Style): Effec
     waiting: (what, millis) =>
       Effect.suspend(() => {
         const until = clock.currentTimeMillisUnsafe() + millis
-        // What is over before it can be read is not shown, and of several waits the longest is.
+        // A wait that is over before it can be read is not shown; of several, the longest is.
         if (millis < SHORTEST_WAIT_MILLIS || until <= notice.until) return Effect.void
         const isNew = notice.until <= clock.currentTimeMillisUnsafe()
         notice = { what, until }
@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(function*(edge: Edge, style: Style): Effec
       Effect.sync(() => {
         if (style === "none") return { listener: () => Effect.void, end: () => Effect.void }
         const state: State = {
-          // Shorter than some names are, since it is measured again for each frame.
+          // At most the length of a line, since each frame measures the name again.
           name: Text.fit(Text.visible(name), MAX_NAME_COLUMNS),
           verb,
           last: undefined,

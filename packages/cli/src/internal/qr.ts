@@ -1,7 +1,7 @@
-/** A link as a QR code, two modules a character. */
+/** Prints a link as a QR code, two modules per character. */
 import { encode } from "uqr"
 
-/** Dark on light whatever the terminal's colours are, since many readers do not take the reverse. */
+/** Dark on light whatever the terminal's colours are, since many readers do not support the reverse. */
 const INK = "\u001B[38;5;16m\u001B[48;5;231m"
 const RESET = "\u001B[0m"
 
@@ -14,7 +14,7 @@ export const lines = (text: string, color: boolean): string => {
     for (let column = 0; column < size; column++) {
       const upper = dark(row, column)
       const lower = dark(row + 1, column)
-      // Without colours the terminal is taken to be light on dark, so what is light in the code is drawn.
+      // Without colours the terminal is assumed to be light on dark, so the light modules are drawn.
       line += (color ? "\u0020\u2584\u2580\u2588" : "\u2588\u2580\u2584\u0020")[(upper ? 2 : 0) + (lower ? 1 : 0)]
     }
     rows.push(color ? `${INK}${line}${RESET}` : line)

@@ -1,4 +1,4 @@
-/** What a command tells: results on standard output, everything else on standard error. */
+/** Output of a command: results on standard output, everything else on standard error. */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -17,7 +17,7 @@ export interface Flags {
   readonly verbose: boolean
 }
 
-/** What became of a transfer that was stopped, and how to go on. */
+/** What became of a stopped transfer, and how to continue. */
 export interface Fate {
   readonly subject: string
   readonly describe: Effect.Effect<{
@@ -32,26 +32,26 @@ export interface Report {
   readonly flags: Flags
   readonly view: Progress.View
   /**
-   * A result: a line of JSON, or the text, which may be empty. A pipe gets the text as it is, so a path stays right;
-   * what a host said is made visible before.
+   * Writes a result: a line of JSON, or the text, which may be empty. A pipe gets the raw text, so that a path stays
+   * valid; the caller makes a host's text safe first.
    */
   readonly result: (line: JsonLine.JsonLine, text: string) => Effect.Effect<void, OutputClosed>
-  /** A text on standard output that is no result line, such as a completion script. */
+  /** Writes a text to standard output that is no result line, such as a completion script. */
   readonly text: (text: string) => Effect.Effect<void, OutputClosed>
-  /** Something for a person: not with `--quiet`, and only on a terminal. */
+  /** Writes a remark for a person: only on a terminal, and not with `--quiet`. */
   readonly note: (text: string) => Effect.Effect<void>
-  /** Something that has to be seen, on standard error. */
+  /** Writes something important to standard error. */
   readonly warn: (text: string) => Effect.Effect<void>
-  /** Lines on standard error that are written with the terminal's own escapes. */
+  /** Writes lines with terminal escapes to standard error. */
   readonly drawing: (text: string) => Effect.Effect<void>
   readonly problem: (problem: Problem, subject?: string) => Effect.Effect<void>
-  /** Standard output carries a file from now on: lines of JSON go to standard error. */
+  /** From now on standard output carries a file: lines of JSON go to standard error. */
   readonly giveStdoutAway: Effect.Effect<void>
-  /** Remembers a transfer for as long as the scope is open, to say what became of it if the program is stopped. */
+  /** Remembers a transfer until the scope closes, to report what became of it if the program is stopped. */
   readonly remember: (fate: Fate) => Effect.Effect<void, never, Scope.Scope>
-  /** To be stopped is how this command ends, and no failure. */
+  /** Being stopped is the normal end of this command, and no failure. */
   readonly endIsDone: () => void
-  /** Says what became of the transfers that are remembered, now; gives whether that was the command's proper end. */
+  /** Reports what became of the remembered transfers; returns whether being stopped was the command's normal end. */
   readonly interrupted: Effect.Effect<boolean>
 }
 
@@ -69,7 +69,7 @@ export const lines = (edge: Edge, what: string, advice: string): string => {
   return `${name} ${Text.visible(what)}\n  ${Text.visible(advice)}\n`
 }
 
-/** The causes of a failure, from the outside in. */
+/** The causes of a failure, outermost first. */
 export const causes = (cause: unknown): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (let at = cause, depth = 0; at !== undefined && at !== null && depth < 8; depth++) {
@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function*(
     remember: (fate) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => fates.add(fate)),
-        // An interrupted transfer is remembered: what became of it is said at the very end.
+        // An interrupted transfer stays remembered: its report comes at the very end.
         (_, exit) =>
           Effect.sync(() => {
             if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) fates.delete(fate)
@@ -174,7 +174,7 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-/** Tells failures one by one; the command fails at its end with the code of all of them. */
+/** Reports failures one by one; then the command fails with the exit code of all of them. */
 export const finish = (problems: ReadonlyArray<Problem>): Effect.Effect<void, Reported> =>
   problems.length === 0
     ? Effect.void

@@ -1,4 +1,4 @@
-/** What a command runs with, and what becomes of its failures. */
+/** The services that a command runs with, and the handling of its failures. */
 import * as RateLimit from "@effect-fileio/client/RateLimit"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Context from "effect/Context"
@@ -19,9 +19,9 @@ import { BaseUrlFlag, CurrentNetworkFlags, type NetworkFlags } from "./settings.
 import * as Text from "./text.ts"
 
 export declare namespace Services {
-  /** What a command needs of the platform. */
+  /** Services of the platform that a command needs. */
   type Platform = Edge | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
-  /** What the program has to provide. */
+  /** Services that the program provides. */
   type Outside = Platform | Context.Service.Identifier<typeof Current>
   type Needs = Outside | Context.Service.Identifier<(typeof Flags.all)[number]>
   type Failure = Problem.Reported
@@ -31,7 +31,7 @@ export type Runner<I> = (
   input: I
 ) => Effect.Effect<void, Report.CommandError, Services.Platform | Report.Report | Scope.Scope>
 
-/** The report of the command that runs, for when it is stopped from outside. */
+/** The report of the running command, for a stop from outside. */
 export interface Current {
   report: Report.Report | undefined
 }
@@ -91,14 +91,14 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
 
 const tell = Effect.fnUntraced(function*(report: Report.Report, error: Report.CommandError) {
   if (error._tag === "Reported") return yield* error
-  // Whoever read the output has read enough, as "head" does.
+  // The reader of the output has read enough, as "head" does.
   if (error._tag === "OutputClosed" && error.code === "EPIPE") return
   const problem = toProblem(error)
   yield* report.problem(problem)
   return yield* new Problem.Reported({ exitCode: problem.exitCode })
 })
 
-/** Any failure in the words of the command line. */
+/** Converts any failure for the command line. */
 export const toProblem = (error: Exclude<Report.CommandError, Problem.Reported>): Problem.Problem =>
   FileIoError.isFileIoError(error)
     ? Problem.fromError(error)

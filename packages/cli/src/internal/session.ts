@@ -1,4 +1,4 @@
-/** The SDK for the host that a command talks to: the configured one, or the one that a link names. */
+/** The SDK for a command's host: the configured one, or the host of a link. */
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
@@ -26,13 +26,13 @@ export interface Client {
 
 export interface Session {
   readonly settings: Settings.Settings
-  /** The client of the configured host; of a link, of the host that it names. */
+  /** The client of the configured host, or of a link's host. */
   readonly open: (link?: string) => Effect.Effect<Client, Problem | FileIoError.FileIoError>
 }
 
 export const Session = Context.Service<Session>("@effect-fileio/cli/Session")
 
-/** A command that makes one call does without the limit, which would take another call to learn. */
+/** A command that makes one call does without the rate limit, which another call would have to learn. */
 export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.fn.Return<
   Session,
   Problem,
@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
   const clients = new Map<string, Client>()
 
   const connect = Effect.fnUntraced(function*(baseUrl: string) {
-    // Loaded here since it is most of what there is to load, and "config" or "--help" do without.
+    // Loaded lazily: it is most of the code, and "config" and "--help" do not need it.
     const [NodeFileIo, { hasProxy }, Network, { FileIo }, { FileTransfer }] = yield* Effect.promise(() =>
       Promise.all([
         import("@effect-fileio/platform-node/NodeFileIo"),
@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     open: Effect.fnUntraced(function*(link) {
       const { from, value } = settings.baseUrl
       const named = link === undefined || from === "flag" ? undefined : FileKey.baseUrl(link)
-      // A host may have several services below paths of its own, and keys belong to one of them.
+      // A host may have several services below different paths, and keys belong to one of them.
       const baseUrl = named === undefined || named === Settings.normalize(value) ? value : named
       const known = clients.get(baseUrl)
       if (known !== undefined) return known

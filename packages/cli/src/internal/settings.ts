@@ -1,4 +1,4 @@
-/** The settings: flags over `FILEIO_…` variables over the file. */
+/** The settings. Flags override `FILEIO_…` variables, variables override the file. */
 import * as FileIo from "@effect-fileio/client/FileIo"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -14,14 +14,16 @@ import * as Stream from "effect/Stream"
 import { Edge } from "./edge.ts"
 import { local, type Problem, usage } from "./problem.ts"
 
-/** What the file holds. Keys belong to hosts: one is never sent to a host other than the one it was stored for. */
+/**
+ * Content of the file. Keys belong to hosts: a key is never sent to a host other than the one for which it was stored.
+ */
 export const File = Schema.Struct({
   baseUrl: Schema.optionalKey(Schema.String),
   expires: Schema.optionalKey(Schema.String),
   maxDownloads: Schema.optionalKey(Schema.String),
   /** A proxy for every host; it may hold a password. */
   proxy: Schema.optionalKey(Schema.String),
-  /** Path of authorities to trust, for every host. */
+  /** Path of the certificate authorities to trust, for every host. */
   caCert: Schema.optionalKey(Schema.String),
   hosts: Schema.optionalKey(Schema.Record(
     Schema.String,
@@ -50,18 +52,18 @@ export interface Settings {
   readonly baseUrl: Value
   readonly expires: Value | undefined
   readonly maxDownloads: Value | undefined
-  /** Where the key of the configured host comes from; never the key. */
+  /** The source of the configured host's key; never the key. */
   readonly key: Value | undefined
   /** How the configured host is reached, by the names of `fileio config set`; never a password. */
   readonly network: ReadonlyArray<readonly [name: string, value: Value | undefined]>
 }
 
-/** The `--base-url` flag of this call. */
+/** The `--base-url` flag. */
 export const BaseUrlFlag = Context.Reference<string | undefined>("@effect-fileio/cli/BaseUrlFlag", {
   defaultValue: () => undefined
 })
 
-/** The flags of this call that say how to reach the host. */
+/** The network flags. */
 export interface NetworkFlags {
   readonly cacert: string | undefined
   readonly cert: string | undefined
@@ -82,10 +84,10 @@ export const CurrentNetworkFlags = Context.Reference<NetworkFlags>("@effect-file
   })
 })
 
-/** A variable without the blanks and line ends around it; none where nothing is left. */
+/** A variable without surrounding white space; `undefined` if nothing is left. */
 const present = (value: string | undefined): string | undefined => value?.trim() || undefined
 
-/** The same address in one spelling, as the key of `hosts`. */
+/** The normalised address, a key of `hosts`. */
 export const normalize = (baseUrl: string): string => {
   try {
     const url = new URL(baseUrl)
@@ -124,9 +126,9 @@ const read = Effect.fnUntraced(function*(path: string) {
     Effect.mapError((error) => local(`cannot read ${path}`, "Check its permissions.", error))
   )
   const file = yield* Effect.mapError(
-    // Editors of Windows write a byte-order mark.
+    // Windows editors write a byte-order mark.
     decodeFile(text.replace(/^\uFEFF/, "")),
-    // The decoder's words may hold what the file holds, so they are not passed on.
+    // The decoder's message may contain the file's content, so it is dropped.
     () =>
       local(`${path} is not a configuration of fileio`, "Correct it, or move it away and run \"fileio config set\".")
   )
@@ -139,7 +141,7 @@ const read = Effect.fnUntraced(function*(path: string) {
   return file
 })
 
-/** The file to which a path leads, by a link too, whether or not it is there. */
+/** The target of a path, also through a link, whether or not it exists. */
 const followed = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
@@ -149,7 +151,7 @@ const followed = Effect.fnUntraced(function*(path: string) {
   )
 })
 
-/** Writes the file anew: whole or not at all, and for its owner alone. */
+/** Replaces the file atomically, readable by its owner only. */
 export const write = Effect.fnUntraced(function*(given: string, file: File) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
@@ -177,7 +179,7 @@ const pick = (...values: ReadonlyArray<readonly [string | undefined, From]>): Va
 
 type Env = Edge["env"]
 
-/** What there is of the network's settings. */
+/** The network settings that are set. */
 const networkOf = (
   env: Env,
   flags: NetworkFlags,
@@ -199,7 +201,7 @@ const networkOf = (
   ]
 }
 
-/** A proxy as people may see it. */
+/** A proxy without its password, for display. */
 const withoutPassword = (proxy: string): string => proxy.replace(/^((?:\w+:)?\/\/)?[^@]*@/, "$1<redacted>@")
 
 export const resolve = Effect.gen(function*() {
@@ -239,7 +241,7 @@ const fetchKey = Effect.fnUntraced(function*(
   const advice = "Run it by itself to see why, or change it: fileio config set key-command COMMAND."
   const failed = (problem: string, cause?: unknown) => local(`the command for the API key ${problem}`, advice, cause)
   return yield* Effect.scoped(Effect.gen(function*() {
-    // It may ask for a passphrase: it has the terminal, but not standard output, which is its answer.
+    // The command may ask for a passphrase: it gets the terminal, but not standard output, which is its result.
     const child = yield* ChildProcess.make(command, [], { shell: true, stdin: "inherit", stderr: "inherit" })
     const output = yield* Stream.mkString(Stream.decodeText(child.stdout))
     const code = yield* child.exitCode
@@ -251,7 +253,7 @@ const fetchKey = Effect.fnUntraced(function*(
   )
 })
 
-/** The key for a host: of the configured one by variable or file, of others only what the file holds for them. */
+/** The key for a host: for the configured one from a variable or the file, for others only from the file. */
 export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: string) {
   const { env } = yield* Edge
   const variable = normalize(baseUrl) === normalize(settings.baseUrl.value)
@@ -265,10 +267,10 @@ export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: s
   return undefined
 })
 
-/** The variables, for what the SDK reads by itself (timeouts and the like). */
+/** Variables that the SDK reads itself (such as time-outs). */
 export const provider = Effect.map(Edge, ({ env }) => ConfigProvider.fromEnvRecord(env))
 
-/** Reads `--max-downloads` and its kin. */
+/** Parses `--max-downloads` and similar flags. */
 export const maxDownloads = (text: string, from: string): Effect.Effect<number | "unlimited", Problem> =>
   text === "unlimited"
     ? Effect.succeed("unlimited" as const)

@@ -1,4 +1,4 @@
-/** What is sent: a file, a folder as an archive, standard input, or what comes out of a pipe or a device. */
+/** The content of an upload: a file, a folder as an archive, standard input, or the output of a pipe or a device. */
 import * as FileBody from "@effect-fileio/client/FileBody"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -36,10 +36,10 @@ const archive = Effect.fnUntraced(function*(path: string, name: string | undefin
   })
 })
 
-/** Files of this size at most may say one and have another, as those in `/sys` do. */
+/** Files up to this size may report another size than they have, as those in `/sys` do. */
 const MOST_CLAIMED_BYTES = 4096
 
-/** The content of a file that the system makes when it is read, as in `/proc`: its size says nothing. */
+/** The content of a file that the system generates when it is read, as in `/proc`: its size means nothing. */
 const madeUp = Effect.fnUntraced(function*(path: string, info: FileSystem.File.Info, options: FileBody.Options) {
   const fs = yield* FileSystem.FileSystem
   if (Number(info.size) === 0) {
@@ -53,7 +53,7 @@ const madeUp = Effect.fnUntraced(function*(path: string, info: FileSystem.File.I
   return bytes === undefined || bytes.length === Number(info.size) ? undefined : FileBody.bytes(bytes, options)
 })
 
-/** The body of what a command was given, `-` for standard input. */
+/** The body of a command's argument; `-` is standard input. */
 export const bodyOf = Effect.fnUntraced(function*(path: string, { name, tar = false }: Options) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path

@@ -1,9 +1,9 @@
 /**
- * Devices, pipes and open descriptors that are named by a path, such as `/dev/null`, a FIFO, or what a shell makes of `<(…)`.
- * They are read and written as they are. `source` and `download` ask for them.
+ * Devices, pipes and open descriptors that a path names, such as `/dev/null`, a FIFO, or a shell's `<(…)`. They are
+ * read and written directly. `source` and `download` use this module.
  *
- * A pipe is opened without waiting and then watched by the event loop: a read or an open that waits would hold a thread of
- * Node's pool, and with it the end of the program after Ctrl-C.
+ * Pipes are opened without blocking and then polled by the event loop: a blocking read or open would hold a thread of
+ * Node's pool, and delay the end of the program after Ctrl-C.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -14,11 +14,11 @@ import * as Tty from "node:tty"
 import { type OutputClosed, outputClosed } from "./edge.ts"
 import { local, type Problem } from "./problem.ts"
 
-/** How often a pipe is tried that nobody reads yet, and links followed one after the other. */
+/** Interval of attempts to open a pipe without a reader, and the most links to follow. */
 const POLL = "50 millis"
 const MAX_LINKS = 40
 
-/** The folders in which systems name the descriptors of this process. */
+/** Folders in which systems name the descriptors of this process. */
 const descriptorFolders = (): ReadonlyArray<string> => {
   try {
     return ["/dev/fd", Fs.realpathSync("/proc/self/fd")]
@@ -27,7 +27,7 @@ const descriptorFolders = (): ReadonlyArray<string> => {
   }
 }
 
-/** The descriptor that a path stands for, as `/dev/stdin`, `/dev/fd/63` and links to them do. */
+/** The descriptor of a path such as `/dev/stdin`, `/dev/fd/63` and links to them. */
 export const descriptorOf = (path: string): number | undefined => {
   const folders = descriptorFolders()
   try {
@@ -46,7 +46,7 @@ export const descriptorOf = (path: string): number | undefined => {
 
 export type Kind = "descriptor" | "pipe" | "device"
 
-/** What lies at a path, where it is no regular file and no folder; `undefined` also where nothing does. */
+/** The kind of a path that is neither a regular file nor a folder; `undefined` also if nothing exists there. */
 export const kindOf = (path: string): Kind | Problem | undefined => {
   const info = Fs.statSync(path, { throwIfNoEntry: false })
   if (info === undefined || info.isDirectory()) return undefined
@@ -58,7 +58,7 @@ export const kindOf = (path: string): Kind | Problem | undefined => {
 
 const { O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY } = Fs.constants
 
-/** The bytes that come out of a pipe or a device, up to its end. */
+/** The bytes of a pipe or a device, up to its end. */
 export const read = (path: string, kind: Kind): Stream.Stream<Uint8Array, unknown> =>
   Stream.suspend(() =>
     Stream.fromAsyncIterable<Uint8Array, unknown>(
@@ -85,7 +85,7 @@ const hasCode = (cause: unknown, code: string): boolean =>
 const cannotWrite = (path: string) => (cause: unknown) =>
   local(`cannot write to ${path}`, "Check it and its permissions. The host was not asked.", cause)
 
-/** Opens a pipe as soon as somebody reads it. */
+/** Opens a pipe as soon as it has a reader. */
 const openPipe = (path: string): Effect.Effect<number, Problem> =>
   Effect.suspend(() => {
     try {
@@ -97,7 +97,7 @@ const openPipe = (path: string): Effect.Effect<number, Problem> =>
 
 const pipeSink = (path: string) =>
   Effect.acquireRelease(
-    // A failure arrives where something is written.
+    // The next write reports a failure.
     Effect.map(
       Effect.interruptible(openPipe(path)),
       (fd) => new Net.Socket({ fd, readable: false, writable: true }).on("error", () => {})
@@ -130,6 +130,9 @@ const fileSink = (path: string, flags: number) =>
     (descriptor) => Effect.sync(() => Fs.closeSync(descriptor))
   ).pipe(Effect.map((descriptor): Sink => ({ write: (chunk) => writeAll(descriptor, chunk) })))
 
-/** Opens what takes a download as it comes, before the host is asked. A regular file that a shell has opened is added to. */
+/**
+ * Opens a destination that takes a download as it arrives, before the request. Appends to a regular file that a shell
+ * has opened.
+ */
 export const open = (path: string, kind: Kind) =>
   kind === "pipe" ? pipeSink(path) : fileSink(path, kind === "descriptor" ? O_WRONLY | O_APPEND : O_WRONLY)

@@ -1,4 +1,4 @@
-/** A folder as one tar archive, read as it is sent. */
+/** Archives a folder as tar, while it is sent. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
 import * as Tar from "effect/encoding/Tar"
@@ -8,7 +8,7 @@ import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 
-/** Reads are as large as those of a file that is uploaded. */
+/** As large as the reads of an uploaded file. */
 const READ_BYTES = 512 * 1024
 
 type Entry = Tar.Entry<FileIoError.SourceFailed>
@@ -17,8 +17,8 @@ const unreadable = (path: string) => (error: PlatformError) =>
   new FileIoError.SourceFailed({ path, problem: "it cannot be read", cause: error })
 
 /**
- * The archive of a folder, with the folder itself as its first entry. Links stay links; what is neither file, folder nor
- * link (a socket, a device) is left out and told to `onSkipped`.
+ * The archive of a folder, with the folder itself as its first entry. Links stay links. Anything other than a file,
+ * folder or link (a socket, a device) is left out, and `onSkipped` is called with it.
  */
 export const folder = (
   root: string,
@@ -44,7 +44,7 @@ export const folder = (
           }
           if (info.type === "File") {
             const size = Number(info.size)
-            // Bounded, so that a log that grows meanwhile is archived as it was.
+            // Bounded, so that a growing log is archived as it was at the start.
             const content = fs.stream(path, { bytesToRead: size, chunkSize: READ_BYTES })
             return Stream.succeed<Entry>(
               Tar.fileStream(name, size, Stream.mapError(content, unreadable(path)), options)

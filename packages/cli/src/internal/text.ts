@@ -1,4 +1,4 @@
-/** How things read in a terminal. */
+/** Formats values for a terminal. */
 import * as PlainText from "@effect-fileio/core/PlainText"
 import { displayWidth } from "effect/cli/CliOutput"
 
@@ -12,7 +12,7 @@ export const bytes = (count: number): string => {
   for (const next of UNITS) {
     value /= 1000
     unit = next
-    // What rounds to 1000 is written in the next unit.
+    // A value that rounds to 1000 uses the next unit.
     if (value < 999.95) break
   }
   return `${value.toFixed(1)} ${unit}`
@@ -30,15 +30,15 @@ export const seconds = (millis: number): string => {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`
 
-/** A text of somebody else, on one line, that a terminal only shows. */
+/** Untrusted text on one line, safe for a terminal. */
 export const visible = PlainText.visible
 
-/** Several lines that a terminal only shows. */
+/** Untrusted text of several lines, safe for a terminal. */
 export const visibleLines = (text: string): string => text.split("\n").map(visible).join("\n")
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
-/** Shortens a text to that many columns; its middle goes, since the extension tells more. */
+/** Shortens a text to a number of columns; it cuts the middle, since the extension is informative. */
 export const fit = (text: string, columns: number): string => {
   if (displayWidth(text) <= columns) return text
   if (columns < 2) return "\u2026".slice(0, Math.max(0, columns))
@@ -66,7 +66,7 @@ export const padEnd = (text: string, columns: number): string =>
 export const padStart = (text: string, columns: number): string =>
   " ".repeat(Math.max(0, columns - displayWidth(text))) + text
 
-/** Columns aligned to their widest cell, two spaces apart; numbers to the right. Cells may hold text of strangers. */
+/** Aligns columns to their widest cell, two spaces apart; numbers to the right. Cells may hold untrusted text. */
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
@@ -80,12 +80,12 @@ export const table = (
   )
 }
 
-/** A bar of so many columns. */
+/** A bar of a number of columns. */
 export const bar = (share: number, columns: number): string => {
   const filled = Math.round(Math.min(1, Math.max(0, share)) * columns)
   return `[${"#".repeat(filled)}${".".repeat(columns - filled)}]`
 }
 
-/** A word as a POSIX shell reads it. */
+/** Quotes a word for a POSIX shell. */
 export const quoted = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`

@@ -10,7 +10,7 @@ import * as Session from "../session.ts"
 
 const WORDS = { Available: "waiting", Taken: "taken", Expired: "expired" } as const
 
-/** Some hosts also say how often a download was begun; what is not counted broke off, or is under way. */
+/** Some hosts also report how many downloads began; those not counted are broken or still running. */
 const taken = ({ file }: FileIo.FileState): string => {
   const downloads = file.downloads ?? 0
   const unfinished = (file.attempts ?? 0) - downloads

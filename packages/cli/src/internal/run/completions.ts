@@ -7,7 +7,9 @@ import type { Runner } from "../services.ts"
 const PATH = { _tag: "Path", pathType: "either" } as const
 const PATHS = new Set(["path", "output", "file", "data"])
 
-/** Paths are plain words to the parser, since it would make `-` a path too; a shell should complete them all the same. */
+/**
+ * The parser treats paths as plain words, since it would make `-` a path too; shells should complete them nevertheless.
+ */
 const withPaths = (descriptor: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
   ...descriptor,
   flags: descriptor.flags.map((flag) => PATHS.has(flag.name) ? { ...flag, type: PATH } : flag),

@@ -22,7 +22,7 @@ export type Name =
   | "client-key"
   | "header-file"
 
-/** Paths of files that are for one host. */
+/** Settings with a path that belong to one host. */
 const HOST_FILES = { "client-cert": "clientCert", "client-key": "clientKey", "header-file": "headerFile" } as const
 
 const askKey = Effect.fnUntraced(function*(host: string) {
@@ -40,7 +40,7 @@ const askKey = Effect.fnUntraced(function*(host: string) {
   return key
 })
 
-/** Where it was stored for one host alone, the host. */
+/** The host, if the setting was stored for one host only. */
 const store = Effect.fnUntraced(function*(name: Name, value: string, path: string, file: Settings.File, host: string) {
   const { apiKey: _apiKey, apiKeyCommand: _command, ...others } = file.hosts?.[host] ?? {}
   const write = (changes: Partial<Settings.File>) => Settings.write(path, { ...file, ...changes })

@@ -4,7 +4,7 @@ import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
 import type { Name } from "./configSet.ts"
 
-/** The field of the file, and whether it is one of a host. */
+/** The field of the file, and whether it belongs to one host. */
 const FIELDS = {
   "base-url": ["baseUrl", false],
   key: ["apiKey", true],

@@ -30,11 +30,11 @@ const targetOf = Effect.fnUntraced(function*(output: string | undefined) {
   return info._tag === "Some" && info.value.type === "Directory" ? { directory: output } : { path: output }
 })
 
-/** Where the bytes go as they come: standard output, a device or a pipe. */
+/** A destination that takes the bytes as they arrive: standard output, a device or a pipe. */
 interface Through {
-  /** As a person calls it. */
+  /** Its name in messages. */
   readonly label: string
-  /** As a result names it. */
+  /** Its name in results. */
   readonly path: string
   readonly open: Effect.Effect<SpecialFiles.Sink, Problem, Scope.Scope>
 }
@@ -51,11 +51,11 @@ const throughOf = Effect.fnUntraced(function*(output: string | undefined) {
   return { label: output, path: output, open: SpecialFiles.open(output, kind) } satisfies Through
 })
 
-/** How far a download has come, for what is to be said when it is stopped. */
+/** How far a download has come, for the report if it is stopped. */
 interface Stage {
   at: "local" | "asked" | "given"
   last: Progress.Progress | undefined
-  /** Looks for the part that lies in the folder. */
+  /** Looks for a part file in the folder. */
   pending: Effect.Effect<FileTransfer.PendingDownload | undefined>
 }
 

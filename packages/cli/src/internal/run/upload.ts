@@ -16,7 +16,7 @@ import * as Settings from "../settings.ts"
 import * as Source from "../source.ts"
 import * as Text from "../text.ts"
 
-/** Uploads at one time. More do not fill a line better, and each holds a connection of the host. */
+/** Concurrent uploads. More do not use the network better, and each holds a connection. */
 const AT_ONCE = 4
 
 interface Input {
@@ -31,7 +31,7 @@ interface Input {
   readonly qr: boolean
 }
 
-/** How far an upload has come, for what is to be said when it is stopped. */
+/** How far an upload has come, for the report if it is stopped. */
 interface Stage {
   at: "waiting" | "sending" | "sent"
   bytes: number
@@ -126,7 +126,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     const track = yield* report.view.track(body.name, "sending")
     const sending: FileIo.UploadOptions = {
       ...options,
-      // An account can be asked whether it has the file, where the answer was lost.
+      // With an account, the host can be asked for the file after a lost response.
       onUnknown: hasKey ? "reconcile" : "fail",
       onProgress: track.listener
     }
@@ -143,7 +143,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
       Text.visible(details.link)
     ).pipe(Effect.catch((error) => {
-      // A link that nobody sees is a file that nobody can ever take.
+      // If nobody sees the link, nobody can ever download the file.
       const problem = local(
         `it is on the host, but its link could not be written to standard output (${error.code})`,
         `The link: ${details.link}`,
@@ -164,7 +164,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     }
   })
 
-  // The results come in the order of the arguments, whichever upload ends first.
+  // Results are in the order of the arguments, whichever upload ends first.
   const ended: Array<Effect.Effect<void> | undefined> = paths.map(() => undefined)
   const one = Semaphore.makeUnsafe(1)
   let next = 0
