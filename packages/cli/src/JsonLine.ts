@@ -25,7 +25,7 @@ const line = <const Type extends string, Fields extends Schema.Struct.Fields>(ty
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
-const Source = Schema.String.annotate({ description: "What was given: a path, or - for standard input" })
+const Source = Schema.String.annotate({ description: "The argument: a path, or - for standard input" })
 
 const file = {
   key: Schema.String,
@@ -136,7 +136,7 @@ export const Account = line("account", {
 export const Serving = line("serving", {
   url: Schema.String,
   publicUrl: Schema.String,
-  data: Schema.NullOr(Schema.String).annotate({ description: "The folder that is kept; null: a temporary one" })
+  data: Schema.NullOr(Schema.String).annotate({ description: "The data folder; null: a temporary one" })
 })
 
 const From = Schema.Literals(["flag", "variable", "file", "default"])

@@ -252,7 +252,7 @@ describe("stopped by Ctrl-C", () => {
     assert.strictEqual(ran.code, 130)
     assert.strictEqual(ran.stdout, "")
     assert.include(ran.stderr, join(room, part()!))
-    assert.include(ran.stderr, "go on soon: fileio download")
+    assert.include(ran.stderr, "resume soon: fileio download")
     way.close()
 
     const again = await t.lines(["download", key, "-o", room, "--resume"])

@@ -36,7 +36,7 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(again.code, 3)
     assert.strictEqual(again.stdout, "")
     assertTwoLines(again.stderr)
-    assert.include(again.stderr, "No copy was taken by this.")
+    assert.include(again.stderr, "This used up no copy.")
     const asJson = await t.run(["download", link!, "--output", inbox, "--json"])
     assert.deepInclude(JSON.parse(asJson.stdout.trim().split("\n").at(-1)!), {
       type: "error",

@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { Edge } from "../src/internal/edge.ts"
 import * as Progress from "../src/internal/progress.ts"
+import type { Stdio } from "../src/internal/stdio.ts"
 import * as Text from "../src/internal/text.ts"
 import { Screen } from "./screen.ts"
 
 const terminal = (columns: number) => {
   const screen = new Screen(columns)
-  const edge: Edge = {
+  const stdio: Stdio = {
     args: [],
     env: {},
     platform: "linux",
@@ -25,7 +25,7 @@ const terminal = (columns: number) => {
       write: (text) => screen.write(text.replaceAll("\n", "\r\n"))
     }
   }
-  return { edge, screen }
+  return { stdio, screen }
 }
 
 const at = (bytes: number, total: number | undefined, elapsedMillis: number) => ({
@@ -39,8 +39,8 @@ const at = (bytes: number, total: number | undefined, elapsedMillis: number) => 
 describe("progress", () => {
   it.effect("shows name, bar, bytes, rate and time left of several files, and leaves a line of each", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { edge, screen } = terminal(80)
-      const view = yield* Progress.make(edge, "animated")
+      const { stdio, screen } = terminal(80)
+      const view = yield* Progress.make(stdio, "animated")
       const one = yield* view.track("one.bin", "sending")
       const two = yield* view.track("two \u001B[2J.bin", "sending")
       yield* one.listener(at(5_000_000, 10_000_000, 2000))
@@ -51,7 +51,7 @@ describe("progress", () => {
       ])
       yield* two.listener(at(1_500_000, undefined, 1000))
       yield* one.end("done")
-      yield* view.aside(edge.stdout.write("http://host/KEY\n"))
+      yield* view.aside(stdio.stdout.write("http://host/KEY\n"))
       yield* TestClock.adjust("100 millis")
       assert.deepStrictEqual(screen.shown(), [
         "one.bin  5.0 MB in 2 s, 2.5 MB/s",
@@ -65,8 +65,8 @@ describe("progress", () => {
 
   it.effect("says what is waited for, and for how long", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { edge, screen } = terminal(80)
-      const view = yield* Progress.make(edge, "animated")
+      const { stdio, screen } = terminal(80)
+      const view = yield* Progress.make(stdio, "animated")
       const track = yield* view.track("w.bin", "sending")
       yield* view.waiting("the account's limit of 3/s", 1900)
       assert.deepStrictEqual(screen.shown(), ["w.bin  sending ...", "waiting 2 s for the account's limit of 3/s"])
@@ -80,9 +80,9 @@ describe("progress", () => {
   for (const [from, to] of [[120, 40], [40, 120], [80, 15], [30, 29]] as const) {
     it.effect(`leaves nothing behind when ${from} columns become ${to}`, () =>
       Effect.scoped(Effect.gen(function*() {
-        const { edge, screen } = terminal(from)
-        edge.stderr.write("$ fileio upload\n")
-        const view = yield* Progress.make(edge, "animated")
+        const { stdio, screen } = terminal(from)
+        stdio.stderr.write("$ fileio upload\n")
+        const view = yield* Progress.make(stdio, "animated")
         const tracks = yield* Effect.forEach([1, 2, 3], (n) =>
           view.track(`a rather long name of a file ${n}.bin`, "sending"))
         for (const [index, columns] of [from, to, from, to].entries()) {
@@ -105,12 +105,12 @@ describe("progress", () => {
   }
 
   it("is animated, plain or absent by the terminal", () => {
-    const { edge } = terminal(80)
-    assert.strictEqual(Progress.styleOf(edge, false), "animated")
-    assert.strictEqual(Progress.styleOf(edge, true), "none")
-    assert.strictEqual(Progress.styleOf({ ...edge, env: { TERM: "dumb" } }, false), "plain")
-    assert.strictEqual(Progress.styleOf({ ...edge, env: { CI: "true" } }, false), "plain")
-    assert.strictEqual(Progress.styleOf({ ...edge, stderr: { ...edge.stderr, isTerminal: false } }, false), "none")
+    const { stdio } = terminal(80)
+    assert.strictEqual(Progress.styleOf(stdio, false), "animated")
+    assert.strictEqual(Progress.styleOf(stdio, true), "none")
+    assert.strictEqual(Progress.styleOf({ ...stdio, env: { TERM: "dumb" } }, false), "plain")
+    assert.strictEqual(Progress.styleOf({ ...stdio, env: { CI: "true" } }, false), "plain")
+    assert.strictEqual(Progress.styleOf({ ...stdio, stderr: { ...stdio.stderr, isTerminal: false } }, false), "none")
   })
 })
 

@@ -85,7 +85,7 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
         ? `${this.host} began an answer whose head is too long to read`
         : UNREADABLE.test(code)
         ? `${this.host} began an answer that is not HTTP as it should be`
-        : `the connection to ${this.host} broke before an answer`
+        : `the connection to ${this.host} broke before a response`
       return `${what}${why}; see whether the call took effect before trying again`
     }
     switch (this.problem) {

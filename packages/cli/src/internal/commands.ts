@@ -27,7 +27,7 @@ const count = (name: string, description: string) =>
   )
 
 const expires = text("expires", "TIME", "When it expires: 10m, 12h, 2w, 2030-12-31T23:59:59Z, never")
-const maxDownloads = text("max-downloads", "N", "How often it may be downloaded: a number from 1, or unlimited")
+const maxDownloads = text("max-downloads", "N", "Number of allowed downloads: from 1, or unlimited")
 const qr = toggle("qr", "Also show the link as a QR code, on standard error")
 
 const key = Argument.String("key").pipe(Argument.withDescription("A key, or a link in any form"))
@@ -49,21 +49,21 @@ const upload = Command.make("upload", {
   ),
   expires,
   maxDownloads,
-  keep: toggle("keep", "Keep the file on the host when it is used up or expired; it can be updated then"),
+  keep: toggle("keep", "Keep the file on the host when it is downloaded or expired; it can be updated then"),
   countFirst: toggle(
     "count-first",
-    "A download counts as soon as it begins, so that nobody reads a part of the file unseen; not every host can"
+    "Count a download when it begins, so that nobody reads a part of the file uncounted; not every host can"
   ),
   name: text("name", "NAME", "Another name for the file"),
   title: text("title", "TEXT", "A title"),
   tar: toggle("tar", "Send a folder as one tar archive"),
   qr
 }, runner("upload", () => import("./run/upload.ts"))).pipe(
-  Command.withDescription("Upload files; writes a link for each. Without a key they belong to nobody."),
+  Command.withDescription("Upload files; writes a link for each. Without a key they belong to no account."),
   Command.withShortDescription("Upload files, folders or standard input; writes links"),
   Command.withExamples([
     { command: "fileio upload report.pdf --expires 1d", description: "A link that works once, for a day" },
-    { command: "tar c photos | fileio upload - --name photos.tar", description: "From a pipe, as it comes" }
+    { command: "tar c photos | fileio upload - --name photos.tar", description: "From a pipe" }
   ])
 )
 
@@ -73,20 +73,20 @@ const download = Command.make("download", {
     Flag.withAlias("o"),
     Flag.withMetavar("PATH|DIR|-"),
     Flag.withDescription(
-      "Where to: a path, a folder (the file keeps its name), a device or pipe, or - for standard output"
+      "Destination: a path, a folder (the file keeps its name), a device or pipe, or - for standard output"
     ),
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   ),
-  overwrite: toggle("overwrite", "Write over a file of that name"),
-  number: toggle("number", "Add a number to a name that is taken, as a folder does by default"),
+  overwrite: toggle("overwrite", "Overwrite an existing file"),
+  number: toggle("number", "Add a number to a taken name; the default in a folder"),
   resume: toggle(
     "resume",
-    "Only go on with a download that broke (which happens by itself too); without its part nothing is asked"
+    "Only resume a broken download, which is also the default; without its part, make no request"
   )
 }, runner("download", () => import("./run/download.ts"))).pipe(
   Command.withDescription(
-    "Download a file; writes its path. The file has its name only once it is whole. The link's own host is asked, unless --base-url names one."
+    "Download a file; writes its path. The file gets its name only when it is complete. A link is requested from its own host, unless --base-url is set."
   ),
   Command.withShortDescription("Download files; writes their paths"),
   Command.withExamples([
@@ -97,8 +97,8 @@ const download = Command.make("download", {
 
 const list = Command.make("list", {
   search: text("search", "TEXT", "Only files whose name contains this"),
-  sort: text("sort", "FIELD", "Field to sort by, such as name, size, expires, created; -created turns it around"),
-  offset: count("offset", "How many files to pass over"),
+  sort: text("sort", "FIELD", "Field to sort by, such as name, size, expires, created; -created reverses the order"),
+  offset: count("offset", "How many files to skip"),
   limit: count("limit", "How many files to show at most"),
   all: toggle("all", "All files, page by page")
 }, runner("list", () => import("./run/list.ts"))).pipe(Command.withDescription("List the account's files"))
@@ -112,7 +112,7 @@ const changes = {
   expires,
   maxDownloads,
   keep: Flag.Boolean("keep").pipe(
-    Flag.withDescription("Whether the host keeps the file when it is used up or expired"),
+    Flag.withDescription("Whether the host keeps the file when it is downloaded or expired"),
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   ),
@@ -120,11 +120,11 @@ const changes = {
 }
 
 const update = Command.make("update", changes, runner("update", () => import("./run/update.ts"))).pipe(
-  Command.withDescription("Change what is given of a file, and keep the rest")
+  Command.withDescription("Change the given settings of a file, and keep the others")
 )
 
 const replace = Command.make("replace", changes, runner("replace", () => import("./run/replace.ts"))).pipe(
-  Command.withDescription("Change what is given of a file, and reset the rest to the host's defaults")
+  Command.withDescription("Change the given settings of a file, and reset the others to the host's defaults")
 )
 
 const remove = Command.make("delete", {
@@ -140,13 +140,13 @@ const wait = Command.make("await", {
   every: Flag.Int("every").pipe(
     Flag.withMetavar("SECONDS"),
     Flag.withDefault(5),
-    Flag.withDescription("How long to wait between two looks")
+    Flag.withDescription("How long to wait between two requests")
   )
 }, runner("await", () => import("./run/await.ts"))).pipe(
   Command.withDescription(
-    "Wait until a file was taken (or was deleted, which looks the same): 0 then, 3 if it expired before"
+    "Wait until a file was downloaded (or deleted, which looks the same). Exit code 0; 3 if it expired before"
   ),
-  Command.withShortDescription("Wait until a file was taken")
+  Command.withShortDescription("Wait until a file was downloaded")
 )
 
 const serve = Command.make("serve", {
@@ -160,13 +160,13 @@ const serve = Command.make("serve", {
     Flag.withDefault(8080),
     Flag.withDescription("Port to listen on; 0 takes a free one")
   ),
-  data: text("data", "DIR", "Folder to keep everything in; without it a temporary one, removed at the end"),
-  publicUrl: text("public-url", "URL", "Base of the links, where a proxy stands before the server")
+  data: text("data", "DIR", "Folder for all data; by default a temporary one, removed at the end"),
+  publicUrl: text("public-url", "URL", "Base of the links, when behind a proxy")
 }, runner("serve", () => import("./run/serve.ts"))).pipe(
   Command.withDescription(
-    "Serve the same API here, until it is stopped. FILEIO_SERVER_API_KEY gives it an account; fileio-server of @effect-fileio/server has all options."
+    "Run a server for the same API until it is stopped. FILEIO_SERVER_API_KEY defines an account; fileio-server of @effect-fileio/server has all options."
   ),
-  Command.withShortDescription("Serve the same API here")
+  Command.withShortDescription("Run a server for the same API")
 )
 
 const NAMES = [
@@ -187,15 +187,15 @@ const set = Command.make("set", {
   value: Argument.String("value").pipe(
     Argument.optional,
     Argument.map(Option.getOrUndefined),
-    Argument.withDescription("Its value. A key is never given here: it is asked for, or read from standard input")
+    Argument.withDescription("Its value. Not for a key, which is prompted for or read from standard input")
   )
 }, runner("config set", () => import("./run/configSet.ts"))).pipe(
   Command.withDescription(
-    "Store a setting; keys, client certificates and headers belong to the host that is configured"
+    "Store a setting; keys, client certificates and headers belong to the configured host"
   ),
   Command.withExamples([
     { command: "fileio config set base-url https://share.example" },
-    { command: "fileio config set key", description: "Asks for it, and shows nothing of it" },
+    { command: "fileio config set key", description: "Prompts for it without echo" },
     { command: "fileio config set key-command 'pass show fileio'" }
   ])
 )
@@ -209,7 +209,7 @@ const path = Command.make("path", {}, runner("config path", () => import("./run/
 )
 
 const config = Command.make("config", {}, runner("config", () => import("./run/config.ts"))).pipe(
-  Command.withDescription("Show the settings and where each comes from; set and unset change them"),
+  Command.withDescription("Show the settings and their sources; set and unset change them"),
   Command.withShortDescription("Show or change the settings"),
   Command.withSubcommands([set, unset, path])
 )

@@ -9,7 +9,7 @@ const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description))
 
 export const Json = GlobalFlag.Setting("json")({
-  flag: toggle("json", "Write one JSON object a line, results and errors alike")
+  flag: toggle("json", "Write one JSON object per line, for results and errors")
 })
 
 export const Quiet = GlobalFlag.Setting("quiet")({
@@ -17,7 +17,7 @@ export const Quiet = GlobalFlag.Setting("quiet")({
 })
 
 export const Verbose = GlobalFlag.Setting("verbose")({
-  flag: toggle("verbose", "Write the causes of errors, and what is going on")
+  flag: toggle("verbose", "Write the causes of errors, and debug logs")
 })
 
 export const BaseUrl = GlobalFlag.Setting("base-url")({
@@ -28,12 +28,12 @@ export const Proxy = GlobalFlag.Setting("proxy")({
   flag: text(
     "proxy",
     "URL",
-    "Proxy to go through, in place of HTTPS_PROXY and HTTP_PROXY; none for none"
+    "Proxy in place of HTTPS_PROXY and HTTP_PROXY; none: no proxy"
   ).pipe(Flag.optional)
 })
 
 export const CaCert = GlobalFlag.Setting("cacert")({
-  flag: text("cacert", "FILE", "Authorities to trust beside the usual ones, in PEM").pipe(Flag.optional)
+  flag: text("cacert", "FILE", "Further certificate authorities to trust, in PEM").pipe(Flag.optional)
 })
 
 export const Cert = GlobalFlag.Setting("cert")({
@@ -48,7 +48,7 @@ export const Header = GlobalFlag.Setting("header")({
   flag: text(
     "header",
     "NAME: VALUE|@FILE",
-    "Header for the configured host, or a file of them; others on this machine can see a value given here"
+    "Header for the configured host, or a file of headers; others on this machine can see a value given here"
   ).pipe(Flag.atLeast(0))
 })
 

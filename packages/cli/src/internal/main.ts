@@ -11,9 +11,9 @@ import type * as Exit from "effect/Exit"
 import * as ExitCode from "../ExitCode.ts"
 import * as JsonLine from "../JsonLine.ts"
 import { root } from "./commands.ts"
-import * as Edge from "./edge.ts"
 import { Reported } from "./problem.ts"
 import { Current } from "./services.ts"
+import * as Stdio from "./stdio.ts"
 import * as Text from "./text.ts"
 
 /** How long transfers may take to stop after a signal. */
@@ -68,91 +68,91 @@ const oneLine = (text: string): string =>
     (letter) => letter.toLowerCase()
   )
 
-const presenter = (edge: Edge.Edge): CliOutput.Presenter => {
+const presenter = (stdio: Stdio.Stdio): CliOutput.Presenter => {
   const formatter = CliOutput.defaultFormatter({
-    colors: edge.stdout.isTerminal && (edge.env["NO_COLOR"] ?? "") === "" && edge.env["TERM"] !== "dumb"
+    colors: stdio.stdout.isTerminal && (stdio.env["NO_COLOR"] ?? "") === "" && stdio.env["TERM"] !== "dumb"
   })
   return {
     present: (event) => {
       switch (event._tag) {
         case "Version":
-          return Effect.ignore(edge.stdout.write(`fileio ${event.version}\n`))
+          return Effect.ignore(stdio.stdout.write(`fileio ${event.version}\n`))
         case "Help": {
           const more = event.commandPath.length === 1
             ? section("EXIT CODES", ExitCode.table) +
-              section("VARIABLES (flags go before them, the file after)", VARIABLES)
+              section("VARIABLES (flags override them, they override the file)", VARIABLES)
             : "\n\nThe exit codes are in \"fileio --help\"."
           const help = `${formatter.formatHelpDoc(event.helpDoc)}${more}\n`
           return event.reason === "Requested"
-            ? Effect.ignore(edge.stdout.write(help))
-            : Effect.sync(() => edge.stderr.write(help))
+            ? Effect.ignore(stdio.stdout.write(help))
+            : Effect.sync(() => stdio.stderr.write(help))
         }
         case "InvalidInvocation": {
           const what = event.errors.map(({ message }) => oneLine(message)).join("; ")
           const advice = `See: ${event.commandPath.join(" ")} --help`
-          return tell(edge, event.commandPath.slice(1).join(" "), "Usage", what, advice, 2)
+          return tell(stdio, event.commandPath.slice(1).join(" "), "Usage", what, advice, 2)
         }
       }
     }
   }
 }
 
-const tell = (edge: Edge.Edge, command: string, reason: string, what: string, advice: string, exitCode: number) =>
+const tell = (stdio: Stdio.Stdio, command: string, reason: string, what: string, advice: string, exitCode: number) =>
   Effect.promise(() => import("./report.ts")).pipe(Effect.flatMap((Report) => {
-    if (!wantsJson(edge.args)) {
+    if (!wantsJson(stdio.args)) {
       return Effect.sync(() =>
-        edge.stderr.write(Report.lines(edge, command === "" ? what : `${command}: ${what}`, advice))
+        stdio.stderr.write(Report.lines(stdio, command === "" ? what : `${command}: ${what}`, advice))
       )
     }
     const line = { v: JsonLine.VERSION, type: "error", command, reason, message: what, advice, exitCode } as const
-    return Effect.ignore(edge.stdout.write(`${JsonLine.format(line)}\n`))
+    return Effect.ignore(stdio.stdout.write(`${JsonLine.format(line)}\n`))
   }))
 
-const codeOf = Effect.fnUntraced(function*(edge: Edge.Edge, exit: Exit.Exit<void, unknown>) {
+const codeOf = Effect.fnUntraced(function*(stdio: Stdio.Stdio, exit: Exit.Exit<void, unknown>) {
   if (exit._tag === "Success") return 0
   const error = Cause.squash(exit.cause)
   if (error instanceof Reported) return error.exitCode
   if (CliError.isCliError(error)) return 2
   const what = error instanceof Error ? error.message : String(error)
-  yield* tell(edge, "", "Unexpected", `unexpected: ${what}`, "This is an error of fileio itself; please report it.", 1)
-  if (edge.args.includes("--verbose")) edge.stderr.write(`${Text.visibleLines(Cause.pretty(exit.cause))}\n`)
+  yield* tell(stdio, "", "Unexpected", `unexpected: ${what}`, "This is an error of fileio itself; please report it.", 1)
+  if (stdio.args.includes("--verbose")) stdio.stderr.write(`${Text.visibleLines(Cause.pretty(exit.cause))}\n`)
   return 1
 })
 
 export const main = (version: string): void => {
-  const edge = Edge.make()
+  const stdio = Stdio.make()
   const current: Current = { report: undefined }
-  const program = Command.runWith(root, { version })(withSortField(edge.args)).pipe(
+  const program = Command.runWith(root, { version })(withSortField(stdio.args)).pipe(
     Effect.provideService(Current, current),
-    Effect.provideService(Edge.Edge, edge),
-    Effect.provideService(CliOutput.Presenter, presenter(edge)),
+    Effect.provideService(Stdio.Stdio, stdio),
+    Effect.provideService(CliOutput.Presenter, presenter(stdio)),
     Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     Effect.provide(NodeServices.layer)
   )
   const fiber = Effect.runFork(program)
 
-  let stopped: Edge.Signal | undefined
+  let stopped: Stdio.Signal | undefined
   let ending = false
-  const endStopped = (signal: Edge.Signal) => {
+  const endStopped = (signal: Stdio.Signal) => {
     if (ending) return
     ending = true
     if (current.report === undefined) {
-      edge.stderr.write("fileio: interrupted\n")
-      return Edge.exit(Edge.signalCode[signal])
+      stdio.stderr.write("fileio: interrupted\n")
+      return Stdio.exit(Stdio.signalCode[signal])
     }
     Effect.runFork(
-      Effect.map(current.report.interrupted, (isDone) => Edge.exit(isDone ? 0 : Edge.signalCode[signal]))
+      Effect.map(current.report.interrupted, (isDone) => Stdio.exit(isDone ? 0 : Stdio.signalCode[signal]))
     )
   }
-  Edge.onSignal((signal) => {
+  Stdio.onSignal((signal) => {
     // A second signal ends the program at once.
-    if (stopped !== undefined) return Edge.exitNow(Edge.signalCode[signal])
+    if (stopped !== undefined) return Stdio.exitNow(Stdio.signalCode[signal])
     stopped = signal
     fiber.interruptUnsafe()
     Effect.runFork(Effect.delay(Effect.sync(() => endStopped(signal)), GRACE))
   })
   fiber.addObserver((exit) => {
     if (stopped !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) return endStopped(stopped)
-    Effect.runFork(Effect.map(codeOf(edge, exit), Edge.exit))
+    Effect.runFork(Effect.map(codeOf(stdio, exit), Stdio.exit))
   })
 }

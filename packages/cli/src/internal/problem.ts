@@ -34,8 +34,8 @@ export const local = (what: string, advice: string, cause?: unknown): Problem =>
 
 const VERDICT_OF_COPY = {
   kept: "The file is still on the host.",
-  consumed: "The host counts the file as taken.",
-  absent: "No copy was taken by this.",
+  consumed: "The host has counted the download.",
+  absent: "This used up no copy.",
   unknown: "Whether the host still has the file is unknown."
 } as const
 
@@ -56,8 +56,8 @@ const amount = (limit: string, value: number): string =>
 
 const joined = (parts: ReadonlyArray<string>): string =>
   parts.length === 1
-    ? `What was received lies in ${parts[0]}.`
-    : `What was received lies in ${parts.join(" and ")}; join them in this order.`
+    ? `The received bytes are in ${parts[0]}.`
+    : `The received bytes are in ${parts.join(" and ")}; join them in this order.`
 
 interface Words {
   readonly what: string
@@ -69,14 +69,14 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
   const { host, proxy, retryAfter } = reason
   const code = hostCode(reason.code)
   if (reason.sent === "unknown") {
-    return { what: `the connection to ${host} broke before an answer${code}`, advice: "Check the network." }
+    return { what: `the connection to ${host} broke before a response${code}`, advice: "Check the network." }
   }
   switch (reason.problem) {
     case "certificate":
       return {
         what: `the certificate of ${host} cannot be trusted${code}`,
         advice:
-          "If an authority of your own signed it, name that: --cacert FILE, FILEIO_CA_CERT or NODE_EXTRA_CA_CERTS."
+          "If a private certificate authority signed it, add it: --cacert FILE, FILEIO_CA_CERT or NODE_EXTRA_CA_CERTS."
       }
     case "clientCertificate":
       return {
@@ -96,7 +96,7 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
         }
         : {
           what: `cannot connect to ${host} through the proxy ${proxy}${code}`,
-          advice: "Check the proxy (HTTPS_PROXY, HTTP_PROXY, --proxy); \"--proxy none\" goes without."
+          advice: "Check the proxy (HTTPS_PROXY, HTTP_PROXY, --proxy); \"--proxy none\" connects without one."
         }
   }
 }
@@ -116,7 +116,7 @@ const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Wor
     ? ""
     : reason.resumable === true && resume !== undefined
     ? ` Go on soon: ${resume(part)}`
-    : ` What was received lies in ${part}.`
+    : ` The received bytes are in ${part}.`
   return {
     what: `${what} within ${Duration.format(reason.after)}`,
     advice: `Check the network, or raise ${variable}.${go}`,
@@ -132,7 +132,10 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
   switch (reason._tag) {
     case "Unauthorized":
       return reason.status === 403
-        ? { what: "the host refuses this to the account (403)", advice: "See \"fileio me\" for what its plan allows." }
+        ? {
+          what: "the host does not allow this to the account (403)",
+          advice: "See \"fileio me\" for what its plan allows."
+        }
         : {
           what: reason.status === 0 ? "this needs an API key" : "the host does not accept the API key (401)",
           advice: "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
@@ -157,7 +160,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       const allowed = reason.allowed === undefined ? "" : `, allowed ${amount(reason.limit, reason.allowed)}`
       return {
         what: `beyond the plan's ${reason.limit}${asked}${allowed}`,
-        advice: "Ask for less, or see \"fileio me\" and \"fileio list\" for what can go."
+        advice: "Ask for less, or delete files: see \"fileio me\" and \"fileio list\"."
       }
     }
     case "InvalidRequest":
@@ -201,7 +204,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
     case "SourceFailed":
       return {
         what: `cannot read ${reason.path ?? "the source"}: ${reason.problem}`,
-        advice: "Check that it is readable and stays as it is while it is sent."
+        advice: "Check that it is readable and does not change during the upload."
       }
     case "DestinationFailed":
       return {
@@ -223,8 +226,8 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
         advice: part === undefined
           ? "Ask the sender to share it again."
           : reason.resumable && resume !== undefined
-          ? `What came lies in ${part}; go on soon: ${resume(part)}`
-          : `What was received lies in ${part}; it cannot be resumed.`,
+          ? `The received bytes are in ${part}; resume soon: ${resume(part)}`
+          : `The received bytes are in ${part}; the download cannot be resumed.`,
         details: {
           bytesDone: reason.bytesDone,
           ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),

@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ExitCode from "../ExitCode.ts"
 import * as JsonLine from "../JsonLine.ts"
-import { Edge, type OutputClosed } from "./edge.ts"
 import { type Problem, Reported } from "./problem.ts"
 import * as Progress from "./progress.ts"
+import { type OutputClosed, Stdio } from "./stdio.ts"
 import * as Text from "./text.ts"
 
 export interface Flags {
@@ -60,12 +60,12 @@ export const Report = Context.Service<Report>("@effect-fileio/cli/Report")
 const RED = "\u001B[31m"
 const RESET = "\u001B[0m"
 
-const colored = (edge: Edge): boolean =>
-  edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === "" && edge.env["TERM"] !== "dumb"
+const colored = (stdio: Stdio): boolean =>
+  stdio.stderr.isTerminal && (stdio.env["NO_COLOR"] ?? "") === "" && stdio.env["TERM"] !== "dumb"
 
 /** The two lines of a failure. */
-export const lines = (edge: Edge, what: string, advice: string): string => {
-  const name = colored(edge) ? `${RED}fileio:${RESET}` : "fileio:"
+export const lines = (stdio: Stdio, what: string, advice: string): string => {
+  const name = colored(stdio) ? `${RED}fileio:${RESET}` : "fileio:"
   return `${name} ${Text.visible(what)}\n  ${Text.visible(advice)}\n`
 }
 
@@ -88,15 +88,15 @@ export const causes = (cause: unknown): ReadonlyArray<string> => {
 export const make = Effect.fnUntraced(function*(
   command: string,
   flags: Flags
-): Effect.fn.Return<Report, never, Edge | Scope.Scope> {
-  const edge = yield* Edge
-  const view = yield* Progress.make(edge, Progress.styleOf(edge, flags.quiet))
+): Effect.fn.Return<Report, never, Stdio | Scope.Scope> {
+  const stdio = yield* Stdio
+  const view = yield* Progress.make(stdio, Progress.styleOf(stdio, flags.quiet))
   const fates = new Set<Fate>()
   let stdoutIsOurs = true
   let done = false
 
-  const toStderr = (text: string) => view.aside(Effect.sync(() => edge.stderr.write(text)))
-  const toStdout = (text: string) => view.aside(edge.stdout.write(text))
+  const toStderr = (text: string) => view.aside(Effect.sync(() => stdio.stderr.write(text)))
+  const toStdout = (text: string) => view.aside(stdio.stdout.write(text))
   const errorLine = (problem: Pick<Problem, "what" | "advice" | "exitCode" | "reason" | "details">, subject?: string) =>
     JsonLine.format({
       v: JsonLine.VERSION,
@@ -121,11 +121,11 @@ export const make = Effect.fnUntraced(function*(
         const encoded = `${JsonLine.format(line)}\n`
         return stdoutIsOurs ? toStdout(encoded) : toStderr(encoded)
       }
-      return text === "" ? Effect.void : toStdout(`${edge.stdout.isTerminal ? Text.visibleLines(text) : text}\n`)
+      return text === "" ? Effect.void : toStdout(`${stdio.stdout.isTerminal ? Text.visibleLines(text) : text}\n`)
     },
     text: toStdout,
     note: (text) =>
-      flags.quiet || !edge.stderr.isTerminal || text.trim() === ""
+      flags.quiet || !stdio.stderr.isTerminal || text.trim() === ""
         ? Effect.void
         : toStderr(`${Text.visibleLines(text)}\n`),
     warn: (text) => toStderr(`${Text.visibleLines(text)}\n`),
@@ -135,7 +135,7 @@ export const make = Effect.fnUntraced(function*(
         const line = `${errorLine(problem, subject)}\n`
         yield* stdoutIsOurs ? Effect.ignore(toStdout(line)) : toStderr(line)
       } else {
-        yield* toStderr(lines(edge, about(subject, problem.what), problem.advice))
+        yield* toStderr(lines(stdio, about(subject, problem.what), problem.advice))
       }
       if (flags.verbose) {
         for (const line of causes(problem.cause)) yield* toStderr(`  cause: ${line}\n`)
@@ -166,8 +166,8 @@ export const make = Effect.fnUntraced(function*(
         const { advice, details, what } = yield* describe
         if (flags.json) {
           const line = `${errorLine({ what, advice, details, reason: "Interrupted", exitCode: 130 }, subject)}\n`
-          yield* stdoutIsOurs ? Effect.ignore(edge.stdout.write(line)) : Effect.sync(() => edge.stderr.write(line))
-        } else edge.stderr.write(lines(edge, about(subject, what), advice))
+          yield* stdoutIsOurs ? Effect.ignore(stdio.stdout.write(line)) : Effect.sync(() => stdio.stderr.write(line))
+        } else stdio.stderr.write(lines(stdio, about(subject, what), advice))
       }
       return false
     })

@@ -11,16 +11,16 @@ import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
-import { Edge } from "./edge.ts"
 import * as Flags from "./flags.ts"
 import * as Problem from "./problem.ts"
 import * as Report from "./report.ts"
 import { BaseUrlFlag, CurrentNetworkFlags, type NetworkFlags } from "./settings.ts"
+import { Stdio } from "./stdio.ts"
 import * as Text from "./text.ts"
 
 export declare namespace Services {
   /** Services of the platform that a command needs. */
-  type Platform = Edge | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
+  type Platform = Stdio | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
   /** Services that the program provides. */
   type Outside = Platform | Context.Service.Identifier<typeof Current>
   type Needs = Outside | Context.Service.Identifier<(typeof Flags.all)[number]>
@@ -38,11 +38,11 @@ export interface Current {
 
 export const Current = Context.Service<Current>("@effect-fileio/cli/Current")
 
-const logger = (edge: Edge, report: Report.Report) =>
+const logger = (stdio: Stdio, report: Report.Report) =>
   Logger.make<unknown, void>(({ logLevel, message }) => {
     const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
     report.view.clear()
-    edge.stderr.write(`  ${logLevel.toLowerCase()}: ${Text.visible(text)}\n`)
+    stdio.stderr.write(`  ${logLevel.toLowerCase()}: ${Text.visible(text)}\n`)
   })
 
 const waiting = (report: Report.Report) => (wait: RateLimit.Waiting) => {
@@ -63,7 +63,7 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
     quiet: yield* Flags.Quiet,
     verbose: yield* Flags.Verbose
   }
-  const edge = yield* Edge
+  const stdio = yield* Stdio
   const current = yield* Current
   const baseUrl = Option.getOrUndefined(yield* Flags.BaseUrl)
   const network: NetworkFlags = {
@@ -83,7 +83,7 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
       Effect.provideService(BaseUrlFlag, baseUrl),
       Effect.provideService(CurrentNetworkFlags, network),
       Effect.provideService(RateLimit.CurrentOnWait, waiting(report)),
-      Effect.provideService(Logger.CurrentLoggers, new Set(flags.verbose ? [logger(edge, report)] : [])),
+      Effect.provideService(Logger.CurrentLoggers, new Set(flags.verbose ? [logger(stdio, report)] : [])),
       Effect.provideService(References.MinimumLogLevel, flags.verbose ? "Debug" : "Warn")
     )
   }))
@@ -103,5 +103,5 @@ export const toProblem = (error: Exclude<Report.CommandError, Problem.Reported>)
   FileIoError.isFileIoError(error)
     ? Problem.fromError(error)
     : error._tag === "OutputClosed"
-    ? Problem.local(`cannot write to standard output (${error.code})`, "Check where it goes.", error.cause)
+    ? Problem.local(`cannot write to standard output (${error.code})`, "Check its destination.", error.cause)
     : error

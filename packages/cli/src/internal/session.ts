@@ -13,9 +13,9 @@ import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import type { Edge } from "./edge.ts"
 import { type Problem, usage } from "./problem.ts"
 import * as Settings from "./settings.ts"
+import type { Stdio } from "./stdio.ts"
 
 export interface Client {
   readonly baseUrl: string
@@ -36,10 +36,10 @@ export const Session = Context.Service<Session>("@effect-fileio/cli/Session")
 export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.fn.Return<
   Session,
   Problem,
-  Edge | FileSystem.FileSystem | Path.Path | ChildProcessSpawner | Scope.Scope
+  Stdio | FileSystem.FileSystem | Path.Path | ChildProcessSpawner | Scope.Scope
 > {
   const settings = yield* Settings.resolve
-  const environment = yield* Effect.context<Edge | ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope>()
+  const environment = yield* Effect.context<Stdio | ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope>()
   const clients = new Map<string, Client>()
 
   const connect = Effect.fnUntraced(function*(baseUrl: string) {

@@ -11,8 +11,8 @@ import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Edge } from "./edge.ts"
 import { local, type Problem, usage } from "./problem.ts"
+import { Stdio } from "./stdio.ts"
 
 /**
  * Content of the file. Keys belong to hosts: a key is never sent to a host other than the one for which it was stored.
@@ -98,7 +98,7 @@ export const normalize = (baseUrl: string): string => {
 }
 
 const folder = Effect.gen(function*() {
-  const { env, home, platform } = yield* Edge
+  const { env, home, platform } = yield* Stdio
   const path = yield* Path.Path
   if (platform === "win32") return path.join(env["APPDATA"] ?? path.join(home, "AppData", "Roaming"), "fileio")
   if (platform === "darwin") return path.join(home, "Library", "Application Support", "fileio")
@@ -107,7 +107,7 @@ const folder = Effect.gen(function*() {
 })
 
 export const filePath = Effect.gen(function*() {
-  const { env } = yield* Edge
+  const { env } = yield* Stdio
   const path = yield* Path.Path
   return present(env["FILEIO_CONFIG"]) ?? path.join(yield* folder, "config.json")
 })
@@ -120,7 +120,7 @@ const holdsSecret = (file: File): boolean =>
 
 const read = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
-  const { platform } = yield* Edge
+  const { platform } = yield* Stdio
   const text = yield* fs.readFileString(path).pipe(
     Effect.catchIf((error) => error.reason._tag === "NotFound", () => Effect.succeed("{}")),
     Effect.mapError((error) => local(`cannot read ${path}`, "Check its permissions.", error))
@@ -177,7 +177,7 @@ const pick = (...values: ReadonlyArray<readonly [string | undefined, From]>): Va
   return found?.[0] === undefined ? undefined : { value: found[0], from: found[1] }
 }
 
-type Env = Edge["env"]
+type Env = Stdio["env"]
 
 /** The network settings that are set. */
 const networkOf = (
@@ -205,7 +205,7 @@ const networkOf = (
 const withoutPassword = (proxy: string): string => proxy.replace(/^((?:\w+:)?\/\/)?[^@]*@/, "$1<redacted>@")
 
 export const resolve = Effect.gen(function*() {
-  const { env } = yield* Edge
+  const { env } = yield* Stdio
   const flag = yield* BaseUrlFlag
   const path = yield* filePath
   const file = yield* read(path)
@@ -255,7 +255,7 @@ const fetchKey = Effect.fnUntraced(function*(
 
 /** The key for a host: for the configured one from a variable or the file, for others only from the file. */
 export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: string) {
-  const { env } = yield* Edge
+  const { env } = yield* Stdio
   const variable = normalize(baseUrl) === normalize(settings.baseUrl.value)
   const stored = settings.file.hosts?.[normalize(baseUrl)]
   const key = variable ? present(env["FILEIO_API_KEY"]) : undefined
@@ -268,7 +268,7 @@ export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: s
 })
 
 /** Variables that the SDK reads itself (such as time-outs). */
-export const provider = Effect.map(Edge, ({ env }) => ConfigProvider.fromEnvRecord(env))
+export const provider = Effect.map(Stdio, ({ env }) => ConfigProvider.fromEnvRecord(env))
 
 /** Parses `--max-downloads` and similar flags. */
 export const maxDownloads = (text: string, from: string): Effect.Effect<number | "unlimited", Problem> =>

@@ -5,10 +5,10 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Stream from "effect/Stream"
-import { Edge } from "./edge.ts"
 import { local } from "./problem.ts"
 import { Report } from "./report.ts"
 import * as SpecialFiles from "./specialFiles.ts"
+import { Stdio } from "./stdio.ts"
 import * as Text from "./text.ts"
 
 export type Body = FileBody.FileBody | FileBody.OneShotBody
@@ -19,9 +19,9 @@ export interface Options {
 }
 
 const standardInput = Effect.fnUntraced(function*(name: string | undefined) {
-  const edge = yield* Edge
-  if (edge.stdin.isTerminal) yield* (yield* Report).note("reading from the terminal; Ctrl-D ends it")
-  return FileBody.once(edge.stdin.bytes, { name: name ?? "stdin" })
+  const stdio = yield* Stdio
+  if (stdio.stdin.isTerminal) yield* (yield* Report).note("reading from the terminal; Ctrl-D ends it")
+  return FileBody.once(stdio.stdin.bytes, { name: name ?? "stdin" })
 })
 
 const archive = Effect.fnUntraced(function*(path: string, name: string | undefined) {

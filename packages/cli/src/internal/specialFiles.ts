@@ -11,8 +11,8 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Tty from "node:tty"
-import { type OutputClosed, outputClosed } from "./edge.ts"
 import { local, type Problem } from "./problem.ts"
+import { type OutputClosed, outputClosed } from "./stdio.ts"
 
 /** Interval of attempts to open a pipe without a reader, and the most links to follow. */
 const POLL = "50 millis"
@@ -83,7 +83,7 @@ const hasCode = (cause: unknown, code: string): boolean =>
   cause instanceof Error && "code" in cause && cause.code === code
 
 const cannotWrite = (path: string) => (cause: unknown) =>
-  local(`cannot write to ${path}`, "Check it and its permissions. The host was not asked.", cause)
+  local(`cannot write to ${path}`, "Check it and its permissions. No request was made.", cause)
 
 /** Opens a pipe as soon as it has a reader. */
 const openPipe = (path: string): Effect.Effect<number, Problem> =>

@@ -3,12 +3,12 @@ import * as Variable from "@effect-fileio/core/Variable"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { Edge } from "../edge.ts"
 import * as Network from "../network.ts"
 import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
+import { Stdio } from "../stdio.ts"
 
 export type Name =
   | "base-url"
@@ -26,10 +26,10 @@ export type Name =
 const HOST_FILES = { "client-cert": "clientCert", "client-key": "clientKey", "header-file": "headerFile" } as const
 
 const askKey = Effect.fnUntraced(function*(host: string) {
-  const edge = yield* Edge
-  const typed = edge.stdin.isTerminal
-    ? yield* Effect.orElseSucceed(edge.stdin.ask(`API key for ${host} (not shown): `, true), () => "")
-    : yield* Stream.mkString(Stream.decodeText(edge.stdin.bytes)).pipe(
+  const stdio = yield* Stdio
+  const typed = stdio.stdin.isTerminal
+    ? yield* Effect.orElseSucceed(stdio.stdin.ask(`API key for ${host} (not shown): `, true), () => "")
+    : yield* Stream.mkString(Stream.decodeText(stdio.stdin.bytes)).pipe(
       Effect.mapError((cause) => local("standard input cannot be read", "Nothing was stored.", cause))
     )
   const key = typed.trim()

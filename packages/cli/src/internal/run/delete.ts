@@ -2,23 +2,26 @@ import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as JsonLine from "../../JsonLine.ts"
-import { Edge } from "../edge.ts"
 import { type Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
+import { Stdio } from "../stdio.ts"
 import * as Text from "../text.ts"
 
 export const run: Runner<{ readonly keys: ReadonlyArray<string>; readonly yes: boolean }> = Effect.fnUntraced(
   function*({ keys, yes }) {
     const report = yield* Report
-    const edge = yield* Edge
+    const stdio = yield* Stdio
     if (!yes) {
-      if (!edge.stdin.isTerminal || !edge.stderr.isTerminal) {
-        return yield* usage("nobody is there to ask", "Nothing was deleted. Give --yes to delete without being asked.")
+      if (!stdio.stdin.isTerminal || !stdio.stderr.isTerminal) {
+        return yield* usage(
+          "there is no terminal to ask for confirmation",
+          "Nothing was deleted. Give --yes to delete without being asked."
+        )
       }
       const answer = yield* Effect.orElseSucceed(
-        edge.stdin.ask(`Delete ${Text.plural(keys.length, "file")} from the host? [y/N] `, false),
+        stdio.stdin.ask(`Delete ${Text.plural(keys.length, "file")} from the host? [y/N] `, false),
         () => ""
       )
       if (!/^y(?:es)?$/i.test(answer.trim())) return yield* usage("not confirmed", "Nothing was deleted.")

@@ -6,12 +6,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
-import { Edge } from "../edge.ts"
 import { fromError, Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
 import * as SpecialFiles from "../specialFiles.ts"
+import { Stdio } from "../stdio.ts"
 import * as Text from "../text.ts"
 
 interface Input {
@@ -40,7 +40,7 @@ interface Through {
 }
 
 const throughOf = Effect.fnUntraced(function*(output: string | undefined) {
-  const { stdout } = yield* Edge
+  const { stdout } = yield* Stdio
   if (output === undefined) return undefined
   const kind = output === "-" ? undefined : SpecialFiles.kindOf(output)
   if (output === "-" || (kind !== undefined && SpecialFiles.descriptorOf(output) === 1)) {
@@ -62,14 +62,14 @@ interface Stage {
 const fateOf = Effect.fnUntraced(function*(stage: Stage, again: string) {
   const { at, last } = stage
   if (at === "local") {
-    return { what: "stopped before the host was asked", advice: "The file is still on the host.", details: KEPT }
+    return { what: "stopped before the request", advice: "The file is still on the host.", details: KEPT }
   }
   const pending = yield* stage.pending
   const unknown = "Whether the host still has the file is unknown."
   if (pending !== undefined) {
     return {
       what: `stopped after ${Text.bytes(pending.bytes)} of ${Text.bytes(pending.size)}`,
-      advice: `${unknown} What came lies in ${pending.path}; go on soon: ${again}`,
+      advice: `${unknown} The received bytes are in ${pending.path}; resume soon: ${again}`,
       details: {
         copy: "unknown" as const,
         bytesDone: pending.bytes,
@@ -96,7 +96,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
   }
   const target = through === undefined ? yield* targetOf(output) : undefined
   if (keys.length > 1 && target !== undefined && "path" in target) {
-    return yield* usage(`${output} is no folder`, "Several files need a folder to go to. No copy was taken.")
+    return yield* usage(`${output} is no folder`, "Give a folder for several files. No copy was used up.")
   }
   const session = yield* Session.make(keys.length === 1 ? "one" : "many")
   const failures: Array<Problem> = []
@@ -119,7 +119,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
         exitCode: 8,
         reason: "Local",
         what: "there is nothing to go on with: no part of it lies in the folder",
-        advice: "The file is still on the host if it was before: it was not asked. Leave --resume out to take it.",
+        advice: "No request was made. Leave --resume out to download the file from its start.",
         details: KEPT
       })
     }

@@ -39,7 +39,7 @@ export const run: Runner<{
   if (sort !== undefined && !SORT.test(sort)) {
     return yield* usage(
       `--sort ${sort} is no field`,
-      "Allowed: name, size, expires, created, modified, downloads, maxDownloads, title, key, mimeType; a - before it turns the order around."
+      "Allowed: name, size, expires, created, modified, downloads, maxDownloads, title, key, mimeType; a - before it reverses the order."
     )
   }
   if (all && limit !== undefined) return yield* usage("--all and --limit exclude each other", "Leave one of them out.")

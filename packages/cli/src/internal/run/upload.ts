@@ -7,13 +7,13 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
-import { Edge } from "../edge.ts"
 import { local, type Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
 import * as Settings from "../settings.ts"
 import * as Source from "../source.ts"
+import { Stdio } from "../stdio.ts"
 import * as Text from "../text.ts"
 
 /** Concurrent uploads. More do not use the network better, and each holds a connection. */
@@ -83,7 +83,7 @@ const told = (details: FileDetails): string => {
 
 export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   const report = yield* Report
-  const edge = yield* Edge
+  const stdio = yield* Stdio
   const { paths } = input
   if (input.name !== undefined && paths.length > 1) {
     return yield* usage("--name is for one file", "Leave it out, or upload the files one by one.")
@@ -159,7 +159,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     if (input.qr) {
       const { lines } = yield* Effect.promise(() => import("../qr.ts"))
       yield* report.drawing(
-        lines(Text.visible(details.link), edge.stderr.isTerminal && (edge.env["NO_COLOR"] ?? "") === "")
+        lines(Text.visible(details.link), stdio.stderr.isTerminal && (stdio.env["NO_COLOR"] ?? "") === "")
       )
     }
   })

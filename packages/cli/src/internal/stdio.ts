@@ -15,7 +15,7 @@ export class OutputClosed extends Data.TaggedError("OutputClosed")<{
   readonly cause: unknown
 }> {}
 
-export interface Edge {
+export interface Stdio {
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly platform: string
@@ -37,14 +37,14 @@ export interface Edge {
   }
 }
 
-export const Edge = Context.Service<Edge>("@effect-fileio/cli/Edge")
+export const Stdio = Context.Service<Stdio>("@effect-fileio/cli/Stdio")
 
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "unknown"
 
 export const outputClosed = (cause: unknown): OutputClosed => new OutputClosed({ code: codeOf(cause), cause })
 
-const ask: Edge["stdin"]["ask"] = (question, hidden) =>
+const ask: Stdio["stdin"]["ask"] = (question, hidden) =>
   Effect.callback<string, Cause.NoSuchElementError>((resume) => {
     const { stdin } = process
     // First, so that even input typed at once is not echoed.
@@ -83,7 +83,7 @@ const ask: Edge["stdin"]["ask"] = (question, hidden) =>
     return Effect.sync(leave)
   })
 
-const write: Edge["stdout"]["write"] = (chunk) =>
+const write: Stdio["stdout"]["write"] = (chunk) =>
   Effect.callback<void, OutputClosed>((resume) => {
     process.stdout.write(
       chunk,
@@ -91,7 +91,7 @@ const write: Edge["stdout"]["write"] = (chunk) =>
     )
   })
 
-export const make = (): Edge => {
+export const make = (): Stdio => {
   // Failures of the streams are reported by their writes; without a listener they would end the process.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
