@@ -55,6 +55,7 @@ const ofReason = (reason: FileIoError.Reason): ExitCode => {
       return 7
     case "SourceFailed":
     case "DestinationFailed":
+    case "DecryptionFailed":
       return 8
   }
 }

@@ -23,6 +23,7 @@ import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type * as Encryption from "./Encryption.ts"
 import type * as FileBody from "./FileBody.ts"
 import * as AwaitDownloaded from "./internal/calls/awaitDownloaded.ts"
 import * as Change from "./internal/calls/change.ts"
@@ -52,6 +53,11 @@ import * as Transport from "./Transport.ts"
 export interface UploadOptions extends FileSettings.Input {
   /** Is told of the progress. */
   readonly onProgress?: Progress.Listener | undefined
+  /**
+   * Encrypts the file in the age format before it is sent, so that the host cannot read it: see `Encryption`. The `link` of the
+   * result then says what opens it; with `"link"`, it has the secret, and nobody else has it. @default not encrypted
+   */
+  readonly encryption?: Encryption.Encryption | undefined
   /**
    * What to do when the answer is lost, so that it is not known whether the host has the file. `fail` says so with
    * `stored: "unknown"`. `reconcile` looks for the file in the account's list: if it is there, it is the result; if it is
@@ -97,20 +103,25 @@ export type FileState =
 export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
   /** New content of the file. One that can be read once is never repeated. */
   readonly file?: FileBody.FileBody | FileBody.OneShotBody | undefined
+  /** Encrypts the new content. The `link` of the result opens it; links from before do not. @default not encrypted */
+  readonly encryption?: Encryption.Encryption | undefined
   /** Is told of the progress of the new content. */
   readonly onProgress?: Progress.Listener | undefined
 }
 
 /**
- * How a download is watched and checked.
+ * How a download is watched, decrypted and checked.
  *
  * @category models
  * @since 0.1.0
  */
-export interface DownloadOptions {
+export interface DownloadOptions extends Encryption.DecryptionOptions {
   /** Is told of the progress. */
   readonly onProgress?: Progress.Listener | undefined
-  /** SHA-256 that the file must have, in hexadecimal. @default what the link carries (`#sha256=…`), else none */
+  /**
+   * SHA-256 that the file must have, in hexadecimal; of an encrypted one, that of the decrypted file. @default what the link carries
+   * (`#sha256=…`), else none
+   */
   readonly sha256?: string | undefined
 }
 
@@ -138,7 +149,10 @@ export interface Resume {
  * @since 0.1.0
  */
 export interface DownloadStreamOptions extends DownloadOptions {
-  /** Goes on with a download that broke. The host may begin anew instead: then `offset` is 0. */
+  /**
+   * Goes on with a download that broke. The host may begin anew instead: then `offset` is 0. Of an encrypted file it goes on with the
+   * encrypted bytes, so it needs `decrypt: false`; `FileTransfer` does this by itself.
+   */
   readonly resume?: Resume | undefined
 }
 

@@ -19,6 +19,7 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
+import * as Encrypted from "./internal/calls/encrypted.ts"
 import * as Batch from "./internal/disk/batch.ts"
 import * as Destination from "./internal/disk/destination.ts"
 import * as PartFile from "./internal/disk/partFile.ts"
@@ -214,10 +215,16 @@ export const make = Effect.gen(function*() {
   const downloadFile: Service["downloadFile"] = Effect.fn("FileTransfer.downloadFile")(
     function*(keyOrLink, target, options) {
       const link = FileKey.parse(keyOrLink)
-      const destination = yield* Destination.prepare(target, Result.getOrUndefined(link), options)
+      const secrets = Result.isSuccess(link) ? yield* Encrypted.secretsFor(link.success, options) : undefined
+      const destination = yield* Destination.prepare(target, Result.getOrUndefined(link), options, secrets)
       const { bytes, path } = destination.finished !== undefined && Result.isSuccess(link)
         ? yield* destination.finished
-        : yield* fileIo.download(keyOrLink, { ...options, resume: destination.resume }).pipe(
+        : yield* fileIo.download(keyOrLink, {
+          ...options,
+          resume: destination.resume,
+          // It is decrypted on the disk, once all of it is there.
+          ...(secrets === undefined ? {} : { decrypt: false, sha256: undefined })
+        }).pipe(
           Effect.catch(destination.explain),
           Effect.flatMap(destination.receive)
         )

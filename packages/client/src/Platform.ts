@@ -1,8 +1,9 @@
 /**
  * What the client asks of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, permissions of
- * a new file, and SHA-256 of a stream. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
+ * a new file, SHA-256 of a stream, and the cipher of encrypted files. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
  *
- * `FileTransfer` and `internal/disk` ask for the space and the processes, `internal/calls` for digests.
+ * `FileTransfer` and `internal/disk` ask for the space and the processes, `internal/calls` for digests, `internal/encryption` for
+ * the cipher.
  *
  * @since 0.1.0
  */
@@ -24,6 +25,19 @@ export interface Hasher {
   readonly update: (bytes: Uint8Array) => void
   /** Returns the digest in lower-case hexadecimal. Call it once, at the end. */
   readonly digest: () => string
+}
+
+/**
+ * ChaCha20-Poly1305 (RFC 8439), without associated data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Cipher {
+  /** Encrypts into `into`, which has 16 bytes more than `plaintext`: the last ones are the tag. */
+  readonly seal: (key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, into: Uint8Array) => void
+  /** Decrypts into `into`, which has 16 bytes less than `sealed`. Returns whether it is authentic; if not, `into` means nothing. */
+  readonly open: (key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, into: Uint8Array) => boolean
 }
 
 /**
@@ -74,6 +88,10 @@ export interface Platform {
   readonly setMode: (file: FileSystem.File, mode: number | undefined) => Effect.Effect<void, PlatformError>
   /** Begins a SHA-256 digest. */
   readonly sha256: () => Hasher
+  /** The cipher of encrypted files; loaded when it is first needed. */
+  readonly cipher: Effect.Effect<Cipher>
+  /** Derives 32 bytes from a passphrase by scrypt (RFC 7914) with r = 8 and p = 1, and does not hold the event loop. */
+  readonly scrypt: (passphrase: string, salt: Uint8Array, logN: number) => Effect.Effect<Uint8Array>
 }
 
 /** A writer whose process cannot be looked up has exited when its part was not written for this long, in milliseconds. */
@@ -93,8 +111,8 @@ export const stateBySilence = (lastWrite: number): Effect.Effect<ProcessState> =
 const RELEASED = "nobody"
 
 /**
- * Works anywhere: disk space is unknown, other processes are judged by the time of their last write, and SHA-256 is plain
- * TypeScript.
+ * Works anywhere: disk space is unknown, other processes are judged by the time of their last write, and SHA-256, the
+ * cipher and scrypt are JavaScript.
  *
  * @category constructors
  * @since 0.1.0
@@ -109,7 +127,12 @@ export const portable: Platform = {
   },
   userId: undefined,
   setMode: () => Effect.void,
-  sha256: makeSha256
+  sha256: makeSha256,
+  cipher: Effect.promise(() => import("./internal/shared/portableCipher.ts").then(({ cipher }) => cipher)),
+  scrypt: (passphrase, salt, logN) =>
+    Effect.promise(() =>
+      import("./internal/shared/portableCipher.ts").then(({ scrypt }) => scrypt(passphrase, salt, logN))
+    )
 }
 
 /**

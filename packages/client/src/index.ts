@@ -1,3 +1,4 @@
+export * as Encryption from "./Encryption.ts"
 export * as FetchFileIo from "./FetchFileIo.ts"
 export * as FileBody from "./FileBody.ts"
 export * as FileIo from "./FileIo.ts"

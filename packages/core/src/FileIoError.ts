@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { FileKey } from "./FileKey.ts"
 import { TimedOut, Unreachable } from "./NetworkReasons.ts"
 import { visible } from "./PlainText.ts"
+import { DecryptionFailed, DestinationFailed, SourceFailed, TransferInterrupted } from "./TransferReasons.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
@@ -278,85 +279,43 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
   }
 }
 
-/**
- * The source of an upload could not be read, or does not match its declared size or type.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFailed", {
-  /** Path of the file, if there is one. */
-  path: Schema.optionalKey(Schema.String),
-  problem: Schema.String,
-  ...cause
-}) {
-  get isRetryable() {
-    return false
-  }
-  override get message() {
-    const what = this.path ?? "the source"
-    return `cannot read ${what}: ${this.problem}; check that it is readable and stays as it is while it is sent`
-  }
-}
-
-/**
- * The destination of a download could not be written.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("DestinationFailed", {
-  /** Path of the destination. */
-  path: Schema.String,
-  problem: Schema.String,
-  /** Files with the received bytes, in the order in which they join to the whole file. */
-  parts: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** Bytes in `parts`. */
-  bytesDone: Schema.optionalKey(Schema.Finite),
-  bytesExpected: Schema.optionalKey(Schema.Finite),
-  ...cause
-}) {
-  get isRetryable() {
-    return false
-  }
-  override get message() {
-    const done = this.parts === undefined || this.parts.length === 0
-      ? ""
-      : this.parts.length === 1
-      ? `; what was received lies in ${this.parts[0]}`
-      : `; what was received lies in ${this.parts.join(" and ")}, join them in this order`
-    return `cannot write ${this.path}: ${this.problem}; check the folder, its permissions and its free space${done}`
-  }
-}
-
-/**
- * A transfer broke after it had begun.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>()("TransferInterrupted", {
-  bytesDone: Schema.Finite,
-  bytesExpected: Schema.optionalKey(Schema.Finite),
-  /** Path of the part file. */
-  partPath: Schema.optionalKey(Schema.String),
-  /** Whether the rest can be requested: the host sent a validator and accepts ranges. */
-  resumable: Schema.Boolean,
-  problem: Schema.String,
-  ...cause
-}) {
-  get isRetryable() {
-    return false
-  }
-  override get message() {
-    const of = this.bytesExpected === undefined ? "" : ` of ${this.bytesExpected.toLocaleString("en-US")}`
-    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
-    const resume = this.resumable ? "; it can be resumed" : "; it cannot be resumed, only begun again"
-    return `the transfer broke after ${
-      this.bytesDone.toLocaleString("en-US")
-    }${of} bytes: ${this.problem}${part}${resume}`
-  }
-}
+export {
+  /**
+   * An encrypted file came and cannot be opened.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  DecryptionFailed,
+  /**
+   * What kept an encrypted file from being opened.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  DecryptionProblem,
+  /**
+   * The destination of a download could not be written.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  DestinationFailed,
+  /**
+   * The source of an upload could not be read, or does not match its declared size or type.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  SourceFailed,
+  /**
+   * A transfer broke after it had begun.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  TransferInterrupted
+} from "./TransferReasons.ts"
 
 /**
  * Reason of a failed call.
@@ -379,7 +338,8 @@ export const Reason = Schema.Union([
   UnexpectedResponse,
   SourceFailed,
   DestinationFailed,
-  TransferInterrupted
+  TransferInterrupted,
+  DecryptionFailed
 ])
 
 /**

@@ -6,8 +6,11 @@
  *
  * @since 0.1.0
  */
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as AgeKey from "./AgeKey.ts"
+import * as FileName from "./FileName.ts"
 import { PATTERN } from "./internal/key.ts"
 
 /**
@@ -27,7 +30,20 @@ export const FileKey = Schema.String.check(
 export type FileKey = typeof FileKey.Type
 
 /**
- * A parsed link: the key, the host if the link names one, and the digest in its fragment.
+ * What opens an encrypted file, as `#age=` of its link says: a secret key in the link itself, a secret key of one of the recipients,
+ * or a passphrase.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Opener =
+  | { readonly _tag: "Secret"; readonly identity: Redacted.Redacted }
+  | { readonly _tag: "Identity" }
+  | { readonly _tag: "Passphrase" }
+
+/**
+ * A parsed link: the key, the host if the link names one, and what its fragment contains: a digest, and for an encrypted file what
+ * opens it and its name.
  *
  * @category models
  * @since 0.1.0
@@ -38,6 +54,10 @@ export interface FileLink {
   readonly host: string | undefined
   /** SHA-256 of the file in lower-case hexadecimal, from `#sha256=…`. */
   readonly sha256: string | undefined
+  /** What opens the file, from `#age=…`; absent if the link does not say that it is encrypted. */
+  readonly opener?: Opener
+  /** Name of an encrypted file, from `#name=…`, made safe for any disk. */
+  readonly name?: FileName.FileName
 }
 
 const SHA256 = /^[0-9a-f]{64}$/
@@ -112,18 +132,75 @@ const readOne = (given: string): Result.Result<Read, string> => {
       `read as ${named}, but its last part is no key (5 to 64 letters and digits): ${whyNoKey(last)}`
     )
   }
-  const sha256 = new URLSearchParams(url.hash.slice(1)).get("sha256")?.toLowerCase()
+  const fragment = new URLSearchParams(url.hash.slice(1))
+  const sha256 = fragment.get("sha256")?.toLowerCase()
   if (sha256 !== undefined && !SHA256.test(sha256)) {
     return Result.fail("the link's #sha256= is not a SHA-256 digest (64 hexadecimal digits)")
   }
-  return Result.succeed({ link: { key: last, host, sha256 }, url })
+  const opener = readOpener(fragment.get("age"))
+  if (Result.isFailure(opener)) return Result.fail(`the link's #age= cannot be used: ${opener.failure}`)
+  const name = fragment.get("name")
+  return Result.succeed({
+    link: {
+      key: last,
+      host,
+      sha256,
+      ...(opener.success === undefined ? {} : { opener: opener.success }),
+      ...(name === null || name === "" ? {} : { name: FileName.sanitize(name) })
+    },
+    url
+  })
 }
+
+const readOpener = (age: string | null): Result.Result<Opener | undefined, string> =>
+  age === null
+    ? Result.succeed(undefined)
+    : age === "identity"
+    ? Result.succeed({ _tag: "Identity" })
+    : age === "passphrase"
+    ? Result.succeed({ _tag: "Passphrase" })
+    : Result.map(AgeKey.parseIdentity(age), (identity) => ({ _tag: "Secret", identity }))
+
+/** Escapes everything but letters and digits at the end: programs take punctuation there for the end of a sentence. */
+const encodeName = (name: string): string =>
+  encodeURIComponent(name.toWellFormed()).replace(
+    /[!'()*~_]|[.-]$/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
+  )
+
+/**
+ * Returns the link of an encrypted file: that of its host, with what opens it and its name in the fragment, which browsers and
+ * HTTP clients do not send. `opener` is a secret key, or the word for what the receiver needs.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const encryptedLink = (
+  link: string,
+  opener: Redacted.Redacted | "identity" | "passphrase",
+  name?: string
+): string => {
+  const age = typeof opener === "string" ? opener : Redacted.value(opener)
+  return `${withoutFragment(link)}#age=${age}${name === undefined ? "" : `&name=${encodeName(name)}`}`
+}
+
+/**
+ * Returns a key or a link without its fragment, to show in errors, logs and lists: the secret of an encrypted file is in the
+ * fragment.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const withoutFragment = (input: string): string =>
+  input.replace(/#[\s\S]*$/, "").replace(/AGE-SECRET-KEY-[\w-]*/gi, "AGE-SECRET-KEY-<redacted>")
 
 /** A mail may break a link over lines. If the end of the key is ambiguous, the error says so. */
 const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> => {
   const whole = readOne(lines.join(""))
   const first = readOne(lines[0]!)
   if (Result.isFailure(first)) return whole
+  // Where the fragment has begun, the key has ended.
+  if (lines[0]!.includes("#")) return whole
   const length = Result.isSuccess(whole) ? whole.success.link.key.length : 0
   return length === first.success.link.key.length || length === USUAL_LENGTH
     ? whole
@@ -136,7 +213,9 @@ const read = (input: string): Result.Result<Read, string> => {
     // A mail quotes with ">", and ends a broken line with "=".
     .map((line, n) => n === 0 ? line.trim() : line.replace(/^[\s>]+/, "").trimEnd())
     .filter((line) => line !== "")
-    .map((line, n, { length }) => n < length - 1 && !line.endsWith("#sha256=") ? line.replace(/=$/, "") : line)
+    .map((line, n, { length }) =>
+      n < length - 1 && !/[#&](?:sha256|age|name)=$/.test(line) ? line.replace(/=$/, "") : line
+    )
   if (lines.length === 0) return Result.fail("the key is empty; give a key such as 2ojE41abcDEF or a link")
   return lines.length === 1 ? readOne(lines[0]!) : readLines(lines)
 }

@@ -1,6 +1,6 @@
 /**
  * The client's `Platform` on Node: free disk space by `statfs`, process identity by pid (on Linux also by boot,
- * container and start time), SHA-256 by `node:crypto`. `NodeFileIo` provides it.
+ * container and start time), SHA-256, ChaCha20-Poly1305 and scrypt by `node:crypto`. `NodeFileIo` provides it.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import { systemError } from "effect/PlatformError"
-import { createHash } from "node:crypto"
+import { createCipheriv, createDecipheriv, createHash, scrypt } from "node:crypto"
 import * as Fs from "node:fs"
 import * as FsPromises from "node:fs/promises"
 import * as Os from "node:os"
@@ -96,6 +96,31 @@ const setMode: Platform.Platform["setMode"] = (file, mode) =>
     })
   })
 
+/** Bytes of a tag. */
+const TAG = 16
+
+const cipher: Platform.Cipher = {
+  seal: (key, nonce, plaintext, into) => {
+    const cipher = createCipheriv("chacha20-poly1305", key, nonce, { authTagLength: TAG })
+    into.set(cipher.update(plaintext))
+    cipher.final()
+    into.set(cipher.getAuthTag(), plaintext.length)
+  },
+  open: (key, nonce, sealed, into) => {
+    const end = sealed.length - TAG
+    const decipher = createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: TAG })
+    decipher.setAuthTag(sealed.subarray(end))
+    const plaintext = decipher.update(sealed.subarray(0, end))
+    try {
+      decipher.final()
+    } catch {
+      return false
+    }
+    into.set(plaintext)
+    return true
+  }
+}
+
 /**
  * The platform of this process and thread.
  *
@@ -118,12 +143,25 @@ export const make: Platform.Platform = {
   sha256: () => {
     const hash = createHash("sha256")
     return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") }
-  }
+  },
+  cipher: Effect.succeed(cipher),
+  scrypt: (passphrase, salt, logN) =>
+    Effect.callback<Uint8Array>((resume) => {
+      const options = { N: 2 ** logN, r: 8, p: 1, maxmem: 2 ** (logN + 11) }
+      // Only a lack of memory makes it fail.
+      scrypt(
+        passphrase,
+        salt,
+        32,
+        options,
+        (error, key) => resume(error === null ? Effect.succeed(key) : Effect.die(error))
+      )
+    })
 }
 
 /**
- * Lets downloads check free disk space before a request, take over parts of exited processes, and compute digests with
- * OpenSSL.
+ * Lets downloads check free disk space before a request, take over parts of exited processes, and compute digests and
+ * encrypt with OpenSSL.
  *
  * @category layers
  * @since 0.1.0

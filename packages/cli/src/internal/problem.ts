@@ -235,7 +235,27 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
         }
       }
     }
+    case "DecryptionFailed": {
+      const path = reason.encryptedPath
+      return {
+        what: `it cannot be decrypted: ${DECRYPTION[reason.problem]}${
+          reason.detail === undefined ? "" : ` (${reason.detail})`
+        }`,
+        advice: path === undefined
+          ? "Ask the sender which key opens it, or to send it again."
+          : `The encrypted file is kept as ${path}; the right key opens it: age -d -i KEYFILE ${Text.quoted(path)}`,
+        details: path === undefined ? {} : { parts: [path] }
+      }
+    }
   }
+}
+
+const DECRYPTION: Record<FileIoError.DecryptionProblem, string> = {
+  otherKey: "it is for another key or passphrase",
+  notEncrypted: "it is not encrypted in the age format",
+  malformed: "its header cannot be read",
+  changed: "its bytes are not those that were encrypted",
+  cut: "its end is missing"
 }
 
 /** Converts an error of the SDK for the command line. For a download the advice starts with what became of the copy. */

@@ -5,9 +5,10 @@ import * as Effect from "effect/Effect"
 import type { UpdateOptions } from "../../FileIo.ts"
 import * as Span from "../observe/span.ts"
 import * as Send from "../request/send.ts"
+import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./json.ts"
 import type { PlanLimits } from "./planLimits.ts"
-import { callOf, checkBody, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
+import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
 
 const change = Effect.fnUntraced(function*(
   client: Client,
@@ -18,8 +19,12 @@ const change = Effect.fnUntraced(function*(
 ) {
   yield* requireKey(client, operation)
   const link = yield* parseLink(operation, keyOrLink)
-  const { file, onProgress, ...input } = options
-  if (file !== undefined) yield* checkBody(operation, file)
+  const { encryption, file: given, onProgress, ...input } = options
+  if (given === undefined && encryption !== undefined) {
+    return yield* invalid(operation, "encryption", "only new content can be encrypted; give it as file")
+  }
+  const encrypted = given === undefined ? undefined : yield* Encrypted.prepare(operation, given, encryption)
+  const file = encrypted?.body
   const settings = yield* parseSettings(operation, input, yield* Clock.currentTimeMillis)
   const fields = FileSettings.toFields(settings)
   if (operation === "update" && file === undefined && Object.keys(fields).length === 0) {
@@ -27,7 +32,7 @@ const change = Effect.fnUntraced(function*(
   }
   if (file !== undefined) yield* plan.check(operation, file.size, settings)
   const tally = Send.makeTally()
-  return yield* submit(
+  const changed = yield* submit(
     client,
     {
       call: callOf(client, operation, link),
@@ -37,6 +42,7 @@ const change = Effect.fnUntraced(function*(
     },
     { body: file, fields, onProgress, tally }
   )
+  return encrypted === undefined ? changed : encrypted.linked(changed)
 })
 
 export const makeUpdate = (client: Client, plan: PlanLimits) =>

@@ -17,6 +17,7 @@ import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
 import { type Failure, unexpected } from "../shared/failure.ts"
+import * as Encrypted from "./encrypted.ts"
 import { callOf, type Client, invalid, isCount, parseLink, request } from "./shared.ts"
 
 /** What is wrong with a download to go on with. */
@@ -86,10 +87,16 @@ export const make = (client: Client) => {
       if (expected !== undefined && !/^[0-9a-f]{64}$/.test(expected)) {
         return yield* invalid("download", "sha256", "allowed: a SHA-256 digest of 64 hexadecimal digits")
       }
+      const secrets = yield* Encrypted.secretsFor(link, options)
       const { resume } = options ?? {}
-      const problem = resume === undefined ? undefined : wrongResume(resume)
+      const problem = resume === undefined
+        ? undefined
+        : secrets !== undefined
+        ? "a download that is decrypted cannot go on in its middle; allowed: decrypt: false, or FileTransfer"
+        : wrongResume(resume)
       if (problem !== undefined) return yield* invalid("download", "resume", problem)
-      const digest = expected === undefined ? undefined : { hasher: sha256(), expected }
+      // The digest of an encrypted file is that of what it decrypts to.
+      const digest = expected === undefined || secrets !== undefined ? undefined : { hasher: sha256(), expected }
       if (digest !== undefined && resume?.content !== undefined) {
         yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
       }
@@ -124,7 +131,7 @@ export const make = (client: Client) => {
           : digest,
         rest
       })
-      return {
+      const download = {
         key: head.key,
         name: head.name,
         contentType: head.contentType,
@@ -135,6 +142,7 @@ export const make = (client: Client) => {
         stream: open("owned"),
         open
       }
+      return secrets === undefined ? download : yield* Encrypted.opened(client, download, link, secrets)
     })
   )
 }

@@ -14,11 +14,12 @@ import type { UploadOptions } from "../../FileIo.ts"
 import * as Span from "../observe/span.ts"
 import * as Send from "../request/send.ts"
 import { Failure, storedOf } from "../shared/failure.ts"
+import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./json.ts"
 import type { GetPage } from "./list.ts"
 import type { PlanLimits } from "./planLimits.ts"
 import * as Reconcile from "./reconcile.ts"
-import { callOf, checkBody, type Client, parseSettings, requireKey } from "./shared.ts"
+import { callOf, type Client, parseSettings, requireKey } from "./shared.ts"
 
 export interface Options {
   readonly client: Client
@@ -48,7 +49,6 @@ const send = Effect.fnUntraced(function*(
   tally: Send.Tally = Send.makeTally()
 ): Effect.fn.Return<FileDetails, FileIoError.FileIoError> {
   const { client, known, plan } = options
-  yield* checkBody("upload", body)
   const clock = yield* Clock.Clock
   const settings = yield* parseSettings("upload", given ?? {}, clock.currentTimeMillisUnsafe())
   const isReconciled = given?.onUnknown === "reconcile"
@@ -65,18 +65,28 @@ const send = Effect.fnUntraced(function*(
   return file
 })
 
+/** Checks a body, encrypts it where that is asked for, and sends it. */
+const upload = Effect.fnUntraced(function*(
+  options: Options,
+  given: FileBody.FileBody | FileBody.OneShotBody,
+  settings: UploadOptions | undefined
+) {
+  const { body, linked } = yield* Encrypted.prepare("upload", given, settings?.encryption)
+  return linked(yield* send(options, body, settings))
+})
+
 export const make = (options: Options) =>
   Span.fn(
     "FileIo.upload",
     "upload",
-    (body: FileBody.FileBody, given?: UploadOptions) => send(options, body, given)
+    (body: FileBody.FileBody, given?: UploadOptions) => upload(options, body, given)
   )
 
 export const makeOnce = (options: Options) =>
   Span.fn(
     "FileIo.uploadOnce",
     "upload",
-    (body: FileBody.OneShotBody, given?: UploadOptions) => send(options, body, given)
+    (body: FileBody.OneShotBody, given?: UploadOptions) => upload(options, body, given)
   )
 
 const warn = (problem: string) => (error: FileIoError.FileIoError) => Effect.logWarning(problem, error.message)
@@ -99,10 +109,11 @@ export const makeScoped = (
     "FileIo.uploadScoped",
     "upload",
     Effect.fnUntraced(function*(
-      body: FileBody.FileBody,
+      plain: FileBody.FileBody,
       given?: UploadOptions
     ): Effect.fn.Return<FileDetails, FileIoError.FileIoError, Scope.Scope> {
       yield* requireKey(client, "upload")
+      const { body, linked } = yield* Encrypted.prepare("upload", plain, given?.encryption)
       const sentAt = yield* DateTime.now
       const tally = Send.makeTally()
       // The response may be lost, or nobody may wait for it any more; the file may be there all the same.
@@ -115,7 +126,7 @@ export const makeScoped = (
           Effect.timeoutOption("1 minute")
         )
       )
-      return yield* Effect.acquireRelease(
+      const file = yield* Effect.acquireRelease(
         Effect.onExit(
           Effect.interruptible(send(options, body, given, tally)),
           (exit) =>
@@ -125,6 +136,7 @@ export const makeScoped = (
         ),
         ({ key }) => remove(key)
       )
+      return linked(file)
     })
   )
 }

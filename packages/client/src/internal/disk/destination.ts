@@ -3,6 +3,7 @@
  * folder, name, room, and the part that an earlier download has left. `receive` writes what comes.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { FileLink } from "@effect-fileio/core/FileKey"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -13,6 +14,8 @@ import * as Stream from "effect/Stream"
 import type * as FileIo from "../../FileIo.ts"
 import type { DownloadFileOptions, Target } from "../../FileTransfer.ts"
 import { CurrentPlatform } from "../../Platform.ts"
+import { nameOf } from "../encryption/decrypt.ts"
+import type { Secrets } from "../encryption/library.ts"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage } from "../shared/failure.ts"
 import { destinationFailed, local, problemOf, TAKEN } from "./destinationError.ts"
@@ -118,17 +121,25 @@ const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, nee
 /** Looks at everything that can be known before the host is asked. */
 export const prepare = Effect.fnUntraced(function*(
   target: Target,
-  file: { readonly key: string; readonly sha256: string | undefined } | undefined,
-  options: DownloadFileOptions | undefined
+  link: FileLink | undefined,
+  options: DownloadFileOptions | undefined,
+  secrets: Secrets | undefined
 ): Effect.fn.Return<Destination, FileIoError.FileIoError, Disk> {
   const paths = yield* Path.Path
   const place = yield* placeOf(target, options)
   const { folder, wanted } = place
   const fallback = options?.fallbackDirectory === undefined ? undefined : paths.resolve(options.fallbackDirectory)
   if (fallback !== undefined) yield* folderAt(fallback)
-  const nameFor = (name: FileName.FileName) => wanted === undefined ? name : FileName.sanitize(paths.basename(wanted))
+  const nameFor = (name: FileName.FileName) =>
+    wanted !== undefined
+      ? FileName.sanitize(paths.basename(wanted))
+      : secrets === undefined
+      ? name
+      : nameOf(link, name)
+  const partNameFor = (name: FileName.FileName) =>
+    secrets === undefined ? nameFor(name) : FileName.sanitize(`${nameFor(name)}.age`)
 
-  const parts = file === undefined ? undefined : yield* PartFile.make(folder, place.folderInfo, file.key)
+  const parts = link === undefined ? undefined : yield* PartFile.make(folder, place.folderInfo, link.key)
   if (parts !== undefined) yield* Effect.addFinalizer(() => parts.release)
   const finalPath = yield* Publish.pathOf(place)
   const found = parts === undefined || options?.resume === false
@@ -137,23 +148,29 @@ export const prepare = Effect.fnUntraced(function*(
       parts.take((note) => Array.from({ length: 20 }, (_, n) => finalPath(nameFor(note.name), n))),
       () => undefined
     )
-  if (options?.size !== undefined) yield* assertRoom(folder, wanted ?? folder, options.size - (found?.bytes ?? 0))
+  if (options?.size !== undefined) {
+    // What is decrypted lies beside what came until it is whole.
+    const needed = secrets === undefined ? options.size : 2 * options.size
+    yield* assertRoom(folder, wanted ?? folder, needed - (found?.bytes ?? 0))
+  }
 
-  const full: Receive.Target = { ...place, parts, found, fallback, nameFor }
+  const digest = (options?.sha256 ?? link?.sha256)?.toLowerCase()
+  const full: Receive.Target = { ...place, parts, found, fallback, nameFor, partNameFor, secrets, digest }
   const receive: Destination["receive"] = (download) => Receive.receive(full, download)
   return found === undefined || parts === undefined
     ? { resume: undefined, finished: undefined, receive, explain: Effect.fail }
-    : { receive, ...goingOn(full, parts, found, options?.sha256?.toLowerCase() ?? file?.sha256) }
+    : { receive, ...goingOn(full, parts, found) }
 })
 
 /** How a download goes on from a part that lies there. */
 const goingOn = (
   target: Receive.Target,
   parts: PartFile.Parts,
-  found: PartFile.Found,
-  digest: string | undefined
+  found: PartFile.Found
 ): Omit<Destination, "receive"> => {
   const { bytes, file, note, path } = found
+  // The digest of an encrypted file is that of what it decrypts to.
+  const digest = target.secrets === undefined ? target.digest : undefined
   const content: Stream.Stream<Uint8Array, FileIoError.FileIoError> = Stream.mapError(
     OpenPart.reading(file, bytes),
     (error) => destinationFailed("local", path, problemOf(error), error)
@@ -175,6 +192,9 @@ const goingOn = (
     )
   const finished = Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
+    const paths = yield* Path.Path
+    const { encryptedPart } = note
+    if (encryptedPart !== undefined) yield* Effect.ignore(fs.remove(paths.join(target.folder, encryptedPart)))
     if (found.published !== undefined) {
       yield* Effect.ignore(fs.remove(path))
       yield* parts.remove
@@ -188,7 +208,10 @@ const goingOn = (
         return yield* explained("received", "its SHA-256 is another one than was expected")
       }
     }
-    return yield* Receive.finish(target, { path, file, bytes }, target.nameFor(note.name))
+    const piece = { path, file, bytes }
+    return encryptedPart === undefined
+      ? yield* Receive.finish(target, piece, note.name)
+      : yield* Receive.publishWhole(target, piece, target.nameFor(note.name))
   })
   return {
     resume: {

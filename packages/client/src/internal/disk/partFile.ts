@@ -15,21 +15,25 @@ import { CurrentPlatform, portable, type ProcessState } from "../../Platform.ts"
 import { isStrong } from "../request/downloadStream.ts"
 import * as OwnFile from "./ownFile.ts"
 
-/** What lies beside a part. It has neither the file's key nor that of the account. */
+const PART = Schema.String.check(Schema.isPattern(/^\.[^/\\:]{1,240}\.part$/))
+
+/** What lies beside a part. It has neither the file's key nor that of the account, nor what opens an encrypted file. */
 const Note = Schema.fromJsonString(Schema.Struct({
   version: Schema.Literal(2),
   /** Tells of which file it is, by a digest of the key, so that a note that was renamed is not taken for another file's. */
   file: Schema.String,
   /** The part's file name, which is hidden, so it is no `FileName`. */
-  part: Schema.String.check(Schema.isPattern(/^\.[^/\\:]{1,240}\.part$/)),
+  part: PART,
   /** The part's number in its file system, where it has one. */
   inode: Schema.optionalKey(Schema.String),
   /** The `ETag` by which the host knows the download again. */
   validator: Schema.String.check(Schema.makeFilter(isStrong)),
   /** Size of the whole file. */
-  size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
   /** Name of the whole file. */
   name: FileName.FileName,
+  /** Of an encrypted file whose part is decrypted already: the encrypted part, which may be left. */
+  encryptedPart: Schema.optionalKey(PART),
   /** Who writes the part. */
   owner: Schema.String
 }))
@@ -198,6 +202,14 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       })
     }).pipe(Effect.uninterruptible)
 
+  /** Changes a note that lies there; returns whether it names the new part. */
+  const update = (change: Partial<Note> & Pick<Note, "part">): Effect.Effect<boolean> =>
+    Effect.suspend(() =>
+      current === undefined
+        ? Effect.succeed(false)
+        : Effect.map(write({ ...current, ...change }), () => current?.part === change.part)
+    )
+
   const remove: Effect.Effect<void> = Effect.suspend(() => {
     if (current === undefined) return Effect.void
     current = undefined
@@ -270,6 +282,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
   return {
     take: (namesOf: Parameters<typeof take>[0]) => Effect.uninterruptible(take(namesOf)),
     write,
+    update,
     remove,
     release,
     isNoted: () => current !== undefined

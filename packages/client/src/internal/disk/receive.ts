@@ -12,7 +12,9 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Scope from "effect/Scope"
 import type * as FileIo from "../../FileIo.ts"
 import { CurrentPlatform } from "../../Platform.ts"
+import type { Secrets } from "../encryption/library.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
+import { decryptPart } from "./decryptPart.ts"
 import { destinationFailed, problemOf, type Received, withPart } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import * as PartFile from "./partFile.ts"
@@ -33,12 +35,31 @@ export interface Target extends Publish.Place {
   readonly fallback: string | undefined
   /** The name that a file gets which the host calls so. */
   readonly nameFor: (name: FileName.FileName) => FileName.FileName
+  /** The name that its part is called after: of an encrypted file, with `.age` behind it. */
+  readonly partNameFor: (name: FileName.FileName) => FileName.FileName
+  /** What opens the file, where it is encrypted. */
+  readonly secrets: Secrets | undefined
+  /** Digest that the file must have, where it is encrypted; of others, the stream is checked. */
+  readonly digest: string | undefined
 }
 
 type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
 
-/** The last steps with a part that has all bytes. */
+/** The last steps with a part that has all bytes as they came: it is decrypted where it is encrypted. */
 export const finish = Effect.fnUntraced(function*(
+  target: Target,
+  piece: OpenPart.Piece,
+  hostName: FileName.FileName
+): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+  const name = target.nameFor(hostName)
+  const whole = target.secrets === undefined
+    ? piece
+    : yield* decryptPart({ ...target, secrets: target.secrets }, piece, hostName)
+  return yield* publishWhole(target, whole, name)
+})
+
+/** Gives a part its name that has all bytes of the file. */
+export const publishWhole = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
   name: FileName.FileName
@@ -204,8 +225,8 @@ export const receive = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
   const fs = yield* FileSystem.FileSystem
   const scope = yield* Effect.scope
-  const name = target.nameFor(download.name)
-  const path = (yield* Publish.pathOf(target))(name, 0)
+  const name = target.partNameFor(download.name)
+  const path = (yield* Publish.pathOf(target))(target.nameFor(download.name), 0)
   const writing = new Writing(target, path, name, download.size)
 
   yield* Effect.onExit(
@@ -226,7 +247,7 @@ export const receive = Effect.fnUntraced(function*(
         : Effect.forEach(writing.pieces, (piece) => Effect.ignore(fs.remove(piece.path)), { discard: true })
   )
   if (writing.directory !== undefined) return yield* Rescue.finish(target, writing, path, name)
-  const landed = yield* finish(target, writing.pieces[0]!, name)
+  const landed = yield* finish(target, writing.pieces[0]!, download.name)
   // The host began anew, so the part of the download before is worth nothing any more.
   if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))
   return landed

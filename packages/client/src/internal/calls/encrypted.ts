@@ -1,0 +1,107 @@
+/** Encrypts what calls send, and decrypts what they receive. `upload`, `change` and `download` call it. */
+import { FileDetails } from "@effect-fileio/core/FileDetails"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileKey from "@effect-fileio/core/FileKey"
+import * as Effect from "effect/Effect"
+import * as Mime from "effect/http/Mime"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { DecryptionOptions, Encryption } from "../../Encryption.ts"
+import type { FileBody, OneShotBody } from "../../FileBody.ts"
+import type { Download } from "../../FileIo.ts"
+import type { Buffers } from "../../Transport.ts"
+import * as Decrypt from "../encryption/decrypt.ts"
+import * as Encrypt from "../encryption/encrypt.ts"
+import { Fault } from "../encryption/fault.ts"
+import type { Secrets } from "../encryption/library.ts"
+import * as SecretsOf from "../encryption/secrets.ts"
+import { toError } from "../request/retry.ts"
+import { Failure } from "../shared/failure.ts"
+import { checkBody, type Client, invalid } from "./shared.ts"
+
+interface Prepared<B> {
+  /** What is sent. */
+  readonly body: B
+  /** Adds to the link of a file what opens it. */
+  readonly linked: (file: FileDetails) => FileDetails
+}
+
+/** Checks a body, and encrypts it where that is asked for. */
+export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
+  operation: "upload" | "update" | "replace",
+  given: B,
+  encryption: Encryption | undefined
+): Effect.fn.Return<Prepared<B>, FileIoError.FileIoError> {
+  yield* checkBody(operation, given)
+  if (encryption === undefined) return { body: given, linked: (file) => file }
+  const { body, linkOf } = yield* Effect.mapError(
+    Encrypt.encrypt(given, encryption),
+    ({ field, problem }) => invalid(operation, field, problem)
+  )
+  yield* checkBody(operation, body)
+  return { body, linked: (file) => new FileDetails({ ...file, link: linkOf(file.link) }) }
+})
+
+/** What opens a download; `undefined` where it is not decrypted. Fails before the file is asked for. */
+export const secretsFor = (
+  link: FileKey.FileLink,
+  options: DecryptionOptions | undefined
+): Effect.Effect<Secrets | undefined, FileIoError.FileIoError> =>
+  Effect.mapError(
+    Effect.fromResult(SecretsOf.forDownload(link, options)),
+    ({ field, problem }) => invalid("download", field, problem)
+  )
+
+/** Fails where the plaintext has another digest than was expected. */
+const checked = (
+  payload: Stream.Stream<Uint8Array, FileIoError.FileIoError>,
+  client: Client,
+  expected: string | undefined
+): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
+  if (expected === undefined) return payload
+  const hasher = client.sha256()
+  let bytesDone = 0
+  const compare = Effect.suspend(() =>
+    hasher.digest() === expected ? Effect.void : Effect.fail(toError(
+      "download",
+      new Failure(
+        "received",
+        new FileIoError.TransferInterrupted({
+          bytesDone,
+          resumable: false,
+          problem: "its SHA-256 is another one than was expected"
+        })
+      )
+    ))
+  )
+  return Stream.map(payload, (chunk) => {
+    hasher.update(chunk)
+    bytesDone += chunk.length
+    return chunk
+  }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(compare))))
+}
+
+/** A download of an encrypted file as one of what it decrypts to. Its header is read, so a key that does not fit is found now. */
+export const opened = Effect.fnUntraced(function*(
+  client: Client,
+  download: Download,
+  link: FileKey.FileLink,
+  secrets: Secrets
+): Effect.fn.Return<Download, FileIoError.FileIoError, Scope.Scope> {
+  const fail = (error: FileIoError.FileIoError | Fault) =>
+    error instanceof Fault ? Decrypt.toError(error, error.isAtEnd ? "received" : "begun") : error
+  const { overhead, payload } = yield* Effect.mapError(Decrypt.open(download.open("reused"), secrets), fail)
+  const name = Decrypt.nameOf(link, download.name)
+  const open = (buffers: Buffers) => checked(Stream.mapError(payload(buffers), fail), client, download.sha256)
+  return {
+    ...download,
+    name,
+    contentType: Option.getOrUndefined(Mime.getType(name)),
+    size: Decrypt.plainSize(download.size, overhead),
+    offset: 0,
+    validator: undefined,
+    stream: open("owned"),
+    open
+  }
+})

@@ -1,0 +1,128 @@
+/**
+ * Decrypts a part that has all bytes of an encrypted file, into a part beside it. Only when that one is whole and on the disk does it
+ * take the place of the encrypted one in the note, so a process that dies at any moment leaves one of the two, and the same call
+ * goes on with it. `receive` calls it.
+ */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileName from "@effect-fileio/core/FileName"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import * as Stream from "effect/Stream"
+import { CurrentPlatform } from "../../Platform.ts"
+import * as Decrypt from "../encryption/decrypt.ts"
+import { Fault } from "../encryption/fault.ts"
+import type { Secrets } from "../encryption/library.ts"
+import { toError } from "../request/retry.ts"
+import { Failure } from "../shared/failure.ts"
+import * as BufferedWrite from "./bufferedWrite.ts"
+import { destinationFailed, problemOf } from "./destinationError.ts"
+import * as OpenPart from "./openPart.ts"
+import { inodeOf } from "./partFile.ts"
+import * as Publish from "./publish.ts"
+import type { Target } from "./receive.ts"
+
+type EncryptedTarget = Target & { readonly secrets: Secrets }
+
+/** Gives the encrypted file a name of its own, so that the right key can still open it; where that fails, the part has it. */
+const keep = Effect.fnUntraced(function*(
+  target: EncryptedTarget,
+  piece: OpenPart.Piece,
+  hostName: FileName.FileName,
+  problem: FileIoError.DecryptionProblem
+) {
+  const name = problem === "notEncrypted" ? hostName : target.partNameFor(hostName)
+  const place: Publish.Place = { ...target, wanted: undefined, collision: "number" }
+  if (target.isDurable) yield* Effect.ignore(piece.file.sync)
+  const published = yield* Effect.option(Publish.publish(place, piece, name))
+  if (published._tag === "None") return piece.path
+  if (target.parts !== undefined) yield* target.parts.remove
+  yield* Publish.syncFolder(target)
+  return published.value
+})
+
+class WrongDigest {
+  readonly _tag = "WrongDigest"
+}
+
+/** Writes what the encrypted part decrypts to, and checks its digest. */
+const write = Effect.fnUntraced(function*(target: EncryptedTarget, piece: OpenPart.Piece, plain: OpenPart.Piece) {
+  const { sha256 } = yield* CurrentPlatform
+  const source = OpenPart.reading(piece.file, piece.bytes)
+  const { payload } = yield* Decrypt.open(source, target.secrets)
+  const hasher = target.digest === undefined ? undefined : sha256()
+  const bytes = Stream.map(payload("reused"), (chunk) => {
+    hasher?.update(chunk)
+    return chunk
+  })
+  yield* BufferedWrite.run(bytes, (chunk) => OpenPart.append(plain, chunk))
+  if (hasher !== undefined && hasher.digest() !== target.digest) return yield* Effect.fail(new WrongDigest())
+  if (target.isDurable) yield* plain.file.sync
+}, Effect.scoped)
+
+/** Decrypts a whole part; returns the decrypted one. */
+export const decryptPart = Effect.fnUntraced(function*(
+  target: EncryptedTarget,
+  piece: OpenPart.Piece,
+  hostName: FileName.FileName
+) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const { parts } = target
+  const finalPath = (yield* Publish.pathOf(target))(target.nameFor(hostName), 0)
+  const failed = (error: PlatformError) =>
+    destinationFailed("received", finalPath, problemOf(error), error, {
+      parts: [piece.path],
+      bytesDone: piece.bytes,
+      bytesExpected: piece.bytes
+    })
+  // The name follows from that of the encrypted part, so that what a process leaves that died is found and replaced.
+  const plainPath = piece.path.replace(/(?:\.part)?$/, ".plain.part")
+  yield* Effect.ignore(fs.remove(plainPath))
+  const file = yield* Effect.mapError(fs.open(plainPath, { flag: "wx+", mode: 0o600 }), failed)
+  const plain: OpenPart.Piece = { path: plainPath, file, bytes: 0 }
+  yield* write(target, piece, plain).pipe(
+    Effect.onError(() => Effect.ignore(fs.remove(plainPath))),
+    Effect.catch((error) =>
+      Effect.flatMap(
+        error instanceof Fault || error instanceof WrongDigest
+          ? keep(target, piece, hostName, error instanceof Fault ? error.problem : "changed")
+          : Effect.succeed(piece.path),
+        (kept) =>
+          Effect.fail(
+            error instanceof Fault
+              ? Decrypt.toError(error, "received", { bytesDone: plain.bytes, encryptedPath: kept })
+              : error instanceof WrongDigest
+              ? wrongDigest(piece.bytes, kept)
+              : failed(error)
+          )
+      )
+    )
+  )
+  const info = yield* Effect.option(file.stat)
+  const inode = info._tag === "Some" ? inodeOf(info.value) : undefined
+  const isNoted = parts?.isNoted() === true && (yield* parts.update({
+    part: paths.basename(plainPath),
+    size: plain.bytes,
+    encryptedPart: paths.basename(piece.path),
+    ...(inode === undefined ? {} : { inode })
+  }))
+  // A note that could not be changed still names the encrypted part, which then stays.
+  if (isNoted || parts?.isNoted() !== true) yield* Effect.ignore(fs.remove(piece.path))
+  return plain
+})
+
+const wrongDigest = (bytesDone: number, partPath: string) =>
+  toError(
+    "download",
+    new Failure(
+      "received",
+      new FileIoError.TransferInterrupted({
+        bytesDone,
+        partPath,
+        resumable: false,
+        problem: "its SHA-256 is another one than was expected"
+      })
+    )
+  )

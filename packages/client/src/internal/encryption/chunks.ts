@@ -1,0 +1,170 @@
+/**
+ * The payload of an age file: chunks of 64 KiB, each encrypted under a nonce that counts them and says which is the last
+ * (STREAM, https://age-encryption.org/v1#payload). Works in both directions, one push of bytes at a time; `encrypt` and `decrypt`
+ * drive it.
+ */
+import type { Cipher } from "../../Platform.ts"
+import { Fault } from "./fault.ts"
+
+/** Bytes of plaintext in a chunk; only the last one has fewer. */
+export const PLAIN_CHUNK = 64 * 1024
+/** Bytes of the tag of a chunk. */
+export const TAG = 16
+const SEALED_CHUNK = PLAIN_CHUNK + TAG
+
+/** Bytes of a payload of this much plaintext. */
+export const sealedSize = (plain: number): number => plain + TAG * Math.max(1, Math.ceil(plain / PLAIN_CHUNK))
+
+/** Bytes of plaintext in a payload; `undefined` where no payload has this size. */
+export const plainSize = (sealed: number): number | undefined => {
+  const plain = sealed - TAG * Math.max(1, Math.ceil(sealed / SEALED_CHUNK))
+  return plain >= 0 && sealedSize(plain) === sealed ? plain : undefined
+}
+
+/** Bytes of input that are worked on before others have their turn: about a millisecond's, and some in plain JavaScript. */
+export const STEP = 8 * SEALED_CHUNK
+
+/** What became of a chunk. One may be authentic although something is wrong: where the file ends is not where it should. */
+interface Done {
+  readonly isAuthentic: boolean
+  readonly fault: Fault | undefined
+}
+
+const RIGHT: Done = { isAuthentic: true, fault: undefined }
+
+/** One direction: turns a chunk of `from` bytes into one of `to` bytes, or says what is wrong. */
+abstract class Chunks {
+  readonly #from: number
+  readonly #to: number
+  readonly #pending: Uint8Array
+  #filled = 0
+  readonly #buffers: Array<Uint8Array> | undefined
+  #turn = 0
+  /** Found behind chunks that are right, which are given before. */
+  #fault: Fault | undefined
+  #isEnded = false
+  protected index = 0
+  readonly #nonce = new Uint8Array(12)
+
+  constructor(from: number, to: number, buffers: "owned" | "reused") {
+    this.#from = from
+    this.#to = to
+    this.#pending = new Uint8Array(from)
+    this.#buffers = buffers === "reused" ? [] : undefined
+  }
+
+  protected abstract apply(chunk: Uint8Array, isLast: boolean, into: Uint8Array): Done
+
+  /** Counts in the first eleven bytes; the twelfth marks the last chunk. */
+  protected nonce(isLast: boolean): Uint8Array {
+    const view = new DataView(this.#nonce.buffer)
+    view.setUint32(3, Math.floor(this.index / 2 ** 32))
+    view.setUint32(7, this.index >>> 0)
+    this.#nonce[11] = isLast ? 1 : 0
+    return this.#nonce
+  }
+
+  #output(bytes: number): Uint8Array {
+    if (this.#buffers === undefined) return new Uint8Array(bytes)
+    this.#turn = 1 - this.#turn
+    const there = this.#buffers[this.#turn]
+    const buffer = there !== undefined && there.length >= bytes ? there : new Uint8Array(bytes)
+    this.#buffers[this.#turn] = buffer
+    return buffer.subarray(0, bytes)
+  }
+
+  /** Returns what comes of the chunks that are whole and surely not the last; none where there is no such chunk yet. */
+  push(bytes: Uint8Array): Uint8Array | Fault | undefined {
+    if (this.#fault !== undefined) return this.#fault
+    const total = this.#filled + bytes.length
+    const count = Math.max(0, Math.ceil(total / this.#from) - 1)
+    const output = count === 0 ? undefined : this.#output(count * this.#to)
+    let at = 0
+    for (let n = 0; n < count; n++) {
+      let chunk = bytes.subarray(at, at + this.#from)
+      if (this.#filled > 0) {
+        const missing = this.#from - this.#filled
+        this.#pending.set(bytes.subarray(at, at + missing), this.#filled)
+        chunk = this.#pending
+        at += missing
+        this.#filled = 0
+      } else at += this.#from
+      const done = this.apply(chunk, false, output!.subarray(n * this.#to, (n + 1) * this.#to))
+      if (done.fault !== undefined) {
+        this.#fault = done.fault
+        const authentic = n + (done.isAuthentic ? 1 : 0)
+        return authentic === 0 ? done.fault : output!.subarray(0, authentic * this.#to)
+      }
+      this.index++
+    }
+    this.#pending.set(bytes.subarray(at), this.#filled)
+    this.#filled += bytes.length - at
+    return output
+  }
+
+  /** Returns what comes of the last chunk, then what is wrong with it, if anything; call it until it returns nothing. */
+  end(): Uint8Array | Fault | undefined {
+    if (this.#fault !== undefined) return this.#fault
+    if (this.#isEnded) return undefined
+    this.#isEnded = true
+    const size = this.#filled + this.#to - this.#from
+    if (size < 0) {
+      this.#fault = new Fault("cut", "its last bytes are missing")
+      return this.#fault
+    }
+    const output = this.#output(size)
+    const done = this.apply(this.#pending.subarray(0, this.#filled), true, output)
+    this.#fault = done.fault
+    return done.isAuthentic ? output : done.fault
+  }
+}
+
+/** Encrypts. Never use one key for two contents. */
+export class Sealing extends Chunks {
+  readonly #cipher: Cipher
+  readonly #key: Uint8Array
+
+  constructor(cipher: Cipher, key: Uint8Array, buffers: "owned" | "reused") {
+    super(PLAIN_CHUNK, SEALED_CHUNK, buffers)
+    this.#cipher = cipher
+    this.#key = key
+  }
+
+  protected apply(chunk: Uint8Array, isLast: boolean, into: Uint8Array): Done {
+    this.#cipher.seal(this.#key, this.nonce(isLast), chunk, into)
+    return RIGHT
+  }
+}
+
+/** Decrypts, and gives only what is authentic. */
+export class Opening extends Chunks {
+  readonly #cipher: Cipher
+  readonly #key: Uint8Array
+
+  constructor(cipher: Cipher, key: Uint8Array, buffers: "owned" | "reused") {
+    super(SEALED_CHUNK, PLAIN_CHUNK, buffers)
+    this.#cipher = cipher
+    this.#key = key
+  }
+
+  protected apply(chunk: Uint8Array, isLast: boolean, into: Uint8Array): Done {
+    const opens = (asLast: boolean) => this.#cipher.open(this.#key, this.nonce(asLast), chunk, into)
+    const wrong = (fault: Fault, isAuthentic = false): Done => ({ isAuthentic, fault })
+    const number = this.index + 1
+    if (opens(isLast)) {
+      return isLast && into.length === 0 && this.index > 0
+        ? wrong(new Fault("malformed", "its last chunk is empty"))
+        : RIGHT
+    }
+    // A whole chunk may be authentic and stand in the wrong place.
+    if (chunk.length === SEALED_CHUNK && opens(!isLast)) {
+      return wrong(
+        isLast ? new Fault("cut", `it ends after chunk ${number}`) : new Fault("changed", "bytes follow its end"),
+        true
+      )
+    }
+    return wrong(
+      new Fault("changed", isLast ? `within its last chunk (${number}), or cut there` : `within chunk ${number}`)
+    )
+  }
+}

@@ -1,0 +1,173 @@
+/** An encrypted body: the header and the payload of an age file over the bytes of another body. `Encryption` makes them. */
+import * as AgeKey from "@effect-fileio/core/AgeKey"
+import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as FileKey from "@effect-fileio/core/FileKey"
+import { randomBytesUnsafe } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { EncryptedBody, Encryption } from "../../Encryption.ts"
+import type { FileBody, OneShotBody } from "../../FileBody.ts"
+import { type Cipher, CurrentPlatform } from "../../Platform.ts"
+import type { Buffers } from "../../Transport.ts"
+import { concat } from "../shared/bytes.ts"
+import { nameOf } from "../shared/toBytes.ts"
+import * as Chunks from "./chunks.ts"
+import type { Fault } from "./fault.ts"
+import { transform } from "./transform.ts"
+
+const load = Effect.promise(() => import("./library.ts"))
+
+/** An input that is refused. */
+export interface Problem {
+  readonly field: string
+  readonly problem: string
+}
+
+/** The headers of many recipients are long, and are read before anything else is known. */
+const MAX_RECIPIENTS = 256
+
+type Checked =
+  | { readonly _tag: "Link" }
+  | { readonly _tag: "Recipients"; readonly recipients: ReadonlyArray<string> }
+  | { readonly _tag: "Passphrase"; readonly passphrase: string }
+
+const fail = (field: string, problem: string) => Result.fail<Problem>({ field, problem })
+
+const checkRecipients = (given: unknown): Result.Result<Checked, Problem> => {
+  const field = "encryption.recipients"
+  if (!Array.isArray(given) || given.length === 0) return fail(field, "allowed: one or more public keys of age")
+  if (given.length > MAX_RECIPIENTS) return fail(field, `allowed: at most ${MAX_RECIPIENTS} public keys`)
+  const recipients: Array<string> = []
+  for (const [index, one] of given.entries()) {
+    const parsed = typeof one === "string" ? AgeKey.parseRecipient(one) : Result.fail("allowed: text")
+    if (Result.isFailure(parsed)) return fail(field, `number ${index + 1}: ${parsed.failure}`)
+    recipients.push(parsed.success)
+  }
+  return new Set(recipients.map(AgeKey.isPostQuantum)).size > 1
+    ? fail(field, "post-quantum keys and others do not go together: the file would be as safe as the others make it")
+    : Result.succeed({ _tag: "Recipients", recipients })
+}
+
+const check = (encryption: unknown): Result.Result<Checked, Problem> => {
+  if (encryption === "link") return Result.succeed({ _tag: "Link" })
+  if (typeof encryption === "object" && encryption !== null) {
+    if (
+      "name" in encryption && encryption.name !== undefined && encryption.name !== "link" && encryption.name !== "host"
+    ) {
+      return fail("encryption.name", "allowed: link or host")
+    }
+    const kinds = ["link", "recipients", "passphrase"].filter((kind) => Reflect.get(encryption, kind) !== undefined)
+    if (kinds.length > 1) return fail("encryption", "allowed: one of link, recipients and passphrase")
+    if ("link" in encryption && encryption.link === true) return Result.succeed({ _tag: "Link" })
+    if ("recipients" in encryption && kinds.length === 1) return checkRecipients(encryption.recipients)
+    if ("passphrase" in encryption && kinds.length === 1) {
+      const secret: unknown = Redacted.isRedacted(encryption.passphrase)
+        ? Redacted.value(encryption.passphrase)
+        : undefined
+      return typeof secret === "string" && secret !== ""
+        ? Result.succeed({ _tag: "Passphrase", passphrase: secret })
+        : fail("encryption.passphrase", "allowed: a passphrase as Redacted, of at least one character")
+    }
+  }
+  return fail("encryption", "allowed: \"link\", { recipients }, or { passphrase }")
+}
+
+/** Makes the header of one file, and what its link says of it. */
+const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
+  const library = yield* load
+  switch (checked._tag) {
+    case "Link": {
+      const identity = yield* Effect.promise(() => library.generateIdentity())
+      const made = yield* Effect.promise(async () =>
+        library.forRecipients([await library.identityToRecipient(identity)])
+      )
+      return { ...made, library, opener: Redacted.make(identity, { label: "age identity" }) }
+    }
+    case "Recipients": {
+      const made = yield* Effect.promise(() => library.forRecipients(checked.recipients))
+      return { ...made, library, opener: "identity" as const }
+    }
+    case "Passphrase": {
+      const { scrypt } = yield* CurrentPlatform
+      const derive = (passphrase: string, salt: Uint8Array, logN: number) =>
+        Effect.runPromise(scrypt(passphrase, salt, logN))
+      const salt = randomBytesUnsafe(library.KEY_BYTES)
+      const made = yield* Effect.promise(() => library.forPassphrase(checked.passphrase, salt, derive, cipher))
+      return { ...made, library, opener: "passphrase" as const }
+    }
+  }
+})
+
+/** The bytes of a body, which have to be as many as it announced: what is encrypted cannot be counted from outside. */
+const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
+  const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
+  const wrong = (problem: string) => new FileIoError.SourceFailed({ ...path, problem })
+  const { size } = body
+  const content: unknown = body.open("reused")
+  if (!Stream.isStream(content)) return Stream.fail(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
+  let done = 0
+  // The types of a body that was made by hand may say what is not so.
+  return Stream.mapArrayEffect(content as ReturnType<FileBody["open"]>, (chunks) => {
+    for (const chunk of chunks) {
+      if (!(chunk instanceof Uint8Array)) return Effect.fail(wrong(`it gave ${nameOf(chunk)} in place of a Uint8Array`))
+      done += chunk.length
+    }
+    return size !== undefined && done > size
+      ? Effect.fail(wrong(`it gave more than the ${size} bytes that were announced`))
+      : Effect.succeed(chunks)
+  }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(Effect.suspend(() =>
+    done === 0
+      ? Effect.fail(wrong("it gave no bytes; a file has at least one"))
+      : size !== undefined && done < size
+      ? Effect.fail(wrong(`it ended after ${done} of the ${size} bytes that were announced`))
+      : Effect.void
+  )))))
+}
+
+/** Encrypting finds no fault in what it encrypts. */
+const neverFault = <E>(error: E | Fault): Effect.Effect<never, Exclude<E, Fault>> =>
+  Effect.fail(error as Exclude<E, Fault>)
+
+/** A name that tells the host nothing, and by which an upload whose answer was lost is found all the same. */
+const neutralName = (): string =>
+  `${Array.from(randomBytesUnsafe(8), (byte) => byte.toString(16).padStart(2, "0")).join("")}.age`
+
+/** Encrypts a body for one upload, which may open it again. */
+export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
+  body: B,
+  encryption: Encryption
+): Effect.fn.Return<EncryptedBody<B>, Problem> {
+  const checked = check(encryption)
+  if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
+  const cipher = yield* (yield* CurrentPlatform).cipher
+  const { fileKey, header, library, opener } = yield* makeHeader(checked.success, cipher)
+  const isNameAtHost = typeof encryption === "object" && encryption.name === "host"
+  const { size } = body
+  /**
+   * Each time it is opened, a new nonce makes a new key of the payload. So a source that has changed in between is never encrypted
+   * under a key that was used before, which would give both contents away.
+   */
+  const open = (buffers: Buffers): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
+    Stream.suspend(() => {
+      const nonce = randomBytesUnsafe(library.KEY_BYTES)
+      const sealing = new Chunks.Sealing(cipher, library.payloadKey(fileKey, nonce), buffers)
+      const payload = Stream.transformPull(counted(body), (pull) => Effect.succeed(transform(pull, sealing)))
+      return Stream.concat(
+        Stream.succeed(concat([header, nonce], header.length + nonce.length)),
+        Stream.catch(payload, (error) => Stream.fromEffect(neverFault(error)))
+      )
+    })
+  const { content: _, ...rest } = body as FileBody
+  return {
+    body: {
+      ...rest,
+      name: isNameAtHost ? `${body.name}.age` : neutralName(),
+      contentType: "application/octet-stream",
+      size: size === undefined ? undefined : header.length + library.KEY_BYTES + Chunks.sealedSize(size),
+      open
+    } as FileBody | OneShotBody as B,
+    linkOf: (link) => FileKey.encryptedLink(link, opener, isNameAtHost ? undefined : body.name)
+  }
+})

@@ -1,0 +1,94 @@
+/**
+ * Keys of the [age](https://age-encryption.org/v1) format, as text: recipients, which encrypt, and identities, which decrypt.
+ * Checks their form and their checksum, so that a key that was cut or mistyped is found before a file is asked for.
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Bech32 from "./internal/bech32.ts"
+
+/** The prefixes of recipients, and the bytes that each holds: X25519, post-quantum, and those of hardware keys. */
+const RECIPIENTS: ReadonlyArray<readonly [prefix: string, bytes: number]> = [
+  ["age", 32],
+  ["age1pq", 1216],
+  ["age1tag", 33],
+  ["age1tagpq", 1249]
+]
+
+const IDENTITIES: ReadonlyArray<readonly [prefix: string, bytes: number]> = [
+  ["age-secret-key-", 32],
+  ["age-secret-key-pq-", 32]
+]
+
+const isOne = (kinds: typeof RECIPIENTS, text: string): boolean =>
+  kinds.some(([prefix, bytes]) => Bech32.byteLength(prefix, text) === bytes)
+
+/**
+ * Reads a public key, such as `age1…` or the post-quantum `age1pq1…`. Fails with what is wrong.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseRecipient = (input: string): Result.Result<string, string> => {
+  const text = input.trim()
+  return isOne(RECIPIENTS, text)
+    ? Result.succeed(text.toLowerCase())
+    : /^age-secret-key-/i.test(text)
+    ? Result.fail("it is a secret key; give the public key that belongs to it (age1…)")
+    : /^age1/i.test(text)
+    ? Result.fail("it is cut or mistyped: its checksum is wrong; copy the whole public key")
+    : Result.fail("allowed: a public key of age, such as age1… or age1pq1…")
+}
+
+/**
+ * Whether a recipient is safe from a quantum computer. Those that are and those that are not do not go together: who can open
+ * the one kind opens the file.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPostQuantum = (recipient: string): boolean => /^age1(?:tag)?pq1/.test(recipient)
+
+/**
+ * Reads a secret key, such as `AGE-SECRET-KEY-1…`. Fails with what is wrong, without the key.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseIdentity = (input: string): Result.Result<Redacted.Redacted, string> => {
+  const text = input.trim()
+  return isOne(IDENTITIES, text)
+    ? Result.succeed(Redacted.make(text.toUpperCase(), { label: "age identity" }))
+    : /^age-secret-key-/i.test(text)
+    ? Result.fail("it is cut or mistyped: its checksum is wrong; copy the whole secret key")
+    : /^age1/i.test(text)
+    ? Result.fail("it is a public key, which cannot decrypt; give the secret key (AGE-SECRET-KEY-1…)")
+    : /^age-plugin-/i.test(text)
+    ? Result.fail("it is a key of a plugin, which is not supported; decrypt the file with the age program")
+    : Result.fail("allowed: a secret key of age, such as AGE-SECRET-KEY-1…")
+}
+
+/**
+ * Reads a file of identities as `age-keygen` writes it: a secret key on each line, comments (`#`) and empty lines between them.
+ * Fails with the number of the line that is wrong, without what is on it.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseIdentityFile = (content: string): Result.Result<ReadonlyArray<Redacted.Redacted>, string> => {
+  const identities: Array<Redacted.Redacted> = []
+  for (const [index, line] of content.split(/\r?\n/).entries()) {
+    const text = line.trim()
+    if (text === "" || text.startsWith("#")) continue
+    if (text.startsWith("age-encryption.org/") || text.startsWith("-----BEGIN AGE")) {
+      return Result.fail("it is encrypted itself; decrypt it first with the age program")
+    }
+    const identity = parseIdentity(text)
+    if (Result.isFailure(identity)) return Result.fail(`line ${index + 1}: ${identity.failure}`)
+    identities.push(identity.success)
+  }
+  return identities.length === 0
+    ? Result.fail("it holds no secret key (AGE-SECRET-KEY-1…)")
+    : Result.succeed(identities)
+}

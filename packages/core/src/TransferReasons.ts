@@ -1,0 +1,143 @@
+/**
+ * The reasons of an error of a transfer's own: its source, its destination, a break midway, and decryption. Use them as
+ * `FileIoError.SourceFailed` and so on.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { visible } from "./PlainText.ts"
+
+const cause = { cause: Schema.optionalKey(Schema.Defect()) }
+
+/**
+ * The source of an upload could not be read, or does not match its declared size or type.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFailed", {
+  /** Path of the file, if there is one. */
+  path: Schema.optionalKey(Schema.String),
+  problem: Schema.String,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const what = this.path ?? "the source"
+    return `cannot read ${what}: ${this.problem}; check that it is readable and stays as it is while it is sent`
+  }
+}
+
+/**
+ * The destination of a download could not be written.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("DestinationFailed", {
+  /** Path of the destination. */
+  path: Schema.String,
+  problem: Schema.String,
+  /** Files with the received bytes, in the order in which they join to the whole file. */
+  parts: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Bytes in `parts`. */
+  bytesDone: Schema.optionalKey(Schema.Finite),
+  bytesExpected: Schema.optionalKey(Schema.Finite),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const done = this.parts === undefined || this.parts.length === 0
+      ? ""
+      : this.parts.length === 1
+      ? `; what was received lies in ${this.parts[0]}`
+      : `; what was received lies in ${this.parts.join(" and ")}, join them in this order`
+    return `cannot write ${this.path}: ${this.problem}; check the folder, its permissions and its free space${done}`
+  }
+}
+
+/**
+ * A transfer broke after it had begun.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>()("TransferInterrupted", {
+  bytesDone: Schema.Finite,
+  bytesExpected: Schema.optionalKey(Schema.Finite),
+  /** Path of the part file. */
+  partPath: Schema.optionalKey(Schema.String),
+  /** Whether the rest can be requested: the host sent a validator and accepts ranges. */
+  resumable: Schema.Boolean,
+  problem: Schema.String,
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const of = this.bytesExpected === undefined ? "" : ` of ${this.bytesExpected.toLocaleString("en-US")}`
+    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const resume = this.resumable ? "; it can be resumed" : "; it cannot be resumed, only begun again"
+    return `the transfer broke after ${
+      this.bytesDone.toLocaleString("en-US")
+    }${of} bytes: ${this.problem}${part}${resume}`
+  }
+}
+
+/**
+ * What kept an encrypted file from being opened. `otherKey`: it is for another key or passphrase. `notEncrypted`: it is no file
+ * in the age format. `malformed`: its header cannot be read. `changed`: its bytes are not those that were encrypted. `cut`: its
+ * end is missing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const DecryptionProblem = Schema.Literals(["otherKey", "notEncrypted", "malformed", "changed", "cut"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type DecryptionProblem = typeof DecryptionProblem.Type
+
+const DECRYPTION_PROBLEMS: Record<DecryptionProblem, string> = {
+  otherKey: "it is encrypted for another key or passphrase; ask the sender which one opens it",
+  notEncrypted: "it is not encrypted in the age format; ask the sender for the right link",
+  malformed: "its header cannot be read; ask the sender to send it again",
+  changed: "its bytes are not those that were encrypted; ask the sender to send it again",
+  cut: "its end is missing; ask the sender to send it again"
+}
+
+/**
+ * An encrypted file came and cannot be opened. Nothing of it that was not authenticated was given to the caller; what came is
+ * kept at `encryptedPath` where it was downloaded to a disk, so that the right key can still open it.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class DecryptionFailed extends Schema.TaggedError<DecryptionFailed>()("DecryptionFailed", {
+  problem: DecryptionProblem,
+  /** What exactly is wrong; never a key or a byte of the file. */
+  detail: Schema.optionalKey(Schema.String),
+  /** Bytes of the file that came and were authentic. */
+  bytesDone: Schema.optionalKey(Schema.Finite),
+  /** Where the encrypted file lies, as it came. */
+  encryptedPath: Schema.optionalKey(Schema.String),
+  ...cause
+}) {
+  get isRetryable() {
+    return false
+  }
+  override get message() {
+    const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    const kept = this.encryptedPath === undefined
+      ? ""
+      : `; the encrypted file is kept as ${this.encryptedPath}, the right key opens it: age -d -i KEYFILE`
+    return visible(`the file cannot be decrypted: ${DECRYPTION_PROBLEMS[this.problem]}${detail}${kept}`)
+  }
+}
