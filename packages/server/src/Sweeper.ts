@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError } from "./Blobs.ts"
 import { Catalog, type CatalogError } from "./Catalog.ts"
 import type { StoreMismatch } from "./Engines.ts"
+import * as Metrics from "./internal/ops/metrics.ts"
 import { pair } from "./internal/ops/pairing.ts"
 import { defaults } from "./ServerOptions.ts"
 
@@ -131,7 +132,7 @@ export const layer = (
 
       const failing = (what: string) =>
         Effect.catchCause((cause) => Effect.logError(`${what} failed; it is tried again`, cause))
-      const sweeps = failing("the sweep")(sweep)
+      const sweeps = failing("the sweep")(Effect.andThen(sweep, Metrics.swept))
       const searches = failing("the search for bytes of no file")(removeOrphans)
 
       const firstSweep = yield* Effect.forkScoped(sweeps)

@@ -3,7 +3,10 @@ import { Effect, Exit, Redacted, Scope } from "effect"
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
 import * as Path from "node:path"
+import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 import { hasPostgres, postgres } from "./engines.ts"
 import {
@@ -363,4 +366,36 @@ describe("an operator", () => {
       }),
     60_000
   )
+
+  it.live("sends traces, metrics and logs by OpenTelemetry's variables, without keys", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const sent = new Map<string, string>()
+      const collector = Http.createServer((request, response) => {
+        void text(request).then((body) => {
+          sent.set(request.url!, (sent.get(request.url!) ?? "") + body)
+          response.end("{}")
+        })
+      })
+      yield* Effect.acquireRelease(
+        Effect.promise(() => new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve))),
+        () => Effect.sync(() => collector.close())
+      )
+      const { port } = collector.address() as AddressInfo
+      const args = ["--port", "0", "--admin-port", "none", "--data", folder]
+      const child = spawn(process.execPath, [BIN, ...args], {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_SERVICE_NAME: "our-files" }
+      })
+      let output = ""
+      child.stdout.on("data", (chunk) => output += String(chunk))
+      yield* eventually("it listens", () => output.includes("\n"))
+      const { key } = yield* uploaded(/file\.io on (\S+?),/.exec(output)![1]!, "traced")
+      child.kill("SIGTERM")
+      yield* Effect.promise(() => new Promise((resolve) => child.once("close", resolve)))
+      assert.include(sent.get("/v1/traces")!, "http.server POST")
+      assert.include(sent.get("/v1/traces")!, "our-files")
+      assert.include(sent.get("/v1/metrics")!, "fileio_uploads_total")
+      for (const body of sent.values()) assert.notInclude(body, key)
+    }), 60_000)
 })

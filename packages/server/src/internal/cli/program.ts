@@ -20,6 +20,10 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Layer from "effect/Layer"
+import * as Otlp from "effect/observability/Otlp"
+import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
@@ -100,6 +104,18 @@ const revokeKey = Effect.fnUntraced(function*(id: string) {
   yield* Console.log(`the key ${id.split(".")[0]!} of ${account} is revoked`)
 })
 
+/** What OpenTelemetry's variables are where they are not set; without an address nothing is sent. */
+const TELEMETRY = {
+  OTEL_TRACES_EXPORTER: "otlp",
+  OTEL_METRICS_EXPORTER: "otlp",
+  OTEL_LOGS_EXPORTER: "otlp",
+  OTEL_SERVICE_NAME: "fileio-server"
+}
+
+const telemetry = Otlp.layerFromConfig().pipe(
+  Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer])
+)
+
 /** The variables that the flags set. */
 const environmentOf = (given: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> =>
   Object.fromEntries(rows.flatMap((row) => {
@@ -127,13 +143,15 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
     return Effect.provideService(
       Effect.provide(command, Logging.layer),
       ConfigProvider.ConfigProvider,
-      ConfigProvider.fromEnv({ env: { ...environment, ...env } as Record<string, string> })
+      ConfigProvider.fromEnv({ env: { ...TELEMETRY, ...environment, ...env } as Record<string, string> })
     ).pipe(Effect.mapError((error) => error instanceof Config.ConfigError ? namesFlag(env)(error) : error))
   }
   const configured = <A, E, R>(command: Effect.Effect<A, E | Config.ConfigError, R>) =>
     Effect.flatMap(root, (given) => withFlags(given, command))
 
-  const runServer = Effect.suspend(() => Effect.provide(serve, FileIoServer.layerConfig()))
+  const runServer = Effect.suspend(() =>
+    Effect.provide(serve, Layer.provideMerge(FileIoServer.layerConfig(), telemetry))
+  )
   const keys = Command.make("keys", {}, () => Effect.fail(new Operate.Usage({ problem: "there is no command keys" })))
     .pipe(
       Command.withDescription("API keys: keys create ACCOUNT, keys list, keys revoke ID"),

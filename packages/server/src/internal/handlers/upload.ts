@@ -76,6 +76,7 @@ export const make = Effect.gen(function*() {
     query: typeof FileSettings.FileSettingsFromFields.Type,
     names: ParseUpload.Names
   ) {
+    yield* Metrics.uploading
     const plan = planOf(owner)
     const quota = yield* reservation(owner, plan, freed)
     const declared = Number(request.headers["content-length"] ?? 0)
@@ -143,7 +144,7 @@ export const make = Effect.gen(function*() {
       }),
       () => true
     )
-    yield* Metrics.uploaded(file.size)
+    yield* Metrics.uploaded(file.size, planNameOf(owner))
     yield* journal.audit({ event: "upload", account: owner, file: fileId(record.key), bytes: file.size }, request)
     return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(record)
   }, Effect.scoped)

@@ -1,8 +1,10 @@
 /** What is counted. They are Effect's metrics, so that a program with the server in it exports them with its own. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
 
 const requests = Metric.counter("fileio_requests_total", { description: "Requests answered", incremental: true })
 
@@ -62,8 +64,29 @@ const uploadBytes = Metric.counter("fileio_upload_bytes_total", {
   incremental: true
 })
 
-export const uploaded = (bytes: number): Effect.Effect<void> =>
-  Effect.andThen(Metric.update(uploads, 1), Metric.update(uploadBytes, bytes))
+/** By the plan of the account, whose names are the operator's. */
+export const uploaded = (bytes: number, plan: string): Effect.Effect<void> =>
+  Effect.andThen(
+    Metric.update(Metric.withAttributes(uploads, { plan }), 1),
+    Metric.update(Metric.withAttributes(uploadBytes, { plan }), bytes)
+  )
+
+const unfinished = Metric.gauge("fileio_uploads_unfinished", { description: "Uploads whose bodies are coming in" })
+
+/** Counts an upload while its body comes in. */
+export const uploading: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
+  Metric.modify(unfinished, 1),
+  () => Metric.modify(unfinished, -1)
+)
+
+const lastSweep = Metric.gauge("fileio_last_sweep_timestamp_seconds", {
+  description: "When the last sweep ended that removed all it was to remove, in seconds since 1970"
+})
+
+export const swept: Effect.Effect<void> = Effect.flatMap(
+  Clock.currentTimeMillis,
+  (now) => Metric.update(lastSweep, now / 1000)
+)
 
 const downloads = Metric.counter("fileio_downloads_total", {
   description: "Transfers of a file, whole or broken",
