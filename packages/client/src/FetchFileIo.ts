@@ -10,7 +10,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as FileIo from "./FileIo.ts"
 
-/** Browsers stream a request's body over HTTP/2 only; elsewhere a blob, which they may keep on disk, has to do. */
+/** Browsers stream a request's body over HTTP/2 only; elsewhere they need a blob, which they may keep on disk. */
 const isBrowser = (): boolean => "document" in globalThis || "importScripts" in globalThis
 
 // @effect-diagnostics globalFetch:off - this is the fetch that Effect's client is given
@@ -25,8 +25,8 @@ const send: typeof globalThis.fetch = async (input, init) => {
  *
  * **Details**
  *
- * In a browser, the body of an upload is gathered into a `Blob` before it is sent, since browsers refuse to stream it to a
- * host that speaks HTTP/1.1. Progress then tells what was read.
+ * In a browser, the body of an upload is collected in a `Blob` before it is sent, since browsers refuse to stream it to
+ * an HTTP/1.1 host. Progress then reports the bytes read.
  *
  * @category layers
  * @since 0.1.0
@@ -36,7 +36,7 @@ export const layerHttp: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.lay
 )
 
 /**
- * Everything a program in a browser needs. The host must allow the page's origin.
+ * Everything that a program in a browser needs. The host must allow the page's origin.
  *
  * **Example** (A file that a visitor chose)
  *
@@ -58,7 +58,7 @@ export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, File
   Layer.provide(FileIo.layer(options), layerHttp)
 
 /**
- * The same, configured by `FileIo.config`, or by a configuration of your own.
+ * `layer`, configured by `FileIo.config`, or by your own configuration.
  *
  * @category layers
  * @since 0.1.0

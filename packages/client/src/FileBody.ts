@@ -1,6 +1,6 @@
 /**
- * What is uploaded. A `FileBody` can be opened again for every attempt; a `OneShotBody` is sent once, and the types
- * keep it away from everything that retries.
+ * Content to upload. A `FileBody` can be opened again for every attempt; a `OneShotBody` is sent once, and the types
+ * keep it from every call that retries.
  *
  * @since 0.1.0
  */
@@ -21,18 +21,18 @@ import * as ToBytes from "./internal/shared/toBytes.ts"
 import type { Buffers } from "./Transport.ts"
 
 interface Content {
-  /** Name that the host gives the file. */
+  /** The file's name on the host. */
   readonly name: string
   /** MIME type. @default by the name's extension, else `application/octet-stream` */
   readonly contentType: string
-  /** Size in bytes; `undefined` when it is not known beforehand. */
+  /** Size in bytes; `undefined` if unknown. */
   readonly size: number | undefined
-  /** Why it cannot be sent, where it was made of something that is no content; the call then fails before any request. */
+  /** Why it cannot be sent, if it was made of an invalid value; the call then fails before any request. */
   readonly problem?: string | undefined
 }
 
 /**
- * What is sent: text, as UTF-8, or memory, as the bytes that it holds.
+ * Content: text, as UTF-8, or memory, as its bytes.
  *
  * @category models
  * @since 0.1.0
@@ -40,41 +40,41 @@ interface Content {
 export type Chunk = string | Uint8Array | ArrayBufferView | ArrayBufferLike
 
 /**
- * A body that can be opened again, so that an attempt that failed can be repeated.
+ * A body that can be opened again, so that a failed attempt can be repeated.
  *
  * @category models
  * @since 0.1.0
  */
 export interface FileBody extends Content {
   readonly _tag: "FileBody"
-  /** The bytes, from the start, each time it is called. See `Transport.Buffers`. */
+  /** Opens the bytes from the start. See `Transport.Buffers`. */
   readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
-  /** Path of the file on disk, where there is one. */
+  /** Path of the file on disk, if there is one. */
   readonly path: string | undefined
-  /** The bytes, where they are in memory; `open` gives the same. */
+  /** The bytes, if they are in memory; `open` gives the same. */
   readonly content?: Uint8Array | undefined
 }
 
 /**
- * A body that can be read once. Send it with `FileIo.uploadOnce`, which never repeats it.
+ * A body that can be read only once. Send it with `FileIo.uploadOnce`, which never repeats it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface OneShotBody extends Content {
   readonly _tag: "OneShotBody"
-  /** The bytes; called once. */
+  /** Opens the bytes; called once. */
   readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
 }
 
 /**
- * Name and type of what is sent.
+ * Name and type of a body.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** Name that the host gives the file. @default `file`, or the file's own */
+  /** The file's name on the host. @default `file`, or the file's own */
   readonly name?: string | undefined
   /** MIME type. @default by the name's extension, else `application/octet-stream` */
   readonly contentType?: string | undefined
@@ -83,9 +83,9 @@ export interface Options {
 const typeOf = (name: string, given: string | undefined): string =>
   given ?? Option.getOrElse(Mime.getType(String(name)), () => "application/octet-stream")
 
-/** Reads are this large since the size of reads decides the speed of an upload; see `bench/README.md`. */
+/** The size of reads decides the speed of an upload; see `bench/README.md`. */
 const READ_BYTES = 512 * 1024
-/** Memory that is used again can be read into in larger pieces. */
+/** A reused buffer can be larger. */
 const REUSED_BYTES = 2 * 1024 * 1024
 
 const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
@@ -95,7 +95,7 @@ const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
     return Stream.fromIterable(chunks)
   })
 
-/** What is given where a body was to be. */
+/** An invalid value in place of a body. */
 const wrong = (problem: string): Pick<FileBody, "size" | "open" | "problem"> => ({
   size: undefined,
   open: () => Stream.fail(new FileIoError.SourceFailed({ problem })),
@@ -108,8 +108,8 @@ const named = (options: Options | undefined, name: string): Pick<FileBody, "name
 })
 
 /**
- * Bytes in memory: of a `Uint8Array`, of any other view, of an `ArrayBuffer`, or a text as UTF-8. They are not copied: do
- * not change them while they are sent.
+ * Bytes in memory: a `Uint8Array`, any other view, an `ArrayBuffer`, or a text as UTF-8. They are not copied: do not
+ * change them during the upload.
  *
  * @category constructors
  * @since 0.1.0
@@ -150,14 +150,14 @@ const sourceFailed = (cause: unknown): FileIoError.SourceFailed =>
     ? cause
     : new FileIoError.SourceFailed({ problem: "the stream failed", cause })
 
-/** The bytes of a stream; what is no stream fails when it is read, if it was not found before. */
+/** The bytes of a stream. A value that is no stream fails when it is read, if not before. */
 const opened = <E>(content: Stream.Stream<Chunk, E>): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.isStream(content)
     ? Stream.mapError(ToBytes.all(content), sourceFailed)
     : wrong(`it is ${ToBytes.nameOf(content)}; allowed: a stream`).open("owned")
 
 /**
- * A stream of bytes or text that can be made anew for each attempt.
+ * A stream of bytes or text that can be created again for each attempt.
  *
  * @category constructors
  * @since 0.1.0
@@ -165,7 +165,7 @@ const opened = <E>(content: Stream.Stream<Chunk, E>): Stream.Stream<Uint8Array, 
 export const stream = <E>(
   make: () => Stream.Stream<Chunk, E>,
   options: Options & {
-    /** Size in bytes, if it is known; the upload fails when the stream gives another number. */
+    /** Size in bytes, if known; the upload fails if the stream has another size. */
     readonly size?: number | undefined
   }
 ): FileBody => ({
@@ -177,7 +177,7 @@ export const stream = <E>(
     : wrong(`it is ${ToBytes.nameOf(make)}; allowed: a function that gives a stream`))
 })
 
-/** By what it can do, since a `Blob` of another realm is none of this one's class. */
+/** Recognised by its methods, since a `Blob` of another realm has another class. */
 const isBlob = (value: unknown): value is Blob =>
   typeof value === "object" && value !== null && "stream" in value && typeof value.stream === "function" &&
   "size" in value && typeof value.size === "number" && "type" in value && typeof value.type === "string"
@@ -233,12 +233,12 @@ const unreadable = (path: string) => (error: PlatformError): FileIoError.SourceF
 
 const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, { onNone: () => 0, onSome: Number })
 
-/** Reads the next bytes of an open file, at most as many as it is told; none at its end. */
+/** Reads the next bytes of an open file, at most the given number; none at its end. */
 type Reader = (left: number) => Effect.Effect<Uint8Array, PlatformError>
 
 /**
- * Reads a file to its end, and makes sure that it is the one that was announced. The size is bounded, so a file that grows
- * without end cannot keep the upload busy.
+ * Reads a file to its end, and checks that it is the announced one. The size is bounded, so a growing file cannot keep
+ * the upload busy.
  */
 const readWhole = (
   fs: FileSystem.FileSystem,
@@ -279,7 +279,7 @@ const readWhole = (
     )
   })).pipe(Stream.scoped)
 
-/** Every chunk is memory of its own. */
+/** Every chunk is new memory. */
 const readOwned = (file: FileSystem.File): Effect.Effect<Reader> =>
   Effect.succeed((left) =>
     Effect.map(file.readAlloc(Math.min(READ_BYTES, left)), Option.getOrElse(() => new Uint8Array(0)))
@@ -309,13 +309,13 @@ const readReused = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Re
           return chunk
         })
       })
-    // The file is not closed under a read.
+    // Waits for a running read before the file is closed.
     const finished = Effect.suspend(() => ahead === undefined ? Effect.void : Fiber.await(ahead))
     return Effect.as(Scope.addFinalizer(scope, Effect.asVoid(finished)), read)
   })
 
 /**
- * A file on disk. It is looked at now and read when it is sent; if it changes in between or meanwhile, the upload fails
+ * A file on disk. It is checked now and read when it is sent; if it changes in between or meanwhile, the upload fails
  * with `SourceFailed` instead of storing a mixture.
  *
  * @category constructors
@@ -349,7 +349,7 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
 })
 
 /**
- * What is wrong with a body that can be told before it is sent.
+ * Problems of a body that show before it is sent.
  *
  * @category validation
  * @since 0.1.0
@@ -378,7 +378,7 @@ export const validate = (
   }
   if (typeof name !== "string") return fail("name", "allowed: text")
   if (name === "") return fail("name", "the file needs a name")
-  // No character takes more than three bytes of UTF-8 for each of its code units.
+  // Each code unit takes at most three bytes of UTF-8.
   if (name.length > 341 && new TextEncoder().encode(name).length > 1024) {
     return fail("name", "allowed: at most 1,024 bytes")
   }

@@ -45,13 +45,13 @@ import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Transport from "./Transport.ts"
 
 /**
- * Settings of a new file, and how its upload is watched.
+ * Settings of a new file, and options of its upload.
  *
  * @category models
  * @since 0.1.0
  */
 export interface UploadOptions extends FileSettings.Input {
-  /** Is told of the progress. */
+  /** Called with progress events. */
   readonly onProgress?: Progress.Listener | undefined
   /**
    * Encrypts the file in the age format before it is sent, so that the host cannot read it: see `Encryption`. The `link` of the
@@ -68,23 +68,23 @@ export interface UploadOptions extends FileSettings.Input {
 }
 
 /**
- * An upload whose answer was lost.
+ * An upload whose response was lost.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LostUpload {
-  /** Name that the file was sent with. */
+  /** Name of the file in the upload. */
   readonly name: string
   /** Its size in bytes. */
   readonly size: number
-  /** When it was sent, or any time before that at which no other file of that name and size was sent. */
+  /** When it was sent, or any earlier time since which no other file of that name and size was sent. */
   readonly sentAt: DateTime.DateTime
 }
 
 /**
- * What became of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it
- * expired, which looks the same.
+ * State of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it expired,
+ * which looks the same.
  *
  * @category models
  * @since 0.1.0
@@ -95,13 +95,13 @@ export type FileState =
   | { readonly _tag: "Expired"; readonly file: FileDetails.FileDetails }
 
 /**
- * What is changed of a file: its settings, its content, or both.
+ * Changes of a file: its settings, its content, or both.
  *
  * @category models
  * @since 0.1.0
  */
 export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
-  /** New content of the file. One that can be read once is never repeated. */
+  /** New content of the file. A body that can be read only once is never repeated. */
   readonly file?: FileBody.FileBody | FileBody.OneShotBody | undefined
   /** Encrypts the new content. The `link` of the result opens it; links from before do not. @default not encrypted */
   readonly encryption?: Encryption.Encryption | undefined
@@ -126,24 +126,24 @@ export interface DownloadOptions extends Encryption.DecryptionOptions {
 }
 
 /**
- * A download that broke, to go on with. `FileTransfer.downloadFile` does so by itself.
+ * A broken download to resume. `FileTransfer.downloadFile` does this by itself.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Resume {
-  /** How many bytes are there already. */
+  /** Number of bytes received so far. */
   readonly offset: number
-  /** The `validator` of the download that broke. */
+  /** The `validator` of the broken download. */
   readonly validator: string
-  /** Size of the whole file in bytes, where it is known; the rest of a file of another size is refused. */
+  /** Size of the whole file in bytes, if known; the rest of a file of another size is refused. */
   readonly size?: number | undefined
-  /** The bytes that are there already; without them a digest cannot be checked. */
+  /** The bytes received so far; without them a digest cannot be checked. */
   readonly content?: Stream.Stream<Uint8Array, FileIoError.FileIoError> | undefined
 }
 
 /**
- * As for any download, and where it begins.
+ * Options of a download, and where it starts.
  *
  * @category models
  * @since 0.1.0
@@ -157,7 +157,7 @@ export interface DownloadStreamOptions extends DownloadOptions {
 }
 
 /**
- * A download that has begun: the host counts it as taken. The bytes can be read once.
+ * A running download, which the host counts. The bytes can be read once.
  *
  * @category models
  * @since 0.1.0
@@ -166,24 +166,24 @@ export interface Download {
   readonly key: FileKey.FileKey
   /** The file's original name, made safe for any disk. */
   readonly name: FileName.FileName
-  /** MIME type that the host gives. */
+  /** MIME type, from the host. */
   readonly contentType: string | undefined
-  /** Size of the whole file in bytes; `undefined` when the host does not tell. */
+  /** Size of the whole file in bytes; `undefined` if the host does not send it. */
   readonly size: number | undefined
-  /** Where in the file `stream` begins; 0 unless the download was resumed. */
+  /** Offset of `stream` in the file; 0 unless the download was resumed. */
   readonly offset: number
-  /** A strong `ETag`, by which the host knows this download again; `undefined` when it cannot resume. */
+  /** A strong `ETag`, which identifies this download to the host; `undefined` if the host cannot resume it. */
   readonly validator: string | undefined
-  /** SHA-256 in hexadecimal that was asked for, or that the link carried. */
+  /** Expected SHA-256 in hexadecimal, from the options or the link. */
   readonly sha256: string | undefined
   /**
-   * The bytes. Where the host can resume, it goes on by itself when the connection breaks. Fails when the bytes end early,
-   * are too many, stop coming, or have another digest than `sha256`.
+   * The bytes. If the connection breaks and the host can resume, the stream continues by itself. Fails if the bytes end
+   * early, are too many, stop arriving, or do not match `sha256`.
    */
   readonly stream: Stream.Stream<Uint8Array, FileIoError.FileIoError>
   /**
-   * The same bytes; with `reused`, a chunk is valid until the next one is asked for, which spares memory where chunks are written
-   * away at once. Read either this or `stream`.
+   * The same bytes; with `reused`, a chunk is valid until the next one is requested, which saves memory if chunks are
+   * written at once. Read either this or `stream`.
    */
   readonly open: (buffers: Transport.Buffers) => Stream.Stream<Uint8Array, FileIoError.FileIoError>
 }
@@ -201,7 +201,7 @@ export interface DownloadedBytes
 }
 
 /**
- * The fields by which a list can be sorted; a `-` before one turns the order around.
+ * Fields to sort a list by; a `-` before one reverses the order.
  *
  * @category models
  * @since 0.1.0
@@ -219,7 +219,7 @@ export type SortField =
   | "mimeType"
 
 /**
- * Which of the account's files are listed, in which order.
+ * Which of the account's files to list, and in which order.
  *
  * @category models
  * @since 0.1.0
@@ -229,64 +229,65 @@ export interface ListOptions {
   readonly search?: string | undefined
   /** Field to sort by, such as `name` or `-created`. @default the host's */
   readonly sort?: SortField | `-${SortField}` | undefined
-  /** How many files to pass over. @default 0 */
+  /** How many files to skip. @default 0 */
   readonly offset?: number | undefined
-  /** How many files to give at most. @default the host's */
+  /** The most files to return. @default the host's */
   readonly limit?: number | undefined
 }
 
 /**
- * Which of the account's files are listed, in which order, and how many a call.
+ * Which of the account's files to list, in which order, and how many per call.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ListAllOptions extends Omit<ListOptions, "limit"> {
-  /** How many files to ask for in one call. @default 100 */
+  /** How many files to request per call. @default 100 */
   readonly pageSize?: number | undefined
 }
 
 /**
- * The calls. Each fails with `FileIoError` alone, and needs nothing.
+ * The calls. Each fails only with `FileIoError`, and requires no services.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Service {
-  /** Uploads a file; without a key it belongs to nobody. */
+  /** Uploads a file; without a key it belongs to no account. */
   readonly upload: (
     body: FileBody.FileBody,
     options?: UploadOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
-  /** Uploads a stream that can be read once; it is never repeated. */
+  /** Uploads a stream that can be read only once; it is never repeated. */
   readonly uploadOnce: (
     body: FileBody.OneShotBody,
     options?: UploadOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
-  /** Uploads a file that is deleted when the scope closes: by success, failure or interruption. Needs a key. */
+  /** Uploads a file, and deletes it when the scope closes: after success, failure or interruption. Needs a key. */
   readonly uploadScoped: (
     body: FileBody.FileBody,
     options?: UploadOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError, Scope.Scope>
   /**
-   * Looks for the file of an upload whose answer was lost, by its name, size and time, among the files of the account.
-   * Fails when several fit. Needs a key.
+   * Looks for the file of an upload whose response was lost, by name, size and time, among the account's files. Fails
+   * if several match. Needs a key.
    */
   readonly reconcile: (
     upload: LostUpload
   ) => Effect.Effect<Option.Option<FileDetails.FileDetails>, FileIoError.FileIoError>
   /**
-   * The states of a file, whenever they change, until it was taken or has expired. A host that says `attempts` also tells
-   * of downloads that were begun and are not counted. Each look is a call of `list`, paced by the rate limit. Needs a key.
+   * The states of a file, one for each change, until it was downloaded or has expired. A host that sends `attempts`
+   * also reports downloads that began and do not count. Each state takes a `list` request, under the rate limit. Needs
+   * a key.
    */
   readonly awaitDownloaded: (
     keyOrLink: string,
     options?: {
-      /** How long to wait between two looks. @default 5 seconds */
+      /** How long to wait between two requests. @default 5 seconds */
       readonly every?: Duration.Input | undefined
     }
   ) => Stream.Stream<FileState, FileIoError.FileIoError>
-  /** Begins a download of a key or a link. Closing the scope closes the connection. */
+  /** Starts a download of a key or a link. Closing the scope closes the connection. */
   readonly download: (
     keyOrLink: string,
     options?: DownloadStreamOptions
@@ -298,28 +299,28 @@ export interface Service {
   ) => Effect.Effect<DownloadedBytes, FileIoError.FileIoError>
   /** One page of the account's files. Needs a key. */
   readonly list: (options?: ListOptions) => Effect.Effect<FileList.FileList, FileIoError.FileIoError>
-  /** All of the account's files, page by page as they are taken. Needs a key. */
+  /** All of the account's files; pages are requested as they are consumed. Needs a key. */
   readonly listAll: (options?: ListAllOptions) => Stream.Stream<FileDetails.FileDetails, FileIoError.FileIoError>
   /** The account and its plan. Needs a key. */
   readonly me: Effect.Effect<Account.Account, FileIoError.FileIoError>
-  /** Changes what is given and keeps the rest (PATCH). Needs a key. */
+  /** Changes the given settings and keeps the others (PATCH). Needs a key. */
   readonly update: (
     keyOrLink: string,
     options: UpdateOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
-  /** Changes what is given and resets the rest to the host's defaults (PUT). Needs a key. */
+  /** Changes the given settings and resets the others to the host's defaults (PUT). Needs a key. */
   readonly replace: (
     keyOrLink: string,
     options: UpdateOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
-  /** How long a call that came now would wait for the account's limit, as far as that is known. */
+  /** How long a call would wait now for the account's rate limit, as far as known. */
   readonly waitTime: Effect.Effect<Duration.Duration>
   /** Deletes a file. Needs a key. */
   readonly delete: (keyOrLink: string) => Effect.Effect<void, FileIoError.FileIoError>
 }
 
 /**
- * The service. For two accounts in one program, make a service of your own for each with `make`.
+ * The service. For two accounts in one program, make two services with `make`.
  *
  * **Example** (An upload)
  *
@@ -340,7 +341,7 @@ export interface Service {
 export class FileIo extends Context.Service<FileIo, Service>()("@effect-fileio/client/FileIo") {}
 
 /**
- * The host, the key, and how long to wait.
+ * The host, the key, and time-outs.
  *
  * @category models
  * @since 0.1.0
@@ -351,25 +352,25 @@ export interface Options {
   /** The account's key; without one, calls are anonymous. */
   readonly apiKey?: Redacted.Redacted | undefined
   /**
-   * Headers that every request to the host has, such as those that a gateway before it wants; to no other host. Secrets as
-   * `Redacted`: they are in no error, log or span.
+   * Headers for every request to the host, for example for a gateway; no other host gets them. Make secrets `Redacted`:
+   * no error, log or span contains them.
    */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** Sends the key, and headers that are `Redacted`, over plain HTTP to hosts other than this machine. @default false */
+  /** Send the key, and `Redacted` headers, over plain HTTP to hosts other than this machine. @default false */
   readonly allowInsecureKey?: boolean | undefined
-  /** How long to wait for the answer once the request has been sent. @default 1 minute */
+  /** How long to wait for the response after the request was sent. @default 1 minute */
   readonly firstByteTimeout?: Duration.Input | undefined
-  /** How long a transfer may stand still; there is no limit on its whole time. @default 1 minute */
+  /** How long a transfer may be idle; there is no limit on its whole time. @default 1 minute */
   readonly idleTimeout?: Duration.Input | undefined
   /**
-   * Compares an upload with the limits that `me` tells before its first byte is sent. It costs a call of `me` every few
-   * minutes, which the rate limit shares. Only with a key. @default true
+   * Check an upload against the limits of `me` before its first byte. This takes a `me` request every few minutes,
+   * under the rate limit. Only with a key. @default true
    */
   readonly checkLimits?: boolean | undefined
 }
 
 /**
- * The public host. In 2026 it does not answer as an API: see `NotAnApi`.
+ * The public host. In 2026 it no longer serves the API: see `NotAnApi`.
  *
  * @category constants
  * @since 0.1.0
@@ -377,7 +378,7 @@ export interface Options {
 export const DEFAULT_BASE_URL = "https://file.io"
 
 /**
- * Makes the calls over the `Transport` at hand. Fails with `InvalidRequest` when an option is wrong.
+ * Makes the calls over the `Transport` in the context. Fails with `InvalidRequest` if an option is invalid.
  *
  * @category constructors
  * @since 0.1.0
@@ -432,7 +433,7 @@ export const makeTransport = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes the calls over the `HttpClient` at hand. Fails with `InvalidRequest` when an option is wrong.
+ * Makes the calls over the `HttpClient` in the context. Fails with `InvalidRequest` if an option is invalid.
  *
  * @category constructors
  * @since 0.1.0
@@ -446,7 +447,7 @@ export const make = (
   )
 
 /**
- * Makes the calls of one effect obey another retry policy.
+ * Applies another retry policy to the calls of an effect.
  *
  * @category combinators
  * @since 0.1.0
@@ -461,7 +462,7 @@ export const withRetry: {
 )
 
 /**
- * The service over the `HttpClient` at hand. Fails with `InvalidRequest` when an option is wrong.
+ * The service over the `HttpClient` in the context. Fails with `InvalidRequest` if an option is invalid.
  *
  * @category layers
  * @since 0.1.0
@@ -471,7 +472,8 @@ export const layer = (
 ): Layer.Layer<FileIo, FileIoError.FileIoError, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
 
 /**
- * The service over the `Transport` at hand, in place of an `HttpClient`. Fails with `InvalidRequest` when an option is wrong.
+ * The service over the `Transport` in the context, in place of an `HttpClient`. Fails with `InvalidRequest` if an
+ * option is invalid.
  *
  * @category layers
  * @since 0.1.0
@@ -481,9 +483,9 @@ export const layerTransport = (
 ): Layer.Layer<FileIo, FileIoError.FileIoError, Transport.Transport> => Layer.effect(FileIo, makeTransport(options))
 
 /**
- * The options out of the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` and `FILEIO_HEADERS` (lines of `Name: value`), both
- * kept redacted, `FILEIO_ALLOW_INSECURE_KEY`, `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30 seconds`) and
- * `FILEIO_CHECK_LIMITS`; each may be absent. See `Variable` of core for the forms of times and switches.
+ * Options from the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` and `FILEIO_HEADERS` (lines of `Name: value`),
+ * both kept redacted, `FILEIO_ALLOW_INSECURE_KEY`, `FILEIO_FIRST_BYTE_TIMEOUT`, `FILEIO_IDLE_TIMEOUT` (such as `30
+ * seconds`) and `FILEIO_CHECK_LIMITS`; all are optional. See `Variable` of core for the forms of times and switches.
  *
  * @category configuration
  * @since 0.1.0
@@ -500,7 +502,7 @@ export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
   }))()
 
 /**
- * The service, configured by `config`, or by a configuration of your own.
+ * The service, configured by `config`, or by your own configuration.
  *
  * @category layers
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * Files on disk: uploads from a path, downloads to a path or a folder.
  *
- * A download goes to a part file beside its destination and gets its name only when it is whole and safe on the disk, so
- * that a name never holds less than the whole file.
+ * A download goes to a part file beside its destination and gets its name only when it is complete and safe on the
+ * disk, so that a name never holds less than the whole file.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
 
 /**
- * Settings of the new file, and the name and type that it gets.
+ * Settings of the new file, with its name and type.
  *
  * @category models
  * @since 0.1.0
@@ -35,8 +35,8 @@ import type * as Progress from "./Progress.ts"
 export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Options {}
 
 /**
- * What to do when the name of a download is taken: fail, write over it, or add a number (`report (1).pdf`). A link at a path that
- * you give is followed where you ask for overwriting; one that has the name which the host gives is not.
+ * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). With
+ * overwriting, a link at a path that you give is followed; one with the name that the host sent is not.
  *
  * @category models
  * @since 0.1.0
@@ -44,7 +44,7 @@ export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Option
 export type Collision = "fail" | "overwrite" | "number"
 
 /**
- * Where a download goes: a folder, in which it gets its original name, or a path.
+ * Destination of a download: a folder, in which it gets its original name, or a path.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +52,7 @@ export type Collision = "fail" | "overwrite" | "number"
 export type Target = { readonly directory: string } | { readonly path: string }
 
 /**
- * How a file is put on the disk.
+ * How a file is written to the disk.
  *
  * @category models
  * @since 0.1.0
@@ -60,14 +60,14 @@ export type Target = { readonly directory: string } | { readonly path: string }
 export interface DownloadFileOptions extends FileIo.DownloadOptions {
   /** @default "fail" for a path, "number" in a folder, where the name is not known beforehand */
   readonly onCollision?: Collision | undefined
-  /** Waits until the disk holds the file, so that it survives a loss of power. @default true */
+  /** Wait until the disk holds the file, so that it survives a power failure. @default true */
   readonly durable?: boolean | undefined
-  /** Size of the file in bytes, where it is known: then the room on the disk is looked at before the host is asked. */
+  /** Size of the file in bytes, if known: then free disk space is checked before the request. */
   readonly size?: number | undefined
-  /** Goes on with the part that an earlier download of this file left in the folder. @default true */
+  /** Resume the part that an earlier download of this file left in the folder. @default true */
   readonly resume?: boolean | undefined
   /**
-   * Folder for what still comes when the destination fails midway, such as on a full disk: it should be on another disk.
+   * Folder for the rest of a download whose destination fails, such as on a full disk; best on another disk.
    * @default a new folder among the system's temporary files
    */
   readonly fallbackDirectory?: string | undefined
@@ -80,7 +80,7 @@ export interface DownloadFileOptions extends FileIo.DownloadOptions {
  * @since 0.1.0
  */
 export interface DownloadedFile {
-  /** Where it lies. */
+  /** Its path. */
   readonly path: string
   /** The last component of `path`. */
   readonly name: FileName.FileName
@@ -90,35 +90,35 @@ export interface DownloadedFile {
 }
 
 /**
- * A part that a download has left in its folder, with which the same call goes on.
+ * A part file in its folder, which the same call resumes.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PendingDownload {
-  /** Where the part lies. */
+  /** Path of the part. */
   readonly path: string
-  /** Bytes that are there. */
+  /** Bytes in the part. */
   readonly bytes: number
   /** Bytes of the whole file. */
   readonly size: number
 }
 
 /**
- * How many files are moved at a time, and what is told of them.
+ * How many files are transferred at a time, and their progress.
  *
  * @category models
  * @since 0.1.0
  */
 export interface BatchOptions {
-  /** How many transfers run at once. @default 4 */
+  /** Concurrent transfers. @default 4 */
   readonly concurrency?: number | undefined
-  /** Is told of the progress of them all together. */
+  /** Called with the progress of all of them together. */
   readonly onProgress?: Progress.BatchListener | undefined
 }
 
 /**
- * Settings of all the new files.
+ * Settings of all new files.
  *
  * @category models
  * @since 0.1.0
@@ -126,7 +126,7 @@ export interface BatchOptions {
 export interface UploadAllOptions extends Omit<UploadFileOptions, "onProgress" | "name">, BatchOptions {}
 
 /**
- * How all the files are put on the disk.
+ * How all files are written to the disk.
  *
  * @category models
  * @since 0.1.0
@@ -134,7 +134,7 @@ export interface UploadAllOptions extends Omit<UploadFileOptions, "onProgress" |
 export interface DownloadAllOptions extends Omit<DownloadFileOptions, "onProgress" | "size" | "sha256">, BatchOptions {}
 
 /**
- * Transfers between the host and the disk. Each fails with `FileIoError` alone, and needs nothing.
+ * Transfers between the host and the disk. Each fails only with `FileIoError`, and requires no services.
  *
  * @category models
  * @since 0.1.0
@@ -146,25 +146,28 @@ export interface Service {
     options?: UploadFileOptions
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
   /**
-   * Downloads a file to disk. When an earlier download of the same file into the same folder broke, and the host can
-   * resume, it goes on from the part that lies there.
+   * Downloads a file to disk. If an earlier download of the same file into the same folder broke, and the host can
+   * resume, it continues from the part file.
    */
   readonly downloadFile: (
     keyOrLink: string,
     target: Target,
     options?: DownloadFileOptions
   ) => Effect.Effect<DownloadedFile, FileIoError.FileIoError>
-  /** Looks for the part of a download that broke, without asking the host. */
+  /** Looks for the part file of a broken download, without a request. */
   readonly pending: (
     keyOrLink: string,
     target: Target
   ) => Effect.Effect<Option.Option<PendingDownload>, FileIoError.FileIoError>
-  /** Uploads many files, a few at once. The results are in the order of the paths, and a failure is only its own file's. */
+  /**
+   * Uploads several files, a few at once. The results are in the order of the paths, and a failure concerns only its
+   * own file.
+   */
   readonly uploadAll: (
     paths: Iterable<string>,
     options?: UploadAllOptions
   ) => Effect.Effect<ReadonlyArray<Result.Result<FileDetails.FileDetails, FileIoError.FileIoError>>>
-  /** Downloads many files into a folder, a few at once, with results like those of `uploadAll`. */
+  /** Downloads several files into a folder, a few at once, with results like those of `uploadAll`. */
   readonly downloadAll: (
     keysOrLinks: Iterable<string>,
     target: { readonly directory: string },
@@ -194,14 +197,14 @@ export interface Service {
 export class FileTransfer extends Context.Service<FileTransfer, Service>()("@effect-fileio/client/FileTransfer") {}
 
 /**
- * Makes the transfers over the `FileIo`, the file system and the paths at hand.
+ * Makes the transfers over the `FileIo`, file system and paths in the context.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.gen(function*() {
   const fileIo = yield* FileIo.FileIo
-  // Only these are taken from here: spans and policies are those of the caller.
+  // Only these services are captured here: spans and policies are the caller's.
   const disk = Context.make(FileSystem.FileSystem, yield* FileSystem.FileSystem).pipe(
     Context.add(Path.Path, yield* Path.Path),
     Context.add(CurrentPlatform, yield* CurrentPlatform)
@@ -256,7 +259,7 @@ export const make = Effect.gen(function*() {
     const { concurrency: _, onProgress, ...rest } = options ?? {}
     const fs = yield* FileSystem.FileSystem
     const items = Array.from(paths)
-    // For the sum of the sizes alone; a file that is not there fails in its turn.
+    // Only for the sum of sizes; a missing file fails when its transfer starts.
     const totals = onProgress === undefined ? items.map(() => undefined) : yield* Effect.forEach(
       items,
       (path) =>
@@ -289,7 +292,7 @@ export const make = Effect.gen(function*() {
 })
 
 /**
- * The service over the `FileIo`, the file system and the paths at hand.
+ * The service over the `FileIo`, file system and paths in the context.
  *
  * @category layers
  * @since 0.1.0

@@ -1,13 +1,13 @@
 /**
- * What the client counts. Nothing in here or in its attributes tells a key, a link or a name.
+ * Metrics of the client. Neither they nor their attributes contain a key, a link or a name.
  *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
 
 /**
- * Requests, by `operation` and `outcome`: `ok`, the reason of the failure, such as `RateLimited`, or `Interrupted` when
- * nobody waited for the answer any more. A call that is repeated counts once for each request.
+ * Requests, by `operation` and `outcome`: `ok`, the reason of the failure, such as `RateLimited`, or `Interrupted`. A
+ * repeated call counts once for each request.
  *
  * @category metrics
  * @since 0.1.0
@@ -18,7 +18,7 @@ export const requests = Metric.counter("fileio_requests_total", {
 })
 
 /**
- * Requests that repeat one that failed, by `operation`.
+ * Requests that repeat a failed one, by `operation`.
  *
  * @category metrics
  * @since 0.1.0
@@ -29,7 +29,7 @@ export const retries = Metric.counter("fileio_retries_total", {
 })
 
 /**
- * How long requests waited for a place in the account's limit, in milliseconds. Those that need not wait count as 0.
+ * How long requests waited for a permit, in milliseconds; 0 without a wait.
  *
  * @category metrics
  * @since 0.1.0
@@ -40,8 +40,8 @@ export const waits = Metric.histogram("fileio_rate_limit_wait_milliseconds", {
 })
 
 /**
- * Bytes of files, by `direction` (`up` or `down`), as they go over the wire: those of transfers that break off or are
- * interrupted are in it, and those that are sent twice count twice.
+ * Bytes of files, by `direction` (`up` or `down`), as sent over the wire: includes broken and interrupted transfers,
+ * and counts bytes twice that are sent twice.
  *
  * @category metrics
  * @since 0.1.0
@@ -52,7 +52,7 @@ export const bytes = Metric.counter("fileio_bytes_total", {
 })
 
 /**
- * Places that are left in the account's limit, as of the last request, by `host`.
+ * Free permits of the account, as of the last request, by `host`.
  *
  * @category metrics
  * @since 0.1.0
@@ -62,7 +62,7 @@ export const remaining = Metric.gauge("fileio_rate_limit_remaining", {
 })
 
 /**
- * Pauses that a host asked for (429), by `host`.
+ * Pauses after a 429, by `host`.
  *
  * @category metrics
  * @since 0.1.0

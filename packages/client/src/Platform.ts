@@ -15,7 +15,7 @@ import type { PlatformError } from "effect/PlatformError"
 import { makeSha256 } from "./internal/shared/sha256.ts"
 
 /**
- * A SHA-256 digest of bytes that arrive in pieces, which the web's `crypto.subtle` cannot make.
+ * A SHA-256 digest of bytes that arrive in pieces, which the web's `crypto.subtle` cannot compute.
  *
  * @category models
  * @since 0.1.0
@@ -50,19 +50,19 @@ export interface Cipher {
 export type ProcessState = "alive" | "exited" | "rebooted"
 
 /**
- * Identifies this thread of this process, and checks whether another one is alive. A download takes over the part file of a
- * writer that has exited, and never that of one that is alive.
+ * Identifies this thread of this process, and checks whether another one is alive. A download takes over the part file
+ * of a writer that has exited, never that of one that is alive.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ProcessIdentity {
-  /** Identifies this thread; written in the note beside a part. */
+  /** Identifies this thread; written to the note beside a part. */
   readonly self: string
-  /** Written in place of `self` when a download ends and leaves its part to any other. */
+  /** Replaces `self` in the note when a download ends and its part is free for others. */
   readonly released: string
   /**
-   * Returns the state of the writer that a note names.
+   * The state of the writer that a note names.
    *
    * @param lastWrite when the part was last written, in milliseconds since 1970
    */
@@ -76,17 +76,17 @@ export interface ProcessIdentity {
  * @since 0.1.0
  */
 export interface Platform {
-  /** Free bytes on the disk that holds a folder; `undefined` when it cannot be known, and then no download is refused. */
+  /** Free bytes on the disk of a folder; `undefined` if unknown, and then no download is refused. */
   readonly freeSpace: (folder: string) => Effect.Effect<number | undefined>
   readonly process: ProcessIdentity
-  /** Number of the user that owns the files this process writes; `undefined` where there are no users. */
+  /** The user who owns the files that this process writes; `undefined` if the platform has no users. */
   readonly userId: number | undefined
   /**
-   * Sets the permissions of an open file: `mode`, or those that the umask gives a new file. By the open file, since what lies at
-   * its path may be another one by now. Where there are no permissions it does nothing.
+   * Sets the permissions of an open file: `mode`, or those that the umask gives a new file. Uses the open file, since
+   * its path may be another file by now. Does nothing where there are no permissions.
    */
   readonly setMode: (file: FileSystem.File, mode: number | undefined) => Effect.Effect<void, PlatformError>
-  /** Begins a SHA-256 digest. */
+  /** Starts a SHA-256 digest. */
   readonly sha256: () => Hasher
   /** The cipher of encrypted files; loaded when it is first needed. */
   readonly cipher: Effect.Effect<Cipher>
@@ -94,11 +94,11 @@ export interface Platform {
   readonly scrypt: (passphrase: string, salt: Uint8Array, logN: number) => Effect.Effect<Uint8Array>
 }
 
-/** A writer whose process cannot be looked up has exited when its part was not written for this long, in milliseconds. */
+/** A writer that cannot be looked up counts as exited if it has not written for this long, in milliseconds. */
 const SILENCE_MILLIS = 5 * 60 * 1000
 
 /**
- * The state of a writer whose process cannot be looked up: it has exited when its part was not written for five minutes.
+ * The state of a writer that cannot be looked up: exited if it has not written for five minutes.
  *
  * @category constructors
  * @since 0.1.0
@@ -120,7 +120,7 @@ const RELEASED = "nobody"
 export const portable: Platform = {
   freeSpace: () => Effect.undefined,
   process: {
-    // All processes have this name, so it says nothing of a writer.
+    // All processes have this name, so it does not identify a writer.
     self: "somebody",
     released: RELEASED,
     stateOf: (writer, lastWrite) => writer === RELEASED ? Effect.succeed("exited") : stateBySilence(lastWrite)
@@ -136,7 +136,7 @@ export const portable: Platform = {
 }
 
 /**
- * The platform in use.
+ * The current platform.
  *
  * @category references
  * @since 0.1.0

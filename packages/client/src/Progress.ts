@@ -10,26 +10,26 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
 /**
- * One event. A transfer gives one `Started`, then `Advanced` at most ten times a second, and at the end always one of
- * `Finished` and `Failed`. When an attempt is repeated, `Started` comes again and the count begins anew.
+ * One event. A transfer emits one `Started`, then `Advanced` at most ten times a second, and at the end `Finished` or
+ * `Failed`. If an attempt is repeated, `Started` comes again and the count starts over.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Progress {
   readonly _tag: "Started" | "Advanced" | "Finished" | "Failed"
-  /** Bytes of the file that are there: over the wire in this attempt, and those that a resumed download had before. */
+  /** Bytes so far: over the wire in this attempt, plus those that a resumed download had before. */
   readonly bytes: number
-  /** Bytes of the whole file; `undefined` when it is not known. */
+  /** Bytes of the whole file; `undefined` if unknown. */
   readonly total: number | undefined
   /** Milliseconds since `Started`. */
   readonly elapsedMillis: number
-  /** Average bytes a second over the wire since `Started`. */
+  /** Average bytes per second over the wire since `Started`. */
   readonly bytesPerSecond: number
 }
 
 /**
- * What a caller gives to watch a transfer. It is run in the transfer's fiber, so it should be short.
+ * A listener of a transfer. It runs in the transfer's fiber, so it should be short.
  *
  * @category models
  * @since 0.1.0
@@ -37,7 +37,7 @@ export interface Progress {
 export type Listener = (progress: Progress) => Effect.Effect<void>
 
 /**
- * One event of many transfers together: their bytes in sum, and how many files are through.
+ * One event of several transfers together: the sum of their bytes, and how many files are done.
  *
  * @category models
  * @since 0.1.0
@@ -51,7 +51,7 @@ export interface Batch extends Progress {
 }
 
 /**
- * What a caller gives to watch many transfers.
+ * A listener of several transfers.
  *
  * @category models
  * @since 0.1.0
@@ -59,7 +59,7 @@ export interface Batch extends Progress {
 export type BatchListener = (progress: Batch) => Effect.Effect<void>
 
 /**
- * The end of a stream of progress: what the transfer gave.
+ * The end of a progress stream: the result of the transfer.
  *
  * @category models
  * @since 0.1.0
@@ -73,8 +73,8 @@ export interface Done<out A> {
 const STREAM_EVENTS = 64
 
 /**
- * The progress of a transfer as a stream: its events, and `Done` with the result at the end. It fails as the transfer does,
- * and interrupting it interrupts the transfer.
+ * The progress of a transfer as a stream: its events, then `Done` with the result. It fails as the transfer does, and
+ * interrupting it interrupts the transfer.
  *
  * **Example** (An upload with its progress)
  *
@@ -114,22 +114,22 @@ const END = "end"
 const INTERVAL_MILLIS = 100
 
 /**
- * Counts the bytes of one transfer and tells a listener.
+ * Counts the bytes of one transfer and calls a listener.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Meter {
-  /** `from`: bytes that an earlier attempt has brought. */
+  /** `from`: bytes of an earlier attempt. */
   readonly started: (total: number | undefined, from?: number) => Effect.Effect<void>
-  /** Adds bytes; gives an effect only when an event is due, so that a chunk costs an addition. */
+  /** Adds bytes; returns an effect only if an event is due, so that a chunk costs an addition. */
   readonly advance: (bytes: number) => Effect.Effect<void> | undefined
   readonly finished: Effect.Effect<void>
   readonly failed: Effect.Effect<void>
 }
 
 /**
- * A meter that tells nobody, and costs nothing.
+ * A meter without a listener, which costs nothing.
  *
  * @category constructors
  * @since 0.1.0
@@ -142,7 +142,7 @@ export const silent: Meter = {
 }
 
 /**
- * A meter that tells this listener, by this clock; `silent` without one.
+ * A meter for a listener, by this clock; `silent` without one.
  *
  * @category constructors
  * @since 0.1.0

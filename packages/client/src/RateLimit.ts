@@ -1,21 +1,21 @@
 /**
- * The limit of requests that an account may make: learned from the host, shared by all that use the account, kept exactly.
+ * The rate limit of an account: learned from the host, shared by all users of the account, kept exactly.
  *
  * **Details**
  *
- * A host that counts the requests of any sliding second sees at most the limit. Each request holds one of as many permits as
- * the limit, until a window after the latest time at which the host can have counted it. `ARCHITECTURE.md`, "Why the limit
- * holds", has the argument and what it assumes.
+ * A host that counts the requests of any sliding second sees at most the limit. There is one permit per request that
+ * the limit allows, and each request holds one until a window after the latest time at which the host can have counted
+ * it. `ARCHITECTURE.md`, "Why the limit holds", has the argument and its assumptions.
  *
- * A host that refuses requests within the limit that it gives is believed: the account slows down, remembers what was
- * refused, and tries more only now and then. So an account that another program uses too is shared with it.
+ * If a host refuses requests within its own limit, the account slows down, remembers the refused rate, and tries more
+ * only now and then. So programs that use the same account share it.
  *
  * **Gotchas**
  *
- * A request whose answer is not known (it broke, or its caller gave up) counts until a second after that. An upload counts
- * from when its head arrives at the host, which is taken to be a second after more than 2 MiB of it have been sent, or
- * 10 seconds after its start; so a long transfer does not hold a permit until it ends. A host that counts a request only when
- * it has all of it sees long uploads later than they are counted here.
+ * A request whose response is lost (it broke, or was interrupted) counts until a second after that. An upload counts
+ * from the arrival of its head at the host, assumed a second after more than 2 MiB of it have been sent, or 10 seconds
+ * after its start; so a long transfer does not hold a permit until it ends. A host that counts a request only when it
+ * has received all of it counts long uploads later than the client does.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ import * as Option from "effect/Option"
 import type { Quota } from "./RateLimitStore.ts"
 
 /**
- * The limit that calls keep to. Make one with `learned`, `fixed` or `unlimited`.
+ * A rate limit for calls. Make one with `learned`, `fixed` or `unlimited`.
  *
  * @category models
  * @since 0.1.0
@@ -40,20 +40,20 @@ export type RateLimit =
   | { readonly _tag: "Unlimited" }
 
 /**
- * What the listener of `CurrentOnWait` is given.
+ * Argument of the listener `CurrentOnWait`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Waiting {
   readonly operation: FileIoError.Operation
-  /** Whether it waits for the account's limit, or because the host has refused a request (429). */
+  /** Whether the call waits for the account's limit, or because the host refused a request (429). */
   readonly reason: "limit" | "refused"
-  /** How long it will take, as far as that is known. */
+  /** Expected duration, as far as known. */
   readonly expected: Duration.Duration
-  /** How many calls are before it. */
+  /** Number of calls before it. */
   readonly ahead: number
-  /** How many requests may be made in any `window`. */
+  /** Requests allowed in any `window`. */
   readonly limit: number
   readonly window: Duration.Duration
 }
@@ -62,26 +62,26 @@ const millisOf = (duration: Duration.Input): number =>
   Option.match(Duration.fromInput(duration), { onNone: () => Number.NaN, onSome: Duration.toMillis })
 
 /**
- * The limit that the host gives in `GET /me`, which is asked before the first call that has a key, and again when the
- * lifetime is over or the host refuses a request all the same.
+ * The limit from `GET /me`, which is requested before the first call that has a key, and again after the lifetime or an
+ * unexpected refusal.
  *
  * **Details**
  *
- * Until it is known, and while it cannot be learned, an account makes one request a second; a call never fails because its
- * limit could not be learned. Calls without a key, and hosts that give no limit, start at 10 requests a second, which
- * doubles after each second that was used up and halves when the host refuses one.
+ * While the limit is unknown, an account makes one request per second; a call never fails because its limit could not
+ * be learned. Calls without a key, and hosts without a limit, start at 10 requests per second, which doubles after each
+ * second that was used up and halves after a refusal.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const learned = (options?: {
-  /** How long the limit is believed. @default 10 minutes */
+  /** How long a learned limit is used. @default 10 minutes */
   readonly lifetime?: Duration.Input | undefined
 }): RateLimit => ({ _tag: "Learned", lifetime: millisOf(options?.lifetime ?? "10 minutes") })
 
 /**
- * At most `limit` requests in any second, or in any time of another length. Calls fail with `InvalidRequest` when one of the
- * two is not above 0.
+ * At most `limit` requests in any second, or in any other window. Calls fail with `InvalidRequest` if one of them is
+ * not above 0.
  *
  * @category constructors
  * @since 0.1.0
@@ -97,7 +97,7 @@ export const fixed = (limit: number, window: Duration.Input = "1 second"): RateL
 }
 
 /**
- * No limit of our own; the host's refusals are still waited out.
+ * No own limit; the client still waits after a refusal.
  *
  * @category constructors
  * @since 0.1.0
@@ -105,8 +105,8 @@ export const fixed = (limit: number, window: Duration.Input = "1 second"): RateL
 export const unlimited: RateLimit = { _tag: "Unlimited" }
 
 /**
- * The limit in force: that of a `FileIo` when it is made, that of a call when it is provided around the call. `undefined`
- * is `learned()`.
+ * The limit of a `FileIo` when it is made, or of a call when it is provided around the call. `undefined` is
+ * `learned()`.
  *
  * @category references
  * @since 0.1.0
@@ -118,7 +118,7 @@ export const CurrentRateLimit = Context.Reference<RateLimit | undefined>("@effec
 const ignore = () => Effect.void
 
 /**
- * Called when a call has to wait for a permit, before it waits; to show it, for instance.
+ * Called before a call waits for a permit, for example to show it.
  *
  * @category references
  * @since 0.1.0
@@ -129,7 +129,7 @@ export const CurrentOnWait = Context.Reference<(waiting: Waiting) => Effect.Effe
 )
 
 /**
- * The limit for all that is built with this layer.
+ * The limit for everything built with this layer.
  *
  * @category layers
  * @since 0.1.0
@@ -137,7 +137,7 @@ export const CurrentOnWait = Context.Reference<(waiting: Waiting) => Effect.Effe
 export const layer = (limit: RateLimit): Layer.Layer<never> => Layer.succeed(CurrentRateLimit, limit)
 
 /**
- * Makes the calls of one effect obey another limit. What the account has already sent is counted all the same.
+ * Applies another limit to the calls of an effect. Requests that the account has already sent count too.
  *
  * @category combinators
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * Rate limits that several processes share through Redis. On Node, `@effect-fileio/platform-node/NodeRateLimit` makes the
- * connection too.
+ * Rate limits that several processes share through Redis. On Node, `@effect-fileio/platform-node/NodeRateLimit` also
+ * connects to it.
  *
  * @since 0.1.0
  */
@@ -11,24 +11,24 @@ import * as Scripts from "./internal/limit/redis.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 
 /**
- * Where in Redis the permits are, and what to do without it.
+ * Options of the permits in Redis, and what to do without it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** Put before every key in Redis. @default fileio */
+  /** Prefix of every key in Redis. @default fileio */
   readonly prefix?: string | undefined
   /**
-   * What calls do while Redis does not answer: `"fail"` with `Unreachable`, or keep to their part of the limit, which is
-   * divided by this number of processes. Either is logged once. @default "fail"
+   * What calls do while Redis is unavailable: `"fail"` with `Unreachable`, or use a share of the limit, divided by this
+   * number of processes. Either is logged once. @default "fail"
    */
   readonly whenAway?: RateLimitStore.Store["whenAway"] | undefined
 }
 
 /**
- * A store in Redis. One script on the server takes a permit, by the clock of Redis alone. Keys hold a SHA-256 of the host and
- * the API key, and expire.
+ * A store in Redis. One script takes a permit, by the clock of Redis alone. Keys contain a SHA-256 of the host and the
+ * API key, and expire.
  *
  * @category constructors
  * @since 0.1.0
@@ -57,7 +57,7 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * Shares the budget of each account with all processes that use the same Redis.
+ * Shares the rate limit of each account with all processes that use the same Redis.
  *
  * @category layers
  * @since 0.1.0

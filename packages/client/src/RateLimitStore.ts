@@ -1,6 +1,6 @@
 /**
- * Where several processes keep the permits of an account together. Without a store each process keeps its own. `RateLimitRedis`
- * is one; implement `Store` for another database.
+ * Shares the permits of an account between processes. Without a store each process has its own. `RateLimitRedis` is
+ * one; implement `Store` for another database.
  *
  * @since 0.1.0
  */
@@ -25,57 +25,61 @@ export interface Quota {
  * @since 0.1.0
  */
 export interface Acquire {
-  /** A name of the account that does not give its key away. */
+  /** A name of the account that does not reveal its key. */
   readonly account: string
-  /** A name for the permit that no other one has. */
+  /** A unique name for the permit. */
   readonly permit: string
-  /** The quota as far as this process knows it; `undefined`: that of the other processes, or one request a second. */
+  /** The quota as far as this process knows it; `undefined`: that of the other processes, or one request per second. */
   readonly quota: Quota | undefined
-  /** Whether the quota is less than the host's limit, since the host refused requests. The others keep to it too for a while. */
+  /**
+   * Whether the quota is below the host's limit, since the host refused requests. The others then use it too for a
+   * while.
+   */
   readonly isReduced: boolean
 }
 
 /**
- * The answer to a request for a permit.
+ * Result of a request for a permit.
  *
  * @category models
  * @since 0.1.0
  */
 export type Acquired =
   | { readonly _tag: "Acquired" }
-  /** None is free; ask again after so many milliseconds. */
+  /** No permit is free; ask again after this many milliseconds. */
   | { readonly _tag: "Full"; readonly wait: number }
-  /** The host has refused a request of the account; ask again after so many milliseconds. */
+  /** The host has refused a request of the account; ask again after this many milliseconds. */
   | { readonly _tag: "Paused"; readonly wait: number }
 
 /**
- * Every time is a length in milliseconds: the store has a clock of its own, and no clock of a process is compared with it.
+ * All times are durations in milliseconds: the store has its own clock, and no clock of a process is compared with it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Store {
   /**
-   * Takes a permit if fewer than the quota's are held. One is held from when it is acquired until a window after the host
-   * has counted its request. One that is never released counts as counted 10 seconds after it was acquired.
+   * Acquires a permit if fewer than the quota's are held. A permit is held until a window after the host has counted
+   * its request. One that is never released counts as if counted 10 seconds after it was acquired.
    */
   readonly acquire: (request: Acquire) => Effect.Effect<Acquired, unknown>
   /**
-   * The host has counted the request of this permit at most so many milliseconds from now; `undefined`: it was never sent.
+   * The host has counted the request of this permit at most this many milliseconds from now; `undefined`: the request
+   * was never sent.
    */
   readonly release: (
     account: string,
     permit: string,
     countedIn: number | undefined
   ) => Effect.Effect<void, unknown>
-  /** Nobody gets a permit of the account for so long. */
+  /** Nobody gets a permit of the account for this long. */
   readonly pause: (account: string, millis: number) => Effect.Effect<void, unknown>
-  /** What calls do while the store does not answer: fail, or keep to this part of the limit. */
+  /** What calls do while the store is unavailable: fail, or use this share of the limit. */
   readonly whenAway: "fail" | { readonly processes: number }
 }
 
 /**
- * The store in force when a `FileIo` is made; `undefined`: memory.
+ * The store when a `FileIo` is made; `undefined`: memory.
  *
  * @category references
  * @since 0.1.0

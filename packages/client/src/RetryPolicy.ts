@@ -1,6 +1,6 @@
 /**
- * When a call that failed is made again. *Whether* it may be repeated is not a matter of policy: that follows from what
- * the call does to the only copy, see `ARCHITECTURE.md`.
+ * When a failed call is repeated. *Whether* it may be repeated is not a matter of policy: that follows from what the
+ * call does to the only copy, see `ARCHITECTURE.md`.
  *
  * @since 0.1.0
  */
@@ -11,21 +11,21 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 /**
- * When, and for how long, a call is made again.
+ * When, and for how long, a call is repeated.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RetryPolicy {
   /**
-   * The delays between attempts; it ends when there are to be no more. A longer `Retry-After` of the host wins. Refusals (429) in a
-   * row are one repetition: the rate limit paces them, within the budget.
+   * The delays between attempts; its end is the end of the attempts. A longer `Retry-After` of the host wins.
+   * Consecutive refusals (429) count as one repetition: the rate limit paces them, within the budget.
    */
   readonly schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>
   /**
-   * The most time that a call may spend, from its start to the start of its last attempt, and from its first refusal (429) on.
-   * The time that it waits for the account's limit before that is not counted. A wait that the host asks for and that is
-   * longer fails at once.
+   * The most time that a call may take, from its start to the start of its last attempt, and from its first refusal
+   * (429) on. Waiting for the account's limit before that does not count. If the host asks for a longer wait, the call
+   * fails at once.
    */
   readonly budget: Duration.Duration
 }
@@ -37,9 +37,9 @@ export interface RetryPolicy {
  * @since 0.1.0
  */
 export interface Options {
-  /** How many times a call is repeated at most. @default 4 */
+  /** The most repetitions of a call. @default 4 */
   readonly times?: number | undefined
-  /** The first delay; each one after it is twice as long. @default 250 milliseconds */
+  /** The first delay; each further one is twice as long. @default 250 milliseconds */
   readonly base?: Duration.Input | undefined
   /** The longest delay. @default 10 seconds */
   readonly maxDelay?: Duration.Input | undefined
@@ -48,7 +48,7 @@ export interface Options {
 }
 
 /**
- * Exponential delays, each spread at random between 80 % and 120 %.
+ * Exponential delays, each multiplied by a random factor between 0.8 and 1.2.
  *
  * @category constructors
  * @since 0.1.0
@@ -66,7 +66,7 @@ export const make = (options?: Options): RetryPolicy => {
 }
 
 /**
- * Delays by any schedule of yours; it is given the error of the attempt.
+ * Delays by your own schedule; its input is the error of the attempt.
  *
  * @category constructors
  * @since 0.1.0
@@ -77,7 +77,7 @@ export const fromSchedule = (
 ): RetryPolicy => ({ schedule, budget: Duration.fromInputUnsafe(options?.budget ?? "1 minute") })
 
 /**
- * Nothing is repeated. A call still waits for its turn when the host has told the account to wait, at most a minute.
+ * Nothing is repeated. A call still waits, at most a minute, for a pause that the host asked for.
  *
  * @category constructors
  * @since 0.1.0
@@ -85,7 +85,7 @@ export const fromSchedule = (
 export const none: RetryPolicy = make({ times: 0 })
 
 /**
- * The policy in force. Provide another one with `Effect.provideService(CurrentRetryPolicy, policy)` or
+ * The current policy. Provide another one with `Effect.provideService(CurrentRetryPolicy, policy)` or
  * `FileIo.withRetry(policy)`, for one call, a region or a whole program.
  *
  * @category references

@@ -1,10 +1,10 @@
 /**
- * The seam between `FileIo` and HTTP: a transport sends one request and gives the response.
+ * The interface between `FileIo` and HTTP: a transport sends one request and returns the response.
  *
  * **When to use**
  *
- * Use `fromHttpClient`, or `FileIo.layer`, which does so itself, to send requests over any `HttpClient`. Write a transport of your
- * own where an `HttpClient` cannot do what you need, such as reading a large response into the same memory again and again.
+ * Use `fromHttpClient`, or `FileIo.layer`, which calls it, to send requests over any `HttpClient`. Implement a
+ * transport where an `HttpClient` cannot do what you need, such as reading a large response into reused buffers.
  *
  * @since 0.1.0
  */
@@ -29,8 +29,8 @@ import { present } from "./internal/shared/present.ts"
 import * as SystemError from "./internal/shared/systemError.ts"
 
 /**
- * What a reader asks of the chunks of a stream. `owned`: a chunk may be kept. `reused`: a chunk is valid until the next one is
- * asked for, so that the same memory can be read into again and again. A stream that only has chunks to keep gives those.
+ * What the reader of a stream wants of its chunks. `owned`: it may keep a chunk. `reused`: a chunk is valid until the
+ * next one is requested, so that the buffer can be reused. A stream may give owned chunks in either case.
  *
  * @category models
  * @since 0.1.0
@@ -48,15 +48,15 @@ export type Body =
   | {
     readonly _tag: "Bytes"
     readonly contentType: string
-    /** The bytes, in their order. */
+    /** The bytes, in order. */
     readonly chunks: ReadonlyArray<Uint8Array>
   }
   | {
     readonly _tag: "Stream"
     readonly contentType: string
-    /** How many bytes there are; `undefined` where that is not known. */
+    /** Number of bytes; `undefined` if unknown. */
     readonly length: number | undefined
-    /** The bytes. Run at most once for each request. */
+    /** The bytes. Run at most once per request. */
     readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, unknown>
   }
 
@@ -70,29 +70,29 @@ export interface Request {
   readonly method: HttpMethod.HttpMethod
   /** An absolute address. */
   readonly url: string
-  /** By lower-case names; without those of the body, its `content-type` among them. */
+  /** By lower-case names; without those of the body, such as `content-type`. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Body
   /**
-   * Whether the caller makes the request again where its connection breaks. One that it does not may only go over a connection
-   * that is new or was used a moment ago: a host may be closing one that has been idle.
+   * Whether the caller repeats the request if its connection breaks. If not, the request may only use a connection that
+   * is new or was just used, since a host may be closing an idle one.
    */
   readonly isRepeatable: boolean
 }
 
 /**
- * Callbacks that a transport fires for a request in flight. The rate limit and the time-outs are more exact with them; a
- * transport that does not know when something happens does not fire them.
+ * Callbacks that a transport fires for an in-flight request. They make the rate limit and the time-outs more exact; a
+ * transport does not fire a callback whose event it does not know.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Observer {
-  /** The request waits for a connection, for as long as the transport allows. Time-outs begin when its head is written. */
+  /** The request waits for a connection, as long as the transport allows. Time-outs start when its head is written. */
   readonly onWaiting: () => void
   /**
-   * The head of the request is written to an open connection. `reused`: a response has already come over it. From `new` ones no
-   * round trip is learned, since their first response may take longer without being typical.
+   * The head of the request is written to an open connection. `reused`: the connection has carried a response before.
+   * No round trip is learned from `new` ones, whose first response may take untypically long.
    */
   readonly onHeadWritten: (connection: "new" | "reused") => void
 }
@@ -104,20 +104,22 @@ export interface Observer {
  * @since 0.1.0
  */
 export interface Response {
-  /** The address that was asked. */
+  /** The requested address. */
   readonly url: string
   readonly status: number
   /** By lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** Whether the transport has undone the `content-encoding`, as `fetch` does. */
+  /** Whether the transport has decoded the `content-encoding`, as `fetch` does. */
   readonly isDecoded: boolean
-  /** The bytes, which can be read once, while the scope of the request is open. No chunk is read before it is asked for. */
+  /**
+   * The bytes, which can be read once, while the scope of the request is open. No chunk is read before it is requested.
+   */
   readonly body: (buffers: Buffers) => Stream.Stream<Uint8Array, TransportError>
 }
 
 /**
- * How far a request came that failed. `prepare`: the transport cannot send it. `connect`: no connection was made, so nothing was
- * sent. `request`: it may have been sent, and no response came. `response`: a response began.
+ * How far a failed request came. `prepare`: the transport cannot send it. `connect`: no connection was made, so nothing
+ * was sent. `request`: it may have been sent, and no response came. `response`: a response began.
  *
  * @category errors
  * @since 0.1.0
@@ -125,28 +127,28 @@ export interface Response {
 export type Phase = "prepare" | "connect" | "request" | "response"
 
 /**
- * Why a request got no response, or not all of one.
+ * Why a request got no response, or an incomplete one.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TransportError extends Data.TaggedError("TransportError")<{
   readonly phase: Phase
-  /** What cannot be sent, in the phase `prepare`. */
+  /** What cannot be sent, for the phase `prepare`. */
   readonly part?: "url" | "body"
   /** The code of the system, of TLS or of the transport, such as `ECONNRESET`. */
   readonly code?: string
-  /** The proxy that was asked for a connection, as `host:port`. */
+  /** The proxy, as `host:port`. */
   readonly proxy?: string
-  /** Milliseconds after which the transport stopped to wait for a connection, where it did. */
+  /** The time-out of connecting that was exceeded, in milliseconds. */
   readonly connectTimeout?: number
-  /** The error behind it, without the request, whose headers hold the API key. */
+  /** The original error, without the request, whose headers contain the API key. */
   readonly cause: unknown
 }> {}
 
 /**
- * Makes the error of a request out of that of a socket or an HTTP library, by the system's codes in it. `isHeadWritten`: whether
- * the head of the request was written.
+ * Converts the error of a socket or an HTTP library, by the system's codes in it. `isHeadWritten`: whether the head of
+ * the request was written.
  *
  * @category errors
  * @since 0.1.0
@@ -163,7 +165,7 @@ export const requestError = (cause: unknown, options: { readonly isHeadWritten: 
 }
 
 /**
- * The error of a response that broke off.
+ * The error of a response that broke.
  *
  * @category errors
  * @since 0.1.0
@@ -176,21 +178,21 @@ export const responseError = (cause: unknown): TransportError =>
   })
 
 /**
- * What a transport does.
+ * A transport.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Service {
   /**
-   * Sends a request and gives the head of its response. Redirects are not followed. Interrupting it, or closing its scope before the
-   * response was read to its end, closes the connection.
+   * Sends a request and returns the head of its response. Redirects are not followed. Interrupting it, or closing its
+   * scope before the end of the response, closes the connection.
    */
   readonly send: (request: Request, observer: Observer) => Effect.Effect<Response, TransportError, Scope.Scope>
 }
 
 /**
- * The transport that `FileIo.layerTransport` sends requests over.
+ * The transport of `FileIo.layerTransport`.
  *
  * @category services
  * @since 0.1.0
@@ -198,10 +200,10 @@ export interface Service {
 export class Transport extends Context.Service<Transport, Service>()("@effect-fileio/client/Transport") {}
 
 /**
- * The request that an `HttpClient` is sending for `fromHttpClient`. An `HttpClient` that knows more of its connections than others
- * fires the callbacks of `observer`, and chooses a connection by `request.isRepeatable`.
+ * The request that an `HttpClient` is sending for `fromHttpClient`. An `HttpClient` that knows its connections fires
+ * the callbacks of `observer`, and chooses a connection by `request.isRepeatable`.
  *
- * **Example** (An HttpClient that says when a request leaves)
+ * **Example** (An HttpClient that reports when a request is sent)
  *
  * ```ts
  * import { Transport } from "@effect-fileio/client"
@@ -226,7 +228,7 @@ export const CurrentRequest = Context.Reference<
   { readonly request: Request; readonly observer: Observer } | undefined
 >("@effect-fileio/client/Transport/CurrentRequest", { defaultValue: () => undefined })
 
-/** `fetch` and Effect's clients read bytes in one piece, or a stream whose chunks they keep. */
+/** `fetch` and Effect's clients read bytes in one piece, or a stream of owned chunks. */
 const bodyOf = (body: Body): HttpBody.HttpBody => {
   switch (body._tag) {
     case "Empty":
@@ -243,8 +245,8 @@ const bodyOf = (body: Body): HttpBody.HttpBody => {
 const MANUAL: RequestInit = { redirect: "manual" }
 
 /**
- * What a client is told through the context. A redirect that is followed turns a page into a file. And HTTP clients of Effect
- * send trace headers to third parties, and put the address, with the file's key, into a span of their own.
+ * Settings of a client in the context. A followed redirect would turn a page into a file. Effect's HTTP clients send
+ * trace headers to third parties, and put the address, with the file's key, into their own span.
  */
 const settings = (
   context: Context.Context<never>,
@@ -261,7 +263,7 @@ const settings = (
     Context.add(CurrentRequest, { request, observer })
   )
 
-/** An error of an HTTP client wraps the request, which has the API key in its headers. */
+/** An error of an HTTP client wraps the request, whose headers contain the API key. */
 const causeOf = ({ reason }: HttpClientError.HttpClientError): unknown => "cause" in reason ? reason.cause : undefined
 
 const sendError = (error: HttpClientError.HttpClientError, isHeadWritten: boolean): TransportError => {
@@ -276,7 +278,7 @@ const sendError = (error: HttpClientError.HttpClientError, isHeadWritten: boolea
 }
 
 /**
- * Sends requests over an `HttpClient`. Whatever the client does to its requests, such as `HttpClient.mapRequest`, is done.
+ * Sends requests over an `HttpClient`, with everything that it does to its requests, such as `HttpClient.mapRequest`.
  *
  * @category constructors
  * @since 0.1.0
@@ -319,8 +321,7 @@ const responseOf = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<Response, never, Scope.Scope> => {
   let isRead = false
-  // `HttpClient.withScope` closes the connections of clients that are made by Effect. What every client understands is a reader
-  // that begins and stops.
+  // `HttpClient.withScope` closes only the connections of Effect's clients. Every client supports a reader that stops.
   const drop = Effect.suspend(() =>
     isRead ? Effect.void : Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(response.stream))))
   )
@@ -334,7 +335,7 @@ const responseOf = (
         isRead = true
         return response.stream
       }).pipe(
-        // `fetch` gives no body at all for an empty one.
+        // `fetch` has no body at all for an empty one.
         Stream.catchIf((error) => error.reason._tag === "EmptyBodyError", () => Stream.empty),
         Stream.mapError((error) => responseError(causeOf(error)))
       )
@@ -342,7 +343,7 @@ const responseOf = (
 }
 
 /**
- * The transport over the `HttpClient` at hand.
+ * The transport over the `HttpClient` in the context.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What a host, or the network before it, can do wrong: for your tests, with `FileIoTest` (in memory) or `NodeFaultHost` of
+ * Faults of a host, or of the network before it, for your tests, with `FileIoTest` (in memory) or `NodeFaultHost` of
  * `@effect-fileio/platform-node` (real sockets that reset, truncate and stall).
  *
  * @since 0.1.0
@@ -9,10 +9,10 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 
 /**
- * What a host, or the network before it, can do wrong to one request.
+ * A fault of a host, or of the network before it, for one request.
  *
  * `handled` says whether the host did what was asked before it went silent: then an upload *is* stored, a download *is*
- * taken, and only the answer is lost.
+ * counted, and only the response is lost.
  *
  * @category models
  * @since 0.1.0
@@ -22,33 +22,33 @@ export type Fault = Data.TaggedEnum<{
   readonly Refuse: {}
   /** The connection is reset after this many bytes of the request's body. */
   readonly ResetRequest: { readonly atByte: number }
-  /** The request is read to its end, and the connection is reset instead of an answer. */
+  /** The request is read to its end, and the connection is reset instead of a response. */
   readonly ResetBeforeHeaders: { readonly handled: boolean }
-  /** The connection is reset after this many bytes of the answer's body. */
+  /** The connection is reset after this many bytes of the response's body. */
   readonly ResetBody: { readonly atByte: number }
-  /** The answer announces its whole length and ends, properly, after this many bytes. */
+  /** The response announces its whole length and ends, cleanly, after this many bytes. */
   readonly Truncate: { readonly atByte: number }
-  /** The answer has no length, comes in chunks, and the connection closes before the last one. */
+  /** The response has no length, comes in chunks, and the connection closes before the last one. */
   readonly CutChunked: { readonly atByte: number }
-  /** The answer has more bytes than it announces. */
+  /** The response has more bytes than it announces. */
   readonly TooManyBytes: { readonly extra: number }
   /** The host stops reading the request after this many bytes of its body. */
   readonly StallRequest: { readonly atByte: number }
-  /** The request is read to its end, and no answer comes. */
+  /** The request is read to its end, and no response comes. */
   readonly StallBeforeHeaders: { readonly handled: boolean }
-  /** The answer stops after this many bytes of its body, and the connection stays open. */
+  /** The response stops after this many bytes of its body, and the connection stays open. */
   readonly StallBody: { readonly atByte: number }
-  /** The answer is right and comes slowly: `bytes` at a time, with a pause before each. */
+  /** The response is correct and slow: `bytes` at a time, with a pause before each. */
   readonly Drip: { readonly bytes: number; readonly every: Duration.Input }
   /** An HTML page instead of JSON, or instead of a file. */
   readonly Html: { readonly status: number }
-  /** A redirect to an address, to the file's page, or to the same address without end. */
+  /** A redirect to an address, to the file's page, or in a loop. */
   readonly Redirect: { readonly to: string | "page" | "loop" }
   /** A 200 with this body as JSON; the request is handled. */
   readonly Body: { readonly body: string }
-  /** The request is handled, and the answer gives the file a size that differs by this many bytes. */
+  /** The request is handled, and the response states a size that differs by this many bytes. */
   readonly WrongSize: { readonly by: number }
-  /** A refusal or failure in the API's envelope; nothing is handled. `status` makes one. */
+  /** An error in the API's envelope; nothing is handled. Make one with `status`. */
   readonly Status: {
     readonly status: number
     /** The status line; differs from `status` for errors that come with a 200. */
@@ -56,12 +56,14 @@ export type Fault = Data.TaggedEnum<{
     readonly code: string
     readonly headers: Readonly<Record<string, string>>
   }
-  /** A refusal after this many bytes of the request's body, while it is still being sent. `earlyStatus` makes one. */
+  /**
+   * A refusal after this many bytes of the request's body, while it is still being sent. Make one with `earlyStatus`.
+   */
   readonly EarlyStatus: {
     readonly status: number
     readonly code: string
     readonly atByte: number
-    /** Whether the host closes the connection right after the answer, without reading on. */
+    /** Whether the host closes the connection right after the response, without reading on. */
     readonly close: boolean
   }
 }>
@@ -95,7 +97,7 @@ export const {
 } = Data.taggedEnum<Fault>()
 
 /**
- * The host does what it is asked, and the answer is lost.
+ * The host handles the request, and the response is lost.
  *
  * @category faults
  * @since 0.1.0
@@ -139,7 +141,7 @@ const CODES: Readonly<Record<number, string>> = {
 }
 
 /**
- * A refusal or failure in the API's envelope.
+ * An error in the API's envelope.
  *
  * @category faults
  * @since 0.1.0
@@ -202,7 +204,7 @@ export const earlyStatus = (
 export type Operation = Exclude<FileIoError.Operation, "configure">
 
 /**
- * Which requests a fault is for.
+ * Which requests get a fault.
  *
  * @category models
  * @since 0.1.0
@@ -212,6 +214,6 @@ export interface Injection {
   readonly on?: Operation | undefined
   /** How many of them. @default 1 */
   readonly times?: number | undefined
-  /** How many of them go well before. @default 0 */
+  /** How many requests succeed first. @default 0 */
   readonly after?: number | undefined
 }

@@ -1,7 +1,7 @@
 /**
- * `FileIo` over a host in memory that fails as it is told to: for your tests, anywhere, without sockets.
+ * `FileIo` over a host in memory with injected faults, for your tests, anywhere, without sockets.
  *
- * **Example** (A host that loses an answer)
+ * **Example** (A host that loses a response)
  *
  * ```ts
  * import { FileBody, FileIo } from "@effect-fileio/client"
@@ -17,7 +17,7 @@
  * }).pipe(Effect.provide(FileIoTest.layer()))
  * ```
  *
- * The clock is Effect's, so `TestClock` lets files expire and calls time out.
+ * The clock is Effect's, so with `TestClock` files expire and calls time out.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ import type { Fault } from "./Fault.ts"
 import * as MemoryHost from "./memoryHost.ts"
 
 /**
- * The host in memory, to script it and to look into it.
+ * Controls the host in memory: its faults, requests and files.
  *
  * @category services
  * @since 0.1.0
@@ -45,7 +45,7 @@ import * as MemoryHost from "./memoryHost.ts"
 export class FileIoTest extends Context.Service<FileIoTest, MemoryHost.Host>()("@effect-fileio/client/FileIoTest") {}
 
 /**
- * The host in memory, and the client that talks to it.
+ * The host in memory, and a client for it.
  *
  * @category models
  * @since 0.1.0
@@ -55,10 +55,10 @@ export interface Options extends MemoryHost.Options, Omit<FileIo.Options, "baseU
 const BASE_URL = "http://fileio.localhost"
 const CHUNK_BYTES = 16 * 1024
 
-/** An error as Node's sockets give it. */
+/** An error like that of Node's sockets. */
 const broken = (code: string): Error => Object.assign(new Error(`the test host: ${code}`), { code })
 
-/** What of a body arrives at the host. */
+/** The part of a body that arrives at the host. */
 const collect = (
   request: HttpClientRequest.HttpClientRequest,
   stopAt: number,
@@ -104,7 +104,7 @@ const chunksOf = (bytes: Uint8Array, size: number): Stream.Stream<Uint8Array> =>
     (at) => Effect.succeed(at >= bytes.length ? undefined : [bytes.subarray(at, at + size), at + size] as const)
   )
 
-/** The bytes of an answer as the fault lets them through. */
+/** The bytes of a response, with its fault. */
 const sending = (answer: MemoryHost.Answer, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
   const until = (atByte: number) => chunksOf(answer.body.subarray(0, atByte), CHUNK_BYTES)
   switch (fault?._tag) {
@@ -128,7 +128,7 @@ const sending = (answer: MemoryHost.Answer, fault: Fault | undefined): Stream.St
 }
 
 /**
- * Makes a host and the HTTP client that reaches it, whatever the address.
+ * Makes a host and the HTTP client for it; the client ignores the address.
  *
  * @category constructors
  * @since 0.1.0
@@ -237,7 +237,7 @@ export const make = (
   })
 
 /**
- * The host alone, and the `HttpClient` that reaches it; for a `FileIo` with options of your own.
+ * The host and its `HttpClient`, for a `FileIo` with your own options.
  *
  * @category layers
  * @since 0.1.0
@@ -251,7 +251,7 @@ export const layerHost = (options?: MemoryHost.Options): Layer.Layer<FileIoTest 
   )
 
 /**
- * `FileIo` over a host in memory, with the key that the host knows.
+ * `FileIo` over a host in memory, with the host's key.
  *
  * @category layers
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * A host that keeps the contract in memory and fails as a test says, without a transport: `FileIoTest` and `NodeFaultHost` of
- * `@effect-fileio/platform-node` send what it answers.
+ * A host that implements the contract in memory, with injected faults, without a transport: `FileIoTest` and
+ * `NodeFaultHost` of `@effect-fileio/platform-node` send its responses.
  *
  * @since 0.1.0
  */
@@ -13,13 +13,13 @@ import { Contract, operationOf } from "../internal/testing/contract.ts"
 import type { Fault, Injection, Operation } from "./Fault.ts"
 
 /**
- * A request that arrived.
+ * A received request.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Request {
-  /** `undefined` for an address that the API does not have. */
+  /** `undefined` for an unknown address. */
   readonly operation: Operation | undefined
   readonly method: string
   /** Path and query. */
@@ -29,9 +29,9 @@ export interface Request {
   readonly at: number
   /** Bytes of its body that arrived. */
   bodyBytes: number
-  /** The body, once it is there as a whole. */
+  /** The body, once it has arrived completely. */
   body: Uint8Array | undefined
-  /** Whether the client has closed the connection before it had the whole answer. */
+  /** Whether the client closed the connection before the end of the response. */
   aborted: boolean
 }
 
@@ -53,7 +53,7 @@ export interface StoredFile {
   readonly created: number
   readonly modified: number
   readonly downloads: number
-  /** Whether a download of it is under way, or may be resumed. */
+  /** Whether a download of it is running, or may be resumed. */
   readonly isBeingTaken: boolean
 }
 
@@ -76,19 +76,23 @@ export interface NewFile {
 }
 
 /**
- * What the host knows, and how it behaves while nothing is injected.
+ * Settings of the host.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The only key that the host knows. @default `apiKey` of this module */
+  /** The only key of the host. @default `apiKey` of this module */
   readonly apiKey?: Redacted.Redacted | undefined
-  /** What `me` tells besides the storage in use; the limits are kept. @default 1 GiB a file, 10 GiB in all */
+  /**
+   * What `me` reports besides the used storage; the host enforces these limits.
+   *
+   * @default 1 GiB per file, 10 GiB in all
+   */
   readonly account?: Readonly<Record<string, Schema.Json>> | undefined
   /**
-   * Whether a download that breaks can be resumed by its `ETag` (`Range` and `If-Range`), as with the server of this
-   * project. Otherwise the first byte uses the copy up, as with the public host. @default true
+   * Whether a broken download can be resumed by its `ETag` (`Range` and `If-Range`), as with the server of this
+   * project. Otherwise the first byte uses up the copy, as with the public host. @default true
    */
   readonly resumable?: boolean | undefined
   /** How long the holder of a broken download has to resume it. @default 1 minute */
@@ -96,7 +100,7 @@ export interface Options {
 }
 
 /**
- * The key that the host knows.
+ * The key of the host.
  *
  * @category constants
  * @since 0.1.0
@@ -104,7 +108,7 @@ export interface Options {
 export const apiKey: Redacted.Redacted = Redacted.make("TESTKEY.AAAAAAA-AAAAAAA-AAAAAAA-AAAAAAA")
 
 /**
- * The host as a test sees it.
+ * The host for a test.
  *
  * @category models
  * @since 0.1.0
@@ -113,20 +117,20 @@ export interface Host {
   /** Address for `FileIo.Options.baseUrl`. */
   readonly baseUrl: string
   readonly apiKey: Redacted.Redacted
-  /** Makes the next requests fail. Faults that are injected first strike first. */
+  /** Injects a fault for the next requests. Faults are used in the order in which they were injected. */
   readonly inject: (fault: Fault, injection?: Injection) => Effect.Effect<void>
-  /** Forgets the faults that have not struck, and the requests that have arrived. */
+  /** Forgets unused faults and received requests. */
   readonly clear: Effect.Effect<void>
-  /** The requests that have arrived, in order. */
+  /** The received requests, in order. */
   readonly requests: Effect.Effect<ReadonlyArray<Request>>
-  /** The files that are there, in the order in which they came. */
+  /** The stored files, in the order in which they were added. */
   readonly files: Effect.Effect<ReadonlyArray<StoredFile>>
-  /** Puts a file there, without a request, and gives its link. */
+  /** Adds a file, without a request, and returns its link. */
   readonly put: (file: NewFile) => Effect.Effect<{ readonly key: string; readonly link: string }>
 }
 
 /**
- * An answer of the host, for a transport to send.
+ * A response of the host, for a transport to send.
  *
  * @category models
  * @since 0.1.0
@@ -135,38 +139,38 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
-  /** The transport calls it at the end, with the number of bytes of the body that it has sent. */
+  /** The transport calls it at the end, with the number of sent bytes of the body. */
   readonly settle: (bytes: number, now: number) => void
 }
 
 /**
- * The host without a transport and without a clock: each call gets the time, in milliseconds since 1970.
+ * The host without a transport or a clock: each call gets the time, in milliseconds since 1970.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Core {
   readonly requests: Array<Request>
-  /** Lets requests meet a fault. */
+  /** Injects a fault. */
   readonly inject: (fault: Fault, injection?: Injection) => void
-  /** Forgets what was injected and came in. */
+  /** Forgets unused faults and received requests. */
   readonly clear: () => void
-  /** Takes note of a request, and says which fault it meets. */
+  /** Records a request, and returns its fault. */
   readonly arrive: (
     head: Pick<Request, "method" | "target" | "headers">,
     now: number
   ) => { readonly request: Request; readonly fault: Fault | undefined }
-  /** Does what a request asks. */
+  /** Handles a request. */
   readonly handle: (request: Request, body: Uint8Array, now: number) => Answer
-  /** The answer of a fault that changes the answer. */
+  /** The response of a fault that changes the response. */
   readonly answerOf: (fault: Fault, request: Request, body: Uint8Array, now: number) => Answer
-  /** The files that are there. */
+  /** The stored files. */
   readonly files: (now: number) => ReadonlyArray<StoredFile>
-  /** Puts a file there, without a request. */
+  /** Adds a file, without a request. */
   readonly put: (file: NewFile, now: number) => { readonly key: string; readonly link: string }
 }
 
-/** Counts the requests that injected faults are for. */
+/** Counts the requests for which faults were injected. */
 const makeInjections = () => {
   let injections: Array<{ readonly fault: Fault; readonly on: Operation | undefined; times: number; after: number }> =
     []
@@ -176,7 +180,7 @@ const makeInjections = () => {
     clear: () => {
       injections = []
     },
-    /** The fault that the next request of a call meets. */
+    /** The fault of the next request of a call. */
     next: (operation: Operation | undefined): Fault | undefined => {
       const injection = injections.find(({ on, times }) => times > 0 && (on === undefined || on === operation))
       if (injection === undefined) return undefined
@@ -190,7 +194,7 @@ const makeInjections = () => {
   }
 }
 
-/** The answer to an upload or a change, with another size than the file has. */
+/** The response to an upload or a change, with a wrong size. */
 const withWrongSize = (answer: Answer, by: number): Answer => {
   const details: unknown = JSON.parse(new TextDecoder().decode(answer.body))
   return typeof details === "object" && details !== null && "size" in details && typeof details.size === "number"
@@ -233,7 +237,7 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
         const { code, status } = fault
         return Answers.json(line, { success: false, status, code, message: "As the test wants it", key: null }, headers)
       }
-      // All others are what a transport does to a right answer, or before there is one.
+      // All others are what a transport does to a correct response, or before there is one.
       default:
         return handle(request, body, now)
     }
