@@ -54,15 +54,15 @@ export interface UploadOptions extends FileSettings.Input {
   /** Called with progress events. */
   readonly onProgress?: Progress.Listener | undefined
   /**
-   * Encrypts the file in the age format before it is sent, so that the host cannot read it: see `Encryption`. The `link` of the
-   * result then says what opens it; with `"link"`, it has the secret, and nobody else has it. @default not encrypted
+   * Encrypt the file in the age format before it is sent, so that the host cannot read it: see `Encryption`. With `"link"`, the
+   * `link` of the result contains the secret, which nobody else has. @default not encrypted
    */
   readonly encryption?: Encryption.Encryption | undefined
   /**
-   * What to do when the answer is lost, so that it is not known whether the host has the file. `fail` says so with
-   * `stored: "unknown"`. `reconcile` looks for the file in the account's list: if it is there, it is the result; if it is
-   * not, the upload is sent again (as often as the retry policy allows and the body can be opened), or fails with
-   * `stored: "no"`. It needs a key. @default fail
+   * What to do if the response is lost, so that nobody knows whether the host has the file. `fail` fails with
+   * `stored: "unknown"`. `reconcile` looks for the file in the account's list: if it is there, it is the result; if not, the
+   * upload is sent again (as often as the retry policy allows and the body can be opened), or fails with `stored: "no"`. It
+   * needs a key. @default fail
    */
   readonly onUnknown?: "fail" | "reconcile" | undefined
 }
@@ -103,24 +103,24 @@ export type FileState =
 export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
   /** New content of the file. A body that can be read only once is never repeated. */
   readonly file?: FileBody.FileBody | FileBody.OneShotBody | undefined
-  /** Encrypts the new content. The `link` of the result opens it; links from before do not. @default not encrypted */
+  /** Encrypt the new content. The `link` of the result decrypts it; earlier links do not. @default not encrypted */
   readonly encryption?: Encryption.Encryption | undefined
-  /** Is told of the progress of the new content. */
+  /** Called with progress events of the new content. */
   readonly onProgress?: Progress.Listener | undefined
 }
 
 /**
- * How a download is watched, decrypted and checked.
+ * Progress, decryption and checks of a download.
  *
  * @category models
  * @since 0.1.0
  */
 export interface DownloadOptions extends Encryption.DecryptionOptions {
-  /** Is told of the progress. */
+  /** Called with progress events. */
   readonly onProgress?: Progress.Listener | undefined
   /**
-   * SHA-256 that the file must have, in hexadecimal; of an encrypted one, that of the decrypted file. @default what the link carries
-   * (`#sha256=…`), else none
+   * SHA-256 that the file must have, in hexadecimal; for an encrypted file, that of the plaintext. @default that of the link
+   * (`#sha256=…`), if any
    */
   readonly sha256?: string | undefined
 }
@@ -150,7 +150,7 @@ export interface Resume {
  */
 export interface DownloadStreamOptions extends DownloadOptions {
   /**
-   * Goes on with a download that broke. The host may begin anew instead: then `offset` is 0. Of an encrypted file it goes on with the
+   * Resumes a broken download. The host may start over instead: then `offset` is 0. For an encrypted file it resumes the
    * encrypted bytes, so it needs `decrypt: false`; `FileTransfer` does this by itself.
    */
   readonly resume?: Resume | undefined

@@ -1,9 +1,10 @@
 /**
- * What the client asks of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, permissions of
- * a new file, SHA-256 of a stream, and the cipher of encrypted files. A platform package fills one reference with it, as `NodePlatform` of `@effect-fileio/platform-node` does.
+ * What the client needs of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, permissions of
+ * a new file, SHA-256 of a stream, and the cipher of encrypted files. A platform package provides it in one reference, as
+ * `NodePlatform` of `@effect-fileio/platform-node` does.
  *
- * `FileTransfer` and `internal/disk` ask for the space and the processes, `internal/calls` for digests, `internal/encryption` for
- * the cipher.
+ * `FileTransfer` and `internal/disk` use the space and the processes, `internal/calls` the digests, `internal/encryption` the
+ * cipher.
  *
  * @since 0.1.0
  */
@@ -36,7 +37,7 @@ export interface Hasher {
 export interface Cipher {
   /** Encrypts into `into`, which has 16 bytes more than `plaintext`: the last ones are the tag. */
   readonly seal: (key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, into: Uint8Array) => void
-  /** Decrypts into `into`, which has 16 bytes less than `sealed`. Returns whether it is authentic; if not, `into` means nothing. */
+  /** Decrypts into `into`, which has 16 bytes less than `sealed`. Returns whether it is authentic; if not, `into` is invalid. */
   readonly open: (key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, into: Uint8Array) => boolean
 }
 
@@ -111,8 +112,8 @@ export const stateBySilence = (lastWrite: number): Effect.Effect<ProcessState> =
 const RELEASED = "nobody"
 
 /**
- * Works anywhere: disk space is unknown, other processes are judged by the time of their last write, and SHA-256, the
- * cipher and scrypt are JavaScript.
+ * Works anywhere: disk space is unknown, other processes are judged by their last write, and SHA-256, the cipher and scrypt are
+ * JavaScript.
  *
  * @category constructors
  * @since 0.1.0

@@ -15,7 +15,7 @@ import type { GetPage } from "./list.ts"
 import { searchFor } from "./reconcile.ts"
 import { type Client, invalid, parseLink, requireKey } from "./shared.ts"
 
-/** The states of a file until it was taken or has expired. */
+/** The states of a file until it was downloaded or has expired. */
 export const states = (options: {
   readonly getPage: GetPage
   readonly listAll: (options?: ListAllOptions) => Stream.Stream<FileDetails, FileIoError.FileIoError>
@@ -32,7 +32,7 @@ export const states = (options: {
       ? everywhere
       : Effect.flatMap(getPage({ ...searchFor(before.name), limit: 100 }), ({ list }) => {
         const found = list.files.find((file) => file.key === key)
-        // It may have got another name.
+        // The name may have changed.
         return found === undefined ? everywhere : Effect.succeed(found)
       })
 

@@ -1,4 +1,4 @@
-/** The calls that change a file: `update` keeps what is not given (PATCH), `replace` resets it (PUT). */
+/** The calls that change a file: `update` keeps settings that are not given (PATCH), `replace` resets them (PUT). */
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -19,7 +19,7 @@ export const make = (client: Client) =>
         client,
         { call: callOf(client, "delete", link), method: "DELETE", path: `/${link.key}`, read: readNothing },
         (failure, before) =>
-          // A file that is gone when its deletion is repeated was deleted by the attempt before.
+          // If a repeated deletion finds no file, the attempt before it deleted the file.
           failure.reason._tag === "FileNotFound" && before !== undefined && before.stage !== "limited" &&
             before.stage !== "unsent"
             ? Effect.void

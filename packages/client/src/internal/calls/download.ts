@@ -1,4 +1,4 @@
-/** The call that downloads: asks for a file or for the rest of one, and makes sure that what comes is that. */
+/** The call that downloads: requests a file or the rest of one, and checks that the response is that. */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ import { type Failure, unexpected } from "../shared/failure.ts"
 import * as Encrypted from "./encrypted.ts"
 import { callOf, type Client, invalid, isCount, parseLink, request } from "./shared.ts"
 
-/** What is wrong with a download to go on with. */
+/** Checks a download to resume. */
 const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
   !isCount(offset, 0)
     ? "allowed: an offset from 0"
@@ -30,7 +30,7 @@ const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
     ? "allowed: a size above the offset"
     : undefined
 
-/** The bytes of a 206, which have to be the rest that was asked for, and the size of the whole file. */
+/** The bytes of a 206, which must be the requested rest, and the size of the whole file. */
 const restOf = (
   key: FileKey,
   { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: Transport.Response },
@@ -46,7 +46,7 @@ const restOf = (
 export const make = (client: Client) => {
   const { limiter, sha256 } = client
 
-  /** Asks for a file, or for the rest of one. */
+  /** Requests a file, or the rest of one. */
   const fetch = Effect.fnUntraced(function*(
     call: Refusal.Call,
     key: FileKey,
@@ -95,7 +95,7 @@ export const make = (client: Client) => {
         ? "a download that is decrypted cannot go on in its middle; allowed: decrypt: false, or FileTransfer"
         : wrongResume(resume)
       if (problem !== undefined) return yield* invalid("download", "resume", problem)
-      // The digest of an encrypted file is that of what it decrypts to.
+      // The digest of an encrypted file is that of its plaintext.
       const digest = expected === undefined || secrets !== undefined ? undefined : { hasher: sha256(), expected }
       if (digest !== undefined && resume?.content !== undefined) {
         yield* Stream.runForEach(resume.content, (chunk) => Effect.sync(() => digest.hasher.update(chunk)))
@@ -147,10 +147,10 @@ export const make = (client: Client) => {
   )
 }
 
-/** A host that announces more may lie, so memory is taken as the bytes come. */
+/** A host may announce a false size, so memory grows with the received bytes. */
 const MAX_PREALLOCATED_BYTES = 64 * 1024 * 1024
 
-/** The bytes in one piece; into a buffer of the right size where the size is known and not absurd. */
+/** Collects the bytes; in a buffer of the right size if the size is known and plausible. */
 const collect = ({ open, size }: Download): Effect.Effect<Uint8Array, FileIoError.FileIoError> =>
   size === undefined || size > MAX_PREALLOCATED_BYTES
     ? Stream.mkUint8Array(open("owned"))

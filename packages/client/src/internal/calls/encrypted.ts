@@ -1,4 +1,4 @@
-/** Encrypts what calls send, and decrypts what they receive. `upload`, `change` and `download` call it. */
+/** Encrypts uploads and decrypts downloads. `upload`, `change` and `download` call it. */
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileKey from "@effect-fileio/core/FileKey"
@@ -21,13 +21,13 @@ import { Failure } from "../shared/failure.ts"
 import { checkBody, type Client, invalid } from "./shared.ts"
 
 interface Prepared<B> {
-  /** What is sent. */
+  /** The content to send. */
   readonly body: B
-  /** Adds to the link of a file what opens it. */
+  /** Adds the secret of an encrypted file to its link. */
   readonly linked: (file: FileDetails) => FileDetails
 }
 
-/** Checks a body, and encrypts it where that is asked for. */
+/** Checks a body, and encrypts it if the options ask for that. */
 export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
   operation: "upload" | "update" | "replace",
   given: B,
@@ -43,7 +43,7 @@ export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotB
   return { body, linked: (file) => new FileDetails({ ...file, link: linkOf(file.link) }) }
 })
 
-/** What opens a download; `undefined` where it is not decrypted. Fails before the file is asked for. */
+/** The identities that decrypt a download; `undefined` without decryption. Fails before the request. */
 export const secretsFor = (
   link: FileKey.FileLink,
   options: DecryptionOptions | undefined
@@ -53,7 +53,7 @@ export const secretsFor = (
     ({ field, problem }) => invalid("download", field, problem)
   )
 
-/** Fails where the plaintext has another digest than was expected. */
+/** Fails if the plaintext does not have the expected digest. */
 const checked = (
   payload: Stream.Stream<Uint8Array, FileIoError.FileIoError>,
   client: Client,
@@ -82,7 +82,7 @@ const checked = (
   }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(compare))))
 }
 
-/** A download of an encrypted file as one of what it decrypts to. Its header is read, so a key that does not fit is found now. */
+/** Decrypts a download. Reads the header first, so that a wrong key shows at once. */
 export const opened = Effect.fnUntraced(function*(
   client: Client,
   download: Download,

@@ -1,4 +1,4 @@
-/** Calls whose response is JSON: without a body, or with a form that holds a file. */
+/** Calls with a JSON response: without a body, or with a form that contains a file. */
 import * as FileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
@@ -28,7 +28,7 @@ export interface JsonCall<A> {
 export const ask = <A>(
   client: Client,
   { call, method, path, read }: JsonCall<A>,
-  /** Looks at the failure of an attempt, and at that of the attempt before it. */
+  /** Inspects the failure of an attempt, and that of the attempt before it. */
   recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
@@ -61,7 +61,7 @@ export const submit = <A>(
   client: Client,
   { call, method, path, read }: JsonCall<A>,
   { body, fields, onProgress, tally }: Form,
-  /** Looks at the failure of an attempt. */
+  /** Inspects the failure of an attempt. */
   recover?: (failure: Failure) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Effect.withFiber((fiber) => {
@@ -93,7 +93,7 @@ export const submit = <A>(
 
 const readDetails = Response.json(FileDetails.FileDetails)
 
-/** Reads the details of a file that was sent, and compares its size with what was sent. */
+/** Reads the details of an uploaded file, and compares its size with the sent one. */
 export const readStored =
   (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Send.Tally) =>
   (call: Refusal.Call, response: Transport.Response): Effect.Effect<FileDetails.FileDetails, Failure> =>

@@ -11,13 +11,13 @@ import * as Response from "../request/response.ts"
 import { ask } from "./json.ts"
 import { callOf, type Client, invalid, isCount, requireKey } from "./shared.ts"
 
-/** A page of the list, and the host's clock when it answered. */
+/** A page of the list, and the host's clock at the response. */
 export interface Page {
   readonly list: FileList.FileList
   readonly hostTime: number | undefined
 }
 
-/** Asks for one page; the calls that look for a file do it too. */
+/** Requests one page; the calls that look for a file use it too. */
 export type GetPage = (options: ListOptions) => Effect.Effect<Page, FileIoError.FileIoError>
 
 const readList = Response.json(FileList.FileListFromWire)
@@ -54,7 +54,7 @@ export const makeGetPage = (client: Client): GetPage =>
 export const make = (getPage: GetPage) =>
   Span.fn("FileIo.list", "list", (options?: ListOptions) => Effect.map(getPage(options ?? {}), ({ list }) => list))
 
-/** Where in the list a page begins, and the key that the page before it began with. */
+/** Offset of a page in the list, and the first key of the previous page. */
 interface Position {
   readonly offset: number
   readonly first: string | undefined
@@ -73,10 +73,10 @@ export const makeAll = (getPage: GetPage) => (options?: ListAllOptions) =>
         const limit = pageSize ?? 100
         const { count, files } = (yield* getPage({ ...rest, offset, limit })).list
         const key = files[0]?.key
-        // A host that does not know `offset` gives the first page every time.
+        // A host that ignores `offset` sends the first page every time.
         if (key === undefined || key === first) return [[], Option.none()]
         const next = offset + files.length
-        // `count` is of all pages on some hosts and of this page on others; it is only trusted on a short page.
+        // `count` covers all pages on some hosts and one page on others, so it only counts on a short page.
         const isLast = files.length < limit && (count > files.length || offset === 0) && next >= count
         return [files, isLast ? Option.none() : Option.some({ offset: next, first: key })]
       })

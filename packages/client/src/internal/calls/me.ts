@@ -9,7 +9,7 @@ import { callOf, type Client, requireKey } from "./shared.ts"
 
 const readAccount = Response.json(Account.AccountFromWire)
 
-/** `onAccount` is called with every account that is read, also when the rate limiter asked for it. */
+/** `onAccount` is called with every account that is read, also when the rate limiter requested it. */
 export const make = (
   client: Client,
   onAccount: (account: Account.Account) => Effect.Effect<void>

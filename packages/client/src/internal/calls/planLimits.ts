@@ -11,16 +11,16 @@ import * as Result from "effect/Result"
 import { toError } from "../request/retry.ts"
 import { Failure } from "../shared/failure.ts"
 
-/** What is known of an account's plan. */
+/** The known plan of an account. */
 export interface Known {
   readonly account: Account
-  /** When it was told, in milliseconds. */
+  /** When it was read, in milliseconds. */
   readonly at: number
-  /** Bytes that were uploaded from here since then. */
+  /** Bytes that this service has uploaded since then. */
   added: number
 }
 
-/** The longest life of a file that a plan tells, in milliseconds: a number of seconds, or a time period. */
+/** The longest life of a file in the plan, in milliseconds; the plan has a number of seconds, or a time period. */
 const longestLife = (told: unknown, now: number): number | undefined => {
   if (typeof told === "number") return told * 1000
   if (typeof told !== "string" || told === "") return undefined
@@ -31,8 +31,8 @@ const longestLife = (told: unknown, now: number): number | undefined => {
 }
 
 /**
- * Which limit of the plan an upload or a change would exceed. `maxDownloads` and `maxExpires` are no fields of the
- * contract; some hosts tell them.
+ * The limit of the plan that an upload or a change would exceed. `maxDownloads` and `maxExpires` are not in the contract, but
+ * some hosts send them.
  */
 export const exceeded = (
   known: Known,
@@ -61,7 +61,7 @@ export const exceeded = (
     const until = Expires.resolve(settings.expires, DateTime.makeUnsafe(now))
     const seconds = until === null ? undefined : Math.round((DateTime.toEpochMillis(until) - now) / 1000)
     const allowed = Math.floor(longest / 1000)
-    // A minute, since the clocks differ and the file arrives later.
+    // Tolerance of a minute, since the clocks differ and the file arrives later.
     if (seconds === undefined) {
       return new FileIoError.PlanLimit({ limit: "expires", allowed, detail: "never was asked for; in seconds" })
     }
@@ -72,12 +72,12 @@ export const exceeded = (
   return undefined
 }
 
-/** How long a plan is remembered, in milliseconds. */
+/** How long a plan is kept, in milliseconds. */
 const PLAN_MILLIS = 5 * 60 * 1000
-/** How long an upload waits to learn the limits, in milliseconds; a host that is slower says them when it gets the file. */
+/** How long an upload waits for the limits, in milliseconds; a slower host checks them when it gets the file. */
 const MAX_WAIT_MILLIS = 10_000
 
-/** What is remembered of the plan may allow, but only what the host said just now may refuse. */
+/** A kept plan may allow an upload, but only a fresh one may refuse it. */
 export class PlanLimits {
   readonly #me: Effect.Effect<unknown, FileIoError.FileIoError>
   readonly #isEnabled: boolean
@@ -96,7 +96,7 @@ export class PlanLimits {
     })
   }
 
-  /** An upload was stored, so that less storage is left. */
+  /** An upload was stored, so less storage is left. */
   stored(bytes: number): void {
     if (this.#known !== undefined) this.#known.added += bytes
   }
@@ -127,7 +127,7 @@ export class PlanLimits {
             }
           }
           if (Result.isFailure(result) || Option.isNone(result.success) || this.#known === undefined) {
-            // The host says what is too much when it gets it.
+            // The host checks the limits when it gets the file.
             this.#missingUntil = now + PLAN_MILLIS
             return Effect.void
           }

@@ -14,12 +14,12 @@ import { toError } from "../request/retry.ts"
 import { unexpected } from "../shared/failure.ts"
 import type { GetPage } from "./list.ts"
 
-/** The `Date` header has whole seconds, and an answer takes its time. */
+/** The `Date` header has whole seconds, and a response takes time. */
 const SLACK_MILLIS = 3000
-/** Without a `Date` header the clocks may differ by so much. */
+/** Assumed difference of the clocks without a `Date` header, in milliseconds. */
 const BLIND_SLACK_MILLIS = 2 * 60 * 1000
 
-/** The keys of uploads that are accounted for, so that no other upload adopts them; the newest ones. */
+/** Keys of uploads whose result is known, so that no other upload adopts them; only the newest. */
 const MAX_KNOWN = 10_000
 
 export const makeKnownKeys = () => {
@@ -35,13 +35,13 @@ export const makeKnownKeys = () => {
 
 export type KnownKeys = ReturnType<typeof makeKnownKeys>
 
-/** The words that find a name; none where a host could refuse them, or keeps the name in another form. */
+/** A search that finds the name; none if a host could refuse it, or stores the name in another form. */
 export const searchFor = (name: string): { readonly search?: string } =>
   PlainText.problem(name) === undefined && FileName.clean(name) === name ? { search: name } : {}
 
 /**
- * Looks for the file of an upload whose answer was lost: by its name, its size and the time. Files that other uploads of
- * this service have got are left out.
+ * Looks for the file of an upload whose response was lost, by name, size and time. Ignores files that other uploads of this
+ * service created.
  */
 export const reconcile = (
   getPage: GetPage,
@@ -68,10 +68,10 @@ export const reconcile = (
     return Option.fromUndefinedOr(file)
   })
 
-/** A host may need a moment to list what it has just stored. */
+/** A host may need a moment to list a file that it has just stored. */
 export const LOOKS = ["0 millis", "500 millis", "1500 millis"] as const
 
-/** Looks several times before it says that the file is not there. */
+/** Looks several times before it reports that the file is not there. */
 export const reconcilePatiently = (
   once: Effect.Effect<Option.Option<FileDetails>, FileIoError.FileIoError>
 ): Effect.Effect<Option.Option<FileDetails>, FileIoError.FileIoError> =>

@@ -1,6 +1,6 @@
 /**
- * What all calls share: the client that they are made with, and the checks of what the caller gives. `FileIo.make` makes one
- * `Client` for each service.
+ * Shared by all calls: the client with which they are made, and checks of the caller's input. `FileIo.make` makes one `Client`
+ * per service.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
@@ -20,7 +20,7 @@ import type { Head } from "../request/send.ts"
 import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
 
-/** What the calls of one service are made with. */
+/** The client of one service's calls. */
 export interface Client {
   readonly transport: Transport.Service
   readonly endpoint: Endpoint
@@ -29,14 +29,14 @@ export interface Client {
   readonly sha256: Platform["sha256"]
 }
 
-/** An argument or option that is refused before anything is sent. */
+/** An invalid argument or option, refused before any request. */
 export const invalid = (operation: FileIoError.Operation, field: string, problem: string): FileIoError.FileIoError =>
   toError(operation, new Failure("local", new FileIoError.InvalidRequest({ field, problem })))
 
 export const isCount = (value: unknown, from: number): boolean =>
   Number.isSafeInteger(value) && (value as number) >= from
 
-/** What the reader of a response has to know of the call. */
+/** The part of a call that its response's reader needs. */
 export const callOf = (client: Client, operation: FileIoError.Operation, link?: FileKey.FileLink): Refusal.Call => ({
   operation,
   key: link?.key,
@@ -56,7 +56,7 @@ export const parseLink = (
   return Result.isSuccess(link) ? Effect.succeed(link.success) : Effect.fail(invalid(operation, "key", link.failure))
 }
 
-/** Fails where the service has no key and the call needs one. */
+/** Fails if the call needs a key and the service has none. */
 export const requireKey = (
   client: Client,
   operation: FileIoError.Operation
@@ -65,7 +65,7 @@ export const requireKey = (
     ? Effect.void
     : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
 
-/** A request to the host, with all headers but those of a body. */
+/** A request to the host, with all headers except those of a body. */
 export const request = (
   { endpoint }: Client,
   method: HttpMethod.HttpMethod,

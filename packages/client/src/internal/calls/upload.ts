@@ -1,4 +1,4 @@
-/** The calls that upload: a body, a body that can be read once, and one whose file is deleted with its scope. */
+/** The calls that upload: a body, a body that can be read only once, and one whose file is deleted with its scope. */
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileKey from "@effect-fileio/core/FileKey"
@@ -38,7 +38,7 @@ const recover = ({ getPage, known }: Options, name: string, tally: Send.Tally, s
     const found = yield* Effect.result(Reconcile.reconcilePatiently(look))
     if (found._tag === "Failure") return yield* Effect.fail(failure)
     if (Option.isSome(found.success)) return found.success.value
-    // After a reset the host has stopped, after a silence it may still be at work.
+    // After a reset the host has stopped; after a time-out it may still be working.
     return yield* Effect.fail(failure.reason._tag === "Unreachable" ? new Failure("absent", failure.reason) : failure)
   })
 
@@ -65,7 +65,7 @@ const send = Effect.fnUntraced(function*(
   return file
 })
 
-/** Checks a body, encrypts it where that is asked for, and sends it. */
+/** Checks a body, encrypts it if the options ask for that, and sends it. */
 const upload = Effect.fnUntraced(function*(
   options: Options,
   given: FileBody.FileBody | FileBody.OneShotBody,
@@ -91,7 +91,7 @@ export const makeOnce = (options: Options) =>
 
 const warn = (problem: string) => (error: FileIoError.FileIoError) => Effect.logWarning(problem, error.message)
 
-/** An upload that is deleted when its scope closes. */
+/** An upload whose file is deleted when its scope closes. */
 export const makeScoped = (
   options: Options,
   deleteFile: (key: string) => Effect.Effect<void, FileIoError.FileIoError>
@@ -116,7 +116,7 @@ export const makeScoped = (
       const { body, linked } = yield* Encrypted.prepare("upload", plain, given?.encryption)
       const sentAt = yield* DateTime.now
       const tally = Send.makeTally()
-      // The response may be lost, or nobody may wait for it any more; the file may be there all the same.
+      // The response may be lost, or the call interrupted, while the file is stored.
       const sweep = Effect.suspend(() =>
         !tally.complete ? Effect.void : Reconcile.reconcilePatiently(
           Effect.suspend(() => Reconcile.reconcile(getPage, known, { name: body.name, size: tally.bytes, sentAt }))

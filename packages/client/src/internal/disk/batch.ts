@@ -12,7 +12,7 @@ interface Track {
   state: "waiting" | "running" | "done" | "failed"
 }
 
-/** Adds up the progress of many transfers, and tells it at most ten times a second. */
+/** Adds up the progress of several transfers, and reports it at most ten times a second. */
 const makeMeter = Effect.fnUntraced(function*(
   listener: Progress.BatchListener | undefined,
   totals: ReadonlyArray<number | undefined>
@@ -31,7 +31,7 @@ const makeMeter = Effect.fnUntraced(function*(
       let done = 0
       let failed = 0
       for (const track of tracks) {
-        // What a file that failed did not bring will not come any more.
+        // The missing bytes of a failed file will not come any more.
         const its = track.state === "failed" ? track.bytes : track.total
         total = total === undefined || its === undefined ? undefined : total + its
         if (track.state === "done") done++
@@ -71,7 +71,7 @@ const makeMeter = Effect.fnUntraced(function*(
   }
 })
 
-/** Runs the transfers, a few at once; the results are in the order of the items, and none loses another. */
+/** Runs the transfers, a few at once; the results are in the order of the items, and a failure does not affect the others. */
 export const run = Effect.fnUntraced(function*<I, A, R>(
   items: ReadonlyArray<I>,
   options: {

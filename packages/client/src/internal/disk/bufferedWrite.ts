@@ -4,20 +4,23 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 
-/** Smaller buffers mean more waits for the disk, and larger ones are cold when they are written; see `bench/README.md`. */
+/**
+ * Smaller buffers mean more waits for the disk, and larger ones have left the cache when they are written; see
+ * `bench/README.md`.
+ */
 const BUFFER_BYTES = 2 * 1024 * 1024
 
 /**
- * Writes a stream, and goes on reading while a write is under way: what comes meanwhile is gathered into the next one. So a
- * fast stream gives few large writes, while of a slow one every byte is on its way to the disk at once.
+ * Writes a stream, and continues to read during a write: bytes that arrive meanwhile are combined into the next write. So a
+ * fast stream causes few large writes, and of a slow one every byte is written at once.
  *
- * Chunks are copied at once, so they may be lent ones. What was received is written also when the stream fails or is
- * interrupted. `write` is never run twice at a time.
+ * Chunks are copied at once, so they may be reused ones. Received bytes are written also if the stream fails or is interrupted.
+ * Two runs of `write` never overlap.
  */
 export const run = <E, E2, R, R2>(
   stream: Stream.Stream<Uint8Array, E, R>,
   write: (bytes: Uint8Array) => Effect.Effect<void, E2, R2>,
-  /** Bytes that are expected, if that is known. */
+  /** Expected bytes, if known. */
   size?: number
 ): Effect.Effect<void, E | E2, R | R2> =>
   Effect.withFiber((fiber) => {
@@ -28,14 +31,14 @@ export const run = <E, E2, R, R2>(
     let filled = 0
     let writing: Fiber.Fiber<void, E2> | undefined
 
-    /** Waits for the write that is under way. It stays known until it has ended, whoever stops to wait for it. */
+    /** Waits for the running write. It stays registered until it ends, also if a waiting fiber is interrupted. */
     const settle = Effect.suspend((): Effect.Effect<void, E2> =>
       writing === undefined ? Effect.void : Effect.map(Fiber.join(writing), () => {
         writing = undefined
       })
     )
 
-    /** Starts to write what is gathered; where a write is under way, gives what is to be waited for before. */
+    /** Starts to write the collected bytes; if a write is running, returns what to await first. */
     const start = (): Effect.Effect<void, E2> | undefined => {
       if (writing !== undefined) {
         const exit = writing.pollUnsafe()

@@ -1,7 +1,7 @@
 /**
- * Decrypts a part that has all bytes of an encrypted file, into a part beside it. Only when that one is whole and on the disk does it
- * take the place of the encrypted one in the note, so a process that dies at any moment leaves one of the two, and the same call
- * goes on with it. `receive` calls it.
+ * Decrypts a complete encrypted part into a second part beside it. The note names the second part only when it is complete and
+ * on the disk, so a process that dies at any moment leaves one of the two, and the same call continues with it. `receive` calls
+ * it.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileName from "@effect-fileio/core/FileName"
@@ -25,7 +25,7 @@ import type { Target } from "./receive.ts"
 
 type EncryptedTarget = Target & { readonly secrets: Secrets }
 
-/** Gives the encrypted file a name of its own, so that the right key can still open it; where that fails, the part has it. */
+/** Gives the encrypted file its own name, so that the right key can still decrypt it; if that fails, it stays in the part. */
 const keep = Effect.fnUntraced(function*(
   target: EncryptedTarget,
   piece: OpenPart.Piece,
@@ -46,7 +46,7 @@ class WrongDigest {
   readonly _tag = "WrongDigest"
 }
 
-/** Writes what the encrypted part decrypts to, and checks its digest. */
+/** Writes the plaintext of the encrypted part, and checks its digest. */
 const write = Effect.fnUntraced(function*(target: EncryptedTarget, piece: OpenPart.Piece, plain: OpenPart.Piece) {
   const { sha256 } = yield* CurrentPlatform
   const source = OpenPart.reading(piece.file, piece.bytes)
@@ -61,7 +61,7 @@ const write = Effect.fnUntraced(function*(target: EncryptedTarget, piece: OpenPa
   if (target.isDurable) yield* plain.file.sync
 }, Effect.scoped)
 
-/** Decrypts a whole part; returns the decrypted one. */
+/** Decrypts a complete part; returns the decrypted one. */
 export const decryptPart = Effect.fnUntraced(function*(
   target: EncryptedTarget,
   piece: OpenPart.Piece,
@@ -77,7 +77,7 @@ export const decryptPart = Effect.fnUntraced(function*(
       bytesDone: piece.bytes,
       bytesExpected: piece.bytes
     })
-  // The name follows from that of the encrypted part, so that what a process leaves that died is found and replaced.
+  // The name follows from that of the encrypted part, so that the leftover of a dead process is found and replaced.
   const plainPath = piece.path.replace(/(?:\.part)?$/, ".plain.part")
   yield* Effect.ignore(fs.remove(plainPath))
   const file = yield* Effect.mapError(fs.open(plainPath, { flag: "wx+", mode: 0o600 }), failed)
@@ -108,7 +108,7 @@ export const decryptPart = Effect.fnUntraced(function*(
     encryptedPart: paths.basename(piece.path),
     ...(inode === undefined ? {} : { inode })
   }))
-  // A note that could not be changed still names the encrypted part, which then stays.
+  // If the note could not be changed, it still names the encrypted part, which then stays.
   if (isNoted || parts?.isNoted() !== true) yield* Effect.ignore(fs.remove(piece.path))
   return plain
 })

@@ -1,6 +1,6 @@
 /**
- * Where a download goes on the disk. Asking uses the copy up, so everything that can be known before is looked at here:
- * folder, name, room, and the part that an earlier download has left. `receive` writes what comes.
+ * Chooses where a download goes on the disk. A request uses up the copy, so everything that can be checked before is checked
+ * here: folder, name, free space, and the part of an earlier download. `receive` writes the download.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileLink } from "@effect-fileio/core/FileKey"
@@ -24,20 +24,20 @@ import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
 import * as Receive from "./receive.ts"
 
-/** A place on disk that was found fit for a download. */
+/** A checked destination for a download. */
 export interface Destination {
-  /** The part of an earlier download to go on from. */
+  /** The part of an earlier download to resume. */
   readonly resume: FileIo.Resume | undefined
-  /** The whole file, where an earlier download had all bytes and died before it gave them their name. */
+  /** The complete file, if an earlier download had all bytes and died before it gave them their name. */
   readonly finished: Effect.Effect<Receive.Landed, FileIoError.FileIoError, Disk> | undefined
   readonly receive: (download: FileIo.Download) => Effect.Effect<Receive.Landed, FileIoError.FileIoError, Disk>
-  /** Says where the part lies, in an error of a request for the rest. */
+  /** Adds the path of the part to an error of a request for the rest. */
   readonly explain: (error: FileIoError.FileIoError) => Effect.Effect<never, FileIoError.FileIoError>
 }
 
 type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
 
-/** Makes sure that a folder is there and can be written. */
+/** Checks that a folder exists and is writable. */
 const folderAt = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   const info = yield* Effect.mapError(fs.stat(path), local(path))
@@ -46,14 +46,14 @@ const folderAt = Effect.fnUntraced(function*(path: string) {
   return info
 })
 
-/** Links that are followed one after the other, as systems do. */
+/** The most links to follow, as in systems. */
 const MAX_LINKS = 40
 /** Permission of all others to write. */
 const WRITABLE_BY_ALL = 0o002
 
 /**
- * Where a path leads that somebody named to have it written over: to the file at the end of its links, whether or not it is there.
- * In a folder that everybody can write, a link of another user is not followed, as Linux does not either.
+ * Resolves a path that the caller wants to overwrite: to the file at the end of its links, whether or not it exists. In a
+ * folder that everybody can write, another user's link is not followed, as in Linux.
  */
 const followed = Effect.fnUntraced(function*(
   path: string
@@ -75,7 +75,7 @@ const followed = Effect.fnUntraced(function*(
   return yield* destinationFailed("local", path, "it is a link that leads in a circle")
 })
 
-/** The folders in which the part of a target can lie: that of a link, and that to which the link leads. */
+/** The folders in which the part of a target can be: that of a link, and that of the link's target. */
 export const foldersOf = Effect.fnUntraced(function*(target: Target) {
   const paths = yield* Path.Path
   if ("directory" in target) return [paths.resolve(target.directory)]
@@ -100,7 +100,7 @@ const placeOf = Effect.fnUntraced(function*(
   if (wanted !== undefined) {
     const there = Option.getOrUndefined(yield* Effect.option(fs.stat(wanted)))
     if (there !== undefined && Publish.isSpecial(there.type)) return yield* destinationFailed("local", wanted, SPECIAL)
-    // Without following links: a link that leads nowhere takes the name too.
+    // Does not follow links: a dangling link also takes the name.
     const taken = Option.getOrUndefined(yield* Effect.option(fs.lstat(wanted)))
     if (taken?.type === "Directory") {
       return yield* destinationFailed("local", wanted, "it is a folder; give it as the directory, or name a file in it")
@@ -118,7 +118,7 @@ const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, nee
   return yield* destinationFailed("local", path, problem)
 })
 
-/** Looks at everything that can be known before the host is asked. */
+/** Checks everything that can be checked before the request. */
 export const prepare = Effect.fnUntraced(function*(
   target: Target,
   link: FileLink | undefined,
@@ -149,7 +149,7 @@ export const prepare = Effect.fnUntraced(function*(
       () => undefined
     )
   if (options?.size !== undefined) {
-    // What is decrypted lies beside what came until it is whole.
+    // The decrypted file lies beside the encrypted one until it is complete.
     const needed = secrets === undefined ? options.size : 2 * options.size
     yield* assertRoom(folder, wanted ?? folder, needed - (found?.bytes ?? 0))
   }
@@ -162,14 +162,14 @@ export const prepare = Effect.fnUntraced(function*(
     : { receive, ...goingOn(full, parts, found) }
 })
 
-/** How a download goes on from a part that lies there. */
+/** How to resume from an existing part. */
 const goingOn = (
   target: Receive.Target,
   parts: PartFile.Parts,
   found: PartFile.Found
 ): Omit<Destination, "receive"> => {
   const { bytes, file, note, path } = found
-  // The digest of an encrypted file is that of what it decrypts to.
+  // The digest of an encrypted file is that of its plaintext.
   const digest = target.secrets === undefined ? target.digest : undefined
   const content: Stream.Stream<Uint8Array, FileIoError.FileIoError> = Stream.mapError(
     OpenPart.reading(file, bytes),

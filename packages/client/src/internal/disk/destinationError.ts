@@ -1,4 +1,4 @@
-/** The errors of a download that the disk breaks, and where they say that its bytes lie. */
+/** Errors of a download whose disk fails, with the paths of its received bytes. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { PlatformError } from "effect/PlatformError"
 import { toError } from "../request/retry.ts"
@@ -25,7 +25,7 @@ const CODES: Record<string, string> = {
 export const problemOf = (error: PlatformError): string =>
   CODES[SystemError.find(error.reason.cause)?.code ?? ""] ?? PROBLEMS[error.reason._tag] ?? "it failed"
 
-/** What has come, and where it lies. */
+/** The received bytes, and their paths. */
 export interface Received {
   readonly parts?: ReadonlyArray<string>
   readonly bytesDone?: number
@@ -41,11 +41,11 @@ export const destinationFailed = (stage: Stage, path: string, problem: string, c
     )
   )
 
-/** Before the host was asked. */
+/** Before the request. */
 export const local = (path: string) => (error: PlatformError) =>
   destinationFailed("local", path, problemOf(error), error)
 
-/** Adds where the bytes lie to an error of the transfer. */
+/** Adds the paths of the received bytes to an error of the transfer. */
 export const withPart = (
   error: FileIoError.FileIoError,
   part: string | undefined,

@@ -1,4 +1,4 @@
-/** An open file that a download is appended to, and what is done with such files. */
+/** An open file to which a download is appended, and operations on such files. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
@@ -13,10 +13,10 @@ export interface Piece {
   bytes: number
 }
 
-/** Reads are this large, as uploads are. */
+/** Size of reads, as in uploads. */
 const COPY_BYTES = 512 * 1024
 
-/** Appends a chunk, and knows after a failure how much of it is there. */
+/** Appends a chunk, and knows after a failure how much of it was written. */
 export const append = (piece: Piece, chunk: Uint8Array): Effect.Effect<void, PlatformError> =>
   Effect.flatMap(piece.file.write(chunk), (count) => {
     piece.bytes += count
@@ -36,7 +36,7 @@ export const reading = (file: FileSystem.File, bytes: number): Stream.Stream<Uin
         })
       ))
 
-/** Makes a new file that nobody else can read, beside whatever lies there. */
+/** Creates a file that nobody else can read. */
 export const create = Effect.fnUntraced(function*(directory: string, name: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
@@ -45,7 +45,7 @@ export const create = Effect.fnUntraced(function*(directory: string, name: strin
   return { path, file, bytes: 0 } as Piece
 })
 
-/** Copies what lies in open files into one new file. */
+/** Copies the contents of open files into one new file. */
 export const gather = Effect.fnUntraced(function*(
   pieces: ReadonlyArray<Piece>,
   directory: string,

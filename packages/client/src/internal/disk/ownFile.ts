@@ -1,7 +1,7 @@
 /**
- * Files that only this user can have written. In a folder that others can write, such as `/tmp`, a note or a part that lies
- * there may be anybody's: a forged file, a link to a file of ours, a pipe that never ends. So each is looked at before it is
- * opened, opened without following a link, and looked at again by its descriptor, which nobody can exchange.
+ * Opens files that only this user can have written. In a folder that others can write, such as `/tmp`, a note or a part may be
+ * anybody's: a forged file, a link to a file of ours, a pipe that never ends. So each is checked before it is opened, opened
+ * without following a link, and checked again by its descriptor, which nobody can exchange.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -16,23 +16,23 @@ export interface Opened {
   readonly info: Info
 }
 
-/** Permission of the group and of all others to write, and the bit by which only its owner can replace a file in a folder. */
+/** Write permission of the group and of all others, and the bit with which only its owner can replace a file in a folder. */
 const WRITABLE_BY_OTHERS = 0o022
 const STICKY = 0o1000
 
 export const isSame = (a: Info, b: Info): boolean =>
   a.dev === b.dev && Option.isSome(a.ino) && Option.getOrUndefined(b.ino) === a.ino.value
 
-/** Whether somebody else can put another file in the place of one of ours. `user`: who we are, where there are users. */
+/** Whether somebody else can replace one of our files. `user`: this user, where there are users. */
 export const isExposed = (folder: Info, user: number | undefined): boolean => {
   if (user === undefined) return false
   const owner = Option.getOrUndefined(folder.uid)
   const canReplace = (folder.mode & WRITABLE_BY_OTHERS) !== 0 && (folder.mode & STICKY) === 0
-  // Who owns a folder can replace what lies in it, whatever its bits say.
+  // The owner of a folder can replace its files, whatever its bits say.
   return canReplace || (owner !== user && owner !== 0)
 }
 
-/** Why a file may be the work of somebody else. */
+/** Why a file may be somebody else's. */
 const distrust = (info: Info, user: number | undefined, maxLinks: bigint): string | undefined =>
   info.type !== "File"
     ? "it is no regular file"
@@ -44,7 +44,10 @@ const distrust = (info: Info, user: number | undefined, maxLinks: bigint): strin
     ? "it has another name besides"
     : undefined
 
-/** Opens a file of ours to read and write; says why not where it may be somebody else's. `undefined`: it is not there. */
+/**
+ * Opens a file of ours for reading and writing; returns a reason if it may be somebody else's, `undefined` if it does not
+ * exist.
+ */
 export const open = Effect.fnUntraced(function*(
   path: string,
   user: number | undefined,
@@ -55,7 +58,7 @@ export const open = Effect.fnUntraced(function*(
   if (Option.isNone(before)) return undefined
   const seen = distrust(before.value, user, maxLinks)
   if (seen !== undefined) return seen
-  // To read and write, also where it is only read: opening a pipe to read alone waits for somebody who writes.
+  // For reading and writing, even if it is only read: to open a pipe for reading alone waits for a writer.
   const opened = yield* Effect.result(fs.open(path, { flag: "r+", noFollow: user !== undefined }))
   if (Result.isFailure(opened)) return "it cannot be opened"
   const info = yield* Effect.option(opened.success.stat)

@@ -1,6 +1,6 @@
 /**
- * The part of a download that broke, and the note beside it by which a later call goes on: it names the part, the `ETag` by
- * which the host knows the download again, and who writes. `destination` writes notes and asks for what was left behind.
+ * The part of a broken download, and the note beside it from which a later call resumes: it names the part, the `ETag` that
+ * identifies the download to the host, and the writer. `destination` writes notes and looks for leftovers.
  */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
@@ -17,24 +17,24 @@ import * as OwnFile from "./ownFile.ts"
 
 const PART = Schema.String.check(Schema.isPattern(/^\.[^/\\:]{1,240}\.part$/))
 
-/** What lies beside a part. It has neither the file's key nor that of the account, nor what opens an encrypted file. */
+/** Content of a note. It contains neither the file's key nor the account's, nor the secret of an encrypted file. */
 const Note = Schema.fromJsonString(Schema.Struct({
   version: Schema.Literal(2),
-  /** Tells of which file it is, by a digest of the key, so that a note that was renamed is not taken for another file's. */
+  /** Identifies the file by a digest of the key, so that a renamed note is not taken for another file's. */
   file: Schema.String,
   /** The part's file name, which is hidden, so it is no `FileName`. */
   part: PART,
-  /** The part's number in its file system, where it has one. */
+  /** The part's number in its file system, if it has one. */
   inode: Schema.optionalKey(Schema.String),
-  /** The `ETag` by which the host knows the download again. */
+  /** The `ETag` that identifies the download to the host. */
   validator: Schema.String.check(Schema.makeFilter(isStrong)),
   /** Size of the whole file. */
   size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
   /** Name of the whole file. */
   name: FileName.FileName,
-  /** Of an encrypted file whose part is decrypted already: the encrypted part, which may be left. */
+  /** The encrypted part of an encrypted file whose part is decrypted already, if it still exists. */
   encryptedPart: Schema.optionalKey(PART),
-  /** Who writes the part. */
+  /** The writer of the part. */
   owner: Schema.String
 }))
 
@@ -43,21 +43,21 @@ export type Note = typeof Note.Type
 const decodeNote = Schema.decodeUnknownOption(Note)
 const encodeNote = Schema.encodeSync(Note)
 
-/** A note is some hundreds of bytes; what is longer is none. */
+/** The longest note, in bytes; real ones have some hundreds. */
 const MAX_NOTE_BYTES = 16 * 1024
 
-/** A part of an earlier download, now ours. */
+/** A part of an earlier download, taken over. */
 export interface Found {
   readonly note: Note
   readonly path: string
   readonly bytes: number
-  /** The part, open to read and write. */
+  /** The part, open for reading and writing. */
   readonly file: FileSystem.File
-  /** Where the whole file lies already: the process died after it had given the part its name, before it tidied up. */
+  /** Path of the complete file: the process died after it had given the part its name, before it removed the part. */
   readonly published: string | undefined
 }
 
-/** The notes of downloads that fibers of this thread are at. */
+/** The notes of running downloads of this thread. */
 const active = new Set<string>()
 
 export const randomId = Effect.map(
@@ -65,7 +65,7 @@ export const randomId = Effect.map(
   ([a, b]) => (a * 2 ** 20 + (b % 2 ** 20)).toString(36).padStart(10, "0").slice(-10)
 )
 
-/** A name for a part: the file's own first, so that a person recognizes it; at most 255 bytes. */
+/** A name for a part: starts with the file's own, so that a person recognises it; at most 255 bytes. */
 export const partName = Effect.fnUntraced(function*(name: string) {
   const stem = [...name].slice(0, 50).join("").replace(/[\s.]+$/u, "")
   return `.${stem}.${yield* randomId}.part`
@@ -76,7 +76,7 @@ export const inodeOf = (info: FileSystem.File.Info): string | undefined =>
 
 type Read = Note | "absent" | "torn" | { readonly untrusted: string }
 
-/** The notes of one folder about one file. A link is a secret, so a note's name tells only a digest of the key. */
+/** The notes of one folder about one file. A link is a secret, so a note's name contains only a digest of the key. */
 const reader = Effect.fnUntraced(function*(folder: string, key: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
@@ -90,7 +90,7 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
   const path = paths.join(folder, name)
   const file = digestOf("note")
 
-  /** Removes the other name of a note whose writer died while it gave it its own. */
+  /** Removes the second name of a note whose writer died while it renamed the note. */
   const tidy = Effect.gen(function*() {
     const info = yield* fs.lstat(path)
     if (Option.getOrElse(info.nlink, () => 1n) < 2n) return
@@ -114,7 +114,7 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
   return { path, file, read }
 })
 
-/** A part that lies in a folder, and how much of its file it has. */
+/** A part in a folder, and how much of its file it has. */
 export interface Pending {
   readonly path: string
   readonly bytes: number
@@ -134,7 +134,7 @@ export const pending = Effect.fnUntraced(function*(folder: string, key: string) 
     : Option.some<Pending>({ path, bytes: Number(part.info.size), size: note.size })
 }, Effect.scoped)
 
-/** The name that a whole part has got already. */
+/** The name that a complete part has already. */
 const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, candidates: ReadonlyArray<string>) {
   const fs = yield* FileSystem.FileSystem
   for (const candidate of candidates) {
@@ -144,7 +144,7 @@ const publishedAs = Effect.fnUntraced(function*(info: FileSystem.File.Info, cand
   return undefined
 })
 
-/** Why a download cannot go on with the part that a note names. */
+/** Why a download cannot resume from the part that a note names. */
 const whyNot = ({ isExposed, note, part, published, writer }: {
   readonly note: Note
   readonly part: OwnFile.Opened | string | undefined
@@ -165,14 +165,14 @@ const whyNot = ({ isExposed, note, part, published, writer }: {
     : undefined
 }
 
-/** The note about the download of one file into one folder, for as long as the scope is open. */
+/** The note of one file's download into one folder, for the lifetime of the scope. */
 export const make = Effect.fnUntraced(function*(folder: string, folderInfo: FileSystem.File.Info, key: string) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   const { process, userId } = yield* CurrentPlatform
   const { file, path, read } = yield* reader(folder, key)
   const isExposed = OwnFile.isExposed(folderInfo, userId)
-  /** The note that lies there, where it is ours. */
+  /** The existing note, if it is ours. */
   let current: Omit<Note, "owner"> | undefined
 
   const put = Effect.fnUntraced(function*(note: Note, replace: boolean) {
@@ -184,13 +184,13 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** Writes the note, unless somebody else has one there. Without it the download only cannot be resumed. */
+  /** Writes the note, unless somebody else's is there; without it, the download only cannot be resumed. */
   const write = (given: Omit<Note, "owner" | "version" | "file">): Effect.Effect<void> =>
     Effect.suspend(() => {
       const isOurs = current !== undefined
       if (!isOurs && active.has(path)) return Effect.void
       const note = { ...given, version: 2, file } as const
-      // Before the note is there, so that no other fiber takes it for one that was left behind.
+      // Before the note exists, so that no other fiber takes it for a leftover.
       active.add(path)
       return Effect.match(put({ ...note, owner: process.self }, isOurs), {
         onFailure: () => {
@@ -202,7 +202,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       })
     }).pipe(Effect.uninterruptible)
 
-  /** Changes a note that lies there; returns whether it names the new part. */
+  /** Changes an existing note; returns whether it names the new part. */
   const update = (change: Partial<Note> & Pick<Note, "part">): Effect.Effect<boolean> =>
     Effect.suspend(() =>
       current === undefined
@@ -221,7 +221,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** When the download has ended with its part left: other threads and processes may go on with it at once. */
+  /** After the download has ended and left its part: other threads and processes may resume it at once. */
   const release: Effect.Effect<void> = Effect.suspend(() => {
     if (current === undefined) return Effect.void
     const note = { ...current, owner: process.released }
@@ -234,7 +234,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** A note says where it lies and why it is of no use; its words name no file. */
+  /** Says where a note is and why it is unusable; names no file. */
   const passOver = (why: string): Effect.Effect<undefined> =>
     Effect.as(
       Effect.logWarning(
@@ -243,7 +243,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       undefined
     )
 
-  /** The part of an earlier download of this file, if there is one that nobody writes; it is ours then. */
+  /** The part of an earlier download of this file, if no process is writing it; takes it over. */
   const take = Effect.fnUntraced(function*(
     namesOf: (note: Note) => ReadonlyArray<string>
   ): Effect.fn.Return<Found | undefined, PlatformError, FileSystem.FileSystem | Scope.Scope> {
@@ -258,12 +258,12 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       onNone: () => 0,
       onSome: ({ mtime }) => Option.match(mtime, { onNone: () => 0, onSome: Number })
     })
-    // Of this thread's own notes, those that no fiber is at (`active`) are left behind.
+    // Of this thread's own notes, those without a running fiber (`active`) are leftovers.
     const writer = note.owner === process.self && process.self !== portable.process.self
       ? "exited"
       : yield* process.stateOf(note.owner, lastWrite)
     if (writer === "alive" || active.has(path)) return undefined
-    // Of several processes that see the same note, one can rename it.
+    // If several processes see the same note, only one can rename it.
     const claimed = `${path}.${yield* randomId}`
     if ((yield* Effect.result(fs.rename(path, claimed)))._tag === "Failure") return undefined
     const part = yield* OwnFile.open(partPath, userId, 2n)

@@ -1,4 +1,4 @@
-/** Gives a whole part its name. */
+/** Gives a complete part its name. */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -10,11 +10,11 @@ import { CurrentPlatform } from "../../Platform.ts"
 import type { Piece } from "./openPart.ts"
 import * as OwnFile from "./ownFile.ts"
 
-/** Where a download goes. */
+/** The destination of a download. */
 export interface Place {
   readonly folder: string
   readonly folderInfo: FileSystem.File.Info
-  /** The path that the caller gave, where it was no folder. */
+  /** The caller's path, if it was no folder. */
   readonly wanted: string | undefined
   readonly collision: Collision
   readonly isDurable: boolean
@@ -27,7 +27,7 @@ export const pathOf = Effect.fnUntraced(function*({ folder, wanted }: Place) {
     wanted !== undefined && n === 0 ? wanted : paths.join(folder, FileName.numbered(name, n))
 })
 
-/** Whether bytes go through what lies at a path, as through a device or a pipe. */
+/** Whether a path is a device or a pipe, which passes bytes on. */
 export const isSpecial = (type: FileSystem.File.Type): boolean =>
   type === "BlockDevice" || type === "CharacterDevice" || type === "FIFO" || type === "Socket"
 
@@ -41,7 +41,7 @@ const move = Effect.fnUntraced(function*(part: string, path: string) {
     onFailure: (error) =>
       error.reason._tag === "AlreadyExists" || error.reason._tag === "NotFound"
         ? Effect.fail(error)
-        // Not every file system has links. There, a look before the rename is all there is: to claim the name with an
+        // Not every file system has hard links. Without them, a check before the rename has to do: to claim the name with an
         // empty file would break the promise that a name never holds less than the whole file.
         : Effect.flatMap(
           Effect.option(fs.lstat(path)),
@@ -50,12 +50,12 @@ const move = Effect.fnUntraced(function*(part: string, path: string) {
   })
 })
 
-/** Permissions without the bits that give a program the rights of its owner. */
+/** Permissions without the set-user-ID and set-group-ID bits. */
 const PERMISSIONS = 0o777
 
 /**
- * Gives the part the permissions of the file that it replaces, else those of a new file, and then its name. A link fails when
- * the name is taken, where a rename would write over it.
+ * Gives the part the permissions of the file that it replaces, or those of a new file, and then its name. A link fails if the
+ * name is taken; a rename would overwrite it.
  */
 const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
@@ -64,9 +64,9 @@ const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: File
   const there = place.collision === "overwrite"
     ? Option.getOrUndefined(yield* Effect.option(fs.lstat(finalPath(name, 0))))
     : undefined
-  // Where a file system knows no permissions, a download has to get its name all the same.
+  // On a file system without permissions, the download still has to get its name.
   yield* Effect.ignore(setMode(piece.file, there?.type === "File" ? there.mode & PERMISSIONS : undefined))
-  // A name that the host gives never replaces a device or a pipe: the file gets a number.
+  // A name from the host never replaces a device or a pipe: the file gets a number.
   if (place.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
     yield* fs.rename(piece.path, finalPath(name, 0))
     return finalPath(name, 0)
@@ -78,12 +78,12 @@ const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: File
   }
 })
 
-/** What lies under the name is not what was written: somebody put another file in the place of the part. */
+/** The named file is not the written one: somebody replaced the part. */
 export const EXCHANGED = "somebody else put another file in the place of the part"
 
 /**
- * Gives a part its name, by its path. Where others can replace what lies in the folder, makes sure that it is the file that was
- * written which has got it. Elsewhere only this user can have written over it since, as overwriting asks for.
+ * Gives a part its name, by its path. In a folder whose files others can replace, checks that the name is the written file.
+ * Elsewhere only this user can have overwritten it since, as overwriting allows.
  */
 export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
@@ -97,7 +97,7 @@ export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, n
   return isOther ? yield* Effect.fail("exchanged" as const) : path
 })
 
-/** A folder is synced so that the new name survives too; systems that cannot open a folder do without. */
+/** Syncs the folder so that the new name survives too; some systems cannot open a folder. */
 export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: Place) {
   if (!isDurable) return
   const fs = yield* FileSystem.FileSystem

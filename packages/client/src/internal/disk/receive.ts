@@ -1,6 +1,6 @@
 /**
- * Writes a download to its part, and to the fallback folder where the disk fails midway; then gives the whole file its name.
- * Nothing that was received is deleted unless it lies somewhere else as a whole.
+ * Writes a download to its part, and to the fallback folder if the disk fails midway; then gives the complete file its name.
+ * Nothing received is deleted unless the whole file lies somewhere else.
  */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileName from "@effect-fileio/core/FileName"
@@ -26,26 +26,26 @@ export interface Landed {
   readonly bytes: number
 }
 
-/** A place on disk for one download. */
+/** The destination of one download. */
 export interface Target extends Publish.Place {
   readonly parts: PartFile.Parts | undefined
-  /** The part of an earlier download to go on from. */
+  /** The part of an earlier download to resume. */
   readonly found: PartFile.Found | undefined
-  /** The folder for what still comes when the destination fails, where the caller gave one. */
+  /** The caller's folder for the rest if the destination fails. */
   readonly fallback: string | undefined
-  /** The name that a file gets which the host calls so. */
+  /** The local name of a file with this name on the host. */
   readonly nameFor: (name: FileName.FileName) => FileName.FileName
-  /** The name that its part is called after: of an encrypted file, with `.age` behind it. */
+  /** The name for its part: of an encrypted file, with `.age` appended. */
   readonly partNameFor: (name: FileName.FileName) => FileName.FileName
-  /** What opens the file, where it is encrypted. */
+  /** Decrypts the file, if it is encrypted. */
   readonly secrets: Secrets | undefined
-  /** Digest that the file must have, where it is encrypted; of others, the stream is checked. */
+  /** Expected digest of an encrypted file; for others, the stream is checked. */
   readonly digest: string | undefined
 }
 
 type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
 
-/** The last steps with a part that has all bytes as they came: it is decrypted where it is encrypted. */
+/** The last steps with a complete part: decrypts it if it is encrypted. */
 export const finish = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
@@ -58,7 +58,7 @@ export const finish = Effect.fnUntraced(function*(
   return yield* publishWhole(target, whole, name)
 })
 
-/** Gives a part its name that has all bytes of the file. */
+/** Gives a complete part its name. */
 export const publishWhole = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
@@ -73,8 +73,8 @@ export const publishWhole = Effect.fnUntraced(function*(
     return { path: published.success, bytes: piece.bytes }
   }
   const error = published._tag === "Failure" ? published.failure : undefined
-  // The part may be gone with its folder, may be another file, or may not have reached the disk; the open file still has
-  // the bytes.
+  // The part may be gone with its folder, may be another file, or may not have reached the disk; the open file still has the
+  // bytes.
   const there = synced._tag === "Success" && error !== "exchanged"
     ? yield* Effect.option(fs.stat(piece.path))
     : Option.none()
@@ -98,12 +98,12 @@ export const publishWhole = Effect.fnUntraced(function*(
   })
 })
 
-/** What a download has written, and where it goes on. */
+/** The written part of a download, and where it continues. */
 export class Writing {
   readonly pieces: Array<OpenPart.Piece> = []
-  /** Why the destination was given up. */
+  /** Why the destination was abandoned. */
   failure: PlatformError | undefined
-  /** The folder to which it was given up. */
+  /** The folder that replaced it. */
   directory: string | undefined
   readonly #target: Target
   readonly #path: string
@@ -121,7 +121,10 @@ export class Writing {
     return this.pieces.reduce((sum, piece) => sum + piece.bytes, 0)
   }
 
-  /** What was received is kept, since the host may not give it again. So is a note, by which alone it gives the rest. */
+  /**
+   * Received bytes are kept, since the host may not send them again, and so is a note, without which the host does not send the
+   * rest.
+   */
   get isWorthKeeping(): boolean {
     return this.total > 0 || this.#target.parts?.isNoted() === true
   }
@@ -136,12 +139,12 @@ export class Writing {
     }
   }
 
-  /** The error of a destination that failed, whatever it is that came after it. */
+  /** The error of a failed destination, whatever came after it. */
   failed(problem: string, cause: unknown): FileIoError.FileIoError {
     return destinationFailed("begun", this.#path, problem, cause, this.received())
   }
 
-  /** Goes over to the fallback folder; fails when there is none either. */
+  /** Switches to the fallback folder; fails if there is none. */
   giveWay(error: PlatformError): Effect.Effect<void, FileIoError.FileIoError, Disk> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failed(problemOf(this.failure), error))
@@ -172,7 +175,7 @@ export class Writing {
   }
 }
 
-/** Opens the part, or a file in the fallback folder where there is known to be no room, if that has it. */
+/** Opens the part, or a file in the fallback folder if the destination is known to have no space and the fallback has. */
 const open = Effect.fnUntraced(function*(
   target: Target,
   writing: Writing,
@@ -218,7 +221,7 @@ const open = Effect.fnUntraced(function*(
   })
 })
 
-/** Receives a download that has begun. */
+/** Receives a running download. */
 export const receive = Effect.fnUntraced(function*(
   target: Target,
   download: FileIo.Download
@@ -248,7 +251,7 @@ export const receive = Effect.fnUntraced(function*(
   )
   if (writing.directory !== undefined) return yield* Rescue.finish(target, writing, path, name)
   const landed = yield* finish(target, writing.pieces[0]!, download.name)
-  // The host began anew, so the part of the download before is worth nothing any more.
+  // The host started over, so the earlier part is obsolete.
   if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))
   return landed
 })

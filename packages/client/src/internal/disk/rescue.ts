@@ -1,4 +1,4 @@
-/** What becomes of a download whose disk fails midway. `receive` calls it; nothing is deleted that does not lie elsewhere. */
+/** Rescues a download whose disk fails midway. `receive` calls it; nothing is deleted that does not exist elsewhere. */
 import type * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -7,15 +7,15 @@ import { destinationFailed, FULL, problemOf } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import type { Target, Writing } from "./receive.ts"
 
-/** The folder for what still comes: the one that the caller gave, else a new one among the temporary files. */
+/** The folder for the rest: the caller's, or a new temporary one. */
 export const folderFor = Effect.fnUntraced(function*(target: Pick<Target, "fallback">) {
   const fs = yield* FileSystem.FileSystem
   return target.fallback ?? (yield* fs.makeTempDirectory({ prefix: "fileio-rescued-" }))
 })
 
 /**
- * Ends a download that went on in the fallback folder. All bytes are on a disk, but not where they should be: puts them together
- * in one file if there is room, and fails with where they lie.
+ * Ends a download that continued in the fallback folder. All bytes are on a disk, but not at the destination: joins them in one
+ * file if there is space, and fails with their paths.
  */
 export const finish = Effect.fnUntraced(function*(
   target: Target,

@@ -1,6 +1,6 @@
 /**
- * The metrics of `Metrics.ts` with their attributes. Each series is made once: `Metric.withAttributes` puts the name of the
- * series together at every update, which costs more than all else on the way of a small call.
+ * The metrics of `Metrics.ts` with their attributes. Each series is created once: `Metric.withAttributes` builds the name of
+ * the series at every update, which costs more than everything else in a small call.
  */
 import * as Metric from "effect/Metric"
 import * as Metrics from "../../Metrics.ts"

@@ -5,7 +5,7 @@ import type * as Fiber from "effect/Fiber"
 
 const PREFIX = "FileIo."
 
-/** Makes a call of a function: `Effect.fn`, with the operation in the lines that are logged. */
+/** Makes a call from a function: `Effect.fn`, with the operation in its log lines. */
 export const fn = <Args extends Array<unknown>, A, E, R>(
   name: `${typeof PREFIX}${string}`,
   operation: FileIoError.Operation,
@@ -15,7 +15,7 @@ export const fn = <Args extends Array<unknown>, A, E, R>(
     return yield* Effect.annotateLogs(body(...args), "fileio.operation", operation)
   })
 
-/** Adds to the span of a call while it runs; never to a span of the caller's. */
+/** Adds attributes to the span of a running call; never to a span of the caller's. */
 export const annotate = (fiber: Fiber.Fiber<unknown, unknown>, attributes: Readonly<Record<string, unknown>>): void => {
   const { span } = fiber.cache
   if (span?._tag !== "Span" || !span.name.startsWith(PREFIX) || span.status._tag === "Ended") return

@@ -6,8 +6,8 @@ import * as Metrics from "./metrics.ts"
 import * as Span from "./span.ts"
 
 /**
- * Counts the bytes of a transfer for the metrics and the span, besides telling its listener. The metrics have them as they
- * come, so that a transfer which breaks off, is interrupted, or is not read to its end is counted as far as it came.
+ * Counts the bytes of a transfer for the metrics and the span, and calls its listener. The metrics count bytes as they arrive,
+ * so a broken, interrupted or partly read transfer is counted as far as it came.
  */
 export const make = (
   fiber: Fiber.Fiber<unknown, unknown>,

@@ -1,15 +1,15 @@
-/** Makes the reason of a failed call out of a transport's error. */
+/** Converts a transport's error to the reason of a failed call. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Duration from "effect/Duration"
 import type { TransportError } from "../../Transport.ts"
 import { Failure } from "../shared/failure.ts"
 import { present } from "../shared/present.ts"
 
-/** The connection broke after the host had begun to answer. */
+/** The connection broke after the response began. */
 export const lost = (host: string, { cause, code }: TransportError): FileIoError.Unreachable =>
   new FileIoError.Unreachable({ host, sent: "unknown", ...present("code", code), ...present("cause", cause) })
 
-/** No response came. `waited`: how many milliseconds after the request was given to the transport. */
+/** No response came. `waited`: milliseconds since the request was given to the transport. */
 export const unreachable = (host: string, error: TransportError, waited: number): Failure => {
   const { code, connectTimeout, part, phase, proxy } = error
   const cause = present("cause", error.cause)

@@ -17,34 +17,34 @@ import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
 import { toError } from "./retry.ts"
 
-/** What the head of a file's answer says. */
+/** The parsed head of a download's response. */
 export interface Head {
   readonly key: FileKey
   readonly name: FileName.FileName
   readonly contentType: string | undefined
   /** Size of the whole file. */
   readonly size: number | undefined
-  /** Where in the file the answer begins. */
+  /** Offset of the body in the file. */
   readonly offset: number
   /** A strong `ETag`. */
   readonly validator: string | undefined
-  /** Whether the host takes ranges of it. */
+  /** Whether the host accepts ranges. */
   readonly resumable: boolean
 }
 
-/** The rest of a file, as it is asked for. */
+/** A request for the rest of a file. */
 export interface Asked {
   readonly offset: number
-  /** The strong `ETag` of what is there already. */
+  /** The strong `ETag` of the received bytes. */
   readonly validator: string
-  /** Size of the whole file, where it is known. */
+  /** Size of the whole file, if known. */
   readonly size?: number | undefined
 }
 
-/** Whether an entity tag is a strong one (RFC 9110, 8.8.3): by a weak one, bytes cannot be told apart. */
+/** Whether an entity tag is strong (RFC 9110, 8.8.3): a weak one does not identify bytes. */
 export const isStrong = (etag: string): boolean => /^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag)
 
-/** The headers that ask for the rest of a file. */
+/** The headers of a request for the rest of a file. */
 export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<string, string>> => ({
   range: `bytes=${offset}-`,
   "if-range": validator
@@ -52,7 +52,7 @@ export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<stri
 
 const lengthOf = (response: Response): number | undefined => {
   const length = response.headers["content-length"]
-  // A length of encoded bytes says nothing about the file.
+  // The length of encoded bytes says nothing about the file.
   return length === undefined || ContentEncoding.isEncoded(response) || !/^\d+$/.test(length)
     ? undefined
     : Number(length)
@@ -64,7 +64,7 @@ const nameOf = (key: FileKey, headers: Response["headers"]): FileName.FileName =
   return FileName.sanitize(Option.getOrElse(given, () => key))
 }
 
-/** Reads the head of a 200, or of a 206 to a request for the rest. */
+/** Parses the head of a 200, or of a 206 to a request for the rest. */
 export const readHead = (key: FileKey, response: Response, asked: Asked | undefined): Head | string => {
   const { headers } = response
   const etag = headers["etag"]
@@ -73,7 +73,7 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
   const contentType = headers["content-type"]
   if (response.status === 206 && asked !== undefined) {
     const size = readRange(response, asked)
-    // What has given a range takes ranges, whether or not it says so again.
+    // A host that sent a range accepts ranges, whether or not it says so again.
     return typeof size === "string"
       ? size
       : { key, name, contentType, size, offset: asked.offset, validator, resumable: true }
@@ -91,8 +91,8 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
 }
 
 /**
- * The size of the whole file, of which a 206 has the rest; or why the two cannot be put together. Parts join only where
- * their strong validators are the same (RFC 9110, 15.3.7.3): anything else would be halves of two files.
+ * Checks that a 206 is the rest of the same file, and returns the size of the whole. Parts join only if their strong validators
+ * are equal (RFC 9110, 15.3.7.3): anything else would be halves of two files.
  */
 const readRange = (response: Response, asked: Asked): number | string => {
   const { headers } = response
@@ -132,7 +132,7 @@ const broke = (
     })
   )
 
-/** What came instead of the rest of a file: either it can never be had, or one may ask again. */
+/** Classifies a response that is not the rest of a file: final, or worth another request. */
 export const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
   const { reason } = failure
   switch (reason._tag) {
@@ -154,13 +154,13 @@ export const refusedRest = (head: Head, done: number, failure: Failure): Failure
   }
 }
 
-/** After so many bytes a transfer that broke counts as going well again. */
+/** After this many bytes of progress, the delays of the retry policy start over. */
 const PROGRESS_BYTES = 1024 * 1024
 
 interface State {
   readonly buffers: Buffers
   done: number
-  /** The bytes at which the delays of the retry policy began anew. */
+  /** The offset at which the delays of the retry policy last started over. */
   restarted: number
   began: number
   step:
@@ -172,17 +172,17 @@ interface State {
 }
 
 /**
- * The bytes of a download, counted and checked. Where the host can resume, a transfer that breaks goes on where it broke,
- * as often as the retry policy allows.
+ * The bytes of a download, counted and checked. If the host can resume, a broken transfer continues where it broke, as often as
+ * the retry policy allows.
  */
 export const receive = (options: {
   readonly head: Head
   readonly first: ContentEncoding.Bytes
-  /** How the host encoded it, where that cannot be undone here. */
+  /** The coding of the bytes, if it cannot be decoded here. */
   readonly coding: string | undefined
   readonly meter: Meter
   readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
-  /** Asks for the rest; gives its bytes, and the size of the whole file. */
+  /** Requests the rest; returns its bytes, and the size of the whole file. */
   readonly rest: (
     asked: Asked
   ) => Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure>
@@ -246,7 +246,7 @@ export const receive = (options: {
       Stream.concat(Stream.drain(Stream.fromEffect(complete(state))))
     )
 
-  /** Waits and asks for the rest, until it comes or the policy is used up; then fails as the transfer did. */
+  /** Waits and requests the rest, until it succeeds or the policy ends; then fails with the original error. */
   const goOn = Effect.fnUntraced(
     function*(failure: Failure, state: State): Effect.fn.Return<ContentEncoding.Bytes, Failure> {
       const isBroken = failure.reason._tag === "TransferInterrupted" || failure.reason._tag === "TimedOut"
@@ -277,7 +277,7 @@ export const receive = (options: {
           size ??= result.success.size
           return result.success.bytes
         }
-        // The lease makes every repetition harmless: all of its ranges count as one download.
+        // The lease makes every repetition harmless: all its ranges count as one download.
         last = refusedRest(head, state.done, result.failure)
         if (!last.reason.isRetryable) {
           return yield* Effect.fail(last.reason._tag === "TransferInterrupted" ? last : failure)

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as ExtraHeaders from "./extraHeaders.ts"
 import * as Quoting from "./quote.ts"
 
-/** Where requests go, and with which key. */
+/** The host's address, the key, and the headers of every request. */
 export interface Endpoint {
   /** Address without a trailing slash. */
   readonly baseUrl: string
@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly host: string
   readonly apiKey: Redacted.Redacted | undefined
   readonly headers: Readonly<Record<string, string>>
-  /** Makes words of the host fit for an error: without the key, among other things. */
+  /** Makes a host's text safe for an error: removes the key, among other things. */
   readonly quote: Quoting.Quote
 }
 
@@ -21,7 +21,7 @@ const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i
 
 const fail = (field: string, problem: string) => Result.fail({ field, problem })
 
-/** Checks the address, the key and the headers. What is wrong is said without any of them. */
+/** Checks the address, the key and the headers. The error contains none of them. */
 export const make = (
   baseUrl: string | URL,
   apiKey: Redacted.Redacted | undefined,
@@ -40,7 +40,7 @@ export const make = (
     return fail("baseUrl", "it holds a user name or password; give the key as apiKey (FILEIO_API_KEY)")
   }
   if (url.search !== "" || url.hash !== "") return fail("baseUrl", "it may have neither a query nor a fragment")
-  // Files and secret stores leave a line end behind it.
+  // Files and secret stores append a line break.
   const key = apiKey === undefined ? undefined : Redacted.value(apiKey).trim()
   if (key !== undefined && !/^[\x21-\x7E]+$/.test(key)) {
     return fail("apiKey", "it is empty, or holds spaces or characters that a header cannot carry")
@@ -62,7 +62,7 @@ export const make = (
     headers: {
       "user-agent": "effect-fileio",
       ...fields,
-      // The bytes of a file are wanted as they are, so that they can be counted and resumed.
+      // The bytes of a file must not be encoded, so that they can be counted and resumed.
       "accept-encoding": "identity",
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
     },

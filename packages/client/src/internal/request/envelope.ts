@@ -1,4 +1,4 @@
-/** The body of a refusal, as hosts write it: numbers and truth values may be text, and a field of another type says nothing. */
+/** Parses the body of an error response leniently: numbers and booleans may be text, and a field of another type is ignored. */
 import * as ErrorEnvelope from "@effect-fileio/core/ErrorEnvelope"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -16,8 +16,7 @@ const textOf = (value: unknown): string | undefined => typeof value === "string"
 const FIELDS = new Set(Object.keys(ErrorEnvelope.ErrorEnvelope.fields))
 
 /**
- * Whether a value is an answer that says that the call failed: by `success`, or by a status where that is left out and there
- * is nothing else in it.
+ * Whether a response says that the call failed: by `success`, or, without it, by a status and nothing else.
  */
 const isRefusal = (value: Readonly<Record<string, unknown>>): boolean => {
   const { error, status, success } = value
@@ -30,7 +29,7 @@ const isRefusal = (value: Readonly<Record<string, unknown>>): boolean => {
 const present = <A extends object>(fields: A): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
 
-/** The refusal that a value of JSON is, if it is one. */
+/** Parses an error response from JSON; `undefined` if it is none. */
 export const of = (value: unknown): ErrorEnvelope.ErrorEnvelope | undefined => {
   if (!Predicate.isObject(value) || !isRefusal(value as Readonly<Record<string, unknown>>)) return undefined
   const fields = value as Readonly<Record<string, unknown>>
@@ -48,7 +47,7 @@ export const of = (value: unknown): ErrorEnvelope.ErrorEnvelope | undefined => {
   })
 }
 
-/** The refusal that a text is, if it is one. */
+/** Parses an error response from text; `undefined` if it is none. */
 export const parse = (text: string): ErrorEnvelope.ErrorEnvelope | undefined => {
   const value = Json.parse(text)
   return Result.isSuccess(value) ? of(value.success) : undefined

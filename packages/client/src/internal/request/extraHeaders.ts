@@ -1,4 +1,4 @@
-/** Headers of the caller's, such as those that a gateway before the host wants. */
+/** The caller's headers, for example for a gateway before the host. */
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ interface Problem {
   readonly problem: string
 }
 
-/** What the client or its transport sets itself, since a request would mean something else with another value. */
+/** Headers that the client or its transport sets; another value would change the meaning of a request. */
 const OWN = new Set([
   "accept",
   "accept-encoding",
@@ -34,10 +34,10 @@ const OWN = new Set([
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/
-/** What is shorter is no secret: hiding it would hide what an error says. */
+/** Shorter values are not treated as secrets: hiding them would mangle errors. */
 const MIN_SECRET_LENGTH = 6
 
-/** What must be in no error: the value, and what it stands for where it is `Basic`. */
+/** Secrets to hide in errors: the value, and its decoded form if it is `Basic`. */
 const secretsOf = (value: string): ReadonlyArray<string> => {
   const token = /^\S+ +(\S+)$/.exec(value)?.[1] ?? value
   const decoded = /^basic /i.test(value) ? Base64.decodeString(token) : undefined
@@ -45,7 +45,7 @@ const secretsOf = (value: string): ReadonlyArray<string> => {
   return [token, pair, pair.slice(pair.indexOf(":") + 1)].filter((secret) => secret.length >= MIN_SECRET_LENGTH)
 }
 
-/** Checks the headers, by lower-case names. What is wrong is said without a value. */
+/** Checks the headers, by lower-case names. The error contains no value. */
 export const read = (
   headers: Headers,
   hasKey: boolean

@@ -1,13 +1,13 @@
-/** JSON out of an answer. */
+/** Parses the JSON of a response. */
 import * as Result from "effect/Result"
 
-/** Levels of arrays and objects. The contract has three; what reads values by recursion ends its stack at some thousands. */
+/** The most levels of arrays and objects. The contract has three; recursive code overflows its stack at some thousands. */
 const MAX_DEPTH = 64
 
 const QUOTE = 34
 const BACKSLASH = 92
 
-/** Whether a text opens more arrays and objects within each other than any answer has. */
+/** Whether a text nests arrays and objects more deeply than any valid response. */
 const isTooDeep = (text: string): boolean => {
   let depth = 0
   let isInText = false
@@ -25,7 +25,7 @@ const isTooDeep = (text: string): boolean => {
   return false
 }
 
-/** The value of a text, or what is wrong with it. */
+/** The parsed value, or what is wrong with the text. */
 export const parse = (text: string): Result.Result<unknown, string> => {
   if (isTooDeep(text)) return Result.fail(`the JSON is nested more than ${MAX_DEPTH} levels deep`)
   try {

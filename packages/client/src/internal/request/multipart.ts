@@ -2,7 +2,7 @@ import * as FileName from "@effect-fileio/core/FileName"
 import type { Fields } from "@effect-fileio/core/FileSettings"
 import type * as Random from "effect/Random"
 
-/** A form around the bytes of a file: what goes before them, and what after. */
+/** A form around the bytes of a file: the part before them and the part after. */
 export interface Form {
   readonly contentType: string
   readonly head: Uint8Array
@@ -11,7 +11,7 @@ export interface Form {
 
 const encoder = new TextEncoder()
 
-/** As the HTML standard asks: exactly these three are percent-encoded in a quoted name. */
+/** As in the HTML standard: exactly these three are percent-encoded in a quoted name. */
 const quoted = (name: string): string =>
   `"${name.toWellFormed().replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22")}"`
 
@@ -21,7 +21,7 @@ const AMBIGUOUS = /["\\%\u0000-\u001F\u007F]/
 const UNQUOTABLE = /[\\\u0000-\u0009\u000B\u000C\u000E-\u001F\u007F]/g
 
 /**
- * The name as browsers and curl send it, and also as `filename*` where the quoted form could mean another name.
+ * The name as browsers and curl send it, and also as `filename*` if the quoted form is ambiguous.
  */
 const fileNameParameters = (name: string): string =>
   AMBIGUOUS.test(name)
@@ -31,14 +31,14 @@ const fileNameParameters = (name: string): string =>
 const field = (boundary: string, name: string, value: string): string =>
   `--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}\r\n\r\n${value}\r\n`
 
-/** The boundary is random, so no file can contain it by intent, and none does by chance. */
+/** The boundary is random, so no file contains it, by intent or by chance. */
 const makeBoundary = (random: Random.Random): string => {
   let text = "fileio-"
   for (let i = 0; i < 4; i++) text += Math.floor(random.nextDoubleUnsafe() * 0x7FFFFFFF).toString(36).padStart(6, "0")
   return text
 }
 
-/** Settings go before the file, so that a host can refuse them before it has taken the bytes. */
+/** Settings come before the file, so that a host can refuse them before it has received the bytes. */
 export const make = (
   fields: Fields,
   file: { readonly name: string; readonly contentType: string } | undefined,

@@ -1,6 +1,6 @@
 /**
- * A host's words in our errors. A host may repeat what it was sent, the account's key with it, so every text from a host
- * passes through here before an error has it: without the key in any form, without control characters, and not too long.
+ * Quotes a host's text in errors. A host may repeat what it received, such as the account's key, so every text from a host
+ * passes through here: it loses the key in any form and control characters, and is cut.
  */
 import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Base64 from "effect/encoding/Base64"
@@ -15,7 +15,7 @@ const REDACTED = "<redacted>"
 // oxlint-disable-next-line no-control-regex
 const BREAKS = /[\u0000-\u001F\u007F-\u009F\u2028\u2029]+/g
 
-/** A key that is cut or written with other separators is still one: so many of its letters and digits in a row give it away. */
+/** A truncated or reformatted key is still a secret: this many consecutive letters and digits of it give it away. */
 const TELLING = 10
 
 const lettersOf = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]+/g, "")
@@ -25,7 +25,7 @@ const fromCode = (code: string, radix: number): string => {
   return number <= 0x10FFFF ? String.fromCodePoint(number) : ""
 }
 
-/** Undoes what URLs, JSON and HTML do to characters. */
+/** Decodes the escapes of URLs, JSON and HTML. */
 const unescaped = (text: string): string =>
   text.replace(/%([0-9a-f]{2})/gi, (_, code: string) => fromCode(code, 16))
     .replace(/\\(?:u\{?|x)([0-9a-f]{2,6})\}?/gi, (_, code: string) => fromCode(code, 16))
@@ -35,12 +35,12 @@ const unescaped = (text: string): string =>
 const latin1 = new TextDecoder("latin1")
 
 const fromBase64 = (digits: string) =>
-  // A single digit at the end says less than a byte.
+  // A single digit at the end is less than a byte.
   Base64.decode(digits.length % 4 === 1 ? digits.slice(0, -1) : digits.padEnd(Math.ceil(digits.length / 4) * 4, "="))
 
 const fromHex = (digits: string) => Hex.decode(digits.slice(0, digits.length - digits.length % 2))
 
-/** What a text says when it is read as Base64 or as hexadecimal digits, from wherever these begin. */
+/** Decodes a text as Base64 or hexadecimal, from any offset. */
 const decodings = (text: string): ReadonlyArray<string> => {
   const found: Array<string> = []
   const decode = (digits: string, offsets: number, read: typeof fromHex) => {
@@ -56,7 +56,7 @@ const decodings = (text: string): ReadonlyArray<string> => {
   return found
 }
 
-/** Whether a text has the secret in it, or a telling part of it, in some encoding. */
+/** Whether a text contains the secret, or a revealing part of it, in some encoding. */
 const reveals = (text: string, secret: string): boolean => {
   const letters = lettersOf(secret)
   const size = Math.min(TELLING, letters.length)
@@ -71,9 +71,9 @@ const reveals = (text: string, secret: string): boolean => {
   return false
 }
 
-/** Makes what quotes a host, for a client with these secrets. */
+/** Makes a function that quotes a host, for a client with these secrets. */
 export const make = (secrets: ReadonlyArray<string>): Quote => (text, maxLength = MAX_LENGTH) => {
-  // More than is given in the end, since a secret that is taken out leaves room.
+  // More than the final length, since a removed secret leaves room.
   const plain = PlainText.strip(text.slice(0, 4 * maxLength).toWellFormed().replace(BREAKS, " ")).trim()
   const redacted = secrets.reduce((text, secret) => text.replaceAll(secret, REDACTED), plain)
   return secrets.some((secret) => reveals(redacted, secret)) ? REDACTED : redacted.slice(0, maxLength)

@@ -1,4 +1,4 @@
-/** Why a host refused a call, by its answer. */
+/** Converts an error response to a reason. */
 import type { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
@@ -10,24 +10,24 @@ import * as Envelope from "./envelope.ts"
 import type { Quote } from "./quote.ts"
 import * as RetryAfter from "./retryAfter.ts"
 
-/** What is needed to read an answer to a call. */
+/** The part of a call that reading its response needs. */
 export interface Call {
   readonly operation: FileIoError.Operation
   readonly key: FileKey | undefined
-  /** The host that was asked. */
+  /** The requested host. */
   readonly host: string
-  /** The host of the link that the caller gave, where there was one. */
+  /** The host of the caller's link, if there was one. */
   readonly linkHost: string | undefined
   readonly idle: Duration.Duration
-  /** A host's words, as an error may have them. */
+  /** Quotes a host's text for an error. */
   readonly quote: Quote
 }
 
-/** The media type of an answer, without its parameters; types are the same in either case (RFC 9110, 8.3.1). */
+/** The media type of a response, without parameters; types are case-insensitive (RFC 9110, 8.3.1). */
 export const mediaType = (response: Response): string | undefined =>
   response.headers["content-type"]?.split(/[;,]/, 1)[0]!.trim().toLowerCase() || undefined
 
-/** Whether an answer is a page: by its type, or by how its text begins where it has none. */
+/** Whether a response is a page: by its type, or, without one, by the start of its text. */
 export const isHtml = (type: string | undefined, text: string | undefined): boolean =>
   type !== undefined
     ? type === "text/html" || type === "application/xhtml+xml"
@@ -46,12 +46,12 @@ export const notAnApi = (call: Call, response: Response, location?: string): Fil
 const words = (call: Call, text: string | null | undefined, maxLength?: number): string | undefined =>
   text === null || text === undefined || text.trim() === "" ? undefined : call.quote(text, maxLength)
 
-/** The length of a limit's or code's name, such as `maxUploadBytes` or `FILE_NOT_FOUND`. */
+/** The longest name of a limit or a code, such as `maxUploadBytes` or `FILE_NOT_FOUND`. */
 const NAME_LENGTH = 64
 
 /**
- * The reason behind a refusal: by the status first, which proxies keep, and by the envelope's code where the status says
- * too little.
+ * The reason of an error response: first by the status, which proxies preserve, then by the envelope's code if the status is
+ * ambiguous.
  */
 export const of = (
   call: Call,
@@ -105,7 +105,7 @@ export const of = (
   return unexpected(response.status, message ?? "a status that the API does not use", code)
 }
 
-/** A refusal that comes with a status of success: the status in the body says why. */
+/** An error with a status of success: the status in the body gives the reason. */
 export const ofSuccess = (call: Call, response: Response, envelope: ErrorEnvelope, nowMillis: number): Failure => {
   const status = envelope.status ?? (typeof envelope.error === "number" ? envelope.error : 0)
   if (status < 400 && envelope.code === undefined && envelope.message === undefined) {
@@ -117,7 +117,7 @@ export const ofSuccess = (call: Call, response: Response, envelope: ErrorEnvelop
 /** The statuses of a redirect; 0 is what browsers show of one. */
 export const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400 && status !== 304)
 
-/** An address may be this long in an error. */
+/** The longest address in an error. */
 const PAGE_LENGTH = 2048
 
 export const redirected = (call: Call, response: Response): Failure => {
@@ -138,6 +138,6 @@ export const redirected = (call: Call, response: Response): Failure => {
   )
 }
 
-/** Why the text of a refusal says that it was refused. */
+/** The reason of an error response, from its text. */
 export const read = (call: Call, response: Response, text: string | undefined, nowMillis: number): Failure =>
   of(call, response, response.status, text, text === undefined ? undefined : Envelope.parse(text), nowMillis)

@@ -1,4 +1,4 @@
-/** What an answer brings: a value of JSON, the bytes of a file, or the reason why it is neither. */
+/** Reads a response: JSON, the bytes of a file, or the reason why it is neither. */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -18,14 +18,14 @@ import * as Send from "./send.ts"
 
 type Call = Refusal.Call
 
-/** The longest body of a refusal that is read. */
+/** The longest body of an error response that is read, in bytes. */
 const MAX_ERROR_BYTES = 64 * 1024
-/** The longest answer of JSON that is read. */
+/** The longest JSON response that is read, in bytes. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 
 const decoder = new TextDecoder()
 
-/** The text of an answer, or `undefined` when it is longer than is sensible. */
+/** The text of a response; `undefined` if it is too long. */
 const readText = (
   response: Response,
   call: Call,
@@ -45,7 +45,7 @@ const readText = (
     )
   })
 
-/** An answer that broke off while it was read. */
+/** A response that broke while it was read. */
 export const interrupted = (
   error: FileIoError.TimedOut | TransportError
 ): { readonly problem: string; readonly cause: unknown } => {
@@ -55,10 +55,10 @@ export const interrupted = (
   return { problem: code === undefined ? "the connection broke" : `the connection broke (${code})`, cause }
 }
 
-/** Reads the rest of an answer that is no success, and says why. */
+/** Reads the rest of an error response, and returns its reason. */
 export const refuse = Effect.fnUntraced(function*(call: Call, response: Response): Effect.fn.Return<never, Failure> {
   if (Refusal.isRedirect(response.status)) return yield* Effect.fail(Refusal.redirected(call, response))
-  // The status alone is enough when the body breaks off.
+  // The status alone is enough if the body breaks.
   const text = yield* Effect.orElseSucceed(readText(response, call, MAX_ERROR_BYTES), () => undefined)
   return yield* Effect.fail(Refusal.read(call, response, text, yield* Clock.currentTimeMillis))
 })
@@ -66,7 +66,7 @@ export const refuse = Effect.fnUntraced(function*(call: Call, response: Response
 export const isSuccess = (status: number): boolean => status >= 200 && status < 300
 
 /**
- * Reads a JSON answer. `schema` decodes it; `empty` says that an empty body is a success too, which the schema reads as
+ * Reads a JSON response. `schema` decodes it; with `empty`, an empty body is a success too, which the schema decodes from
  * `null`.
  */
 export const json = <S extends Schema.ConstraintDecoder<unknown>>(
@@ -94,7 +94,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
         )
       }
       const result = decode(parsed.success)
-      // Only the names of fields are the host's in these words.
+      // Of the host's text, this message contains only the names of fields.
       return result._tag === "Success"
         ? Effect.succeed(result.success)
         : other(`the JSON has another shape (${call.quote(result.failure.message.replace(/\s*\n\s*/g, " "))})`)
@@ -119,9 +119,9 @@ const isJson = (type: string | undefined): boolean =>
   type !== undefined && /^(?:application|text)\/(?:.+\+)?json$/.test(type)
 
 /**
- * The bytes of the file that a 200 brings, unless it is something else: a page, or an error in the API's envelope. A file
- * has a `Content-Disposition`, so only an answer without one is looked into, and only where its type leaves open what it is:
- * an HTML file that somebody shares has the header, or at least comes as `application/octet-stream`.
+ * The bytes of a file in a 200 response, unless it is something else: a page, or an error in the API's envelope. A file has a
+ * `Content-Disposition`, so only a response without one is inspected, and only if its type is ambiguous: a shared HTML file has
+ * the header, or at least comes as `application/octet-stream`.
  */
 export const fileIn = Effect.fnUntraced(function*(
   call: Call,

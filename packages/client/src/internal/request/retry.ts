@@ -26,7 +26,7 @@ export const toError = (operation: FileIoError.Operation, failure: Failure): Fil
       : {})
   })
 
-/** What is to be known of an attempt when it has ended, whichever way: the limiter learns from it, and it is counted. */
+/** Information about a finished attempt, for the limiter and the metrics. */
 const ended = (
   operation: FileIoError.Operation,
   number: number,
@@ -37,7 +37,7 @@ const ended = (
 ): Effect.Effect<void> | undefined => {
   Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.stats.waited) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
-  // What failed here was no request, nor was one that nobody waited for any more before it was made.
+  // A failure before any request, or an interruption before the request was sent, is no attempt.
   const isRequest = failure === undefined
     ? Exit.isSuccess(exit) || turn.stats.requests > requestsBefore
     : failure.stage !== "local"
@@ -54,7 +54,7 @@ const ended = (
   return failure !== undefined || Exit.isSuccess(exit) ? turn.done(failure) : undefined
 }
 
-/** One attempt, which begins now. */
+/** One attempt, which starts now. */
 const attempted = <A, R>(
   operation: FileIoError.Operation,
   number: number,
@@ -67,7 +67,8 @@ const attempted = <A, R>(
 }
 
 /**
- * The one retry layer. `attempt` is given its number, from 1, the failure before it, and what makes a request once there is a permit.
+ * The only retry layer. `attempt` gets its number, from 1, the failure before it, and a function that makes a request once
+ * there is a permit.
  */
 export const run = <A, R>(
   options: {
@@ -84,7 +85,7 @@ export const run = <A, R>(
     const policy = fiber.getRef(CurrentRetryPolicy)
     const clock = fiber.getRef(Clock.Clock)
     const began = millisOf(clock)
-    // The turn of a call may come late because many are before it; that is no reason to give up earlier on a failure.
+    // A call may wait long for its first permit; that must not shorten its retries.
     const spent = () => millisOf(clock) - began - turn.stats.waited
     const budget = Duration.toMillis(policy.budget)
     /** When the host first refused a request of this call (429). */
@@ -105,7 +106,7 @@ export const run = <A, R>(
           const error = toError(operation, failure)
           if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
           const isRefused = failure.stage === "limited"
-          // However often the host refuses a request, that is one repetition for the policy.
+          // However often the host refuses a request, it counts as one repetition for the policy.
           if (!isRefused || refusedAt === Infinity) {
             const next = yield* nextDelay(error)
             if (Option.isNone(next)) return yield* Effect.fail(error)
@@ -116,7 +117,7 @@ export const run = <A, R>(
             if (isRefused) refusedAt = millisOf(clock)
             else yield* Effect.sleep(delay)
           }
-          // The limiter waits out a refusal; here it is only given up.
+          // The limiter waits after a refusal; this only gives up.
           if (isRefused && maxWait() === 0) return yield* Effect.fail(error)
           const result = yield* Effect.result(
             attempted(operation, number, turn, attempt(number, failure, withPermit), fiber)
@@ -128,7 +129,10 @@ export const run = <A, R>(
     return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, withPermit), fiber), again)
   })
 
-/** A request that is not repeated, such as the rest of a download; but a refusal (429) is waited out, within the policy's budget. */
+/**
+ * A request that is not repeated, such as one for the rest of a download; but it waits after a refusal (429), within the
+ * policy's budget.
+ */
 export const once = <A, R>(
   limiter: Limiter,
   operation: FileIoError.Operation,

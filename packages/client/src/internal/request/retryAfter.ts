@@ -1,12 +1,12 @@
 import * as Duration from "effect/Duration"
 import type { Response } from "../../Transport.ts"
 
-/** A date of HTTP begins with the day of the week; `Date.parse` alone would take `-3` for a date. */
+/** An HTTP date starts with the day of the week; `Date.parse` alone would accept `-3` as a date. */
 const parseDate = (value: string): number => /^[A-Z][a-z]{2,8},? /.test(value.trim()) ? Date.parse(value) : Number.NaN
 
 /**
- * How long a `Retry-After` header asks to wait: seconds, or a date. A date is read against the host's own clock, the
- * `Date` header, so that a wrong clock here does not matter.
+ * The wait of a `Retry-After` header: seconds, or a date. A date is compared with the host's own clock, the `Date` header, so
+ * that a wrong local clock does not matter.
  */
 export const parse = (headers: Response["headers"], nowMillis: number): Duration.Duration | undefined => {
   const value = headers["retry-after"]?.trim()

@@ -19,13 +19,13 @@ import * as ContentEncoding from "./contentEncoding.ts"
 import type { Form } from "./multipart.ts"
 import * as Timeouts from "./timeouts.ts"
 
-/** A request in flight: the transport and the body say what happens, the time-outs and the rate limiter follow it. */
+/** An in-flight request: the transport and the body report events; the time-outs and the rate limiter use them. */
 class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   readonly #clock: Clock.Clock
   lastAt = Infinity
-  /** Whether the whole request has been handed over. */
+  /** Whether the whole request was handed over. */
   isSent = true
-  /** Why our own source broke off; transports wrap it beyond recognition. */
+  /** Why our own source failed; transports wrap it beyond recognition. */
   sourceFailure: FileIoError.SourceFailed | undefined = undefined
   /** Set by the rate limiter. */
   underway: (() => void) | undefined = undefined
@@ -43,7 +43,7 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
     this.lastAt = this.#clock.currentTimeMillisUnsafe()
   }
 
-  /** So many bytes of the file were handed over. */
+  /** This many bytes of the file were handed over. */
   advanced(bytes: number) {
     this.touch()
     if (bytes > UNDERWAY_BYTES) this.underway?.()
@@ -59,11 +59,11 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   }
 }
 
-/** Whether a body that was made by hand gave a stream. */
+/** Whether a body that was made by hand returned a stream. */
 const isBytes = (content: unknown): content is Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.isStream(content)
 
-/** The bytes of the file, counted against what was announced. */
+/** The bytes of the file, checked against the announced size. */
 const counted = (
   file: FileBody.FileBody | FileBody.OneShotBody,
   meter: Meter,
@@ -83,7 +83,7 @@ const counted = (
       const count = (chunks: ReadonlyArray<Uint8Array>) => {
         let bytes = 0
         for (const chunk of chunks) {
-          // A body that was made by hand; what the constructors make are bytes.
+          // Checks a body that was made by hand; the constructors only make bytes.
           if (!(chunk instanceof Uint8Array)) return wrong(`it gave ${nameOf(chunk)} in place of a Uint8Array`)
           bytes += chunk.length
         }
@@ -113,7 +113,7 @@ const counted = (
     })
 }
 
-/** A transport takes no more than this of a body before it has a connection and the head of the request is on its way. */
+/** The most bytes of a body that a transport takes before it has a connection and has sent the head of the request. */
 const UNDERWAY_BYTES = 2 * 1024 * 1024
 
 /** A body up to this size is read before it is sent, so that every HTTP client sends it in one piece and with its length. */
@@ -123,7 +123,7 @@ const IN_MEMORY_BYTES = 256 * 1024
 export interface Tally {
   /** Bytes of the file that were handed over. */
   bytes: number
-  /** Whether that was all of it, so that the host may have the file. */
+  /** Whether all of them were, so that the host may have the file. */
   complete: boolean
 }
 
@@ -135,7 +135,7 @@ export interface Outgoing {
   readonly tally: Tally
 }
 
-/** The body of a request: read first where it is small, else as it is sent. */
+/** The body of a request: read first if it is small, else streamed. */
 const prepare = (
   { file, form, tally }: Outgoing,
   inFlight: InFlight,
@@ -181,8 +181,8 @@ const prepare = (
 export type Head = Pick<Transport.Request, "method" | "url" | "headers">
 
 /**
- * Sends one request and waits for the head of the response. Fails with how far it came. The connection is in use until the scope
- * closes or the response is read to its end.
+ * Sends one request and waits for the head of the response. Fails with the stage that it reached. The connection is in use
+ * until the scope closes or the response is read to its end.
  */
 export const execute = (
   head: Head,
@@ -192,9 +192,9 @@ export const execute = (
     readonly timeouts: Timeouts.Timeouts
     readonly meter: Meter
     readonly outgoing: Outgoing | undefined
-    /** Sends the request once there is a permit; what has to be read before it is sent is read before that. */
+    /** Sends the request once there is a permit; a small body is read before that. */
     readonly withPermit: WithPermit
-    /** Whether the request is made again where its connection breaks. */
+    /** Whether the request is repeated if its connection breaks. */
     readonly isRepeatable: boolean
   }
 ): Effect.Effect<Transport.Response, Failure, Scope.Scope> =>
@@ -220,7 +220,7 @@ export const execute = (
       ? Effect.succeed<Transport.Body>({ _tag: "Empty" })
       : prepare(outgoing, inFlight, options.meter)
     return Effect.flatMap(prepared, (body) => withPermit(send(body), inFlight)).pipe(
-      // A transport may stop sending once a response is there, so the host need not have what it says that it has.
+      // A transport may stop sending once a response arrives, so the host need not have the whole file, even if it says so.
       Effect.flatMap((response) =>
         !inFlight.isSent && response.status >= 200 && response.status < 300
           ? Effect.fail(unexpected(response.status, "it came before the whole file was sent"))
@@ -229,7 +229,7 @@ export const execute = (
     )
   })
 
-/** Closes at once what an attempt has opened that failed; what one has opened that succeeded, with the scope around it. */
+/** Closes the resources of a failed attempt at once, and those of a successful one with the enclosing scope. */
 export const scopedToSuccess = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | Scope.Scope> =>
@@ -243,21 +243,21 @@ export const scopedToSuccess = <A, E, R>(
   )
 
 /**
- * The bytes that a response stands for; fails when they break off, or when nothing comes for too long. No chunk is read before it is
- * asked for.
+ * The decoded bytes of a response; fails if they break off, or if nothing arrives for too long. No chunk is read before it is
+ * requested.
  */
 export const incoming = (response: Transport.Response, idle: Duration.Duration): ContentEncoding.Bytes =>
   ContentEncoding.decoded(response, (buffers) => Timeouts.idle(response.body(buffers), idle))
 
 interface Peeked {
-  /** The first bytes: all of them where there are not many. */
+  /** The first bytes: all of them if there are few. */
   readonly start: Uint8Array
   readonly isWhole: boolean
-  /** All bytes, those of `start` too. */
+  /** All bytes, including `start`. */
   readonly bytes: ContentEncoding.Bytes
 }
 
-/** Looks into bytes without losing any. They can be read as long as the scope is open. */
+/** Peeks at the bytes without losing any. They can be read as long as the scope is open. */
 export const peek = Effect.fnUntraced(function*(
   bytes: ContentEncoding.Bytes,
   maxBytes: number
@@ -267,7 +267,7 @@ export const peek = Effect.fnUntraced(function*(
   let length = 0
   let rest = pull
   let isWhole = false
-  // One more is asked for, to know whether there is more.
+  // Requests one more, to know whether there is more.
   while (length <= maxBytes && rest === pull) {
     const exit = yield* Effect.exit(pull)
     if (Exit.isFailure(exit)) {

@@ -1,5 +1,5 @@
 /**
- * Ends what nothing happens in for too long: a request, and the reading of its response. `send.ts` says when something happens.
+ * Time-outs: end a request, and the reading of its response, when nothing has happened for too long. `send.ts` reports events.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
@@ -33,22 +33,22 @@ export const make = (
 }
 
 export interface Activity {
-  /** When something last happened, in milliseconds; `Infinity` while nobody waits for anything. */
+  /** When something last happened, in milliseconds; `Infinity` while nothing is awaited. */
   lastAt: number
-  /** What is waited for. */
+  /** The phase that is awaited. */
   readonly phase: "firstByte" | "idle"
 }
 
 /**
- * A look that comes this much later than it was to come, in milliseconds, finds that this process stood still: it was stopped,
- * the machine slept, or something kept the event loop busy. What came meanwhile was not read yet, so nothing is too late.
+ * If a check runs this much later than planned, in milliseconds, this process did not run: it was stopped, the machine slept,
+ * or something blocked the event loop. Bytes that arrived meanwhile were not read yet, so nothing is too late.
  */
 const STALL_MILLIS = 1000
 
-/** Fails once nothing has happened for too long; the time-out begins again after this process stood still. */
+/** Fails once nothing has happened for too long; the time-out starts over after this process did not run. */
 export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<never, FileIoError.TimedOut> =>
   Clock.clockWith((clock) => {
-    // The phase may change to the one whose time-out is shorter.
+    // The phase may change to one with a shorter time-out.
     const shortest = Math.min(Duration.toMillis(timeouts.firstByte), Duration.toMillis(timeouts.idle))
     if (shortest === Infinity) return Effect.never
     let wakesAt = Infinity
@@ -64,7 +64,7 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
     return look
   })
 
-/** Fails once nothing comes for too long, while somebody waits for it. */
+/** Fails once nothing has arrived for too long, while a reader waits. */
 export const idle = <E>(
   stream: Stream.Stream<Uint8Array, E>,
   timeout: Duration.Duration

@@ -1,4 +1,4 @@
-/** The bytes of several pieces of memory in one; a single piece as it is. */
+/** Joins several pieces of memory; returns a single piece as it is. */
 export const concat = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
   if (parts.length === 1) return parts[0]!
   const whole = new Uint8Array(length)

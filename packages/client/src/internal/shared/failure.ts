@@ -2,29 +2,29 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Duration from "effect/Duration"
 
 /**
- * How far an attempt came before it failed. Everything that must be decided about a failure follows from this and the
- * operation: what became of the only copy, and whether the attempt may be repeated.
+ * How far an attempt came before it failed. The stage and the operation decide everything about a failure: what became of the
+ * only copy, and whether the attempt may be repeated.
  */
 export type Stage =
-  /** Nothing was asked of the host. */
+  /** No request was made. */
   | "local"
   /** No connection was made. */
   | "unsent"
-  /** The host said 429. */
+  /** The host refused with a 429. */
   | "limited"
-  /** The host said no, and did nothing. */
+  /** The host refused, and did nothing. */
   | "refused"
-  /** The request was sent, wholly or in part, and no answer came. */
+  /** The request was sent, at least in part, and no response came. */
   | "broken"
   /** The host failed; `status` says how. */
   | "failed"
-  /** The host did it, or began to, and then something went wrong. */
+  /** The host did it, or began to, and then something failed. */
   | "begun"
-  /** All bytes of a download came over, and then something went wrong here. */
+  /** All bytes of a download arrived, and then something failed here. */
   | "received"
-  /** Our source broke off an upload, so that the host cannot have the whole file. */
+  /** Our source failed during an upload, so the host cannot have the whole file. */
   | "withheld"
-  /** The answer to an upload was lost; the host was asked since, and does not have the file. */
+  /** The response of an upload was lost; asked since, the host does not have the file. */
   | "absent"
 
 export class Failure {
@@ -37,7 +37,7 @@ export class Failure {
   }
 }
 
-/** An answer that says that something was done, and is not what was asked for. */
+/** A response that reports a success, but not of what was requested. */
 export const unexpected = (
   status: number,
   problem: string,
@@ -46,7 +46,7 @@ export const unexpected = (
 
 const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
 
-/** After these nothing was done on the host. */
+/** After these, the host has done nothing. */
 const UNTOUCHED: ReadonlySet<Stage> = new Set(["local", "unsent", "limited", "refused", "withheld", "absent"])
 
 /** What became of the only copy on the host. */
@@ -63,7 +63,7 @@ export const copyOf = (failure: Failure): FileIoError.Copy =>
 export const storedOf = (failure: Failure): FileIoError.Stored => UNTOUCHED.has(failure.stage) ? "no" : "unknown"
 
 /**
- * Whether the attempt may be repeated without harm. This is the table of `docs/one-time-promise.md`.
+ * Whether the attempt may be repeated without harm: the table of `docs/one-time-promise.md`.
  *
  * @param reopenable whether the request's body can be sent again from its start
  */
@@ -75,7 +75,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
     case "withheld":
       return false
     case "refused":
-      // The host did not get the whole request (RFC 9110, 15.5.9), so there is nothing that it could have done.
+      // The host did not get the whole request (RFC 9110, 15.5.9), so it cannot have done anything.
       return statusOf(failure) === 408
     case "limited":
     case "unsent":
@@ -92,7 +92,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
   }
 }
 
-/** How long the host asked to wait. */
+/** The wait that the host asked for. */
 export const retryAfterOf = (failure: Failure): Duration.Duration | undefined =>
   failure.reason._tag === "RateLimited" || failure.reason._tag === "ServerFailure" ||
     failure.reason._tag === "DownloadInProgress"

@@ -1,4 +1,4 @@
 import type * as Clock from "effect/Clock"
 
-/** Milliseconds of a clock that never goes back, with fractions. */
+/** Milliseconds of a monotonic clock, with fractions. */
 export const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6

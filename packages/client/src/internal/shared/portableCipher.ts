@@ -1,4 +1,4 @@
-/** ChaCha20-Poly1305 and scrypt in JavaScript, for platforms that provide no other. Loaded only where a file is encrypted. */
+/** ChaCha20-Poly1305 and scrypt in JavaScript, for platforms without their own. Loaded only to encrypt or decrypt. */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js"
 import { scryptAsync } from "@noble/hashes/scrypt.js"
 import type { Cipher } from "../../Platform.ts"
@@ -12,7 +12,7 @@ export const cipher: Cipher = {
       chacha20poly1305(key, nonce).decrypt(sealed, into)
       return true
     } catch {
-      // It checks the sizes too, which are right here: what is left is a tag that does not fit.
+      // It checks sizes too, which are correct here: the only remaining error is a wrong tag.
       return false
     }
   }

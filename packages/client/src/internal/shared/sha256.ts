@@ -1,4 +1,4 @@
-/** SHA-256 in plain TypeScript (FIPS 180-4), for platforms that provide no other. */
+/** SHA-256 in plain TypeScript (FIPS 180-4), for platforms without their own. */
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4).
 const K = /* @__PURE__ */ (() => {
@@ -51,7 +51,7 @@ const compress = (state: Uint32Array, words: Uint32Array, view: DataView, at: nu
   for (let i = 0; i < 8; i++) state[i] = (state[i]! + next[i]!) | 0
 }
 
-/** Begins a digest of bytes that arrive in pieces. */
+/** Starts a digest of bytes that arrive in pieces. */
 export const makeSha256 = () => {
   const state = Uint32Array.from(INITIAL)
   const words = new Uint32Array(64)

@@ -1,4 +1,4 @@
-/** What the errors of sockets, TLS and HTTP libraries say of a request: above all, whether it was sent. */
+/** Classifies errors of sockets, TLS and HTTP libraries: above all, whether the request was sent. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Predicate from "effect/Predicate"
 import { present } from "./present.ts"
@@ -8,9 +8,9 @@ export interface SystemError {
   readonly code: string
   readonly syscall?: unknown
   readonly message?: unknown
-  /** The proxy that was asked for a connection. */
+  /** The proxy. */
   readonly proxy?: unknown
-  /** Milliseconds after which a connection was not waited for any more. */
+  /** The time-out of connecting that was exceeded, in milliseconds. */
   readonly connectTimeout?: unknown
 }
 
@@ -27,22 +27,22 @@ export const find = (error: unknown, depth = 0): SystemError | undefined => {
   return "cause" in error ? find(error.cause, depth + 1) : undefined
 }
 
-/** The code of an error; `node:http` hides the name that OpenSSL gives it in the message of another one. */
+/** The code of an error; `node:http` hides OpenSSL's name in the message of another error. */
 export const codeOf = ({ code, message }: SystemError): string => {
   const reason = code === "EPROTO" ? /SSL routines:[^:]*:([^:]+):/.exec(String(message))?.[1] : undefined
   return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(" ", "_")}`
 }
 
-/** What the system does before a connection is there. */
+/** System calls before a connection exists. */
 const CONNECTING = new Set<unknown>(["connect", "getaddrinfo", "bind"])
 
-/** Errors of the system that come from connecting alone, also where they do not name it. */
+/** System errors that only connecting causes, even if they do not say so. */
 const NOT_CONNECTED = new RegExp(
   "^(?:ECONNREFUSED|ENOTFOUND|EAI_\\w+|E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL|(?:UND_)?ERR_CONNECT_TIMEOUT|UND_ERR_PRX_\\w+)$"
 )
 
 /**
- * What OpenSSL says when TLS cannot be agreed on: what we refuse, and the alerts by which a host does. Others, such as a broken
+ * OpenSSL's errors of a failed handshake: our refusals, and the alerts with which a host refuses. Others, such as a broken
  * record, may come at any time.
  */
 const NO_TLS = new RegExp(
@@ -52,12 +52,12 @@ const NO_TLS = new RegExp(
     "NO_APPLICATION_PROTOCOL|UNRECOGNIZED_NAME|MISSING_EXTENSION|UNSUPPORTED_EXTENSION))$"
 )
 
-/** What `node:tls` says of a connection that ends while TLS is agreed on. */
+/** Messages of `node:tls` for a connection that ends during the handshake. */
 const ENDED_IN_TLS = "before secure TLS connection was established"
 
 /**
- * Whether the host cannot have read the request. Where the transport has said that the request left, only one thing makes that
- * sure: the host refuses our certificate in place of an answer, which in TLS 1.3 comes after we may send.
+ * Whether the host cannot have read the request. If the transport has reported that the request was sent, only one error proves
+ * it: the host refuses our certificate in place of a response, which in TLS 1.3 comes after we may send.
  */
 export const isUnsent = (error: SystemError, isHeadWritten: boolean): boolean => {
   const code = codeOf(error)
@@ -70,7 +70,7 @@ export const isUnsent = (error: SystemError, isHeadWritten: boolean): boolean =>
     (typeof error.message === "string" && error.message.includes(ENDED_IN_TLS))
 }
 
-/** Parsers of HTTP put what they refused into their errors: a host's words, which may repeat the key. */
+/** HTTP parsers put the refused bytes into their errors: a host's text, which may repeat the key. */
 export const withoutPacket = (error: unknown, depth = 0): unknown => {
   if (depth > 6 || !(error instanceof Error)) return error
   const cause = withoutPacket(error.cause, depth + 1)

@@ -1,6 +1,6 @@
 /**
- * What is taken for bytes: text as UTF-8, and memory as the bytes that it holds, however it is viewed. Anything else is
- * refused, since a conversion by the language would make zeros of it, or words that nobody wrote.
+ * Converts values to bytes: text as UTF-8, and memory as its bytes, whatever its view. Refuses anything else, since JavaScript
+ * would convert it to zeros or to meaningless words.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
@@ -9,11 +9,11 @@ import type { Chunk } from "../../FileBody.ts"
 
 const encoder = new TextEncoder()
 
-/** Also of another realm, such as a frame or a virtual machine, whose classes are other ones. */
+/** Also from another realm, such as a frame or a virtual machine, which has other classes. */
 const isBuffer = (value: unknown): value is ArrayBufferLike =>
   /^\[object (?:Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
 
-/** The bytes of a text or of memory, without a copy of the latter; `undefined` for anything else. */
+/** The bytes of a text or of memory, the latter without a copy; `undefined` for anything else. */
 export const of = (value: unknown): Uint8Array | undefined =>
   value instanceof Uint8Array
     ? value
@@ -25,7 +25,7 @@ export const of = (value: unknown): Uint8Array | undefined =>
     ? new Uint8Array(value)
     : undefined
 
-/** What a value is, in a word or two; never its content. */
+/** Describes a value in a word or two, without its content. */
 export const nameOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
   if (typeof value !== "object") return `a ${typeof value}`
@@ -36,17 +36,17 @@ export const nameOf = (value: unknown): string => {
 
 const ALLOWED = "allowed: text, a Uint8Array or another view, an ArrayBuffer"
 
-/** What is wrong with a value that is no bytes. */
+/** What is wrong with a value that cannot be converted to bytes. */
 export const problem = (value: unknown): string => `it is ${nameOf(value)}; ${ALLOWED}`
 
 /**
- * The bytes of a stream of texts and of memory. A character that two texts share is written once it is whole.
+ * The bytes of a stream of texts and memory. A surrogate pair that two texts share is written once it is complete.
  */
 export const all = <E, R>(
   stream: Stream.Stream<Chunk, E, R>
 ): Stream.Stream<Uint8Array, E | FileIoError.SourceFailed, R> =>
   Stream.suspend(() => {
-    /** The first half of a character whose second half is still to come. */
+    /** The first half of a surrogate pair whose second half is still to come. */
     let half = ""
     const convert = (chunk: unknown): Uint8Array | undefined => {
       if (typeof chunk !== "string" && half === "") return of(chunk)

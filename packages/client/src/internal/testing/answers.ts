@@ -1,4 +1,4 @@
-/** The answers that the host for tests makes. */
+/** Responses of the test host. */
 import type { Answer } from "../../testing/memoryHost.ts"
 
 const nothing = () => {}
@@ -35,7 +35,7 @@ export const redirect = (location: string): Answer => ({
   settle: nothing
 })
 
-/** A refusal in the API's envelope. */
+/** An error in the API's envelope. */
 export const refusal = (
   status: number,
   code: string,
@@ -44,7 +44,7 @@ export const refusal = (
   headers?: Readonly<Record<string, string>>
 ): Answer => json(status, { success: false, status, code, message, key: null, ...extra }, headers)
 
-/** Thrown by a handler to end the request with a refusal. */
+/** Thrown by a handler to end the request with an error response. */
 export class Refused {
   readonly answer: Answer
   constructor(...args: Parameters<typeof refusal>) {

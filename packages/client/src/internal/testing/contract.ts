@@ -1,6 +1,6 @@
 /**
- * The API's contract over files in memory: what `testing/memoryHost` answers while no fault is injected. It has no clock; each
- * call gets the time.
+ * The API's contract over files in memory: the responses of `testing/memoryHost` without a fault. It has no clock; each call
+ * gets the time.
  */
 import * as Expires from "@effect-fileio/core/Expires"
 import * as FileName from "@effect-fileio/core/FileName"
@@ -19,7 +19,7 @@ const decodeFields = Schema.decodeUnknownResult(FileSettings.FileSettingsFromFie
 /** One download of a file: while it is sent, and until it can no longer be resumed. */
 interface Lease {
   readonly id: string
-  /** Until when its holder may resume; `undefined` while it is being sent. */
+  /** Until when its holder may resume; `undefined` during the transfer. */
   until: number | undefined
   isCounted: boolean
 }
@@ -74,7 +74,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "DELETE /key": "delete"
 }
 
-/** Which call a request is. */
+/** The call of a request. */
 export const operationOf = (method: string, target: string): Operation | undefined => {
   const path = target.split("?")[0]!
   const isKey = /^\/[A-Za-z0-9]{5,64}$/.test(path)
@@ -105,7 +105,7 @@ export class Contract {
     }
   }
 
-  /** Does what a request asks. */
+  /** Handles a request. */
   handle(request: Request, body: Uint8Array, now: number): Answer {
     this.#sweep(now)
     request.body = body
@@ -122,7 +122,7 @@ export class Contract {
     return [...this.#entries.values()].map(({ leases, ...file }) => ({ ...file, isBeingTaken: leases.length > 0 }))
   }
 
-  /** Puts a file there, without a request. */
+  /** Adds a file, without a request. */
   put(file: NewFile, now: number): { readonly key: string; readonly link: string } {
     const { key } = this.#add({
       name: file.name ?? "file.bin",
@@ -177,7 +177,7 @@ export class Contract {
     return [...this.#entries.values()].reduce((sum, entry) => sum + entry.bytes.length, 0)
   }
 
-  /** Removes the files that have expired or are used up, and the leases that can no longer be resumed. */
+  /** Removes expired and used-up files, and leases that can no longer be resumed. */
   #sweep(now: number): void {
     for (const [key, entry] of this.#entries) {
       for (let i = entry.leases.length - 1; i >= 0; i--) {
@@ -236,7 +236,7 @@ export class Contract {
     return json(200, { success: true, status: 200, ...detailsOf(entry, this.#baseUrl()) })
   }
 
-  /** `reset`: settings that the request does not have get their defaults, instead of staying as they are. */
+  /** `reset`: settings that are not in the request get their defaults; otherwise they stay. */
   #change(request: Request, body: Uint8Array, now: number, reset: boolean): Answer {
     const entry = this.#find(request)
     const { file, settings } = this.#formOf(request, body)

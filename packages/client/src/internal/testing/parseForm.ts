@@ -1,4 +1,4 @@
-/** A form as it came. */
+/** A received form. */
 export interface Form {
   readonly fields: Readonly<Record<string, string>>
   readonly file:
@@ -22,8 +22,8 @@ const indexOf = (bytes: Uint8Array, pattern: Uint8Array, from: number): number =
 const PARAMETER = /; ([a-z]+\*?)=(?:"([^"\r\n]*)"|([^\s;"]+))/y
 
 /**
- * Reads `multipart/form-data` as strictly as RFC 7578 allows, and says what is wrong instead of guessing: what passes here
- * is understood by every parser.
+ * Parses `multipart/form-data` as strictly as RFC 7578 allows, and reports errors instead of guessing: every parser understands
+ * a form that passes here.
  */
 export const parse = (contentType: string | undefined, body: Uint8Array): Form | string => {
   const boundary = /^multipart\/form-data; boundary=([\w'()+,./:=?-]{1,70})$/.exec(contentType ?? "")?.[1]
