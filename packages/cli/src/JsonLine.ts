@@ -135,6 +135,8 @@ export const Account = line("account", {
  */
 export const Serving = line("serving", {
   url: Schema.String,
+  /** All addresses at which it can be reached, `url` first. */
+  urls: Schema.Array(Schema.String),
   publicUrl: Schema.String,
   data: Schema.NullOr(Schema.String).annotate({ description: "The data folder; null: a temporary one" })
 })

@@ -48,6 +48,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { existsSync } from "node:fs"
+import { networkInterfaces } from "node:os"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import type * as Blobs from "./Blobs.ts"
@@ -59,6 +60,7 @@ import * as Engines from "./Engines.ts"
 import * as Health from "./Health.ts"
 import * as Leases from "./internal/handlers/leases.ts"
 import * as Forwarded from "./internal/http/forwarded.ts"
+import * as LinkBase from "./internal/http/linkBase.ts"
 import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
 import * as Journal from "./internal/ops/journal.ts"
@@ -80,8 +82,10 @@ import * as Sweeper from "./Sweeper.ts"
 export class FileIoServer extends Context.Service<FileIoServer, {
   /** Where it listens, without a trailing slash, such as `http://127.0.0.1:41235`. */
   readonly url: string
+  /** All addresses at which it can be reached: where it listens on all of the machine's, `url` and those that others can use. */
+  readonly urls: ReadonlyArray<string>
   readonly port: number
-  /** Base of the links that it gives. */
+  /** Base of the links that it gives, unless no `publicUrl` was given and the request names another address of this server. */
   readonly publicUrl: string
   /** Where `/healthz` and `/metrics` are, if they are served. */
   readonly adminUrl: string | undefined
@@ -163,6 +167,18 @@ type Complete = ReturnType<typeof complete>
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
 
+/** The addresses of this machine that others can use, where a host stands for all of them. */
+const others = (host: string): ReadonlyArray<string> => {
+  if (host !== "0.0.0.0" && host !== "::" && host !== "") return []
+  const all = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)
+  return all
+    // An address of one link needs the name of the interface, which is another on each machine.
+    .filter(({ address, family, internal }) =>
+      !internal && !address.startsWith("fe80:") && (family === "IPv4" || host !== "0.0.0.0")
+    )
+    .map(({ address }) => reachable(address))
+}
+
 class AdminPort extends Context.Service<AdminPort, {
   readonly url: string | undefined
 }>()("@effect-fileio/server/FileIoServer/AdminPort") {}
@@ -178,7 +194,8 @@ const service = (options: Complete) =>
       return yield* new InvalidOption({ option: "publicUrl", problem: `it cannot be read; allowed: ${given.failure}` })
     }
     const publicUrl = given === undefined ? url : given.success.href.replace(/\/+$/, "")
-    return FileIoServer.of({ url, port, publicUrl, adminUrl })
+    const urls = [url, ...others(options.host).map((host) => `http://${host}:${port}`)]
+    return FileIoServer.of({ url, urls, port, publicUrl, adminUrl })
   })
 
 const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
@@ -250,10 +267,11 @@ const makeSettings = (options: Complete) =>
   Layer.effect(
     Settings,
     Effect.gen(function*() {
-      const { publicUrl } = yield* FileIoServer
+      const { publicUrl, url } = yield* FileIoServer
       const proxies = yield* parseProxies(options)
       return {
-        publicUrl,
+        baseOf: LinkBase.make({ publicUrl: options.publicUrl === undefined ? undefined : publicUrl, url, proxies }),
+        isHostAllowed: LinkBase.makeAllowed(options.allowedHosts ?? [], proxies),
         proxies,
         anonymous: options.anonymous,
         anonymousPlan: options.anonymousPlan,

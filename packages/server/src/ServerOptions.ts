@@ -33,7 +33,12 @@ export interface TemporaryOptions extends Engines.Options {
   readonly host?: string | undefined
   /** Port to listen on; 0 takes a free one. @default 0; program: 8080 */
   readonly port?: number | undefined
-  /** Base of the links that the server gives, where a proxy stands before it. @default its own address */
+  /**
+   * Base of the links that the server gives. A request names an address by `Host`, or by a trusted proxy's `X-Forwarded-Host` and
+   * `-Proto`.
+   *
+   * @default the address that the request names
+   */
   readonly publicUrl?: string | URL | undefined
   /** Accounts and their keys. @default none */
   readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
@@ -61,6 +66,10 @@ export interface TemporaryOptions extends Engines.Options {
    * @default none
    */
   readonly trustedProxies?: ReadonlyArray<string> | undefined
+  /**
+   * Hosts that requests may name, such as `share.example` (with any port) or `10.0.0.5:8080`; others get a 421. @default all
+   */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Origins whose pages may call from a browser, such as `https://app.example`; `*` is any. @default none */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
   /** How long the receiver may resume a broken download before others can have the file. @default 30 seconds */
@@ -226,8 +235,8 @@ export const table = {
     "public-url",
     "URL",
     address,
-    "its own address",
-    "base of the links, when behind a proxy; with https: responses have HSTS"
+    "the address that the request names",
+    "base of the links; with https: responses have HSTS"
   ),
   accountsFile: open("accounts", "FILE", text, "accounts.json in the data folder", "file of accounts, keys and plans", {
     words: "none"
@@ -255,8 +264,9 @@ export const table = {
     "LIST",
     words,
     "none",
-    "addresses and networks whose X-Forwarded-For and -Proto are trusted"
+    "addresses and networks whose X-Forwarded-For, -Proto and -Host are trusted"
   ),
+  allowedHosts: open("allowed-hosts", "LIST", words, "all", "hosts that requests may name; others get a 421"),
   allowedOrigins: open(
     "allowed-origins",
     "LIST",

@@ -239,7 +239,7 @@ describe("the layers", () => {
       assert.strictEqual(noFolder._tag, "DataFolderError")
       const { url } = yield* start()
       const taken = yield* Effect.flip(start({ port: Number(new URL(url).port) }))
-      assert.strictEqual(taken._tag, "ServeError")
+      assert.strictEqual(taken._tag, "ListenError")
       const noPlan = yield* Effect.flip(start({ anonymousPlan: "gold" }))
       assert.strictEqual(noPlan._tag, "UnknownPlan")
       assert.include(noPlan.message, "gold; known: free, premium")

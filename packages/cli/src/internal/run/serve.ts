@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as JsonLine from "../../JsonLine.ts"
+import { Edge } from "../edge.ts"
 import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
@@ -16,6 +17,7 @@ export const run: Runner<{
   readonly publicUrl: string | undefined
 }> = Effect.fnUntraced(function*({ data, host, port, publicUrl }) {
   const report = yield* Report
+  const edge = yield* Edge
   if (port < 0 || port > 65535) return yield* usage(`there is no port ${port}`, "Allowed: 0 to 65535.")
   const address = publicUrl === undefined ? undefined : Variable.address(publicUrl)
   if (address !== undefined && Result.isFailure(address)) {
@@ -49,13 +51,27 @@ export const run: Runner<{
   const server = Context.get(services, FileIoServer.FileIoServer)
   report.endIsDone()
   yield* report.result(
-    { v: JsonLine.VERSION, type: "serving", url: server.url, publicUrl: server.publicUrl, data: data ?? null },
-    server.url
+    {
+      v: JsonLine.VERSION,
+      type: "serving",
+      url: server.url,
+      urls: server.urls,
+      publicUrl: server.publicUrl,
+      data: data ?? null
+    },
+    server.urls.join("\n")
   )
   yield* report.note(
     `serving ${
       data === undefined ? "a temporary folder" : data
     }; Ctrl-C stops it. In another terminal:\n  fileio --base-url ${server.url} upload FILE`
   )
+  // Something for the camera of a phone, which cannot reach this machine's own address.
+  const shown = publicUrl === undefined ? server.urls[1] : server.publicUrl
+  const isSeen = edge.stderr.isTerminal && !report.flags.quiet && !report.flags.json
+  if (shown !== undefined && isSeen) {
+    const { lines } = yield* Effect.promise(() => import("../qr.ts"))
+    yield* report.drawing(`${shown}\n${lines(shown, (edge.env["NO_COLOR"] ?? "") === "")}`)
+  }
   return yield* Effect.never
 })

@@ -62,10 +62,13 @@ const flags = Object.fromEntries(rows.map((row) => [row.flag, flagOf(row)]))
 
 const serve = Effect.gen(function*() {
   const { anonymousPlan, dataDirectory, gracefulShutdownTimeout } = yield* ServerOptions.config
-  const { adminUrl, publicUrl, url } = yield* FileIoServer.FileIoServer
+  const { adminUrl, publicUrl, url, urls } = yield* FileIoServer.FileIoServer
+  const also = urls.length > 1 ? `, also on ${urls.slice(1).join(", ")}` : ""
   const links = publicUrl === url ? "" : `, links ${publicUrl}`
   const admin = adminUrl === undefined ? "" : `, admin on ${adminUrl}`
-  yield* Logging.say(`file.io on ${url}${links}${admin}, data in ${dataDirectory}, anonymous plan ${anonymousPlan}`)
+  yield* Logging.say(
+    `file.io on ${url}${also}${links}${admin}, data in ${dataDirectory}, anonymous plan ${anonymousPlan}`
+  )
   const patience = Duration.format(Duration.fromInputUnsafe(gracefulShutdownTimeout!))
   return yield* Effect.onInterrupt(
     Effect.never,

@@ -4,6 +4,7 @@ import type { FileKey } from "@effect-fileio/core/FileKey"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -29,13 +30,14 @@ export const answer = (body: object): HttpServerResponse.HttpServerResponse =>
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
   const apiKeys = yield* ApiKeys
-  const { anonymousPlan, publicUrl } = yield* Settings
+  const { anonymousPlan, baseOf } = yield* Settings
 
   const planNameOf = (owner: string): string =>
     owner === "" ? anonymousPlan : Option.getOrElse(apiKeys.planOf(owner), () => "free")
   const planOf = (owner: string): Plan => plans.get(planNameOf(owner))
 
-  const toDetails = (file: FileRecord): FileDetails =>
+  /** `base`: that of the link. */
+  const toDetails = (file: FileRecord, base: string): FileDetails =>
     new FileDetails({
       id: file.id,
       key: file.key as FileKey,
@@ -45,7 +47,7 @@ export const make = Effect.gen(function*() {
       title: file.title,
       description: null,
       size: file.size,
-      link: `${publicUrl}/${file.key}`,
+      link: `${base}/${file.key}`,
       private: false,
       expires: file.expires === null ? null : DateTime.makeUnsafe(file.expires),
       downloads: file.downloads,
@@ -61,7 +63,8 @@ export const make = Effect.gen(function*() {
       modified: DateTime.makeUnsafe(file.modified)
     })
 
-  const details = (file: FileRecord) => answer(encodeDetails(toDetails(file)))
+  const details = (request: HttpServerRequest, file: FileRecord) =>
+    answer(encodeDetails(toDetails(file, baseOf(request))))
 
   return { planNameOf, planOf, toDetails, details }
 })

@@ -18,7 +18,7 @@ const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const leases = yield* Leases
-  const { publicUrl } = yield* Settings
+  const { baseOf } = yield* Settings
   const { planOf } = yield* Answers.make
   const deliver = yield* Deliver.make
 
@@ -83,7 +83,7 @@ export const make = Effect.gen(function*() {
     const file = yield* catalog.get(key)
     if (Option.isNone(file)) return yield* Refusal.notFound(key)
     if (isForPage(request, file.value)) {
-      return HttpServerResponse.redirect(`${publicUrl}/download/${key}`, {
+      return HttpServerResponse.redirect(`${baseOf(request)}/download/${key}`, {
         status: 302,
         headers: { "cache-control": "no-store", vary: "accept, user-agent" }
       })

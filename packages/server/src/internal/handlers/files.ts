@@ -8,6 +8,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Schema from "effect/Schema"
 import { Catalog, SortField } from "../../Catalog.ts"
 import * as Refusal from "../http/refusal.ts"
+import { Settings } from "../http/settings.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 import * as Answers from "./answers.ts"
 import { Leases } from "./leases.ts"
@@ -26,33 +27,40 @@ export const make = Effect.gen(function*() {
   const leases = yield* Leases
   const journal = yield* Journal
   const { planOf, toDetails } = yield* Answers.make
+  const { baseOf } = yield* Settings
 
-  const list = Effect.fnUntraced(function*(owner: string, query: ListQuery) {
-    const sort = query.sort === undefined || query.sort === "" ? "-created" : query.sort
-    const descending = sort.startsWith("-")
-    const field = descending ? sort.slice(1) : sort
-    if (!isSortField(field)) {
-      return yield* Refusal.invalid(
-        `sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`
-      )
+  const list = Effect.fnUntraced(
+    function*(request: HttpServerRequest.HttpServerRequest, owner: string, query: ListQuery) {
+      const base = baseOf(request)
+      const sort = query.sort === undefined || query.sort === "" ? "-created" : query.sort
+      const descending = sort.startsWith("-")
+      const field = descending ? sort.slice(1) : sort
+      if (!isSortField(field)) {
+        return yield* Refusal.invalid(
+          `sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`
+        )
+      }
+      const page = yield* catalog.list({
+        owner,
+        search: query.search === "" ? undefined : query.search,
+        sort: field,
+        descending,
+        offset: query.offset ?? 0,
+        limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
+      })
+      // A long page is encoded in pieces, so that others are served in between.
+      const nodes: Array<typeof FileDetails.Encoded> = []
+      for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
+        if (at > 0) yield* Effect.yieldNow
+        for (const file of page.files.slice(at, at + ENCODED_AT_ONCE)) nodes.push(encodeDetails(toDetails(file, base)))
+      }
+      const { count, size } = page
+      return Answers.answer({
+        ...encodeList(new FileList({ files: [], count, size, screeningStatus: "passed" })),
+        nodes
+      })
     }
-    const page = yield* catalog.list({
-      owner,
-      search: query.search === "" ? undefined : query.search,
-      sort: field,
-      descending,
-      offset: query.offset ?? 0,
-      limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
-    })
-    // A long page is encoded in pieces, so that others are served in between.
-    const nodes: Array<typeof FileDetails.Encoded> = []
-    for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
-      if (at > 0) yield* Effect.yieldNow
-      for (const file of page.files.slice(at, at + ENCODED_AT_ONCE)) nodes.push(encodeDetails(toDetails(file)))
-    }
-    const { count, size } = page
-    return Answers.answer({ ...encodeList(new FileList({ files: [], count, size, screeningStatus: "passed" })), nodes })
-  })
+  )
 
   const me = (owner: string) => {
     const plan = planOf(owner)

@@ -146,7 +146,7 @@ export const make = Effect.gen(function*() {
     )
     yield* Metrics.uploaded(file.size, planNameOf(owner))
     yield* journal.audit({ event: "upload", account: owner, file: fileId(record.key), bytes: file.size }, request)
-    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(record)
+    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(request, record)
   }, Effect.scoped)
 
   const change = Effect.fnUntraced(function*(
@@ -178,7 +178,7 @@ export const make = Effect.gen(function*() {
       { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },
       request
     )
-    return details(updated.value)
+    return details(request, updated.value)
   }, Effect.scoped)
 
   return { upload, change }

@@ -64,21 +64,20 @@ const CHANGING = new Set(["POST", "PUT", "PATCH", "DELETE"])
  * Whether a page of another site makes its visitor's browser change something here. Only browsers send these fields, and no page
  * can set them. A request with credentials of its own is not made so: browsers ask before they send that.
  */
-const isCrossSite = (request: HttpServerRequest.HttpServerRequest, publicUrl: string): boolean => {
+const isCrossSite = (request: HttpServerRequest.HttpServerRequest, base: string): boolean => {
   const { authorization, host, origin, "sec-fetch-site": site } = request.headers
   if (!CHANGING.has(request.method) || authorization !== undefined) return false
   if (site === "same-origin" || site === "none") return false
   // Over plain HTTP browsers tell the origin alone.
   if (site === undefined && origin === undefined) return false
   if (origin === undefined || !URL.canParse(origin)) return true
-  return origin !== new URL(publicUrl).origin && new URL(origin).host !== host
+  return origin !== new URL(base).origin && new URL(origin).host !== host
 }
 
 /** Sets the headers that every answer has, and gives the answer where a request goes no further. */
 export const make = Effect.gen(function*() {
-  const { allowedOrigins, proxies, publicUrl } = yield* Settings
+  const { allowedOrigins, baseOf, isHostAllowed, proxies } = yield* Settings
   const blocklist = yield* Blocklist
-  const securedByUrl = publicUrl.startsWith("https:")
 
   const allowed = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
     const origin = request.headers["origin"]
@@ -86,21 +85,23 @@ export const make = Effect.gen(function*() {
   }
 
   return (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse | undefined => {
-    if (securedByUrl || Forwarded.isSecure(request, proxies)) {
+    const base = baseOf(request)
+    if (base.startsWith("https:") || Forwarded.isSecure(request, proxies)) {
       Forwarded.setHeaders(request, { "strict-transport-security": `max-age=${A_YEAR}` })
     }
-    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping, publicUrl)
+    if (!isHostAllowed(request)) return Refusal.toResponse(Refusal.hostNotAllowed)
+    if (isStopping(request)) return Refusal.toResponse(Refusal.stopping, base)
     if (blocklist.entries().hasAddress(Forwarded.addressOf(request, proxies))) {
-      return Refusal.toResponse(Refusal.blockedAddress, publicUrl)
+      return Refusal.toResponse(Refusal.blockedAddress, base)
     }
     const repeated = repeatedField(request)
-    if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), publicUrl)
-    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, publicUrl)
+    if (repeated !== undefined) return Refusal.toResponse(Refusal.repeatedField(repeated), base)
+    if (hasTooManyParameters(request.url)) return Refusal.toResponse(tooManyParameters, base)
     if (allowedOrigins.size > 0) Forwarded.setHeaders(request, { vary: "origin" })
     const origin = allowed(request)
     if (origin === undefined) {
-      return isCrossSite(request, publicUrl)
-        ? Refusal.toResponse(Refusal.originNotAllowed(request.headers["origin"]), publicUrl)
+      return isCrossSite(request, base)
+        ? Refusal.toResponse(Refusal.originNotAllowed(request.headers["origin"]), base)
         : undefined
     }
     Forwarded.setHeaders(request, {

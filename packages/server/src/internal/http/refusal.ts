@@ -11,6 +11,7 @@ export const CODES = {
   PLAN_LIMIT: "The plan does not allow the setting; `limit`, `asked` and `allowed` say which.",
   FILE_NOT_FOUND: "The file was never there, has expired, was deleted, or has been downloaded already.",
   NOT_FOUND: "There is nothing at this path.",
+  HOST_NOT_ALLOWED: "The server does not answer for the host that the request names.",
   METHOD_NOT_ALLOWED: "The path does not take this method; `Allow` has those that it takes.",
   REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
   PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
@@ -72,6 +73,14 @@ export const methodNotAllowed = (method: string, allow: string) =>
     headers: { allow },
     isUpload: isUpload(method)
   })
+
+/** The operator adds the host that clients use to those that are allowed. */
+export const hostNotAllowed = new Refusal({
+  status: 421,
+  code: "HOST_NOT_ALLOWED",
+  text:
+    "This server does not answer for the host that the request names; its operator allows hosts with --allowed-hosts"
+})
 
 /** Two programs could read the request as two different ones. */
 export const repeatedField = (name: string) => invalid(`The request has more than one ${name} field; send one`)

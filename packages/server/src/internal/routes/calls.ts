@@ -74,7 +74,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   // An endpoint that the contract declares and nobody handles here does not compile.
   const handlers: { readonly [Name in keyof typeof endpoints]: Handler } = {
     upload: uploadNamed(),
-    list: (_request, owner) => Effect.flatMap(listQuery, (query) => list(owner, query)),
+    list: (request, owner) => Effect.flatMap(listQuery, (query) => list(request, owner, query)),
     me: (_request, owner) => me(owner),
     download: (request) => withKey((key) => download(request, key)),
     replace: changeOf(true),

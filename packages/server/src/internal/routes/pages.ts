@@ -24,7 +24,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
   const random = yield* SecureRandom.SecureRandom
-  const { anonymous, publicUrl } = yield* Settings
+  const { anonymous, baseOf } = yield* Settings
   const authenticate = yield* Authentication.make
   const { refuse } = yield* Problem.make
 
@@ -54,19 +54,20 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       const request = yield* HttpServerRequest.HttpServerRequest
       const headers = Receiver.isKnown(request)
         ? {}
-        : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), publicUrl) }
+        : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), baseOf(request)) }
       return html(Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"), 200, headers)
     }).pipe(refuse, page)
   )
   yield* router.add(
     "GET",
     "/uploaded/:key",
-    Effect.map(
+    Effect.zipWith(
       look,
-      (seen) =>
+      HttpServerRequest.HttpServerRequest,
+      (seen, request) =>
         seen === undefined
           ? gone
-          : html(Page.uploaded(seen.file, publicUrl, seen.now, plans.get(seen.file.plan).directDownload), 200)
+          : html(Page.uploaded(seen.file, baseOf(request), seen.now, plans.get(seen.file.plan).directDownload), 200)
     )
       .pipe(refuse, page)
   )

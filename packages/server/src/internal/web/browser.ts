@@ -50,17 +50,18 @@ export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>
 /** Answers a refusal: with a page for a browser, with JSON for everything else. */
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
-  const { anonymous, anonymousPlan, publicUrl } = yield* Settings
+  const { anonymous, anonymousPlan, baseOf } = yield* Settings
   const rule = Anonymous.rules[anonymous]
-  const home = () =>
-    rule === undefined ? Page.home(plans.get(anonymousPlan), publicUrl) : Page.keyNeeded(rule, publicUrl)
+  const home = (base: string) =>
+    rule === undefined ? Page.home(plans.get(anonymousPlan), base) : Page.keyNeeded(rule, base)
 
   return (request: HttpServerRequest.HttpServerRequest, refusal: Refusal.Refusal) => {
-    if (!isBrowser(request)) return Refusal.toResponse(refusal, publicUrl)
+    const base = baseOf(request)
+    if (!isBrowser(request)) return Refusal.toResponse(refusal, base)
     const path = pathOf(request)
     const isPost = request.method === "POST"
     if (refusal.status === 401) {
-      return path === "/" && !isPost ? html(home(), 200) : Refusal.toResponse(refusal, publicUrl)
+      return path === "/" && !isPost ? html(home(base), 200) : Refusal.toResponse(refusal, base)
     }
     const root = "../".repeat(path.split("/").length - 2) || "./"
     const retryAfter = refusal.headers?.["retry-after"]
@@ -68,7 +69,7 @@ export const make = Effect.gen(function*() {
       ? Page.gone(root)
       : refusal.code === "DOWNLOAD_IN_PROGRESS"
       ? Page.inProgress(root, retryAfter)
-      : Page.problem(root, isPost && path === "/", Refusal.messageOf(refusal, publicUrl))
+      : Page.problem(root, isPost && path === "/", Refusal.messageOf(refusal, base))
     return html(page, refusal.status, retryAfter === undefined ? {} : { "retry-after": retryAfter })
   }
 })

@@ -3,6 +3,7 @@ import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as Effect from "effect/Effect"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -147,16 +148,23 @@ ${
   })
 }
 
+/** Stands for the address of the server in what is made once. */
+const BASE = "https://base.invalid"
+
 const shared = { "cache-control": "public, max-age=300", "x-content-type-options": "nosniff" }
 
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
-  const { publicUrl } = yield* Settings
-  const spec = { ...OpenApi.fromApi(FileIoApi.FileIoApi), servers: [{ url: publicUrl }] }
-  const json = HttpServerResponse.text(JSON.stringify(spec), {
-    contentType: "application/json; charset=utf-8",
-    headers: { ...shared, "access-control-allow-origin": "*" }
-  })
-  const html = Browser.html(page(spec, publicUrl), 200, shared)
-  yield* router.add("GET", "/openapi.json", Effect.succeed(json))
-  yield* router.add("GET", "/developers", Effect.succeed(html))
+  const { baseOf } = yield* Settings
+  const spec = { ...OpenApi.fromApi(FileIoApi.FileIoApi), servers: [{ url: BASE }] }
+  // Both are long to make, so only the address in them is put in for each request.
+  const json = JSON.stringify(spec)
+  const html = page(spec, BASE)
+  const add = (path: `/${string}`, respond: (base: string) => HttpServerResponse.HttpServerResponse) =>
+    router.add("GET", path, Effect.map(HttpServerRequest.HttpServerRequest, (request) => respond(baseOf(request))))
+  yield* add("/openapi.json", (base) =>
+    HttpServerResponse.text(json.replaceAll(BASE, base), {
+      contentType: "application/json; charset=utf-8",
+      headers: { ...shared, "access-control-allow-origin": "*" }
+    }))
+  yield* add("/developers", (base) => Browser.html(html.replaceAll(BASE, escape(base)), 200, shared))
 }))

@@ -15,8 +15,8 @@ const tokenOf = (request: HttpServerRequest): string | undefined => COOKIE.exec(
 export const isKnown = (request: HttpServerRequest): boolean => tokenOf(request) !== undefined
 
 /** Ends with the session of the browser. */
-export const cookie = (token: Uint8Array, publicUrl: string): string => {
-  const { pathname, protocol } = new URL(publicUrl)
+export const cookie = (token: Uint8Array, base: string): string => {
+  const { pathname, protocol } = new URL(base)
   const value = Buffer.from(token).toString("base64url")
   return `${NAME}=${value}; Path=${pathname}; HttpOnly; SameSite=Lax${protocol === "https:" ? "; Secure" : ""}`
 }
