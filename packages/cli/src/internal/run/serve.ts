@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as JsonLine from "../../JsonLine.ts"
-import { Edge } from "../edge.ts"
 import { local, usage } from "../problem.ts"
 import { Report } from "../report.ts"
 import type { Runner } from "../services.ts"
 import * as Settings from "../settings.ts"
+import { Stdio } from "../stdio.ts"
 
 export const run: Runner<{
   readonly host: string
@@ -17,7 +17,7 @@ export const run: Runner<{
   readonly publicUrl: string | undefined
 }> = Effect.fnUntraced(function*({ data, host, port, publicUrl }) {
   const report = yield* Report
-  const edge = yield* Edge
+  const { env, stderr } = yield* Stdio
   if (port < 0 || port > 65535) return yield* usage(`there is no port ${port}`, "Allowed: 0 to 65535.")
   const address = publicUrl === undefined ? undefined : Variable.address(publicUrl)
   if (address !== undefined && Result.isFailure(address)) {
@@ -68,10 +68,10 @@ export const run: Runner<{
   )
   // Something for the camera of a phone, which cannot reach this machine's own address.
   const shown = publicUrl === undefined ? server.urls[1] : server.publicUrl
-  const isSeen = edge.stderr.isTerminal && !report.flags.quiet && !report.flags.json
+  const isSeen = stderr.isTerminal && !report.flags.quiet && !report.flags.json
   if (shown !== undefined && isSeen) {
     const { lines } = yield* Effect.promise(() => import("../qr.ts"))
-    yield* report.drawing(`${shown}\n${lines(shown, (edge.env["NO_COLOR"] ?? "") === "")}`)
+    yield* report.drawing(`${shown}\n${lines(shown, (env["NO_COLOR"] ?? "") === "")}`)
   }
   return yield* Effect.never
 })

@@ -4,6 +4,7 @@
  */
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
+import { plain } from "../shared/addresses.ts"
 import * as Forwarded from "./forwarded.ts"
 
 /** A name or an address, with or without a port. */
@@ -11,7 +12,7 @@ const HOST = /^(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i
 
 /** The host that a request names: to the nearest proxy, where that is trusted and says so. */
 const hostOf = (request: HttpServerRequest, proxies: Forwarded.Proxies): string | undefined => {
-  const peer = Forwarded.plain(Option.getOrElse(request.remoteAddress, () => ""))
+  const peer = plain(Option.getOrElse(request.remoteAddress, () => ""))
   const forwarded = proxies.trusts(peer) ? request.headers["x-forwarded-host"]?.split(",").at(-1)!.trim() : undefined
   const host = forwarded ?? request.headers["host"]
   return host !== undefined && HOST.test(host) ? host.toLowerCase() : undefined
