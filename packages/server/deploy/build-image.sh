@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds the image with buildah: from node:24-slim, or with --debian on a Debian root that is made on the spot, for a machine that reaches
+# no registry of images. That needs root, debootstrap, node 24 and npm.
+#
+#   packages/server/deploy/build-image.sh [--debian] [NAME]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+
+base=docker.io/library/node:24-slim
+if [ "${1:-}" = --debian ]; then
+  shift
+  base=localhost/fileio-node
+  root=$(mktemp -d)
+  trap 'rm -rf "$root"' EXIT
+  debootstrap --variant=minbase --include=ca-certificates bookworm "$root/debian" > /dev/null
+  container=$(buildah from scratch)
+  buildah add --quiet "$container" "$root/debian" / > /dev/null
+  buildah add --quiet "$container" "$(node -p process.execPath)" /usr/local/bin/node > /dev/null
+  buildah add --quiet "$container" "$(dirname "$(readlink -f "$(command -v npm)")")/.." /usr/local/lib/node_modules/npm > /dev/null
+  buildah run "$container" -- sh -c 'ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && useradd --create-home node'
+  buildah config --cmd /usr/local/bin/node "$container"
+  buildah commit --quiet --rm "$container" "$base" > /dev/null
+fi
+
+# npm's own settings, such as a mirror, are for the build and in no layer.
+settings=()
+[ -f "$HOME/.npmrc" ] && settings=(--volume "$HOME/.npmrc:/root/.npmrc:ro")
+buildah build --quiet "${settings[@]}" --build-arg "BASE=$base" --ignorefile packages/server/deploy/Dockerfile.dockerignore \
+  --file packages/server/deploy/Dockerfile --tag "${1:-fileio-server}" .
