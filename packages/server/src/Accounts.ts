@@ -1,11 +1,11 @@
 /**
- * The file of accounts, keys and plans: changed by the program's `keys` commands, read by a running server.
+ * The file of accounts, keys and plans. The program's `keys` commands change it, and a running server reads it.
  *
  * **Details**
  *
- * The file is JSON. A key is in it only as its SHA-256; its first block names it and is no secret. A running server takes
- * over a changed file within a second. It keeps what it knew while the file cannot be read, is gone, or gives an account a plan
- * that there is not.
+ * The file is JSON. It contains only the SHA-256 of a key, and its first block as its id, which is no secret. A running server
+ * reads a changed file within a second. While the file cannot be read, is missing, or gives an account an unknown plan, the
+ * server keeps the previous accounts.
  *
  * ```json
  * {
@@ -63,13 +63,13 @@ const PlanFields = Schema.Struct({
 })
 
 /**
- * A key of an account, as it is kept.
+ * A stored key of an account.
  *
  * @category models
  * @since 0.1.0
  */
 export class KeyEntry extends Schema.Class<KeyEntry>("@effect-fileio/server/KeyEntry")({
-  /** The key's first block; names it, and is no secret. */
+  /** The key's first block: its id, and no secret. */
   id: Schema.String,
   /** SHA-256 of the key, in hexadecimal. */
   sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
@@ -90,19 +90,19 @@ export class AccountEntry extends Schema.Class<AccountEntry>("@effect-fileio/ser
 }) {}
 
 /**
- * What the file has.
+ * Content of the file.
  *
  * @category models
  * @since 0.1.0
  */
 export class Accounts extends Schema.Class<Accounts>("@effect-fileio/server/Accounts")({
-  /** Plans beside `free` and `premium`, or other limits for these; see `Plans.Plan`. */
+  /** Plans besides `free` and `premium`, or other limits for these; see `Plans.Plan`. */
   plans: Schema.optionalKey(Schema.Record(Schema.String, PlanFields)),
   accounts: Schema.Array(AccountEntry)
 }) {}
 
 /**
- * The file of accounts cannot be used.
+ * The file of accounts is invalid, or cannot be read or written.
  *
  * @category errors
  * @since 0.1.0
@@ -123,7 +123,7 @@ const none = new Accounts({ accounts: [] })
 const isMissing = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "ENOENT"
 
 /**
- * Reads the file; one that is not there has no accounts.
+ * Reads the file; a missing one has no accounts.
  *
  * @category operations
  * @since 0.1.0
@@ -135,17 +135,17 @@ export const load = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
   })
   if (text === undefined) return none
   return yield* Effect.mapError(
-    // Editors of Windows write a byte-order mark.
+    // Windows editors write a byte-order mark.
     decode(text.replace(/^\uFEFF/, "")),
     (cause) => new AccountsError({ path, problem: cause.message.replace(/\s+/g, " ").slice(0, 300), cause })
   )
 })
 
-/** The file to which a path leads, by a link too, whether or not it is there. */
+/** The target of a path, also through a link, whether or not it exists. */
 const followed = (path: string): Promise<string> =>
   Fs.realpath(path).catch(() => Fs.readlink(path).then((to) => Path.resolve(Path.dirname(path), to)).catch(() => path))
 
-/** The lock is what becomes the file, so two changes at a time cannot undo one another. */
+/** The lock file is renamed to the file, so two concurrent changes cannot undo each other. */
 const change = Effect.fnUntraced(function*<A, E>(
   given: string,
   by: (accounts: Accounts) => Effect.Effect<readonly [Accounts, A], E>
@@ -163,7 +163,7 @@ const change = Effect.fnUntraced(function*<A, E>(
   const [accounts, result] = yield* Effect.flatMap(load(path), by)
   yield* Effect.tryPromise({
     try: async () => {
-      // Made by root for a server of another user, it must be that user's: the folder says who that is.
+      // If root creates it for another user's server, it must belong to that user: the owner of the folder.
       const folder = await Fs.stat(Path.dirname(path))
       if (Os.userInfo().uid === 0) await file.chown(folder.uid, folder.gid)
       const old = await Fs.stat(path).catch(() => undefined)
@@ -171,7 +171,7 @@ const change = Effect.fnUntraced(function*<A, E>(
       await file.writeFile(`${JSON.stringify(encode(accounts), undefined, 2)}\n`)
       await file.sync()
       await Fs.rename(next, path)
-      // A power cut must not bring a revoked key back.
+      // A power failure must not restore a revoked key.
       await syncFolder(Path.dirname(path))
     },
     catch: fail("it cannot be written")
@@ -179,10 +179,10 @@ const change = Effect.fnUntraced(function*<A, E>(
   return result
 }, Effect.scoped)
 
-/** Neither I, L, O nor U: they are misread, or make words. */
+/** Without I, L, O and U, which are misread or form words. */
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-/** A key in the contract's form, `XXXXXXX.XXXXXXX-XXXXXXX-XXXXXXX-XXXXXXX`: 140 secret bits behind its name. */
+/** A key in the contract's form, `XXXXXXX.XXXXXXX-XXXXXXX-XXXXXXX-XXXXXXX`: its id and 140 secret bits. */
 const makeKey = Effect.fnUntraced(function*() {
   const bytes = yield* (yield* SecureRandom.SecureRandom).randomBytes(35)
   const letters = Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("")
@@ -191,7 +191,7 @@ const makeKey = Effect.fnUntraced(function*() {
 })
 
 /**
- * Makes a key for an account, and the account if it is not there. The key is given back here and nowhere else.
+ * Makes a key for an account, and creates the account if it is missing. The key is returned only here.
  *
  * @category operations
  * @since 0.1.0
@@ -200,7 +200,7 @@ export const createKey = Effect.fnUntraced(function*(
   path: string,
   options: {
     readonly account: string
-    /** Name of the account's plan. @default its present one, or "free" */
+    /** Name of the account's plan. @default its present plan, or "free" */
     readonly plan?: string | undefined
   }
 ): Effect.fn.Return<
@@ -232,7 +232,7 @@ export const createKey = Effect.fnUntraced(function*(
 })
 
 /**
- * Takes a key away by its name, its first block. The account and its files stay. Says whose it was.
+ * Revokes a key by its id, its first block. The account and its files stay. Returns the account.
  *
  * @category operations
  * @since 0.1.0
@@ -268,7 +268,7 @@ const toKnown = (accounts: Accounts): ReadonlyArray<ApiKeys.KnownAccount> =>
     hashes: keys.map(({ sha256 }) => Buffer.from(sha256, "hex"))
   }))
 
-/** Keys in a file that others can write are not the operator's alone. */
+/** If others can write the file, they can add keys. */
 const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   const mode = yield* Effect.promise(() => Fs.stat(path).then((stat) => stat.mode, () => 0))
   // Windows has no such permissions.
@@ -278,25 +278,25 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
 })
 
 /**
- * What there is beside the file.
+ * Accounts and plans besides those of the file.
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  /** Accounts with a key each. @default none */
+  /** Accounts with one key each. @default none */
   readonly accounts?: ReadonlyArray<ApiKeys.AccountOptions> | undefined
-  /** Plans that go before those of the file. @default none */
+  /** Plans that override those of the file. @default none */
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
-  /** Longest life of a file, whatever its plan says. @default what the plan says */
+  /** Longest life of a file, whatever its plan allows. @default the plan's */
   readonly maxLife?: Duration.Duration | undefined
-  /** Names of plans that must be there, beside those that the accounts of the file have. @default none */
+  /** Names of plans that must exist, besides those of the file's accounts. @default none */
   readonly used?: ReadonlyArray<string> | undefined
 }
 
 /**
- * The keys and plans of the file, and those given. The file is read again when it changes; where it cannot be used then, what was
- * known stays, which is logged and is a fault of the health.
+ * The keys and plans of the file and of the options. The file is read again when it changes; if it is unusable then, the
+ * previous content stays, the server logs an error, and its health has a fault.
  *
  * @category layers
  * @since 0.1.0

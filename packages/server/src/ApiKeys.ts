@@ -1,5 +1,5 @@
 /**
- * Who a key belongs to. Only SHA-256 hashes of keys are held.
+ * Finds the account of a key. Holds only SHA-256 hashes of keys.
  *
  * @since 0.1.0
  */
@@ -11,13 +11,13 @@ import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"
 
 /**
- * An account, as it is configured.
+ * An account in the options.
  *
  * @category models
  * @since 0.1.0
  */
 export interface AccountOptions {
-  /** Name of the account; its files belong to it over restarts. */
+  /** Name of the account, which owns its files across restarts. */
   readonly name: string
   readonly apiKey: Redacted.Redacted
   /** Name of its plan. @default "free" */
@@ -25,7 +25,7 @@ export interface AccountOptions {
 }
 
 /**
- * Whose key it is, and the plan of that account.
+ * The account of a key, and its plan.
  *
  * @category models
  * @since 0.1.0
@@ -36,20 +36,20 @@ export interface KeyHolder {
 }
 
 /**
- * Finds who calls by the key that came.
+ * Finds the caller by the received key.
  *
  * @category services
  * @since 0.1.0
  */
 export class ApiKeys extends Context.Service<ApiKeys, {
-  /** The account that a key belongs to. */
+  /** The account of a key. */
   readonly find: (apiKey: string) => Option.Option<KeyHolder>
   /** The plan of an account. */
   readonly planOf: (account: string) => Option.Option<string>
 }>()("@effect-fileio/server/ApiKeys") {}
 
 /**
- * What is kept of a key.
+ * The stored part of a key.
  *
  * @category hashing
  * @since 0.1.0
@@ -57,8 +57,8 @@ export class ApiKeys extends Context.Service<ApiKeys, {
 export const hash = (apiKey: string): Buffer => Crypto.hash("sha256", apiKey, "buffer")
 
 /**
- * What keeps a text from being the name of an account, as a sentence; `undefined` where nothing does. The files of those
- * without a key belong to the empty name, so an account of that name would have them all.
+ * Why a text cannot be the name of an account, as a sentence; `undefined` if it can. Anonymous files belong to the empty name,
+ * so an account of that name would own them.
  *
  * @category checking
  * @since 0.1.0
@@ -69,7 +69,7 @@ export const nameProblem = (name: string): string | undefined =>
     : PlainText.problem(name) ?? (name.trim() === name ? undefined : "it begins or ends with a blank")
 
 /**
- * What keeps a text from being a key, as a sentence; `undefined` where nothing does.
+ * Why a text cannot be a key, as a sentence; `undefined` if it can.
  *
  * @category checking
  * @since 0.1.0
@@ -90,8 +90,8 @@ export interface KnownAccount {
 }
 
 /**
- * An account with the hash of its key in place of the key. White space around the key, as files and secret stores leave
- * it, is no part of it.
+ * An account with the hash of its key in place of the key. Ignores white space around the key, which files and secret stores
+ * add.
  *
  * @category constructors
  * @since 0.1.0
@@ -117,7 +117,7 @@ export const make = (accounts: ReadonlyArray<KnownAccount>): ApiKeys["Service"] 
     find: (apiKey) => {
       const asked = hash(apiKey)
       let found: KeyHolder | undefined
-      // Every key is compared, so the time tells nothing of which one came close.
+      // Compares every key, so that the time reveals nothing about partial matches.
       for (const { hash, holder } of known) if (Crypto.timingSafeEqual(hash, asked)) found = holder
       return Option.fromUndefinedOr(found)
     },
@@ -126,7 +126,7 @@ export const make = (accounts: ReadonlyArray<KnownAccount>): ApiKeys["Service"] 
 }
 
 /**
- * The lookup over the accounts of the options.
+ * The lookup over the accounts in the options.
  *
  * @category layers
  * @since 0.1.0

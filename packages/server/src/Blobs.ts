@@ -1,5 +1,5 @@
 /**
- * The store of the bytes of all files, as the server uses it. `FolderBlobs` keeps them in a folder, `S3Blobs` in S3.
+ * The store of all files' bytes. `FolderBlobs` keeps them in a folder, `S3Blobs` in S3.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 /**
- * Bytes could not be read or written. `code` is the system's word, such as `ENOSPC`.
+ * Bytes could not be read or written. `code` is the system's, such as `ENOSPC`.
  *
  * @category errors
  * @since 0.1.0
@@ -21,11 +21,11 @@ const codeOf = (cause: unknown): string | undefined =>
 export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/server/BlobsError")("BlobsError", {
   operation: Schema.String,
   code: Schema.optionalKey(Schema.String),
-  /** `unavailable`: the store does not answer, or cannot do it now. */
+  /** `unavailable`: the store does not respond, or cannot do it now. */
   reason: Schema.optionalKey(Schema.Literal("unavailable")),
   cause: Schema.Defect()
 }) {
-  /** The error of an operation that failed for this cause, with its code. */
+  /** The error of a failed operation, with the code of its cause. */
   static from(operation: string, cause: unknown): BlobsError {
     const code = codeOf(cause)
     return new BlobsError({ operation, cause, ...(code === undefined ? {} : { code }) })
@@ -37,23 +37,23 @@ export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/s
 }
 
 /**
- * A blob that is being written. It is gone when its scope closes, unless it was finished and kept.
+ * A blob that is being written. It is removed when its scope closes, unless it was finished and kept.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Writer {
   readonly id: string
-  /** Takes bytes over, with their memory, which the caller must not use any more; they are written in large pieces. */
+  /** Takes over bytes with their memory, which the caller must not use any more; writes them in large pieces. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, BlobsError>
-  /** Makes the bytes durable and gives the blob its place. */
+  /** Makes the bytes durable and gives the blob its final name. */
   readonly finish: Effect.Effect<void, BlobsError>
-  /** The catalog knows the blob now. */
+  /** The catalog has the blob now. */
   readonly keep: Effect.Effect<void>
 }
 
 /**
- * A blob that is open for reading; it stays readable when it is removed meanwhile.
+ * A blob that is open for reading; it stays readable if it is removed meanwhile.
  *
  * @category models
  * @since 0.1.0
@@ -64,19 +64,19 @@ export interface Reader {
 }
 
 /**
- * A blob that has its place.
+ * A stored blob.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Stored {
   readonly id: string
-  /** Nobody writes it any more: if the catalog does not know it, no file will ever have it. */
+  /** Nobody writes it any more: if the catalog does not know it, it will never belong to a file. */
   readonly settled: boolean
 }
 
 /**
- * What became of blobs that were to be removed.
+ * Result of removing blobs.
  *
  * @category models
  * @since 0.1.0
@@ -87,7 +87,7 @@ export interface Removal {
   readonly failure: BlobsError | undefined
 }
 
-/** Blobs that are removed at the same time. */
+/** How many blobs are removed at the same time. */
 const REMOVALS = 16
 
 /**
@@ -106,33 +106,33 @@ export const removeEach = (
   )
 
 /**
- * The bytes of all files: what is stored is whole, or is not there.
+ * The bytes of all files. A stored blob is complete.
  *
  * @category services
  * @since 0.1.0
  */
 export class Blobs extends Context.Service<Blobs, {
-  /** Where they are, for messages. */
+  /** Location of the store, for messages. */
   readonly where: string
-  /** The id of the store, if it has one yet. */
+  /** The id of the store, if it has one. */
   readonly storeId: Effect.Effect<string | undefined, BlobsError>
   readonly setStoreId: (id: string) => Effect.Effect<void, BlobsError>
-  /** Where the id of the store is, for messages. */
+  /** Location of the store's id, for messages. */
   readonly storeIdPlace: string
   readonly writer: Effect.Effect<Writer, BlobsError, Scope.Scope>
   readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
-  /** Removes blobs; one that is not there is removed already. What cannot be removed keeps none of the others. */
+  /** Removes blobs; a missing one counts as removed. A failure does not keep the others from being removed. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<Removal>
-  /** After it, no power cut brings a blob back that was removed before. */
+  /** After it, no power failure restores a blob that was removed before. */
   readonly syncRemovals: Effect.Effect<void, BlobsError>
-  /** All blobs that have their place, in pages. */
+  /** All stored blobs, in pages. */
   readonly list: Stream.Stream<ReadonlyArray<Stored>, BlobsError>
-  /** Removes what uploads left behind whose process was interrupted. */
+  /** Removes leftovers of interrupted uploads. */
   readonly tidy: Effect.Effect<void, BlobsError>
 }>()("@effect-fileio/server/Blobs") {}
 
 /**
- * Whether a name is one that a store gives to a blob. Others are not ours: they are never looked at, and never removed.
+ * Whether a name is one that a store gives to a blob. Others are not ours: they are never looked at or removed.
  *
  * @category predicates
  * @since 0.1.0

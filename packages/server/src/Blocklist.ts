@@ -1,9 +1,9 @@
 /**
- * What a server refuses whatever its plans say: contents by their SHA-256, and addresses.
+ * Contents, by their SHA-256, and addresses that a server refuses, whatever its plans allow.
  *
  * **Details**
  *
- * The file has one entry a line, with a comment behind it if wanted. A running server reads it again when it changes.
+ * The file has one entry per line, with an optional comment behind it. A running server reads it again when it changes.
  *
  * ```text
  * # reported on 12 March
@@ -25,7 +25,7 @@ import { watch } from "./internal/ops/watchedFile.ts"
 import * as Addresses from "./internal/shared/addresses.ts"
 
 /**
- * The file cannot be used.
+ * The file is invalid or cannot be read.
  *
  * @category errors
  * @since 0.1.0
@@ -40,7 +40,7 @@ export class BlocklistError extends Schema.TaggedError<BlocklistError>("@effect-
 }
 
 /**
- * What is refused.
+ * The refused contents and addresses.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +52,7 @@ export interface Entries {
 }
 
 /**
- * What is refused now.
+ * The current blocklist.
  *
  * @category services
  * @since 0.1.0
@@ -64,7 +64,7 @@ export class Blocklist extends Context.Service<Blocklist, {
 const DIGEST = /^sha256:([0-9a-f]{64})$/i
 
 /**
- * Reads the lines of a blocklist; fails with a sentence that names the first line that is no entry.
+ * Parses a blocklist; fails with a sentence that names the first invalid line.
  *
  * @category parsing
  * @since 0.1.0
@@ -104,8 +104,8 @@ const load = Effect.fnUntraced(function*(path: string) {
 })
 
 /**
- * What the lines of a file refuse; it is read again when it changes. Where it cannot be used then, what was read last stays, which is
- * logged and is a fault of the health.
+ * The blocklist of a file, which is read again when it changes. If it is unusable then, the previous content stays, the server
+ * logs an error, and its health has a fault.
  *
  * @category layers
  * @since 0.1.0

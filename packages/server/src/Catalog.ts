@@ -1,18 +1,18 @@
 /**
- * What the server knows of its files, whichever engine keeps it: `SqliteCatalog`, or `PgCatalog` for several servers.
+ * The database of files and leases: `SqliteCatalog`, or `PgCatalog` for several servers.
  *
- * A download is a lease, a state machine that `internal/sql/lease.ts` has in full:
- * - `claim` takes one of a file's downloads, if one is left, so that any number of simultaneous requests gets exactly as
- *   many as are left.
- * - `handOver` is the fence before the last byte: it succeeds only for the newest transfer of a lease that has not ended,
- *   and is on the disk before that byte goes out. After a crash from there on the download counts.
- * - `commit` counts it, when the last byte was handed over. The holder may still fetch bytes again for the grace time:
+ * A download is a lease, a state machine that `internal/sql/lease.ts` defines in full:
+ * - `claim` takes one of a file's downloads, if one is left; of any number of simultaneous requests, exactly as many succeed as
+ *   downloads are left.
+ * - `handOver` is the fence before the last byte: it succeeds only for the newest transfer of a lease that has not ended, and
+ *   is on the disk before that byte is sent. After a crash from then on, the download counts.
+ * - `commit` counts the download after the last byte was handed over. The holder may fetch bytes again for the grace time:
  *   bytes handed to a socket may not have arrived.
- * - `release` gives it back after the grace time, in which only the holder may resume.
- * - `resume` begins a new transfer of the lease; the ones before it can neither send the last byte nor release it.
+ * - `release` gives the download back after the grace time, in which only the holder may resume.
+ * - `resume` starts a new transfer of the lease; earlier ones can neither send the last byte nor release it.
  *
- * A file that is used up or deleted leaves a tombstone: its key is a 404, and is not given again for 90 days,
- * after which that is as unlikely as a guess.
+ * A used-up or deleted file leaves a tombstone: its key is a 404, and is not used again for 90 days, after which a collision is
+ * as unlikely as a correct guess.
  *
  * @since 0.1.0
  */
@@ -33,11 +33,11 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
   {
     cause: Schema.Defect(),
     /**
-     * `unavailable`: it cannot do this now, and nothing was changed. `unknown`: it was to make a change, and whether it has is not
-     * known. Without a reason, it refused for good, and nothing was changed.
+     * `unavailable`: it cannot do this now, and nothing was changed. `unknown`: whether the change was made is unknown. Without
+     * a reason, it refused for good, and nothing was changed.
      */
     reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown"])),
-    /** What is wrong and what to do, where that is known. */
+    /** What is wrong and what to do, if known. */
     problem: Schema.optionalKey(Schema.String)
   }
 ) {
@@ -49,7 +49,7 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
 }
 
 /**
- * The last byte of a transfer must not be sent: its lease has ended, or its holder has begun a newer transfer.
+ * The last byte of a transfer must not be sent: its lease has ended, or its holder has started a newer transfer.
  *
  * @category errors
  * @since 0.1.0
@@ -72,7 +72,7 @@ export interface FileRecord {
   readonly blob: string
   /** Name of the account; empty for anonymous files. */
   readonly owner: string
-  /** Name of the plan that it was uploaded under. */
+  /** Name of the plan at the upload. */
   readonly plan: string
   readonly name: string
   readonly title: string | null
@@ -81,9 +81,9 @@ export interface FileRecord {
   readonly expires: number | null
   readonly downloads: number
   readonly maxDownloads: number | null
-  /** Downloads that were begun, whether or not they reached the last byte. Resuming one is no other. */
+  /** Downloads that began, complete or not. Resuming is not a new one. */
   readonly attempts: number
-  /** When the last of them was begun. */
+  /** When the last of them began. */
   readonly lastAttempt: number | null
   readonly countFrom: FileSettings.CountFrom
   readonly autoDelete: boolean
@@ -92,7 +92,7 @@ export interface FileRecord {
 }
 
 /**
- * What is recorded of a file when it comes. Times are milliseconds since 1970.
+ * A new file. Times are milliseconds since 1970.
  *
  * @category models
  * @since 0.1.0
@@ -114,8 +114,8 @@ export interface NewFile {
 }
 
 /**
- * What is to change; an absent field stays. New content makes the file available again: its counts of downloads and
- * attempts start over. Leases of the old content end, but who is reading it has it to its end.
+ * A change of a file; absent fields stay. New content makes the file available again: its downloads and attempts start over.
+ * Leases of the old content end, but their receivers get the rest of it.
  *
  * @category models
  * @since 0.1.0
@@ -136,13 +136,13 @@ export interface Changes {
  * @since 0.1.0
  */
 export interface Lease {
-  /** Unguessable; who knows it holds the lease. */
+  /** Unguessable: anybody who knows it holds the lease. */
   readonly id: string
   /** Key of the file. */
   readonly key: string
-  /** Which transfer of the lease this is; only the newest may send the last byte, and release it. */
+  /** Which transfer of the lease this is; only the newest may send the last byte or release the lease. */
   readonly generation: number
-  /** The download counts already: its holder may have the last byte again. */
+  /** The download counts already: its holder may fetch the last byte again. */
   readonly counted: boolean
   readonly blob: string
   readonly name: string
@@ -151,18 +151,18 @@ export interface Lease {
 }
 
 /**
- * Why a file cannot be had.
+ * Why a file is not available.
  *
  * @category models
  * @since 0.1.0
  */
 export type Unavailable =
-  /** All downloads that are left are under way; `retryAfter` is in milliseconds. */
+  /** All remaining downloads are running; `retryAfter` is in milliseconds. */
   | { readonly _tag: "InProgress"; readonly retryAfter: number }
   | { readonly _tag: "Gone" }
 
 /**
- * Whether a file can be had.
+ * Whether a file is available.
  *
  * @category models
  * @since 0.1.0
@@ -178,7 +178,7 @@ export type Availability = { readonly _tag: "Available" } | Unavailable
 export type Claim = { readonly _tag: "Claimed"; readonly lease: Lease } | Unavailable
 
 /**
- * The fields that a listing can be sorted by.
+ * Fields by which a listing can be sorted.
  *
  * @category models
  * @since 0.1.0
@@ -205,14 +205,14 @@ export const SortField = Schema.Literals([
 export type SortField = typeof SortField.Type
 
 /**
- * Which files of an account are listed, in which order.
+ * Which files of an account to list, and in which order.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ListOptions {
   readonly owner: string
-  /** Text that the name contains, in any case. */
+  /** Text in the name, case-insensitive. */
   readonly search?: string | undefined
   readonly sort: SortField
   readonly descending: boolean
@@ -221,7 +221,7 @@ export interface ListOptions {
 }
 
 /**
- * The files of one page, with the number and the bytes of all that match.
+ * The files of one page, with the number and bytes of all matching files.
  *
  * @category models
  * @since 0.1.0
@@ -233,62 +233,61 @@ export interface Page {
 }
 
 /**
- * What is known of all files, and who downloads them now.
+ * The files and the leases on them.
  *
  * @category services
  * @since 0.1.0
  */
 export class Catalog extends Context.Service<Catalog, {
-  /** Where it is, for messages. */
+  /** Location of the catalog, for messages. */
   readonly where: string
   /** Adds a file under a new key. */
   readonly insert: (file: NewFile) => Effect.Effect<FileRecord, CatalogError>
-  /** A file that can be seen by its owner: not expired or used up, unless it is kept then. */
+  /** A file as its owner sees it: not expired or used up, unless it is kept then. */
   readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
   readonly list: (options: ListOptions) => Effect.Effect<Page, CatalogError>
   readonly usedBytes: (owner: string) => Effect.Effect<number, CatalogError>
-  /** Fails where the catalog cannot be written. */
+  /** Fails if the catalog cannot be written. */
   readonly probe: Effect.Effect<void, CatalogError>
-  /** All files and their bytes, whoever they belong to. */
+  /** Number and bytes of all files of all accounts. */
   readonly totals: Effect.Effect<{ readonly files: number; readonly bytes: number }, CatalogError>
   readonly update: (
     key: string,
     owner: string,
     changes: Changes
   ) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
-  /** Whether there was such a file. Nobody who is reading it gets its last byte. */
+  /** Returns whether the file existed. Running downloads do not get their last byte. */
   readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
 
-  /** What `claim` would say, without claiming. */
+  /** The result of a `claim` now, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
-  /** `lease` is the id of the new lease, if it is not taken; it must be unguessable. */
+  /** `lease` is the id of the new lease, if it is not used yet; it must be unguessable. */
   readonly claim: (key: string, lease?: string) => Effect.Effect<Claim, CatalogError>
-  /** Begins a new transfer of a lease, for its holder. */
+  /** Starts a new transfer of a lease, for its holder. */
   readonly resume: (key: string, lease: string) => Effect.Effect<Option.Option<Lease>, CatalogError>
-  /** The last byte must not go out unless this succeeds. It fails for all but the newest transfer of a lease. */
+  /** The last byte must not be sent unless this succeeds. It fails for all but the newest transfer of a lease. */
   readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError | LeaseEnded>
   readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
   readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
-  /** `release` for a transfer of which not one byte was sent: nobody was given anything, so it is free again and no attempt. */
+  /** `release` for a transfer of which not one byte was sent: the download is available at once, and counts as no attempt. */
   readonly abandon: (lease: Lease) => Effect.Effect<void, CatalogError>
 
-  /** Buries what is expired or used up, and drops leases that ended. */
+  /** Removes expired and used-up files, and drops ended leases. */
   readonly bury: Effect.Effect<void, CatalogError>
   /**
-   * Records a blob before its bytes are stored: they are garbage an hour later, unless a file has them by then. So nothing that
-   * goes wrong in between leaves bytes that nobody knows of.
+   * Records a blob before its bytes are stored: they are garbage an hour later, unless they belong to a file by then. So no
+   * failure in between leaves unrecorded bytes.
    */
   readonly expect: (blob: string) => Effect.Effect<void, CatalogError>
-  /** Blobs that nobody may read any more, in order: at most 1,000 of those after the one named. */
+  /** Blobs that nobody may read any more, in order: at most 1,000, after the given one. */
   readonly garbage: (after: string) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   readonly forget: (blobs: ReadonlyArray<string>) => Effect.Effect<void, CatalogError>
   /** Those of these blobs that are neither a file's nor garbage. */
   readonly unknown: (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, CatalogError>
-  /** Blobs of the files that came last. */
+  /** Blobs of the newest files. */
   readonly newest: (limit: number) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   /**
-   * Calls `decide` with the id of the store that the catalog knows, and records what it gives where none is known. One server at
-   * a time.
+   * Calls `decide` with the recorded id of the store, and records its result if there is none. One server at a time.
    */
   readonly pair: <E>(
     decide: (storeId: string | undefined) => Effect.Effect<string, E>
@@ -296,23 +295,23 @@ export class Catalog extends Context.Service<Catalog, {
 }>()("@effect-fileio/server/Catalog") {}
 
 /**
- * How the catalog keeps leases.
+ * Settings of leases.
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  /** Milliseconds that the holder of a lease has to resume a transfer that broke. */
+  /** How long the holder of a lease may resume a broken transfer, in milliseconds. */
   readonly grace: number
   /**
-   * Bytes a second that a download must make on average: a lease lasts as long as the file takes at this rate, and
-   * `minimumRatePatience` and `grace` more, however often it is resumed. 0: any rate will do.
+   * Minimum average rate of a download in bytes per second: a lease lasts as long as the file takes at this rate, plus
+   * `minimumRatePatience` and `grace`, however often it is resumed. 0: any rate.
    *
    * @default 1024
    */
   readonly minimumRate?: number | undefined
   /** Milliseconds; see `minimumRate`. @default 60000 */
   readonly minimumRatePatience?: number | undefined
-  /** Downloads of a file that may break without being counted; the ones after that count from their first byte. @default 100 */
+  /** Downloads of a file that may break without being counted; later ones count from their first byte. @default 100 */
   readonly maxBrokenDownloads?: number | undefined
 }

@@ -1,5 +1,5 @@
 /**
- * The folder that a server keeps everything in, and the lock that keeps a second server out of it.
+ * The data folder of a server, and the lock that keeps a second server out of it.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import * as Path from "node:path"
 import { openLock } from "./internal/sql/sqlite.ts"
 
 /**
- * The folder cannot be used.
+ * The data folder cannot be used.
  *
  * @category errors
  * @since 0.1.0
@@ -28,7 +28,7 @@ export class DataFolderError extends Schema.TaggedError<DataFolderError>("@effec
 }
 
 /**
- * The folder of everything that the server keeps.
+ * The data folder.
  *
  * @category services
  * @since 0.1.0
@@ -37,7 +37,7 @@ export class DataFolder extends Context.Service<DataFolder, {
   readonly path: string
 }>()("@effect-fileio/server/DataFolder") {}
 
-/** What holds the keys of files, or their bytes. */
+/** Files with keys of files, or their bytes. */
 const PRIVATE = [
   "blobs",
   "incoming",
@@ -46,7 +46,7 @@ const PRIVATE = [
   ...["catalog.sqlite", "lock.sqlite"].flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])
 ]
 
-/** Takes from others what an earlier version, a copy or a restored backup gave them. */
+/** Removes the access of others that an earlier version, a copy or a restored backup gave. */
 const tighten = Effect.fnUntraced(function*(path: string) {
   for (const name of PRIVATE) {
     const member = Path.join(path, name)
@@ -61,8 +61,8 @@ const tighten = Effect.fnUntraced(function*(path: string) {
 })
 
 /**
- * The folder itself is left as it is, since it may hold other things too, such as a home folder or a mount point. Those who can
- * write in it can exchange what is in it, however that is protected.
+ * The folder itself is left as it is, since it may hold other things too, such as a home folder or a mount point. Others who
+ * can write in it can replace its files, whatever their permissions.
  */
 const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   const { mode } = yield* Effect.promise(() => Fs.stat(path))
@@ -71,7 +71,7 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   }
 })
 
-/** Whether a file lies where a folder was to be. */
+/** Whether there is a file in place of the folder. */
 const isNoFolder = (cause: unknown): boolean =>
   cause instanceof Error && "code" in cause && (cause.code === "EEXIST" || cause.code === "ENOTDIR")
 
@@ -102,7 +102,7 @@ const open = Effect.fnUntraced(function*(path: string) {
 })
 
 /**
- * A folder that stays; it is created if it is not there.
+ * A persistent folder; created if missing.
  *
  * @category layers
  * @since 0.1.0
@@ -111,7 +111,7 @@ export const layer = (path: string): Layer.Layer<DataFolder, DataFolderError> =>
   Layer.effect(DataFolder, open(Path.resolve(path)))
 
 /**
- * A folder under the system's temporary one, removed with everything in it when the scope closes.
+ * A folder under the system's temporary one, removed with its content when the scope closes.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * How much room the disk of the data folder has left, and how much of it uploads must leave.
+ * Free space on the disk of the data folder, and how much of it uploads must leave.
  *
  * @since 0.1.0
  */
@@ -12,41 +12,40 @@ import * as Fs from "node:fs/promises"
 import { DataFolder } from "./DataFolder.ts"
 
 /**
- * Says whether the disk has room for an upload.
+ * Checks whether the disk has space for an upload.
  *
  * @category services
  * @since 0.1.0
  */
 export class DiskSpace extends Context.Service<DiskSpace, {
-  /** Bytes that are free; `undefined` where the system does not tell. */
+  /** Free bytes; `undefined` if the system does not report them. */
   readonly free: Effect.Effect<number | undefined>
-  /** Bytes that no upload may take: the catalog needs room to count a download even then. */
+  /** Bytes that uploads must leave free: the catalog needs space to count a download even then. */
   readonly floor: number
-  /** Whether an upload of this many bytes leaves the floor. */
+  /** Whether an upload of this many bytes leaves `floor` free. */
   readonly holds: (bytes: number) => Effect.Effect<boolean>
   /**
-   * For an upload that runs as long as the scope: counts bytes that it is about to write, and says whether they leave the
-   * floor.
+   * For one upload: counts bytes that it is about to write, and returns whether they leave `floor` free. Ends with the scope.
    */
   readonly upload: Effect.Effect<(bytes: number) => Effect.Effect<boolean>, never, Scope.Scope>
 }>()("@effect-fileio/server/DiskSpace") {}
 
 /**
- * How much room is left free.
+ * How much space stays free.
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  /** Bytes that no upload may take. */
+  /** Bytes that uploads must leave free. */
   readonly floor: number
-  /** Whether the bytes of uploads go to this disk; where they do not, the catalog still does. @default true */
+  /** Whether uploads are stored on this disk; if not, the catalog still is. @default true */
   readonly holdsBlobs?: boolean | undefined
 }
 
-/** Bytes of all uploads between two looks at the disk. */
+/** Bytes of all uploads between two checks of the disk. */
 const LOOK_BYTES = 8 * 1024 * 1024
-/** Milliseconds after which it is looked at again, since others write to it too. */
+/** Milliseconds after which the disk is checked again, since others write to it too. */
 const LOOK_MILLIS = 1000
 /** Bytes that an upload may have handed over and that are not on the disk yet. */
 const PENDING_BYTES = 2.5 * 1024 * 1024
@@ -64,7 +63,7 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
       const free = Effect.promise(() => Fs.statfs(path).then(({ bavail, bsize }) => bavail * bsize, () => undefined))
       const cost = (bytes: number) => holdsBlobs ? bytes : 0
 
-      // `taken` counts all bytes ever; those of running uploads that were taken before a look need not be written by then.
+      // `taken` counts all bytes ever; bytes that running uploads took before a check may not be written by then.
       let taken = 0
       let pending = 0
       let seen = { free: Infinity, at: -Infinity, taken: 0 }
@@ -81,7 +80,7 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
           (mine) =>
             Effect.sync(() => {
               pending -= mine.pending
-              // They may have been written after the last look.
+              // They may have been written since the last check.
               taken += mine.pending
             })
         ),
@@ -107,7 +106,7 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
   )
 
 /**
- * For a server of which nothing that uploads take lies on a disk of this machine.
+ * For a server that stores uploads on no disk of this machine.
  *
  * @category layers
  * @since 0.1.0

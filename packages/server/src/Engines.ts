@@ -1,6 +1,6 @@
 /**
- * Which engines keep what a server knows: SQLite, a folder and memory, or PostgreSQL, S3 and Redis, which several servers
- * share. Each choice is one address; what an engine needs is loaded only when it is chosen.
+ * The engines of a server: SQLite, a folder and memory, or PostgreSQL, S3 and Redis, which several servers share. Each choice
+ * is one address; the packages of an engine are loaded only when it is chosen.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,7 @@ import * as SqliteCatalog from "./SqliteCatalog.ts"
  * @since 0.1.0
  */
 export class EngineError extends Schema.TaggedError<EngineError>("@effect-fileio/server/EngineError")("EngineError", {
-  /** What it was to keep: `catalog`, `blobs` or `rateCounter`. */
+  /** Its purpose: `catalog`, `blobs` or `rateCounter`. */
   part: Schema.String,
   problem: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
@@ -43,9 +43,9 @@ export class EngineError extends Schema.TaggedError<EngineError>("@effect-fileio
 export class StoreMismatch extends Schema.TaggedError<StoreMismatch>("@effect-fileio/server/StoreMismatch")(
   "StoreMismatch",
   {
-    /** Where the catalog is, such as `SQLite in /data/catalog.sqlite`. */
+    /** Location of the catalog, such as `SQLite in /data/catalog.sqlite`. */
     catalog: Schema.String,
-    /** Where the bytes are, such as `the folder /data/blobs`. */
+    /** Location of the store, such as `the folder /data/blobs`. */
     store: Schema.String,
     problem: Schema.String
   }
@@ -56,7 +56,7 @@ export class StoreMismatch extends Schema.TaggedError<StoreMismatch>("@effect-fi
 }
 
 /**
- * An address, secret where it has a password.
+ * An address; secret, since it may contain a password.
  *
  * @category models
  * @since 0.1.0
@@ -64,16 +64,16 @@ export class StoreMismatch extends Schema.TaggedError<StoreMismatch>("@effect-fi
 export type Address = string | Redacted.Redacted
 
 /**
- * Where the server keeps what it knows.
+ * Where the server keeps its data.
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  /** `postgresql://user:password@host/database` keeps the catalog in PostgreSQL. @default SQLite in the data folder */
+  /** `postgresql://user:password@host/database` stores the catalog in PostgreSQL. @default SQLite in the data folder */
   readonly catalog?: Address | undefined
   /**
-   * `s3://bucket/prefix?endpoint=…&region=…` keeps the bytes in an S3-compatible store; see `S3Blobs.fromUrl`.
+   * `s3://bucket/prefix?endpoint=…&region=…` stores the bytes in an S3-compatible store; see `S3Blobs.fromUrl`.
    *
    * @default a folder in the data folder
    */
@@ -81,7 +81,8 @@ export interface Options {
   /** `redis://user:password@host/0` counts requests in Redis. @default memory */
   readonly rateCounter?: Address | undefined
   /**
-   * How long PostgreSQL or S3 may be silent before a call fails with a 503 and its connection is closed. Redis has at most 1 second.
+   * How long PostgreSQL or S3 may take to respond; then the call fails with a 503 and its connection is closed. Redis has at
+   * most 1 second.
    *
    * @default 10 seconds
    */
@@ -104,7 +105,7 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
   })
 
 /**
- * The catalog that the options name: SQLite, or PostgreSQL.
+ * The catalog of the options: SQLite, or PostgreSQL.
  *
  * @category layers
  * @since 0.1.0
@@ -126,7 +127,7 @@ export const catalog = (
     }))
 
 /**
- * The store of bytes that the options name: a folder, or S3.
+ * The store of the options: a folder, or S3.
  *
  * @category layers
  * @since 0.1.0
@@ -143,7 +144,7 @@ export const blobs = (
     }))
 
 /**
- * The counter of requests that the options name: memory, or Redis.
+ * The rate counter of the options: memory, or Redis.
  *
  * @category layers
  * @since 0.1.0

@@ -1,19 +1,19 @@
 /**
- * The file.io contract, served over SQLite and a folder: a layer to embed, with nothing else to install.
+ * A server for the file.io API over SQLite and a folder: a layer to embed, with nothing else to install.
  *
  * **Details**
  *
- * - A download counts when its last byte was handed over; one that breaks gives the file back after a grace time, in
- *   which only the receiver may resume it (`Range` with `If-Range` and the `ETag` of its first answer). An upload with
+ * - A download counts when its last byte was handed over. A broken one gives the file back after a grace time, in which only
+ *   the receiver may resume it (`Range` with `If-Range` and the `ETag` of its first response). An upload with
  *   `countFrom=first-byte` makes its downloads count as soon as they begin.
- * - A file whose content is replaced is available again: its downloads start over, and who is downloading the old content gets
- *   it to its end. Downloads of a file that is deleted break off.
- * - PATCH keeps what is not given; PUT resets expiry, downloads, deletion and title to their defaults. Both keep the
+ * - A file with replaced content is available again: its downloads start over, and receivers of the old content get the rest of
+ *   it. Deleting a file breaks its downloads.
+ * - PATCH keeps settings that are not given; PUT resets expiry, downloads, deletion and title to their defaults. Both keep the
  *   content unless a file is given.
- * - A setting beyond the plan is a `402`, a size beyond it a `413`; both say `limit`, `asked` and `allowed` (bytes,
- *   downloads, or seconds of life).
- * - An anonymous file is deleted once it is used up or expired, also where `autoDelete` is false: nobody could ever ask
- *   for it again.
+ * - A setting beyond the plan is a `402`, a size beyond it a `413`; both have `limit`, `asked` and `allowed` (bytes, downloads,
+ *   or seconds of life).
+ * - An anonymous file is deleted once it is used up or expired, even if `autoDelete` is false: nobody could ever ask for it
+ *   again.
  *
  * **Example** (A server for the length of a scope)
  *
@@ -74,25 +74,25 @@ import * as ServerOptions from "./ServerOptions.ts"
 import * as Sweeper from "./Sweeper.ts"
 
 /**
- * A server that listens.
+ * A running server.
  *
  * @category services
  * @since 0.1.0
  */
 export class FileIoServer extends Context.Service<FileIoServer, {
-  /** Where it listens, without a trailing slash, such as `http://127.0.0.1:41235`. */
+  /** Its address, without a trailing slash, such as `http://127.0.0.1:41235`. */
   readonly url: string
   /** All addresses at which it can be reached: where it listens on all of the machine's, `url` and those that others can use. */
   readonly urls: ReadonlyArray<string>
   readonly port: number
   /** Base of the links that it gives, unless no `publicUrl` was given and the request names another address of this server. */
   readonly publicUrl: string
-  /** Where `/healthz` and `/metrics` are, if they are served. */
+  /** Address of `/healthz` and `/metrics`, if they are served. */
   readonly adminUrl: string | undefined
 }>()("@effect-fileio/server/FileIoServer") {}
 
 /**
- * An option has a value that means nothing.
+ * An option has an invalid value.
  *
  * @category errors
  * @since 0.1.0
@@ -107,7 +107,7 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("@effect-fi
 }
 
 /**
- * The address that a server was to listen on cannot be had.
+ * The server cannot listen on its address.
  *
  * @category errors
  * @since 0.1.0
@@ -138,7 +138,7 @@ const toListenError = (host: string, port: number) => ({ cause }: HttpServerErro
 }
 
 /**
- * What can keep a server from starting.
+ * Why a server cannot start.
  *
  * @category errors
  * @since 0.1.0
@@ -158,12 +158,12 @@ export type StartError =
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
-/** The options with the defaults of those that are not given. */
+/** The options with defaults. */
 const complete = (options: ServerOptions.TemporaryOptions) =>
   ServerOptions.withDefaults(options, ServerOptions.defaults)
 type Complete = ReturnType<typeof complete>
 
-/** A wildcard address is none that a client can use. */
+/** A client cannot connect to a wildcard address. */
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
 
@@ -206,7 +206,7 @@ const checkAccounts = (accounts: ReadonlyArray<ApiKeys.AccountOptions>) =>
       : new InvalidOption({ option: `accounts: ${JSON.stringify(name)}`, problem })
   }, { discard: true })
 
-/** Plans and keys, as they are given and as the file of accounts has them; what is given goes first. */
+/** Plans and keys, from the options and from the file of accounts; the options take precedence. */
 const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, maxLife, plans }: Complete) =>
   Layer.unwrap(Effect.gen(function*() {
     yield* checkAccounts(accounts)
@@ -224,14 +224,14 @@ const parseProxies = (options: Complete) =>
     (entry) => new InvalidOption({ option: "trustedProxies", problem: `${entry} is no address and no network` })
   ))
 
-/** Takes connections as soon as there is somebody to answer them. */
+/** Accepts connections only when requests can be handled. */
 const makeListener = (options: Complete) =>
   Layer.unwrap(Effect.map(parseProxies(options), (proxies) => {
     const idle = millis(options.idleTimeout)
     return Listener.layer({
       idle,
       headers: millis(options.headersTimeout),
-      // Longer than a proxy keeps a connection, so that it is never the server who closes one that is about to be used.
+      // Longer than proxies keep a connection, so that the server never closes one that a proxy is about to use.
       keepAlive: Math.min(idle, 75_000),
       connections: options.maxConnections,
       connectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
@@ -290,10 +290,10 @@ const makeJournal = (options: Complete) =>
       addressOf: (request) => Forwarded.addressOf(request, proxies)
     })))
 
-/** What the catalog keeps back for itself on a full disk, so no upload may take it once it was given up. */
+/** The catalog's reserve, which no upload may use after it was released. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
-/** The catalog that the options name, for the commands of an operator too. */
+/** The catalog of the options, also for an operator's commands. */
 const makeCatalog = (options: Complete) =>
   Engines.catalog(options, {
     grace: millis(options.grace),
@@ -303,14 +303,14 @@ const makeCatalog = (options: Complete) =>
   })
 
 /**
- * Carries out a command of an operator: by the server that runs on the data folder, or without one over the catalog itself.
+ * Runs an operator's command: through the server that runs on the data folder, or, without one, on the catalog itself.
  *
  * @internal
  */
 export const control = Effect.fnUntraced(function*(given: ServerOptions.Options, command: Control.Command) {
   const answer = yield* Control.ask(given.dataDirectory, command)
   if (Option.isSome(answer)) return answer.value
-  // A catalog would be made where a path is mistyped.
+  // A mistyped path would create a catalog.
   if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
     return yield* new Control.ControlError({ problem: `there is no data folder ${given.dataDirectory}` })
   }
@@ -359,18 +359,18 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
       NodePath.layer,
       NodeCrypto.layerSecureRandom
     ]),
-    // Below what writes to it, so that nothing is lost at the end.
+    // Below the services that write to it, so that nothing is lost at the end.
     Layer.provide(makeJournal(options)),
     Layer.provide(options.blocklist === undefined ? Blocklist.layerNone : Blocklist.layer(options.blocklist)),
-    // Below the listener, so that what is swept and recovered is done before the first request, and the catalog closes
-    // after the last one.
+    // Below the listener, so that sweeping and recovery finish before the first request, and the catalog closes after the last
+    // one.
     Layer.provide(stores),
     Layer.provide(Layer.sync(MemoryBudget.MemoryBudget, () => MemoryBudget.make(options.bufferMemory)))
   )
 }
 
 /**
- * A server that keeps its files in `dataDirectory` over restarts, until the scope closes. It needs nothing but Node.
+ * A server with persistent files in `dataDirectory`, until the scope closes. Needs only Node.
  *
  * @category layers
  * @since 0.1.0
@@ -379,8 +379,8 @@ export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer,
   make(options, true).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
 
 /**
- * A server for tests and examples: its folder is a temporary one and is removed when the scope closes. Where the options do not say
- * otherwise, those without a key have the plan `premium`, and one address may have any number of connections.
+ * A server for tests and examples, in a temporary folder that is removed when the scope closes. By default callers without a
+ * key have the plan `premium`, and one address may have any number of connections.
  *
  * @category layers
  * @since 0.1.0
@@ -391,7 +391,7 @@ export const layerTemporary = (options: ServerOptions.TemporaryOptions = {}): La
   )
 
 /**
- * A server whose options come from `Config`; without any, as the environment gives them (see `ServerOptions.config`).
+ * A server whose options come from `Config`; by default from the environment (see `ServerOptions.config`).
  *
  * @category layers
  * @since 0.1.0

@@ -2,7 +2,7 @@
  * The bytes of files, in a folder.
  *
  * A blob is written to `incoming`, synced, renamed into `blobs`, and the folder is synced: a file in `blobs` is always
- * whole, and survives a power cut once `finish` is done.
+ * complete, and survives a power failure once `finish` is done.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-// `effect/FileSystem` has neither gathered writes nor the sync of a folder, and both matter here.
+// `effect/FileSystem` has neither gathered writes nor a sync of folders, and both matter here.
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Blobs, BlobsError, isBlobId, type Reader, removeEach, type Stored, type Writer } from "./Blobs.ts"
@@ -18,9 +18,9 @@ import { DataFolder } from "./DataFolder.ts"
 import { syncFolder, writeDurably } from "./internal/disk/folders.ts"
 import { giveBack, MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
-/** Bytes that are worth a write: what an upload that stops keeps in memory. */
+/** Bytes that justify a write: what a stalled upload keeps in memory. */
 const WRITE_BYTES = 16 * 1024
-/** Bytes that are gathered while a write is under way, if the memory budget has them; then reading waits. */
+/** The most bytes to collect during a write, if the memory budget allows; then reading waits. */
 const HELD_BYTES = 2 * 1024 * 1024
 
 const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
@@ -30,7 +30,7 @@ const unlessMissing = (cause: unknown): undefined => {
   if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
 }
 
-/** Names in a page of a listing. */
+/** Names per page of a listing. */
 const PAGE = 1000
 
 async function* pagesOf(folder: string): AsyncGenerator<ReadonlyArray<string>> {
@@ -44,7 +44,7 @@ async function* pagesOf(folder: string): AsyncGenerator<ReadonlyArray<string>> {
   yield page
 }
 
-/** `writev` may write less than asked. */
+/** `writev` may write less than requested. */
 const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, size: number): Promise<void> => {
   const { bytesWritten } = await file.writev(chunks)
   if (bytesWritten === size) return
@@ -53,11 +53,11 @@ const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, 
 }
 
 interface Places {
-  /** Folder of blobs that are being written. */
+  /** Folder of incomplete blobs. */
   readonly incoming: string
-  /** Folder of blobs that are whole. */
+  /** Folder of complete blobs. */
   readonly blobs: string
-  /** Ids of the blobs that this process writes. */
+  /** Ids of the blobs that this process is writing. */
   readonly active: Set<string>
   readonly budget: MemoryBudget
 }
@@ -73,7 +73,7 @@ const makeWriter = Effect.fnUntraced(
     let size = 0
     // Bytes of these that are from the budget.
     let taken = 0
-    // One write runs while the next bytes are gathered.
+    // One write runs while the next bytes are collected.
     let running: Promise<void> = Promise.resolve()
     let writing = false
 
@@ -89,7 +89,7 @@ const makeWriter = Effect.fnUntraced(
           size = 0
           budget.release(taken)
           taken = 0
-          // What fails here is no loss: the bytes are not wanted any more, or are whole and closed already.
+          // A failure here loses nothing: the bytes are not wanted any more, or are complete and closed already.
           await running.catch(() => {})
           if (!closed) await file.close().catch(() => {})
           if (kept) return
@@ -100,7 +100,7 @@ const makeWriter = Effect.fnUntraced(
         )
     )
 
-    /** Writes what is gathered, and then what was gathered meanwhile if that is worth it; the write before has ended. */
+    /** Writes the collected bytes, and then those collected meanwhile if that justifies a write; the write before has ended. */
     const start = (): void => {
       const chunks = gathered
       const bytes = size
@@ -116,11 +116,11 @@ const makeWriter = Effect.fnUntraced(
       }).then(() => {
         if (size >= WRITE_BYTES) start()
       })
-      // Awaited by a later write; without a listener until then, a failure would end the process.
+      // A later write awaits it; without a listener until then, a failure would end the process.
       running.catch(() => {})
     }
 
-    // Reading goes on while it is under way.
+    // Reading continues during a write.
     const next = attempt("write a blob", async () => {
       await running
       if (!writing && size > 0) start()
@@ -161,7 +161,7 @@ const makeWriter = Effect.fnUntraced(
 )
 
 /**
- * Blobs in the folder `blobs`, made ready in `incoming`. What an interrupted process left in `incoming` is removed.
+ * Blobs in the folder `blobs`, prepared in `incoming`. Removes leftovers of an interrupted process in `incoming`.
  *
  * @category layers
  * @since 0.1.0

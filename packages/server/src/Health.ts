@@ -1,6 +1,5 @@
 /**
- * Whether the server can do its work: the catalog answers, bytes can be written, the disk has room, and what went wrong
- * lately.
+ * Whether the server can work: the catalog responds, bytes can be written, the disk has space; and recent faults.
  *
  * @since 0.1.0
  */
@@ -18,8 +17,8 @@ import { within } from "./internal/shared/deadline.ts"
 import { RateCounter } from "./RateCounter.ts"
 
 /**
- * A fault of the host: the disk is full, cannot be written, a blob is missing, anything else of the two stores, or a file of accounts
- * or a blocklist that was changed and cannot be used.
+ * A fault of the host: the disk is full or cannot be written, a blob is missing, another failure of a store, or an unusable
+ * file of accounts or blocklist.
  *
  * @category models
  * @since 0.1.0
@@ -27,7 +26,7 @@ import { RateCounter } from "./RateCounter.ts"
 export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "catalog" | "accounts-file" | "blocklist"
 
 /**
- * `failing`: it cannot take or give files. `degraded`: it can, but something was wrong lately.
+ * `failing`: it cannot take or give files. `degraded`: it can, but there was a recent fault.
  *
  * @category models
  * @since 0.1.0
@@ -38,26 +37,26 @@ export interface Report {
   readonly blobs: { readonly ok: boolean; readonly problem?: Fault }
   /** `free` and `floor` are bytes; below the floor, uploads are refused. */
   readonly disk: { readonly ok: boolean; readonly free?: number; readonly floor: number }
-  /** Whether requests are counted together with the other servers; without that, the server works on. */
+  /** Whether requests are counted together with the other servers; if not, the server works anyway. */
   readonly rateCounter: { readonly ok: boolean }
   /** Faults of the last hour, with their number since the start. */
   readonly faults: Readonly<Partial<Record<Fault, { readonly count: number; readonly last: string }>>>
 }
 
 /**
- * Tells whether the server can do its work.
+ * Reports the server's health.
  *
  * @category services
  * @since 0.1.0
  */
 export class Health extends Context.Service<Health, {
   readonly report: Effect.Effect<Report>
-  /** Takes note of a failure of a store, or of a fault that was seen before it became one, and says what kind it is. */
+  /** Records a failure of a store, or a fault that was noticed before, and returns its kind. */
   readonly note: (problem: CatalogError | BlobsError | Fault) => Effect.Effect<Fault>
 }>()("@effect-fileio/server/Health") {}
 
 /**
- * Takes note of a fault, where there is a health that does.
+ * Records a fault, if the program has a health service.
  *
  * @category operations
  * @since 0.1.0
@@ -68,19 +67,19 @@ export const noteFault = (fault: Fault): Effect.Effect<void> =>
     (health) => health._tag === "Some" ? Effect.asVoid(health.value.note(fault)) : Effect.void
   )
 
-/** What kind of fault a failure of a store is. */
+/** The kind of fault behind a failure of a store. */
 const faultOf = (error: CatalogError | BlobsError): Fault => {
   if (error._tag === "CatalogError") return diskFault(error.cause) ?? "catalog"
   return diskFault(error) ?? (error.code === "ENOENT" && error.operation === "open a blob" ? "blob-missing" : "blobs")
 }
 
 const LATELY = 60 * 60 * 1000
-/** A part that sends no answer for longer is failing: a monitor gives up on a health check that takes longer. */
+/** A part that does not respond within this time is failing: monitors give up on a health check that takes longer. */
 const PART_DEADLINE = "2 seconds"
 const late = new Error("it gave no answer in time")
 
 /**
- * Looks at the catalog and the bytes when it is asked.
+ * Checks the catalog and the bytes on each request.
  *
  * @category layers
  * @since 0.1.0

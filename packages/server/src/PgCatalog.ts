@@ -1,15 +1,15 @@
 /**
- * The catalog in PostgreSQL, for several servers over one set of files. It keeps the promises of `Catalog`, and this one:
- * what one server claims, no other gives.
+ * The catalog in PostgreSQL, for several servers with the same files. It keeps the promises of `Catalog`, and one more: a file
+ * claimed by one server is not given by another.
  *
- * - A claim is one conditional statement: it counts up the downloads that are taken in the file's own row, where there are
- *   any left. PostgreSQL reads a row again that another claim has changed, so simultaneous claims get exactly as many as
- *   are left. See `internal/sql/pgLeases.ts` for the other transitions of a lease.
- * - A lease ends by itself. A server prolongs the leases of the transfers that it has, and no others; when it dies, or never
- *   heard of a claim that was made for it, others take the download over after the grace time, at least 5 seconds.
- * - `handOver` is the fence: neither a server that was cut off for so long that its lease has ended, nor an older transfer of
- *   a lease, can give the last byte.
- * - Time is PostgreSQL's. The servers' clocks matter for the expiry of a file alone.
+ * - A claim is one conditional statement: it increments the taken downloads in the file's row, if any are left. PostgreSQL
+ *   evaluates the condition again on a row that another claim has changed, so exactly as many simultaneous claims succeed as
+ *   downloads are left. See `internal/sql/pgLeases.ts` for the other transitions of a lease.
+ * - A lease ends by itself. A server prolongs the leases of its own transfers, and no others; if it dies, or never learns of a
+ *   claim that was made for it, others take the download over after the grace time, at least 5 seconds.
+ * - `handOver` is the fence: neither a server that was disconnected until its lease ended, nor an older transfer of a lease,
+ *   can send the last byte.
+ * - Time is PostgreSQL's. The servers' clocks only affect the expiry of a file.
  *
  * This module needs the packages `@effect/sql-pg` and PostgreSQL 13 or newer; nothing else loads it.
  *
@@ -34,7 +34,7 @@ import * as PgPrepare from "./internal/sql/pgPrepare.ts"
 import { defaults } from "./ServerOptions.ts"
 
 /**
- * Where PostgreSQL is, and how the catalog keeps leases.
+ * Address of PostgreSQL, and settings of leases.
  *
  * @category options
  * @since 0.1.0
@@ -42,22 +42,22 @@ import { defaults } from "./ServerOptions.ts"
 export interface Options extends CatalogOptions {
   /** Such as `postgresql://user:password@host/database`. */
   readonly url: Redacted.Redacted
-  /** Most connections to the database; each takes many statements at a time. @default 8 */
+  /** Most connections to the database; each carries many statements at a time. @default 8 */
   readonly maxConnections?: number | undefined
   /** How long a call may take before it fails and its connection is closed. @default 10 seconds */
   readonly timeout?: Duration.Input | undefined
 }
 
-/** A lease outlives a server that died by at least this; in milliseconds. */
+/** How long, at least, a lease outlives a server that died, in milliseconds. */
 const SHORTEST_HOLD = 5000
 
-/** Of an address, what is no secret. */
+/** The part of an address that is no secret. */
 const whereOf = (url: Redacted.Redacted): string => {
   const { host, pathname } = new URL(Redacted.value(url))
   return `PostgreSQL at ${host}${pathname}`
 }
 
-/** The code that the system or PostgreSQL gave, somewhere below. */
+/** The code of the system or PostgreSQL, somewhere in the causes. */
 const codeOf = (error: unknown): string | undefined =>
   typeof error !== "object" || error === null
     ? undefined
@@ -141,7 +141,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     claim: Effect.fnUntraced(function*(key, given) {
       const isFree = given !== undefined && !(yield* leases.has(given))
       const id = isFree ? given : Buffer.from(yield* random.randomBytes(24)).toString("base64url")
-      // A claim whose answer was lost holds the file although nobody has it, until it ends by itself.
+      // A claim whose response was lost holds the file until it ends by itself, although nobody has it.
       const giveBack = Effect.retry(leases.abandon({ id, generation: 1 }), {
         schedule: GIVE_BACK,
         while: ({ reason }) => reason !== undefined
@@ -180,7 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 })
 
 /**
- * A catalog in PostgreSQL. Its tables are made when they are not there.
+ * A catalog in PostgreSQL. Creates missing tables.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What an account may do: the limits that a plan grants.
+ * The limits of an account's plan.
  *
  * @since 0.1.0
  */
@@ -16,26 +16,26 @@ import * as Schema from "effect/Schema"
  * @since 0.1.0
  */
 export interface Plan {
-  /** The plan's number, as `planId` tells it. */
+  /** The plan's number, for `planId`. */
   readonly id: number
   /** Largest file, in bytes. */
   readonly maxUploadBytes: number
   /** Storage of an account, in bytes; all anonymous files share one. */
   readonly maxStorageBytes: number
-  /** Requests that an account may make in any second; `null`: no limit. */
+  /** Requests per second of an account; `null`: no limit. */
   readonly rateLimit: number | null
-  /** Most downloads of a file; `null`: also unlimited. */
+  /** Most downloads of a file; `null`: unlimited is allowed too. */
   readonly maxDownloads: number | null
-  /** Longest life of a file; `null`: also never expiring. */
+  /** Longest life of a file; `null`: never expiring is allowed too. */
   readonly maxExpires: Duration.Duration | null
   /** Whether `autoDelete: false` is allowed. */
   readonly keepsFiles: boolean
-  /** Whether links give the bytes to browsers too, instead of a page with a button. */
+  /** Whether browsers get the bytes too, instead of a page with a button. */
   readonly directDownload: boolean
 }
 
 /**
- * The contract's free plan: 2 GB a file, one download, at most one year, always deleted afterwards.
+ * The contract's free plan: 2 GB per file, one download, at most one year, always deleted afterwards.
  *
  * @category plans
  * @since 0.1.0
@@ -46,7 +46,7 @@ export const free: Plan = {
   maxStorageBytes: 100 * 1024 ** 3,
   rateLimit: 3,
   maxDownloads: 1,
-  // A year may have 366 days, and a client's clock may run a little ahead.
+  // A year may have 366 days, and a client's clock may be a little ahead.
   maxExpires: Duration.days(367),
   keepsFiles: false,
   directDownload: false
@@ -77,12 +77,12 @@ export const premium: Plan = {
  */
 export class Plans extends Context.Service<Plans, {
   readonly all: ReadonlyMap<string, Plan>
-  /** The plan of that name; `free` for the files of a plan, or of an account, that is there no more. */
+  /** The plan of that name; `free` for a file or an account whose plan no longer exists. */
   readonly get: (name: string) => Plan
 }>()("@effect-fileio/server/Plans") {}
 
 /**
- * Something has a plan that there is not.
+ * A plan does not exist.
  *
  * @category errors
  * @since 0.1.0
@@ -97,8 +97,8 @@ export class UnknownPlan extends Schema.TaggedError<UnknownPlan>("@effect-fileio
 }
 
 /**
- * The plans `free` and `premium`, and those given: a plan of a known name overrides what it states, a new one starts
- * from `free`. With `maxLife` none keeps a file for longer.
+ * The plans `free` and `premium`, and the given ones: a plan of a known name overrides the limits that it sets, a new one
+ * starts from `free`. With `maxLife` no plan keeps a file for longer.
  *
  * @category constructors
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const make = (
 }
 
 /**
- * Fails with the first of these names that is no plan's.
+ * Fails with the first name that is no plan's.
  *
  * @category checking
  * @since 0.1.0
@@ -133,7 +133,7 @@ export const check = ({ all }: Plans["Service"], names: Iterable<string>): Effec
 }
 
 /**
- * The plans `free` and `premium`, with what is given beside them or over them.
+ * The plans `free` and `premium`, with the given ones.
  *
  * @category layers
  * @since 0.1.0

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 /**
- * What became of a request that was to be counted.
+ * Result of counting a request.
  *
  * @category models
  * @since 0.1.0
@@ -18,9 +18,9 @@ import * as Layer from "effect/Layer"
 export interface Taken {
   /** Whether the request was within the limit, and was counted. */
   readonly allowed: boolean
-  /** How many more would be taken now. */
+  /** How many more are allowed now. */
   readonly remaining: number
-  /** How long until one more is taken than now. */
+  /** How long until one more is allowed. */
   readonly reset: Duration.Duration
 }
 
@@ -33,7 +33,7 @@ export interface Taken {
 export class RateCounter extends Context.Service<RateCounter, {
   /** Counts a request of `id`, unless `limit` of them were counted in the last second. */
   readonly take: (id: string, limit: number) => Effect.Effect<Taken>
-  /** Whether it counts all requests: not while each server counts alone although several should count together. */
+  /** Whether it counts for all servers; `false` while each server counts alone although several should count together. */
   readonly isComplete: Effect.Effect<boolean>
 }>()("@effect-fileio/server/RateCounter") {}
 
@@ -41,7 +41,7 @@ const WINDOW = 1000
 const SWEEP_EVERY = 1024
 
 /**
- * Exact and in memory: the times of the last second are kept, not sums of intervals.
+ * Exact and in memory: keeps the times of the last second, not sums of intervals.
  *
  * @category layers
  * @since 0.1.0

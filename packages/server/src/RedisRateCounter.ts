@@ -1,13 +1,12 @@
 /**
- * The rate counter in Redis, for several servers that count together. It counts as the one in memory does: exactly, any
- * second of Redis' own clock.
+ * The rate counter in Redis, for several servers that count together. It is as exact as the one in memory, on Redis' own clock.
  *
  * **Gotchas**
  *
- * While Redis is away or silent, each server counts for itself: n servers then allow up to n times the limit, since refusing every
- * call would make Redis, which is only there to count, a part that nothing works without. The log says once that Redis is lost and
- * once that it is back. A request waits for Redis at most once, for one second by default; those after it do not, until a new
- * connection answers.
+ * While Redis is unavailable, each server counts alone: n servers then allow up to n times the limit, since to refuse every
+ * call would make everything depend on a part that only counts. The log reports once that Redis is lost, and once that it is
+ * back. Only requests that are waiting when Redis fails are delayed, for one second by default; later ones are not, until a new
+ * connection works.
  *
  * This module needs the package `redis`; nothing else loads it.
  *
@@ -22,7 +21,7 @@ import * as RedisLink from "./internal/redis/redisLink.ts"
 import { layer as layerMemory, RateCounter } from "./RateCounter.ts"
 
 /**
- * Where Redis is.
+ * Address of Redis.
  *
  * @category options
  * @since 0.1.0
@@ -30,13 +29,13 @@ import { layer as layerMemory, RateCounter } from "./RateCounter.ts"
 export interface Options {
   /** Such as `redis://user:password@host:6379/0`. */
   readonly url: Redacted.Redacted
-  /** What the keys begin with. @default "fileio:rate:" */
+  /** Prefix of the keys. @default "fileio:rate:" */
   readonly prefix?: string | undefined
   /** How long a request may wait for Redis. @default 1 second */
   readonly timeout?: Duration.Input | undefined
 }
 
-/** The times of the last second in one sorted set; gives whether it was taken, how many are left, and the wait in µs. */
+/** The times of the last second in one sorted set; returns whether it was counted, how many are left, and the wait in µs. */
 const TAKE = `
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -56,7 +55,7 @@ return { allowed, math.max(0, limit - held), math.max(1, wait) }
 `
 
 /**
- * Counts in Redis, so that several servers keep to one limit.
+ * Counts in Redis, so that several servers share one limit.
  *
  * @category layers
  * @since 0.1.0

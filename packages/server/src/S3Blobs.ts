@@ -1,16 +1,16 @@
 /**
- * The bytes of files in an S3-compatible store, for several servers over one set of files.
+ * The bytes of files in an S3-compatible store, for several servers with the same files.
  *
- * A blob is one object. It is there when its upload is complete, as a whole or not at all: small ones by one request,
- * larger ones in parts that are sent while the next ones come in. Credentials are found as the AWS SDK finds them:
- * `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, or the machine's role.
+ * A blob is one object. It exists when its upload is complete, and not before: small ones take one request, larger ones are
+ * sent in parts while the next ones arrive. Credentials are found as the AWS SDK finds them: `AWS_ACCESS_KEY_ID` and
+ * `AWS_SECRET_ACCESS_KEY`, a profile, or the machine's role.
  *
  * **Gotchas**
  *
- * - Give the bucket a lifecycle rule that aborts incomplete multipart uploads after a day or more: a server that dies
- *   during an upload cannot.
- * - Several servers write at the same time, so an object without a row may be one that is about to get it: only those
- *   older than a day are swept as orphans.
+ * - Give the bucket a lifecycle rule that aborts incomplete multipart uploads after a day or more: a server that dies during an
+ *   upload cannot.
+ * - Several servers write at the same time, so an object without a row may be about to get one: only objects older than a day
+ *   are swept as orphans.
  *
  * This module needs the package `@aws-sdk/client-s3`; nothing else loads it.
  *
@@ -39,16 +39,16 @@ import * as Spool from "./internal/s3/spool.ts"
 import { defaults } from "./ServerOptions.ts"
 
 /**
- * Where the bucket is, and how to sign for it.
+ * The bucket, and its credentials.
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
   readonly bucket: string
-  /** What the objects' keys begin with. @default "" */
+  /** Prefix of the objects' keys. @default "" */
   readonly prefix?: string | undefined
-  /** Of the client, such as `endpoint`, `region`, `forcePathStyle` and `credentials`. */
+  /** Options of the client, such as `endpoint`, `region`, `forcePathStyle` and `credentials`. */
   readonly client?: S3ClientConfig | undefined
   /** How long the store may be silent before a call fails and its connection is closed. @default 10 seconds */
   readonly timeout?: Duration.Input | undefined
@@ -71,7 +71,7 @@ export const fromUrl = (url: URL): Options => {
     prefix: path === "" ? "" : `${path}/`,
     client: {
       ...(endpoint === null ? {} : { endpoint }),
-      // A store that is not Amazon's mostly has no regions, but the signature needs one.
+      // Most stores other than Amazon's have no regions, but the signature needs one.
       ...(region !== null ? { region } : endpoint !== null ? { region: "us-east-1" } : {}),
       forcePathStyle: pathStyle === "true"
     }
@@ -95,7 +95,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       const { call, client } = store
       yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))
 
-      // A part of an upload waits here until it is whole.
+      // A part of an upload is collected here until it is complete.
       const spools = Path.join((yield* DataFolder).path, "incoming")
       yield* Effect.tryPromise({
         try: () => Fs.mkdir(spools, { recursive: true, mode: 0o700 }),
@@ -112,7 +112,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
 
       const open = Effect.fnUntraced(function*(id: string) {
         const object = S3Bucket.objectOf(ours, id)
-        // A missing blob is an error before the answer has begun.
+        // A missing blob must fail before the response has begun.
         yield* call("open a blob", (abortSignal) => client.send(new HeadObjectCommand(object), { abortSignal }))
         return yield* openObject(object)
       })

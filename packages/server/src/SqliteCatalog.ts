@@ -1,6 +1,6 @@
 /**
- * The catalog in SQLite, in the data folder: one writer, and every change is on the disk before it is answered, unless a power cut
- * may undo it. The leases are in `internal/sql/sqliteLeases.ts`.
+ * The catalog in SQLite, in the data folder. It has one writer, and a change is on the disk before it is acknowledged, unless a
+ * power failure may undo it. The leases are in `internal/sql/sqliteLeases.ts`.
  *
  * @since 0.1.0
  */
@@ -44,7 +44,7 @@ const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: Sql
   size
 })
 
-/** Files that one transaction buries: few enough for the reserve, and for the requests that wait meanwhile. */
+/** Files that one transaction removes: few enough for the reserve, and for requests that wait meanwhile. */
 const BURY_FILES = 16
 
 interface Parts {
@@ -125,7 +125,7 @@ const downloadCalls = (
   random: SecureRandom.SecureRandom["Service"],
   maxBroken: number
 ): DownloadCalls => {
-  /** A file of which a download is left, with how many of its downloads broke without being counted; or why there is none. */
+  /** A file with a download left, and how many of its downloads broke without being counted; or why none is left. */
   const available = (
     key: string,
     now: number
@@ -155,18 +155,18 @@ const downloadCalls = (
         const { broken, file } = found
         const countsFirst = file.countFrom === "first-byte" || broken >= maxBroken
         const claim = () => {
-          // From here on no lease of the file that has ended can come to life again, whatever the clock does.
+          // From here on no ended lease of the file can become valid again, whatever the clock does.
           leases.settleOf(key, now)
           files.begin(key, now)
           const id = given === undefined || leases.has(given) ? other : given
           return leases.claim({ ...file, id, countsFirst }, now)
         }
-        // A claim that a power cut undoes has given no last byte: `handOver` would have made it durable.
+        // A claim that a power failure undoes has sent no last byte: `handOver` would have made it durable.
         return { _tag: "Claimed", lease: toLease(transaction(claim, { durable: countsFirst })) }
       })
     }),
 
-    // A power cut ends all transfers, so it may undo which is the newest.
+    // A power failure ends all transfers, so it may undo which is the newest.
     resume: (key, id) =>
       withNow((now) => {
         const lease = transaction(() => leases.resume(id, key, now), { durable: false })
@@ -200,7 +200,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const leases = yield* attempt(() => SqliteLeases.make(db, Machine.termsOf(options), files.count))
   const parts = { db, files, leases }
 
-  // The receivers of downloads that the last process did not end have the grace time to come back.
+  // Receivers of downloads that the last process did not end have the grace time to resume.
   yield* withNow((now) =>
     transaction(() => {
       leases.interrupt(now)
@@ -208,7 +208,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   )
 
-  // What a power cut undoes of these is done again by a later sweep.
+  // A later sweep repeats what a power failure undoes.
   const sweep = <A>(run: (now: number) => A) => withNow((now) => transaction(() => run(now), { durable: false }))
 
   return Catalog.of({

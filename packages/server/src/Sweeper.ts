@@ -1,6 +1,6 @@
 /**
- * Deletes the bytes of what has expired or is used up, at the start and then so often that the bytes are gone
- * within a minute; and, more rarely, bytes that no file has.
+ * Removes the bytes of expired and used-up files, at the start and then often enough that they are gone within a minute; and,
+ * more rarely, orphans: bytes that belong to no file.
  *
  * @since 0.1.0
  */
@@ -21,15 +21,15 @@ import { pair } from "./internal/ops/pairing.ts"
 import { defaults } from "./ServerOptions.ts"
 
 /**
- * Deletes what has ended.
+ * Removes ended files and orphans.
  *
  * @category services
  * @since 0.1.0
  */
 export class Sweeper extends Context.Service<Sweeper, {
-  /** Buries what has ended and removes the bytes that nobody may read any more. */
+  /** Removes ended files, and bytes that nobody may read any more. */
   readonly sweep: Effect.Effect<void, CatalogError | BlobsError>
-  /** Removes bytes that no file has, where they are a small part of all. */
+  /** Removes orphans, if they are a small part of all bytes. */
   readonly removeOrphans: Effect.Effect<void, CatalogError | BlobsError>
 }>()("@effect-fileio/server/Sweeper") {}
 
@@ -40,23 +40,23 @@ export class Sweeper extends Context.Service<Sweeper, {
  * @since 0.1.0
  */
 export interface Options {
-  /** Time between two sweeps. @default 15 seconds */
+  /** Time between sweeps. @default 15 seconds */
   readonly interval?: Duration.Input | undefined
-  /** Whether bytes that no file has are removed also where they are a large part of all. @default false */
+  /** Whether to remove orphans even if they are a large part of all bytes. @default false */
   readonly removeOrphans?: boolean | undefined
 }
 
 const BLOB_ID_BYTES = 16
-/** Time between two searches for bytes that no file has: they read the names of all that is stored. */
+/** Time between two searches for orphans, which list the whole store. */
 const ORPHANS_INTERVAL = "6 hours"
-/** As many orphans a crash can leave behind. More of them, and more than this part of all, are the mark of a wrong catalog. */
+/** The most orphans that a crash can leave. More of them, and more than this part of all, indicate a wrong catalog. */
 const FEW_ORPHANS = 4
 const FEW_ORPHANS_PART = 0.01
-/** A start waits as long for the first sweep, which then goes on while the server listens. */
+/** How long a start waits for the first sweep, which then continues while the server listens. */
 const FIRST_SWEEP = "1 second"
 
 /**
- * Refuses to start where the catalog and the store do not belong together; then sweeps at every interval of Effect's clock.
+ * Refuses to start if the catalog and the store do not belong together; then sweeps at every interval of Effect's clock.
  *
  * @category layers
  * @since 0.1.0
@@ -78,7 +78,8 @@ export const layer = (
       const removesAll = options.removeOrphans === true
       yield* pair(removesAll)
 
-      // The bytes go first: a blob that could not be removed is tried again by the next sweep. It keeps none of the others.
+      // The bytes go first: the next sweep tries again to remove a blob that could not be removed. It does not keep the others
+      // from being removed.
       const collectBetween = Effect.fnUntraced(function*(from: string, to?: string) {
         let failed: BlobsError | undefined
         let page = yield* catalog.garbage(from)
@@ -95,14 +96,14 @@ export const layer = (
         if (failed !== undefined) return yield* failed
       })
 
-      // Each sweep begins somewhere else, so that several servers do not remove the same blobs.
+      // Each sweep starts somewhere else, so that several servers do not remove the same blobs.
       const collect = Effect.flatMap(random.randomBytes(BLOB_ID_BYTES), (bytes) => {
         const middle = Buffer.from(bytes).toString("hex")
         const halves = [collectBetween(middle), collectBetween("", middle)]
         return Effect.validate(halves, identity, { discard: true }).pipe(Effect.mapError(([first]) => first))
       })
 
-      // What frees room goes before what takes some, for a disk that is full; and none keeps the others from what they do.
+      // For a full disk, steps that free space come before those that need some; a failure of one does not stop the others.
       const sweep = Effect.validate([collect, catalog.bury, collect], identity, { discard: true }).pipe(
         Effect.mapError(([first]) => first)
       )

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The server as a program: `fileio-server --help` says all of it.
+ * The server as a program; see `fileio-server --help`.
  *
  * @since 0.1.0
  */
