@@ -82,10 +82,10 @@ import * as Sweeper from "./Sweeper.ts"
 export class FileIoServer extends Context.Service<FileIoServer, {
   /** Its address, without a trailing slash, such as `http://127.0.0.1:41235`. */
   readonly url: string
-  /** All addresses at which it can be reached: where it listens on all of the machine's, `url` and those that others can use. */
+  /** All addresses at which the server can be reached: with a wildcard host, `url` and those that other machines can use. */
   readonly urls: ReadonlyArray<string>
   readonly port: number
-  /** Base of the links that it gives, unless no `publicUrl` was given and the request names another address of this server. */
+  /** Base of the links, unless there is no `publicUrl` and the request names another address of this server. */
   readonly publicUrl: string
   /** Address of `/healthz` and `/metrics`, if they are served. */
   readonly adminUrl: string | undefined
@@ -167,12 +167,12 @@ type Complete = ReturnType<typeof complete>
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
 
-/** The addresses of this machine that others can use, where a host stands for all of them. */
+/** The addresses of this machine that others can use, for a wildcard host. */
 const others = (host: string): ReadonlyArray<string> => {
   if (host !== "0.0.0.0" && host !== "::" && host !== "") return []
   const all = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)
   return all
-    // An address of one link needs the name of the interface, which is another on each machine.
+    // A link-local address needs the name of the interface, which differs between machines.
     .filter(({ address, family, internal }) =>
       !internal && !address.startsWith("fe80:") && (family === "IPv4" || host !== "0.0.0.0")
     )
