@@ -16,6 +16,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
 } else if (process.argv.length === 3 && process.argv[2] === "--version") {
   process.stdout.write(`fileio ${version}\n`)
 } else {
+  // The arguments of a process can be seen by everybody on the machine; a new title takes their place.
+  if (process.argv.some((argument) => /age-secret-key-/i.test(argument))) process.title = "fileio"
   const { main } = await import("./internal/main.ts")
   main(version)
 }

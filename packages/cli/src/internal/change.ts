@@ -1,8 +1,11 @@
 /** The commands `update` and `replace`. */
+import * as FileKey from "@effect-fileio/core/FileKey"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as JsonLine from "../JsonLine.ts"
-import { fromError } from "./problem.ts"
+import * as Encryption from "./encryption.ts"
+import { fromError, usage } from "./problem.ts"
 import { finish, Report } from "./report.ts"
 import type { Runner } from "./services.ts"
 import * as Session from "./session.ts"
@@ -10,7 +13,7 @@ import * as Settings from "./settings.ts"
 import * as Source from "./source.ts"
 import * as Text from "./text.ts"
 
-export interface Input {
+export interface Input extends Encryption.EncryptInput {
   readonly key: string
   readonly expires: string | undefined
   readonly maxDownloads: string | undefined
@@ -18,12 +21,28 @@ export interface Input {
   readonly file: string | undefined
 }
 
+/** How new content is encrypted. The settings are for new content alone. */
+const encryptionOf = Effect.fnUntraced(function*(input: Input, settings: Settings.Settings) {
+  if (input.file === undefined) return yield* Encryption.forUpload(input, { ...settings, encrypt: undefined })
+  const encryption = yield* Encryption.forUpload(input, settings)
+  const isEncrypted = Result.getOrUndefined(FileKey.parse(input.key))?.opener !== undefined
+  if (encryption === undefined && isEncrypted && !input.noEncrypt) {
+    return yield* usage(
+      "the link is of an encrypted file, and the new content would not be encrypted",
+      "Nothing was sent. Give --encrypt, or --no-encrypt."
+    )
+  }
+  return encryption
+})
+
 export const change = (operation: "update" | "replace"): Runner<Input> =>
-  Effect.fnUntraced(function*({ expires, file, keep, key, maxDownloads }) {
+  Effect.fnUntraced(function*(input) {
+    const { expires, file, keep, key, maxDownloads } = input
     const report = yield* Report
     const limit = maxDownloads === undefined ? undefined : yield* Settings.maxDownloads(maxDownloads, "--max-downloads")
     const body = file === undefined ? undefined : yield* Source.bodyOf(file, {})
     const session = yield* Session.make("one")
+    const encryption = yield* encryptionOf(input, session.settings)
     const { fileIo } = yield* session.open(key)
     const track = body === undefined ? undefined : yield* report.view.track(body.name, "sending")
     yield* Effect.gen(function*() {
@@ -32,6 +51,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
         maxDownloads: limit,
         autoDelete: keep === undefined ? undefined : !keep,
         file: body,
+        encryption,
         onProgress: track?.listener
       })
       if (track !== undefined) yield* track.end("done")
@@ -59,7 +79,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
         Effect.gen(function*() {
           if (track !== undefined) yield* track.end("failed")
           const problem = fromError(error)
-          yield* report.problem(problem, key)
+          yield* report.problem(problem, FileKey.withoutFragment(key))
           yield* finish([problem])
         }))
     )

@@ -30,6 +30,23 @@ const expires = text("expires", "TIME", "When it expires: 10m, 12h, 2w, 2030-12-
 const maxDownloads = text("max-downloads", "N", "Number of allowed downloads: from 1, or unlimited")
 const qr = toggle("qr", "Also show the link as a QR code, on standard error")
 
+const passphrase = {
+  passphrase: toggle("passphrase", "By a passphrase: from FILEIO_PASSPHRASE, or asked for on the terminal"),
+  passphraseFile: text("passphrase-file", "FILE", "By a passphrase: the first line of this file")
+}
+
+const encrypt = {
+  encrypt: toggle("encrypt", "Encrypt end to end, in the age format; the link has the secret"),
+  recipient: Flag.String("recipient").pipe(
+    Flag.withMetavar("age1…"),
+    Flag.withDescription("Encrypt for this public key of age; may be given several times"),
+    Flag.atLeast(0)
+  ),
+  ...passphrase,
+  noEncrypt: toggle("no-encrypt", "Do not encrypt, whatever the settings say"),
+  nameAtHost: toggle("name-at-host", "Give the name of an encrypted file to the host instead of its link")
+}
+
 const key = Argument.String("key").pipe(Argument.withDescription("A key, or a link in any form"))
 const keys = key.pipe(Argument.atLeast(1))
 
@@ -57,18 +74,23 @@ const upload = Command.make("upload", {
   name: text("name", "NAME", "Another name for the file"),
   title: text("title", "TEXT", "A title"),
   tar: toggle("tar", "Send a folder as one tar archive"),
+  ...encrypt,
   qr
 }, runner("upload", () => import("./run/upload.ts"))).pipe(
   Command.withDescription("Upload files; writes a link for each. Without a key they belong to no account."),
   Command.withShortDescription("Upload files, folders or standard input; writes links"),
   Command.withExamples([
     { command: "fileio upload report.pdf --expires 1d", description: "A link that works once, for a day" },
+    { command: "fileio upload report.pdf --encrypt", description: "The host cannot read it; the link opens it" },
     { command: "tar c photos | fileio upload - --name photos.tar", description: "From a pipe" }
   ])
 )
 
 const download = Command.make("download", {
-  keys,
+  keys: Argument.String("key").pipe(
+    Argument.withDescription("A key, a link in any form, or - for links on standard input"),
+    Argument.atLeast(1)
+  ),
   output: Flag.String("output").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("PATH|DIR|-"),
@@ -83,7 +105,17 @@ const download = Command.make("download", {
   resume: toggle(
     "resume",
     "Only resume a broken download, which is also the default; without its part, make no request"
-  )
+  ),
+  identity: Flag.String("identity").pipe(
+    Flag.withAlias("i"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      "Decrypt by the secret keys in this file, as age-keygen writes it; may be given several times"
+    ),
+    Flag.atLeast(0)
+  ),
+  ...passphrase,
+  noDecrypt: toggle("no-decrypt", "Save an encrypted file as it is")
 }, runner("download", () => import("./run/download.ts"))).pipe(
   Command.withDescription(
     "Download a file; writes its path. The file gets its name only when it is complete. A link is requested from its own host, unless --base-url is set."
@@ -116,7 +148,8 @@ const changes = {
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   ),
-  file: text("file", "PATH", "New content: a file, a pipe, or - for standard input")
+  file: text("file", "PATH", "New content: a file, a pipe, or - for standard input"),
+  ...encrypt
 }
 
 const update = Command.make("update", changes, runner("update", () => import("./run/update.ts"))).pipe(
@@ -175,6 +208,7 @@ const NAMES = [
   "key-command",
   "expires",
   "max-downloads",
+  "encrypt",
   "proxy",
   "ca-cert",
   "client-cert",
@@ -196,6 +230,7 @@ const set = Command.make("set", {
   Command.withExamples([
     { command: "fileio config set base-url https://share.example" },
     { command: "fileio config set key", description: "Prompts for it without echo" },
+    { command: "fileio config set encrypt link", description: "Every upload is encrypted" },
     { command: "fileio config set key-command 'pass show fileio'" }
   ])
 )

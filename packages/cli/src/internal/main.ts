@@ -25,6 +25,8 @@ const VARIABLES = [
   ["FILEIO_API_KEY_COMMAND", "a command that prints the key"],
   ["FILEIO_EXPIRES", "what upload takes where --expires is not given"],
   ["FILEIO_MAX_DOWNLOADS", "what upload takes where --max-downloads is not given"],
+  ["FILEIO_ENCRYPT", "link: upload encrypts as with --encrypt"],
+  ["FILEIO_PASSPHRASE", "the passphrase of encrypted files"],
   ["FILEIO_CONFIG", "path of the configuration file"],
   ["FILEIO_CONNECT_TIMEOUT", "how long connecting may take, such as 30 seconds"],
   ["FILEIO_FIRST_BYTE_TIMEOUT", "how long to wait for an answer"],

@@ -45,7 +45,13 @@ const VERDICT_OF_STORED = {
 } as const
 
 /** Options of the SDK, as flags and settings of the command line. */
-const FLAGS: Readonly<Record<string, string>> = { "tls.ca": "--cacert", "tls.cert": "--cert", "tls.key": "--cert-key" }
+const FLAGS: Readonly<Record<string, string>> = {
+  "tls.ca": "--cacert",
+  "tls.cert": "--cert",
+  "tls.key": "--cert-key",
+  identities: "--identity",
+  passphrase: "--passphrase"
+}
 
 const hostCode = (code: string | undefined): string => code === undefined ? "" : ` (${code})`
 const SET_HOST = "Check the host: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."

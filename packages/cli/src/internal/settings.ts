@@ -21,6 +21,8 @@ export const File = Schema.Struct({
   baseUrl: Schema.optionalKey(Schema.String),
   expires: Schema.optionalKey(Schema.String),
   maxDownloads: Schema.optionalKey(Schema.String),
+  /** Whether uploads are encrypted: `link` or `none`. */
+  encrypt: Schema.optionalKey(Schema.String),
   /** A proxy for every host; it may hold a password. */
   proxy: Schema.optionalKey(Schema.String),
   /** Path of the certificate authorities to trust, for every host. */
@@ -52,6 +54,7 @@ export interface Settings {
   readonly baseUrl: Value
   readonly expires: Value | undefined
   readonly maxDownloads: Value | undefined
+  readonly encrypt: Value | undefined
   /** The source of the configured host's key; never the key. */
   readonly key: Value | undefined
   /** How the configured host is reached, by the names of `fileio config set`; never a password. */
@@ -221,6 +224,7 @@ export const resolve = Effect.gen(function*() {
     baseUrl,
     expires: pick([present(env["FILEIO_EXPIRES"]), "variable"], [file.expires, "file"]),
     maxDownloads: pick([present(env["FILEIO_MAX_DOWNLOADS"]), "variable"], [file.maxDownloads, "file"]),
+    encrypt: pick([present(env["FILEIO_ENCRYPT"]), "variable"], [file.encrypt, "file"]),
     key: present(env["FILEIO_API_KEY"]) !== undefined
       ? { value: "set", from: "variable" }
       : present(env["FILEIO_API_KEY_COMMAND"]) !== undefined

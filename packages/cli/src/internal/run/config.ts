@@ -9,12 +9,13 @@ const NOT_SET: Settings.Value = { value: "not set", from: "default" }
 
 export const run: Runner<{}> = Effect.fnUntraced(function*() {
   const report = yield* Report
-  const { baseUrl, expires, key, maxDownloads, network, path } = yield* Settings.resolve
+  const { baseUrl, encrypt, expires, key, maxDownloads, network, path } = yield* Settings.resolve
   const settings = [
     { name: "base-url", ...baseUrl },
     { name: "key", ...(key ?? NOT_SET) },
     { name: "expires", ...(expires ?? NOT_SET) },
     { name: "max-downloads", ...(maxDownloads ?? NOT_SET) },
+    { name: "encrypt", ...(encrypt ?? NOT_SET) },
     ...network.map(([name, value]) => ({ name, ...(value ?? NOT_SET) }))
   ]
   const rows = settings.map(({ from, name, value }) => [name, value, `(${from})`])

@@ -16,6 +16,7 @@ export type Name =
   | "key-command"
   | "expires"
   | "max-downloads"
+  | "encrypt"
   | "proxy"
   | "ca-cert"
   | "client-cert"
@@ -63,6 +64,9 @@ const store = Effect.fnUntraced(function*(name: Name, value: string, path: strin
     case "max-downloads":
       yield* Settings.maxDownloads(value, "max-downloads")
       return yield* write({ maxDownloads: value })
+    case "encrypt":
+      if (value !== "link" && value !== "none") return yield* usage("invalid encrypt", "Allowed: link, none.")
+      return yield* write({ encrypt: value })
     case "proxy":
       return yield* write({ proxy: value.trim() })
     case "ca-cert":

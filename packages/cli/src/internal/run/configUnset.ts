@@ -11,6 +11,7 @@ const FIELDS = {
   "key-command": ["apiKeyCommand", true],
   expires: ["expires", false],
   "max-downloads": ["maxDownloads", false],
+  encrypt: ["encrypt", false],
   proxy: ["proxy", false],
   "ca-cert": ["caCert", false],
   "client-cert": ["clientCert", true],

@@ -32,13 +32,16 @@ export const run: Runner<{ readonly keys: ReadonlyArray<string>; readonly yes: b
       yield* Effect.gen(function*() {
         const { fileIo } = yield* session.open(keyOrLink)
         yield* fileIo.delete(keyOrLink)
-        const key = Result.match(FileKey.parse(keyOrLink), { onFailure: () => keyOrLink, onSuccess: ({ key }) => key })
+        const key = Result.match(FileKey.parse(keyOrLink), {
+          onFailure: () => FileKey.withoutFragment(keyOrLink),
+          onSuccess: ({ key }) => key
+        })
         yield* report.result({ v: JsonLine.VERSION, type: "deleted", key }, "")
         if (!report.flags.json) yield* report.note(`deleted ${key}`)
       }).pipe(Effect.catch((error) => {
         const problem = toProblem(error)
         failures.push(problem)
-        return report.problem(problem, keyOrLink)
+        return report.problem(problem, FileKey.withoutFragment(keyOrLink))
       }))
     }
     yield* finish(failures)

@@ -1,12 +1,14 @@
 import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import type * as Progress from "@effect-fileio/client/Progress"
+import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
-import { fromError, Problem, usage } from "../problem.ts"
+import * as Encryption from "../encryption.ts"
+import { fromError, local, Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
 import * as Session from "../session.ts"
@@ -14,7 +16,7 @@ import * as SpecialFiles from "../specialFiles.ts"
 import { Stdio } from "../stdio.ts"
 import * as Text from "../text.ts"
 
-interface Input {
+interface Input extends Encryption.DecryptInput {
   readonly keys: ReadonlyArray<string>
   readonly output: string | undefined
   readonly overwrite: boolean
@@ -87,7 +89,20 @@ const fateOf = Effect.fnUntraced(function*(stage: Stage, again: string) {
 
 const KEPT = { copy: "kept" as const }
 
-export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, output, overwrite, resume }) {
+/** The keys and links; `-` stands for the lines of standard input, where other programs do not see them. */
+const linksOf = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+  if (!keys.includes("-")) return keys
+  const { stdin } = yield* Stdio
+  const given = yield* Stream.mkString(Stream.decodeText(stdin.bytes)).pipe(
+    Effect.mapError((cause) => local("standard input cannot be read", "No request was made.", cause))
+  )
+  const lines = given.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "")
+  if (lines.length === 0) return yield* usage("standard input has no link", "Send one link on each line.")
+  return keys.flatMap((key) => key === "-" ? lines : [key])
+})
+
+export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
+  const { number, output, overwrite, resume } = input
   const report = yield* Report
   if (overwrite && number) return yield* usage("--overwrite and --number exclude each other", "Leave one of them out.")
   const through = yield* throughOf(output)
@@ -95,18 +110,21 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
     return yield* usage(`${through!.label} has no name`, "Leave --overwrite, --number and --resume out.")
   }
   const target = through === undefined ? yield* targetOf(output) : undefined
+  const keys = yield* linksOf(input.keys)
   if (keys.length > 1 && target !== undefined && "path" in target) {
     return yield* usage(`${output} is no folder`, "Give a folder for several files. No copy was used up.")
   }
+  const decryption = yield* Encryption.forDownload(input, keys)
   const session = yield* Session.make(keys.length === 1 ? "one" : "many")
   const failures: Array<Problem> = []
 
   const download = Effect.fnUntraced(function*(keyOrLink: string) {
     const stage: Stage = { at: "local", last: undefined, pending: Effect.undefined }
-    const again = `fileio download ${Text.quoted(keyOrLink)}${
+    const shown = FileKey.withoutFragment(keyOrLink)
+    const again = `${Encryption.again(keyOrLink, input)}${
       output === undefined ? "" : ` --output ${Text.quoted(output)}`
     }`
-    yield* report.remember({ subject: keyOrLink, describe: Effect.suspend(() => fateOf(stage, again)) })
+    yield* report.remember({ subject: shown, describe: Effect.suspend(() => fateOf(stage, again)) })
     const { fileIo, transfer } = yield* session.open(keyOrLink)
     if (target !== undefined) {
       stage.pending = Effect.match(transfer.pending(keyOrLink, target), {
@@ -123,7 +141,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
         details: KEPT
       })
     }
-    const track = yield* report.view.track(output === undefined || through?.path === "-" ? keyOrLink : output, "asking")
+    const track = yield* report.view.track(output === undefined || through?.path === "-" ? shown : output, "asking")
     const onProgress: Progress.Listener = (progress) => {
       stage.at = "given"
       stage.last = progress
@@ -131,8 +149,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
     }
     stage.at = "asked"
     const received = through !== undefined
-      ? passOn(through, fileIo.download(keyOrLink, { onProgress }))
+      ? passOn(through, fileIo.download(keyOrLink, { ...decryption, onProgress }))
       : transfer.downloadFile(keyOrLink, target!, {
+        ...decryption,
         onProgress,
         onCollision: overwrite ? "overwrite" : number ? "number" : undefined
       })
@@ -181,7 +200,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*({ keys, number, ou
       Effect.catch((error) => {
         const problem = toProblem(error)
         failures.push(problem)
-        return report.problem(problem, keyOrLink)
+        return report.problem(problem, FileKey.withoutFragment(keyOrLink))
       })
     ), { discard: true })
   yield* finish(failures)

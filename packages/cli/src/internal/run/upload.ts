@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
+import * as Encryption from "../encryption.ts"
 import { local, type Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
 import { type Runner, toProblem } from "../services.ts"
@@ -19,7 +20,7 @@ import * as Text from "../text.ts"
 /** Concurrent uploads. More do not use the network better, and each holds a connection. */
 const AT_ONCE = 4
 
-interface Input {
+interface Input extends Encryption.EncryptInput {
   readonly paths: ReadonlyArray<string>
   readonly expires: string | undefined
   readonly maxDownloads: string | undefined
@@ -116,6 +117,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     const isVariable = field === "expires" && input.expires === undefined && settings.expires?.from === "variable"
     return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
   }
+  const encryption = yield* Encryption.forUpload(input, settings)
   const { fileIo, hasKey } = yield* session.open()
   const failures: Array<Problem> = []
 
@@ -126,6 +128,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     const track = yield* report.view.track(body.name, "sending")
     const sending: FileIo.UploadOptions = {
       ...options,
+      encryption,
       // With an account, the host can be asked for the file after a lost response.
       onUnknown: hasKey ? "reconcile" : "fail",
       onProgress: track.listener
