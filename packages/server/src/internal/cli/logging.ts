@@ -1,4 +1,4 @@
-/** What the program writes of its own work: how much, and in which form. An embedded server leaves that to its program. */
+/** The program's log: its level and its form. An embedded server leaves that to its program. */
 import * as Variable from "@effect-fileio/core/Variable"
 import type * as Config from "effect/Config"
 import * as Console from "effect/Console"
@@ -41,6 +41,6 @@ export const layer: Layer.Layer<never, Config.ConfigError> = Layer.unwrap(
   )
 )
 
-/** A line about the program itself, which people see as it is. */
+/** A line about the program itself, printed as it is. */
 export const say = (line: string): Effect.Effect<void, Config.ConfigError> =>
   Effect.flatMap(formatOf, (format) => format === "pretty" ? Console.log(line) : Effect.logInfo(line))

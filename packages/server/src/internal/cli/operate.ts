@@ -1,4 +1,4 @@
-/** The commands of an operator about files and accounts. */
+/** An operator's commands about files and accounts. */
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Argument from "effect/cli/Argument"
@@ -28,7 +28,7 @@ export class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/inte
   }
 }
 
-/** What the operator named is not there, or cannot be read. */
+/** The named file or account does not exist, or the name is invalid. */
 class NotFound extends Schema.TaggedError<NotFound>("@effect-fileio/server/internal/NotFound")("NotFound", {
   problem: Schema.String
 }) {
@@ -42,7 +42,7 @@ const time = (millis: number | null): string =>
 const owner = (name: string): string => name === "" ? "no key" : PlainText.visible(name)
 const downloads = ({ downloads, maxDownloads }: Control.File): string => `${downloads}/${maxDownloads ?? "unlimited"}`
 
-/** One line of cells; names of strangers must not move the cursor. */
+/** One line of cells, safe for a terminal. */
 const line = (cells: ReadonlyArray<string | number>): Effect.Effect<void> =>
   Console.log(cells.map((cell) => PlainText.visible(String(cell))).join("\t"))
 
@@ -75,7 +75,7 @@ const listFiles = Effect.fnUntraced(function*(options: ListOptions) {
     owner: options.account ?? "",
     ...(options.search === undefined ? {} : { search: options.search }),
     sort: options.sort,
-    // The newest and the largest are what an operator looks for.
+    // An operator looks for the newest and the largest.
     descending: options.sort !== "name",
     offset: options.offset,
     limit: options.limit
@@ -93,7 +93,7 @@ const listFiles = Effect.fnUntraced(function*(options: ListOptions) {
   )
 })
 
-/** The key of a link or a key, as it was reported. */
+/** The key of a reported link or key. */
 const keyOf = (link: string) =>
   Effect.fromResult(Result.mapBoth(FileKey.parse(link), {
     onSuccess: ({ key }): string => key,
@@ -139,7 +139,7 @@ const deleteFile = Effect.fnUntraced(function*(link: string) {
   yield* line([`deleted: ${file.key}, ${file.size} bytes, of ${owner(file.owner)}, named ${file.name}`])
 })
 
-/** The accounts of the file and of the variables, and last those without a key. */
+/** The accounts of the file and of the variables, and last the anonymous one. */
 const accountsOf = Effect.gen(function*() {
   const options = yield* ServerOptions.config
   const file = yield* Accounts.load(options.accountsFile!)
@@ -191,7 +191,7 @@ const showAccount = Effect.fnUntraced(function*(name: string, asJson: boolean) {
   yield* line(["most bytes", plan.maxStorageBytes])
 })
 
-/** `files` and `accounts`; `configured` runs a command with the flags that all commands share. */
+/** The commands `files` and `accounts`; `configured` runs a command with the flags that all commands share. */
 export const make = <R1>(
   configured: <A, E, R>(
     command: Effect.Effect<A, E | Config.ConfigError, R>

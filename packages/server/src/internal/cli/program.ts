@@ -1,6 +1,5 @@
 /**
- * The commands of `fileio-server`. A flag is another way to write a variable, so each value is read and checked in one place:
- * `ServerOptions`.
+ * The commands of `fileio-server`. A flag sets a variable, so `ServerOptions` parses and checks each value in one place.
  */
 import { InvalidVariable } from "@effect-fileio/core/Variable"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
@@ -38,7 +37,7 @@ import * as Operate from "./operate.ts"
 
 const rows = [...Object.values<ServerOptions.Row<unknown>>(ServerOptions.table), ...Logging.rows]
 
-/** The value of a flag that is given more than once is its last. */
+/** The last value of a repeated flag wins. */
 const last = (values: ReadonlyArray<string>): string | undefined => values.at(-1)
 
 const flagOf = (row: ServerOptions.Row<unknown>): Flag.Flag<string | undefined> => {
@@ -78,7 +77,7 @@ const serve = Effect.gen(function*() {
 
 const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
 
-/** A change of keys is made by this process, whether or not a server runs. */
+/** This process changes the file of keys, whether or not a server runs. */
 const audit = (event: Journal.Event) =>
   Effect.flatMap(
     ServerOptions.config,
@@ -101,13 +100,13 @@ const listKeys = Effect.gen(function*() {
 })
 
 const revokeKey = Effect.fnUntraced(function*(id: string) {
-  // Whoever gives the whole key means its name.
+  // A whole key stands for its id.
   const account = yield* Accounts.revokeKey(yield* accountsFile, id.split(".")[0]!)
   yield* audit({ event: "key-revoked", account, key: id.split(".")[0]!, by: "operator" })
   yield* Console.log(`the key ${id.split(".")[0]!} of ${account} is revoked`)
 })
 
-/** What OpenTelemetry's variables are where they are not set; without an address nothing is sent. */
+/** Defaults of OpenTelemetry's variables; without an address nothing is sent. */
 const TELEMETRY = {
   OTEL_TRACES_EXPORTER: "otlp",
   OTEL_METRICS_EXPORTER: "otlp",
@@ -137,7 +136,7 @@ const namesFlag = (flags: Readonly<Record<string, string>>) => (error: Config.Co
 const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => {
   const root = Command.make("fileio-server").pipe(Command.withSharedFlags(flags))
 
-  /** Runs a command with the variables and, before them, the flags. */
+  /** Runs a command with the variables, which the flags override. */
   const withFlags = <A, E, R>(
     given: Readonly<Record<string, string | undefined>>,
     command: Effect.Effect<A, E | Config.ConfigError, R>
@@ -207,11 +206,11 @@ VARIABLES
 VALUES
   Times are written as "30 seconds", "30s" or "PT30S", bytes as "128MiB", switches as "yes" or "no", lists with commas.`
 
-/** One line of several; effect/cli writes its suggestions below one another. */
+/** Joins lines; effect/cli writes each suggestion on its own line. */
 const oneLine = (text: string): string =>
   text.replace(/\s*Did you mean this\?\s*/, "; did you mean ").replace(/\s*\n\s*/g, ", ")
 
-/** Help and version are the output; what went wrong is one line on the error output. */
+/** Help and version go to standard output; an error is one line on standard error. */
 const presenter: CliOutput.Presenter = {
   present: (event) => {
     switch (event._tag) {
@@ -239,8 +238,8 @@ export const main = (
   args: ReadonlyArray<string>,
   environment: Readonly<Record<string, string | undefined>>
 ): void => {
-  // On a machine with much memory V8 lets garbage become several times what is alive, and gives none of it back: a flood of
-  // requests that were sent ahead left 535 MiB, and with this 250.
+  // On a machine with much memory V8 lets garbage grow to several times the live heap, and never returns it: a flood of
+  // pipelined requests left 535 MiB, and with this setting 250.
   setFlagsFromString("--heap-growing-percent=60")
   const program = Command.runWith(makeRoot(environment), { version: readVersion() })(args).pipe(
     Effect.tapError((error) =>
@@ -251,7 +250,7 @@ export const main = (
     Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     Effect.provide(NodeServices.layer)
   )
-  // A signal interrupts: nothing new is accepted, and running transfers have the shutdown time. That is no failure.
+  // A signal interrupts: the server accepts nothing new, and running transfers have the shutdown time. That is no failure.
   NodeRuntime.runMain(program, {
     disableErrorReporting: true,
     teardown: (exit, onExit) => Exit.hasInterrupts(exit) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)

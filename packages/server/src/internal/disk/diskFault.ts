@@ -1,4 +1,4 @@
-/** SQLite's primary result codes; an extended one has its primary code in the lowest byte. */
+/** SQLite's primary result codes; an extended code has its primary code in the lowest byte. */
 const SQLITE_READONLY = 8
 const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
@@ -6,7 +6,7 @@ const SQLITE_CANTOPEN = 14
 const property = (cause: unknown, name: string): unknown =>
   typeof cause === "object" && cause !== null ? (cause as Record<string, unknown>)[name] : undefined
 
-/** What is wrong with the disk, if that is why the file system or SQLite failed. */
+/** The fault of the disk, if it made the file system or SQLite fail. */
 export const diskFault = (cause: unknown): "disk-full" | "not-writable" | undefined => {
   const sqlite = property(cause, "errcode")
   switch (typeof sqlite === "number" ? sqlite & 0xff : property(cause, "code")) {

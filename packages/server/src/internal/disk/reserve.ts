@@ -1,15 +1,15 @@
 /**
- * Room on the disk that is kept back for the catalog: a file that is removed when nothing else is left, so that what frees
- * room (a deletion, the count of a download, the sweep, a start) can still be written.
+ * The reserve: a file on the catalog's disk that is removed when no other space is left, so that operations which free space (a
+ * deletion, the count of a download, the sweep, a start) can still be written.
  */
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 
-/** Bytes of the reserve where the disk has them: a few of the catalog's largest transactions. */
+/** Bytes of the reserve, if the disk has them: a few of the catalog's largest transactions. */
 const RESERVE_BYTES = 2 * 1024 * 1024
-/** Bytes that are left beside it, so that it is not taken from under a write of this moment; also the least that helps. */
+/** Bytes left free beside it, so that it takes no space from a running write; also the smallest useful reserve. */
 const MARGIN_BYTES = 256 * 1024
 
 const freeBytes = (folder: string): number => {
@@ -20,9 +20,9 @@ const freeBytes = (folder: string): number => {
 const randomFill = promisify<Buffer, Buffer>(Crypto.randomFill)
 
 export interface Reserve {
-  /** Gives the room to the disk. Says whether there was any to give. */
+  /** Releases the reserve. Returns whether there was any. */
   readonly release: () => boolean
-  /** Takes as much of the room again as the disk has. Says whether any is held now. */
+  /** Restores as much of the reserve as the disk has space for. Returns whether there is any now. */
   readonly restore: () => Promise<boolean>
 }
 
@@ -40,7 +40,7 @@ export const make = (folder: string): Reserve => {
       const size = Math.min(RESERVE_BYTES, held + freeBytes(folder) - MARGIN_BYTES)
       if (size < held + MARGIN_BYTES) return held > 0
       for (const old of [path, next]) await Fs.promises.rm(old, { force: true })
-      // Random, since some file systems keep no blocks for zeros.
+      // Random, since some file systems store no blocks for zeros.
       const bytes = await randomFill(Buffer.allocUnsafe(size))
       try {
         const file = await Fs.promises.open(next, "wx", 0o600)
@@ -60,5 +60,5 @@ export const make = (folder: string): Reserve => {
   }
 }
 
-/** Whether the disk has less than opening the catalog may need. */
+/** Whether the disk has less space than opening the catalog may need. */
 export const isShort = (folder: string): boolean => freeBytes(folder) < MARGIN_BYTES

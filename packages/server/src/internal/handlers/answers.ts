@@ -1,4 +1,4 @@
-/** What the answers of several calls have in common: the plan of an account, and the details of a file. */
+/** Shared by the responses of several calls: the account's plan, and the details of a file. */
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import * as DateTime from "effect/DateTime"
@@ -19,14 +19,14 @@ const encodeDetails = Schema.encodeSync(FileDetails)
 
 const answerHeaders = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
 
-/** An answer of the contract, in its envelope. */
+/** A response of the contract, in its envelope. */
 export const answer = (body: object): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(JSON.stringify({ success: true, status: 200, ...body }), {
     contentType: JSON_TYPE,
     headers: answerHeaders
   })
 
-/** An empty owner stands for everybody without a key. */
+/** An empty owner means no key. */
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
   const apiKeys = yield* ApiKeys

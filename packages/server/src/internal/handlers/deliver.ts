@@ -1,4 +1,4 @@
-/** Sends the bytes of a lease. */
+/** Sends the bytes under a lease. */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import { Leases } from "./leases.ts"
 
-/** The headers that keep what somebody uploaded from acting in this server's name. */
+/** Headers that keep uploaded content from running scripts on this server's origin. */
 const guardHeaders = {
   "cache-control": "private, no-store",
   "content-security-policy": "sandbox; default-src 'none'",
@@ -21,7 +21,7 @@ const guardHeaders = {
 }
 
 export const fileHeaders = (file: { readonly name: string; readonly mimeType: string }, length: number) => ({
-  // Files of older versions may have a type that no header takes.
+  // Files of earlier versions may have a type that is invalid in a header.
   "content-type": MediaType.sanitize(file.mimeType),
   "content-disposition": FileName.toContentDisposition(file.name),
   "content-length": String(length),
@@ -35,7 +35,9 @@ export const make = Effect.gen(function*() {
   const journal = yield* Journal
   const makeBuffer = yield* Transfer.makeBuffers
 
-  /** Sends a range of a lease; it counts when that reaches the end of the file and all of it was handed over. */
+  /**
+   * Sends a range under a lease; the download counts if the range reaches the end of the file and all of it was handed over.
+   */
   return (
     request: HttpServerRequest.HttpServerRequest,
     lease: Lease,
@@ -56,8 +58,8 @@ export const make = Effect.gen(function*() {
     const onUnreadable = (cause: unknown) => {
       unreadable = cause instanceof BlobsError ? cause : BlobsError.from("read a blob", cause)
     }
-    // The lease is settled before anything else happens, closing the blob included: who has the last byte may ask again at
-    // once, and must hear that the file is gone.
+    // The lease is settled before anything else, even before the blob is closed: a receiver that has the last byte may ask
+    // again at once, and must get a 404.
     return blobs.open(lease.blob).pipe(
       Effect.tapError(() => leases.abandon(lease)),
       Effect.flatMap((reader) =>
@@ -80,7 +82,7 @@ export const make = Effect.gen(function*() {
       Effect.tap((outcome) =>
         unreadable === undefined
           ? Effect.void
-          // The receiver has no byte yet, so the response can still be a refusal.
+          // The receiver has no byte yet, so the response can still be an error.
           : outcome === "unreadable"
           ? Effect.fail(unreadable)
           : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))

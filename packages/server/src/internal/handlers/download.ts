@@ -1,4 +1,4 @@
-/** A download: who may have it. */
+/** Decides whether a request gets the file, and under which lease. */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -22,11 +22,11 @@ export const make = Effect.gen(function*() {
   const { planOf } = yield* Answers.make
   const deliver = yield* Deliver.make
 
-  /** A lease's holder begins a new transfer of it; without a lease, `Range` is ignored, and the whole file claimed. */
+  /** The holder of a lease starts a new transfer; without a lease, `Range` is ignored, and the whole file claimed. */
   const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const held = LEASE.exec(request.headers["if-range"] ?? "")
     if (held === null || Ranges.parse(request.headers["range"], Infinity) === undefined) return Option.none()
-    // Its end decides whether the last byte was sent, so the catalog has to hear of it first.
+    // The end of the running transfer decides whether its last byte was sent, so the catalog must record it first.
     yield* leases.end(held[1]!)
     const lease = yield* catalog.resume(key, held[1]!)
     if (Option.isNone(lease)) return Option.none()
@@ -46,8 +46,8 @@ export const make = Effect.gen(function*() {
   })
 
   /**
-   * A browser that has seen the page, and asks again for what it holds, gets all of it again, in place of its transfer before. It
-   * may have dropped that, or lost the last bytes.
+   * A browser that has seen the page and asks again for its file gets all of it again, in place of its first transfer, which it
+   * may have dropped, or of which it may have lost the last bytes.
    */
   const again = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string, id: string) {
     yield* leases.end(id)
@@ -60,7 +60,7 @@ export const make = Effect.gen(function*() {
   const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
     unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
 
-  /** What the button of the page asks for. */
+  /** The page's button requests this. */
   const isPressed = (request: HttpServerRequest.HttpServerRequest): boolean =>
     new URL(request.url, "http://host").searchParams.has("download")
 
@@ -96,7 +96,7 @@ export const make = Effect.gen(function*() {
     }
     const claim = yield* catalog.claim(key, receiver)
     if (claim._tag === "Claimed") return yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
-    // Its first request may have claimed at the same time.
+    // The same receiver's first request may have claimed at the same time.
     const held = receiver === undefined ? Option.none() : yield* again(request, key, receiver)
     return Option.isSome(held) ? held.value : yield* refusalFor(key, claim)
   }, Effect.uninterruptible)

@@ -1,4 +1,4 @@
-/** The calls about what is stored: the account, the list of its files, and deleting one. */
+/** The calls about stored files: the account, the list of its files, and deletion. */
 import type * as Account from "@effect-fileio/core/Account"
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
@@ -13,7 +13,7 @@ import { fileId, Journal } from "../ops/journal.ts"
 import * as Answers from "./answers.ts"
 import { Leases } from "./leases.ts"
 
-/** Which files are listed, as the contract decodes it. */
+/** The decoded query of a listing. */
 type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1000
@@ -48,7 +48,7 @@ export const make = Effect.gen(function*() {
         offset: query.offset ?? 0,
         limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
       })
-      // A long page is encoded in pieces, so that others are served in between.
+      // A long page is encoded in pieces, so that other requests are handled in between.
       const nodes: Array<typeof FileDetails.Encoded> = []
       for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
         if (at > 0) yield* Effect.yieldNow

@@ -1,10 +1,10 @@
-/** The seven calls, over the catalog and the blobs. An empty owner stands for everybody without a key. */
+/** The handlers of the seven calls, over the catalog and the blobs. An empty owner means no key. */
 import * as Effect from "effect/Effect"
 import * as Download from "./download.ts"
 import * as Files from "./files.ts"
 import * as Upload from "./upload.ts"
 
-/** What answers each call. */
+/** The handler of each call. */
 export const make = Effect.gen(function*() {
   return { download: yield* Download.make, ...yield* Files.make, ...yield* Upload.make }
 })

@@ -1,4 +1,4 @@
-/** The transfers of this process, each of a lease, and how a lease is settled when its transfer ends. */
+/** The running transfers of this process, each under a lease. Settles a lease when its transfer ends. */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -8,11 +8,11 @@ import { Catalog, type CatalogError, type Lease } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
 import type { Outcome, Transfer } from "../http/transfer.ts"
 
-/** What the catalog cannot take now is told to it until it does, so nothing of this fails. */
+/** Retries until the catalog accepts the result, so none of these effects fails. */
 export class Leases extends Context.Service<Leases, {
   /**
-   * Runs a transfer, then counts the download if its last byte was the last one of the file and was sent, and gives the lease
-   * back otherwise. Succeeds with how the transfer ended. `begin` must not send the last byte before `beforeLast` resolves.
+   * Runs a transfer, then counts the download if it handed over the last byte of the file, and gives the lease back otherwise.
+   * Succeeds with how the transfer ended. `begin` must not send the last byte before `beforeLast` resolves.
    */
   readonly run: (
     lease: Lease,
@@ -20,11 +20,11 @@ export class Leases extends Context.Service<Leases, {
     begin: (beforeLast: () => Promise<void>) => Transfer
   ) => Effect.Effect<Outcome>
   readonly release: (lease: Lease) => Effect.Effect<void>
-  /** For a lease whose transfer did not begin. */
+  /** Gives a lease back whose transfer did not start. */
   readonly abandon: (lease: Lease) => Effect.Effect<void>
-  /** Breaks the transfer of a lease, if this process has it, and waits until the lease is settled. */
+  /** Breaks the transfer of a lease, if it runs in this process, and waits until the lease is settled. */
   readonly end: (id: string) => Effect.Effect<void>
-  /** Breaks the transfers of a file that was deleted. */
+  /** Breaks the transfers of a deleted file. */
   readonly endOf: (key: string) => Effect.Effect<void>
 }>()("@effect-fileio/server/internal/Leases") {}
 
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
           Effect.onInterrupt(() => Effect.sync(transfer.abort)),
           Effect.exit
         )
-        // An interruption does not undo what was sent.
+        // An interruption does not undo sent bytes.
         const outcome = yield* Effect.promise(() => transfer.done)
         yield* outcome === "whole" && toTheEnd
           ? settled(catalog.commit(lease))

@@ -1,4 +1,4 @@
-/** What a plan makes of the settings that were asked for. */
+/** Checks requested settings against a plan. */
 import * as Expires from "@effect-fileio/core/Expires"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
@@ -30,7 +30,7 @@ export const expires = (
   )
 }
 
-/** The default, or less where the plan allows only less. */
+/** The default, or less if the plan allows only less. */
 export const defaultExpires = (plan: Plan, now: number): number => {
   const standard = DateTime.toEpochMillis(Expires.resolve(Expires.hostDefault, DateTime.makeUnsafe(now))!)
   return plan.maxExpires === null ? standard : Math.min(standard, now + Duration.toMillis(plan.maxExpires))
@@ -61,7 +61,7 @@ export interface Granted {
   readonly countFrom?: FileSettings.CountFrom
 }
 
-/** The settings that are given, as far as the plan allows them. */
+/** The given settings, if the plan allows them. */
 export const given = (asked: Given, plan: Plan, now: number): Result.Result<Granted, Refusal.Refusal> =>
   Result.gen(function*() {
     return {
@@ -73,7 +73,7 @@ export const given = (asked: Given, plan: Plan, now: number): Result.Result<Gran
     }
   })
 
-/** The settings that are given, and the defaults of the others. */
+/** The given settings, and the defaults of the others. */
 export const complete = (asked: Given, plan: Plan, now: number): Result.Result<Required<Granted>, Refusal.Refusal> =>
   Result.map(given(asked, plan, now), (granted) => ({
     title: null,

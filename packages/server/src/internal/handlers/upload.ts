@@ -18,12 +18,12 @@ import * as Browser from "../web/browser.ts"
 import * as Answers from "./answers.ts"
 import * as PlanLimits from "./planLimits.ts"
 
-/** Bytes of the account's storage that an upload reserves before they come. */
+/** Bytes of the account's storage that an upload reserves in advance. */
 const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
 
 /** Reserves storage of accounts for uploads: two uploads must not both take the last of it. */
 const reservations = (catalog: Catalog["Service"]) => {
-  // Bytes of uploads under way, by owner.
+  // Bytes of running uploads, by owner.
   const reserved = new Map<string, number>()
   return (owner: string, plan: Plan, freed: number) =>
     Effect.acquireRelease(
@@ -41,7 +41,8 @@ const reservations = (catalog: Catalog["Service"]) => {
           taken += bytes
           const needed = taken - mine.bytes
           if (needed <= 0) return Effect.void
-          // As much as has come already, so that the catalog is not asked for every piece, and what is asked for is not much more.
+          // As much as has arrived already, so that the catalog is not asked for every piece, and little more than needed is
+          // reserved.
           const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
           return Effect.flatMap(catalog.usedBytes(owner), (used) => {
             const held = used - freed + (reserved.get(owner) ?? 0)
@@ -93,7 +94,9 @@ export const make = Effect.gen(function*() {
     return { ...received, plan, now: yield* Clock.currentTimeMillis }
   })
 
-  /** Reads what was stored, so that it is one way for whatever a body is; only where the operator blocks contents at all. */
+  /**
+   * Reads the stored bytes, so that one implementation serves all kinds of bodies; only if the operator blocks contents at all.
+   */
   const refuseBlocked = Effect.fnUntraced(function*(blob: string) {
     const { digests } = blocklist.entries()
     if (digests.size === 0) return
@@ -101,8 +104,8 @@ export const make = Effect.gen(function*() {
   })
 
   /**
-   * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
-   * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
+   * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
+   * outcome is unknown: the sweeper removes it unless it belongs to a file.
    */
   const keeping = <A>(
     file: ParseUpload.ReceivedFile,
@@ -172,7 +175,7 @@ export const make = Effect.gen(function*() {
         }),
         Option.isSome
       )
-    // It may have been deleted while the body came in.
+    // It may have been deleted while the body arrived.
     if (Option.isNone(updated)) return yield* Refusal.notFound(key)
     yield* journal.audit(
       { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },

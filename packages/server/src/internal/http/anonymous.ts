@@ -1,7 +1,7 @@
-/** What those without a key may do, in the words that the page and the refusals share. */
+/** What callers without a key may do, in words that the page and the errors share. */
 import type { Anonymous } from "../../ServerOptions.ts"
 
-/** `undefined` where a key is not needed. */
+/** `undefined` if no key is needed. */
 export const rules: { readonly [Name in Anonymous]: string | undefined } = {
   uploads: undefined,
   downloads: "Only holders of an API key can upload here; anybody with a link can download",
@@ -13,6 +13,6 @@ export const unauthorizedText = (anonymous: Anonymous): string => {
   return rule === undefined ? "This call needs an API key" : `This call needs an API key. ${rule}`
 }
 
-/** Whether a call that the contract gives to everybody needs a key here. */
+/** Whether a call that the contract allows without a key needs one here. */
 export const needsKey = (anonymous: Anonymous, call: "upload" | "download"): boolean =>
   anonymous === "none" || (anonymous === "downloads" && call === "upload")

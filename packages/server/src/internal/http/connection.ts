@@ -1,11 +1,11 @@
-/** One connection: the requests on it, what it is doing, and how it is refused and closed. */
+/** One connection: its requests, its progress, and how it is refused and closed. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { MemoryBudget } from "../shared/memoryBudget.ts"
 import * as Refusal from "./refusal.ts"
 
-/** Bytes that a request takes beside its header fields. */
+/** Overhead of a request in bytes, besides its header fields. */
 const REQUEST_BYTES = 4096
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -17,43 +17,43 @@ export interface Exchange {
   readonly handle: Handler
 }
 
-/** How far a connection has come with what it is doing; `timeLimits.ts` looks at it. */
+/** The progress of a connection; `timeLimits.ts` checks it. */
 export interface Progress {
-  /** What it was doing when it was last looked at, since when, and the bytes that had come until then. */
+  /** What it was doing at the last check, since when, and the bytes received until then. */
   phase: Exchange | "idle" | "drain" | "closing" | undefined
   since: number
   from: number
-  /** Bytes that had come or gone. */
+  /** Bytes sent and received. */
   bytes: number
-  /** Bytes that the system had yet to take; its socket has no public word for them. */
+  /** Bytes that the system had yet to take; sockets have no public property for them. */
   queued: number
-  /** Bytes by which the transfer is ahead of the slowest that is allowed. */
+  /** Bytes by which the transfer is ahead of the minimum rate. */
   credit: number
 }
 
 /** An open connection. */
 export interface Connection {
   readonly socket: Socket
-  /** What the requests that wait for their turn take memory from. */
+  /** The budget for pipelined requests. */
   readonly budget: MemoryBudget
-  /** The request that is being handled, or was the last one. */
+  /** The current request, or the last one. */
   exchange: Exchange | undefined
-  /** Requests that came ahead of their turn. */
+  /** Pipelined requests. */
   readonly waiting: Array<Exchange>
-  /** Sent instead of an answer to what came after the last request, which was no HTTP. */
+  /** The error response to invalid bytes after the last request. */
   refusal: Refusal.Refusal | undefined
-  /** Nothing is answered any more. */
+  /** Nothing is sent any more. */
   closing: boolean
   readonly progress: Progress
 }
 
 export const isAnswered = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
 
-/** About as many bytes as a request takes while it waits for its turn. */
+/** Approximate memory of a pipelined request, in bytes. */
 export const bytesOf = ({ request }: Exchange): number =>
   request.rawHeaders.reduce((sum, text) => sum + text.length, REQUEST_BYTES + request.url!.length)
 
-/** Writes an envelope where there is no response to write it with. */
+/** Writes an envelope if there is no response object to write it with. */
 const writeRefusal = (socket: Duplex, refusal: Refusal.Refusal): void => {
   const body = Refusal.toEnvelope(refusal)
   const headers = Object.entries(refusal.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`).join("")
@@ -64,16 +64,16 @@ const writeRefusal = (socket: Duplex, refusal: Refusal.Refusal): void => {
   )
 }
 
-/** Reads what is left of a body and forgets it, whoever read it before. */
+/** Reads and discards the rest of a body. */
 export const discard = (request: IncomingMessage): void => {
   if (request.complete || request.destroyed) return
   request.removeAllListeners("readable")
-  // A stream without it stops flowing when its last listener for "readable" goes, as that of a handler does later on.
+  // Without it a stream stops flowing when its last listener for "readable" is removed, as that of a handler is later.
   request.on("data", () => {})
   request.resume()
 }
 
-/** Ends a request whose connection gets another answer than its own; its handler sees a client that has gone. */
+/** Ends a request whose connection gets another response; its handler sees a disconnected client. */
 const abandon = (exchange: Exchange): void => {
   if (isAnswered(exchange)) return
   const { response } = exchange
@@ -82,7 +82,7 @@ const abandon = (exchange: Exchange): void => {
   response.emit("close")
 }
 
-/** Says goodbye: nothing more is sent, and what still comes is discarded until the other side has closed too. */
+/** Closes gracefully: sends nothing more, and discards incoming bytes until the other side has closed too. */
 export const close = (connection: Connection): void => {
   connection.closing = true
   for (const exchange of [connection.exchange, ...connection.waiting]) {
@@ -92,12 +92,12 @@ export const close = (connection: Connection): void => {
   connection.socket.resume()
 }
 
-/** Forgets the requests that wait for their turn. */
+/** Drops pipelined requests. */
 export const forget = (connection: Connection): void => {
   for (const exchange of connection.waiting.splice(0)) connection.budget.release(bytesOf(exchange))
 }
 
-/** Answers with a refusal in place of every answer that is due, and closes. */
+/** Sends an error in place of all pending responses, and closes. */
 export const refuse = (connection: Connection, refusal: Refusal.Refusal): void => {
   for (const exchange of [connection.exchange, ...connection.waiting]) {
     if (exchange !== undefined) abandon(exchange)

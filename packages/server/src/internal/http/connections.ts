@@ -1,14 +1,14 @@
 /**
- * The connections of the server: how many there are and whose, whose request is next, and how long each may take.
+ * The server's connections: limits their number, handles their requests in order, and limits how long each may take.
  *
  * Every open connection has a time limit at every moment, by what it is doing:
  *
  * - it waits for a request: `headers`, and between two requests `keepAlive` more;
- * - a body comes in, or an answer goes out: an average of `rate` bytes a second, with `patience` to spare;
- * - it was answered before its body had ended, or is being closed: `drain`, in which what still comes is discarded. Closing
- *   at once would make the system reset the connection, and the client could lose the answer.
+ * - it transfers a body: an average of `rate` bytes per second, with `patience` to spare;
+ * - it got an early response, or is being closed: `drain`, in which incoming bytes are discarded. Closing at once would make
+ *   the system reset the connection, and the client could lose the response.
  *
- * Only the server's own work has none: a request that is here in full and has yet to be answered.
+ * Only the server's own work has no limit: a request that has arrived completely and has no response yet.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -27,47 +27,47 @@ import * as TimeLimits from "./timeLimits.ts"
 import * as Turns from "./turns.ts"
 
 export interface Limits {
-  /** Connections at a time. */
+  /** Concurrent connections. */
   readonly connections: number
-  /** Connections of one address at a time. */
+  /** Concurrent connections of one address. */
   readonly connectionsPerAddress: number
-  /** Addresses without a limit of their own: each stands for many clients. */
+  /** Addresses without their own limit: each stands for many clients. */
   readonly proxies: Forwarded.Proxies
   /** Milliseconds that the headers of a request may take. */
   readonly headers: number
   /** Milliseconds that a connection may wait for its next request. */
   readonly keepAlive: number
-  /** Bytes a second that a transfer must make on average; 0: any rate will do. */
+  /** Minimum average rate of a transfer in bytes per second; 0: any. */
   readonly rate: number
-  /** Milliseconds that a transfer which had been fast enough may stand still. */
+  /** Milliseconds that a transfer may stop that had been fast enough. */
   readonly patience: number
-  /** Milliseconds in which an answered or closing connection is read and what comes is discarded. */
+  /** Milliseconds in which a closing connection is read and its bytes discarded. */
   readonly drain: number
-  /** Bytes that are discarded so. */
+  /** The most bytes to discard so. */
   readonly drainBytes: number
 }
 
-/** Connections beyond a limit that get an answer; more are closed without one. */
+/** Connections beyond a limit that get a response; more are closed without one. */
 const REFUSED = 64
 export interface Connections {
   /** Open connections. */
   readonly count: () => number
-  /** Has a request handled when its connection's requests before it are answered. */
+  /** Handles a request after its connection's previous ones. */
   readonly take: (handle: Handler) => Handler
   /** Closes all connections at once. */
   readonly destroyAll: () => void
 }
 
-/** Node would answer what it cannot parse without a body; the contract has an envelope for every error. */
+/** Node's own response to an invalid request has no body; the contract has an envelope for every error. */
 const unreadable = (connection: Connection | undefined, socket: Duplex, error: NodeJS.ErrnoException): void => {
   const refusal = Refusal.ofProtocol(error.code)
   if (connection === undefined || refusal === undefined) return void socket.destroy(error)
-  // What comes after a goodbye, or after what could not be parsed, means nothing.
+  // Bytes after a graceful close, or after invalid bytes, are ignored.
   if (connection.closing || connection.refusal !== undefined) return
   const { exchange, waiting } = connection
   if (exchange === undefined || isAnswered(exchange)) return refuse(connection, refusal)
   if (exchange.request.complete) {
-    // It came after requests that are still to be answered.
+    // Previous requests are still pending.
     connection.refusal = refusal
     if (waiting.length === 0) Turns.whenAnswered(connection)
   } else if (exchange.response.headersSent) socket.destroy(error)
@@ -106,7 +106,7 @@ export const watch = Effect.fnUntraced(function*(
       progress: TimeLimits.start(socket)
     }
     all.set(socket, connection)
-    // Node closes so after the last answer of a connection, also where the body is still coming.
+    // Node does so after the last response of a connection, even if the body is still arriving.
     socket.destroySoon = () => {
       const { exchange } = connection
       if (exchange !== undefined && !exchange.request.complete) close(connection)
@@ -152,7 +152,7 @@ export const watch = Effect.fnUntraced(function*(
   const shortest = Math.min(limits.patience, limits.drain, limits.headers + limits.keepAlive)
   const every = Math.max(50, Math.min(1000, shortest / 4))
   let last: number | undefined
-  // The rate is that of the wire, so it is measured by the real clock whatever clock the program has.
+  // The rate is that of the wire, so it is measured with the real clock, whatever the program's clock is.
   yield* Effect.map(Clock.currentTimeMillis, (now) => {
     const elapsed = now - (last ?? now)
     last = now

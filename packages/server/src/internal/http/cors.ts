@@ -1,4 +1,4 @@
-/** What every request passes before it is routed. */
+/** Checks and headers of every request before routing. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -29,7 +29,7 @@ const preflight = {
   "access-control-max-age": "86400"
 }
 
-/** Parameters of a query. Parsing takes time that grows with the square of their number. */
+/** The most parameters of a query: parsing time is quadratic in their number. */
 const MAX_PARAMETERS = 100
 
 const hasTooManyParameters = (url: string): boolean => {
@@ -42,16 +42,16 @@ const hasTooManyParameters = (url: string): boolean => {
 
 const tooManyParameters = Refusal.invalid(`The query has more than ${MAX_PARAMETERS} parameters`)
 
-/** Whether the server has been told to stop; a connection that is kept alive can still ask. */
+/** Whether the server is stopping; a connection that is kept alive can still send requests. */
 const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
   const { server } = NodeHttpServerRequest.toIncomingMessage(request).socket as { readonly server?: Server }
   return server?.listening === false
 }
 
-/** Fields of which Node takes the first, and a proxy perhaps the last. */
+/** Headers of which Node takes the first, and a proxy perhaps the last. */
 const SINGLE = ["Host", "Authorization", "Content-Type"]
 
-/** A field that may be there only once, and is there more often. */
+/** A header that may occur only once, and occurs more often. */
 const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const { rawHeaders } = NodeHttpServerRequest.toIncomingMessage(request)
   const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
@@ -61,20 +61,20 @@ const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | u
 const CHANGING = new Set(["POST", "PUT", "PATCH", "DELETE"])
 
 /**
- * Whether a page of another site makes its visitor's browser change something here. Only browsers send these fields, and no page
- * can set them. A request with credentials of its own is not made so: browsers ask before they send that.
+ * Whether a page of another site makes its visitor's browser change something here. Only browsers send these headers, and no
+ * page can set them. A request with credentials is not made so: browsers ask before they send those.
  */
 const isCrossSite = (request: HttpServerRequest.HttpServerRequest, base: string): boolean => {
   const { authorization, host, origin, "sec-fetch-site": site } = request.headers
   if (!CHANGING.has(request.method) || authorization !== undefined) return false
   if (site === "same-origin" || site === "none") return false
-  // Over plain HTTP browsers tell the origin alone.
+  // Over plain HTTP browsers send only the origin.
   if (site === undefined && origin === undefined) return false
   if (origin === undefined || !URL.canParse(origin)) return true
   return origin !== new URL(base).origin && new URL(origin).host !== host
 }
 
-/** Sets the headers that every answer has, and gives the answer where a request goes no further. */
+/** Sets the headers of every response, and returns the response if a request ends here. */
 export const make = Effect.gen(function*() {
   const { allowedOrigins, baseOf, isHostAllowed, proxies } = yield* Settings
   const blocklist = yield* Blocklist

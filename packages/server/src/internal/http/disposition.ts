@@ -1,10 +1,10 @@
-/** What a part of a form says of the file in it, as it is kept. */
+/** The name and type of an uploaded file, from a part's headers, as they are stored. */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Refusal from "./refusal.ts"
 
-/** The file name that a part's `Content-Disposition` gives. */
+/** The file name in a part's `Content-Disposition`. */
 export const fileName = (header: string): string | undefined => FileName.ofFormPart(header).fileName
 
 const refused = (field: string, text: string): Refusal.Refusal | undefined => {
@@ -13,8 +13,8 @@ const refused = (field: string, text: string): Refusal.Refusal | undefined => {
 }
 
 /**
- * The name and the type of an uploaded file. What cannot be stored or shown is taken out of them, and what is too long is
- * refused: every answer that gives the file carries both in its headers.
+ * The name and the type of an uploaded file. Removes characters that cannot be stored or shown, and refuses values that are too
+ * long: every response with the file has both in its headers.
  */
 export const describe = (name: string, type: string) => {
   const clean = FileName.clean(name)

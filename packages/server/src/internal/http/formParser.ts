@@ -1,17 +1,17 @@
 /**
- * Parses `application/x-www-form-urlencoded` piece by piece, in linear time and constant memory. `URLSearchParams` needs
- * the whole body at once, and its time grows with the square of the number of fields.
+ * Parses `application/x-www-form-urlencoded` in pieces, in linear time and constant memory. `URLSearchParams` needs the whole
+ * body at once, and its time is quadratic in the number of fields.
  */
 
-/** Takes the bytes of a value as they come, and `null` at its end. The bytes are only valid during the call. */
+/** Receives the bytes of a value, and `null` at its end. The bytes are only valid during the call. */
 export type Sink = (bytes: Uint8Array | null) => void
 
 export interface Options {
   /** Most fields of a body. */
   readonly maxFields: number
-  /** Called with the name of each field; returns what takes its value. A name beyond `MAX_NAME_BYTES` is cut. */
+  /** Called with the name of each field; returns the receiver of its value. A name beyond `MAX_NAME_BYTES` is cut. */
   readonly onField: (name: string) => Sink
-  /** Called once, when there are more than `maxFields`; what follows is not parsed. */
+  /** Called once if there are more than `maxFields`; the rest is not parsed. */
   readonly onTooMany: () => void
 }
 
@@ -41,10 +41,10 @@ export const make = ({ maxFields, onField, onTooMany }: Options): Parser => {
   let nameLength = 0
   let fields = 0
   let stopped = false
-  /** Whether anything of the present field has come: `&&` has no field in between. */
+  /** Whether the current field has begun: `&&` has no field in between. */
   let begun = false
   let sink: Sink | undefined
-  /** Bytes of an escape that is not complete: `%`, or `%` and its first digit. */
+  /** Bytes of an incomplete escape: `%`, or `%` and its first digit. */
   let escape = 0
   let first = 0
   let out = new Uint8Array(0)
@@ -55,7 +55,7 @@ export const make = ({ maxFields, onField, onTooMany }: Options): Parser => {
     else if (nameLength < MAX_NAME_BYTES) name[nameLength++] = byte
   }
 
-  /** What looked like an escape and is none stands for itself. */
+  /** An invalid escape is literal. */
   const literal = (): void => {
     if (escape === 0) return
     emit(PERCENT)
@@ -91,7 +91,7 @@ export const make = ({ maxFields, onField, onTooMany }: Options): Parser => {
 
   const write = (chunk: Uint8Array): void => {
     if (stopped) return
-    // An escape of the chunk before may turn out to be two literal bytes.
+    // An escape of the previous chunk may turn out to be two literal bytes.
     out = new Uint8Array(chunk.length + 2)
     for (let i = 0; i < chunk.length && !stopped; i++) {
       const byte = chunk[i]!

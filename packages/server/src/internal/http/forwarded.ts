@@ -1,4 +1,4 @@
-/** Who asks, and how: seen by this server, or told by a proxy that is trusted. */
+/** The client's address and protocol, from the connection or from a trusted proxy. */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
@@ -15,15 +15,15 @@ export interface Proxies {
 export const parseProxies = (entries: ReadonlyArray<string>): Result.Result<Proxies, string> =>
   Result.map(Addresses.parse(entries), (trusts) => ({ trusts }))
 
-/** An address of a header, which may have a port or brackets; anything else is none. */
+/** An address in a header, which may have a port or brackets; `undefined` if invalid. */
 const forwarded = (text: string): string | undefined => {
   const bare = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(text)?.[1] ?? text
   return isIP(bare) === 0 ? undefined : plain(bare)
 }
 
 /**
- * The address of whoever asks. `X-Forwarded-For` is read from its end, where the nearest proxy writes: the first address
- * that is no trusted proxy is the client, and what stands before it could be anybody's invention.
+ * The client's address. `X-Forwarded-For` is read from its end, to which the nearest proxy appends: the first address that is
+ * no trusted proxy is the client, and anybody could have written those before it.
  */
 export const addressOf = (request: HttpServerRequest, proxies: Proxies): string => {
   let address = plain(Option.getOrElse(request.remoteAddress, () => "unknown"))
@@ -36,7 +36,7 @@ export const addressOf = (request: HttpServerRequest, proxies: Proxies): string 
   return address
 }
 
-/** What is counted as one client: a household has a whole /64 of IPv6. */
+/** The unit of the limits per address: a household has a whole IPv6 /64. */
 export const networkOf = (address: string): string => {
   if (isIP(address) !== 6) return address
   const [head = "", tail] = address.split("%")[0]!.split("::")
@@ -50,18 +50,18 @@ export const networkOf = (address: string): string => {
   return `${groups.slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, "")).join(":")}::/64`
 }
 
-/** Whether the client came by TLS, to a proxy that says so. */
+/** Whether the client used TLS to a proxy that reports it. */
 export const isSecure = (request: HttpServerRequest, proxies: Proxies): boolean => {
   const told = request.headers["x-forwarded-proto"]
   return told !== undefined && told.split(",").at(-1)!.trim().toLowerCase() === "https" &&
     proxies.trusts(plain(Option.getOrElse(request.remoteAddress, () => "")))
 }
 
-/** The server speaks HTTP/1 only. */
+/** The server only supports HTTP/1. */
 export const responseOf = (request: HttpServerRequest): ServerResponse =>
   NodeHttpServerRequest.toServerResponse(request) as ServerResponse
 
-/** Headers for the answer, whoever writes it. */
+/** Headers of a response, whatever writes it. */
 export const setHeaders = (request: HttpServerRequest, headers: Readonly<Record<string, string>>): void => {
   const response = responseOf(request)
   if (response.headersSent) return

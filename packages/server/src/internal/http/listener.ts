@@ -1,4 +1,4 @@
-/** Listens, and has requests handled in turn. */
+/** Listens, and has requests handled in order. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -14,29 +14,29 @@ import * as Connections from "./connections.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface Limits extends Connections.Limits {
-  /** Milliseconds that a connection may be silent. */
+  /** Milliseconds that a connection may be idle. */
   readonly idle: number
 }
 
 export interface Options {
   readonly host: string
   readonly port: number
-  /** How long running transfers may go on when the server stops. */
+  /** How long running transfers may continue when the server stops. */
   readonly gracefulShutdownTimeout: Duration.Input
 }
 
-/** Header fields of a request. Node drops what is beyond its own limit without a word. */
+/** Most header fields of a request. Node silently drops those beyond its own limit. */
 const MAX_FIELDS = 100
 
-/** Node's server, with the limits that suit long transfers of anybody. */
+/** Node's server, with limits that suit long transfers of anonymous clients. */
 const makeServer = (limits: Limits): Server => {
   const server = createServer({
     IncomingMessage: Messages.Request,
     ServerResponse: Messages.Response,
-    // The whole body need not come within a fixed time: a slow upload is no attack as long as bytes come.
+    // The whole body need not arrive within a fixed time: a slow upload is no attack as long as bytes arrive.
     requestTimeout: 0,
     headersTimeout: limits.headers,
-    // How often the headers are looked after.
+    // Interval of Node's check of the headers' time limit.
     connectionsCheckingInterval: Math.min(5000, Math.max(100, limits.headers / 2)),
     keepAliveTimeout: limits.keepAlive
   })
@@ -45,7 +45,7 @@ const makeServer = (limits: Limits): Server => {
   return server
 }
 
-/** As with what it cannot parse: Node's own answer has no body. The request's body, if there is one, is not read. */
+/** Node's own response has no body, as to invalid requests. The request's body, if any, is not read. */
 const answer = (refusal: Refusal.Refusal) => (_request: IncomingMessage, response: ServerResponse): void => {
   const body = Refusal.toEnvelope(refusal)
   response.writeHead(refusal.status, {
@@ -76,14 +76,14 @@ const addressOf = (server: Server) => {
   )
 }
 
-/** The connections of the server that listens. */
+/** The connections of the listening server. */
 export class Listening extends Context.Service<Listening, {
   readonly connections: () => number
 }>()("@effect-fileio/server/internal/Listening") {}
 
 /**
- * An HTTP server. Effect's own (`NodeHttpServer.make`) also takes upgrades, which this one passes over as RFC 9110 7.8
- * allows: a client that offers one, such as `curl --http2`, is answered as any other.
+ * An HTTP server. Effect's own (`NodeHttpServer.make`) also accepts upgrades, which this one ignores, as RFC 9110 7.8 allows: a
+ * client that offers one, such as `curl --http2`, gets a normal response.
  */
 export const layer = (
   limits: Limits,
@@ -93,7 +93,7 @@ export const layer = (
     const scope = yield* Effect.scope
     const server = makeServer(limits)
     const connections = yield* Connections.watch(server, limits)
-    // It takes no one new, and resolves when the last connection has ended.
+    // Accepts no new connections, and resolves when the last one has ended.
     const stop = yield* Effect.cached(Effect.callback<void>((resume) => {
       server.close(() => resume(Effect.void))
     }))

@@ -1,20 +1,20 @@
 /**
- * Parses `multipart/form-data` (RFC 7578) piece by piece, in linear time. `intake` calls it with the chunks of a body.
+ * Parses `multipart/form-data` (RFC 7578) in pieces, in linear time. `parseUpload` calls it with the chunks of a body.
  *
- * Effect's parser, which was here before, refuses what real clients send: folded headers, blanks behind a boundary, a part
- * without a name, names in Latin-1, bare line feeds. What could be read in two ways is refused here too.
+ * Effect's parser refuses what real clients send: folded headers, blanks behind a boundary, a part without a name, names in
+ * Latin-1, bare line feeds. Like it, this one refuses what can be read in two ways.
  */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
 import type { Parser, Sink } from "./formParser.ts"
 
-/** The headers of a part, as far as they say what it is. */
+/** The parsed headers of a part. */
 export interface Part {
   /** Name of the field; `undefined` only for a file. */
   readonly field: string | undefined
-  /** Name of the file, `""` where it has none; `undefined` where the part is no file. */
+  /** Name of the file, `""` without one; `undefined` if the part is no file. */
   readonly fileName: string | undefined
-  /** The type that the part gives itself. */
+  /** The part's own type. */
   readonly contentType: string | undefined
 }
 
@@ -23,17 +23,17 @@ export interface Options {
   readonly contentType: string
   /** Most parts of a body. */
   readonly maxParts: number
-  /** Called for each part; returns what takes its bytes. */
+  /** Called for each part; returns the receiver of its bytes. */
   readonly onPart: (part: Part) => Sink
-  /** Called once, when there are more than `maxParts`; what follows is not parsed. */
+  /** Called once if there are more than `maxParts`; the rest is not parsed. */
   readonly onTooMany: () => void
-  /** Called once, with what is wrong; what follows is not parsed. */
+  /** Called once with the error; the rest is not parsed. */
   readonly onMalformed: (problem: string) => void
 }
 
 const MAX_BOUNDARY_BYTES = 200
 const MAX_HEADER_BYTES = 16 * 1024
-/** Blanks that may stand behind a boundary. */
+/** Most blanks behind a boundary. */
 const MAX_PADDING_BYTES = 256
 
 const CR = 0x0D
@@ -42,7 +42,7 @@ const DASH = 0x2D
 const EMPTY = Buffer.alloc(0)
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
-/** What old clients of Windows send; every sequence of bytes is text in it. */
+/** Old Windows clients send it; every byte sequence is valid in it. */
 const windows1252 = new TextDecoder("windows-1252")
 
 const decode = (bytes: Uint8Array): string => {
@@ -55,10 +55,10 @@ const decode = (bytes: Uint8Array): string => {
 
 const HEADER = /^([!#$%&'*+.^\w`|~-]+)[ \t]*:([^]*)$/
 
-/** The headers of a part, or what is wrong with them. */
+/** Parses the headers of a part; returns the error if they are invalid. */
 const readPart = (block: Buffer): Part | string => {
   const headers = new Map<string, string>()
-  // A line that begins with a blank goes on with the one before (RFC 5322).
+  // A line that begins with a blank continues the one before (RFC 5322).
   const lines = decode(block).replace(/\r?\n[ \t]+/g, " ").split(/\r?\n/)
   for (const line of lines) {
     if (line === "") continue
@@ -73,14 +73,14 @@ const readPart = (block: Buffer): Part | string => {
   const { field, fileName } = FileName.ofFormPart(disposition)
   if (field === undefined && fileName === undefined) return "a part has neither a name nor a file name"
   const encoding = headers.get("content-transfer-encoding")?.toLowerCase() ?? "binary"
-  // Stored as it came, it would be another file than the one that was meant.
+  // Stored undecoded, it would be another file than was meant.
   if (!/^(?:binary|[78]bit)$/.test(encoding)) return `a part has the Content-Transfer-Encoding ${encoding.slice(0, 40)}`
   return { field, fileName, contentType: headers.get("content-type") }
 }
 
 const isBlank = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x09
 
-/** Where the line of a boundary ends, from behind the boundary on: `undefined` where it is none after all. */
+/** The end of a boundary's line, from behind the boundary on: `undefined` if it is no boundary. */
 const lineEnd = (data: Buffer, from: number): number | "last" | "more" | undefined => {
   if (data[from] === DASH && data[from + 1] === DASH) return "last"
   let at = from
@@ -92,10 +92,10 @@ const lineEnd = (data: Buffer, from: number): number | "last" | "more" | undefin
   return isCut ? "more" : undefined
 }
 
-/** A copy, since a view of a chunk keeps all of it in memory, even where the view is empty. */
+/** A copy, since a view of a chunk keeps all of it in memory, even if the view is empty. */
 const keep = (bytes: Buffer): Buffer => bytes.length === 0 ? EMPTY : Buffer.copyBytesFrom(bytes)
 
-/** Where the beginning of `word` may be cut off by the end of `data`; its length where it is not. */
+/** Where a prefix of `word` is cut off by the end of `data`; its length if it is not. */
 const cutAt = (data: Buffer, word: Buffer): number => {
   let at = data.indexOf(word[0]!, Math.max(0, data.length - word.length + 1))
   while (at !== -1 && !data.subarray(at).equals(word.subarray(0, data.length - at))) at = data.indexOf(word[0]!, at + 1)
@@ -105,12 +105,12 @@ const cutAt = (data: Buffer, word: Buffer): number => {
 export const make = (options: Options): Parser => {
   const boundary = MediaType.parameter(options.contentType, "boundary") ?? ""
   const dashed = Buffer.from(`--${boundary}`, "latin1")
-  /** A line break and the boundary. A body whose first line ends with a line feed alone has no other line breaks. */
+  /** A line break and the boundary. A body whose first line ends with a bare line feed has no other line breaks. */
   let delimiter = Buffer.concat([Buffer.from("\r\n"), dashed])
   let state: "body" | "headers" | "end" = "body"
   /** Whether a line begins here, so that a boundary needs no line break before it. */
   let isLineStart = true
-  /** The bytes that are not yet understood: the beginning of a boundary, or of headers. */
+  /** Incomplete bytes: the beginning of a boundary, or of headers. */
   let rest: Buffer = EMPTY
   let sink: Sink | undefined
   let parts = 0
@@ -132,7 +132,7 @@ export const make = (options: Options): Parser => {
     return EMPTY
   }
 
-  /** Gives the bytes before the next boundary to the part, or drops them before the first; returns what follows its line. */
+  /** Passes the bytes before the next boundary to the part, or drops them before the first; returns the rest after its line. */
   const readBody = (data: Buffer): Buffer => {
     let from = 0
     for (;;) {

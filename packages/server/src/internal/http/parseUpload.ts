@@ -1,10 +1,10 @@
 /**
- * Reads what is uploaded: the content goes straight to a blob, the settings are small and kept.
+ * Parses an upload: streams its content to a blob, and collects its settings, which are small.
  *
- * The parsers give pieces of the body, which are gathered, and written while the next ones are read: Effect's
+ * The parsers return pieces of the body, which are collected, and written while the next ones are read. Effect's
  * `multipartStream` makes an Effect stream of every part, and writing it with `fs.sink` took 3.8 to 5.0 s for 1 GiB.
  *
- * Nothing here holds the event loop: names, values and boundaries have limits, and work is linear in what came in.
+ * Nothing here blocks the event loop: names, values and boundaries have limits, and work is linear in the input.
  */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
@@ -38,14 +38,14 @@ export interface Received {
 export interface Limits {
   /** Largest file, in bytes. */
   readonly maxUploadBytes: number
-  /** Takes bytes from the account's storage, as long as there are enough. */
+  /** Takes bytes from the account's storage, while there are enough. */
   readonly reserve: (bytes: number) => Effect.Effect<void, Refusal.Refusal | CatalogError>
 }
 
 const MAX_PARTS = 100
-/** Bytes of a setting such as `title`. */
+/** Most bytes of a setting such as `title`. */
 const MAX_SETTING_BYTES = 4096
-/** Room for the boundary, the headers and the fields around a file of the largest size. */
+/** Bytes for the boundary, the headers and the fields around a file of the largest size. */
 const MAX_OVERHEAD = 1024 * 1024
 const URLENCODED = "application/x-www-form-urlencoded"
 const UNNAMED = "file"
@@ -66,7 +66,7 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
     const value = fields.get(name)
     if (value === undefined) continue
     given[name] = value
-    // One at a time, so that the answer names the field.
+    // One at a time, so that the response names the field.
     yield* Effect.mapError(
       decodeSettings({ [name]: value }),
       (error) => Refusal.invalid(`${name}: ${error.message.split("\n")[0]!}`)
@@ -76,12 +76,12 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
 })
 
 const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
-/** What was dropped in silence would be taken for stored. */
+/** A silently dropped value would be taken for stored. */
 const several = Refusal.invalid("file: there is more than one file or text; send each by a request of its own")
 const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
 
-/** A file or a text that comes in. Its writer is opened with its first bytes. */
+/** A file or a text that is arriving. Its writer is opened with its first bytes. */
 interface Content {
   readonly name: string
   readonly mimeType: string
@@ -103,7 +103,7 @@ const makeDecoder = (charset: string | undefined) => {
   }
 }
 
-/** What a form holds, whatever its encoding: its settings, and the pieces of its content that are yet to be written. */
+/** Content of a form in either encoding: its settings, and the pieces of its content that are yet to be written. */
 const makeForm = () => {
   const fields: Fields = new Map()
   const pieces: Array<readonly [Content, Uint8Array]> = []
@@ -111,13 +111,13 @@ const makeForm = () => {
     fields,
     pieces,
     file: undefined as Content | undefined,
-    /** Whether the file's part names no file: a browser sends it so where none was chosen. */
+    /** Whether the file's part has no file name: a browser sends it so if no file was chosen. */
     unnamed: false,
     text: undefined as Content | undefined,
     problem: undefined as Refusal.Refusal | undefined
   }
 
-  /** Parts that are a file: with a name, or with bytes. */
+  /** Number of file parts: with a name, or with bytes. */
   let files = 0
   const isFileChosen = () => form.file !== undefined && (form.file.size > 0 || !form.unnamed)
 
@@ -125,7 +125,7 @@ const makeForm = () => {
     const decoder = makeDecoder(charset)
     let value = ""
     let size = 0
-    // The first one counts, also while it is incomplete.
+    // The first one counts, even while it is incomplete.
     fields.set(name, value)
     return (bytes) => {
       if (bytes === null) return void fields.set(name, value + decoder.decode())
@@ -153,8 +153,8 @@ const makeForm = () => {
       : drop
 
   const onFile = (name: string, contentType: string): FormParser.Sink => {
-    // The first part with a file name is the file, whatever it is called. A browser sends an empty part without a name
-    // where no file was chosen.
+    // The first part with a file name is the file, whatever its field is called. A browser sends an empty part without a name
+    // if no file was chosen.
     let isCounted = false
     const count = () => {
       if (!isCounted) files++
@@ -228,7 +228,7 @@ const makeStore = (limits: Limits) =>
       yield* content.writer.write(bytes)
     }))
 
-/** The file that came, once all of it is written. */
+/** The received file, once all of it is written. */
 const received = ({ mimeType, name, size, writer }: Content) =>
   writer === undefined ? Effect.fail(empty) : Effect.succeed<ReceivedFile>({ writer, name, mimeType, size })
 
@@ -256,7 +256,7 @@ const receiveForm = Effect.fnUntraced(function*(
       parser.write(chunk)
       if (!form.pieces.some(([, { buffer }], index) => index >= before && buffer === chunk.buffer)) giveBack(chunk)
     }
-    // What is read and dropped has a limit too.
+    // Discarded bytes have a limit too.
     if (total > maxBodyBytes) return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))
     return form.problem === undefined && form.pieces.length === 0 ? Effect.void : drain
   })
@@ -280,11 +280,11 @@ export const isRaw = (request: HttpServerRequest.HttpServerRequest): boolean => 
   return hasBody(request) && !type.startsWith("multipart/") && type !== URLENCODED
 }
 
-/** Names of a file whose bytes are the body, where the body's own headers have none. */
+/** Names of a file whose bytes are the body, if the body's own headers have none. */
 export interface Names {
   /** The last part of the path, which was given for this file. */
   readonly path?: string | undefined
-  /** The name that the file has so far. */
+  /** The file's current name. */
   readonly present?: string | undefined
 }
 
@@ -296,7 +296,7 @@ const receiveRaw = Effect.fnUntraced(function*(
   const { headers } = request
   const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") return yield* Refusal.encoded(encoding)
-  // RFC 9110, 14.5: a piece must not be stored as the whole.
+  // RFC 9110, 14.5: a range must not be stored as the whole.
   if (headers["content-range"] !== undefined) {
     return yield* Refusal.invalid("Content-Range: a piece of a file is not taken; send the whole file")
   }
@@ -314,7 +314,7 @@ const receiveRaw = Effect.fnUntraced(function*(
   return { fields: new Map<string, string>(), file: yield* received(content) }
 })
 
-/** A body that says its length is refused before it is read. */
+/** A body with a length is refused before it is read. */
 const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadBytes: number, maxBodyBytes: number) => {
   const length = Number(request.headers["content-length"])
   return length > maxBodyBytes
@@ -323,8 +323,8 @@ const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadByte
 }
 
 /**
- * Reads the body of an upload or an update. The blob has yet to be finished, and is gone with the scope unless it is
- * kept. `query` has settings that form fields override, `names` are of a body that is the file itself.
+ * Reads the body of an upload or an update. The blob has yet to be finished, and is removed with the scope unless it is kept.
+ * `query` has settings that form fields override; `names` apply to a body that is the file itself.
  */
 export const receive = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
@@ -336,7 +336,7 @@ export const receive = Effect.fnUntraced(function*(
   const contentType = request.headers["content-type"] ?? ""
   const type = typeOf(contentType)
   const isUrlencoded = type === URLENCODED
-  // Urlencoded, a byte takes up to three.
+  // URL-encoded, a byte takes up to three.
   const maxBodyBytes = maxUploadBytes * (isUrlencoded ? 3 : 1) + MAX_OVERHEAD
   yield* checkLength(request, maxUploadBytes, maxBodyBytes)
   const { fields, file } = type === "multipart/form-data"

@@ -1,6 +1,6 @@
 import type { Range } from "./transfer.ts"
 
-/** One range of bytes; `undefined` where it is none, or several, and is to be ignored. */
+/** Parses a single range of bytes; `undefined` if it is invalid, or there are several, and it is to be ignored. */
 export const parse = (header: string | undefined, size: number): Range | "unsatisfiable" | undefined => {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "")
   if (match === null || (match[1] === "" && match[2] === "")) return undefined

@@ -2,7 +2,7 @@ import { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
 
-/** Every code of a refusal, and what it means; `/developers` shows them, and `help` leads there. */
+/** Every error code and its meaning; `/developers` shows them, and `help` links there. */
 export const CODES = {
   INVALID_REQUEST: "The request is wrong; the message names the field and says what is allowed.",
   UNAUTHORIZED: "The API key is missing or unknown.",
@@ -33,7 +33,7 @@ export const CODES = {
 
 export type Code = keyof typeof CODES
 
-/** A refusal, as the contract answers it. It tells nothing of the inside. */
+/** An error response of the contract. It reveals no internals. */
 export class Refusal extends Schema.TaggedError<Refusal>("@effect-fileio/server/Refusal")("Refusal", {
   status: Schema.Finite,
   code: Schema.Literals(Object.keys(CODES) as ReadonlyArray<Code>),
@@ -43,7 +43,7 @@ export class Refusal extends Schema.TaggedError<Refusal>("@effect-fileio/server/
   asked: Schema.optionalKey(Schema.Finite),
   allowed: Schema.optionalKey(Schema.Finite),
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  /** Whether the request may have been meant as an upload; the message then has the line that uploads. */
+  /** Whether the request may have been meant as an upload; the message then has a command that uploads. */
   isUpload: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message() {
@@ -59,7 +59,7 @@ export const notFound = (key?: string) =>
     ...(key === undefined ? {} : { key })
   })
 
-/** Methods with which other hosts take a file, such as `curl -T photo.jpg` of a PUT to its name. */
+/** Methods with which other hosts take a file, such as `curl -T photo.jpg`, a PUT to the file's name. */
 const isUpload = (method: string): boolean => method === "POST" || method === "PUT"
 
 export const noRoute = (method: string) =>
@@ -103,7 +103,7 @@ export const unauthorized = (text: string, method: string) =>
     headers: { "www-authenticate": "Bearer realm=\"file.io\", Basic realm=\"file.io\", charset=\"UTF-8\"" }
   })
 
-/** A browser sends forms of any page to any host, so the page of a stranger could have its visitors fill this one. */
+/** A browser sends forms of any page to any host, so a stranger's page could have its visitors fill this one. */
 export const originNotAllowed = (origin: string | undefined) =>
   new Refusal({
     status: 403,
@@ -141,7 +141,7 @@ export const namelessJson = new Refusal({
   isUpload: true
 })
 
-/** Stored as they came, the bytes would be another file than the one that was meant. */
+/** Stored undecoded, the bytes would be another file than was meant. */
 export const encoded = (encoding: string) =>
   new Refusal({
     status: 415,
@@ -236,7 +236,7 @@ export const noRoom = new Refusal({ status: 507, code: "INSUFFICIENT_STORAGE", t
 
 export const failed = new Refusal({ status: 500, code: "INTERNAL_ERROR", text: "The host failed" })
 
-/** A store of this server does not answer, or cannot now. */
+/** A store of this server does not respond, or cannot do it now. */
 export const unavailable = new Refusal({
   status: 503,
   code: "UNAVAILABLE",
@@ -244,7 +244,7 @@ export const unavailable = new Refusal({
   headers: { "retry-after": "5" }
 })
 
-/** No 503, which invites to repeat it: a second upload would be a second file. */
+/** Not a 503, which invites a repetition: a second upload would be a second file. */
 export const unknown = new Refusal({
   status: 500,
   code: "OUTCOME_UNKNOWN",
@@ -253,13 +253,13 @@ export const unknown = new Refusal({
 
 const encode = Schema.encodeSync(ErrorEnvelope)
 
-/** What a caller reads. Where the request may have been meant as an upload, it says how to make one. */
+/** The message for the caller. If the request may have been meant as an upload, it says how to make one. */
 export const messageOf = ({ isUpload, text }: Refusal, publicUrl?: string): string =>
   isUpload === true && publicUrl !== undefined
     ? `${text}; this uploads a file: curl -F file=@FILE ${publicUrl}/`
     : text
 
-/** `publicUrl` is where the help is; it is not known where a connection is refused before the server listens. */
+/** `publicUrl` is the base of `help`; it is unknown if a connection is refused before the server listens. */
 export const toEnvelope = (refusal: Refusal, publicUrl?: string): string => {
   const { allowed, asked, code, headers, key, limit, status } = refusal
   const retryAfter = headers?.["retry-after"]
@@ -276,7 +276,7 @@ export const toEnvelope = (refusal: Refusal, publicUrl?: string): string => {
       ...(allowed === undefined ? {} : { allowed })
     })
   )
-  // For whoever sees no headers.
+  // For clients that do not show headers.
   return JSON.stringify(retryAfter === undefined ? envelope : { ...envelope, retryAfter: Number(retryAfter) })
 }
 
@@ -287,7 +287,7 @@ export const toResponse = (refusal: Refusal, publicUrl?: string): HttpServerResp
     headers: { "cache-control": "no-store", "x-content-type-options": "nosniff", ...refusal.headers }
   })
 
-/** What Node could not parse, as the status it has for that, or `undefined` where nobody would read an answer. */
+/** The error for a request that Node could not parse, by Node's status; `undefined` if nobody would read a response. */
 export const ofProtocol = (code: string | undefined): Refusal | undefined => {
   switch (code) {
     case "ECONNRESET":

@@ -1,4 +1,4 @@
-/** How long a connection may take for what it is doing; `connections.ts` has the rules. */
+/** Time limits of a connection, by what it is doing; `connections.ts` has the rules. */
 import type { Server } from "node:http"
 import type { Socket } from "node:net"
 import { writeQueueSize } from "../node/socket.ts"
@@ -23,7 +23,7 @@ const movedBy = (socket: Socket): Pick<Progress, "bytes" | "queued"> => ({
   queued: writeQueueSize(socket)
 })
 
-/** The progress of a connection that has just been opened. */
+/** The progress of a new connection. */
 export const start = (socket: Socket): Progress => ({
   phase: undefined,
   since: 0,
@@ -32,7 +32,10 @@ export const start = (socket: Socket): Progress => ({
   ...movedBy(socket)
 })
 
-/** Notes how many bytes came or went since the last look. A large write counts when it is begun; then, what leaves the queue. */
+/**
+ * Updates the number of transferred bytes. A large write counts when it starts; afterwards the bytes that leave the queue
+ * count.
+ */
 const advance = (progress: Progress, socket: Socket): number => {
   const { bytes, queued } = movedBy(socket)
   const moved = bytes - progress.bytes + Math.max(0, progress.queued - queued)
@@ -41,7 +44,7 @@ const advance = (progress: Progress, socket: Socket): number => {
   return moved
 }
 
-/** Whether the other side is who is waited for: a body that does not come, or an answer that is not taken. */
+/** Whether the other side is awaited: a body that does not arrive, or a response that is not taken. */
 const waits = ({ request, response }: Exchange, socket: Socket): boolean =>
   (!request.complete && request.readableLength === 0 && !response.headersSent) || socket.writableLength > 0
 

@@ -1,9 +1,9 @@
 /**
  * Sends the bytes of a blob over a connection; the download handler calls it.
  *
- * This writes to Node's response itself. A download counts when its last byte was handed to the system, and Effect's own
- * writers do not say when that was: `stream` ends without waiting for it, and a `raw` readable learns of its end one empty read
- * after the last bytes went out, in which the receiver may already ask again.
+ * It writes to Node's response itself. A download counts when its last byte was handed to the system, and Effect's own writers
+ * do not report that: `stream` ends without waiting for it, and a `raw` readable learns of its end one empty read after the
+ * last bytes were sent, when the receiver may already ask again.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Clock from "effect/Clock"
@@ -20,28 +20,28 @@ export interface Range {
 }
 
 /**
- * `whole`: the last byte of the range was handed to the system. `unsent`: not one byte of the answer was. `unreadable`: the same,
- * and the connection waits for another answer.
+ * `whole`: the last byte of the range was handed to the system. `unsent`: not one byte of the response was. `unreadable`: the
+ * same, and the connection can carry another response.
  */
 export type Outcome = "whole" | "broken" | "unsent" | "unreadable"
 
 export interface Transfer {
-  /** It never rejects. */
+  /** Never rejects. */
   readonly done: Promise<Outcome>
-  /** Closes the connection, unless the last byte was handed over before. */
+  /** Closes the connection, unless the last byte was handed over already. */
   readonly abort: () => void
 }
 
-/** Bytes that are read at a time for a receiver that takes them; more is no faster. */
+/** Bytes per read for a fast receiver; more is no faster. */
 const LARGE = 512 * 1024
-/** Bytes that are read at a time for a receiver that lets them wait, or where the budget is used up. */
+/** Bytes per read for a slow receiver, or when the budget is used up. */
 const SMALL = 8 * 1024
-/** Milliseconds within which the system takes what is written for a receiver that is fast. */
+/** Milliseconds in which the system takes a write for a fast receiver. */
 const SLOW = 250
 
-/** The one buffer of a transfer. It is large only as long as the receiver takes what is written. */
+/** The single buffer of a transfer. It is large only while the receiver is fast. */
 export interface TransferBuffer {
-  /** Memory for at most `most` bytes. What was there before has been written. */
+  /** Memory for at most `most` bytes. Its previous content must have been written. */
   readonly next: (most: number) => Buffer
   /** Hands bytes to the system, and waits until it has taken them. */
   readonly write: (response: ServerResponse, bytes: Buffer) => Promise<void>
@@ -84,15 +84,15 @@ const makeBuffer = (budget: MemoryBudget, now: () => number): TransferBuffer => 
   }
 }
 
-/** Makes a buffer for each transfer, from the budget of the server. */
+/** Makes a buffer for each transfer, from the server's budget. */
 export const makeBuffers = Effect.map(
   Effect.all([MemoryBudget, Clock.Clock]),
   ([budget, clock]) => () => makeBuffer(budget, () => clock.currentTimeMillisUnsafe())
 )
 
 /**
- * Begins to send a range of a blob. The last byte waits for `beforeLast`; where that fails, the connection is closed. A blob that
- * cannot be read calls `onUnreadable`; the connection is closed then too, unless nothing was sent yet.
+ * Starts to send a range of a blob. The last byte waits for `beforeLast`; if that fails, the connection is closed. If the blob
+ * cannot be read, `onUnreadable` is called; the connection is closed then too, unless nothing was sent yet.
  */
 export const start = (
   buffer: TransferBuffer,
@@ -104,7 +104,7 @@ export const start = (
   beforeLast: () => Promise<void>,
   onUnreadable: (cause: unknown) => void
 ): Transfer => {
-  // The server speaks HTTP/1 only.
+  // The server only supports HTTP/1.
   const response = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
   const { socket } = response.req
   const { promise, resolve } = Promise.withResolvers<Outcome>()
@@ -118,13 +118,13 @@ export const start = (
     resolve(outcome)
   }
   const settle = (whole: boolean) => settleAs(whole ? "whole" : begun ? "broken" : "unsent")
-  // It also comes when the socket was destroyed, and what it had yet to write was dropped.
+  // It is also called when the socket was destroyed, and pending bytes were dropped.
   const onFinish = () => settle(!socket.destroyed)
   const onClose = () => settle(false)
   response.once("finish", onFinish)
   response.once("close", onClose)
 
-  /** Whether all that was written was handed to the system, the end included. */
+  /** Whether all bytes were handed to the system, including the end. */
   const isOut = () =>
     response.writableEnded && response.socket !== null && response.writableLength === 0 && socket.errored === null &&
     !socket.destroyed
@@ -141,7 +141,7 @@ export const start = (
       const read = await reader.read(buffer, position)
       if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
     } catch (cause) {
-      // The reader is closed with the transfer, which fails what it still reads.
+      // The reader is closed with the transfer, which makes its pending reads fail.
       if (!over) onUnreadable(cause)
       if (!begun) settleAs("unreadable")
       throw cause
@@ -160,7 +160,7 @@ export const start = (
         await buffer.write(response, bytes)
         continue
       }
-      // Who may resume must have the headers, which name the lease, and all bytes but the last one.
+      // A receiver that may resume needs the headers, which name the lease, and all bytes but the last one.
       if (bytes.length === 1) response.flushHeaders()
       else await buffer.write(response, bytes.subarray(0, -1))
       if (over) return

@@ -1,8 +1,8 @@
-/** Requests of a connection are handled one after the other, also where a client sends some ahead of the answers. */
+/** Handles a connection's requests one after another, even if the client pipelines them. */
 import type { IncomingMessage } from "node:http"
 import { bytesOf, type Connection, discard, type Exchange, isAnswered, refuse } from "./connection.ts"
 
-/** Requests that a connection may send ahead of the answers. */
+/** The most pipelined requests of a connection. */
 const MAX_WAITING = 256
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
@@ -16,12 +16,12 @@ const begin = (connection: Connection, exchange: Exchange): void => {
   const { request, response } = exchange
   connection.exchange = exchange
   connection.progress.phase = undefined
-  // A listener for each answer would cost as much as a small answer.
+  // A listener for each response would cost as much as a small response.
   if (hasBody(request)) response.once("finish", () => discard(request))
   exchange.handle(request, response)
 }
 
-/** Goes on with what came meanwhile when the present request is answered. */
+/** Handles the next pipelined request after the current response. */
 export const whenAnswered = (connection: Connection): void => {
   connection.exchange!.response.once("close", () => {
     if (connection.closing || connection.socket.destroyed) return
@@ -35,14 +35,14 @@ export const whenAnswered = (connection: Connection): void => {
   })
 }
 
-/** Handles a request when those before it are answered. */
+/** Handles a request after the previous ones. */
 export const take = (connection: Connection, exchange: Exchange): void => {
   const { request, response } = exchange
   if (connection.closing) return discard(request)
-  // Node forgets what comes right behind a request that offers an upgrade, so nothing may come behind it.
+  // Node drops bytes right behind a request that offers an upgrade, so nothing may come behind it.
   if (offersUpgrade(request)) response.shouldKeepAlive = false
   if (connection.exchange === undefined || isAnswered(connection.exchange)) return begin(connection, exchange)
-  // Answering out of turn would cost memory for each of them, and claim a download that may never be read.
+  // Responses out of order would need memory, and claim a download that may never be read.
   if (connection.waiting.length >= MAX_WAITING || !connection.budget.tryTake(bytesOf(exchange))) {
     return void connection.socket.destroy()
   }

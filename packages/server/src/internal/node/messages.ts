@@ -1,18 +1,21 @@
-/** Node's messages of HTTP, with what this server needs of them. */
+/** Node's HTTP messages, with additions for this server. */
 import { IncomingMessage, ServerResponse } from "node:http"
 
-/** Bytes in which small chunks are gathered. */
+/** Size of the buffer for small chunks, in bytes. */
 const GATHERED_BYTES = 16 * 1024
-/** Small chunks of a turn after which the socket is not read any more: each takes a microsecond, and 64 KiB can be 11,000. */
+/**
+ * Small chunks per turn of the loop after which the socket is not read any more: each takes a microsecond, and 64 KiB can be
+ * 11,000.
+ */
 const MAX_SMALL = 1000
 
 /**
- * A request whose body is handed on in pieces that are worth it. Node hands on each chunk of a chunked body by a call of its
- * own: 64 KiB from a socket can be 11,000 chunks of a byte. The small ones of one turn are handed on as one. They are copied
- * at once: keeping them costs five times as much.
+ * A request whose body is passed on in larger pieces. Node passes on each chunk of a chunked body with its own call: 64 KiB
+ * from a socket can be 11,000 chunks of a byte. The small ones of one turn are joined. They are copied at once: keeping them
+ * costs five times as much.
  */
 export class Request extends IncomingMessage {
-  /** Where to send `100 Continue` when the body is first read: nobody sends a body that is refused before. */
+  /** Sends `100 Continue` when the body is first read: a client does not send a body that is refused before. */
   continues: ServerResponse | undefined = undefined
   private gathered: Buffer | undefined = undefined
   private gatheredBytes = 0
@@ -36,7 +39,7 @@ export class Request extends IncomingMessage {
     }
     if (this.gatheredBytes + chunk.length > GATHERED_BYTES) this.flush()
     if (this.gathered === undefined) {
-      // Memory of its own: what is kept of it would keep a whole pool of Node's.
+      // Separate memory: a kept view would keep a whole pool of Node's.
       this.gathered = Buffer.allocUnsafeSlow(GATHERED_BYTES)
       // Microtasks run after each chunk.
       setImmediate(() => this.flush())
@@ -57,8 +60,8 @@ export class Request extends IncomingMessage {
 /** A response that is handed to the system in one piece, and whose connection is closed by this server's own rules. */
 export class Response<R extends IncomingMessage = IncomingMessage> extends ServerResponse<R> {
   /**
-   * Effect's adapter adds a listener before Node's that closes a connection half a second after an early answer, and
-   * reads on without a limit where it does not close. `connections` has limits for both.
+   * Effect's adapter adds a listener before Node's that closes a connection half a second after an early response, and reads on
+   * without a limit otherwise. `connections` has limits for both.
    */
   override prependListener(event: string | symbol, listener: (...args: Array<never>) => void): this {
     return event === "finish" ? this : super.prependListener(event, listener as (...args: Array<unknown>) => void)
@@ -66,7 +69,7 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
 }
 
 /**
- * Effect has Node compare each body with its length. It counts the length itself, and comparing makes Node hand a short
- * answer to the system in two pieces instead of one.
+ * Effect makes Node compare each body with its length. Effect counts the length itself, and comparing makes Node hand a short
+ * response to the system in two pieces instead of one.
  */
 Object.defineProperty(Response.prototype, "strictContentLength", { get: () => false, set: () => {} })

@@ -1,4 +1,4 @@
-/** What Node knows of a socket but has no public name for. */
+/** Properties of Node's sockets without a public name. */
 import type { Socket } from "node:net"
 
 /** Bytes that the system has not yet taken of the last write. */

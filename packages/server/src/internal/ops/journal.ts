@@ -1,6 +1,6 @@
 /**
- * The access log and the audit log: files of a line of JSON each, for an operator. They have neither keys nor names of files, and an
- * address only as a hash with a key of this data folder, unless the operator asks for addresses.
+ * The access log and the audit log: files of one JSON line per event, for an operator. They contain neither keys nor names of
+ * files, and addresses only hashed with a key of this data folder, unless the operator asks for addresses.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -26,36 +26,38 @@ export class LogError extends Schema.TaggedError<LogError>("@effect-fileio/serve
   }
 }
 
-/** What the audit log has of a change; `file` is of `fileId`. An empty account stands for those without a key. */
+/** An entry of the audit log; `file` comes from `fileId`. An empty account means no key. */
 export interface Event {
   readonly event: "upload" | "update" | "download" | "delete" | "key-created" | "key-revoked"
   readonly account?: string
   readonly file?: string
   readonly bytes?: number
-  /** Who did it, where that is not who made the request. */
+  /** Who did it, if not the caller of the request. */
   readonly by?: "operator"
   readonly outcome?: "whole" | "broken"
   /** First block of an API key; no secret. */
   readonly key?: string
 }
 
-/** The file in the audit log: it follows from a link, also when the file is gone, and the link does not follow from it. */
+/**
+ * Identifies a file in the audit log: can be computed from a link, even when the file is gone, but does not reveal the link.
+ */
 export const fileId = (key: string): string => Crypto.hash("sha256", `fileio audit ${key}`, "hex").slice(0, 32)
 
 export class Journal extends Context.Service<Journal, {
   readonly audit: (event: Event, request?: HttpServerRequest) => Effect.Effect<void>
-  /** Of an answered request; `route` is the pattern of its path. */
+  /** A handled request; `route` is the pattern of its path. */
   readonly access: (request: HttpServerRequest, route: string, status: number, millis: number) => Effect.Effect<void>
 }>()("@effect-fileio/server/internal/Journal") {}
 
 type Write = (line: object) => Effect.Effect<void>
 
-/** Lines that wait for a slow disk; those beyond are lost, since a log must not take the memory of the server. */
+/** The most lines that wait for a slow disk; further ones are lost, since a log must not take the server's memory. */
 const MAX_WAITING = 10_000
 
 /**
- * Appends lines to a file that is opened for each batch of them, so that it can be rotated, and a full disk is left when it has room
- * again. Only its owner may read it. That lines are lost is logged once, until one can be written again.
+ * Appends lines to a file that is opened for each batch, so that it can be rotated, and a full disk is no dead end. Only its
+ * owner may read it. Lost lines are logged once, until one can be written again.
  */
 const appendTo = (path: string): Effect.Effect<Write, LogError, Scope.Scope> =>
   Effect.gen(function*() {
@@ -91,7 +93,7 @@ const appendTo = (path: string): Effect.Effect<Write, LogError, Scope.Scope> =>
 
 const KEY_BYTES = 32
 
-/** The key of the hashes; without it, those who have a log could try all addresses. */
+/** Key of the hashes; without it, anybody who has a log could try all addresses. */
 const hashKey = Effect.fnUntraced(function*(folder: string) {
   const path = Path.join(folder, "log-key")
   return yield* Effect.try({
@@ -111,7 +113,7 @@ export interface Options {
   readonly accessLog: string | undefined
   readonly auditLog: string | undefined
   readonly logAddresses: boolean
-  /** The address of who makes a request. */
+  /** The address of a request's caller. */
   readonly addressOf: (request: HttpServerRequest) => string
 }
 

@@ -1,4 +1,4 @@
-/** What is counted. They are Effect's metrics, so that a program with the server in it exports them with its own. */
+/** The server's metrics. They are Effect's, so a program that embeds the server exports them with its own. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -8,13 +8,13 @@ import type * as Scope from "effect/Scope"
 
 const requests = Metric.counter("fileio_requests_total", { description: "Requests answered", incremental: true })
 
-/** Methods are the client's words, and each new one would be a new line for good. */
+/** Clients choose methods, and each new one would be a new series. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
-/** The method as a word that a metric or a span may have. */
+/** The method as a value of a metric or a span. */
 export const knownMethod = (method: string): string => METHODS.has(method) ? method : "other"
 
-/** By method and status, since making one for each request costs more than counting it. */
+/** By method and status, since creating a series for each request costs more than counting it. */
 const answers = new Map<string, Metric.Counter<number>>()
 
 const answersOf = (method: string, status: number): Metric.Counter<number> => {
@@ -31,7 +31,7 @@ const answersOf = (method: string, status: number): Metric.Counter<number> => {
 
 const durations = new Map<string, Metric.Histogram<number>>()
 
-/** Seconds until a request was answered, the bytes of a download included. */
+/** Seconds of each response, including the bytes of a download. */
 const durationsOf = (method: string): Metric.Histogram<number> => {
   const known = knownMethod(method)
   let histogram = durations.get(known)
@@ -46,7 +46,7 @@ const durationsOf = (method: string): Metric.Histogram<number> => {
   return histogram
 }
 
-/** Counts an answer on its way out. */
+/** Counts a response. */
 export const answered = (
   { method }: HttpServerRequest,
   response: HttpServerResponse,
@@ -64,7 +64,7 @@ const uploadBytes = Metric.counter("fileio_upload_bytes_total", {
   incremental: true
 })
 
-/** By the plan of the account, whose names are the operator's. */
+/** By the plan of the account, whose names the operator chooses. */
 export const uploaded = (bytes: number, plan: string): Effect.Effect<void> =>
   Effect.andThen(
     Metric.update(Metric.withAttributes(uploads, { plan }), 1),
@@ -73,7 +73,7 @@ export const uploaded = (bytes: number, plan: string): Effect.Effect<void> =>
 
 const unfinished = Metric.gauge("fileio_uploads_unfinished", { description: "Uploads whose bodies are coming in" })
 
-/** Counts an upload while its body comes in. */
+/** Counts an upload while its body arrives. */
 export const uploading: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
   Metric.modify(unfinished, 1),
   () => Metric.modify(unfinished, -1)

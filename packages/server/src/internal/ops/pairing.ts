@@ -1,8 +1,8 @@
 /**
- * Whether a catalog and a store belong together. A store has an id, which the catalog knows: with another store, every download
- * would fail, and every byte that is stored would be swept as one that no file has.
+ * Checks that a catalog and a store belong together. A store has an id, which the catalog knows: with another store, every
+ * download would fail, and the sweep would remove all stored bytes as orphans.
  *
- * `Sweeper` asks before it removes anything, and so before the server listens.
+ * `Sweeper` calls this before it removes anything, and so before the server listens.
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -12,11 +12,11 @@ import { Blobs } from "../../Blobs.ts"
 import { Catalog } from "../../Catalog.ts"
 import { StoreMismatch } from "../../Engines.ts"
 
-/** Files of an old catalog whose bytes are looked for. */
+/** Files of an old catalog whose bytes are checked. */
 const SAMPLE = 100
 /** The part of them that may be missing. */
 const MISSING_PART = 0.1
-/** Files whose bytes are looked for at each start. */
+/** Files whose bytes are checked at each start. */
 const FEW = 10
 
 export const pair = Effect.fnUntraced(function*(removeOrphans: boolean) {
@@ -36,7 +36,7 @@ export const pair = Effect.fnUntraced(function*(removeOrphans: boolean) {
     return { files: newest.length, missing: newest.length - found.length }
   })
 
-  /** A catalog without the id of a store is new, or of a version that gave none. */
+  /** A catalog without the id of a store is new, or of an earlier version. */
   const adopt = Effect.gen(function*() {
     const { files, missing } = yield* look(SAMPLE)
     if (missing > files * MISSING_PART) {

@@ -1,6 +1,6 @@
 /**
- * The span of a request: its method, the pattern of its route, and the status of its answer. Effect's own server spans have
- * the URL, and a URL has the key of a file, which is a secret, or the words of a search.
+ * The span of a request: its method, the pattern of its route, and the status of its response. Effect's own server spans
+ * contain the URL, which has the key of a file, a secret, or the words of a search.
  */
 import * as Effect from "effect/Effect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -11,10 +11,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { knownMethod } from "./metrics.ts"
 
-/** No spans of Effect's own for what this server answers. */
+/** Turns off Effect's own spans for this server's requests. */
 export const layerNoUrls: Layer.Layer<never> = Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true)
 
-/** Traces the answering of a request, where anybody traces; the router adds `http.route`. */
+/** Traces a request, if the program has a tracer; the router adds `http.route`. */
 export const traced = <E, R>(
   request: HttpServerRequest.HttpServerRequest,
   answer: Effect.Effect<HttpServerResponse, E, R>
@@ -23,7 +23,7 @@ export const traced = <E, R>(
     if (fiber.cache.tracer === undefined) return answer
     const method = knownMethod(request.method)
     let response: HttpServerResponse | undefined
-    // A span holds the value that it ends with, and an answer has links.
+    // A span keeps the value that it ends with, and a response contains links.
     const ended = Effect.flatMap(answer, (given) => {
       response = given
       return Effect.annotateCurrentSpan("http.response.status_code", given.status)

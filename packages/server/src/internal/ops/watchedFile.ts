@@ -7,23 +7,23 @@ import * as Fs from "node:fs/promises"
 
 const MISSING = "missing"
 
-/** Tells one state of the file from another. */
+/** Distinguishes versions of the file. */
 const stateOf = (path: string) =>
   Effect.promise(() => Fs.stat(path).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, () => MISSING))
 
-/** The health has a fault for an hour, so one that stays is noted again before that. */
+/** The health keeps a fault for an hour, so a lasting one is recorded again before that. */
 const NOTED_AGAIN = 30 * 60 * 1000
 
 export interface Options {
-  /** What the file is, for the log, such as `file of accounts`. */
+  /** Description of the file for the log, such as `file of accounts`. */
   readonly what: string
-  /** Runs when it has become one that cannot be used, and every half hour while it stays so. */
+  /** Runs when the file has become unusable, and every half hour while it stays so. */
   readonly onFault: Effect.Effect<unknown>
 }
 
 /**
- * Reads the file, and again within a second of each change. Where it is gone or cannot be used then, what was read last stays, which is
- * logged.
+ * Reads the file, and again within a second of each change. If it is missing or unusable then, the previous content stays, and
+ * the problem is logged.
  */
 export const watch = <A, E extends { readonly message: string }>(
   path: string,
@@ -34,7 +34,7 @@ export const watch = <A, E extends { readonly message: string }>(
     let state = yield* stateOf(path)
     let current = yield* read
 
-    // A file that cannot be used is read again until it can: what was taken out of it must not stay. It is logged once.
+    // An unusable file is read again until it is usable: its removed entries must not stay. It is logged once.
     let noted: { readonly state: string; readonly at: number } | undefined
     const note = Effect.fnUntraced(function*(seen: string, problem: string) {
       const now = yield* Clock.currentTimeMillis

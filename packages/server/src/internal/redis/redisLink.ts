@@ -1,6 +1,6 @@
 /**
- * A script in Redis over one connection, which is given up as soon as it is silent and made again in the background: a breaker.
- * While there is no connection, calls fail at once. `RedisRateCounter` uses it; this module needs `redis`.
+ * Runs a script in Redis over one connection, which is dropped as soon as it is silent and opened again in the background: a
+ * circuit breaker. Without a connection, calls fail at once. `RedisRateCounter` uses it; this module needs `redis`.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,9 +16,9 @@ export interface Options {
   readonly url: Redacted.Redacted
   /** How long a call may wait. */
   readonly timeout: Duration.Duration
-  /** A script of one key and one argument. */
+  /** A script with one key and one argument. */
   readonly lua: string
-  /** What the script is run with to see whether it works. */
+  /** Arguments of a test run of the script. */
   readonly probe: readonly [key: string, argument: string]
 }
 
@@ -33,7 +33,7 @@ interface Connection {
 
 const RECONNECT = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])
 
-/** It neither connects again by itself nor keeps commands for later: both would hide that it is silent. */
+/** It neither reconnects by itself nor queues commands: both would hide that it is silent. */
 const open = ({ timeout, url }: Options) =>
   createClient({
     url: Redacted.value(url),
@@ -45,7 +45,7 @@ const close = ({ client }: Connection): void => {
   if (client.isOpen) client.destroy()
 }
 
-/** Connects, and keeps connected until the scope closes. Fails when Redis cannot be reached now. */
+/** Connects, and keeps connected until the scope closes. Fails if Redis cannot be reached now. */
 export const make = Effect.fnUntraced(function*(options: Options) {
   const { lua, probe, timeout } = options
   const sha = createHash("sha1").update(lua).digest("hex")
@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       if (connection === undefined) return away
       return Effect.tapError(inTime(() => evaluate(connection.client, key, argument)), (error) =>
         Effect.sync(() => {
-          // Before the next request asks.
+          // Before the next request is sent.
           if (current === connection) current = undefined
           Deferred.doneUnsafe(connection.lost, Effect.succeed(error.cause))
         }))

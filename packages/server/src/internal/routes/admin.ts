@@ -1,4 +1,4 @@
-/** What an operator asks, on a port of its own: it needs no key, so it must not be where everybody is. */
+/** Health and metrics for an operator, on a separate port: they need no key, so the port must not be public. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -17,7 +17,7 @@ export interface Address {
   readonly port: number
 }
 
-/** Listens; gives the port. */
+/** Listens; returns the port. */
 export const serve = Effect.fnUntraced(function*({ host, port }: Address, connections: () => number) {
   const health = yield* Health
   const server = yield* NodeHttpServer.make(() => createServer({ requestTimeout: 10_000 }), {

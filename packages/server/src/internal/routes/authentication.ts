@@ -1,4 +1,4 @@
-/** Who makes a call, and how many calls are taken of them. */
+/** Authenticates the caller of a request, and applies the caller's rate limit. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -27,7 +27,7 @@ const apiKeyOf = (authorization: string): string | undefined => {
   return colon < 1 ? undefined : text.slice(0, colon)
 }
 
-/** Answers a request for an account, or for nobody. */
+/** Handles a request for an account, or without one. */
 type Answer<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 export const make = Effect.gen(function*() {
@@ -38,7 +38,7 @@ export const make = Effect.gen(function*() {
   const respond = yield* Browser.make
   const keyNeeded = Anonymous.unauthorizedText(anonymous)
 
-  /** Counts the request, says so in the answer's headers, and refuses what is beyond the limit. */
+  /** Counts the request, sets the rate headers of the response, and refuses a request beyond the limit. */
   const counted = <E, R>(
     request: HttpServerRequest.HttpServerRequest,
     id: string,
@@ -56,7 +56,7 @@ export const make = Effect.gen(function*() {
         : Effect.succeed(respond(request, Refusal.tooMany(Duration.toMillis(reset))))
     })
 
-  /** Whoever guesses at keys is counted as one without a key. */
+  /** Invalid credentials count against the anonymous per-address limit. */
   const byAddress = <E, R>(
     request: HttpServerRequest.HttpServerRequest,
     then: () => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
@@ -73,7 +73,7 @@ export const make = Effect.gen(function*() {
   const refuse = (request: HttpServerRequest.HttpServerRequest, text: string) =>
     byAddress(request, () => Effect.succeed(respond(request, Refusal.unauthorized(text, request.method))))
 
-  /** Finds out who makes a call, counts it, and has it answered. */
+  /** Authenticates the caller, counts the request, and handles it. */
   return <E, R>(
     request: HttpServerRequest.HttpServerRequest,
     isKeyNeeded: boolean,

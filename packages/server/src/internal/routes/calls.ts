@@ -1,6 +1,6 @@
 /**
- * The calls of the contract, each at the method and path that its declaration has. They are routed without `HttpApiBuilder`:
- * every answer here is made whole by its handler, and what the builder does besides takes longer than a small call.
+ * The calls of the contract, each at its declared method and path. They are routed without `HttpApiBuilder`: handlers make
+ * complete responses here, and the rest of the builder's work takes longer than a small call.
  */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import type * as FileKey from "@effect-fileio/core/FileKey"
@@ -39,7 +39,7 @@ const queryOf = <A, R>(read: Effect.Effect<A, Schema.SchemaError, R>) =>
 const settingsQuery = queryOf(HttpServerRequest.schemaSearchParams(FileSettings.FileSettingsFromFields))
 const listQuery = queryOf(HttpServerRequest.schemaSearchParams(Schema.Struct(FileIoApi.ListQuery)))
 
-/** The key in the path; what can be no key is no file. */
+/** The key in the path; an impossible key is a missing file. */
 const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>) =>
   Effect.flatMap(
     HttpRouter.params,
@@ -47,13 +47,13 @@ const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>) =>
   )
 
 /**
- * Whether a PUT gives a new file its name, as `curl -T photo.jpg https://host/` does. A text that is shaped like a key names a
- * file that is there, unless no key of this server can be it and the body is a file: `curl -T README https://host/`.
+ * Whether a PUT names a new file, as `curl -T photo.jpg https://host/` does. A text in the form of a key names an existing
+ * file, unless it cannot be a key of this server and the body is a file: `curl -T README https://host/`.
  */
 const isName = (request: HttpServerRequest.HttpServerRequest, text: string): boolean =>
   !isKey(text) || (!isOwnKey(text) && ParseUpload.isRaw(request))
 
-/** Answers a call; an empty owner stands for everybody without a key. */
+/** Handles a call; an empty owner means no key. */
 type Handler = (
   request: HttpServerRequest.HttpServerRequest,
   owner: string
@@ -71,7 +71,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const changeOf = (resets: boolean): Handler => (request, owner) =>
     withKey((key) => Effect.flatMap(settingsQuery, (query) => change(request, owner, key, query, resets)))
 
-  // An endpoint that the contract declares and nobody handles here does not compile.
+  // A declared endpoint without a handler does not compile.
   const handlers: { readonly [Name in keyof typeof endpoints]: Handler } = {
     upload: uploadNamed(),
     list: (request, owner) => Effect.flatMap(listQuery, (query) => list(request, owner, query)),

@@ -1,6 +1,6 @@
 /**
- * What an operator asks of the files: over a socket in the data folder while a server runs on it, and over the catalog itself while none
- * does. Only one process may change a catalog in a folder, and the socket is its owner's alone.
+ * An operator's commands about files: over a socket in the data folder while a server runs on it, and on the catalog itself
+ * otherwise. Only one process may change a catalog in a folder, and only its owner can open the socket.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import { Leases } from "../handlers/leases.ts"
 import * as Digest from "../ops/digest.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 
-/** A file, as an operator sees it. Times are milliseconds since 1970; an empty account stands for those without a key. */
+/** A file, as an operator sees it. Times are milliseconds since 1970; an empty account means no key. */
 export const File = Schema.Struct({
   key: Schema.String,
   id: Schema.String,
@@ -48,14 +48,14 @@ export const Command = Schema.TaggedUnion({
     limit: Schema.Number
   },
   ShowFile: { key: Schema.String },
-  /** The SHA-256 of its bytes, which are read and not taken. */
+  /** The SHA-256 of its bytes; reading them does not count as a download. */
   Digest: { key: Schema.String },
   DeleteFile: { key: Schema.String },
   Usage: { owners: Schema.Array(Schema.String) }
 })
 export type Command = typeof Command.Type
 
-/** The files that the command is about, and how many files and bytes there are of them in all, or of each owner. */
+/** The matching files, and the number and bytes of all of them, or of each owner's. */
 export const Answer = Schema.Struct({
   files: Schema.Array(File),
   digest: Schema.optionalKey(Schema.String),
@@ -63,7 +63,7 @@ export const Answer = Schema.Struct({
 })
 export type Answer = typeof Answer.Type
 
-/** The server, or the catalog, does not do what was asked. */
+/** The server, or the catalog, cannot run the command. */
 export class ControlError extends Schema.TaggedError<ControlError>("@effect-fileio/server/internal/ControlError")(
   "ControlError",
   { problem: Schema.String, cause: Schema.optionalKey(Schema.Defect()) }
@@ -75,7 +75,7 @@ export class ControlError extends Schema.TaggedError<ControlError>("@effect-file
 
 const FEW = 1
 
-/** Carries a command out. A file that is deleted breaks off for those who download it from this process. */
+/** Runs a command. Deleting a file breaks its downloads from this process. */
 export const run = Effect.fnUntraced(function*(
   command: Command,
   audit: Journal["Service"]["audit"]
@@ -121,12 +121,12 @@ const socketOf = (folder: string): string => `${folder}/control.sock`
 const decodeCommand = Schema.decodeUnknownEffect(Schema.fromJsonString(Command))
 const encodeAnswer = Schema.encodeEffect(Schema.fromJsonString(Answer))
 
-/** Listens on the socket. A server without one works all the same: on a system that has none, or in a folder with a long path. */
+/** Listens on the socket. A server works without one too: on a system without unix sockets, or in a folder with a long path. */
 export const serve = Effect.gen(function*() {
   const { path } = yield* DataFolder
   const { audit } = yield* Journal
   const socket = socketOf(path)
-  // Of a server that was killed: this one holds the lock of the folder.
+  // The socket of a killed server: this one holds the lock of the folder.
   yield* Effect.promise(() => Fs.rm(socket, { force: true }))
   const server = yield* NodeHttpServer.make(() => createServer({ requestTimeout: 10_000 }), {
     path: socket,
@@ -151,7 +151,7 @@ export const serve = Effect.gen(function*() {
   )
 )
 
-/** Sends a command to the server that runs on the folder; none where no server does. */
+/** Sends a command to the server that runs on the folder; `undefined` if none does. */
 export const ask = Effect.fnUntraced(function*(folder: string, command: Command) {
   const answer = yield* Effect.tryPromise({
     try: () =>

@@ -1,4 +1,4 @@
-/** The routes of the pages, and of what they load. */
+/** The routes of the pages, and of their assets. */
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ import * as Receiver from "../web/receiver.ts"
 import * as Authentication from "./authentication.ts"
 import * as Problem from "./problem.ts"
 
-/** `/download/{key}` for whoever got a link, `/uploaded/{key}` for whoever made it, and what they load. */
+/** `/download/{key}` for receivers, `/uploaded/{key}` for senders, and their assets. */
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
@@ -34,11 +34,11 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     const file = isKey(key) ? yield* catalog.get(key) : Option.none()
     if (Option.isNone(file)) return undefined
     const availability = yield* catalog.peek(key)
-    // A file that is being downloaded may come back, so its page stays.
+    // A file with a running download may become available again, so its page stays.
     if (availability._tag === "Gone") return undefined
     return { file: file.value, availability, now: yield* Clock.currentTimeMillis }
   })
-  /** The page of a file tells its name and size, so it needs a key where the file does. */
+  /** The page of a file shows its name and size, so it needs a key if the file does. */
   const page = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Anonymous.needsKey(anonymous, "download")
       ? Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => authenticate(request, true, () => answer))
@@ -78,7 +78,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       const asset = Assets.byName.get(name)
       return asset === undefined
         ? Effect.fail(Refusal.noRoute("GET"))
-        // The name has a hash of the content.
+        // The name contains a hash of the content.
         : Effect.succeed(HttpServerResponse.text(asset.body, {
           contentType: asset.type,
           headers: { "cache-control": "public, max-age=31536000, immutable", ...guard }

@@ -1,4 +1,4 @@
-/** What the engines' failures are to a caller: one answer for the calls and the pages. */
+/** Converts failures of the engines to error responses, for the calls and the pages. */
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -8,14 +8,14 @@ import { Health } from "../../Health.ts"
 import * as Refusal from "../http/refusal.ts"
 import * as Browser from "../web/browser.ts"
 
-/** Why a request is not answered as it was asked. */
+/** Why a request fails. */
 export type Problem = Refusal.Refusal | CatalogError | BlobsError
 
 export const make = Effect.gen(function*() {
   const health = yield* Health
   const respond = yield* Browser.make
 
-  /** A full disk is the host's, but not a fault of it; everything else tells nothing of the inside. */
+  /** A full disk is the host's problem, but no fault; everything else reveals no internals. */
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
     if (problem._tag === "Refusal") return problem
     yield* Effect.logError(problem.message, problem.cause)
@@ -25,7 +25,7 @@ export const make = Effect.gen(function*() {
     return problem.reason === "unavailable" ? Refusal.unavailable : Refusal.failed
   })
 
-  /** Answers what a request fails with. */
+  /** The error response of a failed request. */
   const refuse = <R>(
     effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R | HttpServerRequest.HttpServerRequest> =>

@@ -1,4 +1,4 @@
-/** What surrounds the calls: the page for browsers, and the envelope for everything that is no call. */
+/** Everything around the calls: the page for browsers, and the envelope for requests that are no call. */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -19,7 +19,7 @@ import * as Developers from "../web/developers.ts"
 import * as Calls from "./calls.ts"
 import * as Pages from "./pages.ts"
 
-/** Which methods a path takes, from the contract's own declaration. */
+/** The methods of a path, from the contract's declaration. */
 const methods: ReadonlyArray<{
   readonly route: string
   readonly matches: (path: string) => boolean
@@ -30,7 +30,7 @@ const methods: ReadonlyArray<{
     const known = byPath.get(endpoint.path) ?? []
     byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
   }
-  // `curl -T - https://host/` sends what it reads with a PUT that names nothing.
+  // `curl -T - https://host/` sends its input with a PUT without a name.
   byPath.get("/")!.push("PUT")
   for (const page of ["/download/:key", "/uploaded/:key"]) byPath.set(page, ["GET", "HEAD"])
   return [...byPath].map(([pattern, allowed]) => {
@@ -42,14 +42,14 @@ const methods: ReadonlyArray<{
   })
 })()
 
-/** The methods of a path, where the request's is not one of them. */
+/** The allowed methods of a path, if the request's is not one of them. */
 const wrongMethod = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const path = request.url.split("?")[0]!
   const allowed = methods.find(({ matches }) => matches(path))?.allowed
   return allowed === undefined || allowed.has(request.method) ? undefined : [...allowed].join(", ")
 }
 
-/** The pattern of a request's path, for a log that must not have the path. */
+/** The pattern of a request's path, for a log that must not contain the path. */
 const routeOf = ({ url }: HttpServerRequest.HttpServerRequest): string => {
   const path = url.split("?")[0]!
   return methods.find(({ matches }) => matches(path))?.route ?? "other"
@@ -60,20 +60,20 @@ const causeRefusal = (method: string, cause: Cause.Cause<unknown>) => {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
     if (!HttpServerError.isHttpServerError(error)) continue
     if (error.reason._tag === "RouteNotFound") return Effect.succeed(Refusal.noRoute(method))
-    // The error itself has the request, and the path of that is a secret.
+    // The error itself has the request, whose path is a secret.
     const { _tag, cause } = { cause: undefined, ...error.reason }
     return Effect.as(Effect.logError(`a request failed: ${_tag}`, cause), Refusal.failed)
   }
   return Effect.as(Effect.logError("a request failed", cause), Refusal.failed)
 }
 
-/** The outermost of all: what wraps the router's answer, whatever that is. */
+/** The outermost middleware: wraps every response of the router. */
 const envelopes = HttpRouter.middleware(
   Effect.map(
     Effect.all([Browser.make, Cors.make, Journal.Journal]),
     ([respond, cors, journal]) => (handler) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-        /** Counts and logs an answer on its way out. */
+        /** Counts and logs a response. */
         const leave = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
           Effect.flatMap(Effect.timed(answer), ([took, response]) => {
             const millis = Duration.toMillis(took)
@@ -98,7 +98,7 @@ const envelopes = HttpRouter.middleware(
   { global: true }
 )
 
-/** Everything that is served. */
+/** All routes. */
 export const layer = Layer.mergeAll(
   Calls.routes,
   Pages.routes,

@@ -1,4 +1,4 @@
-/** Objects of a bucket: removing and listing them, and giving up uploads that were never finished. `S3Blobs` uses it. */
+/** Removes and lists objects of a bucket, and aborts unfinished uploads. `S3Blobs` uses it. */
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
@@ -15,11 +15,11 @@ import { type Blobs, BlobsError, isBlobId, type Removal, removeEach, type Stored
 import type { S3Object } from "./s3Reader.ts"
 import type { Store } from "./s3Store.ts"
 
-/** Objects that one request removes; S3 takes 1,000, but a slower store must have done it within the time limit. */
+/** Objects per deletion request; S3 takes 1,000, but a slower store must finish within the time limit. */
 const DELETED_AT_ONCE = 250
 const ORPHAN_AGE = 24 * 60 * 60 * 1000
 
-/** A bucket, and the prefix of the objects in it that are the server's. */
+/** A bucket, and the prefix of the server's objects. */
 export interface Bucket {
   readonly store: Store
   readonly bucket: string
@@ -33,7 +33,7 @@ export const objectOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
 
 const idOf = ({ prefix }: Bucket, key: string | undefined): string => key?.slice(prefix.length) ?? ""
 
-/** Removes objects, many at once where the store can. */
+/** Removes objects, many at once if the store can. */
 export const removing = (bucket: Bucket) => {
   const { bucket: Bucket, store: { call, client } } = bucket
   const removeOne = (id: string) =>
@@ -79,7 +79,7 @@ export const removing = (bucket: Bucket) => {
   return remove
 }
 
-/** What is older may be removed: no server is about to give it a row. */
+/** Older ones may be removed: no server is about to give them a row. */
 const orphansBefore = Effect.map(Clock.currentTimeMillis, (now) => now - ORPHAN_AGE)
 
 export const listing = (bucket: Bucket): Blobs["Service"]["list"] => {
@@ -104,7 +104,7 @@ export const listing = (bucket: Bucket): Blobs["Service"]["list"] => {
     }))
 }
 
-/** Gives up the uploads that a server which died has left. */
+/** Aborts uploads that a dead server has left. */
 export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
   const { bucket: Bucket, prefix, store: { call, client } } = bucket
   return Effect.gen(function*() {

@@ -1,8 +1,8 @@
 /**
- * Reads objects of S3, each by one request that goes on from piece to piece. `S3Blobs` opens a reader for each download.
+ * Reads objects of S3, each with one request that continues from piece to piece. `S3Blobs` opens a reader for each download.
  *
- * All readers are looked at once a second, instead of a timer for each piece: a store that sends nothing is asked again over another
- * connection, and a download whose receiver takes nothing gives its connection back until the receiver goes on.
+ * One check a second covers all readers, instead of a timer for each piece. If the store sends nothing, the request is repeated
+ * over another connection; if the receiver takes nothing, the download returns its connection until the receiver continues.
  */
 import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
@@ -13,13 +13,13 @@ import { Readable } from "node:stream"
 import type { Reader } from "../../Blobs.ts"
 import { toError } from "./s3Store.ts"
 
-/** Attempts to read one piece: a store may close a connection that waits between two pieces. */
+/** Attempts to read one piece: a store may close a connection that is idle between two pieces. */
 const ATTEMPTS = 3
-/** Attempts that may end by silence: the connection may be dead where another one works, but then it is the store. */
+/** Attempts that may end by silence: one connection may be dead, but after several it is the store. */
 const SILENT_ATTEMPTS = 2
 /**
- * A download that reads nothing for this many seconds gives its connection to the store back, and with it some 200 KiB of buffers. 5 of
- * them made 4,096 downloads that are not read take 790 MiB in place of 650.
+ * A download that reads nothing for this many seconds returns its connection, and with it some 200 KiB of buffers. With 5
+ * seconds, 4,096 unread downloads took 790 MiB instead of 650.
  */
 const PARKED_AFTER = 1
 
@@ -36,7 +36,7 @@ interface Body {
 }
 
 interface Watched extends Reader {
-  /** Another second is over. */
+  /** Another second has passed. */
   readonly tick: () => void
   /** No request starts after this. The connection returns to the pool when all bytes were read. */
   readonly close: () => void
@@ -46,15 +46,15 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
   let closed = false
   let request: AbortController | undefined
   let body: Body | undefined
-  /** Position of the next byte of `body`, without what is in `rest`. */
+  /** Position of the next byte of `body`, without those in `rest`. */
   let next = 0
   let rest: Uint8Array = new Uint8Array(0)
   let waiting = false
-  /** Seconds since a byte came, or since the last piece was read. */
+  /** Seconds since a byte arrived, or since the last piece was read. */
   let idle = 0
-  /** Attempts to read the piece of now that the store kept silent to. */
+  /** Attempts at the current piece that ended by silence. */
   let silences = 0
-  /** What the last of them ended with; the SDK says only that it was aborted. */
+  /** The error of the last of them; the SDK only says that it was aborted. */
   let silence: Error | undefined
 
   const drop = (reason: Error) => {
@@ -77,9 +77,9 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
       { abortSignal: mine.signal }
     )
     if (!(Body instanceof Readable)) throw new Error("the store gave no body")
-    // The iterator reports errors to the reader; without a listener, one that comes between two reads ends the process.
+    // The iterator reports errors to the reader; without a listener, one between two reads ends the process.
     Body.on("error", () => {})
-    // The answer may come in the same turn in which the request is given up.
+    // The response may arrive in the same turn in which the request is aborted.
     if (mine.signal.aborted) {
       Body.destroy()
       throw mine.signal.reason

@@ -1,9 +1,10 @@
 /**
- * A bucket of S3 behind deadlines: no call keeps its caller longer than it may, however silent the store is. `S3Blobs` makes all its
- * calls through this.
+ * A bucket of S3 with deadlines: no call takes longer than it may, however silent the store is. `S3Blobs` makes all its calls
+ * through this.
  *
  * - A call without a body has a deadline for all of it, retries included.
- * - A call with a body takes as long as its bytes move: the connection is closed when nothing went either way for that time.
+ * - A call with a body takes as long as its bytes move: the connection is closed when nothing has moved either way for that
+ *   time.
  */
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
@@ -16,13 +17,13 @@ import { BlobsError } from "../../Blobs.ts"
 import { within } from "../shared/deadline.ts"
 
 /**
- * No bound on the connections here: each connection to the server needs at most two to the store, and the server bounds its own.
- * With a smaller bound, receivers who read slowly would keep everybody else from the store.
+ * No limit on the connections here: each connection to the server needs at most two to the store, and the server limits its
+ * own. With a smaller limit, slow receivers would block all others.
  */
 const AGENT = { keepAlive: true, maxSockets: Infinity }
-/** Attempts of the SDK at one call: the first connection taken from the pool may be dead already. */
+/** Attempts of the SDK at one call: the first pooled connection may be dead already. */
 const ATTEMPTS = 3
-/** Parts of uploads that are in memory, 16 MiB each. */
+/** Parts of uploads in memory at a time, 16 MiB each. */
 const SLOTS = 8
 
 export interface Store {
@@ -32,24 +33,24 @@ export interface Store {
   /** A call without a body. */
   readonly call: <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>) => Effect.Effect<A, BlobsError>
   /**
-   * Runs one of the few things at a time that need much memory, when there is room. Fails where none of them ended well for as long
-   * as the attempts at one may take: a store that is silent keeps nobody waiting in line.
+   * Runs one of the few concurrent operations that need much memory, when there is room. Fails if none of them succeeded for as
+   * long as the attempts at one may take: a silent store does not block the queue.
    */
   readonly slot: <A>(run: () => Promise<A>) => Promise<A>
-  /** A call with a body; interrupting its caller does not abort it, since what became of the object would be unknown. */
+  /** A call with a body; interrupting its caller does not abort it, since the state of the object would be unknown. */
   readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>
 }
 
 const property = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined
 
-/** What is missing has the system's word for that, as in a folder. */
+/** A missing object has the system's code for that, as in a folder. */
 const codeOf = (cause: unknown): string | undefined => {
   const name = property(cause, "name")
   return name === "NotFound" || name === "NoSuchKey" ? "ENOENT" : typeof name === "string" ? name : undefined
 }
 
-/** The store gave no answer, or said that it cannot now. */
+/** The store did not respond, or reported that it cannot now. */
 const isUnavailable = (cause: unknown): boolean => {
   const status = property(property(cause, "$metadata"), "httpStatusCode")
   return typeof status !== "number" || status >= 500 || status === 429
@@ -81,7 +82,7 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
   const client = yield* Effect.acquireRelease(
     Effect.sync(() =>
       new S3Client({
-        // Not every store knows the checksums that the SDK adds by default.
+        // Not every store supports the checksums that the SDK adds by default.
         requestChecksumCalculation: "WHEN_REQUIRED",
         responseChecksumValidation: "WHEN_REQUIRED",
         // It costs a new connection for each part.
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
       })
   )
 
-  /** Where one connection is silent, those that wait for their next request are likely to be, too. */
+  /** If one connection is silent, idle ones are probably too. */
   const dropIdle = Effect.sync(() => {
     for (const agent of agents) {
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()

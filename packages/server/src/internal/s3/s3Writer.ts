@@ -1,6 +1,6 @@
 /**
- * Writes an object of S3: a small one by one request, a larger one in parts that are sent while the next ones come in. A part waits in
- * a file until it is whole, so that uploads that stand still need no memory; a few parts of all uploads are in memory to be sent.
+ * Writes an object of S3: a small one with one request, a larger one in parts that are sent while the next ones arrive. A part
+ * is collected in a file, so that idle uploads need no memory; a few parts of all uploads are in memory to be sent.
  */
 import {
   AbortMultipartUploadCommand,
@@ -20,7 +20,7 @@ import type { S3Object } from "./s3Reader.ts"
 import type { Store } from "./s3Store.ts"
 import type { Spool } from "./spool.ts"
 
-/** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to be of one size. */
+/** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to have one size. */
 const PART_BYTES = 16 * 1024 * 1024
 
 /** The requests that store an object: one, or one for each part and one that completes them. */
@@ -46,13 +46,13 @@ const requests = (client: S3Client, object: S3Object, abortSignal: AbortSignal) 
     parts.push({ ETag, PartNumber })
   }
 
-  /** For an answer that does not say whether the object is there. */
+  /** For a response that does not say whether the object exists. */
   const verify = async (doubt: Error): Promise<void> => {
     const { ContentLength } = await client.send(new HeadObjectCommand(object), { abortSignal })
     if (ContentLength !== sent) throw doubt
   }
 
-  /** When the answer is lost and the SDK asks again, the store does not know the upload any more, since it is complete. */
+  /** When the response is lost and the SDK asks again, the store does not know the upload any more, since it is complete. */
   const complete = async (): Promise<void> => {
     try {
       const { ETag } = await client.send(
@@ -68,10 +68,10 @@ const requests = (client: S3Client, object: S3Object, abortSignal: AbortSignal) 
   }
 
   return {
-    /** The upload in parts that was begun and not completed. */
+    /** The multipart upload that was started and not completed. */
     unfinished: () => upload,
     sendPart,
-    /** Stores the rest, after which the object is there. */
+    /** Stores the rest, after which the object exists. */
     finish: async (rest: Buffer): Promise<void> => {
       if (upload === undefined) {
         await client.send(new PutObjectCommand({ ...object, Body: rest }), { abortSignal })
@@ -93,7 +93,7 @@ export const make = Effect.fnUntraced(function*(
   let finishing = false
   let discarded = false
   let kept = false
-  // One request at a time: a part is on its way while the next one is gathered.
+  // One request at a time: a part is sent while the next one is collected.
   let running: Promise<void> = Promise.resolve()
   const discarding = new AbortController()
   const { finish, sendPart, unfinished } = requests(client, object, discarding.signal)
@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function*(
     return running
   }
 
-  /** The last request ends first, as long as the store is not silent: else the object could be put there afterwards. */
+  /** The last request ends first, unless the store is silent: else it could create the object afterwards. */
   const discard = Effect.gen(function*() {
     discarded = true
     const settled = Effect.promise(() => running.catch(() => {}))
@@ -128,11 +128,11 @@ export const make = Effect.fnUntraced(function*(
       )
     }
   })
-  // What is cut off here is found by the sweep, which knows of the blob since before it was finished.
+  // The sweep finds what is interrupted here: the catalog has the blob since before it was finished.
   yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
 
   const append = async (bytes: Uint8Array): Promise<void> => {
-    // All parts but the last are of one size.
+    // All parts but the last have one size.
     const room = PART_BYTES - spool.size()
     await spool.append(bytes.length <= room ? bytes : bytes.subarray(0, room))
     if (spool.size() < PART_BYTES) return

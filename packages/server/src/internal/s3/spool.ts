@@ -1,12 +1,11 @@
 /**
- * Bytes that wait in a file instead of in memory: what has come of a part of an upload, until all of the part is there. `s3Writer`
- * has one for each upload.
+ * Collects a part of an upload in a file instead of in memory, until it is complete. `s3Writer` has one for each upload.
  */
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { BlobsError } from "../../Blobs.ts"
 
-/** What an upload that stops keeps in memory. */
+/** What a stalled upload keeps in memory, in bytes. */
 const MEMORY_BYTES = 32 * 1024
 
 export interface Spool {
@@ -20,7 +19,7 @@ export interface Spool {
   readonly close: () => Promise<void>
 }
 
-/** What is wrong with the disk is not wrong with the store. */
+/** A problem of the disk is none of the store. */
 const onDisk = async <A>(run: () => Promise<A>): Promise<A> => {
   try {
     return await run()
@@ -30,7 +29,7 @@ const onDisk = async <A>(run: () => Promise<A>): Promise<A> => {
   }
 }
 
-/** The file is made when it is needed, and has no name then, so that nothing stays of it whatever happens. */
+/** The file is created when it is needed, and unlinked at once, so that nothing of it stays, whatever happens. */
 export const make = (folder: string, name: string): Spool => {
   const path = Path.join(folder, name)
   let file: Fs.FileHandle | undefined
@@ -40,7 +39,7 @@ export const make = (folder: string, name: string): Spool => {
 
   const open = async (): Promise<Fs.FileHandle> => {
     const opened = await Fs.open(path, "wx+", 0o600)
-    // Windows keeps the name of a file that is open.
+    // Windows keeps the name of an open file.
     await Fs.rm(path, { force: true }).catch(() => {})
     return opened
   }
@@ -56,7 +55,7 @@ export const make = (folder: string, name: string): Spool => {
     inMemory = 0
     inFile += (await file.writev(chunks, inFile)).bytesWritten
     if (inFile === end) return
-    // It may write less than asked.
+    // It may write less than requested.
     const all = Buffer.concat(chunks)
     while (inFile < end) {
       const rest = end - inFile

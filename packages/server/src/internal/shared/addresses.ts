@@ -2,12 +2,12 @@
 import * as Result from "effect/Result"
 import { BlockList, isIP } from "node:net"
 
-/** `::ffff:192.0.2.1` is `192.0.2.1`, on a socket that takes both kinds. */
+/** `::ffff:192.0.2.1` is `192.0.2.1`, on a socket that accepts both families. */
 export const plain = (address: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
 
 const family = (address: string): "ipv4" | "ipv6" => isIP(address) === 6 ? "ipv6" : "ipv4"
 
-/** Whether an address is one of these; fails with the first entry that is neither an address nor a network. */
+/** Whether an address is in the list; fails with the first entry that is neither an address nor a network. */
 export const parse = (entries: ReadonlyArray<string>): Result.Result<(address: string) => boolean, string> => {
   if (entries.length === 0) return Result.succeed(() => false)
   const list = new BlockList()

@@ -1,12 +1,12 @@
-/** Deadlines of calls to what may never answer: PostgreSQL, S3, Redis, a disk that hangs. */
+/** Deadlines of calls that may never end: to PostgreSQL, S3, Redis, or a disk that hangs. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 
 /**
- * Fails with `late` at the deadline, whatever `effect` does: it is interrupted and goes on ending in the background. `Effect.timeout`
- * waits for that, which takes as long as the other side wants.
+ * Fails with `late` at the deadline, whatever `effect` does: it is interrupted, and ends in the background. `Effect.timeout`
+ * waits for that end, which takes as long as the other side wants.
  */
 export const within = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,

@@ -5,15 +5,15 @@ import * as Schema from "effect/Schema"
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 const LENGTH = 12
-/** The largest multiple of the alphabet's size in a byte; bytes from it on would favour the first letters. */
+/** The largest multiple of the alphabet's size in a byte; larger bytes would favour the first letters. */
 const FAIR = 256 - 256 % ALPHABET.length
 
 /**
- * How long a key that is no file's any more is certainly not given again, in milliseconds. After that it is as unlikely as guessing the
+ * How long the key of a deleted file is not used again, in milliseconds. After that a collision is as unlikely as guessing the
  * key of a file: there are 3 · 10²¹ of them.
  */
 export const TOMBSTONE_MILLIS = 90 * 24 * 60 * 60 * 1000
-/** Tombstones that one sweep ends. */
+/** Tombstones that one sweep removes. */
 export const END_TOMBSTONES = 1000
 
 /** A new key: 12 letters and digits, each equally likely. */
@@ -27,7 +27,7 @@ export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRando
   return key
 })
 
-/** Whether a text can be a key at all. */
+/** Whether a text has the form of a key. */
 export const isKey = Schema.is(FileKey.FileKey)
 
 /** Whether a text can be a key that `make` made. */

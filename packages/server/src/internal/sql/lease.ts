@@ -1,15 +1,15 @@
 /**
- * A lease: the right of one receiver to one download of a file. A pure state machine; the catalogs keep its states and do its
- * transitions, `SqliteLeases` by calling these functions, `PgLeases` by statements that do the same.
+ * A lease: the right of one receiver to one download of a file. A pure state machine; the catalogs store its states and perform
+ * its transitions, `sqliteLeases.ts` by calling these functions, `pgLeases.ts` by equivalent statements.
  *
- * | phase     | what is known                                             | resumable | ends at `until`, and then |
+ * | phase     | meaning                                                   | resumable | ends at `until`, and then |
  * | --------- | --------------------------------------------------------- | --------- | ------------------------- |
  * | `flowing` | a transfer sends bytes, but not the last one              | yes       | is given back             |
  * | `broken`  | no transfer is left                                       | yes       | is given back             |
  * | `handed`  | the last byte may have been sent                          | yes       | counts                    |
  * | `counted` | the download counts; the last bytes may still have to be repeated | yes | is over                |
  *
- * A lease of a file that counts from its first byte (`countsFirst`) is never given back: where others are, it counts.
+ * A lease of a file that counts from its first byte (`countsFirst`) is never given back: it counts instead.
  *
  * | event        | from                      | to                     | on the disk before           |
  * | ------------ | ------------------------- | ---------------------- | ---------------------------- |
@@ -43,26 +43,26 @@ export interface Lease {
   readonly expires: number | null
   /** When the lease ends unless something happens before; `null`: not by itself. */
   readonly until: number | null
-  /** When it ends at the latest; `null`: never, since any rate will do. */
+  /** Its latest end; `null`: none, since any rate is allowed. */
   readonly ends: number | null
 }
 
 /** How long leases last. Times are in milliseconds. */
 export interface Terms {
-  /** How long the holder may resume a transfer that broke, or fetch bytes again of one that did not. */
+  /** How long the holder may resume a broken transfer, or fetch bytes again after a complete one. */
   readonly grace: number
   /**
-   * How long a lease lasts without a sign of the server whose transfer it is. `undefined`: there is only one server, and its
-   * next start ends the transfers of the last one (`interrupted`).
+   * How long a lease lasts without a sign of its transfer's server. `undefined`: there is only one server, and its next start
+   * ends the transfers of the last one (`interrupted`).
    */
   readonly hold?: number | undefined
-  /** Bytes a second that a transfer must make on average; 0: any rate will do, and a lease has no latest end. */
+  /** Minimum average rate of a transfer in bytes per second; 0: any rate, and a lease has no latest end. */
   readonly minimumRate: number
-  /** Time that a transfer may take beyond that. */
+  /** Extra time of a transfer. */
   readonly patience: number
 }
 
-/** What an operator says of leases; in milliseconds and bytes a second. */
+/** The operator's settings, in milliseconds and bytes per second. */
 export interface Options {
   readonly grace: number
   readonly minimumRate?: number | undefined
@@ -80,8 +80,8 @@ export const termsOf = (
 })
 
 /**
- * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers of
- * one connection, so a second request soon gets all of them again, and need not wait for a holder who may never come back.
+ * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers
+ * of one connection, so a second request soon gets all of them again, and need not wait for a holder who may never come back.
  */
 export const RESUMABLE_BYTES = 4 * 1024 * 1024
 
@@ -122,13 +122,13 @@ export const handedOver = (lease: Lease, generation: number, now: number): Lease
   return lease.phase === "flowing" || lease.phase === "handed" ? { ...lease, phase: "handed" } : undefined
 }
 
-/** One that has ended counts too, but is not resumable again by that. */
+/** An ended lease counts too, but does not become resumable again. */
 export const committed = (lease: Lease, now: number, { grace }: Terms): Lease =>
   lease.phase === "counted"
     ? lease
     : { ...lease, phase: "counted", until: hasEnded(lease, now) ? lease.until : now + grace }
 
-/** A transfer ended, and its last byte was not sent. */
+/** A transfer ended without sending its last byte. */
 export const broke = (lease: Lease, generation: number, now: number, { grace }: Terms): Lease => {
   if (lease.generation !== generation || hasEnded(lease, now)) return lease
   if (lease.phase === "broken" || lease.phase === "counted") return lease
@@ -136,7 +136,7 @@ export const broke = (lease: Lease, generation: number, now: number, { grace }: 
   return { ...lease, phase: "broken", until: earlier(waits ? now + grace : now, lease.ends) }
 }
 
-/** Not one byte of a transfer was sent. `undefined`: it is as if the lease had never been claimed. */
+/** Not one byte of a transfer was sent. `undefined`: as if the lease had never been claimed. */
 export const abandoned = (lease: Lease, generation: number, now: number, terms: Terms): Lease | undefined =>
   generation === 1 && lease.generation === 1 && lease.phase === "flowing" && !hasEnded(lease, now)
     ? undefined
@@ -150,19 +150,21 @@ export const interrupted = (lease: Lease, now: number, terms: Terms): Lease =>
     ? { ...lease, phase: "broken", until: earlier(now + terms.grace, lease.ends) }
     : lease
 
-/** A sign of the server whose transfer it is. */
+/** A sign of the transfer's server. */
 export const prolonged = (lease: Lease, generation: number, now: number, terms: Terms): Lease =>
   lease.generation !== generation || hasEnded(lease, now) || (lease.phase !== "flowing" && lease.phase !== "handed")
     ? lease
     : { ...lease, until: held(now, lease.ends, terms) }
 
-/** What a lease that has ended leaves behind: a download that counts, one that is free again, or nothing to do. */
+/** The result of an ended lease: a download that counts, one that is available again, or nothing. */
 export const settled = ({ countsFirst, phase }: Lease): "counts" | "given back" | "over" =>
   phase === "counted" ? "over" : phase === "handed" || countsFirst ? "counts" : "given back"
 
-/** Whether a lease takes one of the downloads of its file that are not counted yet. */
+/** Whether a lease takes one of its file's uncounted downloads. */
 export const isLive = (lease: Lease, now: number): boolean => lease.phase !== "counted" && !hasEnded(lease, now)
 
-/** When, as far as is known, its download may be free again: if its transfer breaks at once, or its server died. */
+/**
+ * When its download may become available at the earliest, as far as known: if its transfer breaks at once, or its server died.
+ */
 export const freeAt = ({ ends, phase, until }: Lease, now: number, { grace, hold }: Terms): number =>
   until !== null && (phase === "broken" || hold !== undefined) ? until : earlier(now + grace, ends)

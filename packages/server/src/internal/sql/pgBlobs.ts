@@ -1,4 +1,4 @@
-/** What the catalog in PostgreSQL knows of the store: which one it is, which blobs are expected in it, and which are garbage. */
+/** The store's blobs in PostgreSQL's catalog: the store's id, expected blobs, and garbage. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type Catalog, CatalogError } from "../../Catalog.ts"
@@ -8,20 +8,20 @@ import type { Row } from "./rows.ts"
 
 type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
 
-/** Milliseconds after which bytes are garbage that were to become a file's. */
+/** Milliseconds after which expected bytes without a file are garbage. */
 const EXPECTED_MILLIS = 60 * 60 * 1000
-/** Ever the same number: servers that start at the same time take turns. */
+/** A constant: servers that start at the same time take turns. */
 const PAIRING_LOCK = 4_051_907_434
-/** Comparing an old catalog with an old store takes as long as the store is large. */
+/** Comparing an old catalog with an old store takes time proportional to the store. */
 const PAIRING_DEADLINE = Duration.minutes(30)
 
-/** What a crash of the database undoes of what is `relaxed`, the sweeper finds and does again. */
+/** The sweeper finds and repeats what a crash of the database undoes of `relaxed` statements. */
 export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores => {
   const sql = {
     expect: relaxed<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
     ),
-    // Who reads content that was replaced has it to its end, so its bytes stay until then.
+    // Receivers of replaced content get the rest of it, so its bytes stay until then.
     garbage: prepare<"from">(`
       SELECT blob FROM garbage WHERE blob > :from AND after <= :now
         AND blob NOT IN (SELECT blob FROM leases WHERE flowing AND NOT consumed AND until > :now)

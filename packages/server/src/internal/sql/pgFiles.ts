@@ -1,4 +1,4 @@
-/** The files of the catalog in PostgreSQL: its statements, and the changes that are made of several. */
+/** The files of the catalog in PostgreSQL: single statements, and changes made of several. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -20,15 +20,15 @@ import { EXPIRED, USED_UP } from "./rows.ts"
 const FLEETING = "(auto_delete OR owner = '')"
 const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 const IN_TIME = "(expires IS NULL OR expires > :now)"
-/** `after`: when the bytes may go. */
+/** `after`: when the bytes may be removed. */
 const buryWhere = (condition: string, after = ":now") => `
   WITH dead AS (DELETE FROM files WHERE ${condition} RETURNING key, blob),
     buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING)
   INSERT INTO garbage (blob, after) SELECT blob, ${after} FROM dead ON CONFLICT DO NOTHING`
 
 /**
- * Files that one statement of the sweep buries: few, since uploads of an account wait while it is counted what is gone. Several
- * servers bury different ones.
+ * Files per statement of the sweep: few, since uploads of an account wait while its storage is counted. Several servers remove
+ * different ones.
  */
 const BURY_FILES = 200
 const burySome = (condition: string) => `
@@ -88,11 +88,11 @@ export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace
     buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
   ),
   isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
-  // A file is not buried while somebody downloads it. The last receiver may come back for the grace time, so the bytes stay as long.
+  // A file is not removed during a download. The last receiver may resume for the grace time, so the bytes stay as long.
   buryUsedUp: relaxed<"key">(
     buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${grace}`)
   ),
-  // What a crash of the database undoes of these is done again by a later sweep.
+  // A later sweep repeats what a crash of the database undoes.
   buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),
   buryEnded: relaxed(burySome(`${FLEETING} AND ${USED_UP} AND live = 0`)),
   endTombstones: relaxed(`
@@ -108,7 +108,7 @@ export type Statements = ReturnType<typeof statements>
 export const first = (rows: ReadonlyArray<Rows.Row>): Option.Option<FileRecord> =>
   Option.map(Option.fromUndefinedOr(rows[0]), Rows.toRecord)
 
-/** A page of a listing; each order has a statement of its own. */
+/** A page of a listing; each order has its own statement. */
 const pages = ({ listed }: Prepared) => {
   const prepared = new Map<string, Run<"owner" | "search" | "limit" | "offset">>()
   return ({ descending, search, sort }: ListOptions) => {
@@ -122,7 +122,7 @@ const pages = ({ listed }: Prepared) => {
   }
 }
 
-/** `deadline` is how long a change is made again while its outcome is unknown. */
+/** `deadline` is how long a change is repeated while its outcome is unknown. */
 export const make = (
   prepared: Prepared,
   sql: Statements,
@@ -139,7 +139,7 @@ export const make = (
     if (content !== undefined) yield* leases.detach(key, content.blob)
     else if (changes.expires !== undefined) yield* leases.expire(key, changes.expires)
     const locked = first(yield* sql.lock({ key, owner }))
-    // This change was made before, and the answer was lost.
+    // This change was made before, and the response was lost.
     if (Option.isNone(locked) || locked.value.blob === content?.blob) return locked
     if (content !== undefined) {
       yield* sql.discard({ blob: locked.value.blob })
@@ -149,7 +149,7 @@ export const make = (
   })
 
   return {
-    /** Nothing where the key is taken. */
+    /** Nothing if the key is taken. */
     insert: (key: string, id: string, file: NewFile) =>
       Postgres.decided(
         Effect.fnUntraced(function*(again) {

@@ -1,13 +1,13 @@
 /**
- * The leases of the catalog in PostgreSQL: each transition of `lease.ts` is one conditional statement, so that servers which act
- * at the same time wait for each other's row, and the later one sees what the earlier one did.
+ * The leases of the catalog in PostgreSQL. Each transition of `lease.ts` is one conditional statement, so that concurrent
+ * servers wait for each other's row, and the later one sees what the earlier one did.
  *
- * The phase of a lease is three columns: `consumed` is `counted`; else `handed` is `handed`; else `flowing` is `flowing`, and none of
- * them `broken`.
+ * Three columns store the phase of a lease: `consumed` is `counted`; else `handed` is `handed`; else `flowing` is `flowing`,
+ * and none of them `broken`.
  *
- * A lease takes one of the downloads of its file (`files.live`) until it is settled, not until its time has come: so what one
- * server holds, no other gives, whatever the clocks do. Every statement takes a lease's row before its file's, so that no two
- * wait for each other.
+ * A lease takes one of its file's downloads (`files.live`) until it is settled, not until its time is over: so a file held by
+ * one server is not given by another, whatever the clocks do. Every statement locks a lease's row before its file's, so that no
+ * two deadlock.
  */
 import * as Effect from "effect/Effect"
 import type { CatalogError, Claim, Lease, Unavailable } from "../../Catalog.ts"
@@ -28,17 +28,17 @@ const toLease = (row: Row): Lease => ({
 
 export interface UnderWay {
   readonly unavailable: Unavailable
-  /** Whether asking again may help: leases have ended and are still to be settled, or another call has just settled them. */
+  /** Whether asking again may help: leases have ended and are not settled yet, or another call has just settled them. */
   readonly maybe: boolean
 }
 
 const HANDED_WAIT = "20 millis"
 const HANDED_WAITS = 25
-/** How often a claim is made again that others, who claim at the same time, were faster with. */
+/** How often a claim is repeated that concurrent claims were faster with. */
 const CLAIMS = 3
 
 const IN_TIME = "(expires IS NULL OR expires > :now)"
-/** A claim that was under way when the content was replaced is a lease of the old content, which nobody can resume. */
+/** A claim that ran while the content was replaced is a lease of the old content, which nobody can resume. */
 const CURRENT = "NOT EXISTS (SELECT 1 FROM files WHERE files.key = leases.key AND files.blob <> leases.blob)"
 
 /** Downloads of a file that are taken and not counted, settled or not. */
@@ -46,7 +46,7 @@ export const TAKEN = `(SELECT count(*) FROM leases
   WHERE leases.key = files.key AND leases.blob = files.blob AND NOT consumed
     AND (until > :now OR handed OR counts_first))`
 
-/** Leases that ended: those that handed their last byte over count, the others give their download back. */
+/** Ended leases: those that handed over their last byte count, the others give their download back. */
 const settleWhere = (condition: string) => `
   WITH ended AS (
     DELETE FROM leases WHERE NOT consumed AND until <= :now AND ${condition}
@@ -90,7 +90,7 @@ const statements = (
         least(:now + ${hold}, ends), ends
       FROM taken RETURNING *`),
     has: prepare<"lease">("SELECT 1 FROM leases WHERE id = :lease"),
-    // What was committed before without waiting for the disk is on the disk when this is.
+    // Makes earlier commits that did not wait for the disk durable too.
     makeDurable: prepare<"lease">("UPDATE leases SET counts_first = TRUE WHERE id = :lease RETURNING id"),
     settleOf: relaxed<"key">(settleWhere("key = :key")),
     settleAll: relaxed(settleWhere("TRUE")),
@@ -142,7 +142,7 @@ export const make = (
   prepared: Prepared,
   terms: Terms,
   maxBroken: number,
-  /** Buries a file if it is used up. */
+  /** Removes a file if it is used up. */
   buryUsedUp: (key: string) => Effect.Effect<unknown, CatalogError>
 ) => {
   const sql = statements(prepared, terms, maxBroken)
@@ -164,7 +164,7 @@ export const make = (
       const unavailable: Unavailable = left === null
         ? { _tag: "Gone" }
         : { _tag: "InProgress", retryAfter: Number(left) }
-      // Who has the last byte may ask again at once, and must hear that the file is gone: its server is just about to say so.
+      // A receiver that has the last byte may ask again at once, and must get a 404: its server is just about to record it.
       return handed === true && maybe !== true && waits > 0
         ? Effect.delay(Effect.suspend(() => underWay(key, waits - 1)), HANDED_WAIT)
         : Effect.succeed({ unavailable, maybe: maybe === true })
@@ -194,7 +194,7 @@ export const make = (
         if (lease !== undefined) return { _tag: "Claimed", lease }
         const { maybe, unavailable } = yield* underWay(key)
         if (!maybe || tries === 0) return unavailable
-        // Only where nothing is left does it matter that leases have ended.
+        // Ended leases only matter if no download is left.
         yield* settleOf(key)
       }
     }),
@@ -243,8 +243,8 @@ export const make = (
     ),
 
     /**
-     * The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed.
-     * Leases of the new content are left alone, so that this can be done again.
+     * The file has other content. Receivers of the old one get the rest of it, but it counts for nothing, and cannot be
+     * resumed. Leases of the new content are left alone, so that this can be repeated.
      */
     detach: (key: string, blob: string) => sql.detach({ key, blob }),
 

@@ -5,10 +5,10 @@ import { CatalogError } from "../../Catalog.ts"
 import { NewerSchema } from "./newerSchema.ts"
 import type { Postgres } from "./postgres.ts"
 
-/** Each is run once, in this order; a released one is never changed. */
+/** Each runs once, in this order; a released one is never changed. */
 const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
   [
-    // Text compares by its bytes, as in SQLite, so that a listing has one order everywhere.
+    // Text is compared by its bytes, as in SQLite, so that a listing has one order everywhere.
     `CREATE TABLE files (
       seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
       key TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -33,7 +33,7 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `CREATE INDEX files_expiring ON files (expires) WHERE (auto_delete OR owner = '') AND expires IS NOT NULL`,
     `CREATE INDEX files_used_up ON files (owner)
       WHERE (auto_delete OR owner = '') AND max_downloads IS NOT NULL AND downloads >= max_downloads`,
-    // A page of a listing is read from an index, for the orders that people use.
+    // A page of a listing is read from an index, for the common orders.
     `CREATE INDEX files_by_creation ON files (owner, created, seq)`,
     `CREATE INDEX files_by_name ON files (owner, folded_name, seq)`,
     `CREATE INDEX files_by_size ON files (owner, size, seq)`,
@@ -63,7 +63,7 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `CREATE TABLE tombstones (key TEXT COLLATE "C" PRIMARY KEY, buried BIGINT NOT NULL)`,
     `CREATE TABLE garbage (blob TEXT COLLATE "C" PRIMARY KEY, after BIGINT NOT NULL)`,
 
-    // In parts: all anonymous files are one owner's, and their uploads must not wait for one row.
+    // In shards: all anonymous files have one owner, and their uploads must not wait for one row.
     `CREATE TABLE usage (
       owner TEXT COLLATE "C" NOT NULL,
       part BIGINT NOT NULL,
@@ -88,7 +88,7 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
       WHEN (OLD.size IS DISTINCT FROM NEW.size) EXECUTE FUNCTION count_usage()`
   ],
   [
-    // Downloads that were begun, and when the last one was; and from which byte on a download counts.
+    // Downloads that began, and when the last one did; and from which byte on a download counts.
     `ALTER TABLE files ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0, ADD COLUMN last_attempt BIGINT,
       ADD COLUMN count_from TEXT NOT NULL DEFAULT 'last-byte'`,
     `UPDATE files SET attempts = downloads WHERE downloads > 0`,
@@ -97,7 +97,7 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `DELETE FROM leases WHERE key = ''`
   ],
   [
-    // Which store the bytes are in.
+    // The store of the bytes.
     `CREATE TABLE store (id TEXT PRIMARY KEY)`
   ],
   [
@@ -106,9 +106,9 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
   ]
 ]
 
-/** Ever the same number: servers that start at the same time take turns with the migrations. */
+/** A constant: servers that start at the same time take turns with the migrations. */
 const LOCK = 4_051_907_433
-/** A migration of many files may take long, and waits for the one of another server. */
+/** A migration of many files may take long, and waits for another server's. */
 const DEADLINE = Duration.hours(1)
 
 /** Brings the schema up to date. */

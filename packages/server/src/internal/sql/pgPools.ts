@@ -1,8 +1,8 @@
 /**
- * Pools of connections to PostgreSQL, one at a time: one that went silent is replaced by a new one. `postgres.ts` uses it.
+ * Pools of connections to PostgreSQL, one at a time: a silent one is replaced. `postgres.ts` uses it.
  *
- * When a deadline passes although PostgreSQL ends what is slow before that, the connection is silent, or the machine behind it. The
- * other connections of the pool are likely to be silent too, though new ones may work.
+ * PostgreSQL ends slow statements before the deadline. So if the deadline passes, the connection is silent, or the machine
+ * behind it. The other connections of the pool are probably silent too, though new ones may work.
  */
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as Duration from "effect/Duration"
@@ -17,15 +17,15 @@ import { within } from "../shared/deadline.ts"
 export interface Options {
   readonly url: Redacted.Redacted
   readonly maxConnections: number
-  /** Statements that share a connection; 1: each has one of its own. */
+  /** Statements that share a connection; 1: none. */
   readonly multiplex: number
-  /** How long a call may take, the wait for a connection included. */
+  /** How long a call may take, including the wait for a connection. */
   readonly deadline: Duration.Duration
   /** Settings of each session. */
   readonly parameters?: Readonly<Record<string, string>>
 }
 
-/** A pool, and its sockets: only a destroyed socket is certain to end what waits for it. */
+/** A pool, and its sockets: only destroying a socket certainly ends its pending calls. */
 interface Generation {
   readonly pool: PgPool.PgPool
   readonly sockets: Set<Net.Socket>
@@ -48,7 +48,7 @@ const addressOf = (
     : { host: host === "" ? "localhost" : host, port: number }
 }
 
-/** Opens a pool in a scope of its own. */
+/** Opens a pool in its own scope. */
 const open = Effect.fnUntraced(function*({ deadline, maxConnections, multiplex, parameters, url }: Options) {
   const address = addressOf(url)
   const sockets = new Set<Net.Socket>()
@@ -67,7 +67,7 @@ const open = Effect.fnUntraced(function*({ deadline, maxConnections, multiplex, 
     },
     startupParameters: {
       ...parameters,
-      // Sooner than the deadline, so that what comes at the deadline is no slow statement.
+      // Sooner than the deadline, so that a call that meets the deadline is no slow statement.
       statement_timeout: String(Math.ceil(Duration.toMillis(deadline) * 0.8))
     }
   }).pipe(Scope.provide(scope), Effect.orDie)
@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   let current = yield* begin
   yield* Effect.addFinalizer(() => Effect.forEach([...generations], close, { concurrency: "unbounded", discard: true }))
 
-  /** What runs in the pool may still end well; when it cannot any more, its connections are closed. */
+  /** Running calls may still succeed; the connections are closed when none can any more. */
   const retire = (generation: Generation): Effect.Effect<void> =>
     Effect.suspend(() =>
       generation !== current ? Effect.void : Effect.andThen(
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       )
     ).pipe(Effect.uninterruptible)
 
-  /** `asking` is called before PostgreSQL is asked: a wait for a connection alone is no reason to retire the pool. */
+  /** `asking` is called before PostgreSQL is asked: waiting for a connection is no reason to replace the pool. */
   const bounded = <A>(
     run: (pool: PgPool.PgPool, asking: () => void) => Effect.Effect<A, SqlError.SqlError>,
     time: Duration.Duration

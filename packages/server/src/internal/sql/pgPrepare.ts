@@ -1,4 +1,4 @@
-/** Statements of PostgreSQL with named values, prepared for the connections that fit what they do. */
+/** Prepares PostgreSQL statements with named values, for the connections that suit them. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -10,36 +10,36 @@ import type { Row } from "./rows.ts"
 
 export type Value = string | number | boolean | null
 
-/** A statement that was prepared; `:name` in its text are the values, and `:now` is the time, which it knows itself. */
+/** A prepared statement; `:name` in its text are the values, and `:now` is the time, which it adds itself. */
 export type Run<Names extends string> = (
   values: { readonly [Name in Names]: Value }
 ) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
 
 export type Prepare = <const Names extends string = never>(text: string) => Run<Names>
 
-/** The ways to prepare a statement. */
+/** Kinds of statements. */
 export interface Prepared {
-  /** For what must be on the disk when it is done. */
+  /** For changes that must be on the disk when they return. */
   readonly prepare: Prepare
   /**
-   * For what a crash of PostgreSQL may undo: a claim, which gives no last byte before `handOver` is on the disk, and what is done
-   * again anyway. It does not wait for the disk.
+   * For changes that a crash of PostgreSQL may undo: a claim, which sends no last byte before `handOver` is on the disk, and
+   * changes that are repeated anyway. Does not wait for the disk.
    */
   readonly relaxed: Prepare
-  /** For what may take long: lists and searches, which wait for each other only. */
+  /** For slow queries: lists and searches, which only wait for each other. */
   readonly listed: Prepare
-  /** For what the caller must know the outcome of. */
+  /** For changes whose outcome the caller must know. */
   readonly change: Prepare
 }
 
-/** PostgreSQL's own clock, unless the program was given another one, as tests are. */
+/** PostgreSQL's own clock, unless the program has another one, as tests do. */
 const NOW = "coalesce(:now::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)"
 const systemClock = Context.get(Context.empty(), Clock.Clock)
 const givenTime = Clock.clockWith((clock) => clock === systemClock ? Effect.succeed(null) : clock.currentTimeMillis)
 
 /**
- * A number is always a `bigint` to PostgreSQL. Of a `change` the caller learns when its outcome is unknown; everything else may be
- * asked again without harm.
+ * PostgreSQL gets every number as a `bigint`. The caller of a `change` learns if its outcome is unknown; everything else may be
+ * repeated without harm.
  */
 const prepareOn = (client: Postgres.Postgres, kind: Postgres.Kind = "repeatable"): Prepare => (text) => {
   const names: Array<string> = []
@@ -61,7 +61,7 @@ const prepareOn = (client: Postgres.Postgres, kind: Postgres.Kind = "repeatable"
     })
 }
 
-/** Connects to a database, which ends with the scope. `durable` is what transactions are made with. */
+/** Connects to a database until the scope closes. `durable` makes transactions. */
 export const connect = Effect.fnUntraced(function*(options: {
   readonly url: Redacted.Redacted
   readonly maxConnections: number
@@ -70,7 +70,7 @@ export const connect = Effect.fnUntraced(function*(options: {
   const connections = (synchronousCommit: "on" | "off") =>
     Postgres.make({
       ...options,
-      // A statement that waits for a lock delays what comes after it on its connection, so not too many share one.
+      // A statement that waits for a lock delays the next ones on its connection, so only a few share one.
       multiplex: 8,
       parameters: { synchronous_commit: synchronousCommit }
     })

@@ -1,8 +1,8 @@
 /**
- * PostgreSQL with deadlines: a pool of connections that never keeps a caller longer than it may, and says of a statement that failed
- * whether it can have changed anything.
+ * PostgreSQL with deadlines: a pool of connections that never keeps a caller longer than it may, and reports of a failed
+ * statement whether it can have changed anything.
  *
- * PostgreSQL ends a statement itself before the deadline. So when the deadline comes, what the statement may have done is unknown.
+ * PostgreSQL ends a statement itself before the deadline. So if the deadline passes, the effect of the statement is unknown.
  *
  * `PgCatalog` uses it; this module needs `@effect/sql-pg`.
  */
@@ -19,7 +19,7 @@ import { within } from "../shared/deadline.ts"
 import * as PgPools from "./pgPools.ts"
 import type { Row } from "./rows.ts"
 
-/** Of a `change` the caller must know whether it was made; `repeatable` may be asked again whatever became of it. */
+/** The caller of a `change` must know whether it was made; `repeatable` may be repeated in any case. */
 export type Kind = "repeatable" | "change"
 
 export interface Postgres {
@@ -28,14 +28,14 @@ export interface Postgres {
     text: string,
     values: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
-  /** The statements inside have one connection and are one change. `deadline` is for all of them. */
+  /** The statements inside share one connection and are one change. `deadline` is for all of them. */
   readonly transaction: <A>(
     effect: Effect.Effect<A, CatalogError>,
     deadline?: Duration.Duration
   ) => Effect.Effect<A, CatalogError>
 }
 
-/** The connection of the transaction that a statement is part of. */
+/** The connection of the current transaction. */
 const InTransaction = Context.Reference<PgConnection.PgConnection | undefined>(
   "@effect-fileio/server/internal/postgres/InTransaction",
   { defaultValue: () => undefined }
@@ -46,12 +46,12 @@ const codeOf = (error: SqlError.SqlError): string => {
   return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
 }
 
-/** PostgreSQL is there and could not do it now: it has no room, stops, waits for a lock, or ends what takes too long. */
+/** PostgreSQL responded and could not do it now: it has no space, stops, waits for a lock, or cancelled a slow statement. */
 const NOT_NOW = /^(?:40|53|55P03|57|25006)/
-/** The server ends, which may come after a commit. */
+/** The server stops, which may come after a commit. */
 const ENDING = /^57P0/
 
-/** Whether a statement that reached PostgreSQL may be done although it failed. */
+/** Whether a failed statement that reached PostgreSQL may have taken effect. */
 const mayBeDone = (error: SqlError.SqlError | PgPools.Late): boolean =>
   error._tag === "Late" || error.reason._tag === "ConnectionError" || ENDING.test(codeOf(error))
 
@@ -73,8 +73,8 @@ const isDeadlock = (error: SqlError.SqlError | PgPools.Late): boolean =>
 const AGAIN = Schedule.spaced("250 millis")
 
 /**
- * Makes a change whose outcome may be lost. While it is unknown the change is made again, for `time` at most; `again` says so, and
- * the change must then see by itself whether it was made before.
+ * Makes a change whose response may be lost. While its outcome is unknown, the change is repeated, for `time` at most, with
+ * `again`; it must then check whether it was made before.
  */
 export const decided = <A>(
   change: (again: boolean) => Effect.Effect<A, CatalogError>,
@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
 
   const query: Postgres["query"] = (kind, text, values) =>
     Effect.flatMap(InTransaction, (connection) => {
-      // What a transaction changes is done by its commit alone.
+      // Only its commit makes a transaction's changes.
       if (connection !== undefined) {
         return Effect.map(connection.query(text, values), ({ rows }) => rows).pipe(
           Effect.mapError((error) => toCatalogError(error, false))
@@ -122,7 +122,7 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
         const connection = yield* pool.reserve
         asking()
         let clean = false
-        // A connection that may be inside a transaction is of no more use.
+        // A connection that may be inside a transaction is unusable.
         yield* Effect.addFinalizer(() => clean ? Effect.void : pool.invalidate(connection))
         yield* connection.query("BEGIN", [], false)
         const exit = yield* Effect.exit(Effect.provideService(effect, InTransaction, connection))

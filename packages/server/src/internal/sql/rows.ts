@@ -1,4 +1,4 @@
-/** Rows of the table `files`, as both catalogs write and read them, and the conditions that both have in the same words. */
+/** Rows of the table `files`, as both catalogs write and read them, and their shared conditions. */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
 
@@ -28,10 +28,10 @@ export const toRecord = (row: Row): FileRecord => ({
   modified: Number(row["modified"])
 })
 
-/** Databases fold by rules of their own (SQLite only ASCII), so what is searched is folded here. */
+/** Databases fold case by different rules (SQLite only ASCII), so searched text is folded here. */
 export const fold = (text: string): string => text.normalize("NFC").toLowerCase()
 
-/** What an upload sets, and an update may change. */
+/** The columns that an upload sets, and an update may change. */
 const settings = (
   file: Pick<
     FileRecord,

@@ -1,9 +1,9 @@
 /**
- * The one door to `node:sqlite`: reads are queries, and every change is made in a transaction whose `COMMIT` is looked at.
+ * The only module that uses `node:sqlite`. Reads are queries, and every change runs in a transaction whose `COMMIT` is checked.
  *
- * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside of a transaction the
- * reset commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only
- * be made inside `transaction`, which throws unless the commit succeeded, and each statement is stepped to its end.
+ * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside a transaction the reset
+ * commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only be made
+ * inside `transaction`, which throws unless the commit succeeded, and each statement is stepped to its end.
  */
 import * as Fs from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
@@ -33,13 +33,13 @@ export interface Returning {
 
 export interface TransactionOptions {
   /**
-   * Whether a power cut must not undo it. Without this it costs no sync, and the next durable transaction makes it durable as
-   * well, since the log is written in order; a crash of the process undoes neither.
+   * Whether it must survive a power failure. If not, it costs no sync, and the next durable transaction makes it durable too,
+   * since the log is written in order; it survives a crash of the process in either case.
    *
    * @default true
    */
   readonly durable?: boolean
-  /** Whether it may use the room that is kept back for a full disk. @default true */
+  /** Whether it may use the reserve on a full disk. @default true */
   readonly usesReserve?: boolean
 }
 
@@ -48,26 +48,26 @@ export interface Database {
   readonly change: (text: string) => Change
   readonly returning: (text: string) => Returning
   /**
-   * Runs all of it or nothing. Throws what failed first. On a full disk `run` is called a second time once there is room, so it
+   * Runs all of it or nothing. Throws the first error. On a full disk `run` is called a second time once there is space, so it
    * must not change anything in memory.
    */
   readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
-  /** Copies the log into the database as far as it can, so that the log is written over from its beginning. */
+  /** Copies the log into the database as far as possible, so that the log is overwritten from its beginning. */
   readonly checkpoint: () => void
   /** Runs statements that have neither values nor rows, such as a schema. */
   readonly exec: (text: string) => void
   readonly close: () => void
 }
 
-/** SQLite gives its other files the permissions of the database, so this one is made before SQLite sees it. */
+/** SQLite gives its other files the permissions of the database, so this file is created before SQLite opens it. */
 const makePrivate = (path: string): void => Fs.closeSync(Fs.openSync(path, "a", 0o600))
 
 /** SQLite's primary result code for errors of the file system. */
 const IO_ERROR = 10
 
 /**
- * A commit failed at the disk. It is undone for this process; after a crash of the machine, before anything else was written, it
- * may turn out to have been made.
+ * A commit failed at the disk. It is undone for this process; after a crash of the machine, before any other write, it may turn
+ * out to have succeeded.
  */
 export class UnknownOutcome extends Error {
   constructor(cause: unknown) {
@@ -92,7 +92,7 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
 
   const runOnce = <A>(run: () => A, durable: boolean): A => {
     if (running) throw new Error("a transaction is running already")
-    // Left open where an earlier ROLLBACK failed.
+    // An earlier ROLLBACK failed and left it open.
     if (db.isTransaction) rollback.run()
     if (durableNow !== durable) {
       db.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`)
@@ -109,8 +109,8 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
       }
       return result
     } catch (cause) {
-      // SQLite rolls back by itself after some errors. A ROLLBACK that fails must not hide what failed first, and is done
-      // again by the next transaction.
+      // SQLite rolls back by itself after some errors. A failed ROLLBACK must not hide the first error, and is repeated by the
+      // next transaction.
       try {
         if (db.isTransaction) rollback.run()
       } catch {}
@@ -164,8 +164,8 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
 }
 
 /**
- * Opens a database for reading and writing, with a write-ahead log. Its files are readable by their owner only. `makeRoom` is
- * called where the disk is full.
+ * Opens a database for reading and writing, with a write-ahead log. Only its owner can read its files. `makeRoom` is called if
+ * the disk is full.
  */
 export const openDatabase = (path: string, makeRoom: () => void = () => {}): Database => {
   makePrivate(path)
@@ -187,14 +187,14 @@ export const openReadOnly = (path: string): Pick<Database, "query" | "close"> =>
 }
 
 /**
- * Holds a lock on a file until it is closed. The system drops the lock with the process, however that ends; a file with a
- * process id would stay behind.
+ * Holds a lock on a file until it is closed. The system releases the lock with the process, however that ends; a pid file would
+ * stay behind.
  */
 export const openLock = (path: string): { readonly close: () => void } => {
   makePrivate(path)
   const lock = new DatabaseSync(path)
   try {
-    // The journal is in memory, so that a full disk has no part in it.
+    // The journal is in memory, so that a full disk does not matter.
     lock.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
     return { close: () => lock.close() }
   } catch (cause) {

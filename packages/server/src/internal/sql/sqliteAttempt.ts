@@ -1,4 +1,4 @@
-/** Runs what is synchronous and throws, as everything of `node:sqlite` does, as an effect that fails with `CatalogError`. */
+/** Runs synchronous code that throws, as everything of `node:sqlite` does, as an effect that fails with `CatalogError`. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { CatalogError } from "../../Catalog.ts"

@@ -1,4 +1,4 @@
-/** What the catalog in SQLite knows of the store: which one it is, which blobs are expected in it, and which are garbage. */
+/** The store's blobs in SQLite's catalog: the store's id, expected blobs, and garbage. */
 import * as Effect from "effect/Effect"
 import type { Catalog } from "../../Catalog.ts"
 import type { Database } from "./sqlite.ts"
@@ -6,7 +6,7 @@ import { attempt, withNow } from "./sqliteAttempt.ts"
 
 type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
 
-/** Milliseconds after which bytes are garbage that were to become a file's. */
+/** Milliseconds after which expected bytes without a file are garbage. */
 export const EXPECTED_MILLIS = 60 * 60 * 1000
 
 export const make = (db: Database) => {
@@ -16,7 +16,7 @@ export const make = (db: Database) => {
     arrived: change("DELETE FROM garbage WHERE blob = :blob"),
     abandoned: change("UPDATE garbage SET after = :now, expected = 0 WHERE expected = 1"),
     discard: change("INSERT OR IGNORE INTO garbage (blob, after) VALUES (:blob, :after)"),
-    // Who reads content that was replaced has it to its end, so its bytes stay until then.
+    // Receivers of replaced content get the rest of it, so its bytes stay until then.
     garbage: query(`
       SELECT blob FROM garbage WHERE blob > :from AND after <= :now
         AND blob NOT IN (
@@ -33,7 +33,7 @@ export const make = (db: Database) => {
   const storeId = () => sql.storeId.first()?.["id"] as string | undefined
 
   const stores: Stores = {
-    // A power cut that undoes it can leave bytes without a row; those are looked for by the sweeper.
+    // A power failure that undoes it can leave bytes without a row; the sweeper looks for those.
     expect: (blob) =>
       withNow((now) => {
         transaction(() => sql.expect.run({ blob, after: now + EXPECTED_MILLIS }), {
@@ -44,7 +44,7 @@ export const make = (db: Database) => {
 
     garbage: (from) => withNow((now) => sql.garbage.all({ from, now }).map((row) => row["blob"] as string)),
 
-    // The bytes are gone; where a power cut undoes this, they are removed once more.
+    // The bytes are gone; if a power failure undoes this, they are removed once more.
     forget: (blobs) =>
       attempt(() =>
         transaction(() => {
@@ -66,11 +66,11 @@ export const make = (db: Database) => {
 
   return {
     stores,
-    /** Inside of a transaction: a file has the blob now. */
+    /** Inside a transaction: the blob belongs to a file now. */
     arrived: (blob: string) => sql.arrived.run({ blob }),
-    /** Inside of a transaction: no file has the blob any more; its bytes may go after that time. */
+    /** Inside a transaction: the blob belongs to no file any more; its bytes may be removed after that time. */
     discard: (blob: string, after: number) => sql.discard.run({ blob, after }),
-    /** Inside of a transaction, at the start: nobody brings what the last process expected. */
+    /** Inside a transaction, at the start: the blobs that the last process expected will not come. */
     abandon: (now: number) => sql.abandoned.run({ now })
   }
 }

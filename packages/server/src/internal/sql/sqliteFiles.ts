@@ -1,6 +1,6 @@
 /**
- * The files of the catalog in SQLite: rows of the table `files`, and the tombstones of those that are gone. What changes something
- * runs inside a transaction of the catalog.
+ * The files of the catalog in SQLite: rows of the table `files`, and tombstones of deleted ones. Changes run inside a
+ * transaction of the catalog.
  */
 import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
 import * as Key from "../shared/key.ts"
@@ -10,7 +10,7 @@ import type { Database } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
 import { FLEETING, GONE } from "./sqliteLists.ts"
 
-/** A file is not buried while somebody downloads it. */
+/** A file is not removed during a download. */
 const nobodyDownloads = (key: string): string =>
   `NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = ${key} AND phase <> 'counted')`
 
@@ -52,14 +52,14 @@ const statements = ({ change, query, returning }: Database) => ({
 export const make = (db: Database, blobs: SqliteBlobs) => {
   const sql = statements(db)
 
-  // Asked for with every piece of an upload and every look at an account, and changed only here: no other process writes
-  // in the folder. Forgotten whenever a file comes, goes or changes its size.
+  // A cache: needed for every piece of an upload and every `me`, and changed only here, since no other process writes in the
+  // folder. Cleared whenever a file is added, removed or changes its size.
   const used = new Map<string, number>()
 
   const record = (row: Rows.Row | undefined): FileRecord | undefined =>
     row === undefined ? undefined : Rows.toRecord(row)
 
-  /** Deletes a file; its bytes may go after that time. */
+  /** Deletes a file; its bytes may be removed after that time. */
   const bury = (key: string, now: number, after: number): void => {
     const row = sql.deleteRow.first({ key })
     if (row === undefined) return
@@ -71,7 +71,7 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
   return {
     bury,
 
-    /** A file that can be seen by its owner. */
+    /** A file as its owner sees it. */
     get: (key: string, now: number) => record(sql.get.first({ key, now })),
     /** A file that has not expired. */
     inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
@@ -107,15 +107,15 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
       return { files: files as number, bytes: bytes as number }
     },
 
-    /** A download of a file begins. */
+    /** A download of a file starts. */
     begin: (key: string, now: number) => sql.begin.run({ key, now }),
 
-    /** Counts a download of a file that still has this content, and buries the file if that was the last one. */
+    /** Counts a download of a file that still has this content, and removes the file if that was the last one. */
     count: (key: string, blob: string, now: number, after: number): void => {
       if (sql.countDownload.run({ key, blob }) > 0 && sql.isUsedUp.first({ key }) !== undefined) bury(key, now, after)
     },
 
-    /** Buries files that are expired or used up, at most `limit`; returns how many. */
+    /** Removes expired and used-up files, at most `limit`; returns how many. */
     burySome: (now: number, limit: number): number => {
       const ended = sql.buried.all({ now, limit })
       for (const { key } of ended) bury(key as string, now, now)

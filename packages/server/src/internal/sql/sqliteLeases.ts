@@ -1,14 +1,14 @@
 /**
- * The leases of the catalog in SQLite: rows of the table `leases`, moved by the state machine in `lease.ts`.
+ * The leases of the catalog in SQLite: rows of the table `leases`, changed by the state machine in `lease.ts`.
  *
- * All of it runs inside a transaction of the catalog, but for the queries. Nothing can happen between two of these calls, since
+ * Except for queries, all of it runs inside a transaction of the catalog. Nothing can happen between two of these calls, since
  * `node:sqlite` is synchronous and no other process has the database open.
  */
 import * as Lease from "./lease.ts"
 import type { Row } from "./rows.ts"
 import type { Database } from "./sqlite.ts"
 
-/** A lease with what it is a lease of. */
+/** A lease with its file. */
 export interface Held extends Lease.Lease {
   readonly id: string
   readonly key: string
@@ -36,7 +36,7 @@ const statements = (db: Database) => ({
   find: db.query("SELECT * FROM leases WHERE id = :id"),
   ofKey: db.query("SELECT * FROM leases WHERE key = :key"),
   endedOfKey: db.query("SELECT * FROM leases WHERE key = :key AND until <= :now"),
-  // Those that have ended and will count take a download too: they are only not settled yet.
+  // Ended leases that will count take a download too: they are only not settled yet.
   takenOf: db.query(`
     SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
     WHERE key = :key AND phase <> 'counted'
@@ -61,7 +61,7 @@ const find = (sql: Sql, id: string): Held | undefined => {
   return row === undefined ? undefined : fromRow(row)
 }
 
-/** What the leases of a file say of it. */
+/** The leases of a file, summed up. */
 const queries = (sql: Sql, terms: Lease.Terms) => ({
   has: (id: string): boolean => find(sql, id) !== undefined,
 
@@ -71,7 +71,7 @@ const queries = (sql: Sql, terms: Lease.Terms) => ({
     return { taken: taken as number, live: live as number }
   },
 
-  /** When a download that is taken may be free again; `undefined`: none is. */
+  /** When a taken download may become available again; `undefined`: none is taken. */
   freeAt: (key: string, now: number): number | undefined => {
     const live = sql.ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
     return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
@@ -86,7 +86,7 @@ export const make = (
 ) => {
   const sql = statements(db)
 
-  /** Writes the state that a lease has come to, and counts its download if that is news. */
+  /** Writes the new state of a lease, and counts its download if the transition does. */
   const move = (before: Held, after: Lease.Lease, now: number): Held => {
     const { generation, phase, until } = after
     if (after === before) return before
@@ -107,14 +107,14 @@ export const make = (
       for (const row of sql.endedOfKey.all({ key, now })) settle(fromRow(row), now)
     },
 
-    /** How many leases that have ended were settled: at most `limit`. */
+    /** Settles ended leases, at most `limit`; returns how many. */
     settleSome: (now: number, limit: number): number => {
       const ended = sql.ended.all({ now, limit })
       for (const row of ended) settle(fromRow(row), now)
       return ended.length
     },
 
-    /** The transfers of the process before this one. */
+    /** The transfers of the previous process. */
     interrupt: (now: number): void => {
       for (const row of sql.withTransfer.all()) {
         const lease = fromRow(row)
@@ -170,7 +170,10 @@ export const make = (
       sql.unbegin.run({ key: lease.key, blob: lease.blob })
     },
 
-    /** The file has other content. Who is reading the old one has it to its end, but it counts for nothing, and cannot be resumed. */
+    /**
+     * The file has other content. Receivers of the old one get the rest of it, but it counts for nothing, and cannot be
+     * resumed.
+     */
     detach: (key: string): void => {
       sql.detach.run({ key })
     },

@@ -1,15 +1,15 @@
-/** Lists and searches of SQLite's files: the words for what has ended, and the statements of a page. */
+/** Lists and searches of SQLite's files: the condition for ended files, and the statements of a page. */
 import type { ListOptions } from "../../Catalog.ts"
 import { COLUMNS, EXPIRED, fold, USED_UP } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
 import type { Statement } from "./sqliteReader.ts"
 
-// Nobody can ever ask for an anonymous file that is gone, so it is deleted even where `autoDelete` is false.
-// The indexes `files_expiring` and `files_used_up` hold for exactly these words.
+// Nobody can ever ask for an anonymous file that is gone, so it is deleted even if `autoDelete` is false. The indexes
+// `files_expiring` and `files_used_up` require exactly this wording.
 export const FLEETING = "(auto_delete = 1 OR owner = '')"
 export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 
-/** The same as a set: what is gone but not yet swept is little, so the rest need not be looked at row by row. */
+/** The same as a set: few files have ended and are not swept yet, so the rest need not be checked row by row. */
 const GONE_OF_OWNER = `(
   SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
   UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
@@ -26,7 +26,7 @@ const COUNT_FOUND = `
   SELECT count(*) AS count, coalesce(sum(size), 0) AS size FROM files
   WHERE owner = :owner AND ${FOUND} AND seq NOT IN ${GONE_OF_OWNER}`
 
-/** The files of a page, and then the number and the bytes of all that match. */
+/** The files of a page, and then the number and the bytes of all matching files. */
 export const statements = (options: ListOptions, now: number): readonly [Statement, Statement] => {
   const { descending, limit, offset, owner, search, sort } = options
   const direction = descending ? "DESC" : "ASC"
@@ -34,7 +34,7 @@ export const statements = (options: ListOptions, now: number): readonly [Stateme
   const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
   return [
     {
-      // An index has the whole inner query, so what `offset` passes over is never read.
+      // The whole inner query is in an index, so the rows that `offset` skips are never read.
       text: `SELECT * FROM files WHERE seq IN (
           SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER}
             ${search === undefined ? "" : `AND ${FOUND}`}

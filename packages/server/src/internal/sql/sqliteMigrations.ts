@@ -1,7 +1,7 @@
 import { NewerSchema } from "./newerSchema.ts"
 import type { Database } from "./sqlite.ts"
 
-/** Each is run once, in this order; a released one is never changed. */
+/** Each runs once, in this order; a released one is never changed. */
 export const MIGRATIONS: ReadonlyArray<string> = [
   `
   CREATE TABLE files (

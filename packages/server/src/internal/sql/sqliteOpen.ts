@@ -1,4 +1,4 @@
-/** Opens the database of the catalog, and keeps room back for it, so that a full disk can be left. */
+/** Opens the catalog's database, and holds its reserve for a full disk. */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Path from "node:path"
@@ -9,10 +9,10 @@ import * as Sqlite from "./sqlite.ts"
 import { attempt } from "./sqliteAttempt.ts"
 import { migrate } from "./sqliteMigrations.ts"
 
-/** How often room is kept back again after it was used. */
+/** How often the reserve is restored after it was used. */
 const RESTORE_INTERVAL = "10 seconds"
 
-/** Keeps room back now, and again after it was used. */
+/** Holds the reserve now, and restores it after it was used. */
 const holdReserve = (reserve: Reserve.Reserve) => {
   let held = true
   return Effect.tryPromise({ try: reserve.restore, catch: (cause) => new CatalogError({ cause }) }).pipe(
@@ -33,7 +33,7 @@ const holdReserve = (reserve: Reserve.Reserve) => {
   )
 }
 
-/** What SQLite says of a file, by its primary result code. */
+/** SQLite's message about a file, by its primary result code. */
 const PROBLEMS: Readonly<Record<number, string>> = {
   3: "catalog.sqlite in the data folder cannot be opened; check its permissions",
   8: "catalog.sqlite in the data folder cannot be written; check its permissions",
@@ -49,14 +49,14 @@ const problemOf = (cause: unknown, folder: string): string => {
   return PROBLEMS[code ?? 14] ?? `catalog.sqlite in the data folder cannot be used (SQLite's error ${code})`
 }
 
-/** Opens the catalog in a data folder, with a schema that is up to date. It is closed with the scope. */
+/** Opens the catalog in a data folder, and updates its schema. Closed with the scope. */
 export const open = Effect.fnUntraced(function*(folder: string) {
   const path = Path.join(folder, "catalog.sqlite")
   const reserve = Reserve.make(folder)
   const db = yield* Effect.acquireRelease(
     Effect.try({
       try: () => {
-        // Opening the catalog and taking up what the last process left must be possible on a full disk.
+        // Opening the catalog and recovering from the last process must work on a full disk.
         if (Reserve.isShort(folder)) reserve.release()
         return Sqlite.openDatabase(path, reserve.release)
       },
@@ -70,7 +70,7 @@ export const open = Effect.fnUntraced(function*(folder: string) {
   )
   yield* attempt(() => {
     migrate(db)
-    // The log then has pages to write over that a full disk cannot refuse.
+    // The log then has pages to overwrite that a full disk cannot refuse.
     db.checkpoint()
   }).pipe(Effect.mapError(({ cause }) => new CatalogError({ cause, problem: problemOf(cause, folder) })))
   yield* holdReserve(reserve)

@@ -1,9 +1,9 @@
 /**
- * Reads a SQLite database in a thread of its own, so that a long query does not keep everybody else waiting: `node:sqlite` is
- * synchronous. `Catalog` lists and searches through this.
+ * Reads a SQLite database in its own thread, so that a long query does not block everything else: `node:sqlite` is synchronous.
+ * `SqliteCatalog` lists and searches through this.
  *
- * The thread has its own connection, for reading only. With a write-ahead log it sees every transaction that was committed before
- * it was asked, synced or not. It starts with the first query, and again after it died.
+ * The thread has its own read-only connection. With a write-ahead log it sees every transaction that was committed before the
+ * query, synced or not. It starts with the first query, and again after it died.
  */
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -15,7 +15,7 @@ import { within } from "../shared/deadline.ts"
 import type { Row } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
 
-/** `unavailable`: the thread cannot answer now. Else SQLite refused the statement, by `errcode` of the cause. */
+/** `unavailable`: the thread cannot respond now. Else SQLite refused the statement, by `errcode` of the cause. */
 export class ReaderError extends Data.TaggedError("ReaderError")<{
   readonly cause: unknown
   readonly unavailable: boolean
@@ -27,7 +27,7 @@ export interface Statement {
 }
 
 export interface Reader {
-  /** The rows of each statement, all of one moment. */
+  /** The rows of each statement, all of one snapshot. */
   readonly read: (
     statements: ReadonlyArray<Statement>
   ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>
@@ -44,19 +44,19 @@ type Answer =
   | { readonly id: number; readonly rows: ReadonlyArray<ReadonlyArray<Row>> }
   | { readonly id: number; readonly message: string; readonly errcode: unknown }
 
-/** Queries that may wait; beyond, they are refused. */
+/** Queries that may wait; further ones are refused. */
 const MAX_WAITING = 256
 const DEADLINE = Duration.seconds(10)
 
 /**
- * What the thread runs. It is given to the thread as text, so that it works from the sources, from the build and from a bundle alike:
- * it must not refer to anything outside of itself, and must not name an inner function (bundlers then call a helper of theirs).
+ * The code of the thread. It is passed to the thread as text, so that it works from the sources, the build and a bundle alike:
+ * it must not refer to anything outside itself, and must not name an inner function (bundlers then call their own helper).
  */
 const work = (): void => {
   const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads")
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
   const db = new DatabaseSync(workerData as string, { readOnly: true, timeout: 5000 })
-  // Linear in the length of the text, as `LIKE` and `instr` are not; and a query that calls it for each row ends with its thread.
+  // Linear in the length of the text, unlike `LIKE` and `instr`; and a query that calls it for each row ends with its thread.
   db.function("contains", { deterministic: true }, (text, part) => String(text).includes(String(part)) ? 1 : 0)
   const prepared = new Map<string, StatementSync>()
   parentPort!.on("message", ({ id, statements }: Question) => {
@@ -83,7 +83,7 @@ const failed = (cause: unknown) => new ReaderError({ cause, unavailable: true })
 interface Thread {
   readonly worker: Worker
   readonly waiting: Map<number, Deferred.Deferred<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>>
-  /** How many questions it has answered. */
+  /** Number of finished queries. */
   answers: number
   stuck: boolean
 }
@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function*(path: string) {
       env: {},
       execArgv: ["--disable-warning=ExperimentalWarning"]
     })
-    // A program whose only server has ended is not kept running by it.
+    // It does not keep a program running whose only server has ended.
     worker.unref()
     const thread: Thread = { worker, waiting: new Map(), answers: 0, stuck: false }
     const end = (cause: unknown) => {

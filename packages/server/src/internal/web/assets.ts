@@ -1,6 +1,6 @@
 /**
- * What the pages load: the files of `web/` in this package. They lie beside `src` and `dist`, so that the build has nothing to copy.
- * Their names carry a hash, so that browsers may keep them for good.
+ * The pages' assets: the files of `web/` in this package. They lie beside `src` and `dist`, so that the build has nothing to
+ * copy. Their names contain a hash, so that browsers may cache them without end.
  */
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"

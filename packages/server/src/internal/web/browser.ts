@@ -1,6 +1,6 @@
 /**
- * What a browser gets where a program gets JSON: the page that uploads for `GET /`, the link for an upload by the form, and a page for
- * every refusal. A request with credentials, or one that does not accept `text/html`, gets JSON.
+ * Responses to browsers, where programs get JSON: the upload page for `GET /`, the link after an upload with the form, and a
+ * page for every error. A request with credentials, or one that does not accept `text/html`, gets JSON.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -12,8 +12,8 @@ import { Settings } from "../http/settings.ts"
 import * as Page from "./page.ts"
 
 /**
- * Headers of everything that the pages load, and of the pages. With `no-referrer` a browser would send a form of this page as one
- * of no origin, as it does a stranger's.
+ * Headers of the pages and their assets. With `no-referrer` a browser would send this page's form with a null origin, as it
+ * does a stranger's.
  */
 export const guard = { "referrer-policy": "same-origin", "x-content-type-options": "nosniff" }
 
@@ -29,7 +29,7 @@ const POLICY = [
   "require-trusted-types-for 'script'"
 ].join("; ")
 
-/** A page with the headers that all pages have. */
+/** A page with the headers of all pages. */
 export const html = (body: string, status: number, headers: Readonly<Record<string, string>> = {}) =>
   HttpServerResponse.text(body, {
     status,
@@ -39,15 +39,15 @@ export const html = (body: string, status: number, headers: Readonly<Record<stri
 
 const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request.url.split("?")[0]!
 
-/** Such as a browser that goes to an address; its script and every program ask for something else. */
+/** A browser that navigates to an address; its script and every program ask for something else. */
 export const isBrowser = (request: HttpServerRequest.HttpServerRequest): boolean =>
   (request.headers["accept"] ?? "").includes("text/html") && request.headers["authorization"] === undefined
 
-/** The answer to an upload by the form. The page has an address of its own, so that a reload does not upload again. */
+/** The response to an upload with the form. The page has its own address, so that a reload does not upload again. */
 export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.redirect(`uploaded/${key}`, { status: 303, headers: { "cache-control": "no-store" } })
 
-/** Answers a refusal: with a page for a browser, with JSON for everything else. */
+/** The response to a failed request: a page for a browser, JSON for everything else. */
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
   const { anonymous, anonymousPlan, baseOf } = yield* Settings

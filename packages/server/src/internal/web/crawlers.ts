@@ -1,10 +1,10 @@
-/** Who only looks at a link: crawlers, link previews, browsers that load ahead. */
+/** Recognises requests that only look at a link: crawlers, link previews, browsers that prefetch. */
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { createIsbotFromList, list } from "isbot"
 
 /**
- * `isbot` counts programs and libraries as robots, and these are who the API is for. Its patterns that one of them meets
- * are left out; what is left names crawlers and previews.
+ * `isbot` counts programs and libraries as robots, but the API is for those. Its patterns that match one of them are left out;
+ * the rest matches crawlers and previews.
  */
 const TOOLS = [
   "curl/8.5.0",
@@ -47,7 +47,7 @@ const TOOLS = [
   "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.1",
   "Symfony HttpClient/Curl",
   "MyApp/1 CFNetwork/1410.0.3 Darwin/22.6.0",
-  // Somebody's browser under a program's control: it gets the page as any other does, and its button works.
+  // A browser under a program's control: it gets the page like any other, and its button works.
   "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
   "MyApp/1.0",
   "MyBackup",
@@ -62,21 +62,21 @@ const named = createIsbotFromList(
   })
 )
 
-/** Previews that only the patterns left out would have met. */
+/** Previews that only the omitted patterns would match. */
 const PREVIEWS = /iframely|mastodon|pleroma|akkoma|misskey|lemmy|unfurl|embed|link ?expan/i
 
-/** What calls itself a browser and gives an address to read about it is none. */
+/** A user agent that calls itself a browser and gives an address to read about it is none. */
 const COMPATIBLE = /^mozilla\/.*https?:\/\//i
 
 export const isCrawler = (userAgent: string): boolean =>
   COMPATIBLE.test(userAgent) || PREVIEWS.test(userAgent) || named(userAgent)
 
-/** A browser that loads what may be opened next, or a preview that says so. */
+/** A browser that prefetches, or a preview that says so. */
 const isAhead = ({ headers }: HttpServerRequest): boolean =>
   [headers["sec-purpose"], headers["purpose"], headers["x-purpose"], headers["x-moz"]].some((purpose) =>
     /prefetch|preview|prerender/i.test(purpose ?? "")
   )
 
-/** Whoever makes this request takes nothing, whatever it accepts. */
+/** Whether a request never claims, whatever it accepts. */
 export const onlyLooks = (request: HttpServerRequest): boolean =>
   isAhead(request) || isCrawler(request.headers["user-agent"] ?? "")

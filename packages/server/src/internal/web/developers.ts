@@ -12,7 +12,7 @@ import * as Page from "./page.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
-/** What a description of the API may say of a schema; everything else of it is shown as JSON. */
+/** The parts of a schema that the page describes; everything else is shown as JSON. */
 interface Described {
   readonly $ref?: string
   readonly type?: string | ReadonlyArray<string>
@@ -32,12 +32,12 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<string>): string
     : `<table><thead><tr>${head.map((cell) => `<th scope="col">${cell}</th>`).join("")}</tr></thead>
 <tbody>${rows.join("\n")}</tbody></table>`
 
-/** Descriptions are written with backticks around names. */
+/** Descriptions have names between backticks. */
 const prose = (text: string): string => escape(text).replace(/`([^`]*)`/g, "<code>$1</code>")
 
 const code = (text: string): string => `<code>${escape(text)}</code>`
 
-/** Curl lines that work as they stand, each for one call. */
+/** `curl` commands that work as they are, one per call. */
 const examples = (publicUrl: string): Readonly<Record<string, string>> => ({
   upload:
     `curl -F file=@photo.jpg '${publicUrl}/?expires=1w'\ncurl -T photo.jpg '${publicUrl}/'\ncurl --data 'text=see you at eight' '${publicUrl}/'`,
@@ -73,13 +73,13 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
       return operation === undefined ? [] : [{ path, method: method.toUpperCase(), operation }]
     })
   )
-  /** What every call can answer is told once, by the codes. */
+  /** Responses that every call can have are described once, with the codes. */
   const common = new Set(
     Object.keys(operations[0]?.operation.responses ?? {}).filter((status) =>
       Number(status) >= 400 && operations.every(({ operation }) => status in operation.responses)
     )
   )
-  /** The forms that were described already, and where. */
+  /** Forms that were described already, and where. */
   const known = new Map<string, { readonly id: string; readonly name: string }>()
   const sections = operations.map(({ method, operation, path }) => {
     const id = operation.operationId

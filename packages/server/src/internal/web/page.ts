@@ -6,7 +6,7 @@ import type { FileRecord } from "../../Catalog.ts"
 import type { Plan } from "../../Plans.ts"
 import * as Assets from "./assets.ts"
 
-/** Text that is HTML already; everything else is escaped where it is put in. */
+/** Text that is HTML already; everything else is escaped when it is inserted. */
 class Html {
   readonly text: string
   constructor(text: string) {
@@ -34,7 +34,7 @@ const render = (part: Part): string => {
 const html = (strings: TemplateStringsArray, ...parts: ReadonlyArray<Part>): Html =>
   new Html(strings.reduce((text, string, index) => text + render(parts[index - 1]) + string))
 
-/** Text of a stranger, which must not turn the text around it. */
+/** Untrusted text, isolated so that it cannot change the direction of the text around it. */
 const foreign = (text: string): Html => html`<bdi>${PlainText.strip(text)}</bdi>`
 
 /** HTML that was made, and escaped, elsewhere. */
@@ -42,7 +42,7 @@ export const trusted = (text: string): Html => new Html(text)
 
 export interface Frame {
   readonly title: string
-  /** The way from the page to `/`, such as `../`: the pages work below any path of a proxy. */
+  /** The relative path from the page to `/`, such as `../`: the pages work below any path of a proxy. */
   readonly root: string
   readonly body: Html
   /** For tables. */
@@ -100,7 +100,7 @@ const STEPS: ReadonlyArray<readonly [unit: Intl.RelativeTimeFormatUnit, millis: 
   ["minute", 60_000]
 ]
 
-/** Such as `in 14 days`. From two units on, so that little is lost by rounding. */
+/** Such as `in 14 days`. From two units on, so that rounding loses little. */
 const until = (millis: number): string => {
   for (const [unit, length] of STEPS) {
     if (millis >= 1.9 * length) return relative.format(Math.round(millis / length), unit)
@@ -126,7 +126,7 @@ const downloadsLeft = ({ downloads, maxDownloads }: FileRecord): string => {
   return left === 1 ? "1, then it is gone" : exact.format(left)
 }
 
-/** Downloads that were begun and are not counted: somebody may have read nearly all of the file. */
+/** Downloads that began and do not count: somebody may have read nearly all of the file. */
 const brokenOff = ({ attempts, downloads, lastAttempt }: FileRecord): Html | undefined =>
   attempts <= downloads || lastAttempt === null
     ? undefined
@@ -158,7 +158,7 @@ const terminal = (title: string, line: string, url?: string): Html =>
 <pre><code id="curl" data-url="${url}">${line}</code></pre>
 </section>`
 
-/** A QR code, dark on light in both schemes, since many readers do not take the reverse. */
+/** A QR code, dark on light in both colour schemes, since many readers do not support the reverse. */
 const qrCode = (text: string): Html => {
   const { data, size } = encode(text, { ecc: "M", border: 3 })
   let path = ""
@@ -186,7 +186,7 @@ const DOWNLOADS = [1, 2, 3, 5, 10, 25, 100]
 const option = (value: string, label: string, chosen: boolean): Html =>
   html`<option value="${value}"${chosen ? html` selected` : undefined}>${label}</option>`
 
-/** What the plan allows; where there is no choice, there is no field. */
+/** The form's fields that the plan allows; a field without a choice is left out. */
 const settings = (plan: Plan): Html => {
   const lives = LIVES.filter(([, , duration]) =>
     plan.maxExpires === null || Duration.isLessThanOrEqualTo(duration, plan.maxExpires)
@@ -210,7 +210,7 @@ ${
 ${counts.length < 2 ? html`<p class="hint">The file can be downloaded once, and is gone then.</p>` : undefined}`
 }
 
-/** The page that uploads. */
+/** The upload page. */
 export const home = (plan: Plan, publicUrl: string): string =>
   document({
     title: "Send a file once",
@@ -246,7 +246,7 @@ ${settings(plan)}
 ${terminal("The same from a terminal", `curl -F file=@FILE ${publicUrl}/`, `${publicUrl}/`)}`
   })
 
-/** What stands at `/` where only holders of a key can upload. */
+/** The page at `/` if uploads need a key. */
 export const keyNeeded = (rule: string, publicUrl: string): string =>
   document({
     title: "Send a file once",
@@ -255,7 +255,7 @@ export const keyNeeded = (rule: string, publicUrl: string): string =>
 ${terminal("Upload from a terminal", `curl -u KEY: -F file=@FILE ${publicUrl}/`, `${publicUrl}/`)}`
   })
 
-/** What the sender gets: the link, to be passed on. */
+/** The page for the sender: the link to share. */
 export const uploaded = (file: FileRecord, publicUrl: string, now: number, direct: boolean): string => {
   const link = `${publicUrl}/${file.key}`
   return document({
@@ -316,7 +316,7 @@ ${
   })
 }
 
-/** The page of a file that is not there, or not any more. */
+/** The page of a missing file. */
 export const gone = (root: string): string =>
   document({
     title: "This file is gone",
@@ -333,7 +333,7 @@ export const gone = (root: string): string =>
 </div>`
   })
 
-/** The page of a file that somebody else is taking. */
+/** The page of a file that somebody else is downloading. */
 export const inProgress = (root: string, retryAfter: string | undefined): string =>
   document({
     title: "Somebody is downloading this file",
@@ -351,7 +351,7 @@ export const inProgress = (root: string, retryAfter: string | undefined): string
 </div>`
   })
 
-/** The page of any other refusal, in the host's own words. */
+/** The page of any other error, with the host's message. */
 export const problem = (root: string, uploading: boolean, message: string): string =>
   document({
     title: uploading ? "The file was not uploaded" : "This did not work",

@@ -1,7 +1,7 @@
 /**
- * A browser that asks for a file twice is the same receiver: it has a cookie from the file's page, and the lease that it takes has
- * an id which follows from that cookie and the file. So a second click, or a browser that drops its first request and sends
- * another, begins a new transfer of the lease that it holds, and is not told that somebody else is downloading.
+ * Recognises a browser that asks for a file twice: it has a cookie from the file's page, and the id of its lease follows from
+ * that cookie and the file. So a second click, or a browser that drops its first request and sends another, starts a new
+ * transfer of its own lease, and does not get a 423.
  */
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { createHash } from "node:crypto"
@@ -21,7 +21,7 @@ export const cookie = (token: Uint8Array, base: string): string => {
   return `${NAME}=${value}; Path=${pathname}; HttpOnly; SameSite=Lax${protocol === "https:" ? "; Secure" : ""}`
 }
 
-/** The id of this receiver's lease of a file; `undefined`: it is not known. */
+/** The id of this receiver's lease of a file; `undefined`: unknown. */
 export const leaseOf = (request: HttpServerRequest, key: string): string | undefined => {
   const token = tokenOf(request)
   return token === undefined
