@@ -17,7 +17,7 @@ if [ "${1:-}" = --debian ]; then
   buildah add --quiet "$container" "$root/debian" / > /dev/null
   buildah add --quiet "$container" "$(node -p process.execPath)" /usr/local/bin/node > /dev/null
   buildah add --quiet "$container" "$(dirname "$(readlink -f "$(command -v npm)")")/.." /usr/local/lib/node_modules/npm > /dev/null
-  buildah run "$container" -- sh -c 'ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && useradd --create-home node'
+  buildah run "$container" -- sh -c 'cd /usr/local/bin && for name in npm npx; do ln -s ../lib/node_modules/npm/bin/$name-cli.js $name; done && useradd --create-home node'
   buildah config --cmd /usr/local/bin/node "$container"
   buildah commit --quiet --rm "$container" "$base" > /dev/null
 fi

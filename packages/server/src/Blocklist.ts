@@ -48,6 +48,7 @@ export class BlocklistError extends Schema.TaggedError<BlocklistError>("@effect-
 export interface Entries {
   /** SHA-256 of contents, in lower-case hexadecimal. */
   readonly digests: ReadonlySet<string>
+  /** Whether an address, or a network that it is in, is refused. */
   readonly hasAddress: (address: string) => boolean
 }
 

@@ -43,11 +43,9 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { existsSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
@@ -69,6 +67,7 @@ import * as Admin from "./internal/routes/admin.ts"
 import * as Control from "./internal/routes/control.ts"
 import * as Routes from "./internal/routes/routes.ts"
 import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
+import * as Terms from "./internal/shared/terms.ts"
 import * as Plans from "./Plans.ts"
 import * as ServerOptions from "./ServerOptions.ts"
 import * as Sweeper from "./Sweeper.ts"
@@ -293,38 +292,6 @@ const makeJournal = (options: Complete) =>
 /** The catalog's reserve, which no upload may use after it was released. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
-/** The catalog of the options, also for an operator's commands. */
-const makeCatalog = (options: Complete) =>
-  Engines.catalog(options, {
-    grace: millis(options.grace),
-    minimumRate: options.minimumRate,
-    minimumRatePatience: millis(options.minimumRatePatience),
-    maxBrokenDownloads: options.maxBrokenDownloads
-  })
-
-/**
- * Runs an operator's command: through the server that runs on the data folder, or, without one, on the catalog itself.
- *
- * @internal
- */
-export const control = Effect.fnUntraced(function*(given: ServerOptions.Options, command: Control.Command) {
-  const answer = yield* Control.ask(given.dataDirectory, command)
-  if (Option.isSome(answer)) return answer.value
-  // A mistyped path would create a catalog.
-  if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
-    return yield* new Control.ControlError({ problem: `there is no data folder ${given.dataDirectory}` })
-  }
-  const audit = (event: Journal.Event) =>
-    given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
-  return yield* Control.run(command, audit).pipe(
-    Effect.provide(
-      Layer.merge(makeCatalog(complete(given)), Engines.blobs(given)).pipe(
-        Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
-      )
-    )
-  )
-})
-
 const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
   const options = complete(given)
   const stores = Layer.mergeAll(
@@ -332,7 +299,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
     Sweeper.layer({ interval: options.sweepInterval, removeOrphans: options.removeOrphans })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      makeCatalog(options),
+      Engines.catalog(options, Terms.of(options)),
       Engines.blobs(options),
       Engines.rateCounter(options),
       options.blobs !== undefined && options.catalog !== undefined

@@ -1,6 +1,7 @@
 /** An operator's commands about files and accounts. */
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as PlainText from "@effect-fileio/core/PlainText"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -8,16 +9,21 @@ import type * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { existsSync } from "node:fs"
 import * as Accounts from "../../Accounts.ts"
 import type { SortField } from "../../Catalog.ts"
-import * as FileIoServer from "../../FileIoServer.ts"
+import * as DataFolder from "../../DataFolder.ts"
+import * as Engines from "../../Engines.ts"
 import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import { fileId } from "../ops/journal.ts"
-import type * as Control from "../routes/control.ts"
+import * as Journal from "../ops/journal.ts"
+import * as Control from "../routes/control.ts"
+import * as Terms from "../shared/terms.ts"
 
 /** The command line names no command. */
 export class Usage extends Schema.TaggedError<Usage>("@effect-fileio/server/internal/Usage")("Usage", {
@@ -57,8 +63,25 @@ const timesOf = (file: Control.File) => ({
   lastAttempt: iso(file.lastAttempt)
 })
 
-const control = (command: Control.Command) =>
-  Effect.flatMap(ServerOptions.config, (options) => FileIoServer.control(options, command))
+/** Carries a command out: by the server that runs on the data folder, or without one over the catalog itself. */
+const control = Effect.fnUntraced(function*(command: Control.Command) {
+  const given = yield* ServerOptions.config
+  const answer = yield* Control.ask(given.dataDirectory, command)
+  if (Option.isSome(answer)) return answer.value
+  // A catalog would be made where a path is mistyped.
+  if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
+    return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
+  }
+  const options = ServerOptions.withDefaults(given, ServerOptions.defaults)
+  const audit = (event: Journal.Event) =>
+    given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
+  return yield* Effect.provide(
+    Control.run(command, audit),
+    Layer.merge(Engines.catalog(options, Terms.of(options)), Engines.blobs(options)).pipe(
+      Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
+    )
+  )
+})
 
 interface ListOptions {
   readonly account: string | undefined
