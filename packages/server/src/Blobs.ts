@@ -53,6 +53,37 @@ export interface Writer {
 }
 
 /**
+ * How far an unfinished blob has come. `state` is what the store wants to be given when it opens the blob again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  /** Bytes that are stored, from the first one on. */
+  readonly size: number
+  readonly state?: string
+}
+
+/**
+ * A blob that grows over several requests, open for one of them. Closing its scope keeps what was stored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Unfinished {
+  /** Bytes that were stored when it was opened. */
+  readonly offset: number
+  /** Takes bytes over, with their memory, and appends them. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, BlobsError>
+  /** What is stored so far; not all that was taken over need be. */
+  readonly progress: Effect.Effect<Progress, BlobsError>
+  /** Makes durable all that was taken over. */
+  readonly sync: Effect.Effect<Progress, BlobsError>
+  /** Makes all of it durable and gives the blob its place; nothing is appended after it. It may be repeated. */
+  readonly finish: Effect.Effect<void, BlobsError>
+}
+
+/**
  * A blob that is open for reading; it stays readable if it is removed meanwhile.
  *
  * @category models
@@ -120,12 +151,19 @@ export class Blobs extends Context.Service<Blobs, {
   /** Location of the store's id, for messages. */
   readonly storeIdPlace: string
   readonly writer: Effect.Effect<Writer, BlobsError, Scope.Scope>
+  /**
+   * Opens a blob that grows over several requests, and makes it where it is not there. `state` is that of its last `Progress`.
+   * One user at a time. Absent where the store cannot do it.
+   */
+  readonly unfinished?:
+    | ((id: string, state?: string) => Effect.Effect<Unfinished, BlobsError, Scope.Scope>)
+    | undefined
   readonly open: (id: string) => Effect.Effect<Reader, BlobsError, Scope.Scope>
   /** Removes blobs; a missing one counts as removed. A failure does not keep the others from being removed. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<Removal>
   /** After it, no power failure restores a blob that was removed before. */
   readonly syncRemovals: Effect.Effect<void, BlobsError>
-  /** All stored blobs, in pages. */
+  /** All stored blobs, unfinished ones included, in pages. */
   readonly list: Stream.Stream<ReadonlyArray<Stored>, BlobsError>
   /** Removes leftovers of interrupted uploads. */
   readonly tidy: Effect.Effect<void, BlobsError>

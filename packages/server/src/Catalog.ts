@@ -33,10 +33,10 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
   {
     cause: Schema.Defect(),
     /**
-     * `unavailable`: it cannot do this now, and nothing was changed. `unknown`: whether the change was made is unknown. Without
-     * a reason, it refused for good, and nothing was changed.
+     * `unavailable`: it cannot do this now. `unknown`: whether the change was made is unknown. `ended`: the resumable upload has
+     * ended, or a newer request continues it. Without a reason, it refused for good. Only after `unknown` can something have changed.
      */
-    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown"])),
+    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown", "ended"])),
     /** What is wrong and what to do, if known. */
     problem: Schema.optionalKey(Schema.String)
   }
@@ -233,6 +233,85 @@ export interface Page {
 }
 
 /**
+ * A resumable upload: what its first request said, and how far it has come. Times are milliseconds since 1970.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UploadRecord {
+  /** Unguessable; who knows it may go on with the upload. */
+  readonly id: string
+  /** Name of the account; empty for those without a key. */
+  readonly owner: string
+  /** The first request, as its handler wrote it down. */
+  readonly request: string
+  /** Where its bytes are. */
+  readonly blob: string
+  /** What the store wants to be given when it opens the blob again. */
+  readonly state: string | null
+  /** Bytes that were stored when the catalog was last told. */
+  readonly received: number
+  /** Bytes of the whole, once they are known. */
+  readonly length: number | null
+  /** Which request has it now; only the newest may record, and complete it. */
+  readonly generation: number
+  /** The file that came of it, once it is complete. */
+  readonly file: FileRecord | null
+  /** When it ends. */
+  readonly ends: number
+}
+
+/**
+ * What a request has made of its upload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UploadProgress {
+  readonly received: number
+  readonly state: string | null
+  readonly length: number | null
+  readonly ends: number
+}
+
+/**
+ * The upload that a file completes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Completion {
+  readonly id: string
+  readonly generation: number
+  /** Bytes of the whole. */
+  readonly length: number
+  readonly ends: number
+}
+
+/**
+ * The resumable uploads. Their bytes count as used by their owner until they are complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Uploads {
+  /** Adds an upload of which nothing is stored yet. */
+  readonly create: (
+    upload: Pick<UploadRecord, "id" | "owner" | "request" | "blob" | "length" | "ends">
+  ) => Effect.Effect<void, CatalogError>
+  readonly get: (id: string) => Effect.Effect<Option.Option<UploadRecord>, CatalogError>
+  /** Begins a request that goes on with the upload. The ones before it can neither record nor complete anything. */
+  readonly begin: (id: string) => Effect.Effect<Option.Option<UploadRecord>, CatalogError>
+  /** Fails with the reason `ended` for all but the newest request. */
+  readonly record: (
+    upload: Pick<UploadRecord, "id" | "generation">,
+    progress: UploadProgress
+  ) => Effect.Effect<void, CatalogError>
+  /** Ends an upload; if it is not complete, its bytes are garbage. */
+  readonly remove: (id: string) => Effect.Effect<void, CatalogError>
+}
+
+/**
  * The files and the leases on them.
  *
  * @category services
@@ -241,8 +320,8 @@ export interface Page {
 export class Catalog extends Context.Service<Catalog, {
   /** Location of the catalog, for messages. */
   readonly where: string
-  /** Adds a file under a new key. */
-  readonly insert: (file: NewFile) => Effect.Effect<FileRecord, CatalogError>
+  /** Adds a file under a new key, and completes the upload that it is of in the same step. */
+  readonly insert: (file: NewFile, completes?: Completion) => Effect.Effect<FileRecord, CatalogError>
   /** A file as its owner sees it: not expired or used up, unless it is kept then. */
   readonly get: (key: string) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
   readonly list: (options: ListOptions) => Effect.Effect<Page, CatalogError>
@@ -254,8 +333,11 @@ export class Catalog extends Context.Service<Catalog, {
   readonly update: (
     key: string,
     owner: string,
-    changes: Changes
+    changes: Changes,
+    completes?: Completion
   ) => Effect.Effect<Option.Option<FileRecord>, CatalogError>
+  /** Resumable uploads; absent where the catalog cannot keep them. */
+  readonly uploads?: Uploads | undefined
   /** Returns whether the file existed. Running downloads do not get their last byte. */
   readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
 

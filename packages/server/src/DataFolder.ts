@@ -41,6 +41,7 @@ export class DataFolder extends Context.Service<DataFolder, {
 const PRIVATE = [
   "blobs",
   "incoming",
+  "unfinished",
   "reserve",
   "store-id",
   ...["catalog.sqlite", "lock.sqlite"].flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])

@@ -275,6 +275,7 @@ const makeSettings = (options: Complete) =>
         anonymous: options.anonymous,
         anonymousPlan: options.anonymousPlan,
         anonymousRateLimit: options.anonymousRateLimit,
+        uploadLifetime: millis(options.uploadLifetime),
         allowedOrigins: new Set(options.allowedOrigins ?? [])
       }
     })

@@ -2,7 +2,7 @@
  * The bytes of files, in a folder.
  *
  * A blob is written to `incoming`, synced, renamed into `blobs`, and the folder is synced: a file in `blobs` is always
- * complete, and survives a power failure once `finish` is done.
+ * complete, and survives a power failure once `finish` is done. A blob of several requests grows in `unfinished`.
  *
  * @since 0.1.0
  */
@@ -13,18 +13,22 @@ import * as Stream from "effect/Stream"
 // `effect/FileSystem` has neither gathered writes nor a sync of folders, and both matter here.
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { Blobs, BlobsError, isBlobId, type Reader, removeEach, type Stored, type Writer } from "./Blobs.ts"
+import {
+  Blobs,
+  BlobsError,
+  isBlobId,
+  type Reader,
+  removeEach,
+  type Stored,
+  type Unfinished,
+  type Writer
+} from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
 import { syncFolder, writeDurably } from "./internal/disk/folders.ts"
-import { giveBack, MemoryBudget } from "./internal/shared/memoryBudget.ts"
+import * as GatheredWrites from "./internal/disk/gatheredWrites.ts"
+import { MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
-/** Bytes that justify a write: what a stalled upload keeps in memory. */
-const WRITE_BYTES = 16 * 1024
-/** The most bytes to collect during a write, if the memory budget allows; then reading waits. */
-const HELD_BYTES = 2 * 1024 * 1024
-
-const attempt = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, BlobsError> =>
-  Effect.tryPromise({ try: run, catch: (cause) => BlobsError.from(operation, cause) })
+const { attempt } = GatheredWrites
 
 const unlessMissing = (cause: unknown): undefined => {
   if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
@@ -44,22 +48,21 @@ async function* pagesOf(folder: string): AsyncGenerator<ReadonlyArray<string>> {
   yield page
 }
 
-/** `writev` may write less than requested. */
-const writeAll = async (file: Fs.FileHandle, chunks: ReadonlyArray<Uint8Array>, size: number): Promise<void> => {
-  const { bytesWritten } = await file.writev(chunks)
-  if (bytesWritten === size) return
-  let rest: Uint8Array = Buffer.concat(chunks).subarray(bytesWritten)
-  while (rest.length > 0) rest = rest.subarray((await file.write(rest)).bytesWritten)
-}
-
 interface Places {
   /** Folder of incomplete blobs. */
   readonly incoming: string
+  /** Folder of blobs that several requests append to, also after a restart. */
+  readonly unfinished: string
   /** Folder of complete blobs. */
   readonly blobs: string
   /** Ids of the blobs that this process is writing. */
   readonly active: Set<string>
   readonly budget: MemoryBudget
+}
+
+const openWrites = async (path: string, flags: string, budget: MemoryBudget) => {
+  const file = await Fs.open(path, flags, 0o600)
+  return { file, writes: GatheredWrites.make(file, budget) }
 }
 
 const makeWriter = Effect.fnUntraced(
@@ -69,28 +72,15 @@ const makeWriter = Effect.fnUntraced(
     const place = Path.join(blobs, id)
     let closed = false
     let kept = false
-    let gathered: Array<Uint8Array> = []
-    let size = 0
-    // Bytes of these that are from the budget.
-    let taken = 0
-    // One write runs while the next bytes are collected.
-    let running: Promise<void> = Promise.resolve()
-    let writing = false
 
-    const file = yield* Effect.acquireRelease(
+    const { file, writes } = yield* Effect.acquireRelease(
       Effect.suspend(() => {
         active.add(id)
-        return attempt("create a blob", () => Fs.open(temporary, "wx", 0o600))
+        return attempt("create a blob", () => openWrites(temporary, "wx", budget))
       }).pipe(Effect.tapError(() => Effect.sync(() => active.delete(id)))),
-      (file) =>
+      ({ file, writes }) =>
         attempt("remove an upload that was given up", async () => {
-          // Nothing more is to be written.
-          gathered = []
-          size = 0
-          budget.release(taken)
-          taken = 0
-          // A failure here loses nothing: the bytes are not wanted any more, or are complete and closed already.
-          await running.catch(() => {})
+          await writes.stop()
           if (!closed) await file.close().catch(() => {})
           if (kept) return
           for (const path of [temporary, place]) await Fs.rm(path, { force: true })
@@ -100,51 +90,11 @@ const makeWriter = Effect.fnUntraced(
         )
     )
 
-    /** Writes the collected bytes, and then those collected meanwhile if that justifies a write; the write before has ended. */
-    const start = (): void => {
-      const chunks = gathered
-      const bytes = size
-      const held = taken
-      gathered = []
-      size = 0
-      taken = 0
-      writing = true
-      running = writeAll(file, chunks, bytes).finally(() => {
-        writing = false
-        budget.release(held)
-        for (const chunk of chunks) giveBack(chunk)
-      }).then(() => {
-        if (size >= WRITE_BYTES) start()
-      })
-      // A later write awaits it; without a listener until then, a failure would end the process.
-      running.catch(() => {})
-    }
-
-    // Reading continues during a write.
-    const next = attempt("write a blob", async () => {
-      await running
-      if (!writing && size > 0) start()
-    })
-    const flush = attempt("write a blob", async () => {
-      do {
-        await running
-        if (!writing && size > 0) start()
-      } while (writing)
-    })
-
     return {
       id,
-      write: (bytes) => {
-        gathered.push(bytes)
-        size += bytes.length
-        if (size < WRITE_BYTES) return Effect.void
-        if (!writing) return next
-        if (size >= HELD_BYTES || !budget.tryTake(bytes.length)) return flush
-        taken += bytes.length
-        return Effect.void
-      },
+      write: writes.write,
       finish: Effect.andThen(
-        flush,
+        writes.flush,
         attempt("finish a blob", async () => {
           await file.sync()
           closed = true
@@ -160,6 +110,60 @@ const makeWriter = Effect.fnUntraced(
   }
 )
 
+/** Size of a file, `undefined` where there is none. */
+const sizeOf = (path: string): Promise<number | undefined> => Fs.stat(path).then(({ size }) => size, unlessMissing)
+
+/** Opens a blob that grows over several requests. Its file has exactly the bytes that came, in order, so its size is the offset. */
+const makeUnfinished = ({ blobs, budget, unfinished }: Places) =>
+  Effect.fnUntraced(function*(id: string) {
+    const growing = Path.join(unfinished, id)
+    const place = Path.join(blobs, id)
+    const whole = yield* attempt("open an unfinished blob", () => sizeOf(place))
+    // The process ended after the blob got its place, and before the catalog knew of the file.
+    if (whole !== undefined) {
+      return {
+        offset: whole,
+        write: () => Effect.fail(BlobsError.from("write a blob", new Error("the blob is finished"))),
+        progress: Effect.succeed({ size: whole }),
+        sync: Effect.succeed({ size: whole }),
+        finish: attempt("finish a blob", () => syncFolder(blobs))
+      } satisfies Unfinished
+    }
+    let closed = false
+    const { file, writes } = yield* Effect.acquireRelease(
+      attempt("open an unfinished blob", () => openWrites(growing, "a", budget)),
+      ({ file, writes }) =>
+        Effect.promise(async () => {
+          await writes.stop()
+          if (!closed) await file.close().catch(() => {})
+        })
+    )
+    const measured = attempt("read the size of a blob", async () => ({ size: (await file.stat()).size }))
+    const { size: offset } = yield* measured
+    const synced = Effect.andThen(
+      writes.flush,
+      attempt("sync a blob", async () => {
+        await file.sync()
+        await syncFolder(unfinished)
+      })
+    )
+    return {
+      offset,
+      write: writes.write,
+      progress: measured,
+      sync: Effect.andThen(synced, measured),
+      finish: Effect.andThen(
+        synced,
+        attempt("finish a blob", async () => {
+          closed = true
+          await file.close()
+          await Fs.rename(growing, place)
+          await syncFolder(blobs)
+        })
+      )
+    } satisfies Unfinished
+  })
+
 /**
  * Blobs in the folder `blobs`, prepared in `incoming`. Removes leftovers of an interrupted process in `incoming`.
  *
@@ -174,13 +178,15 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     const { path: directory } = yield* DataFolder
     const incoming = Path.join(directory, "incoming")
     const blobs = Path.join(directory, "blobs")
+    const unfinished = Path.join(directory, "unfinished")
     const idFile = Path.join(directory, "store-id")
     yield* attempt("prepare the data folder", async () => {
-      for (const folder of [blobs, incoming]) await Fs.mkdir(folder, { recursive: true, mode: 0o700 })
+      for (const folder of [blobs, incoming, unfinished]) await Fs.mkdir(folder, { recursive: true, mode: 0o700 })
     })
 
     // No other process writes here.
     const active = new Set<string>()
+    const places: Places = { incoming, unfinished, blobs, active, budget }
 
     const tidy = attempt("tidy the data folder", async () => {
       for (const name of await Fs.readdir(incoming)) {
@@ -189,7 +195,10 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     })
     yield* tidy
 
-    const remove = (path: string) => attempt("remove a blob", () => Fs.rm(path, { force: true }))
+    const remove = (id: string) =>
+      attempt("remove a blob", async () => {
+        for (const folder of [blobs, unfinished]) await Fs.rm(Path.join(folder, id), { force: true })
+      })
 
     const open = Effect.fnUntraced(function*(id: string) {
       const file = yield* Effect.acquireRelease(
@@ -208,17 +217,21 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
       return { read } satisfies Reader
     })
 
-    const list = Stream.suspend(() =>
-      Stream.fromAsyncIterable(pagesOf(blobs), (cause) => BlobsError.from("list the blobs", cause))
-    ).pipe(
+    const list = Stream.suspend(() => Stream.fromIterable([blobs, unfinished])).pipe(
+      Stream.flatMap((folder) =>
+        Stream.fromAsyncIterable(pagesOf(folder), (cause) => BlobsError.from("list the blobs", cause))
+      ),
       Stream.map((names) => names.filter(isBlobId).map((id): Stored => ({ id, settled: !active.has(id) })))
     )
 
     return Blobs.of({
-      writer: makeWriter({ incoming, blobs, active, budget }, random),
+      writer: makeWriter(places, random),
+      unfinished: makeUnfinished(places),
       open,
-      remove: (ids) => removeEach(ids, (id) => remove(Path.join(blobs, id))),
-      syncRemovals: attempt("sync the folder of the blobs", () => syncFolder(blobs)),
+      remove: (ids) => removeEach(ids, remove),
+      syncRemovals: attempt("sync the folders of the blobs", async () => {
+        for (const folder of [blobs, unfinished]) await syncFolder(folder)
+      }),
       list,
       tidy,
       where: `the folder ${blobs}`,

@@ -81,6 +81,8 @@ export interface TemporaryOptions extends Engines.Options {
    * @default 100
    */
   readonly maxBrokenDownloads?: number | undefined
+  /** How long a broken upload can be resumed; its bytes count against the plan meanwhile. @default 1 hour */
+  readonly uploadLifetime?: Duration.Input | undefined
   /** Time between sweeps, which remove ended files. @default 15 seconds */
   readonly sweepInterval?: Duration.Input | undefined
   /**
@@ -285,6 +287,13 @@ export const table = {
     count,
     "100",
     "downloads of a file that may break without being counted; later ones count from their first byte"
+  ),
+  uploadLifetime: row(
+    "upload-lifetime",
+    "TIME",
+    duration,
+    "1 hour",
+    "how long a broken upload can be resumed; its bytes count against the plan meanwhile"
   ),
   sweepInterval: row(
     "sweep-interval",

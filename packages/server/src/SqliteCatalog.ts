@@ -31,6 +31,7 @@ import * as SqliteLeases from "./internal/sql/sqliteLeases.ts"
 import { statements } from "./internal/sql/sqliteLists.ts"
 import { open } from "./internal/sql/sqliteOpen.ts"
 import * as SqliteReader from "./internal/sql/sqliteReader.ts"
+import * as SqliteUploads from "./internal/sql/sqliteUploads.ts"
 import { defaults } from "./ServerOptions.ts"
 
 const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: SqliteLeases.Held): Lease => ({
@@ -51,6 +52,7 @@ interface Parts {
   readonly db: Database
   readonly files: SqliteFiles.SqliteFiles
   readonly leases: SqliteLeases.SqliteLeases
+  readonly uploads: SqliteUploads.SqliteUploads
 }
 
 type Calls = Omit<Catalog["Service"], "where" | "bury" | keyof SqliteBlobs.SqliteBlobs["stores"]>
@@ -58,17 +60,23 @@ type DownloadCalls = Pick<Calls, "peek" | "claim" | "resume" | "handOver" | "com
 
 /** The calls about files. */
 const fileCalls = (
-  { db: { change, transaction }, files, leases }: Parts,
+  { db: { change, transaction }, files, leases, uploads }: Parts,
   reader: SqliteReader.Reader,
   random: SecureRandom.SecureRandom["Service"]
-): Omit<Calls, keyof DownloadCalls> => {
+): Omit<Calls, keyof DownloadCalls | "uploads"> => {
   const probe = change("UPDATE migrations SET version = version WHERE version = 1")
   return {
-    insert: Effect.fnUntraced(function*(file) {
+    insert: Effect.fnUntraced(function*(file, completes) {
       const id = yield* random.uuidV4()
+      const insert = (key: string, now: number) => {
+        if (completes !== undefined) uploads.check(completes)
+        const record = files.insert(key, id, file)
+        if (completes !== undefined && record !== undefined) uploads.complete(completes, record, now)
+        return record
+      }
       while (true) {
         const key = yield* Key.make(random)
-        const record = yield* attempt(() => transaction(() => files.insert(key, id, file), { usesReserve: false }))
+        const record = yield* withNow((now) => transaction(() => insert(key, now), { usesReserve: false }))
         if (record !== undefined) return record
       }
     }),
@@ -86,7 +94,7 @@ const fileCalls = (
         )
       ),
 
-    usedBytes: (owner) => attempt(() => files.usedBytes(owner)),
+    usedBytes: (owner) => attempt(() => files.usedBytes(owner) + uploads.bytesOf(owner)),
 
     probe: attempt(() => {
       transaction(() => probe.run(), { durable: false, usesReserve: false })
@@ -94,15 +102,18 @@ const fileCalls = (
 
     totals: attempt(files.totals),
 
-    update: (key, owner, changes) =>
+    update: (key, owner, changes, completes) =>
       withNow((now) =>
         transaction(() => {
+          if (completes !== undefined) uploads.check(completes)
           leases.settleOf(key, now)
           const old = files.get(key, now)
           if (old === undefined || old.owner !== owner) return Option.none()
           if (changes.content !== undefined) leases.detach(key)
           else if (changes.expires !== undefined) leases.expire(key, changes.expires)
-          return Option.some(files.update(old, changes, now))
+          const record = files.update(old, changes, now)
+          if (completes !== undefined) uploads.complete(completes, record, now)
+          return Option.some(record)
         }, { usesReserve: changes.content === undefined })
       ),
 
@@ -198,7 +209,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const blobs = yield* attempt(() => SqliteBlobs.make(db))
   const files = yield* attempt(() => SqliteFiles.make(db, blobs))
   const leases = yield* attempt(() => SqliteLeases.make(db, Machine.termsOf(options), files.count))
-  const parts = { db, files, leases }
+  const uploads = yield* attempt(() => SqliteUploads.make(db, blobs))
+  const parts = { db, files, leases, uploads }
 
   // Receivers of downloads that the last process did not end have the grace time to resume.
   yield* withNow((now) =>
@@ -218,8 +230,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     bury: Effect.gen(function*() {
       while ((yield* sweep((now) => leases.settleSome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
       while ((yield* sweep((now) => files.burySome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
+      while ((yield* sweep((now) => uploads.endSome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
       yield* sweep(files.endTombstones)
     }),
+    uploads: uploads.uploads,
 
     ...blobs.stores
   })

@@ -28,7 +28,7 @@ describe("every refusal", () => {
           ["DELETE", "/", 405, "METHOD_NOT_ALLOWED"],
           ["PUT", "/", 400, "INVALID_REQUEST"],
           ["PUT", "/me", 405, "METHOD_NOT_ALLOWED"],
-          ["OPTIONS", "/", 405, "METHOD_NOT_ALLOWED"],
+          ["OPTIONS", "/me", 405, "METHOD_NOT_ALLOWED"],
           ["POST", "/download/abcdefghijkl", 405, "METHOD_NOT_ALLOWED"]
         ] as const
       ) {
@@ -40,7 +40,10 @@ describe("every refusal", () => {
           assert.isFalse(answer.headers.get("allow")!.split(", ").includes(method), `${method} ${path}`)
         }
       }
-      assert.strictEqual((yield* call(`${url}/`, { method: "DELETE" })).headers.get("allow"), "POST, GET, HEAD, PUT")
+      assert.strictEqual(
+        (yield* call(`${url}/`, { method: "DELETE" })).headers.get("allow"),
+        "POST, GET, HEAD, PUT, OPTIONS"
+      )
     }))
 
   it.effect("leads to a page that explains its code", () =>

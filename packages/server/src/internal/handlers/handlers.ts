@@ -2,9 +2,17 @@
 import * as Effect from "effect/Effect"
 import * as Download from "./download.ts"
 import * as Files from "./files.ts"
+import * as Resumable from "./resumable.ts"
+import * as Storing from "./storing.ts"
 import * as Upload from "./upload.ts"
 
 /** The handler of each call. */
 export const make = Effect.gen(function*() {
-  return { download: yield* Download.make, ...yield* Files.make, ...yield* Upload.make }
+  const storing = yield* Storing.make
+  return {
+    download: yield* Download.make,
+    ...yield* Files.make,
+    ...yield* Upload.make(storing),
+    resumable: yield* Resumable.make(storing)
+  }
 })

@@ -2,6 +2,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import * as Messages from "../node/messages.ts"
 import type { MemoryBudget } from "../shared/memoryBudget.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -76,7 +77,8 @@ export const discard = (request: IncomingMessage): void => {
 /** Ends a request whose connection gets another response; its handler sees a disconnected client. */
 const abandon = (exchange: Exchange): void => {
   if (isAnswered(exchange)) return
-  const { response } = exchange
+  const { request, response } = exchange
+  if (request instanceof Messages.Request) request.keepRest()
   if (response.socket !== null) response.detachSocket(response.socket)
   response.destroy()
   response.emit("close")

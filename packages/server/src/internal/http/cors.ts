@@ -17,15 +17,30 @@ const EXPOSED = [
   "content-length",
   "content-range",
   "etag",
+  "location",
   "ratelimit-limit",
   "ratelimit-remaining",
   "ratelimit-reset",
-  "retry-after"
+  "retry-after",
+  "upload-complete",
+  "upload-length",
+  "upload-limit",
+  "upload-offset"
 ].join(", ")
 
 const preflight = {
   "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
-  "access-control-allow-headers": "authorization, content-type, range, if-range",
+  "access-control-allow-headers": [
+    "authorization",
+    "content-disposition",
+    "content-type",
+    "if-range",
+    "range",
+    "upload-complete",
+    "upload-draft-interop-version",
+    "upload-length",
+    "upload-offset"
+  ].join(", "),
   "access-control-max-age": "86400"
 }
 

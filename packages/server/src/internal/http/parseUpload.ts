@@ -9,7 +9,10 @@
 import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as MediaType from "@effect-fileio/core/MediaType"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,6 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError, type Writer } from "../../Blobs.ts"
 import type { CatalogError } from "../../Catalog.ts"
+import * as Messages from "../node/messages.ts"
 import { giveBack } from "../shared/memoryBudget.ts"
 import * as Disposition from "./disposition.ts"
 import * as FormParser from "./formParser.ts"
@@ -24,7 +28,9 @@ import * as MultipartParser from "./multipartParser.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface ReceivedFile {
-  readonly writer: Writer
+  readonly writer: Pick<Writer, "id" | "finish" | "keep">
+  /** Whether the catalog has recorded the blob already, as that of a resumable upload. */
+  readonly isRecorded?: boolean
   readonly name: string
   readonly mimeType: string
   readonly size: number
@@ -45,8 +51,8 @@ export interface Limits {
 const MAX_PARTS = 100
 /** Most bytes of a setting such as `title`. */
 const MAX_SETTING_BYTES = 4096
-/** Bytes for the boundary, the headers and the fields around a file of the largest size. */
-const MAX_OVERHEAD = 1024 * 1024
+/** Room for the boundary, the headers and the fields around a file of the largest size. */
+export const MAX_OVERHEAD = 1024 * 1024
 const URLENCODED = "application/x-www-form-urlencoded"
 const UNNAMED = "file"
 const TEXT_NAME = "text.txt"
@@ -75,8 +81,8 @@ const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
   return yield* Effect.mapError(decodeSettings(given), (error) => Refusal.invalid(error.message))
 })
 
-const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
-/** A silently dropped value would be taken for stored. */
+export const empty = Refusal.invalid("file: it is empty; the size of a file cannot be 0")
+/** What was dropped in silence would be taken for stored. */
 const several = Refusal.invalid("file: there is more than one file or text; send each by a request of its own")
 const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
@@ -206,14 +212,32 @@ const makeUrlencoded = ({ form, onField }: Form): FormParser.Parser =>
     }
   })
 
-const readBody = <R>(
+/** A body with the headers that say what it is: that of a request, or one that came over several. */
+export interface Body {
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly stream: Stream.Stream<Uint8Array, Problem>
+}
+
+const endedEarly = Refusal.invalid("The body ended early")
+
+/** The body of a request. */
+export const bodyOf = ({ headers, stream }: HttpServerRequest.HttpServerRequest): Body => ({
+  headers,
+  stream: Stream.mapError(stream, () => endedEarly)
+})
+
+/** What came of a body that broke and was not taken from its stream, where it follows right after the bytes that were. */
+export const restOf = (
   request: HttpServerRequest.HttpServerRequest,
-  each: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void, Problem, R>
-) =>
-  request.stream.pipe(
-    Stream.mapError(() => Refusal.invalid("The body ended early")),
-    Stream.runForEachArray(each)
-  )
+  exit: Exit.Exit<void, unknown>,
+  taken: number
+): ReadonlyArray<Uint8Array> => {
+  const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+  const isBroken = Exit.isFailure(exit) &&
+    (Cause.hasInterruptsOnly(exit.cause) ||
+      exit.cause.reasons.every((reason) => reason._tag === "Fail" && reason.error === endedEarly))
+  return isBroken && incoming instanceof Messages.Request ? incoming.restAfter(taken) : []
+}
 
 /** Writes bytes of a content, within its limits. */
 const makeStore = (limits: Limits) =>
@@ -233,7 +257,7 @@ const received = ({ mimeType, name, size, writer }: Content) =>
   writer === undefined ? Effect.fail(empty) : Effect.succeed<ReceivedFile>({ writer, name, mimeType, size })
 
 const receiveForm = Effect.fnUntraced(function*(
-  request: HttpServerRequest.HttpServerRequest,
+  body: Body,
   limits: Limits,
   maxBodyBytes: number,
   makeParser: (form: Form) => FormParser.Parser
@@ -249,7 +273,7 @@ const receiveForm = Effect.fnUntraced(function*(
   })
 
   let total = 0
-  yield* readBody(request, (chunks) => {
+  yield* Stream.runForEachArray(body.stream, (chunks) => {
     for (const chunk of chunks) {
       total += chunk.length
       const before = form.pieces.length
@@ -270,17 +294,24 @@ const receiveForm = Effect.fnUntraced(function*(
 
 const typeOf = (contentType: string): string => contentType.split(";")[0]!.trim().toLowerCase()
 
-const hasBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+export const hasBody = ({ headers }: Pick<Body, "headers">): boolean =>
   headers["content-length"] !== "0" &&
   (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
 
-/** Whether the body is no form but a file's bytes, as `curl -T` sends them. */
-export const isRaw = (request: HttpServerRequest.HttpServerRequest): boolean => {
-  const type = typeOf(request.headers["content-type"] ?? "")
-  return hasBody(request) && !type.startsWith("multipart/") && type !== URLENCODED
+/** Whether the type is none of a form. */
+export const hasRawType = ({ headers }: Pick<Body, "headers">): boolean => {
+  const type = typeOf(headers["content-type"] ?? "")
+  return !type.startsWith("multipart/") && type !== URLENCODED
 }
 
-/** Names of a file whose bytes are the body, if the body's own headers have none. */
+/** Whether the type is that of a form with a file. */
+export const hasMultipartType = ({ headers }: Pick<Body, "headers">): boolean =>
+  typeOf(headers["content-type"] ?? "") === "multipart/form-data"
+
+/** Whether the body is no form but a file's bytes, as `curl -T` sends them. */
+export const isRaw = (body: Pick<Body, "headers">): boolean => hasBody(body) && hasRawType(body)
+
+/** Names of a file whose bytes are the body, where the body's own headers have none. */
 export interface Names {
   /** The last part of the path, which was given for this file. */
   readonly path?: string | undefined
@@ -288,12 +319,8 @@ export interface Names {
   readonly present?: string | undefined
 }
 
-const receiveRaw = Effect.fnUntraced(function*(
-  request: HttpServerRequest.HttpServerRequest,
-  limits: Limits,
-  names: Names
-) {
-  const { headers } = request
+/** The name and the type of a file whose bytes are the body. */
+export const describeRaw = Effect.fnUntraced(function*({ headers }: Pick<Body, "headers">, names: Names) {
   const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") return yield* Refusal.encoded(encoding)
   // RFC 9110, 14.5: a range must not be stored as the whole.
@@ -308,15 +335,20 @@ const receiveRaw = Effect.fnUntraced(function*(
   const described = Disposition.describe(given ?? names.present ?? "", contentType)
   if (described.problem !== undefined) return yield* described.problem
   const unnamed = type === "text/plain" ? TEXT_NAME : UNNAMED
-  const content = makeContent(described.name || unnamed, described.mimeType)
+  return { name: described.name || unnamed, mimeType: described.mimeType }
+})
+
+const receiveRaw = Effect.fnUntraced(function*(body: Body, limits: Limits, names: Names) {
+  const { mimeType, name } = yield* describeRaw(body, names)
+  const content = makeContent(name, mimeType)
   const store = yield* makeStore(limits)
-  yield* readBody(request, Effect.forEach((chunk) => store(content, chunk), { discard: true }))
+  yield* Stream.runForEachArray(body.stream, Effect.forEach((chunk) => store(content, chunk), { discard: true }))
   return { fields: new Map<string, string>(), file: yield* received(content) }
 })
 
-/** A body with a length is refused before it is read. */
-const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadBytes: number, maxBodyBytes: number) => {
-  const length = Number(request.headers["content-length"])
+/** A body that says its length is refused before it is read. */
+const checkLength = ({ headers }: Body, maxUploadBytes: number, maxBodyBytes: number) => {
+  const length = Number(headers["content-length"])
   return length > maxBodyBytes
     ? Effect.fail(Refusal.tooLarge("maxUploadBytes", length, maxUploadBytes))
     : Effect.void
@@ -327,25 +359,25 @@ const checkLength = (request: HttpServerRequest.HttpServerRequest, maxUploadByte
  * `query` has settings that form fields override; `names` apply to a body that is the file itself.
  */
 export const receive = Effect.fnUntraced(function*(
-  request: HttpServerRequest.HttpServerRequest,
+  body: Body,
   limits: Limits,
   query: typeof FileSettings.FileSettingsFromFields.Type,
   names: Names = {}
 ): Effect.fn.Return<Received, Problem, Blobs | Scope.Scope> {
   const { maxUploadBytes } = limits
-  const contentType = request.headers["content-type"] ?? ""
+  const contentType = body.headers["content-type"] ?? ""
   const type = typeOf(contentType)
   const isUrlencoded = type === URLENCODED
   // URL-encoded, a byte takes up to three.
   const maxBodyBytes = maxUploadBytes * (isUrlencoded ? 3 : 1) + MAX_OVERHEAD
-  yield* checkLength(request, maxUploadBytes, maxBodyBytes)
+  yield* checkLength(body, maxUploadBytes, maxBodyBytes)
   const { fields, file } = type === "multipart/form-data"
-    ? yield* receiveForm(request, limits, maxBodyBytes, (form) => makeMultipart(contentType, form))
+    ? yield* receiveForm(body, limits, maxBodyBytes, (form) => makeMultipart(contentType, form))
     : isUrlencoded
-    ? yield* receiveForm(request, limits, maxBodyBytes, makeUrlencoded)
-    : isRaw(request)
-    ? yield* receiveRaw(request, limits, names)
-    : hasBody(request)
+    ? yield* receiveForm(body, limits, maxBodyBytes, makeUrlencoded)
+    : isRaw(body)
+    ? yield* receiveRaw(body, limits, names)
+    : hasBody(body)
     ? yield* Refusal.unsupported
     : { fields: new Map<string, string>(), file: undefined }
   const settings = { ...query, ...(yield* settingsOf(fields)) }

@@ -16,6 +16,11 @@ export const CODES = {
   REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
   PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
   STORAGE_QUOTA_EXCEEDED: "The plan's storage does not hold the file as well.",
+  UPLOAD_NOT_FOUND: "There is no such resumable upload: it was never begun, was given up, or its time is over.",
+  UPLOAD_OFFSET: "The bytes do not begin where the upload ends; `Upload-Offset` says where that is.",
+  UPLOAD_LENGTH: "What the request says of the length of the upload is not what was said before, or not what comes.",
+  UPLOAD_COMPLETED: "The upload is complete; nothing can be appended to it.",
+  UPLOAD_SUPERSEDED: "A newer request goes on with the upload, so this one was ended.",
   UNSUPPORTED_MEDIA_TYPE: "The body is neither a form nor a file; send the file with `curl -F file=@FILE`.",
   RANGE_NOT_SATISFIABLE: "The range is beyond the file.",
   EXPECTATION_FAILED: "Nothing but `100-continue` can be expected.",
@@ -43,7 +48,11 @@ export class Refusal extends Schema.TaggedError<Refusal>("@effect-fileio/server/
   asked: Schema.optionalKey(Schema.Finite),
   allowed: Schema.optionalKey(Schema.Finite),
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  /** Whether the request may have been meant as an upload; the message then has a command that uploads. */
+  /** Its type and members by RFC 9457, where a standard has them. */
+  problem: Schema.optionalKey(
+    Schema.Struct({ type: Schema.String, title: Schema.String, members: Schema.Record(Schema.String, Schema.Finite) })
+  ),
+  /** Whether the request may have been meant as an upload; the message then has the line that uploads. */
   isUpload: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message() {
@@ -148,6 +157,67 @@ export const encoded = (encoding: string) =>
     code: "UNSUPPORTED_MEDIA_TYPE",
     text: `Send the bytes of the file without the Content-Encoding ${encoding.slice(0, 40)}`
   })
+
+/** The problem types of resumable uploads (draft-ietf-httpbis-resumable-upload). */
+const problemOf = (name: string, title: string, members: Readonly<Record<string, number>> = {}) => ({
+  type: `https://iana.org/assignments/http-problem-types#${name}`,
+  title,
+  members
+})
+
+export const uploadNotFound = new Refusal({
+  status: 404,
+  code: "UPLOAD_NOT_FOUND",
+  text: "There is no such upload: it was never begun, was given up, or its time is over; begin it again"
+})
+
+export const wrongOffset = (expected: number, provided: number) =>
+  new Refusal({
+    status: 409,
+    code: "UPLOAD_OFFSET",
+    text: `The upload has ${expected} bytes; go on from there`,
+    headers: { "upload-offset": String(expected), "upload-complete": "?0" },
+    problem: problemOf("mismatching-upload-offset", "offset from request does not match offset of resource", {
+      "expected-offset": expected,
+      "provided-offset": provided
+    })
+  })
+
+export const inconsistentLength = new Refusal({
+  status: 400,
+  code: "UPLOAD_LENGTH",
+  text: "Upload-Length, Content-Length and the bytes that come must agree in every request of an upload",
+  problem: problemOf("inconsistent-upload-length", "inconsistent length values for upload")
+})
+
+export const completed = new Refusal({
+  status: 400,
+  code: "UPLOAD_COMPLETED",
+  text: "The upload is complete; nothing can be appended to it",
+  headers: { "upload-complete": "?1" },
+  problem: problemOf("completed-upload", "upload is already completed")
+})
+
+export const superseded = new Refusal({
+  status: 409,
+  code: "UPLOAD_SUPERSEDED",
+  text: "A newer request goes on with the upload; ask it for its offset by HEAD"
+})
+
+export const notPartial = new Refusal({
+  status: 415,
+  code: "UNSUPPORTED_MEDIA_TYPE",
+  text: "Append to an upload with PATCH and the Content-Type application/partial-upload"
+})
+
+export const incompleteAppend = invalid(
+  "Give Upload-Offset, and Upload-Complete: ?1 where the body ends the file or ?0 where more will come"
+)
+
+/** A part would be stored as the whole. */
+export const unknownVersion = invalid(
+  "This host does not take a file in parts so; send all of it in one request, or as Upload-Draft-Interop-Version 6 or 8 has it"
+)
 
 export const planLimit = (
   limit: string,
@@ -261,7 +331,7 @@ export const messageOf = ({ isUpload, text }: Refusal, publicUrl?: string): stri
 
 /** `publicUrl` is the base of `help`; it is unknown if a connection is refused before the server listens. */
 export const toEnvelope = (refusal: Refusal, publicUrl?: string): string => {
-  const { allowed, asked, code, headers, key, limit, status } = refusal
+  const { allowed, asked, code, headers, key, limit, problem, status } = refusal
   const retryAfter = headers?.["retry-after"]
   const envelope = encode(
     new ErrorEnvelope({
@@ -276,14 +346,18 @@ export const toEnvelope = (refusal: Refusal, publicUrl?: string): string => {
       ...(allowed === undefined ? {} : { allowed })
     })
   )
-  // For clients that do not show headers.
-  return JSON.stringify(retryAfter === undefined ? envelope : { ...envelope, retryAfter: Number(retryAfter) })
+  return JSON.stringify({
+    ...envelope,
+    // For those who see no headers.
+    ...(retryAfter === undefined ? {} : { retryAfter: Number(retryAfter) }),
+    ...(problem === undefined ? {} : { type: problem.type, title: problem.title, ...problem.members })
+  })
 }
 
 export const toResponse = (refusal: Refusal, publicUrl?: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(toEnvelope(refusal, publicUrl), {
     status: refusal.status,
-    contentType: "application/json; charset=utf-8",
+    contentType: refusal.problem === undefined ? "application/json; charset=utf-8" : "application/problem+json",
     headers: { "cache-control": "no-store", "x-content-type-options": "nosniff", ...refusal.headers }
   })
 

@@ -15,7 +15,9 @@ export class Settings extends Context.Service<Settings, {
   readonly anonymousPlan: string
   /** Requests per second of one address without a key; `null`: no limit. */
   readonly anonymousRateLimit: number | null
-  /** Proxies that may say for whom they ask. */
+  /** Milliseconds that a resumable upload lives after its last byte came. */
+  readonly uploadLifetime: number
+  /** Who may say on whose behalf it asks. */
   readonly proxies: Proxies
   /** Origins whose pages may call from a browser; `*` is any. */
   readonly allowedOrigins: ReadonlySet<string>

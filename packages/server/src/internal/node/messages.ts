@@ -20,6 +20,9 @@ export class Request extends IncomingMessage {
   private gathered: Buffer | undefined = undefined
   private gatheredBytes = 0
   private small = 0
+  /** Bytes of the body that came. */
+  private arrived = 0
+  private kept: ReadonlyArray<Buffer> = []
 
   private flush(): void {
     const { gathered, gatheredBytes } = this
@@ -33,6 +36,7 @@ export class Request extends IncomingMessage {
   }
 
   override push(chunk: Buffer | null): boolean {
+    if (chunk !== null) this.arrived += chunk.length
     if (chunk === null || chunk.length * 4 > GATHERED_BYTES) {
       this.flush()
       return super.push(chunk)
@@ -47,6 +51,28 @@ export class Request extends IncomingMessage {
     chunk.copy(this.gathered, this.gatheredBytes)
     this.gatheredBytes += chunk.length
     return ++this.small < MAX_SMALL && this.readableLength + this.gatheredBytes < this.readableHighWaterMark
+  }
+
+  /** Keeps what came and nobody has read yet: Node forgets it when the connection breaks. */
+  keepRest(): void {
+    if (this.destroyed || this.complete) return
+    this.flush()
+    const kept: Array<Buffer> = []
+    for (let chunk = this.read() as Buffer | null; chunk !== null; chunk = this.read() as Buffer | null) {
+      kept.push(chunk)
+    }
+    if (kept.length > 0) this.kept = kept
+  }
+
+  /** What `keepRest` kept, where it follows right after the bytes that its reader has taken. */
+  restAfter(taken: number): ReadonlyArray<Uint8Array> {
+    const size = this.kept.reduce((sum, { length }) => sum + length, 0)
+    return taken + size === this.arrived ? this.kept : []
+  }
+
+  override destroy(error?: Error): this {
+    this.keepRest()
+    return super.destroy(error)
   }
 
   override _read(size: number): void {

@@ -14,10 +14,12 @@ import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
 import * as Handlers from "../handlers/handlers.ts"
+import type { Target } from "../handlers/storing.ts"
 import * as Anonymous from "../http/anonymous.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
+import * as UploadFields from "../http/uploadFields.ts"
 import { isKey, isOwnKey } from "../shared/key.ts"
 import * as Authentication from "./authentication.ts"
 import * as Problem from "./problem.ts"
@@ -63,13 +65,31 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
   const { anonymous } = yield* Settings
   const { refuse } = yield* Problem.make
-  const { change, download, list, me, remove, upload } = yield* Handlers.make
+  const { change, download, list, me, remove, resumable, upload } = yield* Handlers.make
+
+  /** Begins a resumable upload where the request asks for one and this server can. */
+  const receive = <E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    target: Target,
+    otherwise: (query: typeof FileSettings.FileSettingsFromFields.Type) => Handled<E, R>
+  ) =>
+    Effect.gen(function*() {
+      const query = yield* settingsQuery
+      if (!(yield* Effect.fromResult(UploadFields.begins(request.headers)))) return yield* otherwise(query)
+      if (resumable !== undefined) return yield* resumable.create(request, owner, target, query)
+      return UploadFields.read(request.headers).isLast === true
+        ? yield* otherwise(query)
+        : yield* Refusal.unknownVersion
+    })
 
   const uploadNamed = (name?: string): Handler => (request, owner) =>
-    Effect.flatMap(settingsQuery, (query) => upload(request, owner, query, name))
+    receive(request, owner, { _tag: "new", name }, (query) => upload(request, owner, query, name))
 
   const changeOf = (resets: boolean): Handler => (request, owner) =>
-    withKey((key) => Effect.flatMap(settingsQuery, (query) => change(request, owner, key, query, resets)))
+    withKey((key) =>
+      receive(request, owner, { _tag: "change", key, resets }, (query) => change(request, owner, key, query, resets))
+    )
 
   // A declared endpoint without a handler does not compile.
   const handlers: { readonly [Name in keyof typeof endpoints]: Handler } = {
@@ -87,7 +107,11 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
 
   const answer = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints, handler: Handler) =>
-    authenticate(request, isKeyNeeded(name), (account) => refuse(handler(request, account ?? "")))
+    authenticate(request, isKeyNeeded(name), (account = "") => {
+      // A client that has seen it need not ask whether an upload can be resumed.
+      if (name !== "download" && name !== "delete") resumable?.advertise(request, account)
+      return refuse(handler(request, account))
+    })
 
   for (const name of Struct.keys(handlers)) {
     const { method, path } = endpoints[name]
@@ -102,5 +126,35 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
           ? answer(request, "upload", uploadNamed(key))
           : answer(request, "replace", handlers.replace))
   )
+  if (resumable !== undefined) {
+    const { head, options, patch, remove } = resumable
+    for (const path of [endpoints.upload.path, endpoints.replace.path, "/uploads/:upload"] as const) {
+      yield* router.add(
+        "OPTIONS",
+        path,
+        (request) => authenticate(request, false, (account) => Effect.succeed(options(request, account ?? "")))
+      )
+    }
+    const onUpload = (
+      method: "GET" | "PATCH" | "DELETE",
+      handle: (
+        request: HttpServerRequest.HttpServerRequest,
+        id: string,
+        account: string | undefined
+      ) => ReturnType<Handler>
+    ) =>
+      router.add(
+        method,
+        "/uploads/:upload",
+        (request) =>
+          authenticate(request, isKeyNeeded("upload"), (account) =>
+            refuse(Effect.flatMap(HttpRouter.params, ({ upload = "" }) =>
+              handle(request, upload, account))))
+      )
+    // The router gives HEAD to it.
+    yield* onUpload("GET", (_request, id, account) => head(id, account))
+    yield* onUpload("PATCH", patch)
+    yield* onUpload("DELETE", (_request, id, account) => remove(id, account))
+  }
   yield* router.add("PUT", endpoints.upload.path, (request) => answer(request, "upload", handlers.upload))
 }))

@@ -18,6 +18,7 @@ export const make = Effect.gen(function*() {
   /** A full disk is the host's problem, but no fault; everything else reveals no internals. */
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
     if (problem._tag === "Refusal") return problem
+    if (problem.reason === "ended") return Refusal.superseded
     yield* Effect.logError(problem.message, problem.cause)
     const fault = yield* health.note(problem)
     if (problem.reason === "unknown") return Refusal.unknown

@@ -1,6 +1,6 @@
 /** Rows of the table `files`, as both catalogs write and read them, and their shared conditions. */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
-import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
+import type { Changes, FileRecord, NewFile, UploadRecord } from "../../Catalog.ts"
 
 export type Row = Record<string, unknown>
 
@@ -28,7 +28,21 @@ export const toRecord = (row: Row): FileRecord => ({
   modified: Number(row["modified"])
 })
 
-/** Databases fold case by different rules (SQLite only ASCII), so searched text is folded here. */
+/** A row of the table `uploads`. */
+export const toUpload = (row: Row): UploadRecord => ({
+  id: row["id"] as string,
+  owner: row["owner"] as string,
+  request: row["request"] as string,
+  blob: row["blob"] as string,
+  state: row["state"] as string | null,
+  received: Number(row["received"]),
+  length: numberOrNull(row["length"]),
+  generation: Number(row["generation"]),
+  file: row["file"] === null ? null : JSON.parse(row["file"] as string) as FileRecord,
+  ends: Number(row["ends"])
+})
+
+/** Databases fold by rules of their own (SQLite only ASCII), so what is searched is folded here. */
 export const fold = (text: string): string => text.normalize("NFC").toLowerCase()
 
 /** The columns that an upload sets, and an update may change. */

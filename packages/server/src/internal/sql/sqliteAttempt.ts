@@ -4,10 +4,24 @@ import * as Effect from "effect/Effect"
 import { CatalogError } from "../../Catalog.ts"
 import { UnknownOutcome } from "./sqlite.ts"
 
+/** Thrown inside a transaction: the upload has ended, or another request goes on with it. */
+export class UploadEnded extends Error {
+  constructor() {
+    super("the upload has ended, or another request goes on with it")
+  }
+}
+
+const reasonOf = (cause: unknown) =>
+  cause instanceof UnknownOutcome
+    ? { reason: "unknown" as const }
+    : cause instanceof UploadEnded
+    ? { reason: "ended" as const }
+    : {}
+
 export const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
   Effect.try({
     try: run,
-    catch: (cause) => new CatalogError({ cause, ...(cause instanceof UnknownOutcome ? { reason: "unknown" } : {}) })
+    catch: (cause) => new CatalogError({ cause, ...reasonOf(cause) })
   })
 
 /** `attempt` with the time in milliseconds. */

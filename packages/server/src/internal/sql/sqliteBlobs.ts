@@ -24,7 +24,8 @@ export const make = (db: Database) => {
         )
       ORDER BY blob LIMIT 1000`),
     knows: query(`
-      SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)`),
+      SELECT 1 WHERE EXISTS (SELECT 1 FROM files WHERE blob = :blob) OR EXISTS (SELECT 1 FROM garbage WHERE blob = :blob)
+        OR EXISTS (SELECT 1 FROM uploads WHERE blob = :blob)`),
     newest: query("SELECT blob FROM files ORDER BY seq DESC LIMIT :limit"),
     storeId: query("SELECT id FROM store"),
     setStoreId: change("INSERT INTO store (id) VALUES (:id)")

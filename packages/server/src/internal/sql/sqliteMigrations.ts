@@ -123,6 +123,24 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   `
   -- Tombstones end.
   CREATE INDEX tombstones_by_time ON tombstones (buried);
+  `,
+  `
+  -- Uploads that can be resumed. A complete one has the file that came of it, for a client that lost the answer.
+  CREATE TABLE uploads (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    request TEXT NOT NULL,
+    blob TEXT NOT NULL,
+    state TEXT,
+    received INTEGER NOT NULL,
+    length INTEGER,
+    generation INTEGER NOT NULL,
+    file TEXT,
+    ends INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX uploads_by_owner ON uploads (owner, received);
+  CREATE INDEX uploads_by_blob ON uploads (blob);
+  CREATE INDEX uploads_by_end ON uploads (ends);
   `
 ]
 

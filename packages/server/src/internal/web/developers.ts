@@ -9,6 +9,7 @@ import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Browser from "./browser.ts"
 import * as Page from "./page.ts"
+import * as UploadsApi from "./uploadsApi.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -63,6 +64,22 @@ const fields = (spec: OpenApi.OpenAPISpec, given: Described): string => {
       return row([code(name), required.includes(name) ? "yes" : "no", prose(description)])
     })
   )
+}
+
+/** Resumable uploads, which are no call of the contract. */
+const uploads = (): string => {
+  const { delete: remove, head, patch } = UploadsApi.paths([])["/uploads/{upload}"]
+  const rows = [["HEAD", head], ["PATCH", patch], ["DELETE", remove]] as const
+  return `<section class="card" id="uploads">
+<h2>Uploads that go on</h2>
+<p>${prose(UploadsApi.DESCRIPTION)}</p>
+${
+    table(
+      [code("/uploads/{upload}"), "meaning"],
+      rows.map(([method, { description }]) => row([code(method), prose(description)]))
+    )
+  }
+</section>`
 }
 
 const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
@@ -135,6 +152,7 @@ Every refusal is JSON: ${
       code("{\"success\": false, \"status\": 404, \"code\": \"FILE_NOT_FOUND\", \"message\": \"…\"}")
     }.</p>
 ${sections.join("\n")}
+${uploads()}
 <section class="card" id="codes">
 <h2>Codes of refusals</h2>
 <p>Every call can be refused with ${[...common].map(code).join(", ")}. ${code("help")} of a refusal leads here.</p>
@@ -156,8 +174,9 @@ const shared = { "cache-control": "public, max-age=300", "x-content-type-options
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { baseOf } = yield* Settings
   const spec = { ...OpenApi.fromApi(FileIoApi.FileIoApi), servers: [{ url: BASE }] }
+  const uploadsPaths = UploadsApi.paths(spec.paths["/"]!.post!.security)
   // Both are long to make, so only the address in them is put in for each request.
-  const json = JSON.stringify(spec)
+  const json = JSON.stringify({ ...spec, paths: { ...spec.paths, ...uploadsPaths } })
   const html = page(spec, BASE)
   const add = (path: `/${string}`, respond: (base: string) => HttpServerResponse.HttpServerResponse) =>
     router.add("GET", path, Effect.map(HttpServerRequest.HttpServerRequest, (request) => respond(baseOf(request))))

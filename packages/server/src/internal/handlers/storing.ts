@@ -1,0 +1,185 @@
+/**
+ * Makes a file of what came: how much may come, where it is kept, and what the catalog records. The calls that take a body and the
+ * resumable uploads both use it.
+ */
+import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Option from "effect/Option"
+import type { Blobs, BlobsError } from "../../Blobs.ts"
+import { Blocklist } from "../../Blocklist.ts"
+import { Catalog, type CatalogError, type Completion, type FileRecord } from "../../Catalog.ts"
+import { DiskSpace } from "../../DiskSpace.ts"
+import { Health } from "../../Health.ts"
+import type { Plan } from "../../Plans.ts"
+import type * as ParseUpload from "../http/parseUpload.ts"
+import * as Refusal from "../http/refusal.ts"
+import * as Digest from "../ops/digest.ts"
+import { fileId, Journal } from "../ops/journal.ts"
+import * as Metrics from "../ops/metrics.ts"
+import * as Answers from "./answers.ts"
+import * as PlanLimits from "./planLimits.ts"
+
+type Problem = Refusal.Refusal | CatalogError | BlobsError
+type Settings = typeof FileSettings.FileSettingsFromFields.Type
+
+/** What a body is for: a new file, whose name may be in the path, or another content of one. */
+export type Target =
+  | { readonly _tag: "new"; readonly name?: string | undefined }
+  | { readonly _tag: "change"; readonly key: string; readonly resets: boolean }
+
+/** Bytes of the account's storage that an upload reserves before they come. */
+const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
+
+/** Reserves storage of accounts for uploads: two uploads must not both take the last of it. */
+const reservations = (catalog: Catalog["Service"]) => {
+  // Bytes of uploads under way, by owner.
+  const reserved = new Map<string, number>()
+  return (owner: string, plan: Plan, freed: number) =>
+    Effect.acquireRelease(
+      Effect.sync(() => ({ bytes: 0 })),
+      (mine) =>
+        Effect.sync(() => {
+          const left = (reserved.get(owner) ?? 0) - mine.bytes
+          if (left === 0) reserved.delete(owner)
+          else reserved.set(owner, left)
+        })
+    ).pipe(Effect.map((mine) => {
+      let taken = 0
+      return (bytes: number) =>
+        Effect.suspend(() => {
+          taken += bytes
+          const needed = taken - mine.bytes
+          if (needed <= 0) return Effect.void
+          // As much as has come already, so that the catalog is not asked for every piece, and what is asked for is not much more.
+          const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
+          return Effect.flatMap(catalog.usedBytes(owner), (used) => {
+            const held = used - freed + (reserved.get(owner) ?? 0)
+            const room = plan.maxStorageBytes - held
+            if (room < needed) {
+              return Effect.fail(Refusal.tooLarge("maxStorageBytes", held + needed, plan.maxStorageBytes))
+            }
+            const granted = Math.min(wanted, room)
+            mine.bytes += granted
+            reserved.set(owner, (reserved.get(owner) ?? 0) + granted)
+            return Effect.void
+          })
+        })
+    }))
+}
+
+export const make = Effect.gen(function*() {
+  const catalog = yield* Catalog
+  const disk = yield* DiskSpace
+  const health = yield* Health
+  const blocklist = yield* Blocklist
+  const journal = yield* Journal
+  const { planNameOf, planOf } = yield* Answers.make
+
+  const reservation = reservations(catalog)
+  const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))
+
+  /** How much may come for an account while the scope is open. `declared` is how much will, `freed` what goes in return. */
+  const limits = Effect.fnUntraced(function*(owner: string, declared: number, freed: number) {
+    yield* Metrics.uploading
+    const plan = planOf(owner)
+    const quota = yield* reservation(owner, plan, freed)
+    if (!(yield* disk.holds(Number.isFinite(declared) ? Math.min(declared, plan.maxUploadBytes) : 0))) {
+      return yield* noRoom
+    }
+    const take = yield* disk.upload
+    const reserve = (bytes: number) =>
+      Effect.andThen(
+        quota(bytes),
+        Effect.flatMap(take(bytes), (room) => room ? Effect.void : noRoom)
+      )
+    return { maxUploadBytes: plan.maxUploadBytes, reserve } satisfies ParseUpload.Limits
+  })
+
+  /** The file that a target changes; fails where the account has no such file. */
+  const changed = Effect.fnUntraced(function*(owner: string, key: string) {
+    const file = yield* catalog.get(key)
+    return Option.isSome(file) && file.value.owner === owner ? file.value : yield* Refusal.notFound(key)
+  })
+
+  /** The settings as the plan of the account allows them now. */
+  const granted = Effect.fnUntraced(function*(owner: string, target: Target, settings: Settings) {
+    const now = yield* Clock.currentTimeMillis
+    const grant = target._tag === "change" && !target.resets ? PlanLimits.given : PlanLimits.complete
+    return yield* Effect.fromResult(grant(settings, planOf(owner), now))
+  })
+
+  /** Reads what was stored, so that it is one way for whatever a body is; only where the operator blocks contents at all. */
+  const refuseBlocked = Effect.fnUntraced(function*(blob: string) {
+    const { digests } = blocklist.entries()
+    if (digests.size === 0) return
+    if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
+  })
+
+  /**
+   * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
+   * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
+   */
+  const keeping = <A>(
+    { isRecorded = false, writer }: ParseUpload.ReceivedFile,
+    change: Effect.Effect<A, CatalogError>,
+    kept: (value: A) => boolean
+  ) =>
+    Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id), writer.finish).pipe(
+      Effect.andThen(refuseBlocked(writer.id)),
+      Effect.andThen(change.pipe(
+        Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
+        Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
+        Effect.uninterruptible
+      ))
+    )
+
+  /** Makes the file, or changes it, and completes the resumable upload that it came by. */
+  const store = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    owner: string,
+    target: Target,
+    { file, settings }: ParseUpload.Received,
+    completes?: Completion
+  ): Effect.fn.Return<FileRecord, Problem, Blobs> {
+    if (target._tag === "new") {
+      if (file === undefined) return yield* Refusal.noFile
+      const now = yield* Clock.currentTimeMillis
+      const grant = yield* Effect.fromResult(PlanLimits.complete(settings, planOf(owner), now))
+      const { mimeType, name, size, writer } = file
+      const plan = planNameOf(owner)
+      const record = yield* keeping(
+        file,
+        catalog.insert({ blob: writer.id, owner, plan, name, mimeType, size, created: now, ...grant }, completes),
+        () => true
+      )
+      yield* Metrics.uploaded(size, plan)
+      yield* journal.audit({ event: "upload", account: owner, file: fileId(record.key), bytes: size }, request)
+      return record
+    }
+    const { key } = target
+    const grant = yield* granted(owner, target, settings)
+    const updated = file === undefined
+      ? yield* catalog.update(key, owner, grant, completes)
+      : yield* keeping(
+        file,
+        catalog.update(key, owner, {
+          ...grant,
+          content: { blob: file.writer.id, name: file.name, mimeType: file.mimeType, size: file.size }
+        }, completes),
+        Option.isSome
+      )
+    // It may have been deleted while the body came in.
+    if (Option.isNone(updated)) return yield* Refusal.notFound(key)
+    yield* journal.audit(
+      { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },
+      request
+    )
+    return updated.value
+  })
+
+  return { limits, changed, granted, store }
+})
+
+export type Storing = Effect.Success<typeof make>
