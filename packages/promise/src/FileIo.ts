@@ -15,6 +15,7 @@ import type * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
 import type * as Expires from "@effect-fileio/core/Expires"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Layer from "effect/Layer"
+import type { DecryptionOptions, EncryptionOptions } from "./Encryption.ts"
 import * as Calls from "./internal/calls.ts"
 import * as Input from "./internal/input.ts"
 import * as Run from "./internal/run.ts"
@@ -54,7 +55,9 @@ export type ProgressListener = (progress: Progress.Progress) => void | Promise<v
  * @category models
  * @since 0.1.0
  */
-export interface UploadOptions extends FileSettings.Input, CallOptions, Pick<ClientFileIo.UploadOptions, "onUnknown"> {
+export interface UploadOptions
+  extends FileSettings.Input, CallOptions, EncryptionOptions, Pick<ClientFileIo.UploadOptions, "onUnknown">
+{
   /** When the file expires: such as `"2w"`, a `Date`, or `"never"`. @default 14 days, the host's */
   readonly expires?: Expires.Input | undefined
   /** Called with progress events. */
@@ -67,7 +70,7 @@ export interface UploadOptions extends FileSettings.Input, CallOptions, Pick<Cli
  * @category models
  * @since 0.1.0
  */
-export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOptions {
+export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOptions, EncryptionOptions {
   /** New content of the file. */
   readonly file?: Content | undefined
   /** Called with progress events of the new content. */
@@ -80,7 +83,7 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOp
  * @category models
  * @since 0.1.0
  */
-export interface DownloadOptions extends CallOptions, Pick<ClientFileIo.DownloadOptions, "sha256"> {
+export interface DownloadOptions extends CallOptions, DecryptionOptions, Pick<ClientFileIo.DownloadOptions, "sha256"> {
   /** Called with progress events. */
   readonly onProgress?: ProgressListener | undefined
 }

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type { DecryptionOptions, EncryptionOptions } from "./Encryption.ts"
 import type * as FileIo from "./FileIo.ts"
 import * as Calls from "./internal/calls.ts"
 import * as Input from "./internal/input.ts"
@@ -34,7 +35,9 @@ export type BatchListener = (progress: Progress.Batch) => void | Promise<void>
  * @category models
  * @since 0.1.0
  */
-export interface UploadFileOptions extends Omit<FileTransfer.UploadFileOptions, "onProgress">, FileIo.CallOptions {
+export interface UploadFileOptions
+  extends Omit<FileTransfer.UploadFileOptions, "onProgress" | "encryption">, EncryptionOptions, FileIo.CallOptions
+{
   /** Called with progress events. */
   readonly onProgress?: FileIo.ProgressListener | undefined
 }
@@ -45,7 +48,12 @@ export interface UploadFileOptions extends Omit<FileTransfer.UploadFileOptions, 
  * @category models
  * @since 0.1.0
  */
-export interface DownloadFileOptions extends Omit<FileTransfer.DownloadFileOptions, "onProgress">, FileIo.CallOptions {
+export interface DownloadFileOptions
+  extends
+    Omit<FileTransfer.DownloadFileOptions, "onProgress" | keyof DecryptionOptions>,
+    DecryptionOptions,
+    FileIo.CallOptions
+{
   /** Called with progress events. */
   readonly onProgress?: FileIo.ProgressListener | undefined
 }
@@ -56,7 +64,9 @@ export interface DownloadFileOptions extends Omit<FileTransfer.DownloadFileOptio
  * @category models
  * @since 0.1.0
  */
-export interface UploadAllOptions extends Omit<FileTransfer.UploadAllOptions, "onProgress">, FileIo.CallOptions {
+export interface UploadAllOptions
+  extends Omit<FileTransfer.UploadAllOptions, "onProgress" | "encryption">, EncryptionOptions, FileIo.CallOptions
+{
   /** Called with the progress of all files together. */
   readonly onProgress?: BatchListener | undefined
 }
@@ -67,7 +77,12 @@ export interface UploadAllOptions extends Omit<FileTransfer.UploadAllOptions, "o
  * @category models
  * @since 0.1.0
  */
-export interface DownloadAllOptions extends Omit<FileTransfer.DownloadAllOptions, "onProgress">, FileIo.CallOptions {
+export interface DownloadAllOptions
+  extends
+    Omit<FileTransfer.DownloadAllOptions, "onProgress" | keyof DecryptionOptions>,
+    DecryptionOptions,
+    FileIo.CallOptions
+{
   /** Called with the progress of all files together. */
   readonly onProgress?: BatchListener | undefined
 }

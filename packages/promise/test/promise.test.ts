@@ -1,6 +1,6 @@
 import { FileIo as ClientFileIo, type FileTransfer } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
-import { FileBody, FileIo, FileIoError, NodeFileIo, RateLimit, RetryPolicy } from "@effect-fileio/promise"
+import { Encryption, FileBody, FileIo, FileIoError, NodeFileIo, RateLimit, RetryPolicy } from "@effect-fileio/promise"
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
@@ -84,6 +84,34 @@ for (const [name, make] of Object.entries(makers)) {
       for await (const bytes of download.stream) size += bytes.length
       assert.strictEqual(size, 1_000_000)
       await download.close()
+    })
+
+    it("encrypt what a host must not read, and decrypt by a link, a key or a passphrase", async () => {
+      await using fileIo = await make({ baseUrl, apiKey })
+      const body = FileBody.text("hello", { name: "plan.txt" })
+      const { identity, recipient } = await Encryption.generateIdentity()
+      const text = async (link: string, options?: FileIo.DownloadOptions) => {
+        const { bytes, name } = await fileIo.downloadBytes(link, options)
+        return `${name}: ${new TextDecoder().decode(bytes)}`
+      }
+      const file = await fileIo.upload(body, { encryption: "link" })
+      assert.strictEqual(await text(file.link), "plan.txt: hello")
+      const forKey = await fileIo.upload(body, { encryption: { recipients: [recipient] }, maxDownloads: 2 })
+      assert.strictEqual(await text(forKey.link, { identities: [identity] }), "plan.txt: hello")
+      const { bytes } = await fileIo.downloadBytes(forKey.link, { decrypt: false })
+      let kept = ""
+      const encrypted = (async function*() {
+        yield bytes
+      })()
+      for await (const chunk of Encryption.decrypt(encrypted, { identities: [identity] })) {
+        kept += new TextDecoder().decode(chunk)
+      }
+      assert.strictEqual(kept, "hello")
+      const scoped = await fileIo.uploadScoped(body, { encryption: "link" })
+      await using download = await fileIo.download(scoped.link)
+      assert.deepStrictEqual([download.name, download.size], ["plan.txt", 5])
+      const missing = await failureOf(fileIo.downloadBytes(forKey.link))
+      assert.deepStrictEqual([missing.reason._tag, missing.copy], ["InvalidRequest", "kept"])
     })
 
     it("list all as an async iterable, which can be left", async () => {

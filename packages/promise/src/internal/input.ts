@@ -1,4 +1,5 @@
 /** Converts options of the promise API to those of the client. */
+import type * as ClientEncryption from "@effect-fileio/client/Encryption"
 import * as ClientFileBody from "@effect-fileio/client/FileBody"
 import type * as ClientFileIo from "@effect-fileio/client/FileIo"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
@@ -8,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import type { DecryptionOptions, Encryption } from "../Encryption.ts"
 import type { Content, DownloadStreamOptions, Options } from "../FileIo.ts"
 
 /** The options as `FileIo` of `@effect-fileio/client` takes them. */
@@ -28,13 +30,37 @@ export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never>
     retry === undefined ? Layer.empty : Layer.succeed(RetryPolicy.CurrentRetryPolicy, retry)
   )
 
+interface WithSecrets extends DecryptionOptions {
+  readonly encryption?: Encryption | undefined
+}
+
+/** A secret as the client takes it; what is no text is refused there. */
+const redacted = (secret: string): Redacted.Redacted => Redacted.make(secret)
+
+const encryptionOf = (encryption: Encryption): ClientEncryption.Encryption =>
+  typeof encryption === "object" && encryption !== null && "passphrase" in encryption
+    ? { ...encryption, passphrase: redacted(encryption.passphrase) }
+    : encryption
+
+/** The same options, with their secrets redacted. */
+export const secrets = <A extends WithSecrets>({ encryption, identities, passphrase, ...rest }: A) => ({
+  ...rest,
+  ...(encryption === undefined ? {} : { encryption: encryptionOf(encryption) }),
+  ...(identities === undefined
+    ? {}
+    : { identities: Array.isArray(identities) ? identities.map(redacted) : identities as never }),
+  ...(passphrase === undefined ? {} : { passphrase: redacted(passphrase) })
+})
+
 type Listener<Event> = ((event: Event) => void | Promise<void>) | undefined
 
-/** The same options, with a listener that returns an effect. */
-export const watched = <Event, A extends { readonly onProgress?: Listener<Event> }>(options: A | undefined) => {
+/** The same options, with a listener that returns an effect, and with their secrets redacted. */
+export const watched = <Event, A extends WithSecrets & { readonly onProgress?: Listener<Event> }>(
+  options: A | undefined
+) => {
   const { onProgress, ...rest } = options ?? ({} as A)
   return {
-    ...rest,
+    ...secrets(rest),
     onProgress: onProgress === undefined
       ? undefined
       : (event: Event) => Effect.promise(async () => onProgress(event))
