@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { FileBody, OneShotBody } from "./FileBody.ts"
-import { invalid } from "./internal/calls/shared.ts"
+import { checkBody, invalid } from "./internal/calls/shared.ts"
 import * as Decrypt from "./internal/encryption/decrypt.ts"
 import * as Encrypt from "./internal/encryption/encrypt.ts"
 import { Fault } from "./internal/encryption/fault.ts"
@@ -65,7 +65,10 @@ export interface DecryptionOptions {
  * @since 0.1.0
  */
 export interface EncryptedBody<B extends FileBody | OneShotBody> {
-  /** Gives the encrypted bytes. One that can be opened again has the same size and opens with the same link each time. */
+  /**
+   * Gives the encrypted bytes. One that can be opened again gives the same bytes each time; if its source gives other ones by then,
+   * it fails with `SourceFailed`, since two contents under one key would give both away.
+   */
   readonly body: B
   /** Adds to the link that the host gave what opens the file, in the fragment. */
   readonly linkOf: (link: string) => string
@@ -82,7 +85,10 @@ export const encrypt = <B extends FileBody | OneShotBody>(
   body: B,
   encryption: Encryption
 ): Effect.Effect<EncryptedBody<B>, FileIoError.FileIoError> =>
-  Effect.mapError(Encrypt.encrypt(body, encryption), ({ field, problem }) => invalid("upload", field, problem))
+  Effect.andThen(
+    checkBody("upload", body),
+    Effect.mapError(Encrypt.encrypt(body, encryption), ({ field, problem }) => invalid("upload", field, problem))
+  )
 
 /**
  * Decrypts the bytes of an age file, armored or not, such as one that was kept when its download could not be decrypted. Gives

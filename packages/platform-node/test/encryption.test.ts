@@ -230,6 +230,33 @@ describe("an encrypted file", () => {
         isSame(yield* Stream.mkUint8Array(Encryption.decrypt(bytes, { identities: [identity] })), content, "bytes")
       }))
 
+    it.effect("is the same each time it is opened, and never another content under the same key", () =>
+      Effect.gen(function*() {
+        const content = pattern(200_000)
+        const other = changed(content, 150_000)
+        let given: Uint8Array = content
+        const plain = FileBody.stream(() => Stream.succeed(given), { name: "a", size: content.length })
+        const { body } = yield* Encryption.encrypt(plain, "link")
+        const read = Stream.mkUint8Array(body.open("owned"))
+        const first = yield* read
+        assert.strictEqual(first.length, body.size)
+        isSame(yield* read, first, "again")
+        given = other
+        const sent: Array<Uint8Array> = []
+        const error = yield* Effect.flip(
+          Stream.runForEach(body.open("owned"), (chunk) => Effect.sync(() => sent.push(chunk)))
+        )
+        assert.match(error.message, /it gave other bytes than when it was opened before/)
+        isSame(Buffer.concat(sent), first.subarray(0, Buffer.concat(sent).length), "what was sent before")
+        // As it is for an upload that is repeated, and nothing of it is sent in plain.
+        assert.notInclude(Object.keys(body), "content")
+        given = content
+        isSame(yield* read, first, "it came back")
+        const second = yield* Encryption.encrypt(plain, "link")
+        const next = yield* Stream.mkUint8Array(second.body.open("owned"))
+        assert.isFalse(Buffer.from(next.subarray(-100)).equals(first.subarray(-100)))
+      }))
+
     it.effect("is checked against the digest of what it decrypts to", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo

@@ -14,7 +14,7 @@ import type { Buffers } from "../../Transport.ts"
 import { concat } from "../shared/bytes.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import * as Chunks from "./chunks.ts"
-import type { Fault } from "./fault.ts"
+import { Fault } from "./fault.ts"
 import { transform } from "./transform.ts"
 
 const load = Effect.promise(() => import("./library.ts"))
@@ -126,15 +126,11 @@ const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIo
   )))))
 }
 
-/** Encrypting finds no fault in what it encrypts. */
-const neverFault = <E>(error: E | Fault): Effect.Effect<never, Exclude<E, Fault>> =>
-  Effect.fail(error as Exclude<E, Fault>)
-
 /** A name that tells the host nothing, and by which an upload whose answer was lost is found all the same. */
 const neutralName = (): string =>
   `${Array.from(randomBytesUnsafe(8), (byte) => byte.toString(16).padStart(2, "0")).join("")}.age`
 
-/** Encrypts a body for one upload, which may open it again. */
+/** Encrypts a body for one upload, which may open it again: each time it gives the same encrypted bytes. */
 export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
   body: B,
   encryption: Encryption
@@ -145,27 +141,29 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
   const { fileKey, header, library, opener } = yield* makeHeader(checked.success, cipher)
   const isNameAtHost = typeof encryption === "object" && encryption.name === "host"
   const { size } = body
-  /**
-   * Each time it is opened, a new nonce makes a new key of the payload. So a source that has changed in between is never encrypted
-   * under a key that was used before, which would give both contents away.
-   */
+  const nonce = randomBytesUnsafe(library.KEY_BYTES)
+  const key = library.payloadKey(fileKey, nonce)
+  const sealed = new Chunks.Sealed()
+  const start = concat([header, nonce], header.length + nonce.length)
+  const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
   const open = (buffers: Buffers): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
     Stream.suspend(() => {
-      const nonce = randomBytesUnsafe(library.KEY_BYTES)
-      const sealing = new Chunks.Sealing(cipher, library.payloadKey(fileKey, nonce), buffers)
+      const sealing = new Chunks.Sealing(cipher, key, sealed, buffers)
       const payload = Stream.transformPull(counted(body), (pull) => Effect.succeed(transform(pull, sealing)))
       return Stream.concat(
-        Stream.succeed(concat([header, nonce], header.length + nonce.length)),
-        Stream.catch(payload, (error) => Stream.fromEffect(neverFault(error)))
+        Stream.succeed(start),
+        Stream.mapError(payload, (error) =>
+          error instanceof Fault ? new FileIoError.SourceFailed({ ...path, problem: error.detail! }) : error)
       )
     })
-  const { content: _, ...rest } = body as FileBody
   return {
+    // Nothing of the body itself, by which its bytes could be had as they are.
     body: {
-      ...rest,
+      _tag: body._tag,
+      ...(body._tag === "FileBody" ? { path: body.path } : {}),
       name: isNameAtHost ? `${body.name}.age` : neutralName(),
       contentType: "application/octet-stream",
-      size: size === undefined ? undefined : header.length + library.KEY_BYTES + Chunks.sealedSize(size),
+      size: size === undefined ? undefined : start.length + Chunks.sealedSize(size),
       open
     } as FileBody | OneShotBody as B,
     linkOf: (link) => FileKey.encryptedLink(link, opener, isNameAtHost ? undefined : body.name)
