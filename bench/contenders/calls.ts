@@ -1,36 +1,55 @@
 /**
- * Many small calls. `node calls.ts sdk|undici me|upload URL COUNT CONCURRENCY`
+ * Small calls, one after another or 100 a second. `node calls.ts sdk|undici me|upload URL COUNT CONCURRENCY [PER_SECOND]`
  */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
-import type { FileIoError } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Redacted } from "effect"
+import { setTimeout } from "node:timers/promises"
 import { Agent, request } from "undici"
 
-const [, , contender, what, baseUrl, count_, concurrency_] = process.argv
+const [, , contender, what, baseUrl, count_, concurrency_, perSecond_] = process.argv
 const count = Number(count_)
 const concurrency = Number(concurrency_)
+const perSecond = Number(perSecond_ ?? Infinity)
 const content = new Uint8Array(4096).fill(7)
-const warmUp = Math.min(200, count)
+/** What a program that has been running for a while has behind it: V8 has compiled what runs often. */
+const WARM_UP = Math.min(2000, 4 * count)
+
+/** Makes the calls, and gives the seconds of the clock and of the processor that the later ones took. */
+const measure = async (call: () => Promise<unknown>) => {
+  const all = async (n: number) => {
+    let left = n
+    await Promise.all(Array.from({ length: concurrency }, async () => {
+      while (left-- > 0) await call()
+    }))
+  }
+  await all(WARM_UP)
+  const began = performance.now()
+  const used = process.cpuUsage()
+  if (perSecond === Infinity) await all(count)
+  else {
+    for (let n = 0; n < count; n++) {
+      await call()
+      await setTimeout(Math.max(0, began + (n + 1) * 1000 / perSecond - performance.now()))
+    }
+  }
+  const { system, user } = process.cpuUsage(used)
+  const wallS = (performance.now() - began) / 1000
+  return { wallS, perSecond: Math.round(count / wallS), cpuMicrosEach: Math.round((system + user) / count) }
+}
 
 const sdk = () =>
   Effect.runPromise(
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
-      const call = what === "me"
-        ? Effect.asVoid(fileIo.me)
-        : Effect.asVoid(fileIo.upload(FileBody.bytes(content, { name: "bench.bin" })))
-      const all = (n: number) => {
-        let left = n
-        const one: Effect.Effect<void, FileIoError.FileIoError> = Effect.suspend(() =>
-          left-- > 0 ? Effect.andThen(call, one) : Effect.void
+      const run = Effect.runPromiseWith(yield* Effect.context())
+      return yield* Effect.promise(() =>
+        measure(() =>
+          what === "me"
+            ? run(fileIo.me)
+            : run(fileIo.upload(FileBody.bytes(content, { name: "bench.bin" })))
         )
-        return Effect.all(Array.from({ length: concurrency }, () => one), { concurrency: "unbounded", discard: true })
-      }
-      yield* all(warmUp)
-      const began = performance.now()
-      yield* all(count)
-      return (performance.now() - began) / 1000
+      )
     }).pipe(
       Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
       Effect.provide(NodeFileIo.layer({ baseUrl: baseUrl!, apiKey: Redacted.make("BENCH") }))
@@ -48,7 +67,7 @@ const undici = async () => {
     content,
     Buffer.from(`\r\n--${boundary}--\r\n`)
   ])
-  const call = async () => {
+  const figures = await measure(async () => {
     const response = what === "me"
       ? await request(`${baseUrl}/me`, { dispatcher, headers: { authorization: "Bearer BENCH" } })
       : await request(`${baseUrl}/`, {
@@ -58,20 +77,9 @@ const undici = async () => {
         body
       })
     JSON.parse(await response.body.text())
-  }
-  const all = async (n: number) => {
-    let left = n
-    await Promise.all(Array.from({ length: concurrency }, async () => {
-      while (left-- > 0) await call()
-    }))
-  }
-  await all(warmUp)
-  const began = performance.now()
-  await all(count)
-  const seconds = (performance.now() - began) / 1000
+  })
   await dispatcher.close()
-  return seconds
+  return figures
 }
 
-const wallS = await (contender === "sdk" ? sdk() : undici())
-console.log(JSON.stringify({ wallS, perSecond: Math.round(count / wallS) }))
+console.log(JSON.stringify(await (contender === "sdk" ? sdk() : undici())))

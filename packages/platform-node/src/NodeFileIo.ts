@@ -79,7 +79,7 @@ export const layerNoHttp = (
 export const layer = (
   options?: Options
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
-  Layer.provide(layerNoHttp(options), NodeHttp.layerUndici(options))
+  withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layerUndici(options)))
 
 /**
  * Everything a Node program needs, over `NodeHttp.layerSockets`: for large files, without a proxy.

@@ -8,6 +8,7 @@ import * as Transport from "@effect-fileio/client/Transport"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Undici from "@effect/platform-node/Undici"
 import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -153,8 +154,9 @@ export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.
   Effect.map(proxiesOf(options), ({ http, https }) => http !== "" || https !== "")
 
 /**
- * The `HttpClient` of `@effect/platform-node` over undici, with its own connections, which close with the layer. Uses
- * the proxies of the environment by default.
+ * HTTP by undici, over connections that close with the layer, and through the proxies of the environment unless an option says
+ * otherwise: the `Transport` that `NodeFileIo.layer` uses, and an `HttpClient` over the same connections for a program that wants to
+ * change requests, as with `HttpClient.mapRequest`, and hands the result to `NodeFileIo.layerNoHttp`.
  *
  * **Details**
  *
@@ -182,15 +184,15 @@ export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.
  */
 export const layerUndici = (
   options?: Options
-): Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError> =>
-  Layer.effect(
-    HttpClient.HttpClient,
+): Layer.Layer<Transport.Transport | HttpClient.HttpClient, FileIoError.FileIoError> =>
+  Layer.effectContext(
     Effect.gen(function*() {
       // Loaded lazily: a program over sockets does not need it.
       const Client = yield* Effect.promise(() => import("./internal/undici/client.ts"))
-      if (options?.dispatcher !== undefined) return yield* Client.make(options.dispatcher)
-      const prepared = yield* prepare(options)
-      return yield* Client.makeScoped({ ...prepared, proxies: yield* proxiesOf(options) })
+      const { httpClient, transport } = options?.dispatcher !== undefined
+        ? yield* Client.make(options.dispatcher)
+        : yield* Client.makeScoped({ ...yield* prepare(options), proxies: yield* proxiesOf(options) })
+      return Context.make(Transport.Transport, transport).pipe(Context.add(HttpClient.HttpClient, httpClient))
     })
   )
 

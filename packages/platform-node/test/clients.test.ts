@@ -4,9 +4,11 @@ import { FileIoTest } from "@effect-fileio/client/testing"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted, Stream } from "effect"
+import { createHash } from "node:crypto"
 import Dns from "node:dns"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Connector } from "../src/internal/connect.ts"
@@ -205,6 +207,98 @@ describe.each(["undici", "sockets"] as const)("connections over %s", (client) =>
       )
       assert.strictEqual(error.stored, "no")
       assert.match(error.message, /\((?:ECONNREFUSED|EADDRNOTAVAIL|ENETUNREACH)\)/)
+    }).pipe(Effect.scoped))
+})
+
+describe.each(["undici", "sockets"] as const)("memory that is used again, over %s", (client) => {
+  /** Chunks of every size in one piece of memory, which has other bytes as soon as the next chunk is asked for. */
+  const SIZES = [1, 100, 65_535, 65_536, 65_537, 16_384, 3 << 20, 70_000, 5, 1 << 20, 64, 64, 64]
+  const size = SIZES.reduce((sum, each) => sum + each, 0)
+  const memory = new Uint8Array(3 << 20)
+  const fill = (n: number) => memory.subarray(0, SIZES[n]!).fill(n + 1)
+  const body: FileBody.FileBody = {
+    ...FileBody.stream(() => Stream.empty, { name: "a", size }),
+    open: (buffers) =>
+      Stream.fromIterable(SIZES.keys()).pipe(
+        Stream.rechunk(1),
+        Stream.map((n) => buffers === "reused" ? fill(n) : fill(n).slice())
+      )
+  }
+  const expected = createHash("sha256")
+  SIZES.forEach((_, n) => expected.update(fill(n)))
+  const digest = expected.digest("hex")
+
+  it.live.each([false, true])(
+    "a host gets each byte as it was, also where it reads slowly (TLS: %s)",
+    (isSecure) =>
+      Effect.gen(function*() {
+        let found = ""
+        const listener: Http.RequestListener = (request, response) => {
+          const chunks: Array<Buffer> = []
+          request.on("data", (chunk: Buffer) => {
+            chunks.push(chunk)
+            request.pause()
+            setTimeout(() => request.resume(), 2)
+          })
+          request.on("end", () => {
+            const form = Buffer.concat(chunks)
+            const from = form.indexOf("\r\n\r\n") + 4
+            found = createHash("sha256").update(form.subarray(from, from + size)).digest("hex")
+            response.setHeader("content-type", "application/json")
+            response.end(JSON.stringify(file(size)))
+          })
+        }
+        const server = yield* listening(
+          isSecure
+            ? Https.createServer(
+              { key: readFileSync(fixture("host.key")), cert: readFileSync(fixture("host.crt")) },
+              listener
+            )
+            : Http.createServer(listener)
+        )
+        const options = {
+          baseUrl: `${isSecure ? "https" : "http"}://localhost:${portOf(server)}`,
+          tls: { ca: fixture("ca.crt") }
+        }
+        yield* FileIo.FileIo.use((fileIo) => fileIo.upload(body)).pipe(
+          Effect.provide(
+            client === "undici" ? NodeFileIo.layer({ proxy: false, ...options }) : NodeFileIo.layerSockets(options)
+          )
+        )
+        assert.strictEqual(found, digest)
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("a reader that keeps its chunks gets memory of its own", () =>
+    Effect.gen(function*() {
+      const content = Buffer.alloc(8 << 20)
+      for (let at = 0; at < content.length; at++) content[at] = at % 251
+      const server = yield* listening(Http.createServer((_, response) => {
+        response.setHeader("content-disposition", "attachment; filename=a.bin")
+        response.end(content)
+      }))
+      const baseUrl = `http://127.0.0.1:${portOf(server)}`
+      yield* Effect.gen(function*() {
+        const fileIo = yield* FileIo.FileIo
+        const kept = yield* Effect.scoped(
+          Effect.flatMap(fileIo.download("abcdefABCDEF"), ({ stream }) => Stream.runCollect(stream))
+        )
+        assert.isTrue(Buffer.concat(kept).equals(content))
+        let at = 0
+        yield* Effect.scoped(Effect.flatMap(fileIo.download("abcdefABCDEF"), ({ open }) =>
+          Stream.runForEach(open("reused"), (chunk) =>
+            Effect.andThen(
+              Effect.yieldNow,
+              Effect.sync(() => {
+                assert.isTrue(content.subarray(at, at += chunk.length).equals(chunk))
+              })
+            ))))
+        assert.strictEqual(at, content.length)
+      }).pipe(
+        Effect.provide(
+          client === "undici" ? NodeFileIo.layer({ proxy: false, baseUrl }) : NodeFileIo.layerSockets({ baseUrl })
+        )
+      )
     }).pipe(Effect.scoped))
 })
 

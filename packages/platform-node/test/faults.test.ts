@@ -5,7 +5,7 @@
 import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import type { FileIoError } from "@effect-fileio/core"
-import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
+import { NodeFileIo } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -523,7 +523,7 @@ const over = (http: Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError>)
   Layer.provide(NodeFileIo.layerNoHttp(options), Layer.fresh(http))
 
 const clients = {
-  undici: over(NodeHttp.layerUndici()),
+  undici: NodeFileIo.layer,
   sockets: NodeFileIo.layerSockets,
   nodeHttp: over(NodeHttpClient.layerNodeHttp),
   fetch: over(FetchFileIo.layerHttp)

@@ -1,4 +1,4 @@
-/** The `HttpClient` of `@effect/platform-node` over undici, with proxies, certificates and limits. */
+/** The dispatcher of undici, with proxies, certificates and limits; the transport and the `HttpClient` over it. */
 import * as Transport from "@effect-fileio/client/Transport"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import Undici, { type buildConnector, type Dispatcher } from "@effect/platform-node/Undici"
@@ -11,6 +11,7 @@ import { ConnectError, type Connector, ConnectTimeoutError, prepare, type TlsSet
 import type { Proxies } from "../proxies.ts"
 import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 import { type Hints, OriginPool } from "./originPool.ts"
+import * as UndiciTransport from "./transport.ts"
 
 type Connect = buildConnector.connector
 
@@ -106,26 +107,36 @@ const withoutTimeouts: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (
   dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler)
 
 /** For plain HTTP a proxy refuses with a response, which undici turns into its own error. */
-const refusedByProxy = (proxy: string | undefined) => (error: HttpClientError.HttpClientError) => {
-  const { reason } = error
-  return reason._tag === "TransportError" && reason.cause instanceof Error && reason.cause.message.endsWith("(407)")
-    ? new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({
-        request: reason.request,
-        cause: reason.cause instanceof ConnectError
-          ? reason.cause
-          : new ConnectError(reason.cause, "ERR_PROXY_407", proxy)
-      })
-    })
+const explainBy = (proxy: string | undefined): UndiciTransport.Explain => (error) =>
+  error.message.endsWith("(407)") && !(error instanceof ConnectError)
+    ? new ConnectError(error, "ERR_PROXY_407", proxy)
     : error
-}
 
 /** How many bytes of a response may wait to be read: they are read at once, and each read has a cost. */
 const READ_BYTES = 512 * 1024
 
-/** A client over a dispatcher, which reports to the request's observer. */
-const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<HttpClient.HttpClient> =>
-  Effect.map(
+/** What a layer provides: the transport, and the same connections for code that wants an `HttpClient`. */
+export interface Clients {
+  readonly transport: Transport.Service
+  readonly httpClient: HttpClient.HttpClient
+}
+
+/** Clients over a dispatcher, which reports to the request's observer. */
+const over = (
+  dispatcher: Dispatcher,
+  buffers: Transport.Buffers,
+  proxy: string | undefined
+): Effect.Effect<Clients> => {
+  const explain = explainBy(proxy)
+  const explained = (error: HttpClientError.HttpClientError) => {
+    const { reason } = error
+    return reason._tag === "TransportError" && reason.cause instanceof Error
+      ? new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request: reason.request, cause: explain(reason.cause) })
+      })
+      : error
+  }
+  const httpClient = Effect.map(
     Effect.provideService(
       NodeHttpClient.makeUndici,
       NodeHttpClient.Dispatcher,
@@ -138,23 +149,25 @@ const over = (dispatcher: Dispatcher, proxy: string | undefined): Effect.Effect<
           ...fiber.getRef(NodeHttpClient.UndiciOptions),
           current: fiber.getRef(Transport.CurrentRequest)
         }
-        return Effect.mapError(
-          Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints),
-          refusedByProxy(proxy)
-        )
+        return Effect.mapError(Effect.provideService(effect, NodeHttpClient.UndiciOptions, hints), explained)
       })
     )
   )
+  return Effect.map(httpClient, (httpClient) => ({
+    transport: UndiciTransport.make({ dispatcher, buffers, explain }),
+    httpClient
+  }))
+}
 
 /** Over the caller's dispatcher, which the caller closes. */
-export const make = (dispatcher: Dispatcher): Effect.Effect<HttpClient.HttpClient> => over(dispatcher, undefined)
+export const make = (dispatcher: Dispatcher): Effect.Effect<Clients> => over(dispatcher, "owned", undefined)
 
 /** Over its own connections, which close with the scope. */
-export const makeScoped = (options: Options): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
+export const makeScoped = (options: Options): Effect.Effect<Clients, never, Scope.Scope> =>
   Effect.flatMap(
     Effect.acquireRelease(
       Effect.sync(() => dispatcherOf(options)),
       (dispatcher) => Effect.promise(() => dispatcher.destroy())
     ),
-    (dispatcher) => over(dispatcher, options.proxies.http === "" ? undefined : hostOf(options.proxies.http))
+    (dispatcher) => over(dispatcher, "reused", options.proxies.http === "" ? undefined : hostOf(options.proxies.http))
   )

@@ -13,7 +13,10 @@ type Options = Dispatcher.DispatchOptions & Hints
 /** Additions of `NodeHttp` to an undici request. */
 export interface Hints {
   /** The caller's request and its observer. */
-  readonly current?: typeof Transport.CurrentRequest.Service | undefined
+  readonly current?: {
+    readonly request: Transport.Request
+    readonly observer: Transport.Observer & { readonly isAbandoned?: boolean }
+  } | undefined
   readonly signal?: unknown
 }
 
@@ -178,8 +181,9 @@ export class OriginPool extends Undici.Dispatcher {
   #next() {
     while (this.#waiting.length > 0 && !this.#isDestroyed) {
       const { handler, options } = this.#waiting[0]!
-      const { signal } = options
-      if (!(signal instanceof AbortSignal && signal.aborted)) {
+      const { current, signal } = options
+      const isAbandoned = current?.observer.isAbandoned === true || (signal instanceof AbortSignal && signal.aborted)
+      if (!isAbandoned) {
         const slot = this.#take(mayBeIdle(options))
         if (slot === undefined) return
         this.#send(slot, options, handler)
