@@ -18,6 +18,7 @@
  */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -148,6 +149,17 @@ export interface Lease {
   readonly name: string
   readonly mimeType: string
   readonly size: number
+}
+
+/**
+ * How many bytes of a lease were sent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  readonly lease: Lease
+  readonly sent: number
 }
 
 /**
@@ -350,9 +362,18 @@ export class Catalog extends Context.Service<Catalog, {
   /** The last byte must not be sent unless this succeeds. It fails for all but the newest transfer of a lease. */
   readonly handOver: (lease: Lease) => Effect.Effect<void, CatalogError | LeaseEnded>
   readonly commit: (lease: Lease) => Effect.Effect<void, CatalogError>
-  readonly release: (lease: Lease) => Effect.Effect<void, CatalogError>
+  /** `sent`: bytes of its transfers that `prolong` has not reported. */
+  readonly release: (lease: Lease, sent: number) => Effect.Effect<void, CatalogError>
   /** `release` for a transfer of which not one byte was sent: the download is available at once, and counts as no attempt. */
   readonly abandon: (lease: Lease) => Effect.Effect<void, CatalogError>
+
+  /**
+   * Says which transfers go on, and the bytes that each has sent since the last time. A lease whose bytes go out more slowly than
+   * the minimum rate ends, and so does one of a server that says nothing.
+   */
+  readonly prolong: (transfers: ReadonlyArray<Progress>) => Effect.Effect<void, CatalogError>
+  /** How often `prolong` has to be called. */
+  readonly prolongInterval: Duration.Duration
 
   /** Removes expired and used-up files, and drops ended leases. */
   readonly bury: Effect.Effect<void, CatalogError>
@@ -386,10 +407,10 @@ export interface Options {
   /** How long the holder of a lease may resume a broken transfer, in milliseconds. */
   readonly grace: number
   /**
-   * Minimum average rate of a download in bytes per second: a lease lasts as long as the file takes at this rate, plus
-   * `minimumRatePatience` and `grace`, however often it is resumed. 0: any rate.
+   * Minimum average rate of a download in bytes per second. A lease whose bytes are sent more slowly ends, after `minimumRatePatience` and
+   * `grace`; and so does one that takes longer than the whole file at this rate. Resuming gives no more time. 0: any rate.
    *
-   * @default 1024
+   * @default 4096
    */
   readonly minimumRate?: number | undefined
   /** Milliseconds; see `minimumRate`. @default 60000 */

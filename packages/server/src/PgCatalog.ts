@@ -102,14 +102,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
   const files = PgFiles.make(prepared, sql, leases, durable, deadline)
 
-  yield* leases.prolong.pipe(
-    Effect.catch((error) => Effect.logWarning("the leases could not be prolonged; it is tried again", error.cause)),
-    Effect.schedule(Schedule.spaced(Duration.millis(hold / 5))),
-    Effect.forkScoped
-  )
-
   return Catalog.of({
     where: whereOf(options.url),
+    prolongInterval: Duration.millis(Machine.prolongInterval({ ...terms, hold })),
 
     insert: Effect.fnUntraced(function*(file) {
       const id = yield* random.uuidV4()
@@ -169,9 +164,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     commit: leases.commit,
 
-    release: (lease) => Effect.asVoid(leases.release(lease)),
+    release: (lease, sent) => Effect.asVoid(leases.release(lease, sent)),
 
     abandon: leases.abandon,
+
+    prolong: leases.prolong,
 
     bury: files.bury,
 

@@ -97,10 +97,11 @@ export interface TemporaryOptions extends Engines.Options {
   /** How long the headers of a request may take. @default 30 seconds */
   readonly headersTimeout?: Duration.Input | undefined
   /**
-   * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. However often its receiver resumes it, a
-   * download is given back after the time that the file takes at this rate, plus `minimumRatePatience` and `grace`.
+   * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. A download whose bytes go out more slowly,
+   * or stop for longer than `minimumRatePatience` and `grace`, is given back, however often its receiver resumes it; and so is one
+   * that takes longer than the whole file at this rate.
    *
-   * @default 1KiB
+   * @default 4KiB
    */
   readonly minimumRate?: number | undefined
   /** How long a transfer may stop that had been fast enough. @default 1 minute */
@@ -321,7 +322,7 @@ export const table = {
     "min-rate",
     "BYTES",
     bytes,
-    "1KiB",
+    "4KiB",
     "minimum average rate of a transfer in bytes per second, both ways; 0B: any"
   ),
   minimumRatePatience: row(

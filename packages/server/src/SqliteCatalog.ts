@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -47,6 +48,8 @@ const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: Sql
 
 /** Files that one transaction removes: few enough for the reserve, and for requests that wait meanwhile. */
 const BURY_FILES = 16
+/** Leases that one transaction prolongs. */
+const PROLONGED_AT_ONCE = 200
 
 interface Parts {
   readonly db: Database
@@ -55,8 +58,11 @@ interface Parts {
   readonly uploads: SqliteUploads.SqliteUploads
 }
 
-type Calls = Omit<Catalog["Service"], "where" | "bury" | keyof SqliteBlobs.SqliteBlobs["stores"]>
-type DownloadCalls = Pick<Calls, "peek" | "claim" | "resume" | "handOver" | "commit" | "release" | "abandon">
+type Calls = Omit<Catalog["Service"], "where" | "bury" | "prolongInterval" | keyof SqliteBlobs.SqliteBlobs["stores"]>
+type DownloadCalls = Pick<
+  Calls,
+  "peek" | "claim" | "resume" | "handOver" | "commit" | "release" | "abandon" | "prolong"
+>
 
 /** The calls about files. */
 const fileCalls = (
@@ -196,8 +202,22 @@ const downloadCalls = (
     abandon: (lease) => withNow((now) => transaction(() => leases.abandon(lease.id, lease.generation, now))),
 
     // The next start would release it as well.
-    release: (lease) =>
-      withNow((now) => transaction(() => leases.release(lease.id, lease.generation, now), { durable: false }))
+    release: (lease, sent) =>
+      withNow((now) => transaction(() => leases.release(lease.id, lease.generation, now, sent), { durable: false })),
+
+    // Requests that wait meanwhile are served in between.
+    prolong: Effect.fnUntraced(function*(transfers) {
+      for (let at = 0; at < transfers.length; at += PROLONGED_AT_ONCE) {
+        if (at > 0) yield* Effect.yieldNow
+        yield* withNow((now) =>
+          transaction(() => {
+            for (const { lease: { generation, id }, sent } of transfers.slice(at, at + PROLONGED_AT_ONCE)) {
+              leases.prolong(id, generation, now, sent)
+            }
+          }, { durable: false })
+        )
+      }
+    })
   }
 }
 
@@ -208,7 +228,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const reader = yield* SqliteReader.make(path)
   const blobs = yield* attempt(() => SqliteBlobs.make(db))
   const files = yield* attempt(() => SqliteFiles.make(db, blobs))
-  const leases = yield* attempt(() => SqliteLeases.make(db, Machine.termsOf(options), files.count))
+  const terms = Machine.termsOf(options)
+  const leases = yield* attempt(() => SqliteLeases.make(db, terms, files.count))
   const uploads = yield* attempt(() => SqliteUploads.make(db, blobs))
   const parts = { db, files, leases, uploads }
 
@@ -225,6 +246,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   return Catalog.of({
     where: `SQLite in ${path}`,
+    prolongInterval: Duration.millis(Machine.prolongInterval(terms)),
     ...(yield* attempt(() => fileCalls(parts, reader, random))),
     ...downloadCalls(parts, random, options.maxBrokenDownloads ?? defaults.maxBrokenDownloads),
     bury: Effect.gen(function*() {

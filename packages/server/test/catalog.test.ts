@@ -37,16 +37,12 @@ const pass = (seconds: number) =>
     }
   })
 
-/** A minute in which a transfer goes on. The lease is prolonged for real, so each step waits until that has been done in it. */
-const flowing = (catalog: Catalog.Catalog["Service"], key: string) =>
+/** A minute in which transfers go on. */
+const flowing = (catalog: Catalog.Catalog["Service"], ...leases: ReadonlyArray<Catalog.Lease>) =>
   Effect.gen(function*() {
     for (let step = 0; step < 10; step++) {
-      yield* pass(6)
-      for (let tries = 0; tries < 2000; tries++) {
-        const seen = yield* catalog.peek(key)
-        if (seen._tag === "InProgress" && seen.retryAfter > GRACE - 6000) break
-        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
-      }
+      yield* TestClock.adjust("6 seconds")
+      yield* catalog.prolong(leases.map((lease) => ({ lease, sent: 1_000_000 })))
     }
   })
 
@@ -114,9 +110,9 @@ const promises = (engine: Engine) => {
       const { key } = yield* catalog.insert(file())
       const lease = claimed(yield* catalog.claim(key))
       assert.strictEqual((yield* catalog.peek(key))._tag, "InProgress")
-      yield* flowing(catalog, key)
+      yield* flowing(catalog, lease)
       assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-      yield* catalog.release(lease)
+      yield* catalog.release(lease, 0)
       yield* pass(29)
       const meanwhile = yield* catalog.claim(key)
       assert.deepStrictEqual(meanwhile, { _tag: "InProgress", retryAfter: 1000 })
@@ -124,10 +120,10 @@ const promises = (engine: Engine) => {
       const resumed = Option.getOrThrow(yield* catalog.resume(key, lease.id))
       assert.strictEqual(resumed.generation, 2)
       // The transfer that broke is no longer asked.
-      yield* catalog.release(lease)
-      yield* flowing(catalog, key)
+      yield* catalog.release(lease, 0)
+      yield* flowing(catalog, resumed)
       assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-      yield* catalog.release(resumed)
+      yield* catalog.release(resumed, 0)
       yield* pass(30)
       assert.isTrue(Option.isNone(yield* catalog.resume(key, lease.id)))
       assert.strictEqual((yield* catalog.peek(key))._tag, "Available")
@@ -283,7 +279,7 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
       const lost = claimed(yield* first.claim(once.key))
       const sent = claimed(yield* first.claim(handed.key))
       yield* first.handOver(sent)
-      yield* flowing(second, once.key)
+      yield* flowing(first, lost, sent)
       assert.strictEqual((yield* second.claim(once.key))._tag, "InProgress")
 
       // It ends as a killed process does: nothing is released.

@@ -176,24 +176,26 @@ export class Model {
     if (held !== undefined) this.move(held, Machine.committed(held.state, now, this.terms))
   }
 
-  release({ generation, id }: Catalog.Lease, now: number): void {
+  release({ generation, id }: Catalog.Lease, now: number, sent: number): void {
     const held = this.leases.get(id)
     if (held === undefined) return
-    this.move(held, Machine.broke(held.state, generation, now, this.terms))
+    this.move(held, Machine.broke(held.state, generation, now, this.terms, sent))
     this.advance(now)
   }
 
   abandon(lease: Catalog.Lease, now: number): void {
     const held = this.leases.get(lease.id)
     if (held === undefined) return
-    if (Machine.abandoned(held.state, lease.generation, now, this.terms) !== undefined) return this.release(lease, now)
+    if (Machine.abandoned(held.state, lease.generation, now, this.terms) !== undefined) {
+      return this.release(lease, now, 0)
+    }
     this.leases.delete(lease.id)
     if (held.attached) held.file.attempts--
   }
 
-  prolong({ generation, id }: Catalog.Lease, now: number): void {
+  prolong({ lease: { generation, id }, sent }: Catalog.Progress, now: number): void {
     const held = this.leases.get(id)
-    if (held !== undefined) this.move(held, Machine.prolonged(held.state, generation, now, this.terms))
+    if (held !== undefined) this.move(held, Machine.prolonged(held.state, generation, now, this.terms, sent))
   }
 
   /** The only server died, and has started again. */

@@ -42,9 +42,9 @@ export const leaseRules = (engine: Engine) => {
       const second = Option.getOrThrow(yield* catalog.resume(key, first.id))
       assert.deepStrictEqual([first.generation, second.generation, second.counted], [1, 2, false])
       assert.strictEqual((yield* Effect.flip(catalog.handOver(first)))._tag, "LeaseEnded")
-      yield* catalog.release(first)
+      yield* catalog.release(first, 0)
       assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-      yield* catalog.release(second)
+      yield* catalog.release(second, 0)
       assert.strictEqual((yield* Effect.flip(catalog.handOver(second)))._tag, "LeaseEnded")
       const third = Option.getOrThrow(yield* catalog.resume(key, first.id))
       yield* catalog.handOver(third)
@@ -52,23 +52,22 @@ export const leaseRules = (engine: Engine) => {
       const fourth = Option.getOrThrow(yield* catalog.resume(key, first.id))
       assert.isTrue(fourth.counted)
       assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
-      yield* catalog.release(third)
-      yield* catalog.release(fourth)
+      yield* catalog.release(third, 0)
+      yield* catalog.release(fourth, 0)
       yield* catalog.commit(third)
       assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
     }).pipe(Effect.provide(engine)))
 
-  it.effect("ends a lease at a time that follows from size and rate, however often it is resumed", () =>
+  it.effect("ends a lease of which nothing is sent after the patience and the grace time, however often it is resumed", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
-      const seconds = 4096
-      const { key } = yield* catalog.insert(file({ size: 5 * 1024 * 1024, expires: null }))
+      const { key } = yield* catalog.insert(file())
       const lease = claimed(yield* catalog.claim(key))
-      // The size at 1,280 bytes a second, a minute of patience and the grace time.
-      for (let left = seconds + 60 + 30; left > 0; left -= 10) {
+      for (let left = 60 + 30; left > 0; left -= 10) {
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `${left} s before the end`)
-        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, lease.id)))
-        yield* TestClock.adjust(Math.min(10, left) * 1000)
+        // A byte at a time gives no time to speak of.
+        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, lease.id)), 0)
+        yield* TestClock.adjust("10 seconds")
       }
       assert.isTrue(Option.isNone(yield* catalog.resume(key, lease.id)))
       const other = claimed(yield* catalog.claim(key))
@@ -76,12 +75,48 @@ export const leaseRules = (engine: Engine) => {
       yield* catalog.commit(other)
     }).pipe(Effect.provide(engine)))
 
+  it.effect("lets a lease last as long as its bytes go out at the minimum rate, until all of the file could have", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const seconds = 4096
+      const { key } = yield* catalog.insert(file({ size: seconds * RATE }))
+      let lease = claimed(yield* catalog.claim(key))
+      // Far more than is needed: it is as good as the minimum rate, and no better.
+      for (let left = seconds + 60 + 30; left > 0; left -= 5) {
+        assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `${left} s before the end`)
+        yield* catalog.prolong([{ lease, sent: 50 * RATE }])
+        if (left % 100 === 0) {
+          yield* catalog.release(lease, 10 * RATE)
+          lease = Option.getOrThrow(yield* catalog.resume(key, lease.id))
+        }
+        yield* TestClock.adjust(`${Math.min(5, left)} seconds`)
+      }
+      assert.isTrue(Option.isNone(yield* catalog.resume(key, lease.id)))
+      assert.strictEqual((yield* catalog.claim(key))._tag, "Claimed")
+    }).pipe(Effect.provide(engine)))
+
+  it.effect("gives a lease back whose bytes go out at half of the minimum rate", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const { key } = yield* catalog.insert(file())
+      const lease = claimed(yield* catalog.claim(key))
+      // The ninety seconds that it may stand still are used up at half the speed.
+      for (let passed = 0; passed < 2 * 90 - 5; passed += 5) {
+        assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `after ${passed} s`)
+        yield* TestClock.adjust("5 seconds")
+        yield* catalog.prolong([{ lease, sent: 2.5 * RATE }])
+      }
+      const other = claimed(yield* catalog.claim(key))
+      assert.strictEqual((yield* Effect.flip(catalog.handOver(lease)))._tag, "LeaseEnded")
+      yield* catalog.handOver(other)
+    }).pipe(Effect.provide(engine)))
+
   it.effect("gives a small file back as soon as its transfer breaks", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       const { key } = yield* catalog.insert(file({ size: 4 * 1024 * 1024 }))
       const broken = claimed(yield* catalog.claim(key))
-      yield* catalog.release(broken)
+      yield* catalog.release(broken, 0)
       assert.strictEqual((yield* catalog.peek(key))._tag, "Available")
       assert.isTrue(Option.isNone(yield* catalog.resume(key, broken.id)))
       const next = claimed(yield* catalog.claim(key))
@@ -103,8 +138,8 @@ export const leaseRules = (engine: Engine) => {
       yield* TestClock.adjust("1 second")
       const lease = claimed(yield* catalog.claim(usual.key))
       assert.deepStrictEqual(yield* begun(usual.key), Option.some([1, 0, 1000]))
-      yield* catalog.release(lease)
-      yield* catalog.release(Option.getOrThrow(yield* catalog.resume(usual.key, lease.id)))
+      yield* catalog.release(lease, 0)
+      yield* catalog.release(Option.getOrThrow(yield* catalog.resume(usual.key, lease.id)), 0)
       assert.deepStrictEqual(yield* begun(usual.key), Option.some([1, 0, 1000]))
       yield* TestClock.adjust("30 seconds")
       yield* catalog.claim(usual.key)
@@ -113,10 +148,10 @@ export const leaseRules = (engine: Engine) => {
       for (const size of [1, 10_000_000]) {
         const { key } = yield* catalog.insert(file({ size, countFrom: "first-byte", autoDelete: false }))
         const first = claimed(yield* catalog.claim(key))
-        yield* catalog.release(first)
+        yield* catalog.release(first, 0)
         // Its holder may go on for the grace time, others get nothing.
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
-        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, first.id)))
+        yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, first.id)), 0)
         yield* TestClock.adjust("30 seconds")
         assert.strictEqual((yield* catalog.peek(key))._tag, "Gone")
         assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
@@ -145,11 +180,11 @@ export const leaseRules = (engine: Engine) => {
       const catalog = yield* Catalog.Catalog
       const { key } = yield* catalog.insert(file({ size: 1, autoDelete: false, maxDownloads: 2 }))
       for (let broken = 0; broken < 100; broken++) {
-        yield* catalog.release(claimed(yield* catalog.claim(key)))
+        yield* catalog.release(claimed(yield* catalog.claim(key)), 0)
         assert.strictEqual((yield* catalog.peek(key))._tag, "Available", `after ${broken} broken ones`)
       }
       for (const downloads of [1, 2]) {
-        yield* catalog.release(claimed(yield* catalog.claim(key)))
+        yield* catalog.release(claimed(yield* catalog.claim(key)), 0)
         yield* TestClock.adjust("30 seconds")
         yield* catalog.bury
         assert.strictEqual(Option.getOrThrow(yield* catalog.get(key)).downloads, downloads)

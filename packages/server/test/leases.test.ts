@@ -27,10 +27,9 @@ const SIZES = [1000, Machine.RESUMABLE_BYTES + 1]
 
 type Service = Catalog.Catalog["Service"]
 
-/** A clock that the walk moves. It wakes the servers, which sleep until they prolong their leases, when it wants to. */
+/** A clock that the walk moves. */
 const makeClock = () => {
   let now = 1_000_000
-  const sleepers: Array<() => void> = []
   const clock: Clock.Clock = {
     currentTimeMillisUnsafe: () => now,
     currentTimeMillis: Effect.sync(() => now),
@@ -43,10 +42,6 @@ const makeClock = () => {
         const wake = () => resume(Effect.void)
         const millis = Duration.toMillis(duration)
         if (millis < 1000) setImmediate(wake)
-        if (millis === GRACE / 5) sleepers.push(wake)
-        return Effect.sync(() => {
-          if (sleepers.includes(wake)) sleepers.splice(sleepers.indexOf(wake), 1)
-        })
       })
   }
   return {
@@ -54,8 +49,7 @@ const makeClock = () => {
     now: () => now,
     move: (millis: number) => {
       now += millis
-    },
-    sleepers
+    }
   }
 }
 
@@ -107,6 +101,8 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
     let blobs = 0
     const pick = <A>(items: ReadonlyArray<A>): A | undefined => items[random(items.length)]
     const server = () => random(servers.length)
+    /** Bytes that were sent: none, some that a second takes at the minimum rate, or all of a file. */
+    const bytes = () => [0, random(3000), Machine.RESUMABLE_BYTES][random(3)]!
     const on = <A, E>(index: number, use: (catalog: Service) => Effect.Effect<A, E>) =>
       timed(use(servers[index]!.catalog))
     /** Expected values, where the model can know them. */
@@ -248,8 +244,9 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
     const release = (transfer: Transfer) =>
       Effect.gen(function*() {
         end(transfer)
-        yield* on(transfer.server, (catalog) => catalog.release(transfer.lease))
-        model.release(transfer.lease, time.now())
+        const sent = bytes()
+        yield* on(transfer.server, (catalog) => catalog.release(transfer.lease, sent))
+        model.release(transfer.lease, time.now(), sent)
       })
 
     /** The bytes cannot be had, or the receiver went away before the first one. */
@@ -285,17 +282,14 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       if (engine.hold === undefined) model.interrupt(time.now())
     })
 
-    const asleep = Effect.promise(async () => {
-      while (time.sleepers.length < servers.length) await new Promise((resolve) => setImmediate(resolve))
-    })
-
     /** All servers say which transfers they have. */
     const prolong = Effect.gen(function*() {
-      if (engine.hold === undefined) return
-      yield* asleep
-      for (const wake of time.sleepers.splice(0)) wake()
-      yield* asleep
-      for (const { lease } of transfers) if (!lease.counted) model.prolong(lease, time.now())
+      for (const index of servers.keys()) {
+        const progress = transfers.filter(({ lease, server }) => server === index && !lease.counted)
+          .map(({ lease }): Catalog.Progress => ({ lease, sent: bytes() }))
+        yield* on(index, (catalog) => catalog.prolong(progress))
+        for (const one of progress) model.prolong(one, time.now())
+      }
     })
 
     const pass = Effect.gen(function*() {

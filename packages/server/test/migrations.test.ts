@@ -57,7 +57,7 @@ describe("a catalog of an older server", () => {
         assert.isAtMost(attempts, downloads)
         const resumed = Option.getOrThrow(yield* catalog.resume(key, `L${key}`))
         assert.deepStrictEqual([resumed.generation, resumed.counted], [2, handed === 1], key)
-        yield* catalog.release(resumed)
+        yield* catalog.release(resumed, 0)
       }
       yield* TestClock.adjust("30 seconds")
       for (const [key, handed] of leases) {

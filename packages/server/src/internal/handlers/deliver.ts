@@ -53,23 +53,21 @@ export const make = Effect.gen(function*() {
       etag: `"${lease.id}"`,
       ...partial
     }
-    const toTheEnd = range.end === lease.size
     let unreadable: BlobsError | undefined
     const onUnreadable = (cause: unknown) => {
       unreadable = cause instanceof BlobsError ? cause : BlobsError.from("read a blob", cause)
     }
     // The lease is settled before anything else, even before the blob is closed: a receiver that has the last byte may ask
     // again at once, and must get a 404.
-    return blobs.open(lease.blob).pipe(
-      Effect.tapError(() => leases.abandon(lease)),
-      Effect.flatMap((reader) =>
-        leases.run(
-          lease,
-          toTheEnd,
-          (beforeLast) =>
-            Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
+    return leases.run(
+      lease,
+      range,
+      (beforeLast) =>
+        Effect.map(
+          blobs.open(lease.blob),
+          (reader) => Transfer.start(makeBuffer(), request, reader, range, status, headers, beforeLast, onUnreadable)
         )
-      ),
+    ).pipe(
       Effect.tap((outcome) => Metrics.downloaded(range.end - range.start, outcome === "whole")),
       Effect.tap((outcome) =>
         journal.audit({

@@ -26,13 +26,17 @@ export const make = Effect.gen(function*() {
   const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const held = LEASE.exec(request.headers["if-range"] ?? "")
     if (held === null || Ranges.parse(request.headers["range"], Infinity) === undefined) return Option.none()
-    // The end of the running transfer decides whether its last byte was sent, so the catalog must record it first.
-    yield* leases.end(held[1]!)
+    const rangeOf = (size: number) => {
+      const range = Ranges.parse(request.headers["range"], size)
+      return range === "unsatisfiable" ? undefined : range
+    }
+    // The end of an older transfer decides whether its last byte was sent, so the catalog must record it first.
+    yield* leases.makeRoom(held[1]!, rangeOf)
     const lease = yield* catalog.resume(key, held[1]!)
     if (Option.isNone(lease)) return Option.none()
     const { size } = lease.value
-    const range = Ranges.parse(request.headers["range"], size)
-    if (range === undefined || range === "unsatisfiable") {
+    const range = rangeOf(size)
+    if (range === undefined) {
       yield* leases.release(lease.value)
       return yield* new Refusal.Refusal({
         status: 416,
@@ -50,7 +54,7 @@ export const make = Effect.gen(function*() {
    * may have dropped, or of which it may have lost the last bytes.
    */
   const again = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string, id: string) {
-    yield* leases.end(id)
+    yield* leases.makeRoom(id, (size) => ({ start: 0, end: size }))
     const lease = yield* catalog.resume(key, id)
     return Option.isNone(lease)
       ? Option.none()

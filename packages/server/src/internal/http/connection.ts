@@ -25,9 +25,7 @@ export interface Progress {
   since: number
   from: number
   /** Bytes sent and received. */
-  bytes: number
-  /** Bytes that the system had yet to take; sockets have no public property for them. */
-  queued: number
+  moved: number
   /** Bytes by which the transfer is ahead of the minimum rate. */
   credit: number
 }

@@ -1,7 +1,7 @@
 /** Time limits of a connection, by what it is doing; `connections.ts` has the rules. */
 import type { Server } from "node:http"
 import type { Socket } from "node:net"
-import { writeQueueSize } from "../node/socket.ts"
+import { bytesSent } from "../node/socket.ts"
 import { type Connection, type Exchange, isAnswered, type Progress, refuse } from "./connection.ts"
 import * as Refusal from "./refusal.ts"
 
@@ -18,10 +18,7 @@ interface Limits {
   readonly drainBytes: number
 }
 
-const movedBy = (socket: Socket): Pick<Progress, "bytes" | "queued"> => ({
-  bytes: socket.bytesRead + socket.bytesWritten,
-  queued: writeQueueSize(socket)
-})
+const movedBy = (socket: Socket): number => socket.bytesRead + bytesSent(socket)
 
 /** The progress of a new connection. */
 export const start = (socket: Socket): Progress => ({
@@ -29,20 +26,8 @@ export const start = (socket: Socket): Progress => ({
   since: 0,
   from: 0,
   credit: 0,
-  ...movedBy(socket)
+  moved: movedBy(socket)
 })
-
-/**
- * Updates the number of transferred bytes. A large write counts when it starts; afterwards the bytes that leave the queue
- * count.
- */
-const advance = (progress: Progress, socket: Socket): number => {
-  const { bytes, queued } = movedBy(socket)
-  const moved = bytes - progress.bytes + Math.max(0, progress.queued - queued)
-  progress.bytes = bytes
-  progress.queued = queued
-  return moved
-}
 
 /** Whether the other side is awaited: a body that does not arrive, or a response that is not taken. */
 const waits = ({ request, response }: Exchange, socket: Socket): boolean =>
@@ -62,7 +47,8 @@ const phaseOf = ({ closing, exchange }: Connection): NonNullable<Progress["phase
 /** Closes a connection whose time is over. */
 export const look = (connection: Connection, server: Server, limits: Limits, now: number, elapsed: number): void => {
   const { progress, socket } = connection
-  const moved = advance(progress, socket)
+  const before = progress.moved
+  progress.moved = movedBy(socket)
   const phase = phaseOf(connection)
   const fullCredit = limits.rate * limits.patience / 1000
   if (phase !== progress.phase) {
@@ -79,7 +65,7 @@ export const look = (connection: Connection, server: Server, limits: Limits, now
     const drain = server.listening ? limits.drain : Math.min(limits.drain, STOPPING_DRAIN)
     if (lasted >= drain || socket.bytesRead - progress.from > limits.drainBytes) socket.destroy()
   } else if (limits.rate > 0 && waits(phase, socket)) {
-    const credit = progress.credit + moved - limits.rate * elapsed / 1000
+    const credit = progress.credit + progress.moved - before - limits.rate * elapsed / 1000
     progress.credit = Math.min(credit, fullCredit)
     if (credit > 0) return
     if (phase.response.headersSent) socket.destroy()

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
 import type { Reader } from "../../Blobs.ts"
+import { bytesSent } from "../node/socket.ts"
 import { MemoryBudget } from "../shared/memoryBudget.ts"
 
 export interface Range {
@@ -30,6 +31,12 @@ export interface Transfer {
   readonly done: Promise<Outcome>
   /** Closes the connection, unless the last byte was handed over already. */
   readonly abort: () => void
+  /** Closes the connection when everything before this position was sent; at once where it is further. */
+  readonly stopAt: (position: number) => void
+  /** Where what it has yet to send begins; the last byte counts to that until it was handed over. */
+  readonly position: () => number
+  /** Bytes that the system has taken, the headers included. */
+  readonly sent: () => number
 }
 
 /** Bytes per read for a fast receiver; more is no faster. */
@@ -110,8 +117,18 @@ export const start = (
   const { promise, resolve } = Promise.withResolvers<Outcome>()
   let begun = false
   let over = false
+  let position = start
+  let stop = end
+  const before = bytesSent(socket)
+  let sent = 0
+  const measure = () => {
+    // What is left in the queue of a socket that was destroyed is counted as sent.
+    if (!over && !socket.destroyed) sent = bytesSent(socket) - before
+    return sent
+  }
   const settleAs = (outcome: Outcome) => {
     if (over) return
+    measure()
     over = true
     response.off("finish", onFinish)
     response.off("close", onClose)
@@ -136,9 +153,9 @@ export const start = (
     response.destroy()
   }
 
-  const fill = async (buffer: Uint8Array, position: number) => {
+  const fill = async (buffer: Uint8Array, at: number) => {
     try {
-      const read = await reader.read(buffer, position)
+      const read = await reader.read(buffer, at)
       if (read < buffer.length) throw new Error("the blob is shorter than the catalog says")
     } catch (cause) {
       // The reader is closed with the transfer, which makes its pending reads fail.
@@ -149,15 +166,18 @@ export const start = (
   }
 
   const pump = async () => {
-    for (let position = start; position < end;) {
-      const bytes = buffer.next(end - position)
-      await fill(bytes, position)
-      position += bytes.length
+    while (position < end) {
+      const read = buffer.next(stop - position)
+      await fill(read, position)
       if (over) return
+      // It may have to stop earlier by now.
+      const bytes = read.subarray(0, stop - position)
+      position += bytes.length
       if (!begun) response.writeHead(status, headers)
       begun = true
       if (position < end) {
         await buffer.write(response, bytes)
+        if (position >= stop) return abort()
         continue
       }
       // A receiver that may resume needs the headers, which name the lease, and all bytes but the last one.
@@ -172,5 +192,14 @@ export const start = (
   }
   if (response.destroyed || socket.destroyed) settle(false)
   else pump().catch(abort).finally(buffer.drop)
-  return { done: promise, abort }
+  return {
+    done: promise,
+    abort,
+    stopAt: (at) => {
+      stop = Math.min(stop, at)
+      if (position >= stop) abort()
+    },
+    position: () => Math.min(position, end - 1),
+    sent: measure
+  }
 }

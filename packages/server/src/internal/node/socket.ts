@@ -2,5 +2,8 @@
 import type { Socket } from "node:net"
 
 /** Bytes that the system has not yet taken of the last write. */
-export const writeQueueSize = (socket: Socket): number =>
+const writeQueueSize = (socket: Socket): number =>
   (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0
+
+/** Bytes that the system has taken of all that was written. */
+export const bytesSent = (socket: Socket): number => socket.bytesWritten - writeQueueSize(socket)

@@ -23,8 +23,11 @@
  * | `interrupted` | `flowing`; `handed`      | `broken`; `counted`    | –                            |
  * | `prolonged`  | `flowing`, `handed`, same generation | the same    | –                            |
  *
- * So of two transfers of one lease only the newest can send the last byte, and the older one cannot give the lease back. No
- * transition moves `ends`, which follows from the size of the file: nobody holds a file longer by asking again.
+ * So of two transfers of one lease only the newest can send the last byte, and the older one cannot give the lease back.
+ *
+ * A lease lasts as long as its bytes go out at the minimum rate. `ends` is when it ends if no more are sent: the bytes that
+ * `prolonged` and `broke` report move it, at most to the patience and the grace time from now, and never beyond `latest`,
+ * which follows from the size of the file. Asking again moves neither, so nobody holds a file by that.
  */
 import * as Duration from "effect/Duration"
 import { defaults } from "../../ServerOptions.ts"
@@ -43,8 +46,10 @@ export interface Lease {
   readonly expires: number | null
   /** When the lease ends unless something happens before; `null`: not by itself. */
   readonly until: number | null
-  /** Its latest end; `null`: none, since any rate is allowed. */
+  /** When the lease ends unless more bytes are sent; `null`: not by itself, since any rate is allowed. */
   readonly ends: number | null
+  /** Its latest end; `null` with `ends`. */
+  readonly latest: number | null
 }
 
 /** How long leases last. Times are in milliseconds. */
@@ -87,9 +92,25 @@ export const RESUMABLE_BYTES = 4 * 1024 * 1024
 
 const earlier = (time: number, end: number | null): number => end === null ? time : Math.min(time, end)
 
-/** How long a lease of a file lasts at most. */
-export const lifetime = (size: number, { grace, minimumRate, patience }: Terms): number | null =>
-  minimumRate === 0 ? null : Math.ceil(size * 1000 / minimumRate) + patience + grace
+/** Milliseconds that a lease lasts of which nothing is sent. */
+export const allowance = ({ grace, patience }: Terms): number => patience + grace
+
+/** Milliseconds that these bytes take at the minimum rate; 0 where any rate will do. */
+const millisOf = (bytes: number, { minimumRate }: Terms): number =>
+  minimumRate === 0 ? 0 : Math.ceil(bytes * 1000 / minimumRate)
+
+/** Milliseconds after which a server prolongs the leases of its transfers: often enough that one that is late does no harm. */
+export const prolongInterval = (terms: Terms): number =>
+  Math.min(10_000, Math.min(terms.hold ?? Infinity, allowance(terms)) / 5)
+
+/** Bytes were sent. */
+const credited = <A extends Lease>(lease: A, bytes: number, now: number, terms: Terms): A =>
+  lease.ends === null
+    ? lease
+    : {
+      ...lease,
+      ends: earlier(Math.min(lease.ends + millisOf(bytes, terms), now + allowance(terms)), lease.latest)
+    }
 
 /** When a lease with a transfer ends without a further sign of it. */
 const held = (now: number, ends: number | null, { hold }: Terms): number | null =>
@@ -102,9 +123,9 @@ export const claimed = (
   now: number,
   terms: Terms
 ): Lease => {
-  const longest = lifetime(file.size, terms)
-  const ends = longest === null ? null : now + longest
-  return { ...file, phase: "flowing", generation: 1, until: held(now, ends, terms), ends }
+  const ends = terms.minimumRate === 0 ? null : now + allowance(terms)
+  const latest = ends === null ? null : ends + millisOf(file.size, terms)
+  return { ...file, phase: "flowing", generation: 1, until: held(now, ends, terms), ends, latest }
 }
 
 /** `undefined`: it cannot be resumed any more. */
@@ -128,12 +149,13 @@ export const committed = (lease: Lease, now: number, { grace }: Terms): Lease =>
     ? lease
     : { ...lease, phase: "counted", until: hasEnded(lease, now) ? lease.until : now + grace }
 
-/** A transfer ended without sending its last byte. */
-export const broke = (lease: Lease, generation: number, now: number, { grace }: Terms): Lease => {
+/** A transfer ended without sending its last byte. `sent`: its bytes that were not reported before. */
+export const broke = (lease: Lease, generation: number, now: number, terms: Terms, sent = 0): Lease => {
   if (lease.generation !== generation || hasEnded(lease, now)) return lease
   if (lease.phase === "broken" || lease.phase === "counted") return lease
   const waits = lease.countsFirst || lease.size > RESUMABLE_BYTES
-  return { ...lease, phase: "broken", until: earlier(waits ? now + grace : now, lease.ends) }
+  const after = credited(lease, sent, now, terms)
+  return { ...after, phase: "broken", until: earlier(waits ? now + terms.grace : now, after.ends) }
 }
 
 /** Not one byte of a transfer was sent. `undefined`: as if the lease had never been claimed. */
@@ -150,11 +172,13 @@ export const interrupted = (lease: Lease, now: number, terms: Terms): Lease =>
     ? { ...lease, phase: "broken", until: earlier(now + terms.grace, lease.ends) }
     : lease
 
-/** A sign of the transfer's server. */
-export const prolonged = (lease: Lease, generation: number, now: number, terms: Terms): Lease =>
-  lease.generation !== generation || hasEnded(lease, now) || (lease.phase !== "flowing" && lease.phase !== "handed")
-    ? lease
-    : { ...lease, until: held(now, lease.ends, terms) }
+/** A sign of the transfer's server, with the bytes that were sent since the last one. */
+export const prolonged = (lease: Lease, generation: number, now: number, terms: Terms, sent = 0): Lease => {
+  if (lease.generation !== generation || hasEnded(lease, now)) return lease
+  if (lease.phase !== "flowing" && lease.phase !== "handed") return lease
+  const after = credited(lease, sent, now, terms)
+  return { ...after, until: held(now, after.ends, terms) }
+}
 
 /** The result of an ended lease: a download that counts, one that is available again, or nothing. */
 export const settled = ({ countsFirst, phase }: Lease): "counts" | "given back" | "over" =>

@@ -10,7 +10,7 @@
  * two deadlock.
  */
 import * as Effect from "effect/Effect"
-import type { CatalogError, Claim, Lease, Unavailable } from "../../Catalog.ts"
+import type { CatalogError, Claim, Lease, Progress, Unavailable } from "../../Catalog.ts"
 import * as Machine from "./lease.ts"
 import type { Prepared } from "./pgPrepare.ts"
 import type { Row } from "./rows.ts"
@@ -70,24 +70,31 @@ type Terms = Machine.Terms & { readonly hold: number }
 
 const statements = (
   { prepare, relaxed }: Prepared,
-  { grace, hold, minimumRate, patience }: Terms,
+  terms: Terms,
   maxBroken: number
 ) => {
-  const ends = minimumRate === 0
-    ? "NULL::bigint"
-    : `:now + (size * 1000 + ${minimumRate - 1}) / ${minimumRate} + ${patience + grace}`
+  const { grace, hold, minimumRate } = terms
+  const allowance = Machine.allowance(terms)
+  const [ends, latest] = minimumRate === 0
+    ? ["NULL::bigint", "NULL::bigint"]
+    : [`:now + ${allowance}`, `:now + ${allowance} + (size * 1000 + ${minimumRate - 1}) / ${minimumRate}`]
+  // `ends` after these bytes were sent.
+  const credited = (sent: string) =>
+    minimumRate === 0
+      ? "NULL::bigint"
+      : `least(latest, :now + ${allowance}, ends + (${sent} * 1000 + ${minimumRate - 1}) / ${minimumRate})`
   return {
     claim: relaxed<"key" | "lease">(`
       WITH taken AS (
         UPDATE files SET live = live + 1, attempts = attempts + 1, last_attempt = :now
         WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + live < max_downloads)
         RETURNING key, blob, name, mime_type, size, expires,
-          count_from = 'first-byte' OR attempts - downloads - live >= ${maxBroken} AS counts_first, ${ends} AS ends
+          count_from = 'first-byte' OR attempts - downloads - live >= ${maxBroken} AS counts_first, ${ends} AS ends, ${latest} AS latest
       )
       INSERT INTO leases (id, key, blob, name, mime_type, size, expires, consumed, handed, flowing, generation, counts_first,
-        until, ends)
+        until, ends, latest)
       SELECT :lease::text, key, blob, name, mime_type, size, expires, FALSE, FALSE, TRUE, 1, counts_first,
-        least(:now + ${hold}, ends), ends
+        least(:now + ${hold}, ends), ends, latest
       FROM taken RETURNING *`),
     has: prepare<"lease">("SELECT 1 FROM leases WHERE id = :lease"),
     // Makes earlier commits that did not wait for the disk durable too.
@@ -112,8 +119,10 @@ const statements = (
       WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now
       RETURNING id`),
     commit: relaxed<"lease">(countWhere("NOT consumed", grace)),
-    release: relaxed<"lease" | "generation">(`
-      UPDATE leases SET flowing = FALSE, handed = FALSE, until = least(ends,
+    release: relaxed<"lease" | "generation" | "sent">(`
+      UPDATE leases SET flowing = FALSE, handed = FALSE, ends = ${credited(":sent::bigint")}, until = least(${
+      credited(":sent::bigint")
+    },
         :now + CASE WHEN counts_first OR size > ${Machine.RESUMABLE_BYTES} THEN ${grace} ELSE 0 END)
       WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now`),
     abandon: prepare<"lease" | "generation">(`
@@ -128,8 +137,8 @@ const statements = (
       )
       SELECT 1 FROM unclaimed`),
     prolong: relaxed<"transfers">(`
-      UPDATE leases SET until = least(:now + ${hold}, ends)
-      FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT)
+      UPDATE leases SET until = least(:now + ${hold}, ${credited("mine.sent")}), ends = ${credited("mine.sent")}
+      FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT, sent BIGINT)
       WHERE leases.id = mine.id AND leases.generation = mine.generation AND flowing AND NOT consumed AND until > :now`),
     detach: prepare<"key" | "blob">("UPDATE leases SET key = '' WHERE key = :key AND blob <> :blob"),
     drop: prepare<"key">("DELETE FROM leases WHERE key = :key"),
@@ -147,17 +156,6 @@ export const make = (
 ) => {
   const sql = statements(prepared, terms, maxBroken)
 
-  /** The transfers of this server: it prolongs the leases of these and of no others. */
-  const transfers = new Map<string, number>()
-  const begun = (row: Row): Lease => {
-    const lease = toLease(row)
-    if (!lease.counted) transfers.set(lease.id, lease.generation)
-    return lease
-  }
-  const over = ({ generation, id }: Pick<Lease, "id" | "generation">): void => {
-    if (transfers.get(id) === generation) transfers.delete(id)
-  }
-
   const underWay = (key: string, waits = HANDED_WAITS): Effect.Effect<UnderWay, CatalogError> =>
     Effect.flatMap(sql.underWay({ key }), ([row]) => {
       const { handed, left, maybe } = row!
@@ -174,7 +172,7 @@ export const make = (
     const [row] = yield* sql.claim({ key, lease: id })
     if (row === undefined) return undefined
     if (row["counts_first"] === true) yield* sql.makeDurable({ lease: id })
-    return begun(row)
+    return toLease(row)
   })
 
   const settleOf = Effect.fnUntraced(function*(key: string) {
@@ -203,12 +201,12 @@ export const make = (
 
     resume: Effect.fnUntraced(function*(key: string, id: string) {
       const [row] = yield* sql.resume({ key, lease: id })
-      if (row !== undefined) return begun(row)
+      if (row !== undefined) return toLease(row)
       // The last byte may have been sent, so the download counts whatever becomes of this transfer.
       const [counted] = yield* sql.countHanded({ key, lease: id })
       if (counted !== undefined) yield* buryUsedUp(key)
       const [again] = yield* sql.resume({ key, lease: id })
-      return again === undefined ? undefined : begun(again)
+      return again === undefined ? undefined : toLease(again)
     }),
 
     /** Whether the last byte may be sent. */
@@ -216,31 +214,23 @@ export const make = (
       Effect.map(sql.handOver({ lease: id, generation }), (rows) => rows.length > 0),
 
     commit: Effect.fnUntraced(function*(lease: Lease) {
-      over(lease)
       const [counted] = yield* sql.commit({ lease: lease.id })
       if (counted !== undefined) yield* buryUsedUp(counted["key"] as string)
     }),
 
-    release: (lease: Lease) =>
-      Effect.suspend(() => {
-        over(lease)
-        return sql.release({ lease: lease.id, generation: lease.generation })
-      }),
+    release: ({ generation, id }: Lease, sent: number) => sql.release({ lease: id, generation, sent }),
 
-    abandon: Effect.fnUntraced(function*(lease: Pick<Lease, "id" | "generation">) {
-      over(lease)
-      const { generation, id } = lease
+    abandon: Effect.fnUntraced(function*({ generation, id }: Pick<Lease, "id" | "generation">) {
       const unclaimed = yield* sql.abandon({ lease: id, generation })
-      if (unclaimed.length === 0) yield* sql.release({ lease: id, generation })
+      if (unclaimed.length === 0) yield* sql.release({ lease: id, generation, sent: 0 })
     }),
 
-    prolong: Effect.suspend(() =>
-      transfers.size === 0
-        ? Effect.void
-        : sql.prolong({
-          transfers: JSON.stringify([...transfers].map(([id, generation]) => ({ id, generation })))
-        })
-    ),
+    prolong: (transfers: ReadonlyArray<Progress>) =>
+      transfers.length === 0 ? Effect.void : Effect.asVoid(sql.prolong({
+        transfers: JSON.stringify(
+          transfers.map(({ lease: { generation, id }, sent }) => ({ id, generation, sent }))
+        )
+      })),
 
     /**
      * The file has other content. Receivers of the old one get the rest of it, but it counts for nothing, and cannot be

@@ -103,6 +103,11 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
   [
     // Tombstones end.
     `CREATE INDEX tombstones_by_time ON tombstones (buried)`
+  ],
+  [
+    // A lease ends unless bytes are sent, and at its latest end whatever is sent; see lease.ts.
+    `ALTER TABLE leases ADD COLUMN latest BIGINT`,
+    `UPDATE leases SET latest = ends`
   ]
 ]
 

@@ -29,7 +29,8 @@ const fromRow = (row: Row): Held => ({
   generation: row["generation"] as number,
   countsFirst: row["counts_first"] === 1,
   until: row["until"] as number | null,
-  ends: row["ends"] as number | null
+  ends: row["ends"] as number | null,
+  latest: row["latest"] as number | null
 })
 
 const statements = (db: Database) => ({
@@ -44,9 +45,12 @@ const statements = (db: Database) => ({
   ended: db.query("SELECT * FROM leases WHERE until <= :now LIMIT :limit"),
   withTransfer: db.query("SELECT * FROM leases WHERE phase IN ('flowing', 'handed')"),
   insert: db.change(`
-    INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends)
-    VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends)`),
-  move: db.change("UPDATE leases SET phase = :phase, generation = :generation, until = :until WHERE id = :id"),
+    INSERT INTO leases (id, key, blob, name, mime_type, size, expires, phase, generation, counts_first, until, ends,
+      latest)
+    VALUES (:id, :key, :blob, :name, :mimeType, :size, :expires, :phase, :generation, :countsFirst, :until, :ends, :latest)`),
+  move: db.change(
+    "UPDATE leases SET phase = :phase, generation = :generation, until = :until, ends = :ends WHERE id = :id"
+  ),
   unbegin: db.change("UPDATE files SET attempts = max(0, attempts - 1) WHERE key = :key AND blob = :blob"),
   drop: db.change("DELETE FROM leases WHERE id = :id"),
   detach: db.change("UPDATE leases SET key = '' WHERE key = :key"),
@@ -88,9 +92,9 @@ export const make = (
 
   /** Writes the new state of a lease, and counts its download if the transition does. */
   const move = (before: Held, after: Lease.Lease, now: number): Held => {
-    const { generation, phase, until } = after
+    const { ends, generation, phase, until } = after
     if (after === before) return before
-    sql.move.run({ id: before.id, phase, generation, until })
+    sql.move.run({ id: before.id, phase, generation, until, ends })
     if (phase === "counted" && before.phase !== "counted") count(before.key, before.blob, now, until ?? now)
     return { ...before, ...after }
   }
@@ -153,9 +157,14 @@ export const make = (
       if (lease !== undefined) move(lease, Lease.committed(lease, now, terms), now)
     },
 
-    release: (id: string, generation: number, now: number): void => {
+    release: (id: string, generation: number, now: number, sent: number): void => {
       const lease = find(sql, id)
-      if (lease !== undefined) move(lease, Lease.broke(lease, generation, now, terms), now)
+      if (lease !== undefined) move(lease, Lease.broke(lease, generation, now, terms, sent), now)
+    },
+
+    prolong: (id: string, generation: number, now: number, sent: number): void => {
+      const lease = find(sql, id)
+      if (lease !== undefined) move(lease, Lease.prolonged(lease, generation, now, terms, sent), now)
     },
 
     abandon: (id: string, generation: number, now: number): void => {

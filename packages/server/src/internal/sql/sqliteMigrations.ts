@@ -141,6 +141,11 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE INDEX uploads_by_owner ON uploads (owner, received);
   CREATE INDEX uploads_by_blob ON uploads (blob);
   CREATE INDEX uploads_by_end ON uploads (ends);
+  `,
+  `
+  -- A lease ends unless bytes are sent, and at its latest end whatever is sent; see lease.ts.
+  ALTER TABLE leases ADD COLUMN latest INTEGER;
+  UPDATE leases SET latest = ends;
   `
 ]
 
