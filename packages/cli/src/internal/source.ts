@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
 import { local } from "./problem.ts"
+import * as RawPath from "./rawPath.ts"
 import { Report } from "./report.ts"
 import * as SpecialFiles from "./specialFiles.ts"
 import { Stdio } from "./stdio.ts"
@@ -24,16 +25,25 @@ const standardInput = Effect.fnUntraced(function*(name: string | undefined) {
   return FileBody.once(stdio.stdin.bytes, { name: name ?? "stdin" })
 })
 
-const archive = Effect.fnUntraced(function*(path: string, name: string | undefined) {
-  const paths = yield* Path.Path
+const archive = Effect.fnUntraced(function*(path: Buffer, name: string | undefined) {
   const report = yield* Report
-  const { folder } = yield* Effect.promise(() => import("./tar.ts"))
-  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
-  const skipped = (path: string) => report.warn(`left out, since it is neither file, folder nor link: ${path}`)
-  return FileBody.stream(() => Stream.provideContext(folder(path, skipped), context), {
-    name: name ?? `${paths.basename(paths.resolve(path))}.tar`,
+  const { folder, nameOf } = yield* Effect.promise(() => import("./tar.ts"))
+  const skipped = (path: string) =>
+    Effect.runSync(report.warn(`left out, since it is neither file, folder nor link: ${path}`))
+  return FileBody.stream(() => folder(path, skipped), {
+    name: name ?? `${RawPath.decode(nameOf(path))}.tar`,
     contentType: "application/x-tar"
   })
+})
+
+/** A file whose name is not UTF-8: the SDK takes paths as text, so it gets the one of an open descriptor. */
+const undecoded = Effect.fnUntraced(function*(path: Buffer, name: string | undefined) {
+  const descriptor = yield* Effect.acquireRelease(
+    Effect.try({ try: () => Fs.openSync(path, "r"), catch: (cause) => local("it cannot be read", "Check it.", cause) }),
+    (descriptor) => Effect.sync(() => Fs.closeSync(descriptor))
+  )
+  const own = path.subarray(path.lastIndexOf("/") + 1)
+  return yield* FileBody.file(`/dev/fd/${descriptor}`, { name: name ?? RawPath.decode(own) })
 })
 
 /** Files up to this size may report another size than they have, as those in `/sys` do. */
@@ -67,14 +77,18 @@ export const bodyOf = Effect.fnUntraced(function*(path: string, { name, tar = fa
       name: name ?? (descriptor === undefined ? paths.basename(path) : "file")
     })
   }
-  const info = Option.getOrUndefined(yield* Effect.option(fs.stat(path)))
-  if (info?.type === "Directory" && tar) return yield* archive(path, name)
-  if (info?.type === "Directory") {
+  const raw = RawPath.find(path)
+  const isUndecoded = !Buffer.from(path).equals(raw)
+  const isFolder = Fs.statSync(raw, { throwIfNoEntry: false })?.isDirectory() === true
+  if (isFolder && tar) return yield* archive(raw, name)
+  if (isFolder) {
     return yield* local(
       "it is a folder",
       `Nothing was sent. Send it as one archive: fileio upload --tar ${Text.quoted(path)}`
     )
   }
+  if (isUndecoded) return yield* undecoded(raw, name)
+  const info = Option.getOrUndefined(yield* Effect.option(fs.stat(path)))
   const made = info === undefined ? undefined : yield* madeUp(path, info, { name: name ?? paths.basename(path) })
   return made ?? (yield* FileBody.file(path, { name }))
 })
