@@ -11,7 +11,7 @@ const ROOMS: Readonly<Record<string, string>> = {
     "FileBody,Metrics,Platform,Progress,shared",
   server: "modules cli FileIoServer routes handlers web http Accounts,Blocklist,Health,Sweeper ops Engines " +
     "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder sql,s3,redis " +
-    "Catalog,Blobs,RateCounter ApiKeys,Plans ServerOptions disk,node,shared",
+    "Catalog,Blobs,RateCounter ApiKeys,Plans,Logs ServerOptions disk,node,shared",
   "platform-node": "modules undici sockets internal",
   promise: "modules internal",
   cli: "modules main run internal ExitCode,JsonLine"

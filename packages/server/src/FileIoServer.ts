@@ -68,6 +68,7 @@ import * as Control from "./internal/routes/control.ts"
 import * as Routes from "./internal/routes/routes.ts"
 import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
 import * as Terms from "./internal/shared/terms.ts"
+import type { LogError } from "./Logs.ts"
 import * as Plans from "./Plans.ts"
 import * as ServerOptions from "./ServerOptions.ts"
 import * as Sweeper from "./Sweeper.ts"
@@ -148,7 +149,7 @@ export type StartError =
   | Engines.EngineError
   | Engines.StoreMismatch
   | Accounts.AccountsError
-  | Journal.LogError
+  | LogError
   | Blocklist.BlocklistError
   | DataFolder.DataFolderError
   | Catalog.CatalogError

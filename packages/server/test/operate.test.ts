@@ -263,7 +263,7 @@ describe("an operator", () => {
         assert.strictEqual(status, 1)
         assert.match(
           stderr,
-          /^fileio-server: cannot write the log .*; check that its folder is there and can be written\n$/
+          /^fileio-server: cannot write the log .*; check that its folder exists and can be written\n$/
         )
       }),
     60_000

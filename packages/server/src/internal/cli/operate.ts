@@ -18,6 +18,7 @@ import * as Accounts from "../../Accounts.ts"
 import type { SortField } from "../../Catalog.ts"
 import * as DataFolder from "../../DataFolder.ts"
 import * as Engines from "../../Engines.ts"
+import type { AuditEvent } from "../../Logs.ts"
 import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import { fileId } from "../ops/journal.ts"
@@ -73,7 +74,7 @@ const control = Effect.fnUntraced(function*(command: Control.Command) {
     return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
   }
   const options = ServerOptions.withDefaults(given, ServerOptions.defaults)
-  const audit = (event: Journal.Event) =>
+  const audit = (event: AuditEvent) =>
     given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
   return yield* Effect.provide(
     Control.run(command, audit),

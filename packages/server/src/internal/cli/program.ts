@@ -30,6 +30,7 @@ import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import * as Accounts from "../../Accounts.ts"
 import * as FileIoServer from "../../FileIoServer.ts"
+import type { AuditEvent } from "../../Logs.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import * as Journal from "../ops/journal.ts"
 import * as Logging from "./logging.ts"
@@ -78,7 +79,7 @@ const serve = Effect.gen(function*() {
 const accountsFile = Effect.map(ServerOptions.config, ({ accountsFile }) => accountsFile!)
 
 /** This process changes the file of keys, whether or not a server runs. */
-const audit = (event: Journal.Event) =>
+const audit = (event: AuditEvent) =>
   Effect.flatMap(
     ServerOptions.config,
     ({ auditLog }) => auditLog === undefined ? Effect.void : Journal.append(auditLog, event)

@@ -15,7 +15,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { IncomingMessage, Server } from "node:http"
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { plain } from "../shared/addresses.ts"
@@ -86,7 +86,7 @@ const tunnel = (connection: Connection | undefined, socket: Duplex): void => {
 
 /** Watches the connections of a server. */
 export const watch = Effect.fnUntraced(function*(
-  server: Server,
+  server: Server<typeof IncomingMessage, typeof ServerResponse>,
   limits: Limits
 ): Effect.fn.Return<Connections, never, Scope.Scope> {
   const all = new Map<Duplex, Connection>()

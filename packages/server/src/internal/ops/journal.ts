@@ -8,36 +8,13 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DataFolder } from "../../DataFolder.ts"
+import { type AuditEvent, LogError } from "../../Logs.ts"
 import { knownMethod } from "./metrics.ts"
-
-/** A log cannot be opened. */
-export class LogError extends Schema.TaggedError<LogError>("@effect-fileio/server/LogError")("LogError", {
-  path: Schema.String,
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return `cannot write the log ${this.path}; check that its folder is there and can be written`
-  }
-}
-
-/** An entry of the audit log; `file` comes from `fileId`. An empty account means no key. */
-export interface Event {
-  readonly event: "upload" | "update" | "download" | "delete" | "key-created" | "key-revoked"
-  readonly account?: string
-  readonly file?: string
-  readonly bytes?: number
-  /** Who did it, if not the caller of the request. */
-  readonly by?: "operator"
-  readonly outcome?: "whole" | "broken"
-  /** First block of an API key; no secret. */
-  readonly key?: string
-}
 
 /**
  * Identifies a file in the audit log: can be computed from a link, even when the file is gone, but does not reveal the link.
@@ -45,7 +22,7 @@ export interface Event {
 export const fileId = (key: string): string => Crypto.hash("sha256", `fileio audit ${key}`, "hex").slice(0, 32)
 
 export class Journal extends Context.Service<Journal, {
-  readonly audit: (event: Event, request?: HttpServerRequest) => Effect.Effect<void>
+  readonly audit: (event: AuditEvent, request?: HttpServerRequest) => Effect.Effect<void>
   /** A handled request; `route` is the pattern of its path. */
   readonly access: (request: HttpServerRequest, route: string, status: number, millis: number) => Effect.Effect<void>
 }>()("@effect-fileio/server/internal/Journal") {}
@@ -146,5 +123,5 @@ export const layer = (
   )
 
 /** Appends one event, from a process that is no server. */
-export const append = (path: string, event: Event): Effect.Effect<void, LogError> =>
+export const append = (path: string, event: AuditEvent): Effect.Effect<void, LogError> =>
   Effect.scoped(Effect.flatMap(appendTo(path), (write) => write(event)))
