@@ -311,6 +311,7 @@ export interface Uploads {
   readonly create: (
     upload: Pick<UploadRecord, "id" | "owner" | "request" | "blob" | "length" | "ends">
   ) => Effect.Effect<void, CatalogError>
+  /** The upload with that id, if it has not ended. */
   readonly get: (id: string) => Effect.Effect<Option.Option<UploadRecord>, CatalogError>
   /** Begins a request that goes on with the upload. The ones before it can neither record nor complete anything. */
   readonly begin: (id: string) => Effect.Effect<Option.Option<UploadRecord>, CatalogError>
