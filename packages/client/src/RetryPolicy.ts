@@ -24,7 +24,8 @@ export interface RetryPolicy {
   readonly schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>
   /**
    * The most time that a call may take, from its start to the start of its last attempt, and from its first refusal
-   * (429) on. Waiting for the account's limit before that does not count. If the host asks for a longer wait, the call
+   * (429) on. Waiting for the account's limit before that does not count, nor does time in which this process did not run,
+   * as on a laptop that sleeps. If the host asks for a longer wait, the call
    * fails at once.
    */
   readonly budget: Duration.Duration

@@ -9,7 +9,7 @@ import { Failure, mayRepeat, type Stage } from "../src/internal/shared/failure.t
 import { advance, type Answer, failure, json, refusal, respond } from "./utils/strictHost.ts"
 
 /** A host that answers by a script, and tells when it was asked. */
-const scripted = (answer: (number: number) => Answer | "refused" | "reset") =>
+const scripted = (answer: (number: number) => Answer | "refused" | "reset" | "stalled") =>
   Effect.gen(function*() {
     const asked: Array<number> = []
     const client = HttpClient.make((request) =>
@@ -17,6 +17,8 @@ const scripted = (answer: (number: number) => Answer | "refused" | "reset") =>
         asked.push(yield* Clock.currentTimeMillis)
         const said = answer(asked.length)
         if (typeof said !== "string") return respond(request, said)
+        // Longer than it takes until the process is seen to have stood still, and shorter than the time-out after that.
+        if (said === "stalled") yield* Effect.sleep("90 seconds")
         const code = said === "refused" ? "ECONNREFUSED" : "ECONNRESET"
         const cause = Object.assign(new Error(code), { code })
         return yield* Effect.fail(
@@ -154,6 +156,57 @@ describe("a policy", () => {
       const inner = FileIo.withRetry(fileIo.list(), twice)
       yield* run(FileIo.withRetry(inner, RetryPolicy.make({ times: 2 })))
       assert.strictEqual(asked.length, 3)
+    }))
+})
+
+describe("time in which the process stood still", () => {
+  const HOUR = 3_600_000
+  const HOUR_NANOS = 3_600_000_000_000n
+  /** The clock of the test, which goes on by an hour where the process is stopped; its timers fire late then. */
+  const stoppable = Effect.map(Clock.Clock, (clock) => {
+    let stops = 0
+    return {
+      stop: () => void stops++,
+      clock: Object.assign(Object.create(clock) as Clock.Clock, {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + stops * HOUR,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(stops) * HOUR_NANOS
+      })
+    }
+  })
+  const policy = RetryPolicy.fromSchedule(Schedule.spaced("2 seconds"), { budget: "10 seconds" })
+
+  it.effect("between two attempts does not end the repetitions, and all other time does", () =>
+    Effect.gen(function*() {
+      const { clock, stop } = yield* stoppable
+      const { asked, fileIo } = yield* scripted(() => failure(500))
+      const fiber = yield* FileIo.withRetry(fileIo.list(), policy).pipe(
+        Effect.provideService(Clock.Clock, clock),
+        Effect.exit,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* advance("1 second")
+      stop()
+      yield* advance("1 minute")
+      yield* Fiber.join(fiber)
+      // At 0, 2, 4, 6, 8 and 10 seconds of the time in which it ran.
+      assert.strictEqual(asked.length, 6)
+    }))
+
+  it.effect("while a request was out does not end the repetitions", () =>
+    Effect.gen(function*() {
+      const { clock, stop } = yield* stoppable
+      const { asked, fileIo } = yield* scripted((number) => number === 1 ? "stalled" : list)
+      const patient = RetryPolicy.fromSchedule(Schedule.spaced("2 seconds"), { budget: "10 minutes" })
+      const fiber = yield* FileIo.withRetry(fileIo.list(), patient).pipe(
+        Effect.provideService(Clock.Clock, clock),
+        Effect.exit,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* advance("1 second")
+      stop()
+      yield* advance("3 minutes")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(fiber)))
+      assert.strictEqual(asked.length, 2)
     }))
 })
 

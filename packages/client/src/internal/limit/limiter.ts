@@ -29,6 +29,8 @@ export interface RequestHooks {
   underway: (() => void) | undefined
   /** The head of the request leaves, over a connection that has served before or over a new one. */
   onDeparture: ((isReused: boolean) => void) | undefined
+  /** For how many milliseconds this process did not run while the request was out. */
+  readonly stoodStill?: number
 }
 
 /** Makes one request once there is a permit for it. */

@@ -16,6 +16,7 @@ import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure
 import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
 import { toError } from "./retry.ts"
+import * as Timeouts from "./timeouts.ts"
 
 /** The parsed head of a download's response. */
 export interface Head {
@@ -271,7 +272,7 @@ export const receive = (options: {
         const asked = retryAfterOf(last)
         const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
         if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
-        yield* Effect.sleep(delay)
+        state.began += yield* Timeouts.sleep(clock, delay)
         const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
         if (result._tag === "Success") {
           size ??= result.success.size

@@ -9,11 +9,12 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
-import type { Limiter, Turn, WithPermit } from "../limit/limiter.ts"
+import type { Limiter, RequestHooks, Turn, WithPermit } from "../limit/limiter.ts"
 import * as Metrics from "../observe/metrics.ts"
 import * as Span from "../observe/span.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
+import * as Timeouts from "./timeouts.ts"
 
 /** The public error of a failed attempt. */
 export const toError = (operation: FileIoError.Operation, failure: Failure): FileIoError.FileIoError =>
@@ -85,13 +86,20 @@ export const run = <A, R>(
     const policy = fiber.getRef(CurrentRetryPolicy)
     const clock = fiber.getRef(Clock.Clock)
     const began = millisOf(clock)
-    // A call may wait long for its first permit; that must not shorten its retries.
-    const spent = () => millisOf(clock) - began - turn.stats.waited
+    /** For how many milliseconds this process did not run, before the last request. */
+    let stoodStill = 0
+    let last: RequestHooks | undefined
+    // Neither a long wait for the first permit nor a stop of this process may shorten the retries.
+    const spent = () => millisOf(clock) - began - turn.stats.waited - stoodStill - (last?.stoodStill ?? 0)
     const budget = Duration.toMillis(policy.budget)
     /** When the host first refused a request of this call (429). */
     let refusedAt = Infinity
     const maxWait = () => Math.max(0, budget - Math.max(spent(), millisOf(clock) - refusedAt))
-    const withPermit: WithPermit = (request, hooks) => turn.run(request, maxWait, hooks)
+    const withPermit: WithPermit = (request, hooks) => {
+      stoodStill += last?.stoodStill ?? 0
+      last = hooks
+      return turn.run(request, maxWait, hooks)
+    }
     const again = (failed: Failure) =>
       Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
         const step = yield* Schedule.toStep(policy.schedule)
@@ -115,7 +123,7 @@ export const run = <A, R>(
             // A wait that cannot end in time fails at once.
             if (spent() + delay > budget) return yield* Effect.fail(error)
             if (isRefused) refusedAt = millisOf(clock)
-            else yield* Effect.sleep(delay)
+            else stoodStill += yield* Timeouts.sleep(clock, delay)
           }
           // The limiter waits after a refusal; this only gives up.
           if (isRefused && maxWait() === 0) return yield* Effect.fail(error)

@@ -23,6 +23,7 @@ import * as Timeouts from "./timeouts.ts"
 class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   readonly #clock: Clock.Clock
   lastAt = Infinity
+  stoodStill = 0
   /** Whether the whole request was handed over. */
   isSent = true
   /** Why our own source failed; transports wrap it beyond recognition. */

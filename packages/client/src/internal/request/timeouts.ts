@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { millisOf } from "../shared/monotonic.ts"
 
 /** How long nothing may happen, in each phase. */
 export interface Timeouts {
@@ -37,6 +38,8 @@ export interface Activity {
   lastAt: number
   /** The phase that is awaited. */
   readonly phase: "firstByte" | "idle"
+  /** For how many milliseconds this process did not run meanwhile. */
+  stoodStill?: number
 }
 
 /**
@@ -44,6 +47,16 @@ export interface Activity {
  * or something blocked the event loop. Bytes that arrived meanwhile were not read yet, so nothing is too late.
  */
 const STALL_MILLIS = 1000
+
+/** Sleeps, and gives for how many milliseconds this process did not run meanwhile. */
+export const sleep = (clock: Clock.Clock, duration: number): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const began = millisOf(clock)
+    return Effect.map(Effect.sleep(duration), () => {
+      const late = millisOf(clock) - began - duration
+      return late >= STALL_MILLIS ? late : 0
+    })
+  })
 
 /** Fails once nothing has happened for too long; the time-out starts over after this process did not run. */
 export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<never, FileIoError.TimedOut> =>
@@ -59,7 +72,10 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
       const deadline = Math.min(activity.lastAt, now) + Duration.toMillis(after)
       if (deadline <= now) return Effect.fail(new FileIoError.TimedOut({ phase: activity.phase, after }))
       wakesAt = Math.min(deadline, now + shortest)
-      return Effect.andThen(Effect.sleep(wakesAt - now), look)
+      return Effect.flatMap(sleep(clock, wakesAt - now), (late) => {
+        if (late > 0) activity.stoodStill = (activity.stoodStill ?? 0) + late
+        return look
+      })
     })
     return look
   })
