@@ -28,6 +28,11 @@ const send: typeof globalThis.fetch = async (input, init) => {
  * In a browser, the body of an upload is collected in a `Blob` before it is sent, since browsers refuse to stream it to
  * an HTTP/1.1 host. Progress then reports the bytes read.
  *
+ * **Gotchas**
+ *
+ * The `fetch` of Node 24 can end the whole process with an `AssertionError` (`assert(!this.paused)`) when a host cuts a download off
+ * while its reader is slow, since the undici in it has that fault. On Node use `NodeFileIo`, whose undici does not.
+ *
  * @category layers
  * @since 0.1.0
  */

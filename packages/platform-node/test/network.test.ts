@@ -5,9 +5,10 @@ import { FileIoServer } from "@effect-fileio/server"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Agent, MockAgent } from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import * as Net from "node:net"
 import { join } from "node:path"
 import * as Tls from "node:tls"
@@ -178,6 +179,53 @@ describe.skipIf(!hasTinyproxy)("a proxy with a password", () => {
 })
 
 const proxyAt = proxy
+
+describe.skipIf(!hasTinyproxy)("an early refusal through a proxy", () => {
+  const refusal = JSON.stringify({ success: false, status: 413, code: "TOO_LARGE", message: "too large" })
+
+  it.live.each([false, true])(
+    "reaches the caller as that refusal (the host closes at once: %s)",
+    (closes) =>
+      Effect.gen(function*() {
+        const { url: proxy } = yield* proxyAt
+        const host = yield* listening(
+          Https.createServer({
+            key: readFileSync(fixture("host.key")),
+            cert: readFileSync(fixture("host.crt"))
+          }, (request, response) => {
+            let size = 0
+            request.on("error", () => {})
+            request.on("data", (chunk: Buffer) => {
+              size += chunk.length
+              if (size < 200_000 || response.headersSent) return
+              response.writeHead(413, { "content-type": "application/json", connection: "close" })
+              response.end(refusal, () => closes && request.socket.destroySoon())
+            })
+          })
+        )
+        const chunk = new Uint8Array(500_000)
+        const huge = FileBody.stream(() => Stream.forever(Stream.make(chunk)), { size: 1e12 })
+        const seen = new Map<string, number>()
+        const count = 12
+        yield* Effect.forEach(Array.from({ length: count }), () =>
+          Effect.gen(function*() {
+            const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(huge)))
+            const ends = `${error.reason._tag} ${error.stored}`
+            seen.set(ends, (seen.get(ends) ?? 0) + 1)
+          }), { concurrency: 4 }).pipe(
+            FileIo.withRetry(RetryPolicy.none),
+            Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited),
+            Effect.provide(NodeFileIo.layer({
+              baseUrl: `https://localhost:${portOf(host)}`,
+              proxy,
+              tls: { ca: fixture("ca.crt") },
+              checkLimits: false
+            }))
+          )
+        assert.deepStrictEqual(Object.fromEntries(seen), { "PlanLimit no": count })
+      }).pipe(Effect.scoped)
+  )
+})
 
 describe("a proxy that fails", () => {
   const scripted = (answer: (socket: Net.Socket) => void) =>

@@ -2,7 +2,7 @@
 import { FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Stream } from "effect"
+import { Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 import { type Answer, type Request, scriptedHost, transportNames, transports } from "./faults/scriptedHost.ts"
 import { bytesOf, folder } from "./faults/support.ts"
 
@@ -148,6 +148,57 @@ for (const transport of transportNames) {
           assert.deepStrictEqual(yield* read(two.path), FILE)
           assert.strictEqual(host.requests.length, 4)
         }).pipe(Effect.provide(transports[transport]({ baseUrl: host.baseUrl })))
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+
+    it.live("that the host refuses for its limit (429) is asked for again when the pause is over, and joins", () =>
+      Effect.gen(function*() {
+        const host = yield* scriptedHost((request, before) =>
+          before === 0
+            ? first(100_000)
+            : before <= 2
+            ? { status: 429, headers: { "retry-after": "1" } }
+            : rest(request)
+        )
+        const directory = yield* folder
+        const { path } = yield* download(directory).pipe(
+          FileIo.withRetry(quick),
+          Effect.provide(transports[transport]({ baseUrl: host.baseUrl }))
+        )
+        assert.deepStrictEqual(yield* read(path), FILE)
+        assert.deepStrictEqual(
+          host.requests.map(({ headers }) => headers["range"]),
+          [undefined, "bytes=100000-", "bytes=100000-", "bytes=100000-"]
+        )
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+
+    it.live("that the host refuses for longer than the budget stays on the disk, and a later call fetches it", () =>
+      Effect.gen(function*() {
+        const host = yield* scriptedHost((request, before) =>
+          before === 0
+            ? first(100_000)
+            : before === 1
+            ? { status: 429, headers: { "retry-after": "3600" } }
+            : rest(request)
+        )
+        const directory = yield* folder
+        const ask = download(directory).pipe(
+          FileIo.withRetry(quick),
+          // Each call with an account of its own, since the refusal is remembered for an hour.
+          Effect.provide(
+            Layer.fresh(
+              Layer.suspend(() =>
+                transports[transport]({ baseUrl: host.baseUrl, apiKey: Redacted.make(`KEY${host.requests.length}`) })
+              )
+            )
+          )
+        )
+        const broken = interrupted(yield* Effect.flip(ask))
+        assert.isTrue(broken.resumable)
+        assert.deepStrictEqual(yield* read(broken.partPath!), FILE.subarray(0, 100_000))
+        assert.strictEqual(host.requests.length, 2)
+        const { path } = yield* ask
+        assert.deepStrictEqual(yield* read(path), FILE)
+        assert.strictEqual(host.requests[2]!.headers["range"], "bytes=100000-")
       }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
 
     it.live("that does not know the total joins where the size is known", () =>
