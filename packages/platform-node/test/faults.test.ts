@@ -2,14 +2,14 @@
  * Every fault × every call: why it failed, what became of the only copy, how many requests arrived, what lies on the disk,
  * and that it ended in bounded time. Over the host in memory, and over each HTTP client that a Node program may have.
  */
-import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
+import { Encryption, FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
-import type { FileIoError } from "@effect-fileio/core"
+import { type FileDetails, type FileIoError, FileKey } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, FileSystem, Layer, Redacted, Stream } from "effect"
+import { Duration, Effect, FileSystem, Layer, Redacted, Result, Stream } from "effect"
 import type { HttpClient } from "effect/http"
 import { bytesOf, folder } from "./faults/support.ts"
 
@@ -17,9 +17,12 @@ type Call =
   | "upload"
   | "upload, large"
   | "uploadOnce, large"
+  | "upload, encrypted"
   | "download"
   | "downloadBytes"
   | "downloadFile"
+  | "download, encrypted"
+  | "downloadFile, encrypted"
   | "list"
   | "me"
   | "update"
@@ -30,6 +33,12 @@ type Call =
 const SMALL = bytesOf(20_000)
 const LARGE = bytesOf(1_500_000)
 const FILE = bytesOf(200_000)
+
+/** `FILE` as its host has it when it is encrypted, and what its link says. */
+const encrypted = await Effect.runPromise(Effect.gen(function*() {
+  const { body, linkOf } = yield* Encryption.encrypt(FileBody.bytes(FILE, { name: "file.bin" }), "link")
+  return { bytes: yield* Stream.mkUint8Array(body.open("owned")), linkOf }
+}))
 
 const once = () => FileBody.once(Stream.make(LARGE.subarray(0, 700_000), LARGE.subarray(700_000)), { name: "o.bin" })
 
@@ -44,6 +53,10 @@ const calls: Record<
   upload: () => FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.bytes(SMALL, { name: "s.bin" }))),
   "upload, large": () => FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.bytes(LARGE, { name: "l.bin" }))),
   "uploadOnce, large": () => FileIo.FileIo.use((fileIo) => fileIo.uploadOnce(once())),
+  "upload, encrypted": () =>
+    FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.bytes(LARGE, { name: "l.bin" }), { encryption: "link" })),
+  "download, encrypted": (link, directory) => calls.download(link, directory),
+  "downloadFile, encrypted": (link, directory) => calls.downloadFile(link, directory),
   download: (key) =>
     Effect.scoped(
       FileIo.FileIo.use((fileIo) => Effect.flatMap(fileIo.download(key), ({ stream }) => Stream.mkUint8Array(stream)))
@@ -62,8 +75,15 @@ const calls: Record<
   delete: (key) => FileIo.FileIo.use((fileIo) => fileIo.delete(key))
 }
 
-const uploads: ReadonlyArray<Call> = ["upload", "upload, large", "uploadOnce, large"]
-const downloads: ReadonlyArray<Call> = ["download", "downloadBytes", "downloadFile"]
+const uploads: ReadonlyArray<Call> = ["upload", "upload, large", "uploadOnce, large", "upload, encrypted"]
+const downloads: ReadonlyArray<Call> = [
+  "download",
+  "downloadBytes",
+  "downloadFile",
+  "download, encrypted",
+  "downloadFile, encrypted"
+]
+const isEncrypted = (call: Call) => call.endsWith(", encrypted")
 const reads: ReadonlyArray<Call> = ["list", "me"]
 const changes: ReadonlyArray<Call> = ["update", "update, file", "replace"]
 const operationOf = (call: Call) =>
@@ -259,7 +279,7 @@ const rows: ReadonlyArray<Row> = [
     name: "reset while the request is sent",
     fault: () => Fault.ResetRequest({ atByte: 300_000 }),
     times: ALWAYS,
-    only: ["upload, large", "uploadOnce, large", "update, file"],
+    only: ["upload, large", "uploadOnce, large", "upload, encrypted", "update, file"],
     expected: {
       upload: { ends: "Unreachable", verdict: "unknown", requests: 1 },
       change: { ends: "Unreachable", verdict: "unknown", requests: THRICE }
@@ -291,7 +311,7 @@ const rows: ReadonlyArray<Row> = [
     name: "stall while the request is sent",
     fault: () => Fault.StallRequest({ atByte: 100_000 }),
     times: ALWAYS,
-    only: ["upload, large", "uploadOnce, large"],
+    only: ["upload, large", "uploadOnce, large", "upload, encrypted"],
     expected: {
       upload: { ends: "TimedOut", verdict: "unknown", requests: 1 }
     }
@@ -380,7 +400,7 @@ const rows: ReadonlyArray<Row> = [
     name: "the size of another file",
     fault: () => Fault.WrongSize({ by: -1 }),
     times: ALWAYS,
-    only: ["upload", "upload, large", "uploadOnce, large", "update, file"],
+    only: [...uploads, "update, file"],
     expected: {
       upload: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 },
       change: { ends: "UnexpectedResponse", verdict: "unknown", requests: 1 }
@@ -544,10 +564,11 @@ const check = (row: Row, call: Call, expected: Outcome, or: Outcome | undefined)
     const host = yield* NodeFaultHost.NodeFaultHost
     const fs = yield* FileSystem.FileSystem
     const directory = yield* folder
-    const { key } = yield* host.put({ bytes: FILE, name: "file.bin" })
+    const stored = isEncrypted(call) ? encrypted.bytes : FILE
+    const { key } = yield* host.put({ bytes: stored, name: "file.bin" })
     const operation = operationOf(call)
     if (row.times !== 0) yield* host.inject(row.fault(call), { on: operation, times: row.times ?? 1 })
-    const result = yield* calls[call](key, directory).pipe(
+    const result = yield* calls[call](isEncrypted(call) ? encrypted.linkOf(key) : key, directory).pipe(
       FileIo.withRetry(policy),
       Effect.result,
       Effect.timeoutOrElse({ duration: "15 seconds", orElse: () => Effect.die("it did not end in time") })
@@ -581,26 +602,34 @@ const check = (row: Row, call: Call, expected: Outcome, or: Outcome | undefined)
       if (error === undefined) assert.strictEqual(news.length, 1)
       if (error?.stored === "no") assert.strictEqual(news.length, 0, "nothing is stored")
       assert.isAtMost(news.length, 1, "never stored twice")
-      for (const file of news) assert.deepStrictEqual(file.bytes, call === "upload" ? SMALL : LARGE)
+      if (result._tag === "Success" && isEncrypted(call)) {
+        const link = FileKey.parse((result.success as FileDetails.FileDetails).link)
+        const { opener } = Result.getOrThrow(link)
+        const identities = opener?._tag === "Secret" ? [opener.identity] : []
+        const opened = Encryption.decrypt(Stream.succeed(news[0]!.bytes), { identities })
+        assert.deepStrictEqual(yield* Stream.mkUint8Array(opened), LARGE)
+      } else if (!isEncrypted(call)) {
+        for (const file of news) assert.deepStrictEqual(file.bytes, call === "upload" ? SMALL : LARGE)
+      }
     }
 
     const names = yield* fs.readDirectory(directory)
     const disk = outcome.disk ?? (outcome.ends === "ok" ? "file" : "nothing")
-    if (call !== "downloadFile" || disk === "nothing") {
+    if (!call.startsWith("downloadFile") || disk === "nothing") {
       assert.deepStrictEqual(names, [])
     } else if (disk === "file") {
       assert.deepStrictEqual(names, ["file.bin"])
       assert.deepStrictEqual(new Uint8Array(yield* fs.readFile(`${directory}/file.bin`)), FILE)
     } else {
       assert.strictEqual(names.length, 1)
-      assert.match(names[0]!, /^\.file\.bin\.\w+\.part$/)
+      assert.match(names[0]!, isEncrypted(call) ? /^\.file\.bin\.age\.\w+\.part$/ : /^\.file\.bin\.\w+\.part$/)
       const part = `${directory}/${names[0]}`
       const { reason } = error!
       const told = reason._tag === "TransferInterrupted" || reason._tag === "TimedOut" ? reason : undefined
       assert.strictEqual(told?.partPath, part)
       const bytes = new Uint8Array(yield* fs.readFile(part))
       assert.strictEqual(told?.bytesDone, bytes.length)
-      assert.deepStrictEqual(bytes, FILE.subarray(0, bytes.length))
+      assert.deepStrictEqual(bytes, stored.subarray(0, bytes.length))
       assert.strictEqual((yield* fs.stat(part)).mode & 0o777, 0o600)
     }
   })
@@ -609,6 +638,8 @@ for (const transport of transports) {
   describe(`faults over ${transport}`, () => {
     for (const row of rows) {
       for (const call of row.only ?? Object.keys(calls) as Array<Call>) {
+        // What is encrypted goes over the same requests, so one client stands for all.
+        if (isEncrypted(call) && transport !== "undici") continue
         if (row.crashes?.[transport]?.[0].includes(call) === true) continue
         const expected = { ...row.expected, ...(transport === "memory" ? {} : row.onNetwork) }
         const outcomeOf = (expected: Expected | undefined) => expected?.[call] ?? expected?.[kindOf(call)]

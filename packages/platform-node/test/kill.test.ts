@@ -2,11 +2,11 @@
  * `kill -9` at any moment. Processes that download several files each are killed at random points, hundreds of downloads in
  * all; the default keeps it short, `FILEIO_KILLS=500` makes it long.
  */
-import { FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
+import { Encryption, FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
@@ -33,11 +33,22 @@ const killAfter = (millis: number, args: ReadonlyArray<string>, hasBegun: () => 
     return isDone
   })
 
+/** As the host has the file, and the link to download it by. */
+const kinds = {
+  "a file": Effect.succeed({ bytes: FILE, linkOf: (key: string, _name: string) => key }),
+  "an encrypted file": Effect.gen(function*() {
+    const { body, linkOf } = yield* Encryption.encrypt(FileBody.bytes(FILE, { name: "unused" }), "link")
+    const bytes = yield* Stream.mkUint8Array(body.open("owned"))
+    return { bytes, linkOf: (key: string, name: string) => linkOf(key).replace("unused", name) }
+  })
+}
+
 describe("kill -9", () => {
-  it.live(
-    "the final name never holds less than the whole file, and what has a note is brought to its end",
-    () =>
+  it.live.each(Object.entries(kinds))(
+    "the final name never holds less than the whole of %s, and what has a note is brought to its end",
+    ([kind, make]) =>
       Effect.gen(function*() {
+        const { bytes: stored, linkOf } = yield* make
         const host = yield* NodeFaultHost.NodeFaultHost
         const transfer = yield* FileTransfer.FileTransfer
         const fs = yield* FileSystem.FileSystem
@@ -46,12 +57,16 @@ describe("kill -9", () => {
           const directory = yield* folder
           const keys: Array<string> = []
           for (let i = 0; i < FILES; i++) {
-            keys.push((yield* host.put({ bytes: FILE, name: `${index}-${i}.bin` })).key)
+            const name = `${index}-${i}.bin`
+            keys.push(linkOf((yield* host.put({ bytes: stored, name })).key, name))
           }
           // The downloads of one process are at different points, so one kill meets many moments.
           const hasBegun = () =>
             Effect.runPromise(
-              Effect.map(host.requests, (requests) => requests.some(({ target }) => target === `/${keys[0]}`))
+              Effect.map(
+                host.requests,
+                (requests) => requests.some(({ target }) => target === `/${keys[0]!.split("#")[0]}`)
+              )
             )
           const isDone = yield* killAfter((index * 7.3) % 110, [host.baseUrl, directory, ...keys], hasBegun)
           const look = Effect.gen(function*() {
@@ -65,7 +80,11 @@ describe("kill -9", () => {
           const names = yield* look
           for (const name of names.filter((name) => name.endsWith(".part"))) {
             const bytes = yield* fs.readFile(`${directory}/${name}`)
-            assert.isTrue(Buffer.from(FILE.subarray(0, bytes.length)).equals(bytes), name)
+            const whole = name.endsWith(".plain.part") ? FILE : stored
+            assert.isTrue(Buffer.from(whole.subarray(0, bytes.length)).equals(bytes), name)
+          }
+          for (const name of names.filter((name) => name.endsWith(".json"))) {
+            assert.notInclude(yield* fs.readFileString(`${directory}/${name}`), "AGE-SECRET-KEY")
           }
           const finals = names.filter((name) => !name.startsWith(".")).length
           const notes = names.filter((name) => /^\.fileio-\w+\.json$/.test(name)).length
@@ -93,8 +112,12 @@ describe("kill -9", () => {
           assert.isAtLeast(wholes.size, Math.min(FILES, finals + notes), "every part with a note became a file")
         }, Effect.scoped)
         yield* host.inject(Fault.Drip({ bytes: 9_000, every: 2 }), { on: "download", times: 1e9 })
-        yield* Effect.forEach(Array.from({ length: KILLS }, (_, index) => index), round, { concurrency: 2 })
-        assert.isAbove(seen.cut, KILLS, `most were cut: ${JSON.stringify(seen)}`)
+        yield* Effect.forEach(
+          Array.from({ length: kind === "a file" ? KILLS : Math.ceil(KILLS / 2) }, (_, index) => index),
+          round,
+          { concurrency: 2 }
+        )
+        assert.isAbove(seen.cut, KILLS / 2, `most were cut: ${JSON.stringify(seen)}`)
         assert.isAbove(seen.resumed, 0, JSON.stringify(seen))
         yield* Effect.logDebug(JSON.stringify(seen))
         if (process.env["FILEIO_KILLS"] !== undefined) console.log(seen)
