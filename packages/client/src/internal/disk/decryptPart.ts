@@ -29,10 +29,8 @@ type EncryptedTarget = Target & { readonly secrets: Secrets }
 const keep = Effect.fnUntraced(function*(
   target: EncryptedTarget,
   piece: OpenPart.Piece,
-  hostName: FileName.FileName,
-  problem: FileIoError.DecryptionProblem
+  name: FileName.FileName
 ) {
-  const name = problem === "notEncrypted" ? hostName : target.partNameFor(hostName)
   const place: Publish.Place = { ...target, wanted: undefined, collision: "number" }
   if (target.isDurable) yield* Effect.ignore(piece.file.sync)
   const published = yield* Effect.option(Publish.publish(place, piece, name))
@@ -71,34 +69,37 @@ export const decryptPart = Effect.fnUntraced(function*(
   const paths = yield* Path.Path
   const { parts } = target
   const finalPath = (yield* Publish.pathOf(target))(target.nameFor(hostName), 0)
+  /** With a note, the same call decrypts the part as soon as the disk can take the file; else the part gets a name. */
   const failed = (error: PlatformError) =>
-    destinationFailed("received", finalPath, problemOf(error), error, {
-      parts: [piece.path],
-      bytesDone: piece.bytes,
-      bytesExpected: piece.bytes
-    })
+    Effect.flatMap(
+      parts?.isNoted() === true ? Effect.succeed(piece.path) : keep(target, piece, target.partNameFor(hostName)),
+      (kept) =>
+        Effect.fail(destinationFailed("received", finalPath, problemOf(error), error, {
+          parts: [kept],
+          bytesDone: piece.bytes,
+          bytesExpected: piece.bytes
+        }))
+    )
   // The name follows from that of the encrypted part, so that the leftover of a dead process is found and replaced.
   const plainPath = piece.path.replace(/(?:\.part)?$/, ".plain.part")
   yield* Effect.ignore(fs.remove(plainPath))
-  const file = yield* Effect.mapError(fs.open(plainPath, { flag: "wx+", mode: 0o600 }), failed)
+  const file = yield* Effect.catch(fs.open(plainPath, { flag: "wx+", mode: 0o600 }), failed)
   const plain: OpenPart.Piece = { path: plainPath, file, bytes: 0 }
   yield* write(target, piece, plain).pipe(
     Effect.onError(() => Effect.ignore(fs.remove(plainPath))),
-    Effect.catch((error) =>
-      Effect.flatMap(
-        error instanceof Fault || error instanceof WrongDigest
-          ? keep(target, piece, hostName, error instanceof Fault ? error.problem : "changed")
-          : Effect.succeed(piece.path),
+    Effect.catch((error) => {
+      if (!(error instanceof Fault || error instanceof WrongDigest)) return failed(error)
+      const isPlain = error instanceof Fault && error.problem === "notEncrypted"
+      return Effect.flatMap(
+        keep(target, piece, isPlain ? hostName : target.partNameFor(hostName)),
         (kept) =>
           Effect.fail(
             error instanceof Fault
               ? Decrypt.toError(error, "received", { bytesDone: plain.bytes, encryptedPath: kept })
-              : error instanceof WrongDigest
-              ? wrongDigest(piece.bytes, kept)
-              : failed(error)
+              : wrongDigest(piece.bytes, kept)
           )
       )
-    )
+    })
   )
   const info = yield* Effect.option(file.stat)
   const inode = info._tag === "Some" ? inodeOf(info.value) : undefined
