@@ -136,12 +136,14 @@ export const ceph: Effect.Effect<ObjectStore, never, Scope.Scope> = Effect.gen(f
   return { name: "Ceph", endpoint, client }
 })
 
-/** Ceph where it is installed, a stand-in elsewhere. */
-export const objectStore = Effect.gen(function*() {
-  if (hasCeph) return yield* ceph
+/** A stand-in, in this process. */
+export const standInStore = Effect.gen(function*() {
   const { endpoint } = yield* s3
   return { name: "a stand-in for S3", endpoint, client: yield* clientOf(endpoint) } satisfies ObjectStore
 })
+
+/** Ceph where it is installed, the stand-in elsewhere. */
+export const objectStore: Effect.Effect<ObjectStore, never, Scope.Scope> = hasCeph ? ceph : standInStore
 
 /** The keys of all objects in the bucket. */
 export const objectsIn = async ({ client }: ObjectStore): Promise<ReadonlyArray<string>> => {

@@ -1,6 +1,6 @@
 /** Real engines for the tests: PostgreSQL, Redis and a store that speaks S3, each on a free port and in a temporary folder. */
-import { Effect, Redacted } from "effect"
-import { execFile, spawn, spawnSync } from "node:child_process"
+import { Effect, Redacted, type Scope } from "effect"
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
@@ -74,34 +74,46 @@ export const folderFor = (name: string) =>
     (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true }))
   )
 
-/** A program that ends with the scope, at once. The default signal is to PostgreSQL an immediate shutdown. */
+export interface Program {
+  readonly child: () => ChildProcess
+  /** Ends it by its signal, and starts it again. */
+  readonly restart: Effect.Effect<void>
+}
+
+/** A program that ends with the scope, at once. The default signal is to PostgreSQL an immediate shutdown, which is a crash. */
 export const running = (
   command: string,
   args: ReadonlyArray<string>,
   options: { uid?: number; gid?: number; cwd: string },
   signal: NodeJS.Signals = "SIGQUIT"
-) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
+): Effect.Effect<Program, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const start = () => {
       const child = spawn(command, args, { ...options, stdio: ["ignore", "ignore", "pipe"] })
       child.stderr.resume()
       return child
-    }),
-    (child) =>
-      Effect.promise(() =>
-        new Promise<void>((resolve) => {
-          if (child.exitCode !== null || child.signalCode !== null) return resolve()
-          child.once("exit", () => resolve())
-          child.kill(signal)
-        })
-      )
-  )
+    }
+    let child = start()
+    const end = Effect.promise(() =>
+      new Promise<void>((resolve) => {
+        if (child.exitCode !== null || child.signalCode !== null) return resolve()
+        child.once("exit", () => resolve())
+        child.kill(signal)
+      })
+    )
+    const restart = Effect.map(end, () => {
+      child = start()
+    })
+    return Effect.as(Effect.addFinalizer(() => end), { child: () => child, restart })
+  })
 
 export interface Postgres {
   /** The address of a new, empty database. */
   readonly database: Effect.Effect<Redacted.Redacted>
   /** Runs SQL beside the server. */
   readonly execute: (database: Redacted.Redacted, sql: string) => Effect.Effect<void>
+  /** It crashes, and is started again; what it had not synced is lost. */
+  readonly crash: Effect.Effect<void>
 }
 
 let databases = 0
@@ -128,7 +140,7 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
       max_connections: "100",
       ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off" })
     }
-    yield* running(
+    const { restart } = yield* running(
       bin("postgres"),
       [
         "-D",
@@ -141,7 +153,8 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
     )
     const ready = () => run(bin("psql"), [...to("postgres"), "-c", "SELECT 1"], as).then(() => true, () => false)
     const to = (name: string) => ["-h", "127.0.0.1", "-p", String(port), "-U", "fileio", "-d", name]
-    yield* eventually("PostgreSQL takes connections", ready)
+    const isReady = eventually("PostgreSQL takes connections", ready, 60_000)
+    yield* isReady
     const database = Effect.promise(async () => {
       const name = `files${++databases}`
       await run(bin("psql"), [...to("postgres"), "-c", `CREATE DATABASE ${name}`], as)
@@ -149,19 +162,20 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
     })
     const execute: Postgres["execute"] = (address, sql) =>
       Effect.promise(() => run(bin("psql"), ["-d", Redacted.value(address), "-v", "ON_ERROR_STOP=1", "-c", sql], as))
-    return { database, execute } satisfies Postgres
+    return { database, execute, crash: Effect.andThen(restart, isReady) } satisfies Postgres
   })
 
 export const redis = Effect.gen(function*() {
   const folder = yield* folderFor("redis")
   const port = yield* freePort
-  const child = yield* running(
+  const { child, restart } = yield* running(
     "redis-server",
     ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
     { cwd: folder }
   )
-  yield* eventually("Redis takes connections", () => answers(port))
-  return { url: `redis://127.0.0.1:${port}`, child }
+  const isReady = eventually("Redis takes connections", () => answers(port))
+  yield* isReady
+  return { url: `redis://127.0.0.1:${port}`, child: child(), crash: Effect.andThen(restart, isReady) }
 })
 
 /** The credentials that the stand-in knows. */

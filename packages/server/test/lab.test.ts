@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { hasPostgres, hasRedis, skipping } from "./engines.ts"
 import { run } from "./lab/lab.ts"
 
-/** Two minutes in CI, hours by `soak:engines`. */
+/** Some seconds here; two minutes over Ceph beside the tests in CI, and hours, by `soak:engines`. */
 const SECONDS = Number(process.env["FILEIO_LAB_SECONDS"] ?? 15)
 
 skipping("the fault lab: servers over engines that are silent, cut and lose answers")
@@ -12,14 +12,12 @@ describe.skipIf(!hasPostgres || !hasRedis)("the fault lab", () => {
     "loses nothing that was acknowledged, gives nothing twice, and leaves nothing stuck or without owner",
     () =>
       Effect.gen(function*() {
-        const summary = yield* Effect.promise(() => run({ seconds: SECONDS, seed: 1, clients: 6 }))
+        const summary = yield* Effect.promise(() => run({ seconds: SECONDS, seed: 1, clients: 6, ceph: false }))
         const found = JSON.stringify(summary)
         assert.deepStrictEqual(summary.violations, [], found)
-        // Otherwise it would have shown nothing; a busy machine does less.
-        assert.isAtLeast(summary.counts["upload 200"] ?? 0, 10, found)
-        assert.isAtLeast(summary.counts["download 200"] ?? 0, 5, found)
-        assert.isAtLeast(Object.values(summary.faults).reduce((sum, count) => sum + count, 0), 5, found)
+        // Otherwise it would have shown nothing.
+        for (const what of ["upload 200", "download 200"]) assert.isAtLeast(summary.counts[what] ?? 0, 5, found)
       }),
-    (SECONDS + 120) * 1000
+    (SECONDS * 10 + 600) * 1000
   )
 })

@@ -1,15 +1,16 @@
-/** A client of the fault lab: it uploads, downloads and deletes over plain HTTP, and records what it saw. */
+/** A client of the fault lab: it uploads, downloads, resumes, replaces and deletes over plain HTTP, and records what it saw. */
 import * as Http from "node:http"
-import { contentOf, type Entry, type Ledger, type Random } from "./ledger.ts"
+import { type Broken, contentOf, type Entry, type Ledger, type Random, type Version } from "./ledger.ts"
 
-/** No call may take longer, whatever is silent. */
-const CALL_LIMIT = 40_000
+/** No call may take longer, whatever is silent: far more than all time limits of the server together. */
+const CALL_LIMIT = 120_000
 const BOUNDARY = "lab"
 
 interface Answer {
   /** 0: no answer came. */
   readonly status: number
   readonly body: Buffer
+  readonly etag: string | undefined
   /** Whether all of the answer came. */
   readonly complete: boolean
 }
@@ -35,11 +36,12 @@ export const call = (
       resolve({
         status: response?.statusCode ?? 0,
         body: Buffer.concat(chunks),
+        etag: response?.headers.etag,
         complete: response?.complete === true
       })
     }
     const timer = setTimeout(() => {
-      ledger.violated(undefined, `${options.method ?? "GET"} had no end for ${CALL_LIMIT} ms`)
+      ledger.violated("call without end", `${options.method ?? "GET"} had no end for ${CALL_LIMIT} ms`)
       end()
     }, CALL_LIMIT)
     const { body, headers = {}, leaveAfter = Infinity, method = "GET" } = options
@@ -61,10 +63,10 @@ export const call = (
     request.end(body)
   })
 
-const form = (name: string, content: Buffer): Buffer =>
+const form = (name: string, allowed: number, content: Buffer): Buffer =>
   Buffer.concat([
     Buffer.from(
-      `--${BOUNDARY}\r\ncontent-disposition: form-data; name="maxDownloads"\r\n\r\n1\r\n` +
+      `--${BOUNDARY}\r\ncontent-disposition: form-data; name="maxDownloads"\r\n\r\n${allowed}\r\n` +
         `--${BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="${name}"\r\n\r\n`
     ),
     content,
@@ -80,16 +82,21 @@ export interface Lab {
   readonly newName: () => string
 }
 
-const SIZES = [1, 1000, 60_000, 1_500_000]
+const SIZES = [1, 1000, 60_000, 1_500_000, 6_000_000]
+/** One in fifty is sent to a store in several parts. */
+const sizeFrom = (random: Random): number => random.below(50) === 0 ? 17_000_000 : random.pick(SIZES)
 
-const upload = async ({ headers, ledger, newName, random, server }: Lab): Promise<void> => {
-  // One in fifty is sent to a store in several parts.
-  const entry = ledger.add(newName(), random.below(50) === 0 ? 17_000_000 : random.pick(SIZES))
-  const { body, complete, status } = await call(`${server()}/`, ledger, {
-    method: "POST",
-    headers: { ...headers, "content-type": `multipart/form-data; boundary=${BOUNDARY}` },
-    body: form(entry.name, contentOf(entry.name, entry.size))
+const send = (lab: Lab, method: string, path: string, entry: Entry, { number, size }: Version) =>
+  call(`${lab.server()}${path}`, lab.ledger, {
+    method,
+    headers: { ...lab.headers, "content-type": `multipart/form-data; boundary=${BOUNDARY}` },
+    body: form(entry.name, entry.allowed, contentOf(entry.name, number, size))
   })
+
+const upload = async (lab: Lab): Promise<void> => {
+  const { ledger, newName, random } = lab
+  const entry = ledger.add(newName(), random.pick([1, 1, 1, 3]), sizeFrom(random))
+  const { body, complete, status } = await send(lab, "POST", "/", entry, entry.versions[0]!)
   if (status === 200 && complete) {
     entry.key = (JSON.parse(body.toString()) as { readonly key: string }).key
     entry.stored = "yes"
@@ -99,35 +106,102 @@ const upload = async ({ headers, ledger, newName, random, server }: Lab): Promis
   ledger.count(`upload ${status === 200 && !complete ? "broken" : status}`)
 }
 
-export const download = async (lab: Pick<Lab, "ledger" | "server">, entry: Entry, leaveAfter = Infinity) => {
-  const { ledger, server } = lab
-  const { body, complete, status } = await call(`${server()}/${entry.key!}`, ledger, { leaveAfter })
-  if (status === 200) {
-    if (complete && body.length === entry.size) ledger.received(entry, body)
-    else entry.broken++
+const replace = async (lab: Lab, entry: Entry): Promise<void> => {
+  const { ledger, random } = lab
+  const before = entry.current
+  const broken = [...entry.broken]
+  const version = entry.newVersion(sizeFrom(random))
+  entry.current = [...before, version]
+  const { complete, status } = await send(lab, random.pick(["PUT", "PATCH"]), `/${entry.key!}`, entry, version)
+  if (status === 200 && complete) {
+    entry.current = [version]
+    // Downloads of the new content start over.
+    for (const one of broken) entry.broken.delete(one)
+  } else if (complete && (status === 503 || status === 404)) {
+    entry.current = before
+    version.refused = true
+    if (status === 404 && !entry.mayBeGone()) {
+      ledger.violated("acknowledged and lost", "it is a 404 when its content is replaced", entry)
+    }
   }
-  // The claim may have been made, and an answer begun of which nothing came.
-  if (status === 0) entry.broken++
+  ledger.count(`replace ${status === 200 && !complete ? "broken" : status}`)
+}
+
+export const download = async (
+  { ledger, server }: Pick<Lab, "ledger" | "server">,
+  entry: Entry,
+  leaveAfter = Infinity
+): Promise<number> => {
+  const since = entry.oldest()
+  const { deletion } = entry
+  const { body, complete, etag, status } = await call(`${server()}/${entry.key!}`, ledger, { leaveAfter })
+  if (deletion === "done" && status === 200) ledger.violated("wrong answer", "it is given after its deletion", entry)
+  if (status === 200 && complete) ledger.received(entry, body, since)
+  // Without an answer, the claim may have been made, and an answer begun of which nothing came.
+  else if (status === 200 || status === 0) entry.broken.add({ etag, received: body, since })
+  else if (status !== 404 && status !== 423 && status !== 503) {
+    ledger.violated("wrong answer", `a download is a ${status}: ${String(body)}`, entry)
+  }
   ledger.count(`download ${status === 200 && !complete ? "broken" : status}`)
   return status
 }
 
+const resumableOf = ({ broken }: Entry) =>
+  [...broken].find(({ etag, received }) => etag !== undefined && received.length > 0)
+
+/** The holder of a lease asks for the rest of a download that broke. */
+const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Promise<void> => {
+  const { received } = broken
+  const since = entry.oldest()
+  const headers = { range: `bytes=${received.length}-`, "if-range": broken.etag! }
+  broken.etag = undefined
+  const { body, complete, status } = await call(`${server()}/${entry.key!}`, ledger, { headers })
+  if (status === 206 && complete) {
+    // It is the same download as the one that broke.
+    entry.broken.delete(broken)
+    ledger.received(entry, Buffer.concat([received, body]), broken.since)
+  } else if (status === 200 && complete) ledger.received(entry, body, since)
+  else if (status === 200 || status === 0) entry.broken.add({ etag: undefined, received: body, since })
+  ledger.count(`resume ${(status === 200 || status === 206) && !complete ? "broken" : status}`)
+}
+
 const remove = async ({ headers, ledger, server }: Lab, entry: Entry): Promise<void> => {
-  entry.deleted = true
-  const { status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers })
+  entry.deletion = "asked"
+  const { complete, status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers })
+  if (status === 200 && complete) entry.deletion = "done"
   ledger.count(`delete ${status}`)
+}
+
+/** One client at a time changes a file, since the order of two changes could not be told. */
+const alone = async (entry: Entry, run: () => Promise<void>): Promise<void> => {
+  if (entry.busy) return
+  entry.busy = true
+  await run()
+  entry.busy = false
 }
 
 /** One thing that a client does. */
 export const act = async (lab: Lab): Promise<void> => {
-  const { ledger, random } = lab
-  const dice = random.below(10)
-  if (dice < 4) return upload(lab)
-  const known = ledger.entries.filter(({ deleted, key, whole }) => key !== undefined && !deleted && whole === 0)
+  const { headers, ledger, random, server } = lab
+  const dice = random.below(20)
+  if (dice < 7) return upload(lab)
+  const known = ledger.entries.slice(-200).filter(({ deletion, key }) => key !== undefined && deletion === "not asked")
   if (known.length === 0) return upload(lab)
   const entry = random.pick(known)
-  if (dice === 4) return remove(lab, entry)
-  if (dice === 5) return void await download(lab, entry, 1 + random.below(entry.size))
-  // Two at a time for the same file: at most one may have it.
-  await Promise.all(dice === 6 ? [download(lab, entry), download(lab, entry)] : [download(lab, entry)])
+  if (dice === 7) return alone(entry, () => remove(lab, entry))
+  if (dice < 11) return alone(entry, () => replace(lab, entry))
+  if (dice === 11) {
+    await call(`${server()}/?limit=20&sort=size&search=lab`, ledger, { headers })
+    return
+  }
+  const broken = dice < 14 ? known.map((entry) => ({ entry, one: resumableOf(entry) })) : []
+  const resumable = broken.filter(({ one }) => one !== undefined)
+  if (resumable.length > 0) {
+    const { entry, one } = random.pick(resumable)
+    return resume(lab, entry, one!)
+  }
+  if (dice < 16) return void await download(lab, entry, 1 + random.below(entry.current[0]!.size))
+  // Three at a time for the same file: no more may have it than are allowed.
+  const times = dice < 18 ? 3 : 1
+  await Promise.all(Array.from({ length: times }, () => download(lab, entry)))
 }

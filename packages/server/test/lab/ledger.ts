@@ -1,9 +1,21 @@
 /** What each client of the fault lab saw of each file, and what must be true of that in the end. */
 
-/** The bytes of a file follow from its name, so every byte that is received can be checked. */
-export const contentOf = (name: string, size: number): Buffer => {
+/** What the lab must not find, of which it counts how often it did. */
+export type Verdict =
+  | "acknowledged and lost"
+  | "given too often"
+  | "wrong bytes"
+  | "lease stuck"
+  | "row without bytes"
+  | "bytes without owner"
+  | "quota not exact"
+  | "call without end"
+  | "wrong answer"
+
+/** The bytes of a file follow from its name and version, so every byte that is received can be checked. */
+export const contentOf = (name: string, version: number, size: number): Buffer => {
   const bytes = Buffer.alloc(size)
-  let state = 0
+  let state = version
   for (const char of name) state = Math.imul(state, 31) + char.charCodeAt(0) | 0
   for (let at = 0; at < size; at++) {
     state = Math.imul(state, 1664525) + 1013904223 | 0
@@ -12,39 +24,70 @@ export const contentOf = (name: string, size: number): Buffer => {
   return bytes
 }
 
-export interface Entry {
-  readonly name: string
+/** One content that a file has, had, or may have got by a call whose outcome is unknown. */
+export interface Version {
+  readonly number: number
   readonly size: number
-  /** `unknown`: the answer to the upload was lost, or said so. */
-  stored: "yes" | "no" | "unknown"
-  key: string | undefined
   /** Downloads of which all bytes came. */
   whole: number
-  /** Downloads that began and broke: each may have been counted. */
-  broken: number
-  /** Whether its deletion was asked for, whatever the answer. */
-  deleted: boolean
+  /** The answer to its upload said that nothing was changed. */
+  refused: boolean
+}
+
+/** A download that began and broke, which may have been counted. Who has an `etag` may resume it, once here. */
+export interface Broken {
+  readonly received: Buffer
+  /** Number of the oldest content that it may be of. */
+  readonly since: number
+  etag: string | undefined
+}
+
+export class Entry {
+  readonly name: string
+  /** How many times each content may be downloaded. */
+  readonly allowed: number
+  /** `unknown`: the answer to the upload was lost, or said so. */
+  stored: "yes" | "no" | "unknown" = "unknown"
+  key: string | undefined
+  /** Contents that it may have now; more than one while the outcome of a change is unknown. */
+  current: ReadonlyArray<Version>
+  readonly versions: Array<Version>
+  readonly broken = new Set<Broken>()
+  deletion: "not asked" | "asked" | "done" = "not asked"
   /** One client at a time changes or deletes it. */
-  busy: boolean
+  busy = false
+
+  constructor(name: string, allowed: number, size: number) {
+    this.name = name
+    this.allowed = allowed
+    this.versions = []
+    this.current = [this.newVersion(size)]
+  }
+
+  newVersion(size: number): Version {
+    const version = { number: this.versions.length + 1, size, whole: 0, refused: false }
+    this.versions.push(version)
+    return version
+  }
+
+  /** Number of the oldest content that it may have now. */
+  oldest(): number {
+    return Math.min(...this.current.map(({ number }) => number))
+  }
+
+  /** Whether it may be gone by what the clients saw of it. */
+  mayBeGone(): boolean {
+    return this.deletion !== "not asked" || this.current.some(({ whole }) => whole + this.broken.size >= this.allowed)
+  }
 }
 
 export class Ledger {
   readonly entries: Array<Entry> = []
-  /** What must never happen. */
-  readonly violations: Array<string> = []
+  readonly violations: Array<{ readonly verdict: Verdict; readonly what: string }> = []
   readonly counts: Record<string, number> = {}
 
-  add(name: string, size: number): Entry {
-    const entry: Entry = {
-      name,
-      size,
-      stored: "unknown",
-      key: undefined,
-      whole: 0,
-      broken: 0,
-      deleted: false,
-      busy: false
-    }
+  add(name: string, allowed: number, size: number): Entry {
+    const entry = new Entry(name, allowed, size)
     this.entries.push(entry)
     return entry
   }
@@ -53,15 +96,25 @@ export class Ledger {
     this.counts[what] = (this.counts[what] ?? 0) + 1
   }
 
-  violated(entry: Entry | undefined, what: string): void {
-    this.violations.push(entry === undefined ? what : `${entry.name} (${entry.key ?? "no key"}): ${what}`)
+  violated(verdict: Verdict, what: string, entry?: Entry): void {
+    this.violations.push({
+      verdict,
+      what: entry === undefined ? what : `${entry.name} (${entry.key ?? "no key"}): ${what}`
+    })
   }
 
-  /** A download of which all bytes came; every file here may be had once. */
-  received(entry: Entry, bytes: Buffer): void {
-    entry.whole++
-    if (!bytes.equals(contentOf(entry.name, entry.size))) this.violated(entry, "its bytes are not those of its upload")
-    if (entry.whole > 1) this.violated(entry, `it was given ${entry.whole} times`)
+  /** All bytes came of a content that the file has, or had since the one with this number. */
+  received(entry: Entry, bytes: Buffer, since: number): void {
+    const version = entry.versions.find(({ number, refused, size }) =>
+      number >= since && !refused && size === bytes.length && bytes.equals(contentOf(entry.name, number, size))
+    )
+    if (version === undefined) {
+      return this.violated("wrong bytes", `${bytes.length} bytes are of no content since ${since}`, entry)
+    }
+    version.whole++
+    if (version.whole > entry.allowed) {
+      this.violated("given too often", `content ${version.number} was given ${version.whole} times`, entry)
+    }
   }
 }
 

@@ -23,6 +23,7 @@ interface Pair {
 
 export interface Proxy {
   readonly port: number
+  /** `pass` ends what `meet` waits for, too. */
   readonly setMode: (mode: Mode) => void
   /** Connections that were accepted so far. */
   readonly accepted: () => number
@@ -136,6 +137,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       port: (server.address() as Net.AddressInfo).port,
       setMode: (next) => {
         mode = next
+        if (next === "pass") trap = undefined
       },
       accepted: () => accepted,
       requests: () => requests,

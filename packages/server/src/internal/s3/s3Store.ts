@@ -9,6 +9,7 @@
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as Http from "node:http"
@@ -25,6 +26,8 @@ const AGENT = { keepAlive: true, maxSockets: Infinity }
 const ATTEMPTS = 3
 /** Parts of uploads in memory at a time, 16 MiB each. */
 const SLOTS = 8
+/** How long a caller waits for what it need not wait for: usually it takes a few milliseconds. */
+const ASIDE_WAIT = "1 second"
 
 export interface Store {
   readonly client: S3Client
@@ -37,6 +40,8 @@ export interface Store {
    * long as the attempts at one may take: a silent store does not block the queue.
    */
   readonly slot: <A>(run: () => Promise<A>) => Promise<A>
+  /** Runs what the caller need not wait for: after a second it continues in the background, until the store closes at the latest. */
+  readonly aside: (run: Effect.Effect<unknown>) => Effect.Effect<void>
   /** A call with a body; interrupting its caller does not abort it, since the state of the object would be unknown. */
   readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>
 }
@@ -77,6 +82,7 @@ const silent = (operation: string) =>
 
 /** A store that is closed with the scope. `timeout` is how long it may be silent. */
 export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout: Duration.Duration) {
+  const scope = yield* Effect.scope
   const runPromise = Effect.runPromiseWith(yield* Effect.context<never>())
   const agents = [new Http.Agent(AGENT), new Https.Agent(AGENT)] as const
   const client = yield* Effect.acquireRelease(
@@ -144,6 +150,11 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
     client,
     timeout,
     slot,
+    aside: (run) =>
+      Effect.flatMap(
+        Effect.forkIn(run, scope),
+        (fiber) => Effect.asVoid(Effect.timeoutOption(Fiber.await(fiber), ASIDE_WAIT))
+      ),
     call: (operation, run) => tidied(within(attempt(operation, run), timeout, () => silent(operation))),
     send: (operation, run) => tidied(attempt(operation, () => run()))
   } satisfies Store

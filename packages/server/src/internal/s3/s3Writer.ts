@@ -12,7 +12,6 @@ import {
   type S3Client,
   UploadPartCommand
 } from "@aws-sdk/client-s3"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Writer } from "../../Blobs.ts"
 import { within } from "../shared/deadline.ts"
@@ -85,7 +84,7 @@ const requests = (client: S3Client, object: S3Object, abortSignal: AbortSignal) 
 
 /** An object that is removed with the scope, unless it was finished and kept. */
 export const make = Effect.fnUntraced(function*(
-  { call, client, send, slot, timeout }: Store,
+  { aside, call, client, send, slot, timeout }: Store,
   spool: Spool,
   id: string,
   object: S3Object
@@ -129,7 +128,7 @@ export const make = Effect.fnUntraced(function*(
     }
   })
   // The sweep finds what is interrupted here: the catalog has the blob since before it was finished.
-  yield* Effect.addFinalizer(() => Effect.ignore(within(discard, Duration.times(timeout, 2), () => "late")))
+  yield* Effect.addFinalizer(() => aside(discard))
 
   const append = async (bytes: Uint8Array): Promise<void> => {
     // All parts but the last have one size.

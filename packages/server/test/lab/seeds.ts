@@ -1,0 +1,2 @@
+/** Seeds that failed once, with what was found. The long form of the lab runs them first. */
+export const FAILED_SEEDS: ReadonlyArray<{ readonly seed: number; readonly found: string }> = []

@@ -1,0 +1,88 @@
+/** What must be true when all is well again. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { objectsIn, type ObjectStore } from "../ceph.ts"
+import { call, download } from "./client.ts"
+import type { Ledger } from "./ledger.ts"
+import type { Server } from "./server.ts"
+
+/** Leases end and bytes are removed some seconds later; what has not come about after this long, in milliseconds, does not. */
+const LIMIT = 120_000
+
+type Psql = (text: string) => string
+
+/** Waits until it is so. */
+const comesAbout = async (isSo: () => boolean | Promise<boolean>): Promise<boolean> => {
+  const end = performance.now() + LIMIT
+  while (performance.now() < end) {
+    if (await isSo()) return true
+    await sleep(200)
+  }
+  return false
+}
+
+const verifyLeases = async (ledger: Ledger, psql: Psql) => {
+  const leases = () => psql("SELECT count(*) FROM leases WHERE NOT consumed")
+  const live = () => psql("SELECT count(*) FROM files WHERE live <> 0")
+  if (await comesAbout(() => leases() === "0" && live() === "0")) return
+  ledger.violated("lease stuck", `${leases()} leases are left, and ${live()} files count downloads that nobody has`)
+}
+
+/** Files whose upload had no answer are there or are not, but never in part; and none is stuck. */
+const verifyFiles = async (ledger: Ledger, server: Server, psql: Psql) => {
+  const rows = psql("SELECT name, key FROM files").split("\n").filter((row) => row !== "")
+  const keys = new Map(rows.map((row) => row.split("|") as [string, string]))
+  for (const entry of ledger.entries) {
+    if (entry.key === undefined && keys.has(entry.name)) {
+      if (entry.stored === "no") {
+        ledger.violated("wrong answer", "it said that nothing was changed, and it is stored", entry)
+      }
+      entry.key = keys.get(entry.name)!
+    }
+    if (entry.key === undefined) continue
+    for (let times = 0; times < entry.allowed; times++) {
+      const status = await download({ ledger, server: server.url }, entry)
+      if (status === 404 && times === 0 && !entry.mayBeGone()) {
+        ledger.violated("acknowledged and lost", "it is a 404", entry)
+      } else if (status === 423) ledger.violated("lease stuck", "nobody downloads it, and it is not free", entry)
+      else if (status !== 404 && status !== 200) {
+        ledger.violated("row without bytes", `it is there, and cannot be had: a ${status}`, entry)
+      }
+      if (status !== 200) break
+    }
+  }
+}
+
+const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql) => {
+  // What was to become a file's is garbage an hour later.
+  const makeGarbage = () => psql("UPDATE garbage SET after = 0 WHERE after > 0")
+  const blobs = () => psql("SELECT blob FROM files").split("\n").filter((blob) => blob !== "")
+  let stored: ReadonlyArray<string> = []
+  const areOwned = async () => {
+    makeGarbage()
+    stored = (await objectsIn(store)).filter((key) => /^[0-9a-f]{32}$/.test(key))
+    return stored.length === blobs().length
+  }
+  await comesAbout(areOwned)
+  const owned = new Set(blobs())
+  for (const id of stored) if (!owned.delete(id)) ledger.violated("bytes without owner", `the object ${id}`)
+  for (const id of owned) ledger.violated("row without bytes", `the object ${id} is not there`)
+}
+
+const verifyUsage = (ledger: Ledger, psql: Psql) => {
+  const used = psql("SELECT coalesce(sum(bytes), 0) FROM usage WHERE owner = 'anna'")
+  const sizes = psql("SELECT coalesce(sum(size), 0) FROM files WHERE owner = 'anna'")
+  if (used !== sizes) ledger.violated("quota not exact", `the storage in use is ${used}, and the files have ${sizes}`)
+}
+
+export const verify = async (ledger: Ledger, servers: ReadonlyArray<Server>, store: ObjectStore, psql: Psql) => {
+  for (const { url } of servers) {
+    const isWell = await comesAbout(async () => (await call(url(), ledger, { method: "HEAD" })).status > 0)
+    if (!isWell) ledger.violated("call without end", "a server does not answer although all is well")
+  }
+  await verifyLeases(ledger, psql)
+  verifyUsage(ledger, psql)
+  await verifyBytes(ledger, store, psql)
+  await verifyFiles(ledger, servers[0]!, psql)
+  await verifyBytes(ledger, store, psql)
+  verifyUsage(ledger, psql)
+}
