@@ -145,7 +145,7 @@ export class DownloadInProgress extends Schema.TaggedError<DownloadInProgress>()
     return true
   }
   override get message() {
-    return `the file is being downloaded by somebody; it is free again only if that download breaks${
+    return `somebody else is downloading the file; it is available again only if that download breaks${
       this.retryAfter === undefined ? ", try again later" : `, try again in ${Duration.format(this.retryAfter)}`
     }`
   }

@@ -204,7 +204,7 @@ const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> =>
   const length = Result.isSuccess(whole) ? whole.success.link.key.length : 0
   return length === first.success.link.key.length || length === USUAL_LENGTH
     ? whole
-    : Result.fail("the link is broken over several lines, so it cannot be told where its key ends; give it on one line")
+    : Result.fail("the link is broken over several lines, so the end of its key is ambiguous; give it on one line")
 }
 
 const read = (input: string): Result.Result<Read, string> => {

@@ -135,7 +135,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
         if (victim !== undefined) assert.deepStrictEqual(read(victim), before)
         // It says why, unless what lies there is only of no use.
         if (what !== "a note without end") {
-          assert.isTrue(lines.some((line) => /^Warn .*not gone on with/.test(String(line))), lines.join())
+          assert.isTrue(lines.some((line) => /^Warn .*cannot be resumed/.test(String(line))), lines.join())
         }
         for (const line of lines) for (const name of [left.key, "a.bin"]) assert.notInclude(String(line), name)
       }).pipe(Effect.scoped, Effect.provide(overSockets()))

@@ -121,7 +121,7 @@ const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Wor
   const go = part === undefined
     ? ""
     : reason.resumable === true && resume !== undefined
-    ? ` Go on soon: ${resume(part)}`
+    ? ` Resume soon: ${resume(part)}`
     : ` The received bytes are in ${part}.`
   return {
     what: `${what} within ${Duration.format(reason.after)}`,
@@ -173,8 +173,8 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       return { what: `invalid ${FLAGS[reason.field] ?? reason.field}: ${reason.problem}`, advice: "Correct it." }
     case "DownloadInProgress":
       return {
-        what: "somebody is downloading it at this moment",
-        advice: `${later(reason.retryAfter)} It is free again only if that download breaks.`,
+        what: "somebody else is downloading it",
+        advice: `${later(reason.retryAfter)} It is available again only if that download breaks.`,
         ...(reason.retryAfter === undefined
           ? {}
           : { details: { retryAfterMillis: Duration.toMillis(reason.retryAfter) } })

@@ -242,7 +242,7 @@ export const resolve = Effect.gen(function*() {
 const fetchKey = Effect.fnUntraced(function*(
   command: string
 ): Effect.fn.Return<Redacted.Redacted, Problem, ChildProcessSpawner> {
-  const advice = "Run it by itself to see why, or change it: fileio config set key-command COMMAND."
+  const advice = "Run the command alone to see why, or change it: fileio config set key-command COMMAND."
   const failed = (problem: string, cause?: unknown) => local(`the command for the API key ${problem}`, advice, cause)
   return yield* Effect.scoped(Effect.gen(function*() {
     // The command may ask for a passphrase: it gets the terminal, but not standard output, which is its result.

@@ -52,7 +52,7 @@ const download = {
     headers: {
       "Content-Disposition": text("Name of the file"),
       "Content-Length": integer("Size in bytes"),
-      ETag: text("The lease: whoever sends it as `If-Range` with a `Range` may resume this download")
+      ETag: text("The lease: a request with it as `If-Range`, and a `Range`, may resume this download")
     }
   },
   "206": { description: "The range that was asked for, for the holder of the lease", headers: range },

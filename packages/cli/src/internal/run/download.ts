@@ -136,7 +136,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       return yield* new Problem({
         exitCode: 8,
         reason: "Local",
-        what: "there is nothing to go on with: no part of it lies in the folder",
+        what: "there is nothing to resume: the folder has no part of it",
         advice: "No request was made. Leave --resume out to download the file from its start.",
         details: KEPT
       })

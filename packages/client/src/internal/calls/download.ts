@@ -40,7 +40,7 @@ const restOf = (
   if (typeof rest === "string") return Effect.fail(unexpected(response.status, rest))
   return response.status === 206
     ? Effect.succeed({ bytes, size: rest.size })
-    : Effect.fail(unexpected(response.status, "the host began anew instead of giving the rest"))
+    : Effect.fail(unexpected(response.status, "the host started over instead of sending the rest"))
 }
 
 export const make = (client: Client) => {
@@ -92,7 +92,7 @@ export const make = (client: Client) => {
       const problem = resume === undefined
         ? undefined
         : secrets !== undefined
-        ? "a download that is decrypted cannot go on in its middle; allowed: decrypt: false, or FileTransfer"
+        ? "a decrypted download cannot be resumed by offset; allowed: decrypt: false, or FileTransfer"
         : wrongResume(resume)
       if (problem !== undefined) return yield* invalid("download", "resume", problem)
       // The digest of an encrypted file is that of its plaintext.

@@ -60,7 +60,7 @@ export const reconcile = (
       file.created != null && DateTime.toEpochMillis(file.created) >= earliest
     )
     if (found.length > 1) {
-      const problem = `${found.length} files have this name, size and time, so it cannot be told which one it is`
+      const problem = `${found.length} files have this name, size and time; which one it is cannot be determined`
       return yield* toError("list", unexpected(200, problem))
     }
     const file = found[0]

@@ -238,7 +238,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
   const passOver = (why: string): Effect.Effect<undefined> =>
     Effect.as(
       Effect.logWarning(
-        `${path} is not gone on with, the download begins at its start: ${why}; remove what lies there if it is yours`
+        `${path} cannot be resumed, so the download starts over: ${why}; remove the file if it is yours`
       ),
       undefined
     )

@@ -79,7 +79,7 @@ const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: File
 })
 
 /** The named file is not the written one: somebody replaced the part. */
-export const EXCHANGED = "somebody else put another file in the place of the part"
+export const EXCHANGED = "somebody else replaced the part by another file"
 
 /**
  * Gives a part its name, by its path. In a folder whose files others can replace, checks that the name is the written file.

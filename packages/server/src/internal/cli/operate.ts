@@ -270,7 +270,7 @@ export const make = <R1>(
         Command.withDescription("Writes the SHA-256 of its bytes as a blocklist has it; takes nothing")
       ),
       Command.make("delete", { link }, ({ link }) => configured(deleteFile(link))).pipe(
-        Command.withDescription("Deletes a file, whoever it belongs to; downloads of it break off")
+        Command.withDescription("Deletes a file of any account, and breaks its running downloads")
       )
     ])
   )

@@ -25,7 +25,7 @@ export const CODES = {
   RANGE_NOT_SATISFIABLE: "The range is beyond the file.",
   EXPECTATION_FAILED: "Nothing but `100-continue` can be expected.",
   DOWNLOAD_IN_PROGRESS:
-    "Somebody is downloading the file; it is free again only if that download breaks. See `Retry-After`.",
+    "Somebody else is downloading the file; it is available again only if that download breaks. See `Retry-After`.",
   TOO_MANY_REQUESTS: "The account or the address makes more requests than it may; see `Retry-After`.",
   HEADERS_TOO_LARGE: "The headers are too large, or too many.",
   INTERNAL_ERROR: "The host failed.",
@@ -243,7 +243,7 @@ export const inProgress = (key: string, retryAfter: number) =>
   new Refusal({
     status: 423,
     code: "DOWNLOAD_IN_PROGRESS",
-    text: "The file is being downloaded; it is free again only if that download breaks",
+    text: "The file is being downloaded; it is available again only if that download breaks",
     key,
     headers: { "retry-after": seconds(retryAfter) }
   })

@@ -18,7 +18,7 @@ const holdReserve = (reserve: Reserve.Reserve) => {
   return Effect.tryPromise({ try: reserve.restore, catch: (cause) => new CatalogError({ cause }) }).pipe(
     Effect.uninterruptible,
     Effect.catch((error) =>
-      Effect.as(Effect.logWarning("no room could be kept back for the catalog", error.cause), held)
+      Effect.as(Effect.logWarning("the catalog's reserve could not be created", error.cause), held)
     ),
     Effect.tap((holds) =>
       holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some room")

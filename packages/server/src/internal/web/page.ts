@@ -72,7 +72,7 @@ export const document = ({ body, broad, root, title }: Frame): string =>
 <main id="main">
 ${body}
 </main>
-<footer><p>Files are deleted when they are used up or expire. Nobody but the holder of a link can find them.</p></footer>
+<footer><p>Files are deleted when they are downloaded or expire. Only people with the link can find them.</p></footer>
 </body>
 </html>
 `.text
@@ -265,8 +265,8 @@ export const uploaded = (file: FileRecord, publicUrl: string, now: number, direc
       heading(
         "Your link is ready",
         direct
-          ? html`Pass it on. Whoever opens it downloads ${foreign(file.name)}.`
-          : html`Pass it on. Opening it shows a page; only its button downloads ${foreign(file.name)}.`
+          ? html`Share it. Anybody with the link can download ${foreign(file.name)}.`
+          : html`Share it. Opening it shows a page; only its button downloads ${foreign(file.name)}.`
       )
     }
 <div class="card">
@@ -302,7 +302,7 @@ ${facts(file, now)}
 ${
       !inProgress
         ? undefined
-        : html`<p class="note">Somebody is downloading it right now. If that breaks off, the file is free again.</p>`
+        : html`<p class="note">Somebody else is downloading it right now. If that breaks off, the file is available again.</p>`
     }
 <form id="download" method="get" action="../${file.key}">
 <input type="hidden" name="download" value="1">
@@ -324,11 +324,11 @@ export const gone = (root: string): string =>
     body: html`${
       heading(
         "This file is gone",
-        "It has been downloaded as often as its sender allowed, it has expired, or it was deleted. Nobody can bring it back."
+        "It has been downloaded as often as its sender allowed, has expired, or was deleted. It cannot be restored."
       )
     }
 <div class="card">
-<p>If you still need it, ask whoever sent you the link to upload it again. If it never worked, compare the link with the one you were sent: it may be missing its end.</p>
+<p>If you still need it, ask the sender to upload it again. If it never worked, compare the link with the one you were sent: it may be missing its end.</p>
 <p><a href="${root}">Send a file yourself</a></p>
 </div>`
   })
@@ -336,16 +336,16 @@ export const gone = (root: string): string =>
 /** The page of a file that somebody else is downloading. */
 export const inProgress = (root: string, retryAfter: string | undefined): string =>
   document({
-    title: "Somebody is downloading this file",
+    title: "Somebody else is downloading this file",
     root,
     body: html`${
       heading(
-        "Somebody is downloading this file",
+        "Somebody else is downloading this file",
         "It is given to one receiver at a time, and gone when they have it all."
       )
     }
 <div class="card">
-<p>If their download does not succeed, the file is free again${
+<p>If that download does not succeed, the file is available again${
       retryAfter === undefined ? undefined : html` in about ${retryAfter} seconds`
     }. Then reload this page.</p>
 </div>`
