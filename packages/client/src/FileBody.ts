@@ -362,7 +362,7 @@ export const validate = (
   if (!Predicate.isTagged(given, "FileBody") && !Predicate.isTagged(given, "OneShotBody")) {
     return fail(
       "file",
-      `it is ${ToBytes.nameOf(given)}; allowed: a FileBody, such as FileBody.text or FileBody.bytes make`
+      `it is ${ToBytes.nameOf(given)}; allowed: a FileBody, such as that of FileBody.text or FileBody.bytes`
     )
   }
   const { contentType, name, open, problem, size } = body

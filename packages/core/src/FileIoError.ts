@@ -105,7 +105,9 @@ export class PlanLimit extends Schema.TaggedError<PlanLimit>()("PlanLimit", {
     const asked = this.asked === undefined ? "" : `, asked ${unit(this.asked)}`
     const allowed = this.allowed === undefined ? "" : `, allowed ${unit(this.allowed)}`
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
-    return visible(`beyond the plan's ${this.limit}${asked}${allowed}${detail}; ask for less, or free or buy more`)
+    return visible(
+      `beyond the plan's ${this.limit}${asked}${allowed}${detail}; ask for less, free storage, or upgrade the plan`
+    )
   }
 }
 
@@ -274,7 +276,7 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
   }
   override get message() {
     return visible(
-      `the host's answer (${this.status}) is not what the API promises: ${this.problem}; check FILEIO_BASE_URL or the baseUrl option, or tell the host`
+      `the host's response (${this.status}) is not what the API promises: ${this.problem}; check FILEIO_BASE_URL or the baseUrl option, or report it to the host`
     )
   }
 }

@@ -90,7 +90,7 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
     }
     switch (this.problem) {
       case "certificate":
-        return `the certificate of ${this.host} cannot be trusted${why}; if an authority of your own signed it, name that in NODE_EXTRA_CA_CERTS or the option tls.ca`
+        return `the certificate of ${this.host} cannot be trusted${why}; if a private certificate authority signed it, add that with NODE_EXTRA_CA_CERTS or the option tls.ca`
       case "clientCertificate":
         return `${this.host} wants a client certificate that it trusts${why}; give one with the options tls.cert and tls.key`
       case "proxyAuthentication":
@@ -127,8 +127,8 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
     return true
   }
   override get message() {
-    const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[this.phase]
-    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const what = { connect: "no connection", firstByte: "no response", idle: "no more bytes" }[this.phase]
+    const part = this.partPath === undefined ? "" : `; the received bytes are in ${this.partPath}`
     const resume = this.resumable === true ? "; it can be resumed" : ""
     return `${what} within ${
       Duration.format(this.after)

@@ -26,7 +26,7 @@ export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFail
   }
   override get message() {
     const what = this.path ?? "the source"
-    return `cannot read ${what}: ${this.problem}; check that it is readable and stays as it is while it is sent`
+    return `cannot read ${what}: ${this.problem}; check that it is readable and does not change during the upload`
   }
 }
 
@@ -54,8 +54,8 @@ export class DestinationFailed extends Schema.TaggedError<DestinationFailed>()("
     const done = this.parts === undefined || this.parts.length === 0
       ? ""
       : this.parts.length === 1
-      ? `; what was received lies in ${this.parts[0]}`
-      : `; what was received lies in ${this.parts.join(" and ")}, join them in this order`
+      ? `; the received bytes are in ${this.parts[0]}`
+      : `; the received bytes are in ${this.parts.join(" and ")}, join them in this order`
     return `cannot write ${this.path}: ${this.problem}; check the folder, its permissions and its free space${done}`
   }
 }
@@ -81,7 +81,7 @@ export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>
   }
   override get message() {
     const of = this.bytesExpected === undefined ? "" : ` of ${this.bytesExpected.toLocaleString("en-US")}`
-    const part = this.partPath === undefined ? "" : `; what was received lies in ${this.partPath}`
+    const part = this.partPath === undefined ? "" : `; the received bytes are in ${this.partPath}`
     const resume = this.resumable ? "; it can be resumed" : "; it cannot be resumed, only begun again"
     return `the transfer broke after ${
       this.bytesDone.toLocaleString("en-US")

@@ -47,9 +47,9 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "invalid maxDownloads",
     "allowed: 1"
   ]],
-  [new FileIoError.DownloadInProgress({ key }), true, ["being downloaded", "try again later"]],
+  [new FileIoError.DownloadInProgress({ key }), true, ["somebody else is downloading", "try again later"]],
   [new FileIoError.DownloadInProgress({ key, retryAfter: Duration.seconds(5) }), true, [
-    "being downloaded",
+    "somebody else is downloading",
     "try again in 5s"
   ]],
   [new FileIoError.ServerFailure({ status: 503 }), true, ["host failed (503)", "try again later"]],
@@ -68,7 +68,7 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "raise the connect timeout"
   ]],
   [new FileIoError.TimedOut({ phase: "firstByte", after: Duration.minutes(1) }), true, [
-    "no answer within 1m",
+    "no response within 1m",
     "firstByte timeout"
   ]],
   [new FileIoError.TimedOut({ phase: "idle", after: Duration.seconds(30) }), true, [
@@ -111,7 +111,7 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
   ]],
   [new FileIoError.DestinationFailed({ path: "/in/b.txt", problem: "disk full", parts: [] }), false, ["free space"]],
   [new FileIoError.DestinationFailed({ path: "/in/b.txt", problem: "disk full", parts: ["/p1"] }), false, [
-    "what was received lies in /p1"
+    "the received bytes are in /p1"
   ]],
   [
     new FileIoError.DestinationFailed({
@@ -122,7 +122,7 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
       bytesExpected: 9
     }),
     false,
-    ["lies in /p1 and /p2", "join them in this order"]
+    ["are in /p1 and /p2", "join them in this order"]
   ],
   [
     new FileIoError.TransferInterrupted({
@@ -133,7 +133,7 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
       problem: "the connection broke"
     }),
     false,
-    ["after 1,234 of 5,678 bytes", "the connection broke", "lies in /in/.b.part", "it can be resumed"]
+    ["after 1,234 of 5,678 bytes", "the connection broke", "are in /in/.b.part", "it can be resumed"]
   ],
   [new FileIoError.TransferInterrupted({ bytesDone: 0, resumable: false, problem: "reset" }), false, [
     "after 0 bytes",

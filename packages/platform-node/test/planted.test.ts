@@ -251,7 +251,7 @@ describe("a part that is exchanged while it is written", () => {
       const error = yield* Fiber.join(fiber)
       const { reason } = error
       assert(reason._tag === "DestinationFailed", error.message)
-      assert.match(reason.problem, /another file in the place/)
+      assert.match(reason.problem, /replaced the part by another file/)
       assert.strictEqual(error.copy, "consumed")
       assert.deepStrictEqual(read(reason.parts![0]!), FILE)
     }).pipe(Effect.scoped, Effect.provide(overSockets({ resumable: false }))))

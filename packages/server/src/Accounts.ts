@@ -273,7 +273,9 @@ const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   const mode = yield* Effect.promise(() => Fs.stat(path).then((stat) => stat.mode, () => 0))
   // Windows has no such permissions.
   if (Os.platform() !== "win32" && (mode & 0o022) !== 0) {
-    yield* Effect.logWarning(`others can write the file of accounts ${path}, and give themselves keys; chmod go-w it`)
+    yield* Effect.logWarning(
+      `others can write the file of accounts ${path}, and add keys for themselves; chmod go-w it`
+    )
   }
 })
 

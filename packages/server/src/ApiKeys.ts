@@ -65,7 +65,7 @@ export const hash = (apiKey: string): Buffer => Crypto.hash("sha256", apiKey, "b
  */
 export const nameProblem = (name: string): string | undefined =>
   name.trim() === ""
-    ? "an account needs a name; the empty one would own the files of everybody without a key"
+    ? "an account needs a name; the empty name would own all anonymous files"
     : PlainText.problem(name) ?? (name.trim() === name ? undefined : "it begins or ends with a blank")
 
 /**

@@ -99,7 +99,7 @@ export const layerNone: Layer.Layer<Blocklist> = Layer.succeed(Blocklist, {
 const load = Effect.fnUntraced(function*(path: string) {
   const text = yield* Effect.tryPromise({
     try: () => Fs.readFile(path, "utf8"),
-    catch: (cause) => new BlocklistError({ path, problem: "it cannot be read; check that it is there", cause })
+    catch: (cause) => new BlocklistError({ path, problem: "it cannot be read; check that it exists", cause })
   })
   return yield* Effect.fromResult(Result.mapError(parse(text), (problem) => new BlocklistError({ path, problem })))
 })

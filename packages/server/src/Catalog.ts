@@ -44,7 +44,7 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
 ) {
   override get message() {
     return this.reason === "unknown"
-      ? "the catalog did not say whether it made a change"
+      ? "the catalog did not report whether it made a change"
       : `cannot use the catalog${this.problem === undefined ? "" : `: ${this.problem}`}`
   }
 }
@@ -57,7 +57,7 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
  */
 export class LeaseEnded extends Schema.TaggedError<LeaseEnded>("@effect-fileio/server/LeaseEnded")("LeaseEnded", {}) {
   override get message() {
-    return "the lease has ended, or its holder has begun a newer transfer: the last byte is not sent"
+    return "the lease has ended, or its holder has started a newer transfer: the last byte is not sent"
   }
 }
 

@@ -55,7 +55,7 @@ const tighten = Effect.fnUntraced(function*(path: string) {
     if (stat === undefined || (stat.mode & 0o077) === 0) continue
     yield* Effect.tryPromise(() => Fs.chmod(member, stat.mode & 0o700)).pipe(
       Effect.catch(({ cause }) =>
-        Effect.logWarning(`others can read ${member}; take that from them (chmod go= …)`, cause)
+        Effect.logWarning(`others can read ${member}; remove their access (chmod go= …)`, cause)
       )
     )
   }
@@ -68,7 +68,7 @@ const tighten = Effect.fnUntraced(function*(path: string) {
 const warnOfWriters = Effect.fnUntraced(function*(path: string) {
   const { mode } = yield* Effect.promise(() => Fs.stat(path))
   if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-    yield* Effect.logWarning(`others can write in the data folder ${path}, and exchange its files; chmod go-w it`)
+    yield* Effect.logWarning(`others can write in the data folder ${path}, and replace its files; chmod go-w it`)
   }
 })
 
@@ -124,7 +124,7 @@ export const layerTemporary: Layer.Layer<DataFolder, DataFolderError> = Layer.ef
       Effect.tryPromise({
         try: () => Fs.mkdtemp(Path.join(Os.tmpdir(), "fileio-server-")),
         catch: (cause) =>
-          new DataFolderError({ path: Os.tmpdir(), problem: "no temporary folder can be made in it", cause })
+          new DataFolderError({ path: Os.tmpdir(), problem: "a temporary folder cannot be created in it", cause })
       }),
       (path) => Effect.promise(() => Fs.rm(path, { recursive: true, force: true, maxRetries: 3 }))
     )

@@ -51,7 +51,7 @@ export class StoreMismatch extends Schema.TaggedError<StoreMismatch>("@effect-fi
   }
 ) {
   override get message() {
-    return `the catalog (${this.catalog}) and the store of bytes (${this.store}) do not belong together: ${this.problem}`
+    return `the catalog (${this.catalog}) and the store (${this.store}) do not belong together: ${this.problem}`
   }
 }
 
@@ -101,7 +101,7 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
   Effect.tryPromise({
     try: module,
     catch: (cause) =>
-      new EngineError({ part, problem: `it needs the package ${needs}; install that beside this`, cause })
+      new EngineError({ part, problem: `it needs the package ${needs}; install it beside this package`, cause })
   })
 
 /**

@@ -76,7 +76,7 @@ const faultOf = (error: CatalogError | BlobsError): Fault => {
 const LATELY = 60 * 60 * 1000
 /** A part that does not respond within this time is failing: monitors give up on a health check that takes longer. */
 const PART_DEADLINE = "2 seconds"
-const late = new Error("it gave no answer in time")
+const late = new Error("it did not respond in time")
 
 /**
  * Checks the catalog and the bytes on each request.

@@ -122,19 +122,19 @@ export const layer = (
         if (orphans.length === 0) return
         if (!removesAll && orphans.length > Math.max(FEW_ORPHANS, stored * FEW_ORPHANS_PART)) {
           return yield* Effect.logError(
-            `${orphans.length} of ${stored} blobs in ${blobs.where} are of no file that the catalog (${catalog.where}) knows; ` +
-              "they stay. If it is the right catalog, and not an old copy of it, start once with --remove-orphans"
+            `${orphans.length} of ${stored} blobs in ${blobs.where} belong to no file of the catalog (${catalog.where}); ` +
+              "they are kept. If it is the right catalog, and not an old copy of it, start once with --remove-orphans"
           )
         }
         const { failure, removed } = yield* blobs.remove(orphans)
-        yield* Effect.logWarning(`removed ${removed.length} blobs of no file: ${removed.slice(0, 10).join(", ")}`)
+        yield* Effect.logWarning(`removed ${removed.length} orphaned blobs: ${removed.slice(0, 10).join(", ")}`)
         if (failure !== undefined) return yield* failure
       })
 
       const failing = (what: string) =>
         Effect.catchCause((cause) => Effect.logError(`${what} failed; it is tried again`, cause))
       const sweeps = failing("the sweep")(Effect.andThen(sweep, Metrics.swept))
-      const searches = failing("the search for bytes of no file")(removeOrphans)
+      const searches = failing("the search for orphans")(removeOrphans)
 
       const firstSweep = yield* Effect.forkScoped(sweeps)
       const firstSearch = yield* Effect.forkScoped(Effect.andThen(Fiber.join(firstSweep), searches))

@@ -308,7 +308,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
       yield* run(async () => {
         await page.goto(url)
         await page.keyboard.press("Tab")
-        assert.strictEqual(await page.evaluate("document.activeElement.textContent"), "To the content")
+        assert.strictEqual(await page.evaluate("document.activeElement.textContent"), "Skip to the content")
         const reached: Array<string> = []
         for (let i = 0; i < 12; i++) {
           await page.keyboard.press("Tab")

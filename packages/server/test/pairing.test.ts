@@ -174,7 +174,7 @@ describe("bytes that no file has", () => {
       yield* eventually("it is removed", () => !Fs.existsSync(Path.join(folder, "blobs", orphan)))
       assert.strictEqual(blobsIn(server.folder), 6)
       assert.strictEqual(Fs.readdirSync(Path.join(folder, "incoming")).length, 3)
-      assert.isTrue(server.logged.some((line) => line.includes("removed 1 blobs of no file") && line.includes(orphan)))
+      assert.isTrue(server.logged.some((line) => line.includes("removed 1 orphaned blobs") && line.includes(orphan)))
       for (const key of keys) assert.strictEqual((yield* call(`${server.url}/${key}`)).status, 200)
     }))
 

@@ -184,7 +184,7 @@
       })
       request.addEventListener("error", () =>
         end(
-          "The connection broke, and it is not known whether the file arrived. You can upload it again; a copy without its link is deleted when it expires."
+          "The connection broke, so the file may or may not have arrived. You can upload it again; a copy without its link is deleted when it expires."
         ))
       request.addEventListener("abort", () => end("The upload was cancelled."))
       request.open("POST", form.action)

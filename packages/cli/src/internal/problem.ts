@@ -111,7 +111,7 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
 export type Resume = (part: string) => string
 
 const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Words => {
-  const what = { connect: "no connection", firstByte: "no answer", idle: "no more bytes" }[reason.phase]
+  const what = { connect: "no connection", firstByte: "no response", idle: "no more bytes" }[reason.phase]
   const variable = {
     connect: "FILEIO_CONNECT_TIMEOUT",
     firstByte: "FILEIO_FIRST_BYTE_TIMEOUT",

@@ -44,7 +44,7 @@ export class ConnectTimeoutError extends Error {
 
 /** The host sent bytes over a new connection before it had a request. */
 export const spokenUnasked = () =>
-  new ConnectError(new Error("the host spoke before it was asked"), "ERR_SPOKEN_UNASKED")
+  new ConnectError(new Error("the host sent bytes before the request"), "ERR_SPOKEN_UNASKED")
 
 /** The first error of several addresses, as `net` reports them. */
 const together = (errors: ReadonlyArray<Error>): Error =>
@@ -152,7 +152,7 @@ class Attempt {
     socket.on("error", onError)
     socket.once(
       "close",
-      () => this.#failed(socket, new Error("the host closed the connection while it was being made"))
+      () => this.#failed(socket, new Error("the host closed the connection during the handshake"))
     )
     socket.once("connect", () => this.#won(socket))
     if (this.#isSecure) socket.once("secureConnect", () => this.#made(socket))

@@ -20,7 +20,8 @@ export interface Problem {
   readonly problem: string
 }
 
-const ALLOWED = "allowed: http://host:port or https://host:port, with user:password@ before the host if it wants one"
+const ALLOWED =
+  "allowed: http://host:port or https://host:port, with user:password@ before the host if it requires that"
 
 /** Normalises the address of a proxy. The error does not contain it, since it may hold a password. */
 const parse = (address: string, field: string): Result.Result<string, Problem> => {

@@ -70,7 +70,7 @@ const checked = (
         new FileIoError.TransferInterrupted({
           bytesDone,
           resumable: false,
-          problem: "its SHA-256 is another one than was expected"
+          problem: "its SHA-256 is not the expected one"
         })
       )
     ))

@@ -32,7 +32,11 @@ export const makeGetPage = (client: Client): GetPage =>
       return yield* invalid("list", "limit", "allowed: a whole number from 1")
     }
     if (options.sort !== undefined && !/^-?[A-Za-z]+$/.test(options.sort)) {
-      return yield* invalid("list", "sort", "allowed: the name of a field, such as name, or -created to turn it around")
+      return yield* invalid(
+        "list",
+        "sort",
+        "allowed: the name of a field, such as name, or -created to reverse the order"
+      )
     }
     const query = new URLSearchParams()
     for (const name of ["search", "sort", "offset", "limit"] as const) {

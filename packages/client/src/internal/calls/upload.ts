@@ -103,7 +103,7 @@ export const makeScoped = (
       (error) =>
         error.reason._tag === "FileNotFound"
           ? Effect.void
-          : warn("a file that was uploaded for a while could not be deleted")(error)
+          : warn("the file of a scoped upload could not be deleted")(error)
     )
   return Span.fn(
     "FileIo.uploadScoped",
@@ -122,7 +122,7 @@ export const makeScoped = (
           Effect.suspend(() => Reconcile.reconcile(getPage, known, { name: body.name, size: tally.bytes, sentAt }))
         ).pipe(
           Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: ({ key }) => remove(key) })),
-          Effect.catch(warn("it is not known whether an upload that broke off left a file")),
+          Effect.catch(warn("whether an interrupted upload left a file is unknown")),
           Effect.timeoutOption("1 minute")
         )
       )

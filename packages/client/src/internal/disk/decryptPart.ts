@@ -123,7 +123,7 @@ const wrongDigest = (bytesDone: number, partPath: string) =>
         bytesDone,
         partPath,
         resumable: false,
-        problem: "its SHA-256 is another one than was expected"
+        problem: "its SHA-256 is not the expected one"
       })
     )
   )

@@ -72,7 +72,7 @@ const followed = Effect.fnUntraced(function*(
     }
     at = paths.resolve(paths.dirname(at), yield* Effect.mapError(fs.readLink(at), local(at)))
   }
-  return yield* destinationFailed("local", path, "it is a link that leads in a circle")
+  return yield* destinationFailed("local", path, "it is a link in a loop")
 })
 
 /** The folders in which the part of a target can be: that of a link, and that of the link's target. */
@@ -205,7 +205,7 @@ const goingOn = (
       yield* Stream.runForEach(content, (chunk) => Effect.sync(() => hasher.update(chunk)))
       if (hasher.digest() !== digest) {
         yield* parts.remove
-        return yield* explained("received", "its SHA-256 is another one than was expected")
+        return yield* explained("received", "its SHA-256 is not the expected one")
       }
     }
     const piece = { path, file, bytes }
@@ -226,7 +226,7 @@ const goingOn = (
       const why = reason._tag === "FileNotFound"
         ? explained("received", "the host does not have the rest any more", reason)
         : reason._tag === "UnexpectedResponse"
-        ? explained("begun", `the host does not give the rest: ${reason.problem}`, reason)
+        ? explained("begun", `the host does not send the rest: ${reason.problem}`, reason)
         : undefined
       return why === undefined ? Effect.fail(error) : Effect.andThen(parts.remove, Effect.fail(why))
     }

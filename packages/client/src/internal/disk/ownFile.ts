@@ -41,7 +41,7 @@ const distrust = (info: Info, user: number | undefined, maxLinks: bigint): strin
     : user !== undefined && (info.mode & WRITABLE_BY_OTHERS) !== 0
     ? "others can write it"
     : Option.getOrElse(info.nlink, () => 1n) > maxLinks
-    ? "it has another name besides"
+    ? "it has another hard link"
     : undefined
 
 /**
@@ -67,5 +67,5 @@ export const open = Effect.fnUntraced(function*(
   if (wrong !== undefined) return wrong
   return isSame(before.value, info.value) || Option.isNone(info.value.ino)
     ? { file: opened.success, info: info.value }
-    : "it was exchanged while it was opened"
+    : "it was replaced while it was opened"
 })

@@ -156,9 +156,9 @@ const whyNot = ({ isExposed, note, part, published, writer }: {
   if (typeof part === "string") return `its part is not trusted, since ${part}`
   const { info } = part
   if (Option.getOrElse(info.nlink, () => 1n) > 1n && published === undefined) {
-    return "its part is not trusted, since it has another name besides"
+    return "its part is not trusted, since it has another hard link"
   }
-  if (isExposed && note.inode !== inodeOf(info)) return "its part was exchanged"
+  if (isExposed && note.inode !== inodeOf(info)) return "its part was replaced"
   if (Number(info.size) > note.size) return "its part is larger than the whole file"
   return writer === "rebooted"
     ? "the machine has restarted since, so not all of its part need have reached the disk"

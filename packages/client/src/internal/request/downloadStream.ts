@@ -146,7 +146,7 @@ export const refusedRest = (head: Head, done: number, failure: Failure): Failure
     case "UnexpectedResponse":
     case "NotAnApi":
     case "DirectDownloadUnavailable":
-      return broke(head, done, `the host does not give the rest: ${reason.message}`, {
+      return broke(head, done, `the host does not send the rest: ${reason.message}`, {
         resumable: false,
         cause: reason
       })
@@ -206,7 +206,7 @@ export const receive = (options: {
       }
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
         return Effect.fail(
-          broke(head, state.done, "its SHA-256 is another one than was expected", {
+          broke(head, state.done, "its SHA-256 is not the expected one", {
             stage: "received",
             resumable: false
           })

@@ -12,7 +12,7 @@ export class ConnectionClosedError extends Error {
   override readonly name = "ConnectionClosedError"
   readonly code = "ERR_CONNECTION_CLOSED"
   constructor() {
-    super("the host closed the connection before its answer was whole")
+    super("the host closed the connection before its response was complete")
   }
 }
 

@@ -84,7 +84,7 @@ const endOfHead = (bytes: Buffer, from: number): number => {
     if (
       isAfterCr !== (code === LF) || (code < SPACE && code !== TAB && code !== CR && code !== LF) || code === DELETE
     ) {
-      throw new ProtocolError("the head of the answer has a character or an end of a line that is not allowed")
+      throw new ProtocolError("the head of the response has a character or an end of a line that is not allowed")
     }
     if (code === LF && at >= 3 && bytes[at - 2] === LF) return at + 1
   }
@@ -94,17 +94,17 @@ const endOfHead = (bytes: Buffer, from: number): number => {
 const readSaid = (text: string): Said => {
   const lines = text.split("\r\n")
   const line = STATUS_LINE.exec(lines[0]!)
-  if (line === null) throw new ProtocolError("the answer is not HTTP/1.1")
+  if (line === null) throw new ProtocolError("the response is not HTTP/1.1")
   const headers: Record<string, string> = Object.create(null)
   for (let n = 1; n < lines.length; n++) {
     const field = lines[n]!
-    if (!isFieldLine(field)) throw new ProtocolError("the head of the answer has a line that is no header field")
+    if (!isFieldLine(field)) throw new ProtocolError("the head of the response has a line that is no header field")
     const colon = field.indexOf(":")
     const name = field.slice(0, colon).toLowerCase()
     const value = trimmed(field, colon + 1)
     // Programs differ on the meaning of a tab beside these.
     if (FRAMING.test(name) && field.includes("\t")) {
-      throw new ProtocolError("the length of the answer has a tab beside it")
+      throw new ProtocolError("the length of the response has a tab beside it")
     }
     const before = headers[name]
     headers[name] = before === undefined ? value : `${before}, ${value}`
@@ -130,11 +130,11 @@ const framingOf = (codings: string | undefined, length: string | undefined): Sai
       ? "untilClose"
       : codings.toLowerCase() === "chunked"
       ? "chunked"
-      : new ProtocolError("the answer has an unknown Transfer-Encoding")
+      : new ProtocolError("the response has an unknown Transfer-Encoding")
   }
-  if (codings !== undefined) return new ProtocolError("the answer has both a length and chunks")
+  if (codings !== undefined) return new ProtocolError("the response has both a length and chunks")
   return !/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length))
-    ? new ProtocolError("the answer has no valid Content-Length")
+    ? new ProtocolError("the response has no valid Content-Length")
     : Number(length)
 }
 
@@ -238,7 +238,7 @@ export class ResponseReader {
     const text = before === 0 ? bytes.subarray(from) : this.append(bytes.subarray(from))
     const end = endOfHead(text, before)
     if (end > MAX_HEAD_BYTES || (end === -1 && text.length > MAX_HEAD_BYTES)) {
-      throw new ProtocolError("the head of the answer is too long", "ERR_HTTP_HEADERS_OVERFLOW")
+      throw new ProtocolError("the head of the response is too long", "ERR_HTTP_HEADERS_OVERFLOW")
     }
     if (end === -1) {
       if (before === 0) this.append(text)
@@ -277,7 +277,7 @@ export class ResponseReader {
     // An interim response; the final one follows.
     if (status < 200) {
       if (typeof framing === "object") throw framing
-      if (!said.isReusable) throw new ProtocolError("an interim answer says that no answer follows it")
+      if (!said.isReusable) throw new ProtocolError("an interim response says that no response follows it")
       return
     }
     this.isReusable = said.isReusable
@@ -311,28 +311,28 @@ export class ResponseReader {
     const before = this.carried
     const line = before === 0 ? part : this.append(part)
     const limit = this.state === "trailers" ? MAX_TRAILER_BYTES - this.trailerBytes : MAX_CHUNK_LINE_BYTES
-    if (line.length > limit) throw new ProtocolError("the chunks of the answer have too much between them")
+    if (line.length > limit) throw new ProtocolError("the chunks of the response have too much between them")
     if (end === -1) {
       if (before === 0) this.append(line)
       return bytes.length
     }
     this.forget()
     if (line.length < 2 || line[line.length - 2] !== CR) {
-      throw new ProtocolError("a line of the answer does not end as it should")
+      throw new ProtocolError("a line of the response does not end with CR LF")
     }
     const text = line.toString("latin1", 0, line.length - 2)
     if (this.state === "chunkEnd") {
-      if (text !== "") throw new ProtocolError("a chunk of the answer is longer than it says")
+      if (text !== "") throw new ProtocolError("a chunk of the response is longer than it says")
       this.state = "chunkSize"
     } else if (this.state === "trailers") {
       this.trailerBytes += line.length
       if (text === "") this.finish()
       else if (!isFieldLine(text) || IN_NO_TRAILER.test(text)) {
-        throw new ProtocolError("the trailers of the answer have a line that is no field of trailers")
+        throw new ProtocolError("the trailers of the response have a line that is no valid trailer")
       }
     } else {
       const size = CHUNK_LINE.exec(text)
-      if (size === null || NOT_IN_VALUE.test(text)) throw new ProtocolError("a chunk of the answer has no valid size")
+      if (size === null || NOT_IN_VALUE.test(text)) throw new ProtocolError("a chunk of the response has no valid size")
       this.left = Number.parseInt(size[1]!, 16)
       this.state = this.left === 0 ? "trailers" : "chunk"
     }

@@ -47,7 +47,7 @@ const refused = (part: "url" | "body", cause: unknown) =>
 const targetOf = (address: string): URL | Error => {
   try {
     const url = new URL(address)
-    return /^https?:$/.test(url.protocol) ? url : new Error("only http: and https: can be asked")
+    return /^https?:$/.test(url.protocol) ? url : new Error("only http: and https: are supported")
   } catch (error) {
     return error as Error
   }

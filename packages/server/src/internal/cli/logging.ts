@@ -15,7 +15,7 @@ const LOGGERS = { pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt, 
 const level = {
   flag: "log-level",
   form: "debug|info|warn|error|none",
-  meaning: "how much is logged",
+  meaning: "level of the log",
   parse: Variable.oneOf("debug", "info", "warn", "error", "none"),
   standard: { text: "info" }
 } as const satisfies Row<keyof typeof LEVELS>
@@ -23,7 +23,7 @@ const level = {
 const format = {
   flag: "log-format",
   form: "pretty|logfmt|json",
-  meaning: "form of what is logged, the lines of a start and a stop included",
+  meaning: "format of the log, including the lines of a start and a stop",
   parse: Variable.oneOf("pretty", "logfmt", "json"),
   standard: { text: "pretty" }
 } as const satisfies Row<keyof typeof LOGGERS>

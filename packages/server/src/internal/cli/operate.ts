@@ -112,7 +112,7 @@ const listFiles = Effect.fnUntraced(function*(options: ListOptions) {
   const { bytes, files: count } = usage[0]!
   yield* Console.error(
     `${files.length} of ${count} files (${bytes} bytes) of ${
-      options.account === undefined ? "those without a key" : `the account ${options.account}`
+      options.account === undefined ? "callers without a key" : `the account ${options.account}`
     }`
   )
 })
@@ -237,7 +237,7 @@ export const make = <R1>(
         {
           account: Flag.String("account").pipe(
             Flag.withMetavar("NAME"),
-            Flag.withDescription("of this account (default: of those without a key)"),
+            Flag.withDescription("of this account (default: anonymous files)"),
             Flag.optional
           ),
           search: Flag.String("search").pipe(
@@ -250,7 +250,7 @@ export const make = <R1>(
             Flag.withDefault("created")
           ),
           limit: Flag.Int("limit").pipe(Flag.withDescription("how many"), Flag.withDefault(100)),
-          offset: Flag.Int("offset").pipe(Flag.withDescription("how many to pass over"), Flag.withDefault(0)),
+          offset: Flag.Int("offset").pipe(Flag.withDescription("how many to skip"), Flag.withDefault(0)),
           json
         },
         ({ account, json, limit, offset, search, sort }) =>
@@ -264,10 +264,10 @@ export const make = <R1>(
           }))
       ).pipe(Command.withDescription("Lists files of an account; at most 1,000 at a time")),
       Command.make("show", { link, json }, ({ json, link }) => configured(showFile(link, json))).pipe(
-        Command.withDescription("Shows whose file it is, when it came, and how often it was downloaded; takes nothing")
+        Command.withDescription("Shows the owner, the upload and the downloads of a file; does not count as a download")
       ),
       Command.make("digest", { link }, ({ link }) => configured(digestOf(link))).pipe(
-        Command.withDescription("Writes the SHA-256 of its bytes as a blocklist has it; takes nothing")
+        Command.withDescription("Writes the SHA-256 of a file as a line for a blocklist; does not count as a download")
       ),
       Command.make("delete", { link }, ({ link }) => configured(deleteFile(link))).pipe(
         Command.withDescription("Deletes a file of any account, and breaks its running downloads")

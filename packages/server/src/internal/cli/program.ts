@@ -165,7 +165,7 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
             account: Argument.String("ACCOUNT"),
             plan: Flag.String("plan").pipe(
               Flag.withMetavar("NAME"),
-              Flag.withDescription("plan of a new account, or another one for an account that is there"),
+              Flag.withDescription("plan of a new account, or a new plan of an existing one"),
               Flag.optional
             )
           },
@@ -174,20 +174,20 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
               Effect.provide(NodeCrypto.layerSecureRandom)
             )
         ).pipe(
-          Command.withDescription("Makes a key and shows it once; makes the account too")
+          Command.withDescription("Creates a key and shows it once; creates a missing account")
         ),
         Command.make("list", {}, () => configured(listKeys)).pipe(
-          Command.withDescription("Lists accounts and the names of their keys")
+          Command.withDescription("Lists accounts and the ids of their keys")
         ),
         Command.make("revoke", { id: Argument.String("ID") }, ({ id }) => configured(revokeKey(id))).pipe(
-          Command.withDescription("Revokes the key of that name")
+          Command.withDescription("Revokes the key with that id")
         )
       ])
     )
 
   return root.pipe(
     Command.withHandler((given) => withFlags(given, runServer)),
-    Command.withDescription("The file.io API over SQLite and a folder. Without a command it serves."),
+    Command.withDescription("A server for the file.io API over SQLite and a folder. Serves if no command is given."),
     Command.withSubcommands([
       Command.make("serve", {}, () => configured(runServer)).pipe(
         Command.withDescription("Serves, as without a command")

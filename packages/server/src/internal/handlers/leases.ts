@@ -90,7 +90,7 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
       Effect.catch(
         effect,
         (error) =>
-          Effect.logError("a download could not be settled; it is tried again", error.cause).pipe(
+          Effect.logError("a download could not be settled; trying again", error.cause).pipe(
             Effect.andThen(Effect.forkIn(Effect.retry(effect, again), scope)),
             Effect.asVoid
           )

@@ -59,7 +59,7 @@ const isUnavailable = (error: SqlError.SqlError | PgPools.Late): boolean =>
   mayBeDone(error) || NOT_NOW.test(codeOf(error as SqlError.SqlError))
 
 const toCatalogError = (error: SqlError.SqlError | PgPools.Late, asked: boolean): CatalogError => {
-  const cause = error._tag === "Late" ? new Error("PostgreSQL gave no answer in time") : error
+  const cause = error._tag === "Late" ? new Error("PostgreSQL did not respond in time") : error
   return asked && mayBeDone(error)
     ? new CatalogError({ cause, reason: "unknown" })
     : isUnavailable(error)

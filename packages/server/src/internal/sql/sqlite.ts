@@ -71,7 +71,7 @@ const IO_ERROR = 10
  */
 export class UnknownOutcome extends Error {
   constructor(cause: unknown) {
-    super("the disk did not say whether it has the change", { cause })
+    super("the disk did not report whether it has the change", { cause })
   }
 }
 

@@ -21,7 +21,7 @@ const holdReserve = (reserve: Reserve.Reserve) => {
       Effect.as(Effect.logWarning("the catalog's reserve could not be created", error.cause), held)
     ),
     Effect.tap((holds) =>
-      holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some room")
+      holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some space")
     ),
     Effect.tap((holds) =>
       Effect.sync(() => {

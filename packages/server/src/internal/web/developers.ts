@@ -154,8 +154,8 @@ Every refusal is JSON: ${
 ${sections.join("\n")}
 ${uploads()}
 <section class="card" id="codes">
-<h2>Codes of refusals</h2>
-<p>Every call can be refused with ${[...common].map(code).join(", ")}. ${code("help")} of a refusal leads here.</p>
+<h2>Error codes</h2>
+<p>Every call can fail with ${[...common].map(code).join(", ")}. ${code("help")} of an error links here.</p>
 ${
       table(
         ["code", "meaning"],

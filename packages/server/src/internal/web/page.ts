@@ -64,7 +64,7 @@ export const document = ({ body, broad, root, title }: Frame): string =>
 <script src="${root}assets/${Assets.script.name}" defer></script>
 </head>
 <body${broad === true ? html` class="broad"` : undefined}>
-<a class="skip" href="#main">To the content</a>
+<a class="skip" href="#main">Skip to the content</a>
 <header>
 <a class="brand" href="${root}"><img src="${root}assets/${Assets.logo.name}" width="28" height="28" alt="">One-time files</a>
 <a href="${root}developers">API</a>
@@ -218,7 +218,7 @@ export const home = (plan: Plan, publicUrl: string): string =>
     body: html`${
       heading(
         "Send a file once",
-        "You get a link to pass on. When the file has been downloaded, the link stops working and the file is deleted."
+        "You get a link to share. When the file has been downloaded, the link stops working and the file is deleted."
       )
     }
 <form class="card" id="upload" method="post" action="./" enctype="multipart/form-data" data-most="${plan.maxUploadBytes}">
@@ -341,7 +341,7 @@ export const inProgress = (root: string, retryAfter: string | undefined): string
     body: html`${
       heading(
         "Somebody else is downloading this file",
-        "It is given to one receiver at a time, and gone when they have it all."
+        "One receiver at a time can download it, and it is deleted when they have all of it."
       )
     }
 <div class="card">
