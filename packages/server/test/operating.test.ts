@@ -839,7 +839,7 @@ describe("the configuration", () => {
           [JSON.stringify({ accounts: [{ name: "x", plan: "gold", keys: [] }] }), /no plan gold/],
           [
             JSON.stringify({ accounts: [{ name: "", plan: "free", keys: [] }] }),
-            /needs a name; the empty one would own/
+            /needs a name; the empty name would own/
           ],
           [JSON.stringify({ accounts: [{ name: " \t", plan: "free", keys: [] }] }), /needs a name/],
           [JSON.stringify({ accounts: [{ name: "a\u0000", plan: "free", keys: [] }] }), /control characters/],
