@@ -36,8 +36,8 @@ import * as Reconcile from "./internal/calls/reconcile.ts"
 import { type Client, invalid } from "./internal/calls/shared.ts"
 import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
+import * as Credentials from "./internal/request/credentials.ts"
 import * as Endpoint from "./internal/request/endpoint.ts"
-import * as ExtraHeaders from "./internal/request/extraHeaders.ts"
 import * as Timeouts from "./internal/request/timeouts.ts"
 import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
@@ -353,10 +353,11 @@ export interface Options {
   readonly apiKey?: Redacted.Redacted | undefined
   /**
    * Headers for every request to the host, for example for a gateway; no other host gets them. Make secrets `Redacted`:
-   * no error, log or span contains them.
+   * no error, log or span contains them. `authorization`, `cookie`, and names with `token`, `secret`, `password` or `api-key` in
+   * them are secrets in any case.
    */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** Send the key, and `Redacted` headers, over plain HTTP to hosts other than this machine. @default false */
+  /** Send the key, and headers that are secrets, over plain HTTP to hosts other than this machine. @default false */
   readonly allowInsecureKey?: boolean | undefined
   /** How long to wait for the response after the request was sent. @default 1 minute */
   readonly firstByteTimeout?: Duration.Input | undefined
@@ -390,8 +391,9 @@ export const makeTransport = Effect.fnUntraced(function*(
     invalid("configure", field, problem)
   const { allowInsecureKey = false, apiKey, baseUrl = DEFAULT_BASE_URL, headers = {} } = options ?? {}
   const { firstByteTimeout = "1 minute", idleTimeout = "1 minute" } = options ?? {}
+  const credentials = yield* Effect.mapError(Effect.fromResult(Credentials.make(apiKey, headers)), refuse)
   const endpoint = yield* Effect.mapError(
-    Effect.fromResult(Endpoint.make(baseUrl, apiKey, allowInsecureKey, headers)),
+    Effect.fromResult(Endpoint.make(baseUrl, credentials, allowInsecureKey)),
     refuse
   )
   const timeouts = yield* Effect.mapError(Effect.fromResult(Timeouts.make(firstByteTimeout, idleTimeout)), refuse)
@@ -399,14 +401,15 @@ export const makeTransport = Effect.fnUntraced(function*(
   const client: Client = {
     transport: yield* Transport.Transport,
     endpoint,
+    credentials,
     timeouts,
     limiter: yield* Effect.mapError(
-      Limiter.open({ baseUrl: endpoint.baseUrl, apiKey: endpoint.apiKey, learn: meOnce }),
+      Limiter.open({ baseUrl: endpoint.baseUrl, account: credentials.fingerprint, learn: meOnce }),
       refuse
     ),
     sha256: (yield* CurrentPlatform).sha256
   }
-  const plan = new PlanLimits(meOnce, endpoint.apiKey !== undefined && options?.checkLimits !== false)
+  const plan = new PlanLimits(meOnce, credentials.hasKey && options?.checkLimits !== false)
   const me = Me.make(client, (account) => plan.remember(account))
   const getPage = List.makeGetPage(client)
   const listAll = List.makeAll(getPage)
@@ -494,7 +497,7 @@ export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
   Config.all({
     baseUrl: Variable.withDefault("FILEIO_BASE_URL", Variable.text, DEFAULT_BASE_URL),
     apiKey: Variable.secret("FILEIO_API_KEY"),
-    headers: ExtraHeaders.config,
+    headers: Credentials.config,
     allowInsecureKey: Variable.withDefault("FILEIO_ALLOW_INSECURE_KEY", Variable.flag, false),
     firstByteTimeout: Variable.withDefault("FILEIO_FIRST_BYTE_TIMEOUT", Variable.duration, Duration.minutes(1)),
     idleTimeout: Variable.withDefault("FILEIO_IDLE_TIMEOUT", Variable.duration, Duration.minutes(1)),

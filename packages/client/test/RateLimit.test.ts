@@ -726,7 +726,7 @@ describe("every interleaving", () => {
         const failed = (stage: Failure.Stage) =>
           new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
         const limiter = yield* Effect.provideService(
-          Limiter.open({ baseUrl: "http://interleaving.localhost", apiKey: undefined, learn: Effect.void }),
+          Limiter.open({ baseUrl: "http://interleaving.localhost", account: undefined, learn: Effect.void }),
           RateLimit.CurrentRateLimit,
           RateLimit.fixed(limit)
         )

@@ -13,6 +13,7 @@ import * as FileBody from "../../FileBody.ts"
 import type { Platform } from "../../Platform.ts"
 import type * as Transport from "../../Transport.ts"
 import type { Limiter } from "../limit/limiter.ts"
+import type { Credentials } from "../request/credentials.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
 import { toError } from "../request/retry.ts"
@@ -24,6 +25,7 @@ import { Failure } from "../shared/failure.ts"
 export interface Client {
   readonly transport: Transport.Service
   readonly endpoint: Endpoint
+  readonly credentials: Credentials
   readonly timeouts: Timeouts
   readonly limiter: Limiter
   readonly sha256: Platform["sha256"]
@@ -43,7 +45,7 @@ export const callOf = (client: Client, operation: FileIoError.Operation, link?: 
   host: client.endpoint.host,
   linkHost: link?.host,
   idle: client.timeouts.idle,
-  quote: client.endpoint.quote
+  quote: client.credentials.quote
 })
 
 export const parseLink = (
@@ -61,17 +63,22 @@ export const requireKey = (
   client: Client,
   operation: FileIoError.Operation
 ): Effect.Effect<void, FileIoError.FileIoError> =>
-  client.endpoint.apiKey !== undefined
+  client.credentials.hasKey
     ? Effect.void
     : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
 
 /** A request to the host, with all headers except those of a body. */
 export const request = (
-  { endpoint }: Client,
+  { credentials, endpoint }: Client,
   method: HttpMethod.HttpMethod,
   path: string,
   accept: "application/json" | "*/*"
-): Head => ({ method, url: endpoint.baseUrl + path, headers: { ...endpoint.headers, accept } })
+): Head => ({
+  method,
+  url: endpoint.baseUrl + path,
+  // The bytes of a file must not be encoded, so that they can be counted and resumed.
+  headers: credentials.authorize({ "user-agent": "effect-fileio", "accept-encoding": "identity", accept })
+})
 
 export const parseSettings = (
   operation: FileIoError.Operation,

@@ -11,7 +11,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import * as Redacted from "effect/Redacted"
 import * as Metrics from "../../Metrics.ts"
 import * as RateLimit from "../../RateLimit.ts"
 import { CurrentRateLimitStore } from "../../RateLimitStore.ts"
@@ -329,7 +328,8 @@ const turnOf = (call: Call): Turn => {
 
 export const open = Effect.fnUntraced(function*(options: {
   readonly baseUrl: string
-  readonly apiKey: Redacted.Redacted | undefined
+  /** Distinguishes the accounts of a host; `undefined` for anonymous calls. */
+  readonly account: string | undefined
   /** A call of `me` that is not repeated. */
   readonly learn: Effect.Effect<unknown, unknown>
 }): Effect.fn.Return<Limiter, FileIoError.InvalidRequest> {
@@ -338,7 +338,6 @@ export const open = Effect.fnUntraced(function*(options: {
   if (problem !== undefined) return yield* problem
   const onWaitHere = yield* RateLimit.CurrentOnWait
   const store = yield* CurrentRateLimitStore
-  const apiKey = options.apiKey === undefined ? undefined : Redacted.value(options.apiKey)
   const learn = Effect.provideService(options.learn, IsFirst, true)
   const nobody = RateLimit.CurrentOnWait.defaultValue()
   const fallback = RateLimit.learned()
@@ -347,7 +346,7 @@ export const open = Effect.fnUntraced(function*(options: {
   let found: { readonly clock: Clock.Clock; readonly account: Account } | undefined
   const accountOf = (clock: Clock.Clock): Account => {
     if (found === undefined || found.clock !== clock || found.account.isForgotten) {
-      found = { clock, account: Registry.get(clock, store, options.baseUrl, apiKey) }
+      found = { clock, account: Registry.get(clock, store, options.baseUrl, options.account) }
     }
     return found.account
   }

@@ -24,12 +24,12 @@ export const get = (
   clock: Clock.Clock,
   store: Store | undefined,
   baseUrl: string,
-  apiKey: string | undefined
+  fingerprint: string | undefined
 ): Account => {
   const accounts = store === undefined
     ? orSet(inMemory, clock, () => new Map())
     : orSet(orSet(shared, clock, () => new WeakMap()), store, () => new Map())
-  const name = `${baseUrl}\n${apiKey ?? ""}`
+  const name = `${baseUrl}\n${fingerprint ?? ""}`
   const found = accounts.get(name)
   if (found !== undefined) return found
   const now = millisOf(clock)
@@ -42,7 +42,7 @@ export const get = (
   }
   const account = new Account({
     host: new URL(baseUrl).host,
-    isAnonymous: apiKey === undefined,
+    isAnonymous: fingerprint === undefined,
     shared: store === undefined ? undefined : new SharedWindow(store, name),
     now
   })
