@@ -56,7 +56,7 @@ const freePort = async (): Promise<number> => {
   return typeof address === "object" && address !== null ? address.port : 0
 }
 
-/** A Redis for this bench alone, which keeps nothing on disk. */
+/** A Redis for this bench alone, without persistence. */
 const startRedis = async () => {
   const port = await freePort()
   const server = spawn("redis-server", [
@@ -101,7 +101,7 @@ const measure = async (
   const late = within(seconds / 2)
   const cycles = late.slice(limit).map((time, n) => time - late[n]!)
   const cycle = cycles.reduce((sum, millis) => sum + millis, 0) / cycles.length
-  // One after the other, a fiber makes so many requests a second: a millisecond of work, the ways, and half the jitter.
+  // One fiber, sequentially, makes this many requests per second: a millisecond of work, the round trip, and half the jitter.
   const roundTrip = 1 + rttMs + jitterMs + processingMs / 2
   const reachable = Math.min(limit, work.fibers * processes * 1000 / roundTrip)
   // Between two arrivals there can be as many as may arrive at once, and after that the rate.

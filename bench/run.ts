@@ -1,8 +1,7 @@
 /**
  * `pnpm bench [NAME] [--option value ...]`: runs `bench/NAME.ts`, or all of them one after the other. Each prints JSON lines.
  *
- * `pnpm bench [NAME] --smoke`: runs each for seconds, and fails where a transfer is wrong or a line is missing. No time is
- * looked at.
+ * `pnpm bench [NAME] --smoke`: runs each for seconds, and fails if a transfer is wrong or a line is missing. Checks no times.
  */
 import { spawn, spawnSync } from "node:child_process"
 import { readdirSync } from "node:fs"
@@ -19,7 +18,7 @@ type Line = Readonly<Record<string, unknown>>
 
 interface Smoke {
   readonly args: ReadonlyArray<string>
-  /** Of each, a line must have these values. */
+  /** Each bench must print a line with these values. */
   readonly expects: ReadonlyArray<Line>
 }
 
@@ -28,7 +27,7 @@ const ratios = (facts: Line, ...names: ReadonlyArray<string>): ReadonlyArray<Lin
   { ...facts, ratios: true }
 ]
 
-/** What each bench does in seconds, and what it must say then. */
+/** The options of a short run of each bench, and its required output. */
 const smokes: Readonly<Record<string, Smoke>> = {
   transfer: {
     args: ["--mib", "3", "--rounds", "1"],
@@ -52,7 +51,7 @@ const smokes: Readonly<Record<string, Smoke>> = {
   },
   server: {
     args: ["--mib", "3", "--requests", "200", "--rounds", "1"],
-    // curl is the load of transfers; without it the bench says that it leaves them out.
+    // curl generates the load of transfers; without it the bench reports that it skips them.
     expects: (hasCurl ? ["me", "upload", "download"] : ["me"]).flatMap((what) =>
       ratios({ bench: "server", what }, "node:http", "server")
     )
@@ -66,7 +65,7 @@ const smokes: Readonly<Record<string, Smoke>> = {
   }
 }
 
-/** Runs a bench to its end, and passes on what it prints. */
+/** Runs a bench to its end, and forwards its output. */
 const run = async (name: string, args: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...args], {
     stdio: ["ignore", "pipe", "inherit"]

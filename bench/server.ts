@@ -42,7 +42,7 @@ const running: Array<ChildProcess> = []
 interface Host {
   readonly name: string
   readonly url: string
-  /** What the host used since this was last asked. */
+  /** What the host used since the last call. */
   readonly used: () => Promise<Readonly<Record<string, number>>>
 }
 
@@ -58,7 +58,7 @@ const cpuOf = (pid: number): number => {
 
 const round = (value: number) => Math.round(value * 1000) / 1000
 
-/** Starts a host in Node, which is watched; it says its address in its first line. */
+/** Starts a host in Node, with the watcher; its first line is its address. */
 const startNode = async (name: string, args: ReadonlyArray<string>, env?: Record<string, string>): Promise<Host> => {
   const child = spawn(process.execPath, ["--import", join(import.meta.dirname, "server", "watch.ts"), ...args], {
     env: { ...process.env, ...env },
@@ -106,11 +106,11 @@ const startPlain = async (): Promise<Host> => {
   return startNode("node:http", [join(import.meta.dirname, "server", "plain.ts"), data, apiKey])
 }
 
-/** One worker that gives files of a folder, tuned for large ones. */
+/** One worker that serves files of a folder, tuned for large ones. */
 const startNginx = async (files: string): Promise<Host> => {
   const own = join(folder, "nginx")
   await mkdir(own)
-  // Started by root, its worker is nobody.
+  // Started by root, its worker runs as nobody.
   await chmod(folder, 0o755)
   const probe = createServer().listen(0, "127.0.0.1")
   await once(probe, "listening")
@@ -159,7 +159,7 @@ const authorization = `authorization: Bearer ${apiKey}`
 const source = join(folder, "files", "source.bin")
 await mkdir(join(folder, "files"), { mode: 0o755 })
 
-/** No part of it is like another, so that what is lost or doubled is seen. */
+/** No two parts are alike, so that lost or doubled bytes show. */
 const writeSource = async () => {
   const file = await open(source, "w", 0o644)
   const hash = createHash("sha256")
@@ -175,7 +175,7 @@ const writeSource = async () => {
   return hash.digest("hex")
 }
 
-/** Fetches a file over another way than those measured, and fails where it is not the source. */
+/** Fetches a file in another way than the measured ones, and fails if it differs from the source. */
 const check = async (host: Host, path: string, expected: string) => {
   const response = await fetch(`${host.url}/${path}`)
   const hash = createHash("sha256")
@@ -212,7 +212,7 @@ const uploads = (hosts: ReadonlyArray<Host>, digest: string): ReadonlyArray<Cont
         `file=@${source}`,
         host.url
       ],
-      // What was stored is fetched, which also uses it up.
+      // Fetches the stored file, which also uses it up.
       after: async () => {
         const used = await host.used()
         const { key } = await answerOf(answer)
@@ -257,7 +257,7 @@ const downloads = async (hosts: ReadonlyArray<Host>, digest: string): Promise<Re
 }
 
 const calls = (hosts: ReadonlyArray<Host>): ReadonlyArray<Contender> => {
-  // A tenth is asked for before the time is taken.
+  // A warm-up of a tenth comes before the measurement.
   const asked = Number(values.requests) + Math.ceil(Number(values.requests) / 10)
   return hosts.map((host) => ({
     name: host.name,

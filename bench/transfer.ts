@@ -57,7 +57,7 @@ try {
 
   const path = await source(bytes)
   const target = join(folder, "target.bin")
-  // What one run leaves in the cache of the disk would be paid for by the next one.
+  // Writes that one run leaves in the disk's cache would slow down the next one.
   const before = async () => {
     await rm(target, { force: true })
     spawnSync("sync")

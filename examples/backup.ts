@@ -1,4 +1,4 @@
-/** A nightly backup that is handed over: uploaded, watched until it was taken, and forgotten then. */
+/** A nightly backup for a receiver: uploads it, watches until it is downloaded, and forgets it then. */
 import { FileIo, FileTransfer } from "@effect-fileio/client"
 import { Console, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { run } from "./internal/run.ts"
@@ -11,7 +11,7 @@ const backup = Effect.gen(function*() {
   const path = `${folder}/backup.tar`
   yield* fs.writeFileString(path, "everything that matters")
 
-  // Gone from the host after a day, whether it was taken or not.
+  // The host deletes it after a day, downloaded or not.
   const file = yield* transfer.uploadFile(path, { expires: "1d", title: "Nightly backup" })
   yield* Console.log("handed over:", file.link)
 

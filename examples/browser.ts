@@ -1,6 +1,6 @@
 /**
- * What a page does with a file that a visitor chose: core and client over `fetch`, without anything of Node. Bundled, this
- * runs in a browser; the host must allow the page's origin.
+ * Uploads a file that a visitor chose, with core and client over `fetch`, without Node. Bundled, this runs in a browser; the
+ * host must allow the page's origin.
  */
 import { FetchFileIo, FileBody, FileIo } from "@effect-fileio/client"
 import { Console, Effect } from "effect"

@@ -1,4 +1,4 @@
-/** Deletes a file; one that is not there is a typed error. */
+/** Deletes a file; a missing file is a typed error. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { Console, Effect } from "effect"
 import { run } from "./internal/run.ts"

@@ -1,4 +1,4 @@
-/** Line by line from the Python package `fileio_wrapper`: its line as a comment, and ours under it. */
+/** Translates the Python package `fileio_wrapper` line by line: its line as a comment, and ours below. */
 import { FileBody, FileIo, FileTransfer } from "@effect-fileio/client"
 import { Console, Duration, Effect, FileSystem } from "effect"
 import { run } from "./internal/run.ts"

@@ -1,4 +1,4 @@
-/** A service that hands out one-time links over HTTP: `POST /reports/:customer` answers with a link that works once. */
+/** A service that gives one-time links over HTTP: `POST /reports/:customer` responds with a link that works once. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -15,7 +15,7 @@ const reports = HttpRouter.add(
     const { link } = yield* fileIo.upload(report, { expires: "1h" })
     return yield* HttpServerResponse.json({ link })
   }).pipe(
-    // Whatever the reason: the caller learns that it may try again, the log learns why.
+    // Whatever the reason: the response tells the caller to try again, and the log has the reason.
     Effect.catchTag(
       "FileIoError",
       (error) => Effect.as(Effect.logError(error), HttpServerResponse.text("try again later\n", { status: 503 }))
@@ -36,7 +36,7 @@ const customer = Effect.gen(function*() {
 })
 
 const service = HttpRouter.serve(reports, { disableLogger: true, disableListenLog: true }).pipe(
-  // A server on a free port, and a client that knows where it is.
+  // A server on a free port, and a client for it.
   Layer.provideMerge(NodeHttpServer.layerTest)
 )
 

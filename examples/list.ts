@@ -13,7 +13,7 @@ run(Effect.gen(function*() {
   const page = yield* fileIo.list({ search: ".txt", sort: "-created", offset: 0, limit: 2 })
   yield* Console.log(`${page.files.length} of ${page.count}:`, page.files.map((file) => file.name).join(", "))
 
-  // All of them, page by page as they are taken.
+  // All files; pages are requested as they are consumed.
   yield* Stream.runForEach(
     fileIo.listAll({ sort: "name" }),
     (file) => Console.log(file.key, file.name, `${file.size} bytes`)

@@ -1,4 +1,4 @@
-/** From a program that does not use Effect otherwise: a `ManagedRuntime` makes promises of effects. */
+/** For a program that does not use Effect otherwise: a `ManagedRuntime` runs effects as promises. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { ManagedRuntime } from "effect"
 import { Host } from "./internal/Host.ts"

@@ -1,6 +1,6 @@
 /**
- * Workers of one account, as they would run in several processes: through Redis they share its rate limit, so that the host
- * has nobody to refuse. Uses the Redis that FILEIO_REDIS_URL names, or starts one.
+ * Workers of one account, as they would run in several processes: they share its rate limit through Redis, so that the host
+ * refuses nothing. Uses the Redis of FILEIO_REDIS_URL, or starts one.
  */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo, NodeRateLimit } from "@effect-fileio/platform-node"
@@ -24,7 +24,7 @@ run(Effect.gen(function*() {
   const url = yield* redisUrl
   if (url === undefined) return yield* Console.log("skipped: there is no redis-server on this machine")
 
-  // In a program of its own, each worker has this layer: `NodeFileIo.layerConfig()` over `NodeRateLimit.layerRedisConfig()`.
+  // In your program, each worker has this layer: `NodeFileIo.layerConfig()` over `NodeRateLimit.layerRedisConfig()`.
   const fileIo = NodeFileIo.layer({ apiKey, baseUrl }).pipe(
     Layer.provide(NodeRateLimit.layerRedis({ url })),
     // `RateLimit.learned()`, which asks the host, is the default.

@@ -1,9 +1,8 @@
 /**
- * The main job, on real input and over real HTTP: files go up, links come back, each works as often as it was told to,
- * and then it is gone.
+ * Uploads real files over real HTTP; each link works a set number of times, and then the file is gone.
  *
- * Without FILEIO_BASE_URL it starts the embedded server on a free port with an empty data folder. With FILEIO_BASE_URL
- * and FILEIO_API_KEY it talks to that host.
+ * Without FILEIO_BASE_URL it starts the embedded server on a free port with an empty data folder. With FILEIO_BASE_URL and
+ * FILEIO_API_KEY it uses that host.
  */
 import { FileBody, FileIo, FileTransfer, type Progress } from "@effect-fileio/client"
 import type { FileDetails } from "@effect-fileio/core"

@@ -1,4 +1,4 @@
-/** Updates a file wholly: what is not given goes back to its default (PUT, `replace_all` of the Python wrapper). */
+/** Updates a whole file: settings that are not given are reset to the default (PUT, `replace_all` of the Python wrapper). */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { Console, Effect } from "effect"
 import { run } from "./internal/run.ts"

@@ -1,4 +1,4 @@
-/** Provided as a layer: a service that hands out files by one-time links and knows nothing of HTTP. */
+/** Provided as a layer: a service that gives files as one-time links and does not depend on HTTP. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { Console, Context, Effect, Layer } from "effect"

@@ -1,13 +1,13 @@
 /**
- * Testing a program of your own: the same program over a host in memory that fails as it is told to. In a test of
- * `@effect/vitest` this is `it.effect(…)`, and `TestClock` lets files expire.
+ * Tests your own program: the same program over a host in memory, with injected faults. In a test of `@effect/vitest` this is
+ * `it.effect(…)`, and with `TestClock` files expire.
  */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 
-/** The program: shares a text, and says in one word what came of it. */
+/** The program: shares a text, and returns the outcome in one word. */
 const share = (text: string) =>
   FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text(text))).pipe(
     Effect.as("shared"),
@@ -28,7 +28,7 @@ const test = Effect.gen(function*() {
   yield* host.inject(Fault.status(402), { on: "upload" })
   yield* Console.log("refused by the plan:  ", yield* share("four"))
 
-  // The third text is there, though its upload failed.
+  // The third text is stored, though its upload failed.
   yield* Console.log("files on the host:    ", (yield* host.files).length)
   const uploads = (yield* host.requests).filter(({ method }) => method === "POST")
   yield* Console.log("uploads that came in: ", uploads.length)

@@ -1,4 +1,4 @@
-/** Traces to an OTLP collector. No span, log line or metric tells a key, a link or the name of a file. */
+/** Sends traces to an OTLP collector. No span, log line or metric contains a key, a link or the name of a file. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { Console, Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -13,12 +13,12 @@ const job = Effect.gen(function*() {
 }).pipe(Effect.withSpan("nightly-report"))
 
 run(Effect.gen(function*() {
-  // Stands for the collector that you have, such as http://localhost:4318.
+  // Stands for your collector, such as http://localhost:4318.
   const { spans, url } = yield* collector
   const otlp = Otlp.layerJson({ baseUrl: url, resource: { serviceName: "reports" } }).pipe(
     Layer.provide(FetchHttpClient.layer)
   )
-  // What is left is sent when the layer closes.
+  // Remaining spans are sent when the layer closes.
   yield* Effect.provide(job, otlp)
   for (const { name, parent } of yield* spans) {
     yield* Console.log(parent === undefined ? name : `  ${name} in ${parent}`)

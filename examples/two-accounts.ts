@@ -1,4 +1,4 @@
-/** Two accounts in one program: a service of its own for each. */
+/** Two accounts in one program: one service for each. */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { NodeHttp } from "@effect-fileio/platform-node"
 import { Console, Context, Effect, Layer } from "effect"
@@ -27,7 +27,7 @@ const program = Effect.gen(function*() {
   yield* Console.log("sales has  ", (yield* sales.list()).files.map((file) => file.name))
   yield* Console.log("support has", (yield* support.list()).files.map((file) => file.name))
 
-  // Support can take the file, since it knows the link, but it cannot delete what is not its own.
+  // Support can download the file, since it knows the link, but it cannot delete another account's file.
   yield* Console.log("support got", (yield* support.downloadBytes(offer.link)).name)
   const refused = yield* Effect.flip(support.delete(offer.key))
   yield* Console.log("support is told", refused.reason._tag)

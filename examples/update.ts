@@ -1,4 +1,4 @@
-/** Updates a file partly: what is not given is kept (PATCH, `replace_partial` of the Python wrapper). */
+/** Updates part of a file: settings that are not given are kept (PATCH, `replace_partial` of the Python wrapper). */
 import { FileBody, FileIo } from "@effect-fileio/client"
 import { Console, Effect } from "effect"
 import { run } from "./internal/run.ts"

@@ -1,4 +1,4 @@
-/** Uploads: what can be sent, and the settings. */
+/** Uploads: kinds of content, and settings. */
 import { FileBody, FileIo, FileTransfer } from "@effect-fileio/client"
 import { Console, DateTime, Duration, Effect, Stream } from "effect"
 import { run } from "./internal/run.ts"
@@ -11,7 +11,7 @@ run(Effect.gen(function*() {
   const readme = yield* transfer.uploadFile(`${import.meta.dirname}/../README.md`, { expires: "10m" })
   yield* Console.log("a path    ", readme.link)
 
-  // A text, which may be taken five times until the end of 2099, and is kept for its owner after that.
+  // A text that can be downloaded five times until the end of 2099, and is kept for its owner after that.
   const text = yield* fileIo.upload(FileBody.text("see you at eight", { name: "note.txt" }), {
     expires: "2099-12-31T23:59:59",
     maxDownloads: 5,
@@ -27,8 +27,8 @@ run(Effect.gen(function*() {
   })
   yield* Console.log("bytes     ", bytes.link)
 
-  // A stream that can be made anew, so that it can be sent again when an attempt fails. An expiry can also be a Date, a
-  // DateTime or a Duration.
+  // A stream that can be created again, so that a failed attempt can be repeated. An expiry can also be a Date, a DateTime or a
+  // Duration.
   const lines = () => Stream.range(1, 1000).pipe(Stream.map((n) => `line ${n}\n`), Stream.encodeText)
   const stream = yield* fileIo.upload(FileBody.stream(lines, { name: "lines.txt" }), { expires: Duration.hours(12) })
   yield* Console.log("a stream  ", stream.link, `${stream.size} bytes`)

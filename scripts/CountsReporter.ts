@@ -1,8 +1,8 @@
 import type { Reporter, SerializedError, TestModule } from "vitest/node"
 
 /**
- * Says of every test that skipped itself why it did, and ends the run with one plain line, `N passed, N failed`. A file that could not be loaded, a hook that failed and an error outside of
- * any test count as failures too: none of them may hide behind `0 failed`.
+ * Prints why each test skipped itself, and ends the run with one plain line, `N passed, N failed`. A file that could not be
+ * loaded, a hook that failed and an error outside any test count as failures too: none of them may hide behind `0 failed`.
  */
 export default class CountsReporter implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>, unhandled: ReadonlyArray<SerializedError>): void {

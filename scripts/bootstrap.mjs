@@ -1,11 +1,12 @@
 /**
- * Runs a command of this workspace on a machine that has nothing but Node 20 and npm.
+ * Runs a command of this workspace on a machine that has only Node 20 and npm.
  *
  *     node scripts/bootstrap.mjs [run:SCRIPT ...] COMMAND [ARGUMENT ...]
  *
- * Installs what is missing (with the pnpm that `packageManager` pins, through npx), runs the named scripts of package.json in order
- * until one fails, then runs the command with `node_modules/.bin` first in PATH: the Node 24 of the npm package `node` is what runs.
- * The command `pnpm` is the pinned pnpm. Needs no network once everything is installed, and has no dependencies of its own.
+ * Installs what is missing (with the pnpm that `packageManager` pins, through npx), runs the named scripts of package.json in
+ * order until one fails, then runs the command with `node_modules/.bin` first in PATH, and so with the Node 24 of the npm
+ * package `node`. The command `pnpm` is the pinned pnpm. Needs no network once everything is installed, and has no dependencies
+ * itself.
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -35,7 +36,7 @@ const fail = (message) => {
   process.exit(1)
 }
 
-/** Differs as soon as another install could give another result. */
+/** Changes when another install could have another result. */
 const fingerprint = () => {
   const folders = [
     ".",
@@ -56,15 +57,15 @@ const pathWithoutBin = (process.env.PATH ?? "").split(delimiter).filter((entry) 
 const environment = {
   ...process.env,
   PATH: [bin, pathWithoutBin].join(delimiter),
-  // These caches would lie in the home folder and in the folder for temporary files.
+  // By default these caches are in the home folder and in the folder for temporary files.
   DPRINT_CACHE_DIR: join(modules, ".cache", "dprint"),
   NODE_COMPILE_CACHE: join(modules, ".cache", "node")
 }
-// Some tools colour what goes to a file or a pipe as well.
+// Some tools also colour output to a file or a pipe.
 if (!process.stdout.isTTY && process.env.FORCE_COLOR === undefined) environment.NO_COLOR = "1"
 
-// In a terminal, Ctrl-C reaches the child by itself: passing it on as well would look like a second one, which many programs
-// take for "stop at once".
+// In a terminal, Ctrl-C reaches the child directly: forwarding it would look like a second one, which many programs take for
+// "stop at once".
 const terminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
 
 /**
@@ -91,7 +92,7 @@ const run = (command, args, { output, ...options }) =>
     /** @type {Array<NodeJS.Signals>} */
     const signals = windows ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"]
     for (const signal of signals) process.on(signal, pass)
-    // npm sends a SIGTERM to the shell between it and this process; the shell ends without passing it on.
+    // npm sends a SIGTERM to the shell between it and this process; the shell ends without forwarding it.
     const parent = process.ppid
     const orphaned = () => {
       if (process.ppid !== parent) pass("SIGTERM")
@@ -169,7 +170,7 @@ const firstWord = words.findIndex((word) => !word.startsWith("run:"))
 const scripts = words.slice(0, firstWord === -1 ? words.length : firstWord).map((word) => word.slice("run:".length))
 const [command, ...args] = words.slice(scripts.length)
 
-// What changes the dependencies must not need them to be as the lockfile says.
+// A command that changes the dependencies must not require those of the lockfile.
 if (command !== "pnpm" || !args.some((arg) => ["add", "i", "install", "remove", "rm", "up", "update"].includes(arg))) {
   await install()
 }

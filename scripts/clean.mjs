@@ -1,5 +1,5 @@
 /**
- * Removes what builds, checks and tests leave; with `--all` the installed dependencies too.
+ * Removes the output of builds, checks and tests; with `--all` the installed dependencies too.
  */
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"

@@ -1,6 +1,6 @@
 /**
- * The TypeScript compiler as patched by `@effect/tsgo`: the same version and the same output, and it also reports what only knowledge of
- * Effect can see (an effect that is never run, a `yield` without its star, a global clock). It is run from where it lies; the `tsc` in
+ * The TypeScript compiler as patched by `@effect/tsgo`: the same version and the same output, plus diagnostics about Effect (an
+ * effect that is never run, a `yield` without its star, a global clock). It runs from its own folder; the `tsc` in
  * node_modules, whose file pnpm may share with other projects, is not patched.
  */
 import { execFileSync, spawnSync } from "node:child_process"

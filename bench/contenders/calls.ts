@@ -12,10 +12,10 @@ const count = Number(count_)
 const concurrency = Number(concurrency_)
 const perSecond = Number(perSecond_ ?? Infinity)
 const content = new Uint8Array(4096).fill(7)
-/** What a program that has been running for a while has behind it: V8 has compiled what runs often. */
+/** A warm-up, as in a long-running program: V8 has compiled frequent code. */
 const WARM_UP = Math.min(2000, 4 * count)
 
-/** Makes the calls, and gives the seconds of the clock and of the processor that the later ones took. */
+/** Makes the calls, and returns wall and processor seconds of the later ones. */
 const measure = async (call: () => Promise<unknown>) => {
   const all = async (n: number) => {
     let left = n

@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs"
 
 /** One run of a contender. */
 export interface Figures {
-  /** Seconds of the work alone, as the contender says: without the start of its process. */
+  /** Seconds of the work alone, as the contender reports them: without the start of its process. */
   readonly wallS: number
-  /** Seconds of processor time of its process, all of it; `null` where the system does not tell. */
+  /** Seconds of processor time of the whole process; `null` if the system does not report it. */
   readonly cpuS: number | null
-  /** Peak of its resident memory, all of it; `null` where the system does not tell. */
+  /** Peak resident memory of the whole process; `null` if the system does not report it. */
   readonly peakMiB: number | null
-  /** What else the contender says. */
+  /** Further results of the contender. */
   readonly said: Readonly<Record<string, unknown>>
 }
 
@@ -28,8 +28,8 @@ const look = (pid: number): { readonly cpuS: number; readonly peakMiB: number } 
 }
 
 /**
- * Runs a command to its end. Its last line of output is JSON with `wallS`. Memory and processor time are read from the
- * system every few milliseconds, so that a contender in any language is measured alike.
+ * Runs a command to its end. Its last line of output is JSON with `wallS`. Memory and processor time are read from the system
+ * every few milliseconds, so that a contender in any language is measured the same way.
  */
 export const run = (command: string, args: ReadonlyArray<string>): Promise<Figures> =>
   new Promise((resolve, reject) => {
@@ -65,12 +65,12 @@ export interface Contender {
   readonly name: string
   readonly command: string
   readonly args: ReadonlyArray<string>
-  /** Looks at a run that has ended, and says what else is known of it, such as what its host used. */
+  /** Inspects a finished run, and adds further results, such as what its host used. */
   readonly after?: (said: Readonly<Record<string, unknown>>) => Promise<Readonly<Record<string, unknown>>>
 }
 
 /**
- * Runs the contenders in turn, over and over, so that a machine whose speed drifts is the same for all. Prints a line a
+ * Runs the contenders in turn, over and over, so that a machine whose speed drifts is the same for all. Prints one line per
  * run, and one with the ratios: the median over the rounds of this contender's time by that of `base` in the same round.
  */
 export const compare = async (
@@ -79,7 +79,7 @@ export const compare = async (
   contenders: ReadonlyArray<Contender>,
   base: string,
   rounds: number,
-  /** Makes every run begin alike. */
+  /** Resets the conditions before every run. */
   before: () => Promise<void> = async () => {}
 ): Promise<Readonly<Record<string, number>>> => {
   const times = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))

@@ -1,6 +1,6 @@
 /**
- * A plain `node:http` host, so that clients are compared over the same one: it throws uploads away, gives as many bytes as
- * are asked for, and knows one account. Run as a program, it prints its address.
+ * A plain `node:http` host, the same for all clients: it discards uploads, sends as many bytes as are requested, and has one
+ * account. Run as a program, it prints its address.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -54,7 +54,7 @@ const server = createServer({ requestTimeout: 0 }, (request, response) => {
   if (request.method === "POST") upload(request, response)
   else if (request.url === "/me") json(response, me)
   else {
-    // The key says how many bytes there are: `bytes00001048576`.
+    // The key has the number of bytes: `bytes00001048576`.
     const size = Number(/bytes(\d+)/.exec(request.url ?? "")?.[1] ?? "1")
     download(response, size)
   }

@@ -1,4 +1,4 @@
-/** How long the event loop was held up at the most, in milliseconds. */
+/** The longest time that the event loop was blocked, in milliseconds. */
 export interface Stalls {
   /** By the clock: on a machine with more to do than it has cores, other processes count too. */
   readonly worstStallMs: number
@@ -6,7 +6,7 @@ export interface Stalls {
   readonly worstBusyMs: number
 }
 
-/** Watches the event loop from now on. Gives what tells the worst that was seen. */
+/** Watches the event loop from now on. Returns a function that reports the worst. */
 export const watchLoop = (): () => Stalls => {
   const cpu = () => {
     const { system, user } = process.threadCpuUsage()

@@ -1,4 +1,4 @@
-/** A process that makes calls on so many fibers until it is told to stop. */
+/** A process that makes calls on a number of fibers until it gets a message to stop. */
 import { FileIo, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo, NodeRateLimit } from "@effect-fileio/platform-node"
 import { Effect, Layer, Redacted } from "effect"

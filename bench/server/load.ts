@@ -1,6 +1,6 @@
 /**
- * So many GET /me over so many connections that are kept alive, each one after the other. Raw sockets, so that the server and
- * not this is what is slow. `node load.ts URL KEY REQUESTS CONNECTIONS`
+ * A number of GET /me over a number of kept-alive connections, sequentially on each. Raw sockets, so that the server is the
+ * bottleneck. `node load.ts URL KEY REQUESTS CONNECTIONS`
  */
 import { once } from "node:events"
 import { connect } from "node:net"
@@ -13,7 +13,7 @@ const request = Buffer.from(
   `GET /me HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer ${apiKey}\r\nAccept: application/json\r\n\r\n`
 )
 
-/** One answer after the other, until none is left to ask for. Every answer must be one of the account. */
+/** One response after another until all requests are made. Every response must be one of the account. */
 const drive = async (next: () => boolean) => {
   const socket = connect(Number(port), hostname)
   socket.setNoDelay(true)

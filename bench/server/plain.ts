@@ -73,7 +73,7 @@ const me = (response: ServerResponse, account: string) =>
   })
 
 interface Parts {
-  /** The bytes of the file that are in this chunk, in as many pieces as they are. */
+  /** The bytes of the file in this chunk, possibly in several pieces. */
   readonly take: (chunk: Buffer) => Buffer | undefined
   readonly fields: Map<string, string>
 }
@@ -166,7 +166,7 @@ const download = async (response: ServerResponse, key: string) => {
     "content-length": Number(row["size"]),
     "cache-control": "private, no-store"
   })
-  // Whoever has all bytes may close the connection before Node says that they are written.
+  // A receiver that has all bytes may close the connection before Node reports that they are written.
   await pipeline(createReadStream(path, { highWaterMark: READ_BYTES }), response).catch((cause) => {
     if (cause.code !== "ERR_STREAM_PREMATURE_CLOSE") throw cause
   })

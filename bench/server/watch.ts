@@ -1,6 +1,6 @@
 /**
- * Preloaded by `--import` into a server that is measured. Says over IPC how long its event loop was held up since it was
- * last asked: from the outside, where it may just have waited for a core, and of that what its own thread worked.
+ * Preloaded by `--import` into a measured server. Reports over IPC how long its event loop was blocked since the last report:
+ * by the clock, which includes waiting for a core, and by its own thread's work.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks"
 
@@ -24,5 +24,5 @@ process.on("message", () => {
   delay.reset()
   worstWork = 0
 })
-// Listening alone must not keep the server alive.
+// The listener must not keep the server alive.
 process.channel?.unref()

@@ -1,4 +1,4 @@
-/** Runs Node with these arguments to its end, and says how long that took from the outside. */
+/** Runs Node with these arguments to its end, and reports how long that took. */
 import { spawnSync } from "node:child_process"
 
 const began = performance.now()

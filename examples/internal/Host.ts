@@ -5,7 +5,7 @@ import { FileIoServer } from "@effect-fileio/server"
 import { Config, Context, Effect, Layer, Option, Redacted } from "effect"
 
 interface HostShape {
-  /** The host in words. */
+  /** Description of the host. */
   readonly description: string
   readonly baseUrl: string
   readonly apiKey: Redacted.Redacted
@@ -24,8 +24,8 @@ const embedded = FileIoServer.layerTemporary({
 })
 
 /**
- * The host that the examples talk to: the one that FILEIO_BASE_URL and FILEIO_API_KEY name, or else the embedded server on
- * a free port with an empty folder of its own, which is removed at the end.
+ * The host of the examples: that of FILEIO_BASE_URL and FILEIO_API_KEY, or the embedded server on a free port with an empty
+ * folder, which is removed at the end.
  */
 export class Host extends Context.Service<Host, HostShape>()("examples/Host") {
   static readonly layer = Layer.unwrap(Effect.gen(function*() {

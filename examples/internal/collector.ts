@@ -9,7 +9,7 @@ interface Span {
   readonly parentSpanId?: string
 }
 
-/** A collector of OTLP traces, for the length of a scope. */
+/** A collector of OTLP traces, until the scope closes. */
 export const collector = Effect.gen(function*() {
   const received: Array<Span> = []
   const traces = HttpRouter.add(
@@ -30,7 +30,7 @@ export const collector = Effect.gen(function*() {
   const { address } = Context.get(context, HttpServer.HttpServer)
   return {
     url: `http://127.0.0.1:${"port" in address ? address.port : 0}`,
-    /** The names of the spans so far, each with that of its parent. */
+    /** The names of the spans so far, each with its parent's. */
     spans: Effect.sync(() =>
       received.toReversed().map(({ name, parentSpanId }) => ({
         name,

@@ -1,7 +1,7 @@
 import { Effect, Redacted } from "effect"
 import { Host } from "./Host.ts"
 
-/** The host of the examples, for the length of an async function. */
+/** The host of the examples, while an async function runs. */
 export const withHost = <A>(
   use: (host: { readonly baseUrl: string; readonly apiKey: string }) => Promise<A>
 ): Promise<A> =>

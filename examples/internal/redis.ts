@@ -21,7 +21,7 @@ const answers = (port: number) =>
     socket.on("error", () => resolve(false))
   })
 
-/** Address of a Redis: that of FILEIO_REDIS_URL, or one of our own until the scope closes; `undefined` when there is none. */
+/** Address of a Redis: that of FILEIO_REDIS_URL, or a new one until the scope closes; `undefined` if there is none. */
 export const redisUrl = Effect.gen(function*() {
   const given = yield* Config.option(Config.NonEmptyString("FILEIO_REDIS_URL"))
   if (Option.isSome(given)) return given.value

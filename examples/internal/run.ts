@@ -4,8 +4,7 @@ import { Effect, type Scope } from "effect"
 import { Host } from "./Host.ts"
 
 /**
- * Runs an example: against the host that FILEIO_BASE_URL names, or else against the embedded server, which keeps its
- * files in a folder that is removed at the end.
+ * Runs an example against the host of FILEIO_BASE_URL, or against the embedded server, whose folder is removed at the end.
  */
 export const run = <A, E>(
   program: Effect.Effect<

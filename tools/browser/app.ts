@@ -1,4 +1,4 @@
-/** What a page does: core and client over `fetch`, with nothing else. */
+/** A page with core and client over `fetch`, and nothing else. */
 import { FetchFileIo, FileBody, FileIo } from "@effect-fileio/client"
 import { Effect, ManagedRuntime, Redacted } from "effect"
 

@@ -35,7 +35,7 @@ export const bundle = async (
 /** Bytes of a text after gzip, as a host would send it. */
 export const gzipped = (code: string): number => gzipSync(code, { level: 9 }).length
 
-/** A program that has in it what core and client use of `effect`, and nothing else. */
+/** A program that contains the same parts of `effect` as core and client, and nothing else. */
 const effectAlone = async (): Promise<string> => {
   const code = (await bundle({ external: true, minify: false })).replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
   const imports: Array<string> = []
@@ -54,9 +54,9 @@ const effectAlone = async (): Promise<string> => {
 
 /** Sizes after gzip, in bytes. */
 export interface Sizes {
-  /** A page with core and client, all in all. */
+  /** A page with core and client. */
   readonly whole: number
-  /** What of it core and client add to what they use of `effect`. */
+  /** The part that core and client add to `effect`. */
   readonly beyondEffect: number
   /** Their own files, with every name of `effect` written out. */
   readonly withoutEffect: number

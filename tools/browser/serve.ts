@@ -1,4 +1,4 @@
-/** A page with the bundle, on an origin of its own. */
+/** Serves a page with the bundle, on its own origin. */
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"

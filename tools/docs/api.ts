@@ -1,6 +1,6 @@
 /**
- * Writes the API reference to `docs/api`, out of the doc comments. It is TypeDoc with a TypeScript of its own, since it reads the
- * compiler's JavaScript API, which TypeScript 7 no longer has.
+ * Writes the API reference to `docs/api`, from the doc comments. TypeDoc has its own TypeScript, since it uses the compiler's
+ * JavaScript API, which TypeScript 7 no longer has.
  */
 import { join } from "node:path"
 import { must, root } from "../packages/pack.ts"

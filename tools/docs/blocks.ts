@@ -1,14 +1,15 @@
 /**
  * The code in the documentation: fenced blocks of the Markdown files, examples in doc comments, and calls in tables.
  *
- * A block is type-checked and run, unless its fence says otherwise: ```` ```ts no-run ```` is only type-checked. A block that ends
- * in `const program = …` (or `test`) is run with `FileIo`, `FileTransfer` and the services of Node; any other is run as it is.
+ * A block is type-checked and run, unless its fence says otherwise: ```` ```ts no-run ```` is only type-checked. A block that
+ * ends in `const program = …` (or `test`) is run with `FileIo`, `FileTransfer` and the services of Node; any other is run as it
+ * is.
  */
 import { glob, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { root } from "../packages/pack.ts"
 
-/** A piece of code, and where it comes from. */
+/** A piece of code, and its source. */
 export interface Block {
   /** Path of the document, relative to the workspace. */
   readonly document: string

@@ -1,5 +1,5 @@
 /**
- * What a public export lacks in documentation: a doc comment, a description, `@since`, `@category`.
+ * Finds public exports with incomplete documentation: without a doc comment, a description, `@since` or `@category`.
  */
 import { glob, readFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -81,7 +81,7 @@ export const gaps = async (): Promise<ReadonlyArray<string>> => {
   const found: Array<string> = []
   for (const path of files.toSorted()) {
     const name = path.split("/").at(-1)
-    // An index only gathers modules, and the package "cli" has no modules to import.
+    // An index only re-exports modules, and the package "cli" has no modules to import.
     if (name === "index.ts" || name === "bin.ts" || path.startsWith("packages/cli/")) {
       continue
     }

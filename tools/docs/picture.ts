@@ -1,5 +1,5 @@
 /**
- * Draws `docs/quickstart.svg`, the terminal of the README: runs the quickstart and shows what it prints.
+ * Draws `docs/quickstart.svg`, the terminal of the README: runs the quickstart and shows its output.
  */
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -10,7 +10,7 @@ const LINE = 17
 
 const printed = await must(process.execPath, [join(root, "examples/quickstart.ts")], { cwd: root })
 const lines = ["$ npm start", ...printed.trimEnd().split("\n")]
-  // Steps in between tell nothing new in a picture.
+  // Intermediate steps add nothing in a picture.
   .join("\n").replace(/\nUpload README[^]*?\n\n(?=Upload 64)/, "\n").replace(/\nMe:[^]*?\n\n(?=Download: 64)/, "\n")
   .split("\n")
   // On a terminal, a bar is drawn over itself.

@@ -1,6 +1,6 @@
 /**
- * Runs the blocks that it is given, one after another, against an embedded server and in a folder of its own, and prints a
- * line of JSON for each: `{ "file", "error"? }`.
+ * Runs the given blocks, one after another, against an embedded server and in its own folder, and prints a line of JSON for
+ * each: `{ "file", "error"? }`.
  */
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
@@ -14,7 +14,7 @@ import { pathToFileURL } from "node:url"
 const apiKey = "EXAMPLE.0000001-0000002-0000003-0000004"
 const folder = await mkdtemp(join(tmpdir(), "fileio-docs-"))
 const print = process.stdout.write.bind(process.stdout)
-// What the blocks print is theirs; only the verdicts are wanted here.
+// The output of the blocks is dropped; only the verdicts count here.
 process.stdout.write = (() => true) as typeof process.stdout.write
 
 const services = Layer.merge(NodeFileIo.layerConfig(), NodeServices.layer)

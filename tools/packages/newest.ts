@@ -1,6 +1,6 @@
 /**
- * Tries the newest `effect` that the peer range allows: when it is newer than the one that this workspace is pinned to, a copy of
- * the workspace is installed with it, type-checked and tested. Ends with 0 when there is nothing newer, or no registry to ask.
+ * Tries the newest `effect` that the peer range allows: if it is newer than the pinned one, a copy of the workspace is
+ * installed with it, type-checked and tested. Ends with 0 if there is nothing newer, or no registry to ask.
  */
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -13,7 +13,7 @@ const settings = await readFile(join(root, "pnpm-workspace.yaml"), "utf8")
 const names = ["effect", "@effect/platform-node"]
 const pattern = (name: string) => new RegExp(`^  (?:"${name}"|${name}): (\\d+\\.\\d+\\.\\d+)$`, "m")
 
-/** The newest version that `~pinned` allows; `undefined` when the registry cannot be asked. */
+/** The newest version that `~pinned` allows; `undefined` if the registry cannot be asked. */
 const newest = async (name: string, pinned: string): Promise<string | undefined> => {
   const { code, stdout } = await run("npm", ["view", `${name}@~${pinned}`, "version", "--json", "--loglevel=error"], {
     cwd: root

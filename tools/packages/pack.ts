@@ -1,6 +1,6 @@
 /**
- * The packages as they are published: built, packed by pnpm, and served by a registry of their own, so that a test can install
- * them by name as anybody would.
+ * The packages as they are published: built, packed by pnpm, and served by a local registry, so that a test can install them by
+ * name as users do.
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -33,14 +33,14 @@ export interface Packed {
   readonly folder: string
 }
 
-/** What a program printed, and how it ended. */
+/** The output of a program, and how it ended. */
 export interface Ran {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
 }
 
-/** Runs a program to its end, without what this process has set for itself. */
+/** Runs a program to its end, without this process's own variables. */
 export const run = (
   command: string,
   args: ReadonlyArray<string>,
@@ -62,7 +62,7 @@ export const run = (
     child.on("close", (code) => resolve({ code: code ?? 1, stdout, stderr }))
   })
 
-/** As `run`, for what must not fail. */
+/** Like `run`, but a failure throws. */
 export const must = async (...call: Parameters<typeof run>): Promise<string> => {
   const { code, stderr, stdout } = await run(...call)
   if (code !== 0) throw new Error(`${call[0]} ${call[1].join(" ")} failed (exit code ${code})\n${stdout}${stderr}`)
@@ -71,7 +71,7 @@ export const must = async (...call: Parameters<typeof run>): Promise<string> => 
 
 const json = async (path: string): Promise<any> => JSON.parse(await readFile(path, "utf8"))
 
-/** What was built of a source that has gone since would be packed with the rest. A bundle is made anew by `prepack`. */
+/** Build output of a deleted source would be packed with the rest. `prepack` makes a new bundle. */
 const prune = async (folder: string): Promise<void> => {
   if ((await json(join(folder, "package.json"))).scripts.prepack !== undefined) return
   for await (const file of glob("dist/**/*.{js,d.ts,js.map,d.ts.map}", { cwd: folder })) {
@@ -92,7 +92,7 @@ export const pack = async (
   const folders = (await Array.fromAsync(glob("packages/*/package.json", { cwd: root }))).toSorted()
     .map((path) => join(root, path, ".."))
   for (const folder of folders) await prune(folder)
-  // npx comes with the npm of the machine, not with the Node of this workspace.
+  // npx comes with the machine's npm, not with the Node of this workspace.
   const path = (process.env.PATH ?? "").split(delimiter).filter((entry) => entry !== join(root, "node_modules/.bin"))
   const { packageManager } = await json(join(root, "package.json"))
   await must(
@@ -119,7 +119,7 @@ export const pack = async (
 }
 
 /**
- * Serves the packed packages as a registry on a free port, for the scope `@effect-fileio` only. What they depend on comes from
+ * Serves the packed packages as a registry on a free port, only for the scope `@effect-fileio`. Their dependencies come from
  * the registry that npm is configured for.
  */
 export const serve = async (packed: ReadonlyArray<Packed>) => {

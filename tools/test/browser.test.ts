@@ -14,7 +14,7 @@ describe("core and client in a browser", () => {
   it("add at most 25 kB to effect", { timeout: 60_000 }, async () => {
     const { beyondEffect, whole, withoutEffect } = await sizes()
     assert.isAtMost(beyondEffect, 25_000, "gzipped, beyond what they use of effect")
-    // A page pays for what is above; this says when much was added at once.
+    // The limit for a page's size: it fails when much was added at once.
     assert.isAtMost(withoutEffect, 36_000, "gzipped, their own files")
     assert.isAbove(beyondEffect, 5_000, "something is missing")
     assert.isAbove(whole, withoutEffect)
@@ -36,7 +36,7 @@ describe("core and client in a browser", () => {
   }, async () => {
     const page = await servePage(await bundle({ external: false }))
     const browser = await chromium.launch({
-      // Without a locale of UTF-8, it cannot open files whose names are not ASCII.
+      // Without a UTF-8 locale, it cannot open files whose names are not ASCII.
       env: { ...process.env, LC_ALL: "C.UTF-8" },
       executablePath: executablePath!,
       args: [

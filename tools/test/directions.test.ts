@@ -24,7 +24,10 @@ const importsOf = (name: string, file: string) => {
   const text = readFileSync(Path.join(sources(name), file), "utf8")
   return Array.from(text.matchAll(/^(?:import|export) (?!type )[^"=]*from "(.+?)"/gm), (match) => match[1]!)
 }
-/** By its folder, else its own name; a folder or module that no room names is at the top, and a module of `internal` in that room. */
+/**
+ * The room of a folder, or of a module; a folder or module that no room names is at the top, and a module of `internal` in that
+ * room.
+ */
 const rankOf = (name: string, file: string): number => {
   const rooms = ROOMS[name]!.split(" ").map((beside) => beside.split(","))
   const parts = file.replace(/\.ts$/, "").split(Path.sep)

@@ -26,7 +26,7 @@ beforeAll(async () => {
   return () => rm(folder, { recursive: true, force: true })
 }, 240_000)
 
-/** Fails with all that a check finds wrong, in any package. */
+/** Fails with all problems that a check finds, in any package. */
 const assertEach = async (check: (packed: Packed, unpacked: string) => Promise<ReadonlyArray<string>>) => {
   const problems = await Promise.all(packed.map(async (one) => {
     const found = await check(one, join(folder, "unpacked", one.manifest.name))
@@ -35,7 +35,7 @@ const assertEach = async (check: (packed: Packed, unpacked: string) => Promise<R
   assert.deepStrictEqual(problems.flat(), [])
 }
 
-/** The modules that a file imports, as they are written. */
+/** The modules that a file imports, as written. */
 const imports = (source: string): ReadonlyArray<string> => {
   const code = source.replaceAll(/\/\*[^]*?\*\//g, "")
   const specifier =
@@ -144,10 +144,10 @@ describe("the packed packages", () => {
   )
 })
 
-/** What npm says when there is no network to ask. */
+/** npm's message without a network. */
 const OFFLINE = /ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ENOTCACHED|network (?:timeout|connectivity)/
 
-/** Installs packages by name, as npm has them; `false` when that cannot be done here. */
+/** Installs packages by name, as from npm; `false` if that is impossible here. */
 const install = async (project: string, names: ReadonlyArray<string>): Promise<boolean> => {
   const registry = await serve(packed)
   try {

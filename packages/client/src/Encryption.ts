@@ -1,8 +1,8 @@
 /**
  * End-to-end encryption in the [age](https://age-encryption.org/v1) format: a file that its host cannot read.
  *
- * Calls encrypt by the option `encryption` of an upload, and decrypt by the link of a download or its options `identities` and
- * `passphrase`. This module has their types, and the same by hand, for bodies and streams that go other ways.
+ * An upload encrypts with the option `encryption`; a download decrypts with its link or the options `identities` and
+ * `passphrase`. This module has their types, and functions for bodies and streams outside these calls.
  *
  * @since 0.1.0
  */
@@ -18,8 +18,8 @@ import { Fault } from "./internal/encryption/fault.ts"
 import * as Secrets from "./internal/encryption/secrets.ts"
 
 /**
- * Where the name of an encrypted file is kept: in its link, so that the host does not learn it, or at the host with `.age`
- * behind it.
+ * Where the name of an encrypted file is stored: in its link, so that the host does not learn it, or on the host with `.age`
+ * appended.
  *
  * @category models
  * @since 0.1.0
@@ -30,9 +30,9 @@ export interface NameOption {
 }
 
 /**
- * Who can open an encrypted file. `"link"`: whoever has its link, which carries a new secret for this file. `recipients`: whoever
- * has the secret key of one of these public keys (`age1…`; post-quantum ones too, but not both kinds together). `passphrase`:
- * whoever knows it; it should have at least four or five random words.
+ * Who can decrypt a file. `"link"`: anybody with its link, which contains a new secret for this file. `recipients`: the owners
+ * of the secret keys of these public keys (`age1…`; post-quantum ones too, but not both kinds together). `passphrase`: anybody
+ * who knows it; it should have at least four or five random words.
  *
  * @category models
  * @since 0.1.0
@@ -44,39 +44,39 @@ export type Encryption =
   | (NameOption & { readonly passphrase: Redacted.Redacted })
 
 /**
- * How an encrypted file is opened, where its link does not carry the secret.
+ * How to decrypt a file whose link does not contain the secret.
  *
  * @category models
  * @since 0.1.0
  */
 export interface DecryptionOptions {
-  /** Secret keys of age (`AGE-SECRET-KEY-1…`), of which one may open the file. */
+  /** Secret keys of age (`AGE-SECRET-KEY-1…`); one of them must fit. */
   readonly identities?: ReadonlyArray<Redacted.Redacted> | undefined
-  /** Passphrase that may open the file. */
+  /** Passphrase of the file. */
   readonly passphrase?: Redacted.Redacted | undefined
-  /** `false` gives the bytes as the host has them, encrypted. @default true */
+  /** `false` returns the encrypted bytes. @default true */
   readonly decrypt?: boolean | undefined
 }
 
 /**
- * A body that is encrypted when it is sent, and the link of what was uploaded.
+ * A body that is encrypted when it is sent, and the link of its upload.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EncryptedBody<B extends FileBody | OneShotBody> {
   /**
-   * Gives the encrypted bytes. One that can be opened again gives the same bytes each time; if its source gives other ones by then,
-   * it fails with `SourceFailed`, since two contents under one key would give both away.
+   * Opens the encrypted bytes. A body that can be opened again gives the same bytes each time; if its source has changed by
+   * then, it fails with `SourceFailed`, since two contents under one key would reveal both.
    */
   readonly body: B
-  /** Adds to the link that the host gave what opens the file, in the fragment. */
+  /** Adds the secret to the host's link, in the fragment. */
   readonly linkOf: (link: string) => string
 }
 
 /**
- * Encrypts a body for one upload. The option `encryption` of the calls does this; by hand it is of use where the link has to be
- * known although the answer of the host may be lost.
+ * Encrypts a body for one upload. The option `encryption` of the calls does this; call it yourself if you need the link even
+ * when the host's response is lost.
  *
  * @category encryption
  * @since 0.1.0
@@ -91,8 +91,8 @@ export const encrypt = <B extends FileBody | OneShotBody>(
   )
 
 /**
- * Decrypts the bytes of an age file, armored or not, such as one that was kept when its download could not be decrypted. Gives
- * only what is authentic, and fails with `DecryptionFailed` where something is missing or was changed.
+ * Decrypts the bytes of an age file, armored or not, such as one that was kept when its download could not be decrypted.
+ * Returns only authentic bytes, and fails with `DecryptionFailed` if something is missing or was changed.
  *
  * @category decryption
  * @since 0.1.0
@@ -111,7 +111,7 @@ export const decrypt = <E, R>(
   })).pipe(Stream.mapError((error) => error instanceof Fault ? Decrypt.toError(error, "received") : error))
 
 /**
- * Makes a new secret key of age (`AGE-SECRET-KEY-1…`), and the public key that belongs to it.
+ * Makes a new secret key of age (`AGE-SECRET-KEY-1…`), and its public key.
  *
  * @category keys
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
  * Keys of the [age](https://age-encryption.org/v1) format, as text: recipients, which encrypt, and identities, which decrypt.
- * Checks their form and their checksum, so that a key that was cut or mistyped is found before a file is asked for.
+ * Checks their form and their checksum, so that a truncated or mistyped key is found before a request.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ const isOne = (kinds: typeof RECIPIENTS, text: string): boolean =>
   kinds.some(([prefix, bytes]) => Bech32.byteLength(prefix, text) === bytes)
 
 /**
- * Reads a public key, such as `age1…` or the post-quantum `age1pq1…`. Fails with what is wrong.
+ * Parses a public key, such as `age1…` or the post-quantum `age1pq1…`. Fails with what is wrong.
  *
  * @category parsing
  * @since 0.1.0
@@ -42,8 +42,8 @@ export const parseRecipient = (input: string): Result.Result<string, string> => 
 }
 
 /**
- * Whether a recipient is safe from a quantum computer. Those that are and those that are not do not go together: who can open
- * the one kind opens the file.
+ * Whether a recipient is safe from a quantum computer. The two kinds cannot be combined: breaking the weaker one decrypts the
+ * file.
  *
  * @category guards
  * @since 0.1.0
@@ -51,7 +51,7 @@ export const parseRecipient = (input: string): Result.Result<string, string> => 
 export const isPostQuantum = (recipient: string): boolean => /^age1(?:tag)?pq1/.test(recipient)
 
 /**
- * Reads a secret key, such as `AGE-SECRET-KEY-1…`. Fails with what is wrong, without the key.
+ * Parses a secret key, such as `AGE-SECRET-KEY-1…`. Fails with what is wrong, without the key.
  *
  * @category parsing
  * @since 0.1.0
@@ -70,8 +70,8 @@ export const parseIdentity = (input: string): Result.Result<Redacted.Redacted, s
 }
 
 /**
- * Reads a file of identities as `age-keygen` writes it: a secret key on each line, comments (`#`) and empty lines between them.
- * Fails with the number of the line that is wrong, without what is on it.
+ * Parses a file of identities as `age-keygen` writes it: one secret key per line, with comments (`#`) and empty lines between
+ * them. Fails with the number of the invalid line, without its content.
  *
  * @category parsing
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The reasons of an error of a transfer's own: its source, its destination, a break midway, and decryption. Use them as
+ * The reasons of an error of a transfer: its source, its destination, a break midway, and decryption. Use them as
  * `FileIoError.SourceFailed` and so on.
  *
  * @since 0.1.0
@@ -90,8 +90,8 @@ export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>
 }
 
 /**
- * What kept an encrypted file from being opened. `otherKey`: it is for another key or passphrase. `notEncrypted`: it is no file
- * in the age format. `malformed`: its header cannot be read. `changed`: its bytes are not those that were encrypted. `cut`: its
+ * Why an encrypted file cannot be decrypted. `otherKey`: it is for another key or passphrase. `notEncrypted`: it is no file in
+ * the age format. `malformed`: its header cannot be parsed. `changed`: its bytes are not those that were encrypted. `cut`: its
  * end is missing.
  *
  * @category models
@@ -114,19 +114,19 @@ const DECRYPTION_PROBLEMS: Record<DecryptionProblem, string> = {
 }
 
 /**
- * An encrypted file came and cannot be opened. Nothing of it that was not authenticated was given to the caller; what came is
- * kept at `encryptedPath` where it was downloaded to a disk, so that the right key can still open it.
+ * An encrypted file was received and cannot be decrypted. The caller got no unauthenticated bytes. After a download to disk,
+ * the encrypted file is kept at `encryptedPath`, so that the right key can still decrypt it.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class DecryptionFailed extends Schema.TaggedError<DecryptionFailed>()("DecryptionFailed", {
   problem: DecryptionProblem,
-  /** What exactly is wrong; never a key or a byte of the file. */
+  /** Details of what is wrong; never a key or a byte of the file. */
   detail: Schema.optionalKey(Schema.String),
-  /** Bytes of the file that came and were authentic. */
+  /** Bytes of the file that arrived and were authentic. */
   bytesDone: Schema.optionalKey(Schema.Finite),
-  /** Where the encrypted file lies, as it came. */
+  /** Path of the encrypted file. */
   encryptedPath: Schema.optionalKey(Schema.String),
   ...cause
 }) {

@@ -1,4 +1,7 @@
-/** Reads what encrypts uploads and decrypts downloads: flags, variables, files and the terminal. A secret is never an argument. */
+/**
+ * Reads the keys and passphrases of uploads and downloads: from flags, variables, files and the terminal. A secret is never an
+ * argument.
+ */
 import type { DecryptionOptions, Encryption } from "@effect-fileio/client/Encryption"
 import * as AgeKey from "@effect-fileio/core/AgeKey"
 import * as FileKey from "@effect-fileio/core/FileKey"
@@ -37,7 +40,7 @@ const readFile = Effect.fnUntraced(function*(path: string, what: string) {
   )
 })
 
-/** From the file, the variable, or the terminal, where it is asked for twice if it encrypts. */
+/** From the file, the variable, or the terminal, which asks twice before encrypting. */
 const readPassphrase = Effect.fnUntraced(function*(
   file: string | undefined,
   isNew: boolean
@@ -61,7 +64,7 @@ const readPassphrase = Effect.fnUntraced(function*(
   return Redacted.make(typed)
 })
 
-/** How uploads are encrypted; `undefined`: not at all. */
+/** How to encrypt uploads; `undefined`: not at all. */
 export const forUpload = Effect.fnUntraced(function*(
   input: EncryptInput,
   settings: Settings
@@ -97,7 +100,7 @@ export const forUpload = Effect.fnUntraced(function*(
   return isEncrypted ? { link: true, name } : undefined
 })
 
-/** What decrypts downloads of these links. A passphrase is read as soon as one of the links says that it is needed. */
+/** The secrets that decrypt downloads of these links. Asks for a passphrase as soon as one of the links needs it. */
 export const forDownload = Effect.fnUntraced(function*(
   input: DecryptInput,
   links: ReadonlyArray<string>
@@ -126,7 +129,7 @@ export const forDownload = Effect.fnUntraced(function*(
   }
 })
 
-/** The command that repeats a download, without the secret of its link: what is left out stands for the link as it was given. */
+/** The command that repeats a download, without the secret of its link: the placeholder stands for the link as given. */
 export const again = (keyOrLink: string, input: DecryptInput): string => {
   const shown = FileKey.withoutFragment(keyOrLink)
   const hasFragment = shown !== keyOrLink

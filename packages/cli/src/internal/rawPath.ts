@@ -1,13 +1,13 @@
 /**
- * Paths whose names are not UTF-8. Node decodes the command line, and puts U+FFFD for each byte that it cannot decode, so the
- * bytes are looked up on the disk.
+ * Paths with names that are not UTF-8. Node decodes the command line, and puts U+FFFD for each invalid byte, so the bytes are
+ * looked up on the disk.
  */
 import * as Fs from "node:fs"
 import { sep } from "node:path"
 
 const UNKNOWN = "\uFFFD"
 
-/** The bytes of a path: of a name that was not decoded, those of the one name in its folder that reads the same. */
+/** The bytes of a path: for an invalid name, those of the one name in its folder that decodes to the same text. */
 export const find = (path: string): Buffer => {
   if (!path.includes(UNKNOWN)) return Buffer.from(path)
   let found = Buffer.from(path.startsWith("/") ? "/" : "")
@@ -28,7 +28,7 @@ export const find = (path: string): Buffer => {
 const windows1252 = new TextDecoder("windows-1252")
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
-/** A name for people: what is no UTF-8 is most often of an old system in the West. */
+/** A name for people: non-UTF-8 names are mostly Latin-1. */
 export const decode = (name: Buffer): string => {
   try {
     return utf8.decode(name)

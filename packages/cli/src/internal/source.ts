@@ -36,7 +36,7 @@ const archive = Effect.fnUntraced(function*(path: Buffer, name: string | undefin
   })
 })
 
-/** A file whose name is not UTF-8: the SDK takes paths as text, so it gets the one of an open descriptor. */
+/** A file whose name is not UTF-8: the SDK takes paths as text, so it gets that of an open descriptor. */
 const undecoded = Effect.fnUntraced(function*(path: Buffer, name: string | undefined) {
   const descriptor = yield* Effect.acquireRelease(
     Effect.try({ try: () => Fs.openSync(path, "r"), catch: (cause) => local("it cannot be read", "Check it.", cause) }),

@@ -1,4 +1,4 @@
-/** Bech32 (BIP 173) without a limit of length, as age writes its keys: a prefix, `1`, data, and a checksum of six characters. */
+/** Bech32 (BIP 173) without a limit of length, as in age's keys: a prefix, `1`, data, and a checksum of six characters. */
 
 const CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 const GENERATOR = [0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3]
@@ -10,7 +10,7 @@ const step = (sum: number, value: number): number => {
   return next
 }
 
-/** The number of whole bytes that a text with this prefix holds; `undefined` where its checksum or a character is wrong. */
+/** The number of whole bytes in a text with this prefix; `undefined` if its checksum or a character is wrong. */
 export const byteLength = (prefix: string, text: string): number | undefined => {
   const lower = text.toLowerCase()
   if (text !== lower && text !== text.toUpperCase()) return undefined

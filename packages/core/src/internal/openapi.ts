@@ -73,7 +73,7 @@ const SETTINGS: Record<string, string> = {
   countFrom: "`last-byte`: a download that breaks is given back; `first-byte`: it counts. Default: last-byte"
 }
 
-/** A body of any type that is no form. */
+/** A body of any type other than a form's. */
 const raw = {
   schema: {
     type: "string",

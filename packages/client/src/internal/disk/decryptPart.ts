@@ -69,7 +69,9 @@ export const decryptPart = Effect.fnUntraced(function*(
   const paths = yield* Path.Path
   const { parts } = target
   const finalPath = (yield* Publish.pathOf(target))(target.nameFor(hostName), 0)
-  /** With a note, the same call decrypts the part as soon as the disk can take the file; else the part gets a name. */
+  /**
+   * With a note, the same call decrypts the part as soon as the disk has space for the file; otherwise the part gets a name.
+   */
   const failed = (error: PlatformError) =>
     Effect.flatMap(
       parts?.isNoted() === true ? Effect.succeed(piece.path) : keep(target, piece, target.partNameFor(hostName)),

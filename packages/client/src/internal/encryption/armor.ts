@@ -1,17 +1,17 @@
-/** The text form of an age file (https://age-encryption.org/v1#ascii-armor), decoded as it comes. `decrypt` calls it. */
+/** Decodes the text form of an age file (https://age-encryption.org/v1#ascii-armor) as a stream. `decrypt` calls it. */
 import { Fault } from "./fault.ts"
 
 const BEGIN = "-----BEGIN AGE ENCRYPTED FILE-----"
 const END = "-----END AGE ENCRYPTED FILE-----"
 
-/** White space that may stand before and behind. */
+/** Allowed white space before and behind, in bytes. */
 const MAX_BLANK = 1024
-/** Columns of a whole line. */
+/** Columns of a full line. */
 const COLUMNS = 64
 
 const textOf = (bytes: Uint8Array): string => new TextDecoder("latin1").decode(bytes)
 
-/** Whether a file begins as a text form does; `undefined` while too little of it is there. */
+/** Whether a file begins like a text form; `undefined` if too little of it has arrived. */
 export const isBegun = (bytes: Uint8Array): boolean | undefined => {
   const text = textOf(bytes.subarray(0, MAX_BLANK + BEGIN.length)).trimStart()
   if (text.length < BEGIN.length) return BEGIN.startsWith(text) && bytes.length <= MAX_BLANK ? undefined : false
@@ -22,13 +22,13 @@ const fault = (detail: string): Fault => new Fault("malformed", `its text form i
 
 const decodeBase64 = (text: string): Uint8Array | undefined => {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-  // Only a text with padding can have bits that mean nothing, and it is short.
+  // Only a text with padding can have unused bits, and it is short.
   return !text.endsWith("=") || btoa(String.fromCharCode(...bytes.subarray(-(bytes.length % 3)))) === text.slice(-4)
     ? bytes
     : undefined
 }
 
-/** Turns lines into bytes. */
+/** Decodes lines to bytes. */
 export class Decoding {
   #line = ""
   #state: "before" | "body" | "last" | "behind" = "before"
@@ -59,7 +59,7 @@ export class Decoding {
   #decode(lines: ReadonlyArray<string>, isRest: boolean): Uint8Array | Fault | undefined {
     const out: Array<string> = []
     for (const [index, line] of lines.entries()) {
-      // The last line may have no end; of the others a carriage return belongs to it.
+      // The last line may have no line end; a carriage return is part of that of the others.
       const wrong = this.#take(isRest && index === lines.length - 1 ? line : line.replace(/\r$/, ""), out)
       if (wrong !== undefined) return wrong
     }

@@ -1,30 +1,30 @@
 /**
- * The payload of an age file: chunks of 64 KiB, each encrypted under a nonce that counts them and says which is the last
- * (STREAM, https://age-encryption.org/v1#payload). Works in both directions, one push of bytes at a time; `encrypt` and `decrypt`
- * drive it.
+ * The payload of an age file: chunks of 64 KiB, each encrypted under a nonce that counts them and marks the last one (STREAM,
+ * https://age-encryption.org/v1#payload). Works in both directions, one push of bytes at a time; `encrypt` and `decrypt` drive
+ * it.
  */
 import type { Cipher } from "../../Platform.ts"
 import { Fault } from "./fault.ts"
 
-/** Bytes of plaintext in a chunk; only the last one has fewer. */
+/** Bytes of plaintext in a chunk; only the last one may have fewer. */
 export const PLAIN_CHUNK = 64 * 1024
 /** Bytes of the tag of a chunk. */
 export const TAG = 16
 const SEALED_CHUNK = PLAIN_CHUNK + TAG
 
-/** Bytes of a payload of this much plaintext. */
+/** Bytes of the payload of this much plaintext. */
 export const sealedSize = (plain: number): number => plain + TAG * Math.max(1, Math.ceil(plain / PLAIN_CHUNK))
 
-/** Bytes of plaintext in a payload; `undefined` where no payload has this size. */
+/** Bytes of plaintext in a payload; `undefined` if no payload has this size. */
 export const plainSize = (sealed: number): number | undefined => {
   const plain = sealed - TAG * Math.max(1, Math.ceil(sealed / SEALED_CHUNK))
   return plain >= 0 && sealedSize(plain) === sealed ? plain : undefined
 }
 
-/** Bytes of input that are worked on before others have their turn: about a millisecond's, and some in plain JavaScript. */
+/** Bytes of input to process before other fibers run: about a millisecond's, a few milliseconds' in plain JavaScript. */
 export const STEP = 8 * SEALED_CHUNK
 
-/** What became of a chunk. One may be authentic although something is wrong: where the file ends is not where it should. */
+/** Result of a chunk. An authentic chunk may come with an error: the file ends in the wrong place. */
 interface Done {
   readonly isAuthentic: boolean
   readonly fault: Fault | undefined
@@ -32,7 +32,7 @@ interface Done {
 
 const RIGHT: Done = { isAuthentic: true, fault: undefined }
 
-/** One direction: turns a chunk of `from` bytes into one of `to` bytes, or says what is wrong. */
+/** One direction: converts a chunk of `from` bytes to one of `to` bytes, or returns an error. */
 abstract class Chunks {
   readonly #from: number
   readonly #to: number
@@ -40,7 +40,7 @@ abstract class Chunks {
   #filled = 0
   readonly #buffers: Array<Uint8Array> | undefined
   #turn = 0
-  /** Found behind chunks that are right, which are given before. */
+  /** An error behind valid chunks, which are returned first. */
   #fault: Fault | undefined
   #isEnded = false
   protected index = 0
@@ -73,7 +73,7 @@ abstract class Chunks {
     return buffer.subarray(0, bytes)
   }
 
-  /** Returns what comes of the chunks that are whole and surely not the last; none where there is no such chunk yet. */
+  /** Returns the output of complete chunks that are certainly not the last; empty if there are none yet. */
   push(bytes: Uint8Array): Uint8Array | Fault | undefined {
     if (this.#fault !== undefined) return this.#fault
     const total = this.#filled + bytes.length
@@ -102,7 +102,7 @@ abstract class Chunks {
     return output
   }
 
-  /** Returns what comes of the last chunk, then what is wrong with it, if anything; call it until it returns nothing. */
+  /** Returns the output of the last chunk, then the error, if any; call it until it returns nothing. */
   end(): Uint8Array | Fault | undefined {
     if (this.#fault !== undefined) return this.#fault
     if (this.#isEnded) return undefined
@@ -119,19 +119,19 @@ abstract class Chunks {
   }
 }
 
-/** Chunks that are remembered: 64 GiB of plaintext, in 8 MiB of memory. */
+/** The most remembered chunks: 64 GiB of plaintext, in 8 MiB of memory. */
 const MAX_REMEMBERED = 2 ** 20
 const REMEMBERED_BYTES = 8
 
 /**
- * Remembers what was encrypted under a key: the first half of each chunk's tag. Two contents under one key would give both of them
- * away, so a source that gives other bytes when it is opened again is found before a byte of them is encrypted and sent.
+ * Remembers what was encrypted under a key: the first half of each chunk's tag. Two contents under one key would reveal both,
+ * so a source that has changed when it is opened again is detected before a byte of it is encrypted and sent.
  */
 export class Sealed {
   #tags = new Uint8Array(64 * REMEMBERED_BYTES)
   #count = 0
 
-  /** Whether a chunk is the first one in its place, or the same as before; `undefined` where that was not remembered. */
+  /** Whether a chunk is the first one in its position, or the same as before; `undefined` if that was not remembered. */
   isSame(index: number, tag: Uint8Array): boolean | undefined {
     const at = index * REMEMBERED_BYTES
     if (index >= this.#count) {
@@ -174,7 +174,7 @@ export class Sealing extends Chunks {
   }
 }
 
-/** Decrypts, and gives only what is authentic. */
+/** Decrypts, and returns only authentic bytes. */
 export class Opening extends Chunks {
   readonly #cipher: Cipher
   readonly #key: Uint8Array
@@ -194,7 +194,7 @@ export class Opening extends Chunks {
         ? wrong(new Fault("malformed", "its last chunk is empty"))
         : RIGHT
     }
-    // A whole chunk may be authentic and stand in the wrong place.
+    // A complete chunk may be authentic and in the wrong position.
     if (chunk.length === SEALED_CHUNK && opens(!isLast)) {
       return wrong(
         isLast ? new Fault("cut", `it ends after chunk ${number}`) : new Fault("changed", "bytes follow its end"),

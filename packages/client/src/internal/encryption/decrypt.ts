@@ -1,4 +1,4 @@
-/** Reads an encrypted stream: finds the header and its key, then gives the payload. `Encryption`, `calls` and `disk` call it. */
+/** Decrypts a stream: parses the header, finds its key, then decrypts the payload. `Encryption`, `calls` and `disk` call it. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileLink } from "@effect-fileio/core/FileKey"
 import * as FileName from "@effect-fileio/core/FileName"
@@ -19,14 +19,14 @@ import { transform } from "./transform.ts"
 const load = Effect.promise(() => import("./library.ts"))
 
 const NONCE = 16
-/** Room for hundreds of post-quantum recipients. */
+/** The longest header, in bytes: hundreds of post-quantum recipients. */
 const MAX_HEADER = 1024 * 1024
 
 const VERSION = new TextEncoder().encode("age-encryption.org/v1\n")
 const NEWLINE = 10
 const DASH = 45
 
-/** Bytes as they come, until they are enough. */
+/** Collects bytes until there are enough. */
 class Gathered {
   #buffer = new Uint8Array(1024)
   length = 0
@@ -46,15 +46,15 @@ class Gathered {
   }
 }
 
-/** Finds where a header ends: behind the first line that begins with `---`. */
+/** Finds the end of a header: behind the first line that begins with `---`. */
 class HeaderEnd {
-  /** Where the line begins that was not read to its end yet. */
+  /** Start of the incomplete line. */
   #line = 0
 
   find(bytes: Uint8Array): number | Fault | undefined {
     for (let i = 0; i < Math.min(bytes.length, VERSION.length); i++) {
       if (bytes[i] !== VERSION[i]) {
-        // The name of the format is there, and another version or another end of the line.
+        // It is the right format, with another version or another line end.
         return i >= VERSION.length - 3
           ? new Fault("malformed", "its version is not supported")
           : new Fault("notEncrypted")
@@ -71,13 +71,13 @@ class HeaderEnd {
 }
 
 export interface Opened<E> {
-  /** Bytes before the payload; `undefined` where it is armored, so that its size says nothing. */
+  /** Bytes before the payload; `undefined` if the file is armored, since its size then says nothing. */
   readonly overhead: number | undefined
-  /** The plaintext, chunk by chunk as each is found authentic. Read it once. */
+  /** The plaintext, chunk by chunk, each after it was authenticated. Read it once. */
   readonly payload: (buffers: Buffers) => Stream.Stream<Uint8Array, E | Fault>
 }
 
-/** What was read already, and then the rest. */
+/** The bytes read already, and then the rest. */
 const after = <E>(start: Uint8Array, rest: Pull.Pull<ReadonlyArray<Uint8Array>, E>): typeof rest => {
   let isGiven = start.length === 0
   return Effect.suspend(() => {
@@ -87,7 +87,7 @@ const after = <E>(start: Uint8Array, rest: Pull.Pull<ReadonlyArray<Uint8Array>, 
   })
 }
 
-/** Reads the header of a stream, and finds its key. */
+/** Parses the header of a stream, and finds its key. */
 export const open = Effect.fnUntraced(function*<E, R>(
   source: Stream.Stream<Uint8Array, E, R>,
   secrets: Secrets
@@ -140,7 +140,7 @@ export const open = Effect.fnUntraced(function*<E, R>(
   }
 })
 
-/** The name of a decrypted file: from its link, else that of the host without `.age`. */
+/** The name of a decrypted file: from its link, or that on the host without `.age`. */
 export const nameOf = (link: FileLink | undefined, hostName: string): FileName.FileName =>
   link?.name ?? FileName.sanitize(hostName.replace(/(?<=.)\.age$/i, ""))
 
@@ -148,7 +148,7 @@ export const nameOf = (link: FileLink | undefined, hostName: string): FileName.F
 export const plainSize = (size: number | undefined, overhead: number | undefined): number | undefined =>
   size === undefined || overhead === undefined ? undefined : Chunks.plainSize(size - overhead)
 
-/** The public error of a file that cannot be opened. */
+/** The public error of a file that cannot be decrypted. */
 export const toError = (
   { detail, problem }: Fault,
   stage: Stage,

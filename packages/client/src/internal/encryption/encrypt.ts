@@ -19,13 +19,13 @@ import { transform } from "./transform.ts"
 
 const load = Effect.promise(() => import("./library.ts"))
 
-/** An input that is refused. */
+/** An invalid input. */
 export interface Problem {
   readonly field: string
   readonly problem: string
 }
 
-/** The headers of many recipients are long, and are read before anything else is known. */
+/** The headers of many recipients are long, and a reader has to read them first. */
 const MAX_RECIPIENTS = 256
 
 type Checked =
@@ -74,7 +74,7 @@ const check = (encryption: unknown): Result.Result<Checked, Problem> => {
   return fail("encryption", "allowed: \"link\", { recipients }, or { passphrase }")
 }
 
-/** Makes the header of one file, and what its link says of it. */
+/** Makes the header of one file, and the secret for its link. */
 const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
   const library = yield* load
   switch (checked._tag) {
@@ -100,7 +100,7 @@ const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher)
   }
 })
 
-/** The bytes of a body, which have to be as many as it announced: what is encrypted cannot be counted from outside. */
+/** The bytes of a body, checked against its announced size: encrypted bytes cannot be counted from outside. */
 const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
   const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
   const wrong = (problem: string) => new FileIoError.SourceFailed({ ...path, problem })
@@ -108,7 +108,7 @@ const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIo
   const content: unknown = body.open("reused")
   if (!Stream.isStream(content)) return Stream.fail(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
   let done = 0
-  // The types of a body that was made by hand may say what is not so.
+  // A body that was made by hand may violate its type.
   return Stream.mapArrayEffect(content as ReturnType<FileBody["open"]>, (chunks) => {
     for (const chunk of chunks) {
       if (!(chunk instanceof Uint8Array)) return Effect.fail(wrong(`it gave ${nameOf(chunk)} in place of a Uint8Array`))
@@ -126,7 +126,7 @@ const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIo
   )))))
 }
 
-/** A name that tells the host nothing, and by which an upload whose answer was lost is found all the same. */
+/** A name that reveals nothing to the host, and by which an upload whose response was lost can still be found. */
 const neutralName = (): string =>
   `${Array.from(randomBytesUnsafe(8), (byte) => byte.toString(16).padStart(2, "0")).join("")}.age`
 
@@ -157,7 +157,7 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
       )
     })
   return {
-    // Nothing of the body itself, by which its bytes could be had as they are.
+    // No fields of the body itself that would give its plaintext.
     body: {
       _tag: body._tag,
       ...(body._tag === "FileBody" ? { path: body.path } : {}),

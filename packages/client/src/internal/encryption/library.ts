@@ -1,6 +1,6 @@
 /**
- * The header of an age file, by the `age-encryption` library: recipients, identities, and passphrases. Loaded only where a file
- * is encrypted; `header` calls it.
+ * The header of an age file, with the `age-encryption` library: recipients, identities and passphrases. Loaded only when a file
+ * is encrypted or decrypted.
  */
 import { hkdf } from "@noble/hashes/hkdf.js"
 import { sha256 } from "@noble/hashes/sha2.js"
@@ -14,12 +14,12 @@ export { generateIdentity, identityToRecipient }
 /** Derives 32 bytes from a passphrase by scrypt. */
 export type Scrypt = (passphrase: string, salt: Uint8Array, logN: number) => Promise<Uint8Array>
 
-/** Bytes of the key of a file, of the nonce before its payload, and of a salt. */
+/** Bytes of a file's key, of the nonce before its payload, and of a salt. */
 export const KEY_BYTES = 16
 
-/** The work of a passphrase, as the age program has it: about a second. */
+/** Work factor of a passphrase, as in the age program: about a second. */
 const LOG_N = 18
-/** More would take more than a gigabyte of memory. */
+/** A higher one would need more than a gigabyte of memory. */
 const MAX_LOG_N = 20
 
 const encoder = new TextEncoder()
@@ -47,19 +47,19 @@ const make = async (encrypter: Encrypter): Promise<Made> => {
       return []
     }
   })
-  // The header of an empty file. Its nonce and its payload are not used.
+  // The header of an empty file, whose nonce and payload are not used.
   const whole = await encrypter.encrypt(new Uint8Array(0))
   return { header: whole.slice(0, whole.length - KEY_BYTES - 16), fileKey: fileKey! }
 }
 
-/** Makes the header of a file that each of the recipients can open. */
+/** Makes the header of a file that each of the recipients can decrypt. */
 export const forRecipients = (recipients: ReadonlyArray<string>): Promise<Made> => {
   const encrypter = new Encrypter()
   for (const recipient of recipients) encrypter.addRecipient(recipient)
   return make(encrypter)
 }
 
-/** Makes the header of a file that a passphrase opens. The library's own way would hold the event loop for a second. */
+/** Makes the header of a file for a passphrase. The library's own way would block the event loop for a second. */
 export const forPassphrase = (
   passphrase: string,
   salt: Uint8Array,
@@ -99,16 +99,16 @@ const passphraseIdentity = (passphrase: string, scrypt: Scrypt, cipher: Cipher):
   }
 })
 
-/** What opens files. */
+/** The keys and passphrase that may decrypt a file. */
 export interface Secrets {
   readonly identities: ReadonlyArray<string>
   readonly passphrase: string | undefined
 }
 
-/** The end of a header; the library takes what cannot be an authentication code for a wrong one. */
+/** The end of a header; the library takes an invalid authentication code for a wrong one. */
 const MAC_LINE = /(?:^|\n)--- [A-Za-z0-9+/]{43}\n$/
 
-/** The library's words are safe to show: they have nothing of a key. What follows a colon may be of the file. */
+/** The library's message is safe to show: it contains no key. The part after a colon may be of the file. */
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : "").split(/[:\n]/, 1)[0]!
 
 /** Finds the key of a file in its header. */
@@ -123,7 +123,8 @@ export const openHeader = async (
   decrypter.addIdentity({
     unwrapFileKey: (stanzas) => {
       isForPassphrase = stanzas.some(({ args }) => args[0] === "scrypt")
-      // Who knows the passphrase would have to trust everybody who has one of the other keys.
+      // A file with a passphrase and other keys: a reader who knows the passphrase would have to trust the owners of the other
+      // keys.
       if (isForPassphrase && stanzas.length > 1) throw new Error("a passphrase and other keys together")
       return null
     }
@@ -151,6 +152,6 @@ export const openHeader = async (
 
 const PAYLOAD = encoder.encode("payload")
 
-/** The key under which the payload is encrypted that begins with this nonce. */
+/** The key of the payload that begins with this nonce. */
 export const payloadKey = (fileKey: Uint8Array, nonce: Uint8Array): Uint8Array =>
   hkdf(sha256, fileKey, nonce, PAYLOAD, 32)

@@ -1,4 +1,4 @@
-/** What opens a download: from its link, and from the options of the call. Checked before the file is asked for. */
+/** The secrets that decrypt a download: from its link, and from the options of the call. Checked before the request. */
 import * as AgeKey from "@effect-fileio/core/AgeKey"
 import type { FileLink } from "@effect-fileio/core/FileKey"
 import * as Redacted from "effect/Redacted"
@@ -14,7 +14,7 @@ const secretOf = (given: unknown): string | undefined => {
   return typeof value === "string" ? value : undefined
 }
 
-/** Reads the secrets that were given, of which there has to be one. */
+/** Reads the given secrets; at least one is required. */
 export const read = ({ identities, passphrase }: DecryptionOptions): Result.Result<Secrets, Problem> => {
   const secrets: Array<string> = []
   if (identities !== undefined && !Array.isArray(identities)) {
@@ -35,7 +35,7 @@ export const read = ({ identities, passphrase }: DecryptionOptions): Result.Resu
   return Result.succeed({ identities: secrets, passphrase: phrase })
 }
 
-/** The secrets for a download; `undefined` where it is not to be decrypted. */
+/** The secrets for a download; `undefined` without decryption. */
 export const forDownload = (
   { opener }: Pick<FileLink, "opener">,
   options: DecryptionOptions | undefined

@@ -1,4 +1,4 @@
-/** Runs the bytes of a stream through the chunks of a payload, a bounded piece at a time. `encrypt` and `decrypt` call it. */
+/** Passes the bytes of a stream through the chunks of a payload, a bounded piece at a time. `encrypt` and `decrypt` call it. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -7,15 +7,15 @@ import { Fault } from "./fault.ts"
 
 export interface Chunks {
   readonly push: (bytes: Uint8Array) => Uint8Array | Fault | undefined
-  /** Called until it returns nothing, or what is wrong. */
+  /** Called until it returns nothing, or an error. */
   readonly end: () => Uint8Array | Fault | undefined
 }
 
 type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
 
 /**
- * Input may be memory that is used again: it is all read before more is asked for. Where one input is large, other fibers and the
- * event loop have their turn between its pieces.
+ * The input may be a reused buffer: all of it is read before more is requested. Within a large input, other fibers and the
+ * event loop run between pieces.
  */
 export const transform = <E, R>(
   input: Pull.Pull<ReadonlyArray<Uint8Array>, E, void, R>,

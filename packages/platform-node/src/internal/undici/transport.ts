@@ -1,7 +1,7 @@
 /**
- * The transport over a dispatcher of undici. It calls `dispatch` itself: chunks of a body go to the socket as they are read from
- * the file, and chunks of a response to the reader, without a stream of Node in between, whose copies and garbage cost more
- * than all else of a large transfer.
+ * The transport over an undici dispatcher. It calls `dispatch` itself: chunks of a body go to the socket as they are read from
+ * the file, and chunks of a response to the reader, without a Node stream in between, whose copies and garbage cost more than
+ * everything else in a large transfer.
  */
 import * as Transport from "@effect-fileio/client/Transport"
 import type { Dispatcher } from "@effect/platform-node/Undici"
@@ -17,9 +17,8 @@ import type { Hints } from "./originPool.ts"
 type Chunks = readonly [Uint8Array, ...Array<Uint8Array>]
 
 /**
- * Gives memory back at once that nobody uses any more. Node takes new memory outside of the heap for each read of a socket, and
- * left to the collector it starts a full collection every 50 MB. A chunk that has only a part of its memory is left alone, since
- * somebody may have the rest.
+ * Frees unused memory at once. Node allocates outside the heap for each read of a socket, and left to the collector this causes
+ * a full collection every 50 MB. A chunk that is only a part of its memory is left alone, since somebody may have the rest.
  */
 const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
   if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) buffer.transfer(0)
