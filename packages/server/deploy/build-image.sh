@@ -22,8 +22,15 @@ if [ "${1:-}" = --debian ]; then
   buildah commit --quiet --rm "$container" "$base" > /dev/null
 fi
 
-# npm's own settings, such as a mirror, are for the build and in no layer.
-settings=()
-[ -f "$HOME/.npmrc" ] && settings=(--volume "$HOME/.npmrc:/root/.npmrc:ro")
-buildah build --quiet "${settings[@]}" --build-arg "BASE=$base" --ignorefile packages/server/deploy/Dockerfile.dockerignore \
+# npm's registry and certificate are for the build, and in no layer.
+npmrc=$(mktemp -d)
+trap 'rm -rf "$npmrc" ${root:+"$root"}' EXIT
+echo "registry=$(npm config get registry)" > "$npmrc/npmrc"
+settings=(--volume "$npmrc/npmrc:/root/.npmrc:ro")
+cafile=${NODE_EXTRA_CA_CERTS:-$(npm config get cafile)}
+if [ -f "$cafile" ]; then
+  echo "cafile=/root/cafile.pem" >> "$npmrc/npmrc"
+  settings+=(--volume "$cafile:/root/cafile.pem:ro")
+fi
+buildah build --quiet --format docker "${settings[@]}" --build-arg "BASE=$base" --ignorefile packages/server/deploy/Dockerfile.dockerignore \
   --file packages/server/deploy/Dockerfile --tag "${1:-fileio-server}" .

@@ -1,9 +1,15 @@
 #!/usr/bin/env node
 /**
- * The server as a program; see `fileio-server --help`.
+ * The server as a program; `fileio-server --help` describes it. What it needs is loaded only on a Node that has it.
  *
  * @since 0.1.0
  */
-import { main } from "./internal/cli/program.ts"
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
-main(process.argv.slice(2), process.env)
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`fileio-server: Node ${process.versions.node} is too old; use Node 22.19 or newer\n`)
+  process.exitCode = 1
+} else {
+  const { main } = await import("./internal/cli/program.ts")
+  main(process.argv.slice(2), process.env)
+}

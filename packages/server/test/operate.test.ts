@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
@@ -398,4 +398,18 @@ describe("an operator", () => {
       assert.include(sent.get("/v1/metrics")!, "fileio_uploads_total")
       for (const body of sent.values()) assert.notInclude(body, key)
     }), 60_000)
+
+  it.live("is told on an old Node which one is needed, by both programs", () =>
+    Effect.gen(function*() {
+      const old = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.20.2'})"
+      for (
+        const [program, path] of [["fileio-server", BIN], ["fileio", BIN.replace("server/src", "cli/src")]] as const
+      ) {
+        const { status, stderr } = yield* Effect.sync(() =>
+          spawnSync(process.execPath, ["--import", old, path, "--help"], { encoding: "utf8" })
+        )
+        assert.strictEqual(status, 1)
+        assert.match(stderr, new RegExp(`^${program}: Node 20\\.20\\.2 is too old\\b.*22\\.19 or newer`, "s"))
+      }
+    }))
 })
