@@ -299,7 +299,10 @@ export interface Service {
   ) => Effect.Effect<DownloadedBytes, FileIoError.FileIoError>
   /** One page of the account's files. Needs a key. */
   readonly list: (options?: ListOptions) => Effect.Effect<FileList.FileList, FileIoError.FileIoError>
-  /** All of the account's files; pages are requested as they are consumed. Needs a key. */
+  /**
+   * All of the account's files; pages are requested as they are consumed. Each file comes once, also if others are deleted meanwhile.
+   * Needs a key.
+   */
   readonly listAll: (options?: ListAllOptions) => Stream.Stream<FileDetails.FileDetails, FileIoError.FileIoError>
   /** The account and its plan. Needs a key. */
   readonly me: Effect.Effect<Account.Account, FileIoError.FileIoError>

@@ -301,6 +301,19 @@ describe("list, me, update, replace, delete", () => {
         }
       }))
 
+    it.effect("listAll leaves none where each file is deleted as it comes", () =>
+      Effect.gen(function*() {
+        const fileIo = yield* FileIo.FileIo
+        const names = Array.from({ length: 25 }, (_, i) => `go-${String(i).padStart(2, "0")}.txt`)
+        for (const name of names) yield* fileIo.upload(FileBody.text("x", { name }))
+        const files = yield* fileIo.listAll({ search: "go-", sort: "name", pageSize: 10 }).pipe(
+          Stream.tap(({ key }) => fileIo.delete(key)),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(files.map(({ name }) => name), names)
+        assert.strictEqual((yield* fileIo.list({ search: "go-" })).count, 0)
+      }))
+
     it.effect("me tells the plan", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo

@@ -58,31 +58,78 @@ export const makeGetPage = (client: Client): GetPage =>
 export const make = (getPage: GetPage) =>
   Span.fn("FileIo.list", "list", (options?: ListOptions) => Effect.map(getPage(options ?? {}), ({ list }) => list))
 
-/** Offset of a page in the list, and the first key of the previous page. */
+/** Keys that are remembered: more than are ever passed over again, unless thousands of files go between two pages. */
+const RECENT = 10_000
+const DEFAULT_PAGE = 100
+/** Hosts take no larger `limit`. */
+const MAX_LIMIT = 1000
+/** Pages without a new file after which a listing ends: a host that ignores `offset` sends its first page every time. */
+const MAX_IDLE = 3
+
+/** How far a listing has come. */
 interface Position {
+  /** Where the next page begins, if no file has gone since. */
   readonly offset: number
-  readonly first: string | undefined
+  /** The count of the previous page. */
+  readonly count: number
+  /** How many pages before it had nothing new. */
+  readonly idle: number
 }
 
+/** Keys of the files that were given, the latest ones. */
+const makeSeen = (limit: number) => {
+  const keys = new Set<string>()
+  return {
+    has: (key: string): boolean => keys.has(key),
+    /** Returns the files that are new. */
+    add: (files: ReadonlyArray<FileDetails>): ReadonlyArray<FileDetails> => {
+      const found = files.filter(({ key }) => !keys.has(key))
+      for (const { key } of found) keys.add(key)
+      for (const key of keys) {
+        if (keys.size <= Math.max(RECENT, 2 * limit)) break
+        keys.delete(key)
+      }
+      return found
+    }
+  }
+}
+
+/**
+ * Lists everything by pages. A file that goes between two pages moves those behind it forward, past the next offset. So a page begins with
+ * the last file of the previous one; where it does not, the listing goes back, by what `count` has lost or else further and
+ * further, until it meets a file that it has given, or the beginning. Files that were given are passed over.
+ */
 export const makeAll = (getPage: GetPage) => (options?: ListAllOptions) =>
-  Stream.paginate(
-    { offset: options?.offset ?? 0, first: undefined } as Position,
-    Span.fn(
-      "FileIo.listAll",
-      "list",
-      Effect.fnUntraced(function*(
-        { first, offset }: Position
-      ): Effect.fn.Return<readonly [ReadonlyArray<FileDetails>, Option.Option<Position>], FileIoError.FileIoError> {
-        const { pageSize, ...rest } = options ?? {}
-        const limit = pageSize ?? 100
-        const { count, files } = (yield* getPage({ ...rest, offset, limit })).list
-        const key = files[0]?.key
-        // A host that ignores `offset` sends the first page every time.
-        if (key === undefined || key === first) return [[], Option.none()]
-        const next = offset + files.length
-        // `count` covers all pages on some hosts and one page on others, so it only counts on a short page.
-        const isLast = files.length < limit && (count > files.length || offset === 0) && next >= count
-        return [files, isLast ? Option.none() : Option.some({ offset: next, first: key })]
-      })
+  Stream.suspend(() => {
+    const { offset: start = 0, pageSize = DEFAULT_PAGE, ...rest } = options ?? {}
+    const seen = makeSeen(pageSize)
+
+    const pageAt = Effect.fnUntraced(function*({ count: before, offset }: Position) {
+      const limit = offset === start || pageSize >= MAX_LIMIT ? pageSize : pageSize + 1
+      let at = Math.max(start, offset - 1)
+      for (let step = 1;; step *= 2) {
+        const { count, files } = (yield* getPage({ ...rest, offset: at, limit })).list
+        if (at === start || (files.length > 0 && seen.has(files[0]!.key))) return { at, count, files, limit }
+        at = Math.max(start, at - Math.max(step, step === 1 ? before - count : 0))
+      }
+    })
+
+    const next = Effect.fnUntraced(function*(
+      position: Position
+    ): Effect.fn.Return<readonly [ReadonlyArray<FileDetails>, Option.Option<Position>], FileIoError.FileIoError> {
+      const { at, count, files, limit } = yield* pageAt(position)
+      const found = seen.add(files)
+      const offset = at + files.length
+      const isShort = files.length < limit
+      const idle = found.length > 0 ? 0 : position.idle + 1
+      // `count` covers all pages on some hosts and one page on others, so it only counts on a short page.
+      const isCounted = count > files.length || at === 0 || idle > 0
+      const isLast = idle > MAX_IDLE || (isShort && isCounted && offset >= count)
+      return [found, isLast ? Option.none() : Option.some({ offset, count, idle })]
+    })
+
+    return Stream.paginate(
+      { offset: start, count: 0, idle: 0 } as Position,
+      Span.fn("FileIo.listAll", "list", next)
     )
-  )
+  })
