@@ -49,6 +49,13 @@ export interface FileBody extends Content {
   readonly _tag: "FileBody"
   /** Opens the bytes from the start. See `Transport.Buffers`. */
   readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+  /**
+   * Opens the bytes from a position on, for an upload that is resumed; they are those that `open` gives from there. Absent if the
+   * body can only be opened from the start.
+   */
+  readonly openAt?:
+    | ((position: number, buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>)
+    | undefined
   /** Path of the file on disk, if there is one. */
   readonly path: string | undefined
   /** The bytes, if they are in memory; `open` gives the same. */
@@ -88,10 +95,10 @@ const READ_BYTES = 512 * 1024
 /** A reused buffer can be larger. */
 const REUSED_BYTES = 2 * 1024 * 1024
 
-const chunked = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
+const chunked = (bytes: Uint8Array, from = 0): Stream.Stream<Uint8Array> =>
   Stream.suspend(() => {
     const chunks: Array<Uint8Array> = []
-    for (let at = 0; at < bytes.length; at += READ_BYTES) chunks.push(bytes.subarray(at, at + READ_BYTES))
+    for (let at = from; at < bytes.length; at += READ_BYTES) chunks.push(bytes.subarray(at, at + READ_BYTES))
     return Stream.fromIterable(chunks)
   })
 
@@ -122,7 +129,12 @@ export const bytes = (content: Chunk, options?: Options): FileBody => {
     path: undefined,
     ...(converted === undefined
       ? wrong(ToBytes.problem(content))
-      : { size: converted.length, open: () => chunked(converted), content: converted })
+      : {
+        size: converted.length,
+        open: () => chunked(converted),
+        openAt: (position) => chunked(converted, position),
+        content: converted
+      })
   }
 }
 
@@ -194,11 +206,13 @@ export const blob = (content: Blob, options?: Options): FileBody => {
     return { _tag: "FileBody", ...named(options, "file"), path: undefined, ...wrong(problem) }
   }
   const name = options?.name ?? ("name" in content && typeof content.name === "string" ? content.name : "file")
-  return stream(
-    () =>
-      Stream.fromReadableStream<Uint8Array, unknown>({ evaluate: () => content.stream(), onError: (cause) => cause }),
-    { name, contentType: options?.contentType ?? (content.type === "" ? undefined : content.type), size: content.size }
-  )
+  const read = (part: Blob) =>
+    Stream.fromReadableStream<Uint8Array, unknown>({ evaluate: () => part.stream(), onError: (cause) => cause })
+  const contentType = options?.contentType ?? (content.type === "" ? undefined : content.type)
+  return {
+    ...stream(() => read(content), { name, contentType, size: content.size }),
+    openAt: (position) => Stream.mapError(read(content.slice(position)), sourceFailed)
+  }
 }
 
 /**
@@ -244,6 +258,7 @@ const readWhole = (
   fs: FileSystem.FileSystem,
   path: string,
   announced: FileSystem.File.Info,
+  position: number,
   reader: (file: FileSystem.File, scope: Scope.Scope) => Effect.Effect<Reader>
 ): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.fromPull(Effect.gen(function*() {
@@ -264,8 +279,9 @@ const readWhole = (
     })
     yield* verify
     const size = Number(announced.size)
+    if (position > 0) yield* Effect.mapError(file.seek(BigInt(position), "start"), fail)
     const read = yield* reader(file, scope)
-    let done = 0
+    let done = position
     return Effect.suspend(() =>
       done >= size
         ? Effect.andThen(verify, Cause.done())
@@ -338,12 +354,15 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   }
   yield* Effect.mapError(fs.access(path, { readable: true }), (error) => fail(unreadable(path)(error)))
   const name = options?.name ?? paths.basename(path)
+  const openAt = (position: number, buffers: Buffers) =>
+    readWhole(fs, path, info, position, buffers === "reused" ? readReused : readOwned)
   return {
     _tag: "FileBody",
     name,
     contentType: typeOf(name, options?.contentType),
     size: Number(info.size),
-    open: (buffers) => readWhole(fs, path, info, buffers === "reused" ? readReused : readOwned),
+    open: (buffers) => openAt(0, buffers),
+    openAt,
     path
   }
 })

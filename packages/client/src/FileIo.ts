@@ -33,6 +33,7 @@ import * as List from "./internal/calls/list.ts"
 import * as Me from "./internal/calls/me.ts"
 import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
+import * as ResumableUpload from "./internal/calls/resumableUpload.ts"
 import { type Client, invalid } from "./internal/calls/shared.ts"
 import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
@@ -65,6 +66,26 @@ export interface UploadOptions extends FileSettings.Input {
    * needs a key. @default fail
    */
   readonly onUnknown?: "fail" | "reconcile" | undefined
+  /**
+   * Keeps the address of a resumable upload; only for a body of the same content, and not with `encryption`, whose keys live as
+   * long as the call. `FileTransfer` keeps it in a note on the disk.
+   */
+  readonly resumption?: Resumption | undefined
+}
+
+/**
+ * Keeps the address of an upload that can be resumed, so that another process continues it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resumption {
+  /** The address that `save` got for the same content and host; if the host does not have that upload any more, it starts anew. */
+  readonly address?: string | undefined
+  /** Fails if the host does not have the upload any more, in place of starting anew. @default false */
+  readonly only?: boolean | undefined
+  /** Called with the address before the first byte is sent. Who knows it can continue the upload and give it up. */
+  readonly save: (address: string) => Effect.Effect<void>
 }
 
 /**
@@ -371,6 +392,11 @@ export interface Options {
    * under the rate limit. Only with a key. @default true
    */
   readonly checkLimits?: boolean | undefined
+  /**
+   * The smallest body that is uploaded so that it can be resumed after a break, in bytes, if the host supports that and the body
+   * can be opened at a position. `Infinity`: none is. Such an upload takes one small request more. @default 4 MiB
+   */
+  readonly resumableFrom?: number | undefined
 }
 
 /**
@@ -380,6 +406,9 @@ export interface Options {
  * @since 0.1.0
  */
 export const DEFAULT_BASE_URL = "https://file.io"
+
+/** The request that creates an upload takes a round trip, which is little beside the time that these bytes take. */
+const RESUMABLE_FROM = 4 * 1024 * 1024
 
 /**
  * Makes the calls over the `Transport` in the context. Fails with `InvalidRequest` if an option is invalid.
@@ -410,7 +439,10 @@ export const makeTransport = Effect.fnUntraced(function*(
       Limiter.open({ baseUrl: endpoint.baseUrl, account: credentials.fingerprint, learn: meOnce }),
       refuse
     ),
-    sha256: (yield* CurrentPlatform).sha256
+    sha256: (yield* CurrentPlatform).sha256,
+    // The public host sees nothing of it.
+    support: new ResumableUpload.Support(endpoint.baseUrl !== DEFAULT_BASE_URL),
+    resumableFrom: options?.resumableFrom ?? RESUMABLE_FROM
   }
   const plan = new PlanLimits(meOnce, credentials.hasKey && options?.checkLimits !== false)
   const me = Me.make(client, (account) => plan.remember(account))

@@ -25,6 +25,7 @@ import * as Destination from "./internal/disk/destination.ts"
 import * as PartFile from "./internal/disk/partFile.ts"
 import { CurrentPlatform } from "./Platform.ts"
 import type * as Progress from "./Progress.ts"
+import * as UploadNote from "./UploadNote.ts"
 
 /**
  * Settings of the new file, with its name and type.
@@ -32,7 +33,14 @@ import type * as Progress from "./Progress.ts"
  * @category models
  * @since 0.1.0
  */
-export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Options {}
+export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Options {
+  /**
+   * Folder for a note about the upload while it is unfinished: the same call in another process continues it, as long as the file
+   * and the options are the same and the host keeps what it has. Only for large files on a host that supports resumable uploads,
+   * and not with `encryption`, since the note would have to hold the key. See `UploadNote`. @default none
+   */
+  readonly notes?: string | undefined
+}
 
 /**
  * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). With
@@ -212,7 +220,14 @@ export const make = Effect.gen(function*() {
 
   const uploadFile: Service["uploadFile"] = Effect.fn("FileTransfer.uploadFile")(function*(path, options) {
     const body = yield* FileBody.file(path, options)
-    return yield* fileIo.upload(body, options)
+    const note = options?.notes === undefined || options.encryption !== undefined || options.resumption !== undefined
+      ? undefined
+      : yield* UploadNote.open(options.notes, body, options, "")
+    if (note === undefined) return yield* fileIo.upload(body, options)
+    if (note.state === "changed") {
+      yield* Effect.logInfo(`${path} has changed since it was uploaded in part; it starts anew`)
+    }
+    return yield* Effect.tap(fileIo.upload(body, { ...options, resumption: note.resumption }), note.remove)
   }, Effect.provideContext(disk))
 
   const downloadFile: Service["downloadFile"] = Effect.fn("FileTransfer.downloadFile")(

@@ -74,6 +74,10 @@ const upload = Command.make("upload", {
   name: text("name", "NAME", "Another name for the file"),
   title: text("title", "TEXT", "A title"),
   tar: toggle("tar", "Send a folder as one tar archive"),
+  resume: toggle(
+    "resume",
+    "Only continue a broken upload of this file, which is also the default; without one, make no request"
+  ),
   ...encrypt,
   qr
 }, runner("upload", () => import("./run/upload.ts"))).pipe(

@@ -109,6 +109,15 @@ const folder = Effect.gen(function*() {
   return path.join(given !== undefined && path.isAbsolute(given) ? given : path.join(home, ".config"), "fileio")
 })
 
+/** The folder of notes about unfinished uploads. */
+export const notesFolder = Effect.gen(function*() {
+  const { env, home, platform } = yield* Stdio
+  const path = yield* Path.Path
+  if (platform === "win32" || platform === "darwin") return path.join(yield* folder, "state")
+  const given = present(env["XDG_STATE_HOME"])
+  return path.join(given !== undefined && path.isAbsolute(given) ? given : path.join(home, ".local", "state"), "fileio")
+})
+
 export const filePath = Effect.gen(function*() {
   const { env } = yield* Stdio
   const path = yield* Path.Path

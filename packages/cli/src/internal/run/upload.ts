@@ -1,4 +1,6 @@
 import type * as FileIo from "@effect-fileio/client/FileIo"
+import type { Buffers } from "@effect-fileio/client/Transport"
+import * as UploadNote from "@effect-fileio/client/UploadNote"
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
@@ -29,6 +31,7 @@ interface Input extends Encryption.EncryptInput {
   readonly name: string | undefined
   readonly title: string | undefined
   readonly tar: boolean
+  readonly resume: boolean
   readonly qr: boolean
 }
 
@@ -36,15 +39,16 @@ interface Input extends Encryption.EncryptInput {
 interface Stage {
   at: "waiting" | "sending" | "sent"
   bytes: number
+  /** Whether the host keeps what it has of it, so that the same command continues it. */
+  isNoted: boolean
 }
 
-const watched = <B extends Source.Body>(body: B, stage: Stage): B => ({
-  ...body,
-  open: (buffers) =>
+const watched = <B extends Source.Body>(body: B, stage: Stage): B => {
+  const watch = <E>(from: number, open: () => Stream.Stream<Uint8Array, E>) =>
     Stream.suspend(() => {
       stage.at = "sending"
-      stage.bytes = 0
-      return body.open(buffers)
+      stage.bytes = from
+      return open()
     }).pipe(
       Stream.map((chunk) => {
         stage.bytes += chunk.length
@@ -54,7 +58,15 @@ const watched = <B extends Source.Body>(body: B, stage: Stage): B => ({
         stage.at = "sent"
       }))
     )
-})
+  const openAt = body._tag === "FileBody" ? body.openAt : undefined
+  return {
+    ...body,
+    open: (buffers) => watch(0, () => body.open(buffers)),
+    ...(openAt === undefined
+      ? {}
+      : { openAt: (position: number, buffers: Buffers) => watch(position, () => openAt(position, buffers)) })
+  }
+}
 
 const fateOf = (stage: Stage, source: string) =>
   Effect.sync(() =>
@@ -66,7 +78,9 @@ const fateOf = (stage: Stage, source: string) =>
       }
       : {
         what: stage.at === "waiting" ? "stopped before it was sent" : `stopped after ${Text.bytes(stage.bytes)}`,
-        advice: `Nothing was stored on the host. Send it again: fileio upload ${Text.quoted(source)}`,
+        advice: stage.isNoted
+          ? `Continue it by the same command: fileio upload ${Text.quoted(source)}`
+          : `Nothing was stored on the host. Send it again: fileio upload ${Text.quoted(source)}`,
         details: { stored: "no" as const, bytesDone: stage.bytes }
       }
   )
@@ -118,13 +132,40 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
   }
   const encryption = yield* Encryption.forUpload(input, settings)
-  const { fileIo, hasKey } = yield* session.open()
+  const { baseUrl, fileIo, hasKey } = yield* session.open()
   const failures: Array<Problem> = []
+  const notes = yield* Settings.notesFolder
+
+  /** The note of an unfinished upload of a file; without encryption, whose keys are in no note. */
+  const noteOf = Effect.fnUntraced(function*(source: string, body: Source.Body, stage: Stage) {
+    const note = body._tag === "FileBody" && encryption === undefined
+      ? yield* UploadNote.open(notes, body, options, baseUrl)
+      : undefined
+    if (note?.state === "changed") yield* report.warn(`${source} has changed since it was sent in part: it starts anew`)
+    if (note?.state === "unfinished") yield* report.note(`continuing the upload of ${source}`)
+    if (input.resume && note?.state !== "unfinished") {
+      return yield* local(
+        "there is no broken upload of this file to continue",
+        `Nothing was sent. Upload it: fileio upload ${Text.quoted(source)}`
+      )
+    }
+    if (note === undefined) return undefined
+    const save = (address: string) =>
+      Effect.andThen(
+        note.resumption.save(address),
+        Effect.sync(() => {
+          stage.isNoted = true
+        })
+      )
+    stage.isNoted = note.state === "unfinished"
+    return { resumption: { ...note.resumption, save, only: input.resume }, remove: note.remove }
+  })
 
   const upload = Effect.fnUntraced(function*(source: string) {
-    const stage: Stage = { at: "waiting", bytes: 0 }
+    const stage: Stage = { at: "waiting", bytes: 0, isNoted: false }
     yield* report.remember({ subject: source, describe: fateOf(stage, source) })
     const body = yield* Source.bodyOf(source, input)
+    const note = yield* noteOf(source, body, stage)
     const track = yield* report.view.track(body.name, "sending")
     const sending: FileIo.UploadOptions = {
       ...options,
@@ -134,8 +175,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       onProgress: track.listener
     }
     return yield* (body._tag === "FileBody"
-      ? fileIo.upload(watched(body, stage), sending)
+      ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
       : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
+        Effect.tap(note?.remove ?? Effect.void),
         Effect.tap(track.end("done")),
         Effect.onError(() => track.end("failed"))
       )

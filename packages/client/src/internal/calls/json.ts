@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Random from "effect/Random"
 import type * as FileBody from "../../FileBody.ts"
+import type { Resumption } from "../../FileIo.ts"
 import * as Progress from "../../Progress.ts"
 import type * as Transport from "../../Transport.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
@@ -15,6 +16,7 @@ import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
 import { type Failure, unexpected } from "../shared/failure.ts"
+import * as ResumableUpload from "./resumableUpload.ts"
 import { type Client, request } from "./shared.ts"
 
 export interface JsonCall<A> {
@@ -43,7 +45,10 @@ export const ask = <A>(
         withPermit,
         isRepeatable: true
       })
-      const received = Effect.scoped(Effect.flatMap(sent, (response) => read(call, response)))
+      const received = Effect.scoped(Effect.flatMap(sent, (response) => {
+        client.support.learn(response)
+        return read(call, response)
+      }))
       return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, before))
     }
   )
@@ -54,19 +59,21 @@ export interface Form {
   readonly onProgress: Progress.Listener | undefined
   /** How far the last attempt to send the file came. */
   readonly tally: Send.Tally
+  /** Keeps the address of an upload that can be resumed. */
+  readonly resumption?: Resumption | undefined
 }
 
 /** Makes a call that sends a form. */
 export const submit = <A>(
   client: Client,
   { call, method, path, read }: JsonCall<A>,
-  { body, fields, onProgress, tally }: Form,
+  { body, fields, onProgress, resumption, tally }: Form,
   /** Inspects the failure of an attempt. */
   recover?: (failure: Failure) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Effect.withFiber((fiber) => {
     const meter = body === undefined ? Progress.silent : TransferMeter.make(fiber, "up", onProgress)
-    const submitted = Retry.run(
+    const asForm = Retry.run(
       {
         operation: call.operation,
         reopenable: body === undefined || body._tag === "FileBody",
@@ -84,9 +91,24 @@ export const submit = <A>(
           withPermit,
           isRepeatable: call.operation !== "upload" && body?._tag !== "OneShotBody"
         })
-        const received = Effect.scoped(Effect.flatMap(sent, (response) => read(call, response)))
+        const received = Effect.scoped(Effect.flatMap(sent, (response) => {
+          client.support.learn(response)
+          return read(call, response)
+        }))
         return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)
       }
+    )
+    const submitted = !ResumableUpload.isResumable(body, client.resumableFrom) ? asForm : Effect.flatMap(
+      client.support.known(client, call.operation),
+      (isSupported) =>
+        isSupported
+          ? ResumableUpload.run(
+            client,
+            { call, method, path, read },
+            { body, fields, tally, meter, resumption },
+            recover
+          )
+          : asForm
     )
     return Effect.onInterrupt(submitted, () => meter.failed)
   })

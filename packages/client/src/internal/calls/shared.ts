@@ -20,6 +20,7 @@ import { toError } from "../request/retry.ts"
 import type { Head } from "../request/send.ts"
 import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
+import type { Support } from "./resumableUpload.ts"
 
 /** The client of one service's calls. */
 export interface Client {
@@ -29,6 +30,10 @@ export interface Client {
   readonly timeouts: Timeouts
   readonly limiter: Limiter
   readonly sha256: Platform["sha256"]
+  /** Whether the host supports resumable uploads. */
+  readonly support: Support
+  /** The smallest body that is uploaded so, in bytes. */
+  readonly resumableFrom: number
 }
 
 /** An invalid argument or option, refused before any request. */

@@ -57,7 +57,13 @@ const send = Effect.fnUntraced(function*(
   const file = yield* submit(
     client,
     { call: callOf(client, "upload"), method: "POST", path: "/", read: readStored(body, tally) },
-    { body, fields: FileSettings.toFields(settings), onProgress: given?.onProgress, tally },
+    {
+      body,
+      fields: FileSettings.toFields(settings),
+      onProgress: given?.onProgress,
+      tally,
+      resumption: given?.encryption === undefined ? given?.resumption : undefined
+    },
     isReconciled ? recover(options, body.name, tally, clock.currentTimeMillisUnsafe()) : undefined
   )
   known.add(file.key)

@@ -11,7 +11,7 @@ import type { EncryptedBody, Encryption } from "../../Encryption.ts"
 import type { FileBody, OneShotBody } from "../../FileBody.ts"
 import { type Cipher, CurrentPlatform } from "../../Platform.ts"
 import type { Buffers } from "../../Transport.ts"
-import { concat } from "../shared/bytes.ts"
+import { concat, dropBytes } from "../shared/bytes.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import * as Chunks from "./chunks.ts"
 import { Fault } from "./fault.ts"
@@ -164,7 +164,11 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
       name: isNameAtHost ? `${body.name}.age` : neutralName(),
       contentType: "application/octet-stream",
       size: size === undefined ? undefined : start.length + Chunks.sealedSize(size),
-      open
+      open,
+      // Encrypts from the start again: so the bytes before the position are compared with those that were sent, too.
+      ...(body._tag === "FileBody"
+        ? { openAt: (position: number, buffers: Buffers) => dropBytes(open(buffers), position) }
+        : {})
     } as FileBody | OneShotBody as B,
     linkOf: (link) => FileKey.encryptedLink(link, opener, isNameAtHost ? undefined : body.name)
   }

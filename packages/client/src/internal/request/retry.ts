@@ -77,6 +77,8 @@ export const run = <A, R>(
     readonly reopenable: boolean
     readonly limiter: Limiter
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
+    /** Whether the transfer has advanced so far since the last call that the policy's delays and its budget restart. */
+    readonly hasAdvanced?: (() => boolean) | undefined
   },
   attempt: (number: number, before: Failure | undefined, withPermit: WithPermit) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
@@ -85,7 +87,7 @@ export const run = <A, R>(
     const turn = options.limiter.turn(operation, fiber)
     const policy = fiber.getRef(CurrentRetryPolicy)
     const clock = fiber.getRef(Clock.Clock)
-    const began = millisOf(clock)
+    let began = millisOf(clock)
     /** For how many milliseconds this process did not run, before the last request. */
     let stoodStill = 0
     let last: RequestHooks | undefined
@@ -102,7 +104,7 @@ export const run = <A, R>(
     }
     const again = (failed: Failure) =>
       Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
-        const step = yield* Schedule.toStep(policy.schedule)
+        let step = yield* Schedule.toStep(policy.schedule)
         const nextDelay = (error: FileIoError.FileIoError) =>
           step(clock.currentTimeMillisUnsafe(), error).pipe(
             Effect.map(([, delay]) => Option.some(Duration.toMillis(delay))),
@@ -112,6 +114,11 @@ export const run = <A, R>(
         for (let number = 2;; number++) {
           if (options.onFailure !== undefined) yield* options.onFailure(failure)
           const error = toError(operation, failure)
+          if (options.hasAdvanced?.() === true) {
+            step = yield* Schedule.toStep(policy.schedule)
+            // Time that was spent until now does not count any more.
+            began += spent()
+          }
           if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
           const isRefused = failure.stage === "limited"
           // However often the host refuses a request, it counts as one repetition for the policy.

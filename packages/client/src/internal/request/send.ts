@@ -69,16 +69,17 @@ const counted = (
   file: FileBody.FileBody | FileBody.OneShotBody,
   meter: Meter,
   tally: Tally | undefined,
-  touch: (bytes: number) => void
+  touch: (bytes: number) => void,
+  offset: number
 ): (buffers: Transport.Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
   const size = file.size
   const path = file._tag === "FileBody" && file.path !== undefined ? { path: file.path } : {}
   const wrong = (problem: string) => Effect.fail(new FileIoError.SourceFailed({ ...path, problem }))
   return (buffers) =>
     Stream.suspend(() => {
-      let done = 0
+      let done = offset
       if (tally !== undefined) {
-        tally.bytes = 0
+        tally.bytes = offset
         tally.complete = false
       }
       const count = (chunks: ReadonlyArray<Uint8Array>) => {
@@ -89,7 +90,7 @@ const counted = (
           bytes += chunk.length
         }
         done += bytes
-        touch(done)
+        touch(done - offset)
         if (tally !== undefined) tally.bytes = done
         if (size !== undefined && done > size) return wrong(`it gave more than the ${size} bytes that were announced`)
         return meter.advance(bytes)
@@ -103,7 +104,9 @@ const counted = (
             if (tally !== undefined) tally.complete = true
           })
       )
-      const content: unknown = file.open(buffers)
+      const content: unknown = offset > 0 && file._tag === "FileBody" && file.openAt !== undefined
+        ? file.openAt(offset, buffers)
+        : file.open(buffers)
       if (!isBytes(content)) {
         return Stream.fromEffect(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
       }
@@ -134,11 +137,13 @@ export interface Outgoing {
   readonly form: Form
   readonly file: FileBody.FileBody | FileBody.OneShotBody | undefined
   readonly tally: Tally
+  /** Position of the first byte of the file to send; the body can be opened there. @default 0 */
+  readonly offset?: number
 }
 
 /** The body of a request: read first if it is small, else streamed. */
 const prepare = (
-  { file, form, tally }: Outgoing,
+  { file, form, offset = 0, tally }: Outgoing,
   inFlight: InFlight,
   meter: Meter
 ): Effect.Effect<Transport.Body, Failure> => {
@@ -149,16 +154,16 @@ const prepare = (
     chunks: [head, ...bytes, tail]
   })
   if (file === undefined) return Effect.succeed(inMemory([]))
-  const content = counted(file, meter, tally, (bytes) => inFlight.advanced(bytes))
-  if (file.size !== undefined && file.size <= IN_MEMORY_BYTES) {
+  const content = counted(file, meter, tally, (bytes) => inFlight.advanced(bytes), offset)
+  if (file.size !== undefined && file.size - offset <= IN_MEMORY_BYTES) {
     const read = Effect.mapError(Stream.runCollect(content("owned")), (reason) => new Failure("withheld", reason))
-    return Effect.andThen(meter.started(file.size), Effect.map(read, inMemory))
+    return Effect.andThen(meter.started(file.size, offset), Effect.map(read, inMemory))
   }
   inFlight.isSent = false
   const body: Transport.Body = {
     _tag: "Stream",
     contentType,
-    length: file.size === undefined ? undefined : head.length + file.size + tail.length,
+    length: file.size === undefined ? undefined : head.length + file.size - offset + tail.length,
     open: (buffers) =>
       Stream.sync(() => {
         inFlight.touch()
@@ -175,7 +180,7 @@ const prepare = (
         }))
       )
   }
-  return Effect.as(meter.started(file.size), body)
+  return Effect.as(meter.started(file.size, offset), body)
 }
 
 /** A request without its body. */

@@ -26,14 +26,19 @@ export type Stage =
   | "withheld"
   /** The response of an upload was lost; asked since, the host does not have the file. */
   | "absent"
+  /** A resumable upload broke; the host says how much of it is stored when it is asked. */
+  | "resumable"
 
 export class Failure {
   readonly _tag = "Failure"
   readonly reason: FileIoError.Reason
   readonly stage: Stage
-  constructor(stage: Stage, reason: FileIoError.Reason) {
+  /** Whether an earlier attempt at the same upload may have stored the file. */
+  readonly isMaybeStored: boolean
+  constructor(stage: Stage, reason: FileIoError.Reason, isMaybeStored = false) {
     this.stage = stage
     this.reason = reason
+    this.isMaybeStored = isMaybeStored
   }
 }
 
@@ -47,7 +52,15 @@ export const unexpected = (
 const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
 
 /** After these, the host has done nothing. */
-const UNTOUCHED: ReadonlySet<Stage> = new Set(["local", "unsent", "limited", "refused", "withheld", "absent"])
+const UNTOUCHED: ReadonlySet<Stage> = new Set([
+  "local",
+  "unsent",
+  "limited",
+  "refused",
+  "withheld",
+  "absent",
+  "resumable"
+])
 
 /** What became of the only copy on the host. */
 export const copyOf = (failure: Failure): FileIoError.Copy =>
@@ -60,7 +73,8 @@ export const copyOf = (failure: Failure): FileIoError.Copy =>
     : "unknown"
 
 /** Whether the host may have stored something. */
-export const storedOf = (failure: Failure): FileIoError.Stored => UNTOUCHED.has(failure.stage) ? "no" : "unknown"
+export const storedOf = (failure: Failure): FileIoError.Stored =>
+  UNTOUCHED.has(failure.stage) && !failure.isMaybeStored ? "no" : "unknown"
 
 /**
  * Whether the attempt may be repeated without harm: the table of `docs/one-time-promise.md`.
@@ -80,6 +94,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
     case "limited":
     case "unsent":
     case "absent":
+    case "resumable":
       return true
     case "broken":
       return operation !== "download" && operation !== "upload"
