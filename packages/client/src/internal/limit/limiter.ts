@@ -1,5 +1,5 @@
 /**
- * The rate limiter: every request of a `FileIo` goes through it. `attempts.ts` and `exchange.ts` call it; it finds the account in
+ * The rate limiter: every request of a `FileIo` goes through it. `retry.ts` and `send.ts` call it; it finds the account in
  * `registry.ts`, waits in `queue.ts` until `account.ts` says that the request may go out, and asks a store where there is one.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
