@@ -81,6 +81,16 @@ describe("a source that is no regular file", () => {
     }
   })
 
+  it("that grows is sent as it was with --snapshot, which the refusal names", async () => {
+    const room = t.room()
+    const grow = "(while echo more >> log; do sleep 0.01; done) & "
+    Fs.writeFileSync(join(room, "log"), CONTENT)
+    const lines = `${grow} trap "kill $!" EXIT; $FILEIO upload log; $FILEIO upload log --snapshot`
+    const { stderr, stdout } = await shell(room, lines)
+    assert.match(stderr, /became longer while it was sent\n {2}Nothing was stored on the host\. Add --snapshot/)
+    assert.isTrue((await contentOf(stdout.trim())).startsWith(CONTENT))
+  })
+
   it("is the new content of a file, once", async () => {
     const room = t.room()
     Fs.writeFileSync(join(room, "content"), CONTENT)

@@ -87,6 +87,20 @@ export interface Options {
   readonly contentType?: string | undefined
 }
 
+/**
+ * Name and type of a file on disk, and what becomes of one that grows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileOptions extends Options {
+  /**
+   * Sends the bytes that the file has now, also where more are appended meanwhile, as to a log; one that becomes shorter, or whose
+   * bytes are written over without it growing, is refused all the same. @default false
+   */
+  readonly snapshot?: boolean | undefined
+}
+
 const typeOf = (name: string, given: string | undefined): string =>
   given ?? Option.getOrElse(Mime.getType(String(name)), () => "application/octet-stream")
 
@@ -250,6 +264,25 @@ const millis = (info: FileSystem.File.Info): number => Option.match(info.mtime, 
 /** Reads the next bytes of an open file, at most the given number; none at its end. */
 type Reader = (left: number) => Effect.Effect<Uint8Array, PlatformError>
 
+/** What became of a file since it was announced; `snapshot`: whether it may have grown since, or lost its name. */
+const changeOf = (
+  announced: FileSystem.File.Info,
+  now: FileSystem.File.Info,
+  snapshot: boolean
+): string | undefined => {
+  if (snapshot) {
+    const isOther = now.dev !== announced.dev || Option.getOrUndefined(now.ino) !== Option.getOrUndefined(announced.ino)
+    if (isOther) return "another file has its name by now, so what it had at the start cannot be sent again"
+    if (now.size > announced.size) return undefined
+  } else if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
+    return "it was removed while it was sent; send it again"
+  }
+  if (now.size === announced.size && millis(now) === millis(announced)) return undefined
+  return now.size > announced.size
+    ? "it became longer while it was sent; `snapshot` sends what it had at the start, a stream what comes"
+    : `it ${now.size < announced.size ? "became shorter" : "changed"} while it was sent; send it again`
+}
+
 /**
  * Reads a file to its end, and checks that it is the announced one. The size is bounded, so a growing file cannot keep
  * the upload busy.
@@ -259,23 +292,16 @@ const readWhole = (
   path: string,
   announced: FileSystem.File.Info,
   position: number,
+  snapshot: boolean,
   reader: (file: FileSystem.File, scope: Scope.Scope) => Effect.Effect<Reader>
 ): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
   Stream.fromPull(Effect.gen(function*() {
     const fail = unreadable(path)
     const scope = yield* Effect.scope
     const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
-    const changed = (now: FileSystem.File.Info): FileIoError.SourceFailed | undefined => {
-      if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
-        return new FileIoError.SourceFailed({ path, problem: "it was removed while it was sent; send it again" })
-      }
-      if (now.size === announced.size && millis(now) === millis(announced)) return undefined
-      const how = now.size < announced.size ? "became shorter" : now.size > announced.size ? "became longer" : "changed"
-      return new FileIoError.SourceFailed({ path, problem: `it ${how} while it was sent; send it again` })
-    }
     const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
-      const problem = changed(now)
-      return problem === undefined ? Effect.void : Effect.fail(problem)
+      const problem = changeOf(announced, now, snapshot)
+      return problem === undefined ? Effect.void : new FileIoError.SourceFailed({ path, problem })
     })
     yield* verify
     const size = Number(announced.size)
@@ -339,7 +365,7 @@ const readReused = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Re
  */
 export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   path: string,
-  options?: Options
+  options?: FileOptions
 ): Effect.fn.Return<FileBody, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
@@ -355,7 +381,7 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   yield* Effect.mapError(fs.access(path, { readable: true }), (error) => fail(unreadable(path)(error)))
   const name = options?.name ?? paths.basename(path)
   const openAt = (position: number, buffers: Buffers) =>
-    readWhole(fs, path, info, position, buffers === "reused" ? readReused : readOwned)
+    readWhole(fs, path, info, position, options?.snapshot === true, buffers === "reused" ? readReused : readOwned)
   return {
     _tag: "FileBody",
     name,

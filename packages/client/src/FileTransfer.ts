@@ -33,7 +33,7 @@ import * as UploadNote from "./UploadNote.ts"
  * @category models
  * @since 0.1.0
  */
-export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.Options {
+export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.FileOptions {
   /**
    * Folder for a note about the upload while it is unfinished: the same call in another process continues it, as long as the file
    * and the options are the same and the host keeps what it has. Only for large files on a host that supports resumable uploads,

@@ -103,6 +103,40 @@ describe("a source that fails", () => {
     }
   }
 
+  for (const [how, meddle] of Object.entries(meddlings)) {
+    it.live(`with \`snapshot\`, a file that is ${how} while it is sent`, () =>
+      Effect.gen(function*() {
+        const host = yield* NodeFaultHost.NodeFaultHost
+        const transfer = yield* FileTransfer.FileTransfer
+        const fs = yield* FileSystem.FileSystem
+        const path = `${yield* folder}/s.log`
+        yield* fs.writeFile(path, LARGE)
+        const sent = yield* Effect.result(transfer.uploadFile(path, { snapshot: true }))
+        // Its bytes at the start are still to be had where it has grown or lost its name, as a log that is rotated.
+        const isWhole = how === "grown" || how === "removed" || how === "replaced"
+        assert.strictEqual(Result.isSuccess(sent), isWhole)
+        const stored = yield* host.files
+        assert.strictEqual(stored.length, isWhole ? 1 : 0)
+        if (isWhole) assert.deepStrictEqual(stored[0]!.bytes, LARGE)
+        else if (Result.isFailure(sent)) assert.strictEqual(sent.failure.stored, "no")
+      }).pipe(Effect.scoped, Effect.provide(meddling(meddle))))
+  }
+
+  it.live("says of a file that grows how it can be sent; and with `snapshot` sends no other file of its name", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = `${yield* folder}/s.log`
+      yield* fs.writeFile(path, LARGE)
+      const plain = yield* FileBody.file(path)
+      const snapshot = yield* FileBody.file(path, { snapshot: true })
+      yield* fs.writeFile(path, new Uint8Array(5), { flag: "a" })
+      assert.match((yield* Effect.flip(upload(plain))).message, /it became longer while it was sent; `snapshot` sends/)
+      assert.strictEqual((yield* upload(snapshot)).size, LARGE.length)
+      yield* fs.rename(path, `${path}.1`)
+      yield* fs.writeFile(path, bytesOf(LARGE.length + 9, 7))
+      assert.match((yield* Effect.flip(upload(snapshot))).message, /another file has its name by now/)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
   const bodies: Record<string, FileBody.FileBody> = {
     "ends early": FileBody.stream(() => Stream.make(LARGE.subarray(1)), { size: LARGE.length }),
     "gives too much": FileBody.stream(() => Stream.make(LARGE, LARGE), { size: LARGE.length }),

@@ -463,6 +463,44 @@ describe("a download", () => {
       assert.strictEqual(answer.text, "all of it")
     }))
 
+  it.effect("is the file for a program that names HTML among other types, and the page for a browser", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free", plans: { free: { rateLimit: null, maxDownloads: null } } })
+      const { key } = yield* uploaded(url, "precious", { fields: { maxDownloads: "99" } })
+      const get = (headers: Record<string, string>) =>
+        Effect.map(call(`${url}/${key}`, { headers }), ({ status, text }) => status === 302 ? "page" : text)
+      for (
+        const accept of [
+          // Java's URL.openStream, of 8 and of 21.
+          "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+          "text/html, image/gif, image/jpeg, */*; q=0.2",
+          "application/json, text/html;q=0.9, */*;q=0.8",
+          "text/html;q=0, */*",
+          "text/plain, text/html",
+          "*/*",
+          "TEXT/PLAIN"
+        ]
+      ) {
+        assert.strictEqual(yield* get({ accept }), "precious", accept)
+      }
+      for (
+        const accept of [
+          "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+          "text/html, application/xhtml+xml, image/jxr, */*",
+          "Text/HTML",
+          "text/html;charset=utf-8;q=0.5",
+          "text/html,*/*;q=0.8"
+        ]
+      ) {
+        assert.strictEqual(yield* get({ accept }), "page", accept)
+      }
+      // Only a browser says that it navigates; `fetch` says something else.
+      const odd = { accept: "text/html, application/xml, */*" }
+      assert.strictEqual(yield* get(odd), "precious")
+      const browser = yield* openDownload(`${url}/${key}`, { ...odd, "sec-fetch-mode": "navigate" })
+      assert.strictEqual(browser.status, 302)
+    }))
+
   it.effect("is not begun by HEAD, by a browser that gets the page, or by looking at the page", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymousPlan: "free" })

@@ -108,6 +108,29 @@ describe("A body that is the file itself", () => {
       assert.deepStrictEqual([blobs(server).length, incoming(server).length], [before, 0])
     }))
 
+  it.effect("that is meant as a form and has no file is refused with a line that works", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const folder = yield* temporaryFolder
+      Fs.writeFileSync(Path.join(folder, "photo.jpg"), "bytes")
+      for (
+        const [args, says] of [
+          [["--data-binary", "@photo.jpg"], /file: it is missing/],
+          [["-d", "@photo.jpg"], /file: it is missing/],
+          [["-F", "file=photo.jpg"], /file: its part has no file name.*write @ before the path/],
+          [["-F", "file=<photo.jpg"], /file: its part has no file name/]
+        ] as const
+      ) {
+        const answer = yield* curl([...args, `${url}/`], folder)
+        assert.strictEqual(answer["code"], "INVALID_REQUEST")
+        assert.match(String(answer["message"]), says)
+        assert.include(String(answer["message"]), `this uploads a file: curl -F file=@FILE ${url}/`)
+      }
+      // Empty, it is what a browser sends where nothing was chosen.
+      const chosen = yield* curl(["-F", "file=", "-F", "text=see you", `${url}/`], folder)
+      assert.strictEqual(chosen["name"], "text.txt")
+    }))
+
   it.effect("replaces the content of a file whose key is the path, and keeps the name", () =>
     Effect.gen(function*() {
       const { url } = yield* start()

@@ -78,6 +78,10 @@ const upload = Command.make("upload", {
     "resume",
     "Only continue a broken upload of this file, which is also the default; without one, make no request"
   ),
+  snapshot: toggle(
+    "snapshot",
+    "Send the bytes that a file has at the start, even if it grows meanwhile, as a log does"
+  ),
   ...encrypt,
   qr
 }, runner("upload", () => import("./run/upload.ts"))).pipe(

@@ -209,8 +209,10 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       }
     case "SourceFailed":
       return {
-        what: `cannot read ${reason.path ?? "the source"}: ${reason.problem}`,
-        advice: "Check that it is readable and does not change during the upload."
+        what: `cannot read ${reason.path ?? "the source"}: ${reason.problem.split(";")[0]}`,
+        advice: reason.problem.includes("`snapshot`")
+          ? "Add --snapshot to send what it has at the start, or send what it has now through a pipe: cat FILE | fileio upload -."
+          : "Check that it is readable and does not change during the upload."
       }
     case "DestinationFailed":
       return {

@@ -17,6 +17,8 @@ export type Body = FileBody.FileBody | FileBody.OneShotBody
 export interface Options {
   readonly name?: string | undefined
   readonly tar?: boolean | undefined
+  /** Sends what a growing file has at the start. */
+  readonly snapshot?: boolean | undefined
 }
 
 const standardInput = Effect.fnUntraced(function*(name: string | undefined) {
@@ -37,13 +39,13 @@ const archive = Effect.fnUntraced(function*(path: Buffer, name: string | undefin
 })
 
 /** A file whose name is not UTF-8: the SDK takes paths as text, so it gets that of an open descriptor. */
-const undecoded = Effect.fnUntraced(function*(path: Buffer, name: string | undefined) {
+const undecoded = Effect.fnUntraced(function*(path: Buffer, { name, snapshot }: Options) {
   const descriptor = yield* Effect.acquireRelease(
     Effect.try({ try: () => Fs.openSync(path, "r"), catch: (cause) => local("it cannot be read", "Check it.", cause) }),
     (descriptor) => Effect.sync(() => Fs.closeSync(descriptor))
   )
   const own = path.subarray(path.lastIndexOf("/") + 1)
-  return yield* FileBody.file(`/dev/fd/${descriptor}`, { name: name ?? RawPath.decode(own) })
+  return yield* FileBody.file(`/dev/fd/${descriptor}`, { name: name ?? RawPath.decode(own), snapshot })
 })
 
 /** Files up to this size may report another size than they have, as those in `/sys` do. */
@@ -64,7 +66,7 @@ const madeUp = Effect.fnUntraced(function*(path: string, info: FileSystem.File.I
 })
 
 /** The body of a command's argument; `-` is standard input. */
-export const bodyOf = Effect.fnUntraced(function*(path: string, { name, tar = false }: Options) {
+export const bodyOf = Effect.fnUntraced(function*(path: string, { name, snapshot, tar = false }: Options) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   if (path === "-") return yield* standardInput(name)
@@ -87,8 +89,8 @@ export const bodyOf = Effect.fnUntraced(function*(path: string, { name, tar = fa
       `Nothing was sent. Send it as one archive: fileio upload --tar ${Text.quoted(path)}`
     )
   }
-  if (isUndecoded) return yield* undecoded(raw, name)
+  if (isUndecoded) return yield* undecoded(raw, { name, snapshot })
   const info = Option.getOrUndefined(yield* Effect.option(fs.stat(path)))
   const made = info === undefined ? undefined : yield* madeUp(path, info, { name: name ?? paths.basename(path) })
-  return made ?? (yield* FileBody.file(path, { name }))
+  return made ?? (yield* FileBody.file(path, { name, snapshot }))
 })

@@ -32,6 +32,7 @@ interface Input extends Encryption.EncryptInput {
   readonly title: string | undefined
   readonly tar: boolean
   readonly resume: boolean
+  readonly snapshot: boolean
   readonly qr: boolean
 }
 

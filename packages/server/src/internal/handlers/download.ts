@@ -4,6 +4,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import { Catalog, type FileRecord, type Unavailable } from "../../Catalog.ts"
+import * as Accept from "../http/accept.ts"
 import * as Ranges from "../http/range.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -71,7 +72,7 @@ export const make = Effect.gen(function*() {
   /** Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. */
   const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
     Crawlers.onlyLooks(request) ||
-    (request.headers["accept"] ?? "").includes("text/html") && !planOf(file.owner).directDownload && !isPressed(request)
+    Accept.wantsPage(request) && !planOf(file.owner).directDownload && !isPressed(request)
 
   const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()

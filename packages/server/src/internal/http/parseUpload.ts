@@ -119,6 +119,8 @@ const makeForm = () => {
     file: undefined as Content | undefined,
     /** Whether the file's part has no file name: a browser sends it so if no file was chosen. */
     unnamed: false,
+    /** Whether a field named `file` is a text: curl without the `@`, or a program that gives its part no file name. */
+    isNameless: false,
     text: undefined as Content | undefined,
     problem: undefined as Refusal.Refusal | undefined
   }
@@ -156,7 +158,13 @@ const makeForm = () => {
       ? onSetting(name, charset)
       : name === "text" && form.text === undefined
       ? onText(charset)
+      : name === "file"
+      ? onNameless
       : drop
+
+  const onNameless: FormParser.Sink = (bytes) => {
+    if (bytes !== null && bytes.length > 0) form.isNameless = true
+  }
 
   const onFile = (name: string, contentType: string): FormParser.Sink => {
     // The first part with a file name is the file, whatever its field is called. A browser sends an empty part without a name
@@ -289,6 +297,7 @@ const receiveForm = Effect.fnUntraced(function*(
 
   if (isFileChosen() && form.text !== undefined && form.text.size > 0) return yield* several
   const content = isFileChosen() || form.text === undefined ? form.file : form.text
+  if (content === undefined && form.isNameless) return yield* Refusal.namelessFile
   return { fields: form.fields, file: content === undefined ? undefined : yield* received(content) }
 })
 

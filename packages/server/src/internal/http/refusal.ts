@@ -103,6 +103,13 @@ export const noFile = new Refusal({
   isUpload: true
 })
 
+export const namelessFile = new Refusal({
+  status: 400,
+  code: "INVALID_REQUEST",
+  text: "file: its part has no file name, so it is a text and no file; with curl, write @ before the path",
+  isUpload: true
+})
+
 export const unauthorized = (text: string, method: string) =>
   new Refusal({
     status: 401,

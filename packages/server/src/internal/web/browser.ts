@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Plans } from "../../Plans.ts"
+import * as Accept from "../http/accept.ts"
 import * as Anonymous from "../http/anonymous.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -41,7 +42,7 @@ const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request
 
 /** A browser that navigates to an address; its script and every program ask for something else. */
 export const isBrowser = (request: HttpServerRequest.HttpServerRequest): boolean =>
-  (request.headers["accept"] ?? "").includes("text/html") && request.headers["authorization"] === undefined
+  Accept.wantsPage(request) && request.headers["authorization"] === undefined
 
 /** The response to an upload with the form. The page has its own address, so that a reload does not upload again. */
 export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>

@@ -68,7 +68,13 @@ const PREVIEWS = /iframely|mastodon|pleroma|akkoma|misskey|lemmy|unfurl|embed|li
 /** A user agent that calls itself a browser and gives an address to read about it is none. */
 const COMPATIBLE = /^mozilla\/.*https?:\/\//i
 
-export const isCrawler = (userAgent: string): boolean =>
+/** Programs that share a word with crawlers, such as "Google". */
+const PROGRAMS =
+  /^(?:microsoft bits\/|node-superagent\/|php\b|getright\/|svn\/|boto3\/|azure-logic-apps\/)|\bgoogle-http-java-client\//i
+
+export const isCrawler = (userAgent: string): boolean => !PROGRAMS.test(userAgent) && isNamed(userAgent)
+
+const isNamed = (userAgent: string): boolean =>
   COMPATIBLE.test(userAgent) || PREVIEWS.test(userAgent) || named(userAgent)
 
 /** A browser that prefetches, or a preview that says so. */

@@ -1,0 +1,22 @@
+/** What the `Accept` of a request says about who asks: a person's browser, or a program that takes anything. */
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+
+/** A type that the client takes: without parameters, unless its quality is 0. */
+const typesOf = (accept: string): ReadonlyArray<string> =>
+  accept.toLowerCase().split(",").flatMap((range) => {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim())
+    return parameters.some((parameter) => /^q\s*=\s*0(?:\.0*)?$/.test(parameter)) ? [] : [type]
+  })
+
+const HTML = new Set(["text/html", "application/xhtml+xml"])
+
+/**
+ * Whether a page is what a request is for. Browsers name XHTML beside HTML, or say that they navigate. A program that names HTML
+ * among other types, as `URL.openStream` of Java does, would save the page in place of the file.
+ */
+export const wantsPage = ({ headers }: Pick<HttpServerRequest, "headers">): boolean => {
+  const types = typesOf(headers["accept"] ?? "")
+  if (!types.includes("text/html")) return false
+  if (types.includes("application/xhtml+xml") || headers["sec-fetch-mode"] === "navigate") return true
+  return types.every((type) => HTML.has(type) || type.includes("*"))
+}
