@@ -68,7 +68,7 @@ const fields = (spec: OpenApi.OpenAPISpec, given: Described): string => {
 
 /** Resumable uploads, which are no call of the contract. */
 const uploads = (): string => {
-  const { delete: remove, head, patch } = UploadsApi.paths([])["/uploads/{upload}"]
+  const { delete: remove, head, patch } = UploadsApi.paths([], { error: {}, details: {} })["/uploads/{upload}"]
   const rows = [["HEAD", head], ["PATCH", patch], ["DELETE", remove]] as const
   return `<section class="card" id="uploads">
 <h2>Uploads that go on</h2>
@@ -174,7 +174,9 @@ const shared = { "cache-control": "public, max-age=300", "x-content-type-options
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { baseOf } = yield* Settings
   const spec = { ...OpenApi.fromApi(FileIoApi.FileIoApi), servers: [{ url: BASE }] }
-  const uploadsPaths = UploadsApi.paths(spec.paths["/"]!.post!.security)
+  const { responses, security } = spec.paths["/"]!.post!
+  const schemaOf = (status: "200" | "400"): object => responses[status]!.content!["application/json"]!.schema!
+  const uploadsPaths = UploadsApi.paths(security, { error: schemaOf("400"), details: schemaOf("200") })
   // Both are long to make, so only the address in them is put in for each request.
   const json = JSON.stringify({ ...spec, paths: { ...spec.paths, ...uploadsPaths } })
   const html = page(spec, BASE)

@@ -16,19 +16,25 @@ const parameters = [{
   schema: { type: "string" }
 }]
 
-const envelope = (description: string) => ({
+/** The schemas of the contract that these paths share, as its description names them. */
+export interface Schemas {
+  readonly error: object
+  readonly details: object
+}
+
+const envelopeOf = ({ error }: Schemas) => (description: string) => ({
   description,
-  content: { "application/json": { schema: { $ref: "#/components/schemas/ErrorEnvelope" } } }
+  content: { "application/json": { schema: error } }
 })
 
 /** What every call can be refused with. */
-const common = {
+const commonOf = (envelope: ReturnType<typeof envelopeOf>) => ({
   "400": envelope("The request is wrong; the message says what is allowed"),
   "401": envelope("The API key is missing or unknown"),
   "404": envelope("No such upload: never begun, given up, of another account, or its time is over"),
   "429": envelope("Too many requests; see `Retry-After`"),
   "500": envelope("The host failed")
-}
+})
 
 const integer = (description: string) => ({ description, schema: { type: "integer" } })
 const text = (description: string) => ({ description, schema: { type: "string" } })
@@ -50,52 +56,56 @@ export const DESCRIPTION =
   "whether a host can do it."
 
 /** The paths in the description of the API. `security` is that of an upload. */
-export const paths = (security: ReadonlyArray<object>) => ({
-  "/uploads/{upload}": {
-    description: DESCRIPTION,
-    head: {
-      operationId: "uploadState",
-      tags: ["uploads"],
-      description: "Tells how much of a resumable upload is stored. A request that still sends to it is ended first.",
-      parameters,
-      security,
-      responses: { "204": { description: "The state of the upload", headers: state }, ...common }
-    },
-    patch: {
-      operationId: "uploadAppend",
-      tags: ["uploads"],
-      description: "Appends to a resumable upload, and with `Upload-Complete: ?1` ends it.",
-      parameters: [
-        ...parameters,
-        header("Upload-Offset", true, "Where the body begins: the `Upload-Offset` of the last answer"),
-        header("Upload-Complete", true, "`?1` where the body ends the file, `?0` where more will come"),
-        header("Upload-Length", false, "Bytes of the whole")
-      ],
-      requestBody: {
-        content: { "application/partial-upload": { schema: { type: "string", format: "binary" } } }
+export const paths = (security: ReadonlyArray<object>, schemas: Schemas) => {
+  const envelope = envelopeOf(schemas)
+  const common = commonOf(envelope)
+  return {
+    "/uploads/{upload}": {
+      description: DESCRIPTION,
+      head: {
+        operationId: "uploadState",
+        tags: ["uploads"],
+        description: "Tells how much of a resumable upload is stored. A request that still sends to it is ended first.",
+        parameters,
+        security,
+        responses: { "204": { description: "The state of the upload", headers: state }, ...common }
       },
-      security,
-      responses: {
-        "200": {
-          description: "The answer that the upload, or the change of the file, would have had by one request",
-          content: { "application/json": { schema: { $ref: "#/components/schemas/FileDetails" } } },
-          headers: state
+      patch: {
+        operationId: "uploadAppend",
+        tags: ["uploads"],
+        description: "Appends to a resumable upload, and with `Upload-Complete: ?1` ends it.",
+        parameters: [
+          ...parameters,
+          header("Upload-Offset", true, "Where the body begins: the `Upload-Offset` of the last answer"),
+          header("Upload-Complete", true, "`?1` where the body ends the file, `?0` where more will come"),
+          header("Upload-Length", false, "Bytes of the whole")
+        ],
+        requestBody: {
+          content: { "application/partial-upload": { schema: { type: "string", format: "binary" } } }
         },
-        "204": { description: "The bytes are stored", headers: state },
-        ...common,
-        "409": envelope("The offset is not the upload's; `Upload-Offset` says the right one"),
-        "413": envelope("Beyond the plan's size or storage; `limit`, `asked` and `allowed` say which"),
-        "415": envelope("The body is not `application/partial-upload`"),
-        "507": envelope("The host has no room")
+        security,
+        responses: {
+          "200": {
+            description: "The answer that the upload, or the change of the file, would have had by one request",
+            content: { "application/json": { schema: schemas.details } },
+            headers: state
+          },
+          "204": { description: "The bytes are stored", headers: state },
+          ...common,
+          "409": envelope("The offset is not the upload's; `Upload-Offset` says the right one"),
+          "413": envelope("Beyond the plan's size or storage; `limit`, `asked` and `allowed` say which"),
+          "415": envelope("The body is not `application/partial-upload`"),
+          "507": envelope("The host has no room")
+        }
+      },
+      delete: {
+        operationId: "uploadCancel",
+        tags: ["uploads"],
+        description: "Gives a resumable upload up. A file that it has become stays.",
+        parameters,
+        security,
+        responses: { "204": { description: "It is given up" }, ...common }
       }
-    },
-    delete: {
-      operationId: "uploadCancel",
-      tags: ["uploads"],
-      description: "Gives a resumable upload up. A file that it has become stays.",
-      parameters,
-      security,
-      responses: { "204": { description: "It is given up" }, ...common }
     }
   }
-})
+}
