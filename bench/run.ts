@@ -37,6 +37,13 @@ const smokes: Readonly<Record<string, Smoke>> = {
       ...ratios({ bench: "download", durable: true }, "undici", "sdk")
     ]
   },
+  encryption: {
+    args: ["--mib", "3", "--rounds", "1"],
+    expects: [
+      ...ratios({ bench: "encrypted upload" }, "sdk", "library alone"),
+      ...ratios({ bench: "encrypted download" }, "sdk", "library alone")
+    ]
+  },
   calls: {
     args: ["--count", "20", "--uploads", "20", "--rounds", "1"],
     expects: [

@@ -1,7 +1,8 @@
 /**
- * A plain `node:http` host, the same for all clients: it discards uploads, sends as many bytes as are requested, and has one
- * account. Run as a program, it prints its address.
+ * A plain `node:http` host, the same for all clients: it discards uploads, sends as many bytes as are requested, or the file that is
+ * its argument, and has one account. Run as a program, it prints its address.
  */
+import { createReadStream, statSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 
@@ -50,10 +51,16 @@ const download = (response: ServerResponse, size: number) => {
   go()
 }
 
+/** A file on disk, which has one key of its own. */
+const file = process.argv[2]
+
 const server = createServer({ requestTimeout: 0 }, (request, response) => {
   if (request.method === "POST") upload(request, response)
   else if (request.url === "/me") json(response, me)
-  else {
+  else if (request.url === "/encrypted0000" && file !== undefined) {
+    response.writeHead(200, { "content-length": statSync(file).size, "content-type": "application/octet-stream" })
+    createReadStream(file, { highWaterMark: 1 << 20 }).pipe(response)
+  } else {
     // The key has the number of bytes: `bytes00001048576`.
     const size = Number(/bytes(\d+)/.exec(request.url ?? "")?.[1] ?? "1")
     download(response, size)

@@ -1,7 +1,6 @@
 /** An open file to which a download is appended, and operations on such files. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
@@ -13,8 +12,8 @@ export interface Piece {
   bytes: number
 }
 
-/** Size of reads, as in uploads. */
-const COPY_BYTES = 512 * 1024
+/** Reads are this large, since memory is used again; each one waits for a thread. */
+const COPY_BYTES = 2 * 1024 * 1024
 
 /** Appends a chunk, and knows after a failure how much of it was written. */
 export const append = (piece: Piece, chunk: Uint8Array): Effect.Effect<void, PlatformError> =>
@@ -23,18 +22,18 @@ export const append = (piece: Piece, chunk: Uint8Array): Effect.Effect<void, Pla
     return count >= chunk.length ? Effect.void : append(piece, chunk.subarray(count))
   })
 
-/** The first bytes of a file. */
+/** The first bytes of a file. A chunk is valid until the next one is requested: each is read into the same buffer. */
 export const reading = (file: FileSystem.File, bytes: number): Stream.Stream<Uint8Array, PlatformError> =>
-  Stream.unfold(0, (at) =>
-    at >= bytes
-      ? Effect.undefined
-      : Effect.map(
-        file.readAlloc(Math.min(COPY_BYTES, bytes - at), { position: BigInt(at) }),
-        Option.match({
-          onNone: () => undefined,
-          onSome: (chunk) => [chunk, at + chunk.length] as const
-        })
-      ))
+  Stream.suspend(() => {
+    const buffer = new Uint8Array(Math.min(COPY_BYTES, bytes))
+    return Stream.unfold(0, (at) =>
+      at >= bytes
+        ? Effect.undefined
+        : Effect.map(
+          file.read(buffer.subarray(0, Math.min(buffer.length, bytes - at)), { position: BigInt(at) }),
+          (count) => count === 0 ? undefined : [buffer.subarray(0, count), at + count] as const
+        ))
+  })
 
 /** Creates a file that nobody else can read. */
 export const create = Effect.fnUntraced(function*(directory: string, name: string) {
