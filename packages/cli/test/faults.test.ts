@@ -39,7 +39,7 @@ describe("help and version", () => {
       millis.push(performance.now() - began)
       assert.match(stdout, /^fileio \d+\.\d+\.\d+\n$/)
     }
-    // The best of several: what else the machine does is not measured here.
+    // The best of several runs, so that other work on the machine does not count.
     assert.isBelow(Math.min(...millis), 250)
   })
 
@@ -70,7 +70,7 @@ describe("help and version", () => {
   it("is published as one program that needs no other package", () => {
     const manifest = JSON.parse(Fs.readFileSync(join(import.meta.dirname, "../package.json"), "utf8"))
     assert.strictEqual(manifest.dependencies, undefined)
-    // The engines of a larger server are loaded only where `serve` is told to use one.
+    // The engines of a larger server are loaded only if `serve` is configured to use one.
     for (const name of Object.keys(manifest.peerDependencies ?? {})) {
       assert.isTrue(manifest.peerDependenciesMeta[name].optional, name)
     }
@@ -226,7 +226,7 @@ describe("stopped by Ctrl-C", () => {
     const env = { FILEIO_BASE_URL: way.url }
     const { child, ended, stdout } = t.start(["upload", write(room, "first.txt", "1"), "-"], { env })
     child.stdin.write(new Uint8Array(3_000_000))
-    // Standard input is still open: what has arrived was not collected first.
+    // Standard input is still open: the received bytes were not collected first.
     await until(() => way.sent() > 3_000_000 && stdout().includes("\n"), "the bytes and the first link")
     child.kill("SIGINT")
     const ran = await ended

@@ -1,4 +1,4 @@
-/** The program in ordinary networks: a proxy with a password, an authority of one's own, client certificates, headers. */
+/** The program in ordinary networks: a proxy with a password, a private certificate authority, client certificates, headers. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, type Scope } from "effect"
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs"
@@ -23,13 +23,13 @@ const CA = fixturePath("ca.crt")
 
 const scoped = <A, E>(test: Effect.Effect<A, E, Scope.Scope>) => () => Effect.scoped(test)
 
-/** Each runs the program several times, and some wait for its retries. */
+/** Each test runs the program several times, and some wait for its retries. */
 const LONG = 90_000
 
 const run = (args: ReadonlyArray<string>, env: Record<string, string | undefined>) =>
   Effect.promise(() => t.run(args, { env }))
 
-/** A file there and back. */
+/** Uploads and downloads a file. */
 const roundTrip = Effect.fnUntraced(function*(
   env: Record<string, string | undefined>,
   flags: ReadonlyArray<string> = []
@@ -43,7 +43,7 @@ const roundTrip = Effect.fnUntraced(function*(
   assert.strictEqual(received.stdout, CONTENT, received.stderr)
 })
 
-/** A failure that says that nothing was stored; gives its two lines. */
+/** Expects a failure that says that nothing was stored; returns its two lines. */
 const notSent = Effect.fnUntraced(function*(
   env: Record<string, string | undefined>,
   flags: ReadonlyArray<string> = []
@@ -194,7 +194,7 @@ it.live(
 )
 
 describe("headers", () => {
-  /** A host that tells its callers apart by a header alone, and remembers what it was asked with. */
+  /** A host that identifies callers by a header alone, and records it. */
   const gateway = Effect.gen(function*() {
     const asked: Array<Http.IncomingHttpHeaders> = []
     const server = yield* listening(Http.createServer((request, response) => {

@@ -148,7 +148,7 @@ describe.concurrent("upload and download", () => {
   it("asks the host that a link names, without the key of another host", async () => {
     const room = t.room()
     const [link] = await t.lines(["upload", write(room, "x.txt", "x")])
-    // The configured host is down, and its key is nobody's business.
+    // The configured host is down, and no other host may get its key.
     const env = { FILEIO_BASE_URL: "http://127.0.0.1:9", FILEIO_API_KEY: KEY }
     assert.deepStrictEqual(await t.lines(["download", link!, "-o", join(room, "y.txt")], { env }), [
       join(room, "y.txt")

@@ -14,7 +14,7 @@ const terminal = (columns: number) => {
     platform: "linux",
     home: "/",
     stdin: { isTerminal: true, bytes: Stream.empty, ask: () => Effect.succeed("") },
-    // As a terminal does, and unlike a pipe.
+    // Like a terminal, and unlike a pipe.
     stdout: {
       isTerminal: true,
       write: (text) => Effect.sync(() => screen.write(String(text).replaceAll("\n", "\r\n")))

@@ -1,4 +1,4 @@
-/** What a terminal shows: enough of one to see whether anything is left behind. Wraps, and wraps anew when resized. */
+/** Emulates enough of a terminal to see whether anything is left on the screen. Wraps lines, also when resized. */
 export class Screen {
   private lines: Array<string> = [""]
   private line = 0
@@ -70,13 +70,13 @@ export class Screen {
     this.isFull = this.column > 0 && this.column % columns === 0
   }
 
-  /** The lines that are shown, without empty ones at the end. */
+  /** The visible lines, without empty ones at the end. */
   shown(): ReadonlyArray<string> {
     return this.lines.join("\n").trimEnd().split("\n")
   }
 }
 
-/** Everything without what only moves the cursor or colours. */
+/** The output without escapes that only move the cursor or colour. */
 export const plain = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, "")

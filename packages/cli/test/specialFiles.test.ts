@@ -1,4 +1,4 @@
-/** What is no regular file, as source and as destination; and what a destination was before. */
+/** Sources and destinations that are no regular files, and permissions of destinations. */
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -9,7 +9,7 @@ import { setUp, until } from "./support.ts"
 const t = setUp()
 const CONTENT = "what goes through\n".repeat(50_000)
 
-/** Runs lines of a shell, in which `$FILEIO` is the program. */
+/** Runs a shell script, in which `$FILEIO` is the program. */
 const shell = async (room: string, lines: string) => {
   const child = spawn("bash", ["-c", lines], {
     cwd: room,
@@ -112,7 +112,7 @@ describe("a source that is no regular file", () => {
     const room = t.room()
     const pipe = makePipe(room)
     const { child, ended, stderr } = t.start(["upload", pipe, "--verbose"])
-    // A reader is there as soon as it can be opened to write without waiting.
+    // A pipe has a reader as soon as it can be opened for writing without blocking.
     await until(() => {
       try {
         Fs.closeSync(Fs.openSync(pipe, Fs.constants.O_WRONLY | Fs.constants.O_NONBLOCK))
@@ -123,7 +123,7 @@ describe("a source that is no regular file", () => {
     }, "the pipe to be read")
     child.kill("SIGINT")
     const { code } = await ended
-    // What was written to it before it was stopped may have been its end.
+    // The bytes written before the stop may be its last ones.
     assert.include([130, 8], code, stderr())
   })
 })
@@ -162,13 +162,13 @@ describe("a destination that is no regular file", () => {
     const pipe = makePipe(room)
     const link = await upload(room)
     assert.strictEqual((await t.run(["download", link, "-o", pipe, "--number"])).code, 2)
-    // Nobody reads the pipe: the host is not asked, and Ctrl-C ends it.
+    // Nobody reads the pipe: no request is made, and Ctrl-C ends the program.
     const { child, ended } = t.start(["download", link, "-o", pipe, "--json"])
     await new Promise((resolve) => setTimeout(resolve, 1000))
     child.kill("SIGINT")
-    // On a slow machine the signal comes before the program listens to it.
+    // On a slow machine the signal arrives before the program listens to it.
     assert.include([130, null], (await ended).code)
-    // A reader that goes away costs the rest.
+    // A reader that closes loses the rest.
     const { code, stderr } = await shell(room, `head -c 10 pipe > got & $FILEIO download ${link} -o pipe`)
     assert.strictEqual(code, 9)
     assert.match(stderr, /pipe was closed after/)

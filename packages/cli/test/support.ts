@@ -1,4 +1,4 @@
-/** The real program as it is published, in pipes and in a pseudo-terminal, against the embedded server. */
+/** Runs the published program, in pipes and in a pseudo-terminal, against the embedded server. */
 import { FileIoServer } from "@effect-fileio/server"
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted, Schema, Scope } from "effect"
@@ -20,7 +20,7 @@ const TERMINAL = fileURLToPath(new URL("terminal.py", import.meta.url))
 export const KEY = "CLITEST.0000001-0000002-0000003-0000004"
 /** An account of the free plan, which allows one download. */
 export const FREE_KEY = "CLITEST.1000001-1000002-1000003-1000004"
-/** An account that may make one call a second. */
+/** An account that may make one request per second. */
 export const SLOW_KEY = "CLITEST.2000001-2000002-2000003-2000004"
 
 export interface Ran {
@@ -36,7 +36,7 @@ export interface RunOptions {
   readonly cwd?: string
 }
 
-/** A server, a folder, and the program set to both. */
+/** A server, a folder, and the program configured for both. */
 export const setUp = () => {
   const scope = Scope.makeUnsafe()
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "fileio-cli-")))
@@ -45,7 +45,7 @@ export const setUp = () => {
   let url = ""
 
   beforeAll(async () => {
-    // Apart from the repository, so that it has only what it brings.
+    // Outside the repository, so that it has only its own files.
     mkdirSync(program)
     copyFileSync(join(PACKAGE, "package.json"), join(program, "package.json"))
     await build({ configFile: join(PACKAGE, "vite.config.ts"), build: { outDir: join(program, "dist") } })
@@ -69,7 +69,7 @@ export const setUp = () => {
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   })
 
-  /** Nothing of the machine's own settings reaches the program. */
+  /** The machine's settings do not reach the program. */
   const environment = (more: RunOptions["env"] = {}) => {
     const all = {
       PATH: process.env["PATH"],
@@ -119,7 +119,7 @@ export const setUp = () => {
     environment,
     start,
     run,
-    /** Runs it with success and nothing on standard error; gives the lines of standard output. */
+    /** Runs it, and expects success and nothing on standard error; returns the lines of standard output. */
     lines: async (args: ReadonlyArray<string>, options: RunOptions = {}) => {
       const ran = await run(args, options)
       assert.strictEqual(ran.stderr, "")
@@ -136,23 +136,23 @@ export const hasPty = spawnSync("python3", ["-c", "import pty, termios"]).status
 
 export interface PtyOptions extends Omit<RunOptions, "stdin"> {
   readonly columns?: number
-  /** Where standard output goes instead of the terminal. */
+  /** Destination of standard output instead of the terminal. */
   readonly stdout?: string
-  /** What to do, one after the other, as soon as a text has been shown. */
+  /** Actions, each performed as soon as its text is shown. */
   readonly acts?: ReadonlyArray<
     { readonly when: string; readonly type?: string; readonly resize?: number; readonly touch?: string }
   >
 }
 
 export interface Shown {
-  /** Everything that went to the terminal. */
+  /** The whole output to the terminal. */
   readonly shown: string
   readonly code: number
-  /** From the last act to the end. */
+  /** Output after the last action. */
   readonly seconds: number
-  /** How much had been shown when the terminal got so many columns. */
+  /** Length of the output when the terminal was resized. */
   readonly marks: ReadonlyArray<readonly [number, number]>
-  /** Acts whose text was never shown. */
+  /** Actions whose text was never shown. */
   readonly pending: ReadonlyArray<string>
 }
 
@@ -191,13 +191,13 @@ export const jsonLines = (stdout: string): ReadonlyArray<JsonLine.JsonLine> => {
 
 export interface Gate {
   readonly url: string
-  /** Bytes that the program has sent. */
+  /** Bytes sent by the program. */
   readonly sent: () => number
   readonly open: () => void
   readonly close: () => void
 }
 
-/** A way to the server that lets only so many bytes of each direction pass, until it is opened. */
+/** A proxy that passes only a number of bytes per direction, until it is opened. */
 export const gate = async (to: string, limit: { readonly up?: number; readonly down?: number }): Promise<Gate> => {
   const { hostname, port } = new URL(to)
   const sockets = new Set<Socket>()
@@ -247,7 +247,7 @@ export const gate = async (to: string, limit: { readonly up?: number; readonly d
   }
 }
 
-/** A host that answers as told, for what the real server cannot be made to do. */
+/** A host with scripted responses, for what the real server cannot be made to do. */
 export const fakeHost = async (listener: RequestListener) => {
   const server = createHttpServer(listener)
   server.listen(0, "127.0.0.1")
@@ -261,7 +261,7 @@ export const fakeHost = async (listener: RequestListener) => {
   }
 }
 
-/** Waits until something is so. */
+/** Waits until a condition holds. */
 export const until = async (condition: () => boolean, what: string): Promise<void> => {
   for (let tries = 0; !condition(); tries++) {
     if (tries > 1000) assert.fail(`waited in vain for ${what}`)

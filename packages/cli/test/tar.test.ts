@@ -107,7 +107,7 @@ describe.runIf(process.platform === "linux")("a path that is not UTF-8", () => {
     assert.deepStrictEqual(RawPath.find(read), at(LATIN1))
     assert.strictEqual(RawPath.decode(LATIN1), "größe.txt")
     assert.deepStrictEqual(RawPath.find(`${folder}/none\uFFFD`), Buffer.from(`${folder}/none\uFFFD`))
-    // Two that read the same cannot be told apart.
+    // Two names that decode to the same text are ambiguous.
     Fs.writeFileSync(at(Buffer.from("gr\xE4\xE4e.txt", "latin1")), "y")
     assert.deepStrictEqual(RawPath.find(read), Buffer.from(read))
     Fs.rmSync(folder, { recursive: true })

@@ -13,7 +13,7 @@ const write = (folder: string, name: string, content: string | Uint8Array) => {
   return path
 }
 
-/** Larger than what the sockets between hold. */
+/** Larger than the sockets' buffers. */
 const large = (folder: string, name: string) => {
   const path = write(folder, name, "")
   Fs.truncateSync(path, 60_000_000)
@@ -26,7 +26,7 @@ const screenOf = (shown: string, columns = 80) => {
   return screen.shown()
 }
 
-/** A way that opens as soon as the file is there, which `terminal.py` touches. */
+/** A proxy that opens as soon as a file exists, which `terminal.py` creates. */
 const signalled = async (signal: string) => {
   const way = await gate(t.url(), { up: 1_000_000 })
   const timer = setInterval(() => {
@@ -156,7 +156,7 @@ describe.skipIf(!hasPty)("in a terminal", () => {
 
 const EVIL = "\u001B]0;OWNED\u0007\u001B[2J\u009B31mRED\u202Egpj\u2066"
 
-/** A host that writes to the terminal wherever it may write a word. */
+/** A host that sends terminal escapes in every text field. */
 const hostile = (mode: { refusal: number | undefined }) =>
   fakeHost((request, response) => {
     request.resume()

@@ -8,7 +8,7 @@ import * as RetryAfter from "../src/internal/request/retryAfter.ts"
 import { Failure, mayRepeat, type Stage } from "../src/internal/shared/failure.ts"
 import { advance, type Answer, failure, json, refusal, respond } from "./utils/strictHost.ts"
 
-/** A host that answers by a script, and tells when it was asked. */
+/** A host with scripted responses, which records the time of each request. */
 const scripted = (answer: (number: number) => Answer | "refused" | "reset" | "stalled") =>
   Effect.gen(function*() {
     const asked: Array<number> = []
@@ -17,7 +17,7 @@ const scripted = (answer: (number: number) => Answer | "refused" | "reset" | "st
         asked.push(yield* Clock.currentTimeMillis)
         const said = answer(asked.length)
         if (typeof said !== "string") return respond(request, said)
-        // Longer than it takes until the process is seen to have stood still, and shorter than the time-out after that.
+        // Longer than the detection of a stopped process takes, and shorter than the time-out after it.
         if (said === "stalled") yield* Effect.sleep("90 seconds")
         const code = said === "refused" ? "ECONNREFUSED" : "ECONNRESET"
         const cause = Object.assign(new Error(code), { code })
@@ -28,7 +28,7 @@ const scripted = (answer: (number: number) => Answer | "refused" | "reset" | "st
     )
     const fileIo = yield* FileIo.make({ baseUrl: "http://scripted.localhost", apiKey: Redacted.make("KEY") }).pipe(
       Effect.provide(Layer.succeed(HttpClient.HttpClient, client)),
-      // The limit is tested elsewhere.
+      // Other tests are about the rate limit.
       Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited)
     )
     return { fileIo, asked }
@@ -162,7 +162,7 @@ describe("a policy", () => {
 describe("time in which the process stood still", () => {
   const HOUR = 3_600_000
   const HOUR_NANOS = 3_600_000_000_000n
-  /** The clock of the test, which goes on by an hour where the process is stopped; its timers fire late then. */
+  /** The clock of the test, which advances by an hour when the process is stopped; its timers fire late then. */
   const stoppable = Effect.map(Clock.Clock, (clock) => {
     let stops = 0
     return {
@@ -188,7 +188,7 @@ describe("time in which the process stood still", () => {
       stop()
       yield* advance("1 minute")
       yield* Fiber.join(fiber)
-      // At 0, 2, 4, 6, 8 and 10 seconds of the time in which it ran.
+      // At 0, 2, 4, 6, 8 and 10 seconds of running time.
       assert.strictEqual(asked.length, 6)
     }))
 
@@ -257,7 +257,7 @@ describe("what may be repeated", () => {
   const everybody = operations
   const idempotent = operations.filter((operation) => operation !== "download" && operation !== "upload")
 
-  // The table of design.md, row by row.
+  // The table of docs/one-time-promise.md, row by row.
   const table: ReadonlyArray<[string, Stage, FileIoError.Reason, ReadonlyArray<FileIoError.Operation>]> = [
     ["refused by 429", "limited", new FileIoError.RateLimited({}), everybody],
     ["no connection", "unsent", unreachable("no"), everybody],

@@ -1,4 +1,4 @@
-/** What is sent is what was given, byte for byte, or nothing is. */
+/** The sent bytes are exactly those of the input, or the input is refused. */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
 import { FileIoTest } from "@effect-fileio/client/testing"
 import { assert, describe, it } from "@effect/vitest"
@@ -23,7 +23,7 @@ const uploads = Effect.flatMap(
 const utf8 = (text: string) => Buffer.from(text, "utf8")
 const hello = new TextEncoder().encode("hello")
 const view = Buffer.from("--hello--").subarray(2, 7)
-/** What JavaScript gives where the types would not let it. */
+/** Values that JavaScript callers can pass although the types forbid them. */
 const untyped = (value: unknown) => value as never
 
 const bodies: Readonly<Record<string, readonly [body: () => FileBody.FileBody | FileBody.OneShotBody, bytes: Buffer]>> =

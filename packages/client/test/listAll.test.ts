@@ -10,12 +10,12 @@ const named = (name: string) => new FileDetails({ key: name as FileKey, link: `h
 interface Host {
   /** `all`: `count` is of all pages; `page`: of this page, as old hosts have it. */
   readonly count: "all" | "page"
-  /** The largest page that it gives. */
+  /** The largest page of the host. */
   readonly most: number
   readonly ignoresOffset?: boolean
 }
 
-/** A host with files that can change between two pages. */
+/** A host whose files can change between two pages. */
 const makeHost = ({ count, ignoresOffset, most }: Host, names: ReadonlyArray<string>) => {
   const files = [...names]
   let pages = 0

@@ -42,7 +42,7 @@ describe("a host's words in an error", () => {
       const quoted = quote(text)
       assert.include(quoted, "<redacted>")
       assert.notMatch(quoted, /1234567|7654321|abcdefg/i)
-      // Far behind, where they are cut.
+      // Far behind the point where the text is cut.
       for (const length of [270, 290, 1180]) {
         assert.notMatch(quote("= ".repeat(length / 2) + text), /SECRETK.{0,3}1234567|7654321/i)
       }

@@ -6,7 +6,7 @@ import { StrictCounter } from "./utils/strictHost.ts"
 
 const millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
 
-/** What becomes of one request, as the network and the caller please. */
+/** The course of one request, chosen by the generator. */
 const Request = Schema.Struct({
   after: millis(400),
   up: millis(1500),
@@ -14,7 +14,7 @@ const Request = Schema.Struct({
   fate: Schema.Literals(["answered", "answered", "answered", "lost", "unsent"])
 })
 
-/** Runs requests as soon as there is a permit for each, and counts what arrives at the host. */
+/** Runs requests as soon as there is a permit for each, and counts arrivals at the host. */
 const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) => {
   const window = new SlidingWindow()
   const quota = { limit, window: 1000 }
@@ -46,7 +46,7 @@ const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) =
             pump(time)
           })
         } else {
-          // The caller gave up when the request was on its way at the earliest; it arrives within a second of that.
+          // The caller was interrupted after the request was sent at the earliest; it arrives within a second of that.
           const gaveUp = now + Math.max(0, request.up - 1000) + request.down / 2
           at(gaveUp, (time) => {
             window.countedBy(permit, time + 1000)

@@ -25,7 +25,7 @@ describe("the time-outs of a request", () => {
     Effect.gen(function*() {
       const live = yield* Clock.Clock
       let stoodStill = 0
-      // Timers fire when they are due, by a clock that has gone on meanwhile: so it looks after a stop.
+      // Timers fire when they are due, by a clock that has advanced meanwhile: as after a stop of the process.
       const clock: Clock.Clock = Object.assign(Object.create(live), {
         currentTimeMillisUnsafe: () => live.currentTimeMillisUnsafe() + stoodStill
       })
@@ -38,7 +38,7 @@ describe("the time-outs of a request", () => {
       )
       stoodStill = 3_600_000
       yield* Fiber.await(expired)
-      // Once until the stop is seen, and once more.
+      // Once until the stop is detected, and once more.
       assert.isAtLeast(live.currentTimeMillisUnsafe() - began, 2 * 200 - 20)
     }))
 

@@ -6,7 +6,7 @@ import { recordingTracer } from "./utils/recordingTracer.ts"
 
 const causeOf = (exit: Exit.Exit<unknown, unknown>): string => Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
 
-/** One call of each kind, by somebody who has a span of their own. */
+/** One call of each kind, inside a caller's span. */
 const calls = Effect.gen(function*() {
   const fileIo = yield* FileIo.FileIo
   const { link } = yield* fileIo.upload(FileBody.text("hello"))

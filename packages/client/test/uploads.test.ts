@@ -21,7 +21,7 @@ const counts = Effect.flatMap(FileIoTest.FileIoTest, (host) =>
     return { upload: of("upload"), list: of("list"), me: of("me"), delete: of("delete") }
   }))
 
-/** Lets the clock run while the effect waits. */
+/** Advances the clock while the effect waits. */
 const passing = <A, E, R>(effect: Effect.Effect<A, E, R>, step: number = 250) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(effect)
@@ -66,7 +66,7 @@ describe("an upload whose answer is lost", () => {
       assert.strictEqual(error.reason._tag, "Unreachable")
       assert.strictEqual(error.stored, "no")
       assert.strictEqual((yield* counts).upload, 1)
-      // And one that the host has is adopted, though its size was not known beforehand.
+      // And a file that the host has is adopted, though its size was not known beforehand.
       yield* test.inject(Fault.loseAnswer, { on: "upload" })
       const file = yield* passing(
         fileIo.uploadOnce(FileBody.once(Stream.make(CONTENT), { name: "b.txt" }), { onUnknown: "reconcile" })
@@ -179,7 +179,7 @@ describe("limits of the plan", () => {
       const fileIo = yield* FileIo.FileIo
       for (let i = 0; i < 3; i++) yield* fileIo.upload(body)
       assert.strictEqual((yield* counts).me, 1)
-      // 39 of 40 bytes are used: what is remembered says no, so the host is asked before anything is refused.
+      // 39 of 40 bytes are used: the kept plan would refuse, so the client asks the host before it refuses.
       assert.strictEqual((yield* Effect.flip(fileIo.upload(body))).reason._tag, "PlanLimit")
       assert.deepStrictEqual(yield* counts, { upload: 3, list: 0, me: 2, delete: 0 })
       const [first] = (yield* fileIo.list()).files

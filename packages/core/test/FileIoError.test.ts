@@ -7,7 +7,7 @@ const key = FileKey.FileKey.make("2ojE41abcDEF")
 const { FileIoError: Failure } = FileIoError
 const FailureJson = Schema.toCodecJson(Failure)
 
-/** Every form of every reason, with words that its message must have: what failed, and what to do next. */
+/** Every form of every reason, with parts of its message: what failed, and what to do next. */
 const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: boolean, words: ReadonlyArray<string>]> = [
   [new FileIoError.Unauthorized({ status: 0 }), false, ["needs an API key", "set FILEIO_API_KEY"]],
   [new FileIoError.Unauthorized({ status: 401 }), false, ["does not accept the API key", "check FILEIO_API_KEY"]],

@@ -7,7 +7,7 @@ import { int, literals, text, wellFormed } from "./utils/generators.ts"
 
 const bytes = (name: string): number => Buffer.byteLength(name, "utf8")
 
-// Written apart from the source on purpose: what no disk and no reader can be given.
+// Written independently of the source: the rules of all disks.
 const UNSAFE =
   /[\p{Cc}\p{Bidi_Control}\p{Noncharacter_Code_Point}\p{Cs}\p{Zl}\p{Zp}\u200B\uFEFF/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/u
 const DEVICES = new Set([
@@ -96,7 +96,7 @@ describe("FileName.sanitize", () => {
     ["e\u200B\u0301.txt", "é.txt"],
     ["CON", "_CON"],
     ["con.txt", "_con.txt"],
-    // Any white space after a device's name, since nobody knows which of them a system takes for a blank.
+    // Any white space after a device's name, since systems differ in what they take for a blank.
     ["com\u00B9\u2002.txt", "_com\u00B9\u2002.txt"],
     ["Nul .tar.gz", "_Nul .tar.gz"],
     ["aux.", "_aux"],
@@ -149,7 +149,7 @@ describe("FileName.sanitize", () => {
     assert.strictEqual(FileName.sanitize(raw), expected)
   })
 
-  // The same rules as patterns, some of which try each run of characters from each of its places.
+  // The same rules as regular expressions, some of which are quadratic.
   const reference = (raw: string): string => {
     const trim = (text: string) => text.replace(/^\s+/u, "").replace(/[\s.]+$/u, "")
     const guard = (name: string) =>
@@ -182,7 +182,7 @@ describe("FileName.sanitize", () => {
     assert.isTrue(name.endsWith(extension), name)
     const whole = `${piece.normalize("NFC").repeat(times)}${extension}`
     if (bytes(whole) <= 255) assert.strictEqual(name, whole)
-    // A picture that was cut loses its joiner too.
+    // A cut emoji loses its joiner too.
     else assert.isAtLeast(bytes(name), 249)
     assert.isTrue(whole.startsWith(name.slice(0, -extension.length)))
   }, { arbitrary: { runs: 300 } })
@@ -357,7 +357,7 @@ describe("FileName.fromContentDisposition", () => {
     assertSafe(FileName.sanitize(named(start + input) ?? ""))
   }, { arbitrary: { runs: 1000 } })
 
-  // A parameter as a pattern, which tries each run of characters from each of its places.
+  // A parameter as a regular expression, which is quadratic.
   const PARAMETER = /;\s*([A-Za-z0-9_.-]+\*?)\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^;"][^;]*|(?![^;])))/g
   const reference = (header: string): string | undefined => {
     for (const [, name, quoted, plain] of header.matchAll(PARAMETER)) {
@@ -374,7 +374,7 @@ describe("FileName.fromContentDisposition", () => {
 
   it.prop("does what a pattern without regard for time would do", [pieces], ([given]) => {
     const header = `attachment; ${given.join("")}`
-    // Only a quote that is not closed is read in another way.
+    // Only an unclosed quote is read differently.
     if ((header.replace(/\\[\s\S]/g, "").match(/"/g)?.length ?? 0) % 2 === 0 && !header.includes("\\")) {
       assert.strictEqual(named(header), reference(header))
     }

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 const src = Path.join(root, "src")
 const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).toSorted()
 
-/** The code without comments, whose examples import what they like. */
+/** The code without comments, whose examples may import anything. */
 const code = (file: string): string =>
   readFileSync(Path.join(src, file), "utf8").replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "")
 

@@ -156,7 +156,7 @@ describe("upload", () => {
           assert.match(error.reason.problem, problem)
         }
       }).pipe(
-        // A client of a host that is not there: whatever is asked of it would be Unreachable.
+        // A client of a host that is down: any request would be Unreachable.
         Effect.provide(NodeFileIo.layer({ baseUrl: "http://127.0.0.1:9", apiKey }))
       ))
 

@@ -5,7 +5,7 @@ import { Effect, Layer, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { apiKey, server } from "./utils.ts"
 
-/** Core and client alone, over the fetch of the web platform: nothing of Node is provided. */
+/** Core and client alone, over the web platform's fetch, without Node's services. */
 const overFetch = Layer.unwrap(
   Effect.map(FileIoServer.FileIoServer, ({ url }) => FileIo.layer({ baseUrl: url, apiKey }))
 ).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(server))

@@ -10,7 +10,7 @@ import { recordingTracer } from "../../client/test/utils/recordingTracer.ts"
 import { transportNames, transports } from "./faults/scriptedHost.ts"
 import { apiKey, server } from "./utils.ts"
 
-/** A host that answers `me`, and says where to go for everything else. */
+/** A host that responds to `me`, and redirects everything else. */
 const recording = (answer: { readonly status: number; readonly location: string } | undefined) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly seen: Array<IncomingHttpHeaders>; close: () => void }>(
@@ -30,7 +30,7 @@ const recording = (answer: { readonly status: number; readonly location: string 
     ({ close }) => Effect.sync(close)
   )
 
-/** A host that says one thing to every request. */
+/** A host with the same response to every request. */
 const speaking = (answer: string) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {

@@ -28,7 +28,7 @@ const read = (bytes: Uint8Array): Vector => {
   }
 }
 
-/** What may be wrong with a file, as the vectors call it. */
+/** The vectors' names of faults. */
 const PROBLEMS: Record<string, ReadonlyArray<string>> = {
   "no match": ["otherKey"],
   "HMAC failure": ["changed"],
@@ -54,7 +54,7 @@ describe("the official vectors", () => {
             return assert.strictEqual(refused.reason._tag, "InvalidRequest")
           }
           const { key } = yield* fileIo.upload(FileBody.bytes(file, { name }))
-          // Some have no key; with any, they are read all the same.
+          // Some have no key; any key reads them.
           const given = identities.length === 0 ? [(yield* Encryption.generateIdentity).identity] : identities
           const hash = createHash("sha256")
           const result = yield* Effect.result(Effect.scoped(Effect.gen(function*() {
@@ -72,7 +72,7 @@ describe("the official vectors", () => {
             )
           }
           assert.include(PROBLEMS[expected]!, result.failure.reason.problem, result.failure.message)
-          // What was given before is what is authentic, and nothing more.
+          // Earlier output is authentic, and nothing more.
           if (expected === "payload failure") assert.strictEqual(digest, fields.get("payload"))
         }))
     }

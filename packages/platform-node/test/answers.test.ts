@@ -1,4 +1,4 @@
-/** What a host answers in place of a file or of JSON is never taken for it, in any form that it comes in. */
+/** The client never takes a page or an error for a file or for JSON, in whatever form a host sends it. */
 import { FileBody, FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
@@ -146,7 +146,7 @@ for (const transport of transportNames) {
 
     const codings = { gzip: gzipSync, "x-gzip": gzipSync, GZIP: gzipSync, deflate: deflateSync, br: brotliCompressSync }
     for (const [coding, compress] of Object.entries(codings)) {
-      // `fetch` knows fewer names for the same.
+      // `fetch` supports fewer names of codings.
       if (transport === "fetch" && coding === "x-gzip") continue
       it.live(`that was compressed (${coding}), unasked, is decompressed`, () =>
         Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** What `NodeHttp`'s clients promise of connections: which are used, how many, how they are opened, and what they cost. */
+/** Connections of `NodeHttp`'s clients: which are used, how many, how they are opened, and their cost. */
 import { FileBody, FileIo, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { FileIoTest } from "@effect-fileio/client/testing"
 import { NodeFileIo } from "@effect-fileio/platform-node"
@@ -36,7 +36,7 @@ const host = (options: { readonly delay?: number; readonly closesAfter?: number 
       request.on("end", () =>
         setTimeout(() => {
           response.setHeader("content-type", "application/json")
-          // Without a hint of how long the connection is kept.
+          // Without a header that says how long the connection is kept.
           response.setHeader("connection", "keep-alive")
           response.end(JSON.stringify(request.method === "POST" ? file(5) : ACCOUNT))
         }, options.delay ?? 0))
@@ -91,7 +91,7 @@ describe.each(["undici", "sockets"] as const)("connections over %s", (client) =>
       yield* Effect.gen(function*() {
         for (let n = 0; n < 4; n++) {
           yield* upload
-          // The host is in this process too: it closes in the same turn in which the upload leaves.
+          // The host is in this process too: it closes in the same turn in which the upload is sent.
           yield* Effect.sync(() => busy(120))
         }
       }).pipe(provide({ baseUrl }))
@@ -150,7 +150,7 @@ describe.each(["undici", "sockets"] as const)("connections over %s", (client) =>
       const server = yield* listening(Net.createServer((socket) => {
         socket.on("error", () => {})
         socket.pause()
-        // TLS begins late.
+        // TLS starts late.
         setTimeout(() => {
           new Tls.TLSSocket(socket, {
             isServer: true,
@@ -211,7 +211,7 @@ describe.each(["undici", "sockets"] as const)("connections over %s", (client) =>
 })
 
 describe.each(["undici", "sockets"] as const)("memory that is used again, over %s", (client) => {
-  /** Chunks of every size in one piece of memory, which has other bytes as soon as the next chunk is asked for. */
+  /** Chunks of every size in one buffer, which is overwritten as soon as the next chunk is requested. */
   const SIZES = [1, 100, 65_535, 65_536, 65_537, 16_384, 3 << 20, 70_000, 5, 1 << 20, 64, 64, 64]
   const size = SIZES.reduce((sum, each) => sum + each, 0)
   const memory = new Uint8Array(3 << 20)
@@ -303,7 +303,7 @@ describe.each(["undici", "sockets"] as const)("memory that is used again, over %
 })
 
 describe("an address", () => {
-  /** Opens a connection to a name with two addresses, of which the test makes the sockets. */
+  /** Opens a connection to a name with two addresses, over sockets of the test. */
   const open = (port: number, make: ReadonlyArray<(connect: () => Net.Socket) => Net.Socket>) =>
     Effect.callback<Net.Socket, Error>((resume) => {
       const real = Dns.lookup

@@ -1,5 +1,5 @@
 /**
- * `NodeHttp.layerSockets`, against hosts that do what real ones do and what they should not.
+ * `NodeHttp.layerSockets`, against hosts that behave as real ones do, or wrongly.
  */
 import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy, Transport } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
@@ -29,7 +29,7 @@ const listening = <S extends Net.Server>(server: S) =>
 
 const portOf = (server: Net.Server) => (server.address() as Net.AddressInfo).port
 
-/** A host of scripted bytes: what it says to the n-th request of each connection. */
+/** A host of scripted bytes: its response to the n-th request of each connection. */
 const scripted = (answer: (request: number, socket: Net.Socket) => string | undefined) =>
   Effect.gen(function*() {
     const connections: Array<Net.Socket> = []
@@ -281,11 +281,11 @@ describe("an early success", () => {
           size: 64 * 65_536
         }
       )
-      // The answer is no answer of the API; what counts here is that all of it was sent before.
+      // The response is not one of the API; what counts here is that everything was sent before.
       yield* Effect.exit(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
         Effect.provide(NodeFileIo.layerSockets({ baseUrl: `http://127.0.0.1:${portOf(server)}` }))
       )
-      // What was sent may still be on its way.
+      // Sent bytes may still be in transit.
       yield* Deferred.await(ended)
       assert.isAtLeast(received, 64 * 65_536)
     }).pipe(Effect.scoped, Effect.timeout("5 seconds")))

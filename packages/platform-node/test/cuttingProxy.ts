@@ -1,4 +1,4 @@
-/** A TCP proxy that cuts connections after a number of bytes that the client sent. */
+/** A TCP proxy that cuts connections after a number of bytes from the client. */
 import { Effect, type Scope } from "effect"
 import * as Net from "node:net"
 
@@ -6,13 +6,13 @@ export interface CuttingProxy {
   readonly url: string
   /** Connections that were cut. */
   readonly cuts: () => number
-  /** The first lines of the requests that came, in order. */
+  /** The first lines of the requests, in order. */
   readonly requests: () => ReadonlyArray<string>
 }
 
 /**
- * `next` gives after how many bytes of the client a new connection is cut; `undefined`: never. What came before is handed on to
- * the target, whose answers to it are lost.
+ * `next` returns after how many bytes of the client a new connection is cut; `undefined`: never. Earlier bytes reach the
+ * target, whose responses are lost.
  */
 export const cuttingProxy = (
   target: string,
@@ -43,7 +43,7 @@ export const cuttingProxy = (
           return
         }
         cuts++
-        // What went through arrives; nothing comes back.
+        // The bytes before the cut arrive; nothing comes back.
         upstream.end(bytes.subarray(0, left))
         client.resetAndDestroy()
       })

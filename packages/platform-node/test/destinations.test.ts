@@ -1,4 +1,4 @@
-/** What is at the destination of a download already: links, devices, pipes, files with permissions of their own. */
+/** Existing destinations of a download: links, devices, pipes, files with permissions. */
 import { FileTransfer, Platform } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { NodePlatform } from "@effect-fileio/platform-node"
@@ -24,7 +24,7 @@ const put = (name = "a.bin") =>
 const isWhole = (path: string): boolean => Buffer.from(FILE).equals(Fs.readFileSync(path))
 const modeOf = (path: string): string => (Fs.statSync(path).mode & 0o7777).toString(8)
 
-/** The destination is refused before the host is asked. */
+/** Expects that the destination is refused before the request. */
 const assertLocal = (error: FileIoError.FileIoError, problem: RegExp) => {
   assert.strictEqual(error.reason._tag, "DestinationFailed")
   assert.match(error.message, problem)
@@ -48,7 +48,7 @@ describe("the permissions of a download", () => {
         yield* download(key, { directory }, overwrite)
         assert.strictEqual(modeOf(path), mode.toString(8))
       }
-      // The right to act as its owner is not that of another content.
+      // The set-user-ID bit is not passed to another content.
       Fs.chmodSync(path, 0o4755)
       yield* download(key, { path }, overwrite)
       assert.strictEqual(modeOf(path), "755")
@@ -81,7 +81,7 @@ describe("a link at the destination", () => {
       Fs.symlinkSync(file, join(directory, "second"))
       Fs.symlinkSync("second", join(directory, "first"))
       const path = join(directory, "first")
-      // Without being asked for, nothing is written over, and a link that leads nowhere takes the name too.
+      // By default nothing is overwritten, and a dangling link takes the name too.
       assertLocal(yield* Effect.flip(download(key, { path })), /name is taken/)
       assert.strictEqual((yield* download(key, { path }, overwrite)).path, file)
       assert.isTrue(isWhole(file))
@@ -126,7 +126,7 @@ describe("a link at the destination", () => {
 
   it.live("of another user in a folder that everybody can write is not followed", () => {
     const isRoot = process.geteuid?.() === 0
-    // Root can make a link another user's; anybody else takes on another number.
+    // Root can create another user's link; others simulate another user id.
     const user = isRoot ? 0 : 1 + process.geteuid!()
     return Effect.gen(function*() {
       const directory = yield* folder
@@ -168,7 +168,7 @@ describe("a device or a pipe at the destination", () => {
         }
       }
       assert.deepStrictEqual(yield* host.requests, [])
-      // The host's name is the pipe's.
+      // The host's name is that of the pipe.
       const file = yield* download(key, { directory }, overwrite)
       assert.strictEqual(file.path, join(directory, "pipe (1)"))
       assert.isTrue(isWhole(file.path))

@@ -1,6 +1,6 @@
 /**
- * The reader of `NodeHttp.layerSockets` beside llhttp in strict mode: whatever the one takes, the other must take too, as the
- * same answer. `FILEIO_ANSWERS=1000000` for a million of them; what is found is printed so that it can become a test.
+ * Compares the parser of `NodeHttp.layerSockets` with llhttp in strict mode: whatever ours accepts, llhttp must accept too, as
+ * the same response. `FILEIO_ANSWERS=1000000` runs a million of them; a difference is printed so that it can become a test.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { once } from "node:events"
@@ -10,7 +10,7 @@ import { ProtocolError, ResponseReader } from "../src/internal/sockets/responseR
 import * as Llhttp from "./llhttp.ts"
 
 const ANSWERS = Number(process.env["FILEIO_ANSWERS"] ?? 6000)
-/** Node's own client costs a connection for each. */
+/** Node's own client needs a connection for each. */
 const OVER_NODE = 200
 
 /** The same numbers for the same seed (mulberry32). */
@@ -137,7 +137,7 @@ const INTERIM = [
   "HTTP/1.1 102 Processing\r\ntransfer-encoding: chunked\r\n\r\n",
   "\r\n"
 ]
-/** What is put in, or in the place of something. */
+/** Bytes to insert or to replace others. */
 const CHARACTERS = [
   "\r",
   "\n",
@@ -159,9 +159,9 @@ const CHARACTERS = [
   "\x0B"
 ]
 
-/** Something that is an answer, or nearly one. */
+/** A valid response, or nearly one. */
 const answer = (next: Numbers): string => {
-  // Most ends of lines are right, or nothing would come to the body.
+  // Most line ends are correct, since otherwise no test would reach the body.
   const isTidy = next(4) > 0
   const end = () => isTidy ? "\r\n" : pick(next, ENDS)
   let text = next(12) === 0 ? pick(next, INTERIM) : ""
@@ -217,7 +217,7 @@ const ours = (pieces: ReadonlyArray<Buffer>, method: string, isClosed: boolean):
   }
 }
 
-/** How many bytes an answer has that is followed by others. */
+/** The length of a response that is followed by others. */
 const lengthOf = (text: string): number => {
   const bytes = Buffer.from(text, "latin1")
   const reader = new ResponseReader("GET", { head: () => {}, body: () => {}, end: () => {} })
@@ -226,9 +226,9 @@ const lengthOf = (text: string): number => {
   return at
 }
 
-/** What our reader took that the other did not take so; nothing, where all is well. */
+/** What our parser accepted differently; nothing if all is well. */
 const difference = (mine: Llhttp.Parsed, other: Llhttp.Parsed): string | undefined => {
-  // Interim answers are told by llhttp alone.
+  // Only llhttp reports interim responses.
   const status = other.statuses.findLast((status) => status >= 200)
   if (mine.statuses.length > 0 && mine.statuses[0] !== status) return "a head"
   if (!other.body.startsWith(mine.body)) return "bytes of a body"
@@ -253,7 +253,7 @@ describe("the reader takes nothing that llhttp refuses", () => {
       const mine = ours(cut(next, text), method, isClosed)
       const found = difference(mine, llhttp(cut(next, text), method, isClosed))
       assert.isUndefined(found, `${method} ${JSON.stringify(text)}, seed ${seed}`)
-      // Wherever it is cut, it is the same.
+      // The result does not depend on the cuts.
       if (seed % 8 === 0) {
         const bytes = Array.from(Buffer.from(text, "latin1"), (byte) => Buffer.of(byte))
         assert.deepStrictEqual(ours(bytes, method, isClosed), {
@@ -264,7 +264,7 @@ describe("the reader takes nothing that llhttp refuses", () => {
       if (mine.isComplete) taken++
       if (mine.isRefused) refused++
     }
-    // The answers are neither all good nor all bad, or this would show nothing.
+    // Some responses are valid and some are not, else this would prove nothing.
     assert.isAbove(taken, ANSWERS / 10)
     assert.isAbove(refused, ANSWERS / 10)
   })
@@ -304,7 +304,7 @@ describe("the reader takes nothing that llhttp refuses", () => {
       const mine = ours(cut(next, text), "GET", true)
       if (!mine.isComplete) continue
       compared++
-      // Node's client fails with what comes after the answer too.
+      // Node's client also fails on bytes after the response.
       text = text.slice(0, lengthOf(text))
       assert.isUndefined(difference({ ...mine, isReusable: false }, await overNode()), JSON.stringify(text))
     }

@@ -1,4 +1,4 @@
-/** What lies on the disk, whatever goes wrong. */
+/** Files on the disk after every kind of failure. */
 import { FileIo, FileTransfer, Platform, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
 import type { FileIoError } from "@effect-fileio/core"
@@ -61,7 +61,7 @@ describe("a host that can resume", () => {
         assert.strictEqual(requests.length, 3)
         assert.match(requests[2]!.headers["range"]!, /^bytes=[1-9]\d*-$/)
         assert.match(requests[2]!.headers["if-range"]!, /^"lease-/)
-        // The host learns of the last byte when it has handed it over.
+        // The host knows the last byte after it has handed it over.
         yield* until("counted", Effect.map(host.files, (files) => files[0]?.downloads === 1))
       }).pipe(Effect.scoped, Effect.provide(overSockets({ idleTimeout: "150 millis" }))))
   }
@@ -143,7 +143,7 @@ describe("a host that can resume", () => {
       assert.strictEqual(error.copy, "consumed")
       assert.strictEqual(reason.partPath, partPath)
       assert.deepStrictEqual(yield* read(partPath!), FILE.subarray(0, reason.bytesDone))
-      // From now on the call begins anew.
+      // From now on the call starts over.
       assert.strictEqual((yield* Effect.flip(once)).reason._tag, "FileNotFound")
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
@@ -372,7 +372,7 @@ describe("interruption", () => {
         const fiber = yield* Effect.forkChild(download(key, { directory }))
         yield* until(
           "under way",
-          // Before its head is here, nothing is known by which the file could be asked for again.
+          // Before the head arrives, there is no validator to resume with.
           Effect.map(Effect.orDie(list(directory)), (names) =>
             names.some((name) => name.endsWith(at === 0 ? ".json" : ".part")))
         )
@@ -389,7 +389,7 @@ describe("interruption", () => {
         assert.isBelow(performance.now() - began, 2000)
         const names = yield* list(directory)
         assert.isTrue(names.every((name) => /^\.a\.bin\.\w+\.part$|^\.fileio-\w+\.json$/.test(name)), names.join())
-        // Even without a byte the note has its worth: by it the host gives the file to us alone.
+        // The note is useful even with an empty part: with it the host gives the file only to us.
         yield* host.clear
         assert.deepStrictEqual(yield* read((yield* download(key, { directory })).path), FILE)
         assert.deepStrictEqual(yield* list(directory), ["a.bin"])
@@ -399,7 +399,7 @@ describe("interruption", () => {
 })
 
 describe("a destination that fails midway", () => {
-  /** Real file system, but writes into a folder fail once it holds so many bytes. */
+  /** A real file system, except that writes into a folder fail once it holds a number of bytes. */
   const fullAfter = (limit: number, inFolder: () => string) =>
     Layer.effect(
       FileSystem.FileSystem,
@@ -468,7 +468,7 @@ describe("a destination that fails midway", () => {
       const shared = yield* folder
       yield* aim(directory)
       const { key } = yield* host.put({ bytes: FILE, name: "a.bin" })
-      // A third file has no place: the fallback folder goes away once the rest lies in it.
+      // There is no space for a third file: the fallback folder is removed once the rest is in it.
       const fallbackDirectory = `${shared}/in`
       const fs = yield* FileSystem.FileSystem
       yield* fs.makeDirectory(fallbackDirectory)
@@ -569,7 +569,7 @@ describe("a destination that fails midway", () => {
       yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", [directory])))
       for (const size of [200_000, 240_000, 400_000]) {
         const { key } = yield* host.put({ bytes: FILE.subarray(0, size), name: `${size}.bin` })
-        // Without a length the lack of room cannot be known before.
+        // Without a length, missing space cannot be known before.
         yield* host.inject(Fault.CutChunked({ atByte: 1e9 }), { on: "download" })
         const result = yield* Effect.result(download(key, { directory }, { fallbackDirectory }))
         if (result._tag === "Success") {
@@ -585,7 +585,7 @@ describe("a destination that fails midway", () => {
           assert.deepStrictEqual(Buffer.concat(pieces), Buffer.from(FILE.subarray(0, size)))
         }
       }
-      // One whose size is known beforehand.
+      // A file whose size is known beforehand.
       const { key } = yield* host.put({ bytes: FILE, name: "known.bin" })
       const { parts } = destinationFailed(yield* Effect.flip(download(key, { directory }, { fallbackDirectory })))
       assert.deepStrictEqual(yield* read(parts![0]!), FILE)

@@ -27,7 +27,7 @@ const download = (link: string, directory: string, options?: FileTransfer.Downlo
 const reasonOf = ({ message, reason }: FileIoError.FileIoError, tag: FileIoError.Reason["_tag"]) =>
   assert.strictEqual(reason._tag, tag, message)
 
-/** A download that stopped after some bytes; gives its note and its part. */
+/** A download that stopped after some bytes; returns its note and its part. */
 const stopped = Effect.fnUntraced(function*(directory: string, atByte: number) {
   const host = yield* NodeFaultHost.NodeFaultHost
   const fs = yield* FileSystem.FileSystem
@@ -76,7 +76,7 @@ describe("an encrypted download that broke", () => {
       reasonOf(error, "DecryptionFailed")
       assert.strictEqual(error.copy, "consumed")
       assert.deepStrictEqual(yield* list(directory), ["neutral.age"])
-      // The host has nothing any more; what is kept is all of it.
+      // The host has nothing any more; the kept bytes are all there are.
       reasonOf(yield* Effect.flip(download(link, directory)), "FileNotFound")
       assert.isTrue(Buffer.from(ENCRYPTED).equals(yield* fs.readFile(`${directory}/neutral.age`)))
     }).pipe(Effect.scoped, Effect.provide(overSockets())))

@@ -225,7 +225,7 @@ describe("an encrypted file", () => {
             assert.strictEqual(result.failure.reason._tag, "DecryptionFailed", String(at))
           }
         }
-        // One byte at a time, it is the same file.
+        // Byte by byte, the result is the same.
         const bytes = Stream.fromIterable(Array.from(whole, (byte) => Uint8Array.of(byte)))
         isSame(yield* Stream.mkUint8Array(Encryption.decrypt(bytes, { identities: [identity] })), content, "bytes")
       }))
@@ -248,7 +248,7 @@ describe("an encrypted file", () => {
         )
         assert.match(error.message, /it gave other bytes than when it was opened before/)
         isSame(Buffer.concat(sent), first.subarray(0, Buffer.concat(sent).length), "what was sent before")
-        // As it is for an upload that is repeated, and nothing of it is sent in plain.
+        // As for a repeated upload, and nothing is sent in plaintext.
         assert.notInclude(Object.keys(body), "content")
         given = content
         isSame(yield* read, first, "it came back")
@@ -289,7 +289,7 @@ describe("an encrypted file", () => {
           yield* fs.writeFileString(keyFile, `# a comment\n${Redacted.value(identity)}\n`)
           for (const size of [1, 65_535, 65_536, 65_537, 300_000]) {
             const content = pattern(size)
-            // Ours, opened by it: what the link says is all that is needed.
+            // age opens our file: the link contains everything that is needed.
             const { link } = yield* fileIo.upload(FileBody.bytes(content, { name: "a" }), { encryption: "link" })
             const [address, secret] = link.split(/#age=|&name=/)
             const linkKey = paths.join(directory, "link.txt")
@@ -300,7 +300,7 @@ describe("an encrypted file", () => {
             const forKey = yield* fileIo.upload(FileBody.bytes(content), { encryption: { recipients: [recipient] } })
             const raw = yield* fileIo.downloadBytes(forKey.link, { decrypt: false })
             isSame(execFileSync("age", ["-d", "-i", keyFile], { input: raw.bytes }), content, String(size))
-            // Its, opened by ours.
+            // We open age's file.
             for (const form of [[], ["-a"]]) {
               const made = execFileSync("age", [...form, "-r", recipient], { input: content })
               const { key } = yield* fileIo.upload(FileBody.bytes(made, { name: "b.bin.age" }))

@@ -1,6 +1,6 @@
 /**
- * Every fault × every call: why it failed, what became of the only copy, how many requests arrived, what lies on the disk,
- * and that it ended in bounded time. Over the host in memory, and over each HTTP client that a Node program may have.
+ * Every fault × every call: the reason, what became of the only copy, how many requests arrived, what is on the disk, and that
+ * it ended in bounded time. Over the host in memory, and over each HTTP client that a Node program may have.
  */
 import { Encryption, FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
@@ -34,7 +34,7 @@ const SMALL = bytesOf(20_000)
 const LARGE = bytesOf(1_500_000)
 const FILE = bytesOf(200_000)
 
-/** `FILE` as its host has it when it is encrypted, and what its link says. */
+/** `FILE` as its host has it when it is encrypted, and its link. */
 const encrypted = await Effect.runPromise(Effect.gen(function*() {
   const { body, linkOf } = yield* Encryption.encrypt(FileBody.bytes(FILE, { name: "file.bin" }), "link")
   return { bytes: yield* Stream.mkUint8Array(body.open("owned")), linkOf }
@@ -42,7 +42,7 @@ const encrypted = await Effect.runPromise(Effect.gen(function*() {
 
 const once = () => FileBody.once(Stream.make(LARGE.subarray(0, 700_000), LARGE.subarray(700_000)), { name: "o.bin" })
 
-/** Makes the call; `key` is of a file that is there, and `directory` is empty. */
+/** Makes the call; `key` is of an existing file, and `directory` is empty. */
 const calls: Record<
   Call,
   (
@@ -106,11 +106,11 @@ const kindOf = (call: Call) =>
 interface Outcome {
   /** `ok`, or the tag of the reason. */
   readonly ends: "ok" | FileIoError.Reason["_tag"]
-  /** The verdict, where the call has one. */
+  /** The verdict, if the call has one. */
   readonly verdict?: "kept" | "consumed" | "absent" | "unknown" | "no"
   /** How many requests arrived. */
   readonly requests: number
-  /** What lies in the folder. @default the file after a success, nothing after a failure */
+  /** The files in the folder. @default the file after a success, nothing after a failure */
   readonly disk?: "nothing" | "part" | "file"
   readonly also?: (error: FileIoError.FileIoError) => void
 }
@@ -124,15 +124,15 @@ interface Row {
   readonly times?: number
   readonly only?: ReadonlyArray<Call>
   readonly expected: Expected
-  /** Where a network does otherwise. */
+  /** Exceptions over real networks. */
   readonly onNetwork?: Expected
-  /** What a client may see instead, since it does not always see the answer: its verdict has to be true all the same. */
+  /** Other allowed results, since a client does not always see the response: its verdict has to be true all the same. */
   readonly or?: { readonly [T in Transport]?: Expected }
-  /** Calls that end the whole process over a client, and why. */
+  /** Calls that crash the process over a client, and why. */
   readonly crashes?: { readonly [T in Transport]?: readonly [calls: ReadonlyArray<Call>, why: string] }
 }
 
-/** `memory` has no network; the others are the HTTP clients that there are for Node. */
+/** `memory` has no network; the others are Node's HTTP clients. */
 const transports = ["memory", "undici", "sockets", "nodeHttp", "fetch"] as const
 type Transport = (typeof transports)[number]
 
@@ -147,7 +147,7 @@ const all = (ends: FileIoError.Reason["_tag"], requests = 1): Expected => ({
 const phase = (expected: string) => ({ reason }: FileIoError.FileIoError) => {
   assert.strictEqual(reason._tag === "TimedOut" ? reason.phase : undefined, expected)
 }
-/** An answer that breaks off: JSON after a few bytes, a file in its middle. */
+/** A response that breaks off: JSON after a few bytes, a file in the middle. */
 const middle = (call: Call) => downloads.includes(call) ? 90_000 : 12
 
 const ALWAYS = 99
@@ -166,7 +166,7 @@ const brokenInside: Expected = {
   },
   read: { ends: "Unreachable", requests: THRICE },
   change: { ends: "Unreachable", verdict: "unknown", requests: THRICE },
-  // The host did it the first time, so its repetition finds nothing: the status alone says that it is done.
+  // The host did it the first time, so the repetition finds nothing: the status alone shows that it is done.
   delete: ok(2)
 }
 
@@ -215,13 +215,13 @@ const early = (code: number, close: boolean): Row => ({
     upload: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 },
     change: { ends: code === 413 ? "PlanLimit" : "Unauthorized", verdict: "no", requests: 1 }
   },
-  // It fails with the first write that the host does not take, and never reads the answer that explains it.
+  // It fails at the first write that the host does not take, and never reads the response that explains it.
   ...(close
     ? { or: { fetch: { upload: { ends: "Unreachable", verdict: "unknown", requests: 1 }, change: ok(2) } } }
     : {})
 })
 
-/** undici 7, which Node 24 has inside: `Parser.finish` asserts that nobody has told it to wait, and throws into the event loop. */
+/** undici 7, which is inside Node 24: `Parser.finish` asserts that it is not paused, and throws into the event loop. */
 const cutFetch = { fetch: [downloads, "nodejs/undici: assert(!this.paused) outside of every promise"] } as const
 
 const rows: ReadonlyArray<Row> = [
@@ -524,7 +524,7 @@ const timeouts = (row: Row) =>
 
 let hosts = 0
 
-/** A key for each host, since what a host refuses is remembered of an account, and ports come again. */
+/** One key per host, since the account remembers refusals, and ports are reused. */
 const keyOfHost = () => Redacted.make(`TESTKEY.HOST-${++hosts}`)
 
 const inMemory = (row: Row) =>
@@ -592,7 +592,7 @@ const check = (row: Row, call: Call, expected: Outcome, or: Outcome | undefined)
     const arrived = (yield* host.requests).filter((request) => request.operation === operation)
     assert.strictEqual(arrived.length, outcome.requests, "requests that arrived")
 
-    // The verdict against what the host really has.
+    // Compares the verdict with what the host really has.
     const files = yield* host.files
     const isThere = files.some((file) => file.key === key && file.downloads === 0)
     if (error?.copy === "kept") assert.isTrue(isThere, "the copy is kept")
@@ -638,7 +638,7 @@ for (const transport of transports) {
   describe(`faults over ${transport}`, () => {
     for (const row of rows) {
       for (const call of row.only ?? Object.keys(calls) as Array<Call>) {
-        // What is encrypted goes over the same requests, so one client stands for all.
+        // Encryption uses the same requests, so one client is enough.
         if (isEncrypted(call) && transport !== "undici") continue
         if (row.crashes?.[transport]?.[0].includes(call) === true) continue
         const expected = { ...row.expected, ...(transport === "memory" ? {} : row.onNetwork) }

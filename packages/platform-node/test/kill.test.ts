@@ -17,7 +17,7 @@ const FILES = 10
 const FILE = bytesOf(120_000)
 const script = fileURLToPath(new URL("./faults/downloader.ts", import.meta.url))
 
-/** Runs a downloader and kills it so many milliseconds after its first request has arrived. */
+/** Runs a downloader and kills it a number of milliseconds after its first request has arrived. */
 const killAfter = (millis: number, args: ReadonlyArray<string>, hasBegun: () => Promise<boolean>) =>
   Effect.promise(async () => {
     const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] })
@@ -33,7 +33,7 @@ const killAfter = (millis: number, args: ReadonlyArray<string>, hasBegun: () => 
     return isDone
   })
 
-/** As the host has the file, and the link to download it by. */
+/** The file as the host has it, and a link to download it. */
 const kinds = {
   "a file": Effect.succeed({ bytes: FILE, linkOf: (key: string, _name: string) => key }),
   "an encrypted file": Effect.gen(function*() {
@@ -60,7 +60,7 @@ describe("kill -9", () => {
             const name = `${index}-${i}.bin`
             keys.push(linkOf((yield* host.put({ bytes: stored, name })).key, name))
           }
-          // The downloads of one process are at different points, so one kill meets many moments.
+          // The downloads of one process are at different points, so one kill covers many moments.
           const hasBegun = () =>
             Effect.runPromise(
               Effect.map(
@@ -105,7 +105,7 @@ describe("kill -9", () => {
           assert.deepStrictEqual(after.filter((name) => / \(\d+\)/.test(name)), [], "nothing is there twice")
           for (const result of again) {
             if (result._tag === "Success") continue
-            // Claimed by the process that died before it had noted its lease, or brought to its end before.
+            // Claimed by a process that died before it had written its note, or completed before.
             assert.include(["FileNotFound", "DownloadInProgress"], result.failure.reason._tag, result.failure.message)
           }
           seen.resumed += wholes.size - finals

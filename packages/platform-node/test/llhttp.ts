@@ -1,16 +1,16 @@
-/** llhttp, the parser of Node, in its strict mode: as undici brings it, in WebAssembly. */
+/** llhttp, Node's parser, in strict mode: the WebAssembly of undici. */
 import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 
-/** What a parser made of the bytes of one answer. */
+/** A parser's result for the bytes of one response. */
 export interface Parsed {
-  /** Status of the last head, with those of interim answers before it. */
+  /** Status of the last head, preceded by those of interim responses. */
   readonly statuses: ReadonlyArray<number>
   readonly body: string
   readonly isComplete: boolean
-  /** Whether it refused something, after what is above. */
+  /** Whether it refused something after the above. */
   readonly isRefused: boolean
-  /** Whether the next answer may follow on the same connection. */
+  /** Whether another response may follow on the same connection. */
   readonly isReusable: boolean
 }
 
@@ -24,7 +24,7 @@ interface Exports {
   readonly llhttp_should_keep_alive: (parser: number) => number
 }
 
-/** The types of Node leave it out. */
+/** Missing in Node's types. */
 const { WebAssembly } = globalThis as unknown as {
   readonly WebAssembly: {
     readonly Module: new(bytes: Uint8Array) => object
@@ -42,7 +42,7 @@ const load = (): Buffer => {
   return platform("undici/lib/llhttp/llhttp-wasm.js") as Buffer
 }
 
-/** A parser that reads one answer after the other. */
+/** A parser that reads one response after another. */
 export const make = (): (pieces: ReadonlyArray<Uint8Array>, method: string, isClosed: boolean) => Parsed => {
   let statuses: Array<number> = []
   let body: Array<Buffer> = []

@@ -1,4 +1,4 @@
-/** Proxies, certificates, unix sockets and headers, against real ones, over each client that has them. */
+/** Proxies, certificates, unix sockets and headers, against real ones, over each client that supports them. */
 import { FetchFileIo, FileBody, FileIo, type FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
@@ -31,7 +31,7 @@ type Services = FileIo.FileIo | FileTransfer.FileTransfer
 
 const url = Effect.map(FileIoServer.FileIoServer, (server) => server.url)
 
-/** A file there and back, and a change: each kind of call. */
+/** Uploads, downloads and changes a file: each kind of call. */
 const roundTrip = (
   options: NodeFileIo.Options,
   layer: (options: NodeFileIo.Options) => Layer.Layer<Services, unknown> = NodeFileIo.layer
@@ -46,7 +46,7 @@ const roundTrip = (
     yield* fileIo.me
   }).pipe(Effect.provide(layer({ apiKey, ...options })))
 
-/** Why an upload fails, and that its verdict is that nothing was stored. */
+/** The reason of a failed upload; expects that nothing was stored. */
 const notSent = (
   options: NodeFileIo.Options,
   layer: (options: NodeFileIo.Options) => Layer.Layer<Services, unknown> = NodeFileIo.layer
@@ -107,7 +107,7 @@ describe.skipIf(!hasTinyproxy)("a proxy with a password", () => {
       yield* environment({ HTTP_PROXY: address })(roundTrip({ baseUrl: host, proxy: false }))
       yield* environment({ HTTP_PROXY: "" })(roundTrip({ baseUrl: host }))
       assert.deepStrictEqual(asked(), [])
-      // Another host than those of the list.
+      // A host that is not in the list.
       yield* environment({ HTTP_PROXY: address, NO_PROXY: "other.example" })(roundTrip({ baseUrl: host }))
       assert.isNotEmpty(asked())
     }).pipe(Effect.scoped, withServer))
@@ -137,7 +137,7 @@ describe.skipIf(!hasTinyproxy)("a proxy with a password", () => {
         )
         assert.isFalse(error.isRetryable)
       }
-      // For plain HTTP, tinyproxy answers a wrong password in the host's place.
+      // For plain HTTP, tinyproxy itself responds to a wrong password.
       assert.strictEqual((yield* notSent({ baseUrl: host, proxy: wrong })).reason._tag, "Unauthorized")
     }).pipe(Effect.scoped, withServer))
 
@@ -283,7 +283,7 @@ describe("a proxy that fails", () => {
     }))
 })
 
-/** A host that answers the first bytes of TLS as it is told to. */
+/** A host with a scripted response to the first bytes of TLS. */
 const raw = (answer: (socket: Net.Socket) => void) =>
   Effect.map(
     listening(Net.createServer((socket) => {
@@ -293,7 +293,7 @@ const raw = (answer: (socket: Net.Socket) => void) =>
     (server) => `https://localhost:${portOf(server)}`
   )
 
-/** Hosts with which TLS cannot be agreed on. */
+/** Hosts with which the TLS handshake fails. */
 const withoutTls = Effect.gen(function*() {
   const key = readFileSync(fixture("host.key"))
   const cert = readFileSync(fixture("host.crt"))
@@ -352,7 +352,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
         const host = yield* secureHost(yield* url, { wantsCertificate: true, maxVersion })
         yield* roundTrip({ baseUrl: host, tls: { ca: fixture("ca.crt"), ...certificate } }, layer)
         const error = yield* notSent({ baseUrl: host, tls: { ca: fixture("ca.crt") } }, layer)
-        // In TLS 1.2 the alert does not say what the host misses.
+        // In TLS 1.2 the alert does not say what is missing.
         assert.match(
           error.message,
           maxVersion === "TLSv1.2" ? /cannot connect/ : /wants a client certificate that it trusts/
@@ -455,7 +455,7 @@ describe("headers of one's own", () => {
       request.on("end", () => {
         const isAllowed = request.headers["authorization"] === "Basic YWRhOnMzY3JldC1wYXNz"
         response.writeHead(isAllowed ? 400 : 401, { "content-type": "application/json" })
-        // A host may repeat what it was sent.
+        // A host may repeat what it received.
         response.end(JSON.stringify({
           success: false,
           status: 400,
@@ -530,7 +530,7 @@ describe("headers of one's own", () => {
     }))
 })
 
-/** What these cannot tell: a reset in the middle of TLS is for them one of a connection that was made. */
+/** A limit of these clients: a reset during the handshake looks like one of an established connection. */
 describe.each(
   [
     ["node:http", NodeHttpClient.layerNodeHttp, ["a reset"]],

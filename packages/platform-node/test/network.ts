@@ -1,4 +1,4 @@
-/** What ordinary networks have before a host: a proxy with a password, an authority of their own, client certificates. */
+/** Ordinary networks for tests: a proxy with a password, a private certificate authority, client certificates. */
 import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
@@ -41,7 +41,7 @@ export const listening = <S extends Net.Server>(server: S, path?: string) =>
 
 export const freePort = Effect.scoped(Effect.map(listening(Net.createServer()), portOf))
 
-/** Passes every request on to a host. */
+/** Forwards every request to a host. */
 const passOn = (url: string): Http.RequestListener => (request, response) => {
   const { hostname, port } = new URL(url)
   const { headers, method = "GET", url: path = "/" } = request
@@ -54,7 +54,7 @@ const passOn = (url: string): Http.RequestListener => (request, response) => {
   request.pipe(onward)
 }
 
-/** The host over `https:`, with a certificate of the test's authority; `wantsCertificate` of its clients too. */
+/** The host over `https:`, with a certificate of the test's authority; with `wantsCertificate`, clients need one too. */
 export const secureHost = (
   url: string,
   options: Https.ServerOptions & { readonly wantsCertificate?: boolean; readonly certificate?: string } = {}
@@ -82,7 +82,7 @@ export const temporary = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
 )
 
-/** A tinyproxy that wants the user `ada` with the password `s3cret.pass`. */
+/** A tinyproxy that requires the user `ada` with the password `s3cret.pass`. */
 export const proxy = Effect.gen(function*() {
   const folder = yield* temporary
   const port = yield* freePort
@@ -125,7 +125,7 @@ export const proxy = Effect.gen(function*() {
     /** Its address with the password. */
     url: `http://ada:s3cret%2Epass@127.0.0.1:${port}`,
     bare: `http://127.0.0.1:${port}`,
-    /** What it was asked for. */
+    /** The requests that it got. */
     asked: () =>
       (readFileSync(log, "utf8").match(/Request \(file descriptor \d+\): \S+ \S+/g) ?? []).map((line) =>
         line.replace(/^.*: /, "")

@@ -1,4 +1,4 @@
-/** What lies in a folder where a download broke is gone on with only if nobody else can have put it there, or writes it. */
+/** A broken download resumes from files in its folder only if nobody else can have put them there, or is writing them. */
 import { FileIo, FileTransfer, Platform, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
 import { NodePlatform } from "@effect-fileio/platform-node"
@@ -29,14 +29,14 @@ const read = (path: string) => new Uint8Array(Fs.readFileSync(path))
 
 interface Left {
   readonly directory: string
-  /** Another folder, of things that must not be touched. */
+  /** Another folder, with files that must stay unchanged. */
   readonly elsewhere: string
   readonly note: string
   readonly part: string
   readonly key: string
 }
 
-/** A download that broke, and has left its part and its note. */
+/** A broken download, with its part and its note. */
 const broken = (name = "a.bin") =>
   Effect.gen(function*() {
     const host = yield* NodeFaultHost.NodeFaultHost
@@ -56,10 +56,10 @@ const replaceBy = (path: string, put: (path: string) => void) => {
 }
 const fifo = (path: string) => void execFileSync("mkfifo", ["-m", "600", path])
 const write = (bytes: Uint8Array) => (path: string) => Fs.writeFileSync(path, bytes, { mode: 0o600 })
-/** Says that all bytes are there, so that they would be published without a request. */
+/** Claims that all bytes are there, so that they would be published without a request. */
 const complete = ({ part }: Left) => Fs.writeFileSync(part, FORGED)
 
-/** What a stranger does, and what lies elsewhere that must stay as it is. */
+/** A stranger's action, and files elsewhere that must stay unchanged. */
 const planted: Readonly<Record<string, (left: Left) => string | void>> = {
   "a note that is a link to another": ({ elsewhere, note }) => {
     Fs.renameSync(note, join(elsewhere, "note"))
@@ -133,7 +133,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
         assert.strictEqual(requests.length, 2)
         assert.isUndefined(requests[1]!.headers["range"])
         if (victim !== undefined) assert.deepStrictEqual(read(victim), before)
-        // It says why, unless what lies there is only of no use.
+        // A warning says why, unless the note is only obsolete.
         if (what !== "a note without end") {
           assert.isTrue(lines.some((line) => /^Warn .*cannot be resumed/.test(String(line))), lines.join())
         }
@@ -194,7 +194,7 @@ describe("what is ours is gone on with", () => {
     "in a folder of the group": ({ directory }) => Fs.chmodSync(directory, 0o775),
     "after its process died while it gave the note its name": ({ note }) => Fs.linkSync(note, `${note}.0123456789`),
     "in a folder that was moved": ({ directory, elsewhere }) => {
-      // Moved back: only its content was somewhere else meanwhile.
+      // Moved back: only its content was elsewhere meanwhile.
       for (const name of Fs.readdirSync(directory)) {
         Fs.cpSync(join(directory, name), join(elsewhere, name))
         Fs.rmSync(join(directory, name))
@@ -259,7 +259,7 @@ describe("a part that is exchanged while it is written", () => {
 
 describe("threads of one process", () => {
   const script = new URL("./faults/worker.ts", import.meta.url)
-  /** Downloads in a thread of its own; gives the path, or the tag of the reason. */
+  /** Downloads in its own thread; returns the path, or the tag of the reason. */
   const inThread = (workerData: { baseUrl: string; directory: string; key: string }) =>
     Effect.callback<string>((resume) => {
       const worker = new Worker(script, { workerData })
@@ -285,7 +285,7 @@ describe("threads of one process", () => {
         const paths = ends.filter((end) => end.startsWith("/"))
         assert.strictEqual(new Set(paths).size, expected, ends.join())
         for (const path of paths) assert.deepStrictEqual(read(path), FILE)
-        // The other one comes while the file is taken, or, on a busy machine, after that.
+        // The other file is put there while ours is claimed, or, on a busy machine, after that.
         for (const end of ends) if (!end.startsWith("/")) assert.include(["DownloadInProgress", "FileNotFound"], end)
         for (const { headers } of yield* downloadsOf) assert.isUndefined(headers["range"])
         assert.strictEqual(Fs.readdirSync(directory).length, expected)

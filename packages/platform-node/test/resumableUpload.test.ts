@@ -18,7 +18,7 @@ const pattern = (size: number): Uint8Array<ArrayBuffer> => {
   return bytes
 }
 
-/** A client through a proxy that cuts, before a server of its own. */
+/** A client, a proxy that cuts, and a server. */
 const through = (
   next: () => number | undefined,
   options: Parameters<typeof NodeFileIo.layer>[0] = {}
@@ -62,7 +62,7 @@ describe("an upload that breaks", () => {
       assert.strictEqual(proxy.requests().filter((line) => line === "POST /?maxDownloads=2&title=t").length, 1)
       const back = yield* direct.downloadBytes(file.key)
       assert.isTrue(Buffer.from(back.bytes).equals(content))
-      // Each attempt begins where the host was, never at the start again.
+      // Each attempt starts at the host's offset, never at the beginning again.
       const starts = events.filter(({ _tag }) => _tag === "Started").map(({ bytes }) => bytes)
       assert.deepStrictEqual(starts, starts.toSorted((a, b) => a - b))
       assert.isAbove(starts.at(-1)!, 10 * MIB)
@@ -76,7 +76,7 @@ describe("an upload that breaks", () => {
       let next: number | undefined
       const { direct, fileIo, proxy } = yield* through(() => next, { resumableFrom: 1 })
       const body = FileBody.bytes(content, { name: "a.bin" })
-      // What this upload takes when nothing breaks.
+      // The length of this upload without a break.
       const whole = yield* fileIo.upload(body)
       yield* direct.delete(whole.key).pipe(Effect.ignore)
       for (let cut = 1; cut < 1200; cut += STEP) {
@@ -87,7 +87,7 @@ describe("an upload that breaks", () => {
         )
         const file = yield* Effect.raceFirst(
           uploading,
-          // One cut for each upload: the connections after it stay.
+          // One cut per upload: later connections stay open.
           Effect.andThen(
             Effect.promise(async () => {
               while (proxy.cuts() === before) await new Promise((resolve) => setImmediate(resolve))

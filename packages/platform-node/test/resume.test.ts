@@ -1,4 +1,4 @@
-/** The rest of a download joins what is there only where both are of the same file (RFC 9110, 15.3.7.3). */
+/** The rest of a download joins a part only if both are of the same file (RFC 9110, 15.3.7.3). */
 import { FileIo, FileTransfer, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { assert, describe, it } from "@effect/vitest"
@@ -26,7 +26,7 @@ const first = (cutAt: number): Answer => ({ ...whole, cutAt })
 
 const from = (request: Request): number => Number(/^bytes=(\d+)-$/.exec(request.headers["range"] ?? "")?.[1])
 
-/** A proper answer with the rest, except for what a case changes. */
+/** A correct response with the rest, except for what a case changes. */
 const rest = (request: Request, changes: Readonly<Record<string, string | undefined>> = {}, body = FILE): Answer => {
   const at = from(request)
   const headers: Record<string, string> = {
@@ -183,7 +183,7 @@ for (const transport of transportNames) {
         const directory = yield* folder
         const ask = download(directory).pipe(
           FileIo.withRetry(quick),
-          // Each call with an account of its own, since the refusal is remembered for an hour.
+          // Each call with its own account, since a refusal is remembered for an hour.
           Effect.provide(
             Layer.fresh(
               Layer.suspend(() =>

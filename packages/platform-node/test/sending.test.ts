@@ -1,4 +1,4 @@
-/** What goes over a real socket: sources that change, early refusals, names, many files at once, timeouts. */
+/** Uploads over a real socket: sources that change, early refusals, names, many files at once, time-outs. */
 import { FileBody, FileIo, FileTransfer, type Progress, RetryPolicy } from "@effect-fileio/client"
 import { Fault } from "@effect-fileio/client/testing"
 import * as PlainText from "@effect-fileio/core/PlainText"
@@ -49,7 +49,7 @@ describe("Content-Length", () => {
 })
 
 describe("a source that fails", () => {
-  /** Real file system that does something to a file after its first bytes were read. */
+  /** A real file system that does something to a file after its first bytes were read. */
   const meddling = (meddle: (path: string) => Effect.Effect<void, unknown, FileSystem.FileSystem>) =>
     Layer.fresh(FileTransfer.layer).pipe(
       Layer.provide(Layer.effect(
@@ -183,7 +183,7 @@ describe("an early refusal", () => {
           const unknown = FileBody.stream(() => Stream.forever(Stream.make(LARGE.subarray(0, 500_000))), {})
           const seen = new Map<string, number>()
           const each = 24
-          // Several at once, since a lone one on an idle machine hides how the answer and the failing write race.
+          // Several at once, since a single one on an idle machine hides the race of the response and the failing write.
           for (const [code, atByte] of [[413, 0], [401, 0], [413, 200_000], [413, 3_000_000]] as const) {
             yield* host.inject(Fault.earlyStatus(code, { close, atByte }), { on: "upload", times: each })
             yield* Effect.forEach(Array.from({ length: each }, (_, i) => i), (i) =>
@@ -339,7 +339,7 @@ describe("timeouts", () => {
       }
     )
 
-  /** A port of whose queue no connection is taken any more: its process stands still. */
+  /** A port that accepts no more connections: its process is stopped. */
   const deaf = Effect.acquireRelease(
     Effect.promise(async () => {
       const code =

@@ -1,4 +1,4 @@
-/** A process that was stopped, as by Ctrl-Z or by a laptop that sleeps: the time that it stood still is no silence of the host. */
+/** A process that was stopped, as by Ctrl-Z or by a sleeping laptop: this time does not count as silence of the host. */
 import { Fault } from "@effect-fileio/client/testing"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"

@@ -46,7 +46,7 @@ describe("types", () => {
     expectTypeOf<FileIo.Service["uploadOnce"]>().toBeCallableWith(once)
     expectTypeOf<FileIo.Service["upload"]>().toBeCallableWith(again)
     expectTypeOf(once).not.toExtend<Parameters<FileIo.Service["upload"]>[0]>()
-    // An update without it may be repeated, and is not with it.
+    // An update without a file may be repeated; one with a one-shot body may not.
     expectTypeOf(once).toExtend<NonNullable<FileIo.UpdateOptions["file"]>>()
   })
 

@@ -30,12 +30,12 @@ export const folder = FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScop
 
 const nobody: Transport.Observer = { onWaiting: () => {}, onHeadWritten: () => {} }
 
-/** Sends a request over the transport at hand. */
+/** Sends a request over the transport in the context. */
 export const send = (url: string, options?: Partial<Transport.Request>) =>
   Transport.Transport.use((transport) =>
     transport.send({ method: "GET", url, headers: {}, body: { _tag: "Empty" }, isRepeatable: true, ...options }, nobody)
   )
 
-/** Sends a request over the transport at hand, and reads all of the response. */
+/** Sends a request over the transport in the context, and reads the whole response. */
 export const fetchBytes = (url: string, options?: Partial<Transport.Request>) =>
   Effect.scoped(Effect.flatMap(send(url, options), ({ body }) => Stream.mkUint8Array(body("owned"))))

@@ -132,7 +132,7 @@ for (const [name, make] of Object.entries(makers)) {
       const search = "scoped.txt"
       const file = await fileIo.uploadScoped(FileBody.text("for a while", { name: search }))
       assert.strictEqual((await fileIo.list({ search })).files[0]?.key, file.key)
-      // What another client has uploaded is found as it would be after a lost answer.
+      // Finds another client's upload, as after a lost response.
       await using other = await make({ baseUrl, apiKey })
       assert.strictEqual((await other.reconcile({ name: search, size: 11, sentAt }))?.key, file.key)
       await file.close()
@@ -186,7 +186,7 @@ for (const [name, make] of Object.entries(makers)) {
         [FileBody.stream(() => Readable.from(["see you ", "at ", words]), { name: "x" }), "see you at hello"],
         [FileBody.stream(() => Readable.from([words.buffer]), { name: "x", size: 5 }), "hello"],
         [FileBody.stream(web, { name: "x" }), text],
-        // A stream of the web that cannot be iterated over, as in some browsers.
+        // A web stream that is not iterable, as in some browsers.
         [FileBody.once({ getReader: () => web().getReader() } as never, { name: "x" }), text]
       ]
       for (const [body, expected] of sent) {

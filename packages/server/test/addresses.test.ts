@@ -1,4 +1,4 @@
-/** The addresses in what the server gives, and the hosts that it answers for. */
+/** Addresses in the server's responses, and the hosts that it accepts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Http from "node:http"
@@ -39,11 +39,11 @@ describe("the address in a link", () => {
       for (const host of ["share.example", "Share.Example:8080", "10.1.2.3:80", "[2001:db8::1]:8080", "my_box.local"]) {
         assert.strictEqual(yield* linkBase(url, { host }), `http://${host.toLowerCase()}`)
       }
-      // What is no host is not passed on.
+      // An invalid host is not repeated.
       for (const host of ["", "a b", "evil.example/x", "u@evil.example", "x\"><script>", "a:99999999"]) {
         assert.strictEqual(yield* linkBase(url, { host }), url)
       }
-      // Nobody vouches for what a stranger says.
+      // A stranger's header is not trusted.
       const strange = { host: "a.example", "x-forwarded-host": "b.example", "x-forwarded-proto": "https" }
       assert.strictEqual(yield* linkBase(url, strange), "http://a.example")
     }))

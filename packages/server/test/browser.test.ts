@@ -20,7 +20,7 @@ let browser: Browser
 const launch = async () => {
   Fs.mkdirSync(SCREENSHOTS, { recursive: true })
   browser = await chromium.launch({
-    // Without a locale of UTF-8, it cannot open files whose names are not ASCII.
+    // Without a UTF-8 locale, it cannot open files whose names are not ASCII.
     env: { ...process.env, LC_ALL: "C.UTF-8" },
     executablePath: CHROMIUM,
     args: [
@@ -36,7 +36,7 @@ const launch = async () => {
   })
 }
 
-/** A window with nothing in it of any other: no cache, no storage, no history. Whatever it asks of other hosts fails the test. */
+/** A fresh window: no cache, storage or history. A request to another host fails the test. */
 const open = (url: string, options: BrowserContextOptions = {}) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -47,7 +47,7 @@ const open = (url: string, options: BrowserContextOptions = {}) =>
         if (!request.url().startsWith(url)) seen.push(`asked ${request.url()}`)
       })
       page.on("console", (message) => {
-        // The pages of what is gone are 404s, and the console says so.
+        // The pages of missing files are 404s, which the console reports.
         if (message.type() === "error" && !message.text().includes("404")) seen.push(message.text())
       })
       page.on("pageerror", (error) => seen.push(String(error)))
@@ -80,7 +80,7 @@ const shoot = (page: Page, name: string) =>
     await page.emulateMedia({ colorScheme: "light" })
   })
 
-/** What axe-core, the checker of the WCAG rules, finds in either scheme; contrast included. */
+/** Findings of axe-core, the checker of the WCAG rules, in both colour schemes, including contrast. */
 const assertAccessible = (page: Page, name: string) =>
   run(async () => {
     for (const colorScheme of ["light", "dark"] as const) {
@@ -122,7 +122,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
       yield* run(async () => {
         const { page } = sender
         await page.getByLabel("The file").setInputFiles(source)
-        // On a busy machine the page hears of the file a little later than we do.
+        // On a busy machine the page learns of the file a little later than the test.
         await until(page, `document.querySelector("#curl").textContent.includes("'file=@Übersicht <2026> & more.bin'")`)
         await page.getByLabel("Delete after").selectOption("1h")
         await until(page, `document.querySelector("#curl").textContent.includes("-F expires=1h")`)
@@ -136,7 +136,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
       yield* shoot(sender.page, "uploaded")
       const link = yield* run(() => sender.page.evaluate("navigator.clipboard.readText()") as Promise<string>)
       assert.match(link, new RegExp(`^${url}/[A-Za-z0-9]{12}$`))
-      // It has an address of its own: what is shown after a reload is the same, and nothing is uploaded again.
+      // It has its own address: a reload shows the same, and uploads nothing.
       yield* run(() => sender.page.reload())
       assert.strictEqual(yield* run(() => sender.page.getByLabel("Link", { exact: true }).inputValue()), link)
 
@@ -235,7 +235,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
           await give("drop", 10, "dropped.txt")
           assert.strictEqual(await chosen(), "dropped.txt")
           assert.strictEqual(await page.locator("#chosen").textContent(), "dropped.txt, 10 bytes")
-          // A listener on the window hears what is pasted anywhere but in the text.
+          // A listener on the window handles a paste anywhere except in the text field.
           await page.evaluate("Object.defineProperty(window, 'matches', { value: () => false })")
           await give("paste", 20, "pasted.png")
           assert.strictEqual(await chosen(), "pasted.png")
@@ -244,7 +244,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
           await page.getByRole("button", { name: "Upload" }).click()
           await page.getByRole("heading", { name: "Send a file once" }).waitFor()
         })
-        // Slow enough to be looked at, and to be cancelled.
+        // Slow enough to inspect, and to cancel.
         const network = yield* run(() => page.context().newCDPSession(page))
         yield* run(async () => {
           await network.send("Network.emulateNetworkConditions", {

@@ -17,7 +17,7 @@ const sqlite: Engine = SqliteCatalog.layer({ grace: GRACE, minimumRate: RATE }).
 let server: Postgres
 const scope = Scope.makeUnsafe()
 
-/** A catalog over a database of its own. */
+/** A catalog over a new database. */
 const pg: Engine = Layer.unwrap(
   Effect.suspend(() =>
     Effect.map(
@@ -28,7 +28,7 @@ const pg: Engine = Layer.unwrap(
   )
 )
 
-/** Time passes in steps with a real pause each, in which PostgreSQL can answer: its deadlines are of the same clock. */
+/** Time advances in steps with a real pause each, in which PostgreSQL can respond: its deadlines use the same clock. */
 const pass = (seconds: number) =>
   Effect.gen(function*() {
     for (let step = 0; step < seconds; step++) {
@@ -37,7 +37,7 @@ const pass = (seconds: number) =>
     }
   })
 
-/** A minute in which transfers go on. */
+/** A minute with running transfers. */
 const flowing = (catalog: Catalog.Catalog["Service"], ...leases: ReadonlyArray<Catalog.Lease>) =>
   Effect.gen(function*() {
     for (let step = 0; step < 10; step++) {
@@ -46,7 +46,7 @@ const flowing = (catalog: Catalog.Catalog["Service"], ...leases: ReadonlyArray<C
     }
   })
 
-/** The promises of a catalog, whatever keeps it. */
+/** The promises of a catalog, in any engine. */
 const promises = (engine: Engine) => {
   it.effect("keeps what it was given, in every field", () =>
     Effect.gen(function*() {
@@ -119,7 +119,7 @@ const promises = (engine: Engine) => {
       assert.isTrue(Option.isNone(yield* catalog.resume(key, "nobody")))
       const resumed = Option.getOrThrow(yield* catalog.resume(key, lease.id))
       assert.strictEqual(resumed.generation, 2)
-      // The transfer that broke is no longer asked.
+      // The broken transfer is not asked any more.
       yield* catalog.release(lease, 0)
       yield* flowing(catalog, resumed)
       assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
@@ -132,7 +132,7 @@ const promises = (engine: Engine) => {
       yield* catalog.handOver(next)
       yield* catalog.commit(next)
       yield* catalog.commit(next)
-      // Who has had all of it may fetch bytes again for a while.
+      // A holder that has all of it may fetch bytes again for a while.
       assert.isTrue(Option.isSome(yield* catalog.resume(key, next.id)))
       yield* pass(30)
       assert.isTrue(Option.isNone(yield* catalog.resume(key, next.id)))
@@ -148,7 +148,7 @@ const promises = (engine: Engine) => {
       const lease = claimed(yield* catalog.claim(old.key))
       const content = { blob: `${old.blob}-replaced`, name: "new.txt", mimeType: "text/html", size: 20 }
       const changed = Option.getOrThrow(yield* catalog.update(old.key, "anna", { content, title: "t" }))
-      // Who is reading the old content has it to the end, and its bytes stay as long.
+      // Receivers of the old content get the rest of it, and its bytes stay as long.
       assert.deepStrictEqual(yield* catalog.garbage(""), [])
       yield* catalog.handOver(lease)
       assert.deepStrictEqual(yield* catalog.garbage(""), [])
@@ -168,7 +168,7 @@ const promises = (engine: Engine) => {
       assert.isFalse(yield* catalog.remove(other.key, "bert"))
       assert.isTrue(yield* catalog.remove(other.key, "anna"))
       assert.isFalse(yield* catalog.remove(other.key, "anna"))
-      // Nobody gets the last byte of what was deleted, so its bytes go at once.
+      // Nobody gets the last byte of a deleted file, so its bytes are removed at once.
       assert.deepStrictEqual(yield* catalog.garbage(""), [other.blob])
       assert.strictEqual((yield* Effect.flip(catalog.handOver(reading)))._tag, "LeaseEnded")
       assert.isTrue(Option.isNone(yield* catalog.resume(other.key, reading.id)))
@@ -202,7 +202,7 @@ const promises = (engine: Engine) => {
       assert.strictEqual((yield* catalog.claim(kept!.key))._tag, "Claimed")
       yield* catalog.commit(lease)
       assert.strictEqual((yield* catalog.totals).files, 1)
-      // The last reader may come back for the grace time, so the bytes stay as long.
+      // The last receiver may resume for the grace time, so the bytes stay as long.
       assert.notInclude(yield* catalog.garbage(""), running!.blob)
       yield* pass(30)
       assert.include(yield* catalog.garbage(""), running!.blob)
@@ -273,7 +273,7 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
         ).pipe(Effect.flatten)
       const own = yield* Scope.Scope
       const dying = yield* Scope.make()
-      // Both make the tables at once.
+      // Both create the tables at once.
       const [first, second] = yield* Effect.all([open(dying), open(own)], { concurrency: 2 })
       const [once, handed] = [yield* second.insert(file()), yield* second.insert(file())]
       const lost = claimed(yield* first.claim(once.key))
@@ -291,7 +291,7 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
       const taken = claimed(yield* second.claim(once.key))
       yield* second.handOver(taken)
       yield* second.commit(taken)
-      // Its last byte was about to go out, or did: that counts.
+      // Its last byte was about to be sent, or was: that counts.
       assert.strictEqual((yield* second.claim(handed.key))._tag, "Gone")
       assert.isTrue(Option.isNone(yield* second.get(handed.key)))
       yield* second.bury

@@ -1,4 +1,4 @@
-/** What only a real store shows: Ceph's radosgw behind the server, in place of the stand-in that the other tests have. */
+/** What only a real store shows: the server over Ceph's radosgw, in place of the stand-in of the other tests. */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
@@ -137,7 +137,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       yield* writer.write(pattern(PART))
       yield* writer.write(pattern(PART))
       yield* eventually("parts are there", async () => await unfinishedIn(store) === 1, 60_000)
-      // The process that has this scope ends without closing it.
+      // The process with this scope ends without closing it.
       yield* blobs.tidy
       assert.strictEqual(yield* Effect.promise(() => unfinishedIn(store)), 1)
       const later = Effect.andThen(TestClock.setTime(Date.now() + DAY + 60_000), blobs.tidy)
@@ -175,7 +175,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       response.pause()
       const put = yield* upload(url, "new", { method: "PUT", path: `/${key}`, headers: anna })
       assert.strictEqual(put.status, 200)
-      // Some sweeps, and longer than a download that is not read keeps its connection.
+      // Several sweeps, and longer than an unread download keeps its connection.
       yield* Effect.sleep("3 seconds")
       const read = yield* Effect.promise(async () => {
         const hash = createHash("sha256")

@@ -48,7 +48,7 @@ const clientOf = (endpoint: string) =>
     (client) => Effect.sync(() => client.destroy())
   )
 
-/** One disk, one copy of everything, small pools: what is tested is how it speaks, not how it replicates. */
+/** One disk, one copy of everything, small pools: the tests are about its protocol, not its replication. */
 const configuration = (folder: string, id: string, [v2, v1, gateway]: ReadonlyArray<number>) => `
 [global]
 fsid = ${id}
@@ -142,7 +142,7 @@ export const standInStore = Effect.gen(function*() {
   return { name: "a stand-in for S3", endpoint, client: yield* clientOf(endpoint) } satisfies ObjectStore
 })
 
-/** Ceph where it is installed, the stand-in elsewhere. */
+/** Ceph if it is installed, the stand-in otherwise. */
 export const objectStore: Effect.Effect<ObjectStore, never, Scope.Scope> = hasCeph ? ceph : standInStore
 
 /** The keys of all objects in the bucket. */

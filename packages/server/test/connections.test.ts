@@ -1,4 +1,4 @@
-/** What a connection may do, and for how long. No client keeps another from being served. */
+/** Limits of a connection. No client keeps another from being served. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile, spawnSync } from "node:child_process"
@@ -10,13 +10,13 @@ import { call, eventually, incoming, LARGE, pattern, start, temporaryFolder, upl
 
 interface Client {
   readonly socket: Net.Socket
-  /** All that came so far. */
+  /** All bytes received so far. */
   readonly received: () => Buffer
   readonly text: () => string
   readonly isClosed: () => boolean
 }
 
-/** A connection that is written by hand. It reads unless it is told not to, and ends with the scope. */
+/** A raw connection. It reads unless told otherwise, and ends with the scope. */
 const open = (url: string, options: { readonly from?: string; readonly reads?: boolean } = {}) =>
   Effect.acquireRelease(
     Effect.promise(() =>
@@ -54,7 +54,7 @@ const fileHead = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename
 
 const statusOf = (url: string, key: string) => fetch(`${url}/${key}`, { method: "HEAD" }).then(({ status }) => status)
 
-/** Whether curl is there and offers HTTP/2. */
+/** Whether curl is installed and supports HTTP/2. */
 const hasCurl = spawnSync("curl", ["--version"]).stdout?.toString().includes("HTTP2") === true
 if (!hasCurl) console.warn("SKIPPED: an upload by curl that offers HTTP/2; there is no such curl")
 
@@ -73,7 +73,7 @@ describe("a request that offers an upgrade", () => {
           ]
         ) {
           const client = yield* open(url)
-          // What comes behind it is not answered, and the client is told that it will not be.
+          // A request behind it gets no response, and the client knows that it will not.
           client.socket.write(request + get("/me"))
           yield* eventually("it is closed", client.isClosed)
           assert.match(client.text(), /^HTTP\/1\.1 200 [\s\S]*\r\nConnection: close\r\n/i)
@@ -166,7 +166,7 @@ describe("an early answer", () => {
       client.socket.write(Buffer.alloc(99_999))
       client.socket.write(get("/openapi.json"))
       yield* eventually("so is the next one", () => client.text().includes("HTTP/1.1 200 "))
-      // Of this one a part is read before it is refused.
+      // A part of this body is read before it is refused.
       const form = post("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 250000\r\n")
       client.socket.write(form + "a&".repeat(125_000) + get("/me"))
       yield* eventually("so is the one after it", () => /HTTP\/1\.1 400 [\s\S]*HTTP\/1\.1 401 /.test(client.text()))
@@ -210,7 +210,7 @@ describe("an early answer", () => {
         plans: { premium: { maxUploadBytes: 1000, rateLimit: null } },
         drainTimeout: "30 seconds",
         maxDrainBytes: 1_000_000,
-        // How often it is looked depends on the shortest time.
+        // The shortest time limit sets the interval of the checks.
         minimumRatePatience: "1 second"
       })
       const client = yield* open(url)
@@ -229,7 +229,7 @@ describe("one address", () => {
     Effect.gen(function*() {
       const { url } = yield* start({ maxConnections: 10, maxConnectionsPerAddress: 3, trustedProxies: ["127.0.0.9"] })
       const held = [yield* open(url), yield* open(url), yield* open(url)]
-      // More than there are at all: those that are refused take nobody's place.
+      // More than the limit: refused connections take no permit.
       for (let i = 0; i < 30; i++) {
         const over = yield* open(url)
         over.socket.write(get("/openapi.json"))
@@ -310,7 +310,7 @@ describe("requests that are sent ahead", () => {
         const client = yield* open(url, { reads: false })
         client.socket.write(get(`/${key}`) + garbage)
         yield* eventually("it is taken", async () => (await statusOf(url, key)) === 423)
-        // The headers' time is over while the answer is not.
+        // The headers' time is over before the response is.
         yield* Effect.sleep("800 millis")
         const chunks: Array<Buffer> = []
         client.socket.on("data", (chunk: Buffer) => chunks.push(chunk))
@@ -343,7 +343,7 @@ describe("a connection has a limit of time", () => {
       const sender = yield* open(server.url)
       sender.socket.on("error", () => {})
       sender.socket.write(post(`${multipart}Content-Length: 100000000\r\n`, fileHead))
-      // Enough for one look at it, and a third of what is asked for on average.
+      // Enough for one check, and a third of the required average.
       const bursts = setInterval(() => sender.socket.write(Buffer.alloc(4000)), 1200)
       yield* eventually("it is refused", () => sender.text().startsWith("HTTP/1.1 408 "))
       clearInterval(bursts)

@@ -9,7 +9,7 @@ describe("kill -9 under load", () => {
       Effect.gen(function*() {
         const summary = yield* Effect.promise(() => run({ kills: 10, servers: 10, within: 12_000 }))
         const found = JSON.stringify(summary)
-        // Otherwise it would have shown nothing; a busy machine makes fewer rounds, and `soak` makes hundreds.
+        // Otherwise it would have proved nothing; a busy machine makes fewer rounds, and `soak` makes hundreds.
         assert.isAtLeast(summary.crashes, 20, found)
         assert.isAbove(summary.acknowledged, 20, found)
         assert.isAbove(summary.whole, 20, found)

@@ -50,7 +50,7 @@ const health = (adminUrl: string) => call(`${adminUrl}/healthz`)
 const reserveOf = (folder: string): number =>
   Fs.statSync(Path.join(folder, "reserve"), { throwIfNoEntry: false })?.size ?? 0
 
-/** The catalog keeps room back in the background. */
+/** The catalog creates its reserve in the background. */
 const reserved = (folder: string) => eventually("room is kept back", () => reserveOf(folder) > 0)
 
 describe.skipIf(!canMount)("a disk without a byte left", () => {
@@ -194,7 +194,7 @@ describe("the file of accounts", () => {
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const file = Path.join(folder, "accounts.json")
-      // Neither its size nor its time tells the last content from the one before.
+      // Neither size nor time distinguishes the last content from the one before.
       const write = (text: string, size = 400) => {
         Fs.writeFileSync(file, text.padEnd(size))
         Fs.utimesSync(file, 1000, 1000)

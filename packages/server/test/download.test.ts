@@ -22,7 +22,7 @@ const statuses = (answers: ReadonlyArray<number>) => {
   return counts
 }
 
-/** Many requests, each on a connection of its own, all under way at once. */
+/** Many simultaneous requests, each on its own connection. */
 const simultaneously = (url: string, count: number): Effect.Effect<Array<number>> =>
   Effect.promise(() => {
     const agent = new Http.Agent({ maxSockets: count })
@@ -38,10 +38,10 @@ const simultaneously = (url: string, count: number): Effect.Effect<Array<number>
     return Promise.all(Array.from({ length: count }, one)).finally(() => agent.destroy())
   })
 
-/** Waits until the server has seen a broken download, and says how long its lease still runs. */
+/** Waits until the server has noticed a broken download, and returns how long its lease lasts. */
 const secondsLeft = (url: string) =>
   Effect.gen(function*() {
-    // While bytes flow, the answer is always the whole grace time; it runs down once the break was seen.
+    // While bytes flow, the response is always the whole grace time; it decreases after the break was noticed.
     for (let tries = 0; tries < 80; tries++) {
       yield* TestClock.adjust("1 second")
       const answer = yield* call(url)
@@ -222,7 +222,7 @@ describe("a download", () => {
       const lease = String(first.headers.etag)
       const second = yield* openDownload(url, { range: "bytes=0-", "if-range": lease })
       assert.strictEqual(second.status, 206)
-      // Not read until now: what its connection holds comes, and then it ends.
+      // Unread until now: the bytes in the connection's buffers arrive, and then it ends.
       const got = yield* Effect.promise(() => first.response.toArray().then(() => "whole", () => "broken"))
       assert.strictEqual(got, "broken")
       second.response.destroy()
@@ -260,7 +260,7 @@ describe("a download", () => {
       const content = pattern(LARGE)
       const { key } = yield* uploaded(server.url, content, { headers: anna, fields: { autoDelete: "false" } })
       const url = `${server.url}/${key}`
-      // It has the first bytes, and more is on its way to it.
+      // It has the first bytes, and more are in transit.
       const first = yield* openDownload(url)
       const lease = String(first.headers.etag)
       const start0 = first.response.toArray().then(() => "whole", () => "broken")
@@ -331,7 +331,7 @@ describe("a download", () => {
       const lease = String(first.headers.etag)
       first.response.destroy()
       let byte = yield* get(url, { range: "bytes=7-7", "if-range": lease })
-      // What its connection took counts; from then on, a byte is as good as nothing.
+      // Bytes that its connection took count; from then on, single bytes gain no time.
       let seconds = 0
       for (; byte.status === 206; seconds++) {
         assert.isBelow(seconds, 40)
@@ -422,7 +422,7 @@ describe("a download", () => {
         const dropped = yield* openDownload(url, mine)
         assert.strictEqual(dropped.status, 200)
         dropped.response.destroy()
-        // Its first request may still be under way, or all of it may have been handed over.
+        // Its first request may still be running, or all of it may have been handed over.
         const other = (yield* call(url, { headers: browser })).status
         assert.include([404, 423], other)
         const again = yield* get(url, mine)
@@ -521,7 +521,7 @@ describe("a download", () => {
         assert.match(page.text, /(&#60;|&lt;)b(&#62;|&gt;)[\s\S]*precious[\s\S]*(&#60;|&lt;)\/b(&#62;|&gt;)/)
         assert.match(page.text, new RegExp(`action="[^"]*/${key}"`))
       }
-      // What the button of the page does.
+      // The request of the page's button.
       const pressed = yield* call(`${url}?download=1`, { headers: { accept: "text/html" } })
       assert.strictEqual(pressed.status, 200)
       assert.strictEqual(pressed.text, "precious")

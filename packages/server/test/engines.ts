@@ -12,7 +12,7 @@ import { eventually } from "./support.ts"
 export const onPath = (program: string): string | undefined =>
   (process.env["PATH"] ?? "").split(Path.delimiter).map((folder) => Path.join(folder, program)).find(Fs.existsSync)
 
-/** Debian keeps the server's programs beside the path, by version. */
+/** Debian keeps the server's programs outside the path, by version. */
 const postgresFolder = ((): string | undefined => {
   const base = "/usr/lib/postgresql"
   const versions = Fs.existsSync(base) ? Fs.readdirSync(base).toSorted((a, b) => Number(b) - Number(a)) : []
@@ -34,7 +34,7 @@ export const hasRedis = onPath("redis-server") !== undefined
 
 const told = new Set<string>()
 
-/** The reason, aloud, for what is skipped. */
+/** Prints why a test is skipped. */
 export const skipping = (what: string): void => {
   const missing = [
     hasPostgres ? "" : "PostgreSQL (Debian: postgresql)",
@@ -80,7 +80,9 @@ export interface Program {
   readonly restart: Effect.Effect<void>
 }
 
-/** A program that ends with the scope, at once. The default signal is to PostgreSQL an immediate shutdown, which is a crash. */
+/**
+ * A program that ends with the scope, at once. For PostgreSQL, the default signal is an immediate shutdown, which is a crash.
+ */
 export const running = (
   command: string,
   args: ReadonlyArray<string>,
@@ -112,13 +114,13 @@ export interface Postgres {
   readonly database: Effect.Effect<Redacted.Redacted>
   /** Runs SQL beside the server. */
   readonly execute: (database: Redacted.Redacted, sql: string) => Effect.Effect<void>
-  /** It crashes, and is started again; what it had not synced is lost. */
+  /** Crashes and starts it again; unsynced changes are lost. */
   readonly crash: Effect.Effect<void>
 }
 
 let databases = 0
 
-/** Without the sync of the disk it is fast; `durable` is for measuring. */
+/** Without syncs of the disk it is fast; `durable` is for measuring. */
 export const postgres = (options: { readonly durable?: boolean } = {}) =>
   Effect.gen(function*() {
     const folder = yield* folderFor("postgres")
@@ -178,7 +180,7 @@ export const redis = Effect.gen(function*() {
   return { url: `redis://127.0.0.1:${port}`, child: child(), crash: Effect.andThen(restart, isReady) }
 })
 
-/** The credentials that the stand-in knows. */
+/** The credentials of the stand-in. */
 export const S3_CREDENTIALS = { AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" }
 
 /** An S3 store in this process, over a folder. */

@@ -41,7 +41,7 @@ const startOn = (folder: string) =>
 
 const health = (adminUrl: string) => call(`${adminUrl}/healthz`)
 
-/** An upload that does not say its length. */
+/** An upload without a length. */
 const uploadChunked = (url: string, size: number) =>
   Effect.promise(() =>
     new Promise<{ status: number; text: string }>((resolve, reject) => {
@@ -65,7 +65,7 @@ const tellsNothing = (answer: Answer, folder: string) => {
   for (const word of [folder, "ENOSPC", "EROFS", "SQLITE", "sqlite", "blobs"]) assert.notInclude(answer.text, word)
 }
 
-/** Makes changes of the catalog fail, as a disk would, until it is lifted. */
+/** Makes changes of the catalog fail, like a broken disk, until it is repaired. */
 const failing = (folder: string, event: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -93,13 +93,13 @@ describe("a full disk", () => {
         const over = yield* upload(server.url, pattern(20_000_000), { headers: anna })
         assertRefused(over, 507, "INSUFFICIENT_STORAGE")
         tellsNothing(over, folder)
-        // One that does not say how long it is meets the end of the disk.
+        // An upload without a length fills the disk.
         const unsaid = yield* uploadChunked(server.url, 20_000_000)
         assert.strictEqual(unsaid.status, 507, unsaid.text)
         for (const word of [folder, "ENOSPC"]) assert.notInclude(unsaid.text, word)
         yield* eventually("nothing of it is left", () => Fs.readdirSync(Path.join(folder, "incoming")).length === 0)
 
-        // Somebody else takes all that is left.
+        // Another program takes all free space.
         const free = fill(folder)
         for (let i = 0; i < 3; i++) {
           const answer = yield* upload(server.url, pattern(100_000))
@@ -111,7 +111,7 @@ describe("a full disk", () => {
         assert.strictEqual(sick.json["status"], "failing")
         assert.deepStrictEqual(sick.json["blobs"] as object, { ok: false, problem: "disk-full" })
         assert.isAtLeast((sick.json["faults"] as Record<string, { count: number }>)["disk-full"]!.count, 1)
-        // A download either is given, or is refused and takes nothing.
+        // A download is either given, or refused without taking anything.
         const tried = yield* call(`${server.url}/${kept.key}`)
         if (tried.status !== 200) assertRefused(tried, 507, "INSUFFICIENT_STORAGE")
 
@@ -158,7 +158,7 @@ describe("a folder that became read-only", () => {
         const folder = yield* disk(16)
         const server = yield* startOn(folder)
         const { key } = yield* uploaded(server.url, "kept")
-        // Open files keep the mount from changing, but a read-only bind over the same place does not ask.
+        // Open files prevent remounting, but not a read-only bind mount over the same path.
         const blobs = Path.join(folder, "incoming")
         yield* Effect.acquireRelease(
           Effect.sync(() => assert.isTrue(mount("--bind", blobs, blobs) && mount("-o", "remount,bind,ro", blobs))),
@@ -215,7 +215,7 @@ describe("a blob that lost its end", () => {
           json["faults"] as Record<string, { count: number }>
         )
       yield* eventually("it is noted", async () => (await faults())["blobs"]?.count === 1)
-      // It was not taken: another receiver gets as far.
+      // The download was not taken: another receiver gets as far.
       const head = yield* call(`${server.url}/${key}`, { method: "HEAD" })
       assert.strictEqual(head.status, 200)
     }))
@@ -254,7 +254,7 @@ describe("a catalog that cannot be written", () => {
         )
         assert.isTrue(failed)
         lift()
-        // A small file is free at once; only of a large one is it worth resuming.
+        // A small file is available at once; only a large one is worth resuming.
         const status = isSmall ? 200 : 423
         const head = () => Effect.runPromise(call(at, { method: "HEAD" })).then((answer) => answer.status)
         yield* eventually("the break is seen", () => head().then((seen) => seen === status))
@@ -306,7 +306,7 @@ describe("the bytes of a file that has ended", () => {
       assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 2)
       for (let second = 1; second < 60; second++) {
         yield* TestClock.adjust("1 second")
-        // A sweep takes real time on the real disk, and the next one is counted from its end.
+        // A sweep takes real time on the real disk, and the next one is scheduled from its end.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
       }
       yield* eventually("both are gone", () => Fs.readdirSync(Path.join(server.folder, "blobs")).length === 0)

@@ -1,4 +1,4 @@
-/** What a body may ask of the server: fields and sizes have limits, and no body takes more than linear time. */
+/** Limits of a body: of its fields and sizes, and linear time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Net from "node:net"
@@ -37,7 +37,7 @@ const parse = (chunks: ReadonlyArray<Uint8Array>, maxFields = 1000) => {
   return { fields, tooMany }
 }
 
-/** Cuts bytes at places of its own. */
+/** Cuts bytes at random positions. */
 const cut = (bytes: Uint8Array, below: (bound: number) => number): Array<Uint8Array> => {
   const chunks: Array<Uint8Array> = []
   for (let at = 0; at < bytes.length;) {
@@ -48,7 +48,7 @@ const cut = (bytes: Uint8Array, below: (bound: number) => number): Array<Uint8Ar
   return chunks
 }
 
-/** Sends bytes as they are and gives the answer, which may come before all of them are sent. */
+/** Sends raw bytes and returns the response, which may come before all of them are sent. */
 const send = (url: string, head: string, body: Uint8Array) =>
   Effect.promise(() =>
     new Promise<string>((resolve) => {
@@ -92,7 +92,7 @@ describe("the parser of urlencoded forms", () => {
     for (let seed = 1; seed <= 3000; seed++) {
       const below = random(seed)
       const text = Array.from({ length: below(12) }, () => alphabet[below(alphabet.length)]!).join("")
-      // `URLSearchParams` takes a leading question mark off.
+      // `URLSearchParams` removes a leading question mark.
       const expected = [...new URLSearchParams(text.replace(/^\?/, "%3F"))]
       assert.deepStrictEqual(parse(cut(Buffer.from(text), below)).fields, expected, JSON.stringify(text))
     }
@@ -116,7 +116,7 @@ describe("a form", () => {
         const { system, user } = process.cpuUsage(before)
         assert.include(answer, "HTTP/1.1 400 ", field)
         assert.include(answer, "more than 100 fields")
-        // It took minutes, since its time grew with the square of the fields.
+        // It once took minutes, since its time was quadratic in the fields.
         assert.isBelow((system + user) / 1e6, 10)
       }
     }), 60_000)

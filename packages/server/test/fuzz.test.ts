@@ -21,7 +21,7 @@ const started = Effect.gen(function*() {
   return { folder, url, adminUrl: adminUrl! }
 })
 
-/** Sends bytes and gives all that comes back; the sending side ends only where the server waits for more. */
+/** Sends bytes and returns everything that comes back; the sending side ends only if the server waits for more. */
 const talk = (url: string, bytes: Buffer): Promise<string> =>
   new Promise((resolve) => {
     const chunks: Array<Buffer> = []
@@ -41,8 +41,8 @@ const talk = (url: string, bytes: Buffer): Promise<string> =>
   })
 
 /**
- * Whatever was sent, what comes back is nothing, or whole answers of HTTP that are no fault of the host, and every
- * refusal is the contract's envelope.
+ * Whatever was sent, the result is nothing, or complete HTTP responses without a 500, and every error is the contract's
+ * envelope.
  */
 const check = (answer: string): void => {
   let rest = answer
@@ -111,7 +111,7 @@ const runs = <A>(cases: number, gen: Gen<A>, holds: (value: A) => Promise<void>)
     await Promise.all(Array.from({ length: 24 }, worker))
   })
 
-/** Bytes that mean something to a parser, and some that do not. */
+/** Bytes with a meaning for a parser, and some without. */
 const piece = oneof<Buffer>(
   map(
     constantFrom(
@@ -195,7 +195,7 @@ describe("whatever comes in", () => {
         }
         yield* runs(1000, gen, holds)
         yield* eventually("nothing is left", () => Fs.readdirSync(Path.join(server.folder, "incoming")).length === 0)
-        // What was taken for a file is one, with its bytes.
+        // Anything that was accepted as a file is one, with its bytes.
         const health = yield* call(`${server.adminUrl}/healthz`)
         assert.strictEqual(health.json["status"], "ok", health.text)
         const { files } = health.json["catalog"] as { files: number }
@@ -278,7 +278,7 @@ describe("whatever comes in", () => {
         token
       )
       const gen = record({
-        // HEAD has no body to check the length of, and CONNECT no answer in HTTP.
+        // A HEAD response has no body whose length could be checked, and a CONNECT response is no HTTP.
         method: constantFrom("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "FOO", "get"),
         target,
         version: constantFrom("HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9", ""),

@@ -4,7 +4,7 @@ import { execFile, spawn } from "node:child_process"
 import { promisify } from "node:util"
 import { call, eventually, uploaded } from "./support.ts"
 
-/** It takes five minutes, root, buildah and debootstrap, so it is asked for. */
+/** It takes five minutes, root, buildah and debootstrap, so it runs only on request. */
 const isAsked = process.env["FILEIO_IMAGE"] !== undefined
 if (!isAsked) {
   process.stderr.write(
@@ -48,7 +48,7 @@ describe.skipIf(!isAsked)("the image", () => {
         )
         const file = yield* uploaded("http://127.0.0.1:28080", "in a container", { headers })
         assert.strictEqual((yield* call(`http://127.0.0.1:28080/${file.key}`)).text, "in a container")
-        // The engines of several servers are in the image: what is missing is only what they lead to.
+        // The image contains the packages of the engines: only the engines themselves are missing.
         for (
           const flag of [
             "--catalog=postgresql://127.0.0.1:1/x",

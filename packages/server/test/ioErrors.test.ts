@@ -16,7 +16,7 @@ if (!canPreload) {
   console.warn("SKIPPED: a disk whose writes and syncs fail; it needs Linux and a C compiler (Debian: gcc)")
 }
 
-/** The program over a disk that fails when it is told to. */
+/** The program over a disk that fails on request. */
 const program = (folder: string, library: string) =>
   Effect.gen(function*() {
     const control = Path.join(folder, "control")
@@ -55,7 +55,7 @@ const program = (folder: string, library: string) =>
     }
   })
 
-/** What a receiver has of a file: all of it, or nothing that could be used. */
+/** A receiver's result: the whole file, or nothing usable. */
 const receive = (at: string) =>
   Effect.promise(() => fetch(at).then((got) => got.status === 200 ? got.text() : "").catch(() => ""))
 
@@ -122,7 +122,7 @@ describe.skipIf(!canPreload)("a disk that fails under the catalog", () => {
             "only the bytes of what is listed are left",
             () => Fs.readdirSync(Path.join(folder, "data", "blobs")).length === listed.length
           )
-          // An upload of which it was unknown whether it is stored is there whole, or not at all.
+          // An upload with an unknown outcome is stored completely, or not at all.
           for (const key of listed) assert.include(["new", "after"], yield* receive(`${second.url}/${key}`))
         }),
       60_000

@@ -15,7 +15,7 @@ describe.skipIf(!hasPostgres || !hasRedis)("the fault lab", () => {
         const summary = yield* Effect.promise(() => run({ seconds: SECONDS, seed: 1, clients: 6, ceph: false }))
         const found = JSON.stringify(summary)
         assert.deepStrictEqual(summary.violations, [], found)
-        // Otherwise it would have shown nothing.
+        // Otherwise it would have proved nothing.
         for (const what of ["upload 200", "download 200"]) assert.isAtLeast(summary.counts[what] ?? 0, 5, found)
       }),
     (SECONDS * 10 + 600) * 1000

@@ -1,6 +1,6 @@
 /**
- * What a catalog should do with leases, and what its receivers have got: the state machine of `lease.ts` for each lease, and a
- * ledger of last bytes that knows nothing of the machine. `leases.test.ts` walks both beside a real catalog.
+ * The expected behaviour of a catalog's leases, and what its receivers got: the state machine of `lease.ts` for each lease, and
+ * a ledger of last bytes that is independent of the machine. `leases.test.ts` runs both beside a real catalog.
  */
 import { assert } from "@effect/vitest"
 import type * as Catalog from "../src/Catalog.ts"
@@ -18,7 +18,7 @@ export interface File {
   downloads: number
   attempts: number
   lastAttempt: number | null
-  /** Leases that have ended and count, which the catalog may not have settled yet. */
+  /** Ended leases that count, which the catalog may not have settled yet. */
   pending: number
   buried: boolean
   removed: boolean
@@ -45,7 +45,7 @@ export class Model {
   readonly terms: Machine.Terms
   readonly files: Array<File> = []
   readonly leases = new Map<string, Held>()
-  /** Which leases have got the last byte of a content, and how many were allowed to at most. */
+  /** Which leases got the last byte of a content, and how many were allowed at most. */
   readonly ledger = new Map<string, { readonly receivers: Set<string>; most: number }>()
 
   constructor(terms: Machine.Terms) {
@@ -112,7 +112,7 @@ export class Model {
     )
   }
 
-  /** What `claim` and `peek` should say. */
+  /** The expected results of `claim` and `peek`. */
   availability(file: File, now: number): Catalog.Availability {
     if (file.removed || file.buried || this.isExpired(file, now)) return { _tag: "Gone" }
     const live = this.uncounted(file)
@@ -164,7 +164,7 @@ export class Model {
     return true
   }
 
-  /** The receiver has the last byte now. What must hold whatever the machine says: no more receivers than were allowed. */
+  /** The receiver has the last byte now. An invariant, whatever the machine says: no more receivers than were allowed. */
   deliver({ blob, id }: Catalog.Lease): void {
     const { most, receivers } = this.ledger.get(blob)!
     receivers.add(id)
@@ -198,7 +198,7 @@ export class Model {
     if (held !== undefined) this.move(held, Machine.prolonged(held.state, generation, now, this.terms, sent))
   }
 
-  /** The only server died, and has started again. */
+  /** The only server died, and has restarted. */
   interrupt(now: number): void {
     for (const held of this.leases.values()) this.move(held, Machine.interrupted(held.state, now, this.terms))
     this.advance(now)
@@ -241,7 +241,7 @@ export class Model {
     }
   }
 
-  /** Files of which nothing is left to be seen, so that a long walk does not become slow. */
+  /** Drops finished files, so that a long walk does not become slow. */
   forget(): void {
     const used = new Set([...this.leases.values()].map(({ file }) => file))
     for (let i = this.files.length - 1; i >= 0; i--) {
@@ -250,7 +250,7 @@ export class Model {
     }
   }
 
-  /** Downloads of the current content that a receiver has whole. */
+  /** Complete downloads of the current content. */
   delivered({ blob }: File): number {
     return this.ledger.get(blob)!.receivers.size
   }

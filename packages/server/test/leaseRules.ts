@@ -1,11 +1,11 @@
-/** What holds of leases one by one, whatever keeps the catalog; `leases.test.ts` walks through all of it in any order. */
+/** Rules of single leases, for any catalog; `leases.test.ts` walks through all of them in any order. */
 import { assert, it } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Catalog from "../src/Catalog.ts"
 
 export const GRACE = 30_000
-/** Bytes a second. */
+/** Bytes per second. */
 export const RATE = 1280
 
 export type Engine = Layer.Layer<Catalog.Catalog, unknown>
@@ -32,7 +32,7 @@ export const claimed = (claim: Catalog.Claim): Catalog.Lease => {
   return (claim as { readonly lease: Catalog.Lease }).lease
 }
 
-/** The tests of them, for an engine with this grace time and rate. */
+/** Tests of the rules, for an engine with this grace time and rate. */
 export const leaseRules = (engine: Engine) => {
   it.effect("lets only the newest transfer of a lease end it, or give it back", () =>
     Effect.gen(function*() {
@@ -48,7 +48,7 @@ export const leaseRules = (engine: Engine) => {
       assert.strictEqual((yield* Effect.flip(catalog.handOver(second)))._tag, "LeaseEnded")
       const third = Option.getOrThrow(yield* catalog.resume(key, first.id))
       yield* catalog.handOver(third)
-      // Its last byte may have been sent, so it counts, and what its holder asks for now counts for nothing.
+      // Its last byte may have been sent, so it counts, and further requests of its holder count for nothing.
       const fourth = Option.getOrThrow(yield* catalog.resume(key, first.id))
       assert.isTrue(fourth.counted)
       assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
@@ -65,7 +65,7 @@ export const leaseRules = (engine: Engine) => {
       const lease = claimed(yield* catalog.claim(key))
       for (let left = 60 + 30; left > 0; left -= 10) {
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `${left} s before the end`)
-        // A byte at a time gives no time to speak of.
+        // Single bytes gain no noticeable time.
         yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, lease.id)), 0)
         yield* TestClock.adjust("10 seconds")
       }
@@ -81,7 +81,7 @@ export const leaseRules = (engine: Engine) => {
       const seconds = 4096
       const { key } = yield* catalog.insert(file({ size: seconds * RATE }))
       let lease = claimed(yield* catalog.claim(key))
-      // Far more than is needed: it is as good as the minimum rate, and no better.
+      // Much more than is needed: treated like the minimum rate.
       for (let left = seconds + 60 + 30; left > 0; left -= 5) {
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `${left} s before the end`)
         yield* catalog.prolong([{ lease, sent: 50 * RATE }])
@@ -100,7 +100,7 @@ export const leaseRules = (engine: Engine) => {
       const catalog = yield* Catalog.Catalog
       const { key } = yield* catalog.insert(file())
       const lease = claimed(yield* catalog.claim(key))
-      // The ninety seconds that it may stand still are used up at half the speed.
+      // The ninety seconds of patience are used up at half the speed.
       for (let passed = 0; passed < 2 * 90 - 5; passed += 5) {
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress", `after ${passed} s`)
         yield* TestClock.adjust("5 seconds")
@@ -149,7 +149,7 @@ export const leaseRules = (engine: Engine) => {
         const { key } = yield* catalog.insert(file({ size, countFrom: "first-byte", autoDelete: false }))
         const first = claimed(yield* catalog.claim(key))
         yield* catalog.release(first, 0)
-        // Its holder may go on for the grace time, others get nothing.
+        // Its holder may resume for the grace time, others get nothing.
         assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
         yield* catalog.release(Option.getOrThrow(yield* catalog.resume(key, first.id)), 0)
         yield* TestClock.adjust("30 seconds")

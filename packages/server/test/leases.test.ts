@@ -58,7 +58,7 @@ type WalkClock = ReturnType<typeof makeClock>
 interface Engine {
   readonly servers: number
   readonly hold?: number
-  /** A catalog that ends with the scope as a process does that is killed: it settles nothing. */
+  /** A catalog that ends with the scope like a killed process: it settles nothing. */
   readonly open: (
     maxBrokenDownloads: number
   ) => Effect.Effect<Layer.Layer<Catalog.Catalog, unknown>, never, Scope.Scope>
@@ -75,7 +75,7 @@ const makeRandom = (seed: number) => {
 interface Options {
   readonly steps: number
   readonly seed: number
-  /** The clock jumps back too, and downloads that broke are bounded: then only the ledger is looked at. */
+  /** The clock also jumps back, and broken downloads are bounded: then only the ledger is checked. */
   readonly wild: boolean
 }
 
@@ -101,16 +101,16 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
     let blobs = 0
     const pick = <A>(items: ReadonlyArray<A>): A | undefined => items[random(items.length)]
     const server = () => random(servers.length)
-    /** Bytes that were sent: none, some that a second takes at the minimum rate, or all of a file. */
+    /** Sent bytes: none, some that a second takes at the minimum rate, or all of a file. */
     const bytes = () => [0, random(3000), Machine.RESUMABLE_BYTES][random(3)]!
     const on = <A, E>(index: number, use: (catalog: Service) => Effect.Effect<A, E>) =>
       timed(use(servers[index]!.catalog))
-    /** Expected values, where the model can know them. */
+    /** Expected values, if the model can know them. */
     const same = <A>(actual: A, expected: A, what: string) => {
       if (!wild) assert.deepStrictEqual(actual, expected, what)
     }
     const newest = (file: File | undefined) => file !== undefined && !file.removed && !file.buried
-    /** Mostly files that are still there. */
+    /** Mostly files that still exist. */
     const someFile = () => pick(random(8) === 0 ? model.files : model.files.filter(newest)) ?? pick(model.files)
 
     const insert = Effect.gen(function*() {
@@ -249,7 +249,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
         model.release(transfer.lease, time.now(), sent)
       })
 
-    /** The bytes cannot be had, or the receiver went away before the first one. */
+    /** The bytes cannot be read, or the receiver disconnected before the first one. */
     const abandon = Effect.gen(function*() {
       const transfer = transfers.at(-1)
       if (transfer === undefined || transfer.mayEnd) return
@@ -265,7 +265,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
         model.commit(transfer.lease, time.now())
       })
 
-    /** A transfer ends in the one or the other way; a crash may come before the catalog hears of it. */
+    /** A transfer ends in either way; a crash may come before the catalog learns of it. */
     const finish = Effect.gen(function*() {
       const transfer = pick(transfers.filter(({ mayEnd }) => mayEnd)) ?? pick(transfers)
       if (transfer === undefined) return
@@ -282,7 +282,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       if (engine.hold === undefined) model.interrupt(time.now())
     })
 
-    /** All servers say which transfers they have. */
+    /** All servers report their transfers. */
     const prolong = Effect.gen(function*() {
       for (const index of servers.keys()) {
         const progress = transfers.filter(({ lease, server }) => server === index && !lease.counted)
@@ -296,7 +296,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       const millis = [1, 1000, 5000, GRACE - 1, GRACE, 10 * GRACE][random(6)]!
       time.move(wild && random(3) === 0 ? -millis : millis)
       if (!wild) model.advance(time.now())
-      // A server that is alive does not miss a lease's end.
+      // A running server does not miss a lease's end.
       if (random(2) === 0) yield* prolong
     })
 
@@ -333,7 +333,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       model.bury(time.now())
     })
 
-    /** Everything that can be seen of a file. */
+    /** Everything that a file shows. */
     const look = (file: File) =>
       Effect.gen(function*() {
         const now = time.now()
@@ -383,14 +383,14 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
       yield* random(60) === 0 ? crash : pick(choices)!
       const file = someFile()
       if (file !== undefined) yield* look(file)
-      // What ended long ago would only make the walk slow.
+      // Old files would only make the walk slow.
       if (model.files.length <= 40) continue
       if (wild) model.files.shift()
       else model.forget()
       if (model.files.length > 60) yield* removeOne(model.files[0]!)
     }
 
-    // All servers die. What was given whole counts, what was not is free again, and nothing is held by nobody.
+    // All servers die. Complete downloads count, others are available again, and no lease is stuck.
     for (let i = 0; i < servers.length; i++) {
       yield* Scope.close(servers[i]!.scope, Exit.void)
       servers[i] = yield* start

@@ -39,7 +39,7 @@ const filled = Effect.gen(function*() {
   return folder
 })
 
-/** Milliseconds of the processor, the least of some runs: what it costs, not what else the machine does. */
+/** Milliseconds of processor time, the minimum of some runs: its cost, without other work of the machine. */
 const cost = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     let least = Infinity
@@ -82,10 +82,10 @@ describe("a list of 100,000 files", () => {
       costs["a search that finds all"] = yield* cost(ask({ search: "report", sort: "size" }))
       costs["a search that finds nothing"] = yield* cost(ask({ search: "nothing of that" }))
       const sorted = Object.entries(costs).toSorted(([, a], [, b]) => b - a)
-      // Figures to read: a busy machine decides over times, so they are printed and not asserted.
+      // Figures to read: times depend on the machine, so they are printed and not asserted.
       if (process.env["SHOW_COSTS"] !== undefined) console.table(sorted)
 
-      // A sweep looks at what has ended alone.
+      // A sweep reads only ended files.
       yield* catalog.bury
       const { count } = yield* ask({})
       assert.strictEqual(count, FILES - ended)

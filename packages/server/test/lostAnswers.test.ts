@@ -1,4 +1,4 @@
-/** Answers of PostgreSQL that are lost after it did what it was asked: nothing stored is lost, nothing is told wrong. */
+/** Responses of PostgreSQL that are lost after it did what it was asked: nothing stored is lost, and every result is true. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
@@ -20,7 +20,7 @@ const overPostgres = Effect.gen(function*() {
   return { ...server, line }
 })
 
-/** The answer to a call in which PostgreSQL's answer to the statement with these words is lost. */
+/** The result of a call in which PostgreSQL's response to the statement with these words is lost. */
 const losing = (
   line: Effect.Success<ReturnType<typeof proxy>>,
   words: ReadonlyArray<string>,
@@ -123,7 +123,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
     Effect.gen(function*() {
       const { line, url } = yield* overPostgres
       const { key } = yield* uploaded(url, "content", { headers: anna })
-      // The statement's text is sent once only, and the key with every other statement.
+      // The statement's text is sent only once, and the key with every other statement.
       yield* call(`${url}/${key}`, { method: "HEAD" })
       const deletion = call(`${url}/${key}`, { method: "DELETE", headers: anna })
       const answer = yield* losing(line, ["DELETE FROM files", key], deletion)
@@ -138,7 +138,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
       const { key } = yield* uploaded(url, "content", { headers: anna })
       const answer = yield* losing(line, ["INSERT INTO leases", key], call(`${url}/${key}`))
       assertRefused(answer, 503, "UNAVAILABLE")
-      // The grace time, in which the lease would hold it, is an hour.
+      // The grace time, for which the lease would hold it, is an hour.
       yield* eventually("the file is free", async () => (await fetch(`${url}/${key}`, { method: "HEAD" })).ok)
       assert.strictEqual((yield* call(`${url}/${key}`)).text, "content")
       assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")

@@ -1,6 +1,6 @@
 /**
- * What the engines do in a second, on this machine: `node packages/server/test/measure.ts [COUNT]`. The figures of
- * docs/scaling.md come from here. Everything runs on loopback, and ends by itself.
+ * Measures the engines on this machine: `node packages/server/test/measure.ts [COUNT]`. The figures of docs/scaling.md come
+ * from here. Everything runs on loopback, and ends by itself.
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Effect, Layer, Redacted } from "effect"
@@ -112,7 +112,7 @@ const startProcess = (environment: Record<string, string>) =>
     return { url: /http:\/\/127\.0\.0\.1:\d+/.exec(output)![0], child } satisfies Process
   })
 
-/** Seconds of processor time that a process has taken. */
+/** Seconds of processor time that a process has used. */
 const cpuOf = ({ child }: Process): number => {
   const fields = Fs.readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]!.split(" ")
   return (Number(fields[11]) + Number(fields[12])) / 100

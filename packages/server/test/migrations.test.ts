@@ -23,7 +23,7 @@ describe("a catalog of an older server", () => {
         db.exec(migration)
         db.exec(`INSERT INTO migrations VALUES (${index + 1})`)
       })
-      // Who was downloading, whose transfer had broken, whose last byte was handed over, and who has had all of it.
+      // A running download, a broken one, one with its last byte handed over, and a complete one.
       const leases = [
         ["flowing000001", 0, 0, null],
         ["broken0000001", 0, 0, 30_000],

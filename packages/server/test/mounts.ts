@@ -1,4 +1,4 @@
-/** File systems of their own for the tests: one that can be filled to its last byte, or made read-only. Needs root. */
+/** File systems for tests: one that can be filled to its last byte, or made read-only. Needs root. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
@@ -39,7 +39,7 @@ export const freeBytes = (folder: string): number => {
   return bavail * bsize
 }
 
-/** Takes all room but `left` bytes, as another program would; gives back how to free it again. */
+/** Takes all free space except `left` bytes, like another program; returns how to free it again. */
 export const fill = (folder: string, left = 0): () => void => {
   const filler = Path.join(folder, "filler")
   const file = Fs.openSync(filler, "a")

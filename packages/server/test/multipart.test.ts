@@ -1,4 +1,4 @@
-/** Forms as the clients of the world send them. */
+/** Forms as real clients send them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as MultipartParser from "../src/internal/http/multipartParser.ts"
@@ -169,14 +169,14 @@ describe("a form", () => {
   )
 
   it("of anything is read to its end, and gives each byte of the content once", () => {
-    // A small alphabet, so that the beginnings of boundaries come often.
+    // A small alphabet, so that prefixes of boundaries are frequent.
     const bytes = ["\r", "\n", "-", "B", "x", "\r\n--B", "\r\n--"]
     let seed = 1
     const next = (most: number) => (seed = seed * 48271 % 0x7FFFFFFF) % most
     for (let i = 0; i < 3000; i++) {
       let content = ""
       for (let n = next(12); n > 0; n--) content += bytes[next(bytes.length)]
-      // What would be a boundary of its own is none here.
+      // A string that would be another boundary is none here.
       content = content.replace(/\r\n--B(?=--|[ \t]*\r?\n|$)/g, "\r\n--By").replace(/^--B/, "-B")
       const { parts, problem } = parse(Buffer.from(disposition("form-data; filename=a", content)), B, 1 + next(9))
       assert.isUndefined(problem)

@@ -1,4 +1,4 @@
-/** Text that a stranger sends: names, types, titles and words of a search; and files that older versions have stored. */
+/** Untrusted text: names, types, titles and searches; and files that earlier versions have stored. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { execFile, spawnSync } from "node:child_process"

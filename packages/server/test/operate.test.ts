@@ -42,7 +42,7 @@ const run = (args: ReadonlyArray<string>, environment: Readonly<Record<string, s
     })
   )
 
-/** Runs a command that succeeds, and gives its lines of cells. */
+/** Runs a command, expects success, and returns its lines of cells. */
 const lines = (args: ReadonlyArray<string>, environment?: Readonly<Record<string, string>>) =>
   Effect.map(run(args, environment), ({ status, stderr, stdout }) => {
     assert.strictEqual(status, 0, stderr)
@@ -70,7 +70,7 @@ describe("an operator", () => {
           (yield* run(["files", "show", `${server.url}/${key}`, "--json", ...data])).stdout
         ) as object
         assert.include(shown, { key, owner: "", size: 8, downloads: 0, attempts: 0, lastAttempt: null })
-        // Looking takes nothing.
+        // Looking is not downloading.
         const deleted = yield* lines(["files", "delete", `${server.url}/download/${key}`, ...data])
         assert.include(deleted[0]![0], `deleted: ${key}`)
         assertRefused(yield* call(`${server.url}/${key}`), 404, "FILE_NOT_FOUND")
@@ -213,7 +213,7 @@ describe("an operator", () => {
         ]
       )
       assert.strictEqual(audit[7]!["key"], created.stdout.slice(0, 7))
-      // A report has a link; what the log has follows from that.
+      // A report has a link, from which the id in the log can be computed.
       assert.strictEqual(audit[5]!["file"], shown.find(([name]) => name === "audit id")![1])
       assert.strictEqual(audit[0]!["address"], audit[2]!["address"])
       assert.match(String(audit[0]!["address"]), /^[0-9a-f]{32}$/)
@@ -245,7 +245,7 @@ describe("an operator", () => {
         const accessLog = Path.join(folder, "access.jsonl")
         const server = yield* startStoppable({ accessLog, logAddresses: true })
         yield* call(`${server.url}/me`)
-        // A log is rotated by giving it another name.
+        // Renaming a log rotates it.
         yield* eventually("the line is written", () => Fs.statSync(accessLog).size > 0)
         Fs.renameSync(accessLog, `${accessLog}.1`)
         yield* call(`${server.url}/me`, { headers: anna })
@@ -351,7 +351,7 @@ describe("an operator", () => {
         assertRefused(yield* from("203.0.113.9"), 403, "BLOCKED")
         assert.strictEqual((yield* from("203.0.114.9")).status, 200)
 
-        // A torn file blocks what it did, and the health says so.
+        // A torn file keeps blocking what it blocked, and the health reports it.
         Fs.writeFileSync(blocklist, "sha256:12\n")
         yield* eventually(
           "the health says so",

@@ -42,7 +42,7 @@ const startWithAdmin = (options: ServerOptions.TemporaryOptions = {}) =>
     return { folder, url, adminUrl: adminUrl! }
   })
 
-/** Sends bytes as they are and gives what comes back, until the other side closes. */
+/** Sends raw bytes and returns what comes back, until the other side closes. */
 const talk = (url: string, ...texts: ReadonlyArray<string>) =>
   Effect.promise(() =>
     new Promise<string>((resolve) => {
@@ -142,14 +142,14 @@ describe("a proxy", () => {
       assert.strictEqual((yield* from("192.0.2.1")).status, 200)
       assert.strictEqual((yield* from("192.0.2.2")).status, 200)
       assertRefused(yield* from("192.0.2.1"), 429, "TOO_MANY_REQUESTS")
-      // What the client itself put before the proxy's word does not count, nor do further proxies of ours.
+      // Addresses before the trusted proxy's entry do not count, nor do further trusted proxies.
       assertRefused(yield* from("198.51.100.7, 192.0.2.2"), 429, "TOO_MANY_REQUESTS")
       assertRefused(yield* from("192.0.2.1, 10.1.2.3"), 429, "TOO_MANY_REQUESTS")
       // A household has a /64.
       assert.strictEqual((yield* from("2001:db8::1")).status, 200)
       assertRefused(yield* from("[2001:db8:0:0:ffff::2]:443"), 429, "TOO_MANY_REQUESTS")
       assert.strictEqual((yield* from("2001:db8:0:1::1")).status, 200)
-      // What is no address is no word: the proxy itself is counted.
+      // An invalid entry is ignored: the proxy itself is counted.
       assert.strictEqual((yield* from("garbage")).status, 200)
       assertRefused(yield* from("unknown"), 429, "TOO_MANY_REQUESTS")
 
@@ -379,7 +379,7 @@ describe("a page of another origin", () => {
       assert.strictEqual(got.text, "x")
       assert.strictEqual(got.headers.get("access-control-allow-origin"), ORIGIN)
       assert.include(got.headers.get("access-control-expose-headers")!, "content-disposition")
-      // A refusal can be read too.
+      // A refusal is readable too.
       const gone = yield* call(`${open.url}/${sent.json.key}`, { headers: { origin: ORIGIN } })
       assertRefused(gone, 404, "FILE_NOT_FOUND")
       assert.strictEqual(gone.headers.get("access-control-allow-origin"), ORIGIN)
@@ -416,9 +416,9 @@ describe("a page of another origin", () => {
         {}
       ]
       for (const fields of visitors) assert.strictEqual((yield* browser(fields)).status, 200, JSON.stringify(fields))
-      // A page cannot send a key without asking first.
+      // A page cannot send a key without a preflight.
       assert.strictEqual((yield* browser({ origin: ORIGIN, ...anna })).status, 200)
-      // A link in a page of a stranger is opened as any other.
+      // A link in a stranger's page opens like any other.
       const { key } = yield* uploaded(server.url, "kept")
       const opened = yield* call(`${server.url}/${key}`, { headers: { "sec-fetch-site": "cross-site" } })
       assert.strictEqual(opened.text, "kept")
@@ -471,7 +471,7 @@ describe("a connection", () => {
             const socket = Net.connect(Number(port), "127.0.0.1", () => resolve(socket))
           })))
       )
-      // An answer shows that the server has seen all three.
+      // A response shows that the server has accepted all three.
       yield* eventually("the limit is met", async () => {
         const answer = await Effect.runPromise(talk(url, "GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
         return answer.startsWith("HTTP/1.1 503 ") && answer.includes("TOO_MANY_CONNECTIONS") &&
@@ -538,7 +538,7 @@ describe("a connection", () => {
       const { key } = yield* uploaded(url, pattern(LARGE))
       const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
       yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
-      // Nothing is read, so the end of the connection is only met when something is written.
+      // Nothing is read, so the end of the connection only shows at a write.
       socket.pause().on("error", () => {})
       const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
       socket.write(request(`/${key}`) + request("/openapi.json"))

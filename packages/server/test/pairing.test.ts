@@ -9,7 +9,7 @@ import type * as ServerOptions from "../src/ServerOptions.ts"
 import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { accounts, anna, assertRefused, call, eventually, plans, temporaryFolder, uploaded } from "./support.ts"
 
-/** A server that can be stopped, with what it logs. */
+/** A server that can be stopped, with its log. */
 const open = (folder: string, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Scope.Scope)
@@ -30,7 +30,7 @@ const refused = (folder: string, options: ServerOptions.TemporaryOptions = {}) =
     return error.message
   })
 
-/** A folder with this many files, and a server that was stopped again. */
+/** A folder with this many files, and a stopped server. */
 const filled = (files: number, options: ServerOptions.TemporaryOptions = {}) =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder
@@ -81,7 +81,7 @@ describe("a catalog and a store", () => {
         ]
       ) assert.include(message, part)
       assert.strictEqual(blobsIn(first.folder), 2)
-      // Not even where orphans are to be removed.
+      // Not even if orphans are to be removed.
       yield* refused(first.folder, { removeOrphans: true })
       assert.strictEqual(blobsIn(first.folder), 2)
     }))
@@ -154,7 +154,7 @@ describe("a catalog and a store", () => {
       removeCatalog(folder)
       assert.include(yield* refused(folder), "start once with --remove-orphans")
       assert.strictEqual(blobsIn(folder), 3)
-      // What the operator gives up goes.
+      // Orphans that the operator allows to remove.
       const last = yield* open(folder, { removeOrphans: true })
       yield* eventually("it is removed", () => blobsIn(last.folder) === 0)
     }))

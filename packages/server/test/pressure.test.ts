@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as Fs from "node:fs"
 import { run } from "./pressure/pressure.ts"
 
-/** `FILEIO_CONNECTIONS=4096` is as many as the server takes by default. */
+/** `FILEIO_CONNECTIONS=4096` is the server's default limit. */
 const connections = Number(process.env["FILEIO_CONNECTIONS"] ?? 256)
 
 const hasProc = Fs.existsSync("/proc/self/status")
@@ -25,7 +25,7 @@ describe("a server under pressure", () => {
           const text = JSON.stringify(figures)
           assert.isTrue(figures.serves, text)
           assert.isAtMost(figures.peak, 512, text)
-          // The budget that all share, what each connection may have, and what is yet to be collected.
+          // The shared budget, the memory of each connection, and uncollected garbage.
           assert.isAtMost(figures.peak - figures.before, 32 + connections / 10 + 64, text)
         }
       }),

@@ -1,4 +1,4 @@
-/** What spans, log lines and metrics tell: neither keys of files nor links, names, words of a search, or API keys. */
+/** Spans, log lines and metrics contain no keys of files, links, names, searches or API keys. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, References, Tracer } from "effect"
 import * as Path from "node:path"
@@ -12,7 +12,7 @@ import { accounts, ANNA, anna, call, plans, temporaryFolder, upload, uploaded } 
 const NAME = "secret-name"
 const WORD = "secret-word"
 
-/** A server under a program that traces and logs all that there is. */
+/** A server in a program that traces and logs everything. */
 const watched = (options: Partial<ServerOptions.Options> = {}) =>
   Effect.gen(function*() {
     const spans: Array<Tracer.NativeSpan> = []
@@ -54,7 +54,7 @@ const watched = (options: Partial<ServerOptions.Options> = {}) =>
     return { url, folder, adminUrl: adminUrl!, spans, told }
   })
 
-/** Every kind of request, with a secret in each place that takes one. */
+/** Every kind of request, with a secret in each possible position. */
 const ask = (url: string) =>
   Effect.gen(function*() {
     const { key } = yield* uploaded(url, "x", { name: `${NAME}.txt`, headers: anna, fields: { title: WORD } })

@@ -1,4 +1,4 @@
-/** A body that is the file itself, as `curl -T` and programs that know no forms send it. */
+/** A body that is the file itself, as sent by `curl -T` and by programs without support for forms. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
@@ -67,7 +67,7 @@ describe("A body that is the file itself", () => {
       )
       const typed = yield* curl([...file("photo.jpg"), "-H", "Content-Type: image/jpeg"], folder)
       yield* assertFile(typed, "photo.jpg", "image/jpeg", bytes)
-      // Of a pipe the size is not known, and there is no name.
+      // A pipe has no size and no name.
       yield* assertFile(yield* curl(["-T", "-", `${url}/`], folder, bytes), "file", OCTETS, bytes)
       const data = ["--data-binary", "@photo.jpg", "-H", "Content-Type: image/jpeg", `${url}/`]
       yield* assertFile(yield* curl(data, folder), "file", "image/jpeg", bytes)
@@ -97,7 +97,7 @@ describe("A body that is the file itself", () => {
       const named = { "content-disposition": "attachment; filename=\"a b.json\"" }
       assert.strictEqual((yield* send("application/json", named)).json["name"], "a b.json")
       const before = blobs(server).length
-      // A program that means a call of an API has not sent a file.
+      // A program that calls an API has not sent a file.
       assertRefused(yield* send("application/json; charset=utf-8"), 415, "UNSUPPORTED_MEDIA_TYPE")
       assertRefused(yield* send("multipart/mixed; boundary=b"), 415, "UNSUPPORTED_MEDIA_TYPE")
       assertRefused(yield* send("multipart/form-data"), 400, "INVALID_REQUEST")
@@ -152,7 +152,7 @@ describe("A body that is the file itself", () => {
         ["b.txt", null, 2, file.key]
       )
       assert.strictEqual((yield* call(at)).text, "newer")
-      // What can be a key of this server is never taken for a name.
+      // A possible key of this server is never taken for a name.
       const other = { method: "PUT", body: "other" }
       assertRefused(yield* call(at, other), 401, "UNAUTHORIZED")
       assertRefused(yield* call(at, { ...other, headers: bert }), 404, "FILE_NOT_FOUND")

@@ -272,7 +272,7 @@ describe("resumable uploads", () => {
       const empty = yield* Effect.promise(() => create(url))
       const nothing = yield* Effect.promise(() => finish(url, empty.headers["location"]!, Buffer.alloc(0), 0))
       assert.strictEqual(nothing.status, 400)
-      // The target has answered, so it is over.
+      // The target has responded, so it is over.
       assert.strictEqual(nothing.headers["upload-complete"], "?1")
       assert.strictEqual((yield* Effect.promise(() => offsetOf(url, empty.headers["location"]!))).status, 404)
     }))
@@ -429,7 +429,7 @@ describe("resumable uploads", () => {
       assert.strictEqual(third.status, 413)
       const path = begun.headers["location"]!
       assert.strictEqual((yield* Effect.promise(() => ask(url, { method: "DELETE", path }))).status, 204)
-      // What came of the third before it was refused is there until its time is over.
+      // The received part of the third one stays until its time is over.
       assert.isAtMost(yield* used, 300_000)
     }))
 
@@ -444,7 +444,7 @@ describe("resumable uploads", () => {
       )
       assert.strictEqual(unfinished(server).length, 1)
       yield* TestClock.adjust("59 minutes")
-      // Bytes that come prolong it; a look does not.
+      // New bytes prolong it; a HEAD does not.
       const state = yield* Effect.promise(() => offsetOf(url, path))
       assert.include(state.headers["upload-limit"], "max-age=60")
       const more = yield* Effect.promise(() =>
@@ -467,7 +467,7 @@ describe("resumable uploads", () => {
         () => db.prepare("SELECT count(*) AS rows FROM uploads").get()!["rows"] === 0
       )
       db.close()
-      // The file of the one that was complete stays.
+      // The file of the completed one stays.
       assert.strictEqual((yield* download(url, keyOf(done))).length, 9)
     }), 60_000)
 

@@ -1,11 +1,14 @@
-/** A client of "Resumable Uploads for HTTP" over bare sockets: it can stop in the middle of a body, and sees interim answers. */
+/**
+ * A client of "Resumable Uploads for HTTP" over raw sockets: it can stop in the middle of a body, and records interim
+ * responses.
+ */
 import * as Net from "node:net"
 
 export interface Reply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly text: string
-  /** Interim answers before it: the status, and the headers. */
+  /** Interim responses before it: the status, and the headers. */
   readonly interim: ReadonlyArray<{ readonly status: number; readonly headers: Readonly<Record<string, string>> }>
 }
 
@@ -14,9 +17,9 @@ export interface Asked {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Buffer
-  /** Bytes of the body that are sent before the connection is ended; all by default. */
+  /** Bytes of the body to send before the connection is ended; all by default. */
   readonly cut?: number
-  /** Called when all that is to be sent was handed to the system; the connection is ended when it resolves. */
+  /** Called when these bytes were handed to the system; the connection is ended when it resolves. */
   readonly beforeEnd?: () => Promise<void>
 }
 
@@ -37,7 +40,9 @@ const parse = (text: string): Reply => {
   }
 }
 
-/** Sends a request over a connection of its own. Resolves when the server has closed it, so nothing of the request is left to be read. */
+/**
+ * Sends a request over its own connection. Resolves when the server has closed it, so nothing of the request is left to read.
+ */
 export const ask = (url: string, asked: Asked): Promise<Reply> =>
   new Promise((resolve) => {
     const { body = Buffer.alloc(0), cut, headers = {}, method, path } = asked
@@ -52,7 +57,7 @@ export const ask = (url: string, asked: Asked): Promise<Reply> =>
       Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join("")
     }\r\n`
     let received = ""
-    // The server goes on when our side has ended, so that what it says of a part is still read.
+    // The server continues after our side has ended, so its response to a part can still be read.
     const socket = Net.connect({ host: hostname, port: Number(port), allowHalfOpen: true })
     socket.setEncoding("latin1")
     socket.on("data", (text: string) => received += text)
@@ -73,7 +78,7 @@ export const offsetOf = async (url: string, path: string) => {
   return { status, offset: Number(headers["upload-offset"]), isComplete: headers["upload-complete"] === "?1", headers }
 }
 
-/** Appends from where the upload is, as its last part. */
+/** Appends from the upload's offset, as its last part. */
 export const finish = (url: string, path: string, body: Buffer, offset: number, headers: Record<string, string> = {}) =>
   ask(url, {
     method: "PATCH",

@@ -72,7 +72,7 @@ describe("downloads from S3", () => {
     }))
 })
 
-/** A store that says 200 to everything, with this body for the end of an upload in parts. */
+/** A store that responds with 200 to everything, with this body for the end of a multipart upload. */
 const agreeable = (completed: (tries: number) => string) =>
   Effect.map(
     Effect.acquireRelease(
@@ -143,7 +143,7 @@ describe("an upload to S3", () => {
       const error = yield* Effect.flip(writeLarge(yield* blobs))
       assert.strictEqual(error.operation, "finish a blob")
       assert.strictEqual(completions(), 3)
-      // The object, if there is one after all, and the parts.
+      // The object, if it exists after all, and the parts.
       assert.strictEqual(asked.filter((what) => what === "DELETE").length, 2)
     }))
 
@@ -201,7 +201,7 @@ describe("uploads to S3 that stand still", () => {
         { concurrency: 4 }
       )
       assert.isAtMost(buffers() - before, 64 * 1024 * 1024)
-      // A process that is killed leaves nothing behind.
+      // A killed process leaves nothing behind.
       assert.deepStrictEqual(Fs.readdirSync(Path.join(folder, "incoming")), [])
       const some = writers.slice(0, 2)
       yield* Effect.all(
@@ -233,7 +233,7 @@ describe("uploads to S3 that stand still", () => {
         const writer = yield* blobs.writer
         yield* writer.write(new Uint8Array(100_000))
       })))
-      // A folder that is not there stands for every fault of the disk: it is told from one of the store.
+      // A missing folder stands for every fault of the disk, as opposed to one of the store.
       assert.deepStrictEqual([error.code, error.reason], ["ENOENT", undefined])
     }))
 })

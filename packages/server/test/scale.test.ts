@@ -64,7 +64,7 @@ describe("blobs in an S3 store", () => {
         const content = pattern(size)
         const id = yield* Effect.scoped(Effect.gen(function*() {
           const writer = yield* blobs.writer
-          // Pieces that do not fit the parts.
+          // Pieces of sizes other than the parts'.
           for (let at = 0; at < size; at += 1_000_003) yield* writer.write(content.subarray(at, at + 1_000_003))
           yield* writer.finish
           yield* writer.keep
@@ -202,7 +202,7 @@ describe.skipIf(!hasRedis)("rate counters in Redis", () => {
       )
       const seconds = (performance.now() - began) / 1000
       const allowed = taken.filter(({ allowed }) => allowed)
-      // On a machine so busy that this takes seconds, the later ones rightly find places again.
+      // On a machine so busy that this takes seconds, later ones may rightly be counted again.
       assert.isAtLeast(allowed.length, 5)
       assert.isAtMost(allowed.length, 5 * (1 + Math.floor(seconds)))
       if (seconds < 1) {
@@ -242,7 +242,7 @@ const ended = (child: ChildProcess): Promise<void> =>
     child.exitCode !== null || child.signalCode !== null ? resolve() : child.once("exit", () => resolve())
   )
 
-/** The program, told by three lines which engines it shares. */
+/** The program, with three lines for its shared engines. */
 const startProcess = (catalog: Redacted.Redacted, publicUrl: string) =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder
@@ -260,7 +260,7 @@ const startProcess = (catalog: Redacted.Redacted, publicUrl: string) =>
             FILEIO_SERVER_GRACE: "2 seconds",
             FILEIO_SERVER_ANONYMOUS_PLAN: "premium",
             FILEIO_SERVER_ANONYMOUS_RATE: "none",
-            // Everybody here comes from one address.
+            // All clients here have the same address.
             FILEIO_SERVER_MAX_CONNECTIONS_PER_ADDRESS: "none",
             FILEIO_SERVER_API_KEY: KEY,
             FILEIO_SERVER_PUBLIC_URL: publicUrl
@@ -283,7 +283,7 @@ const startProcess = (catalog: Redacted.Redacted, publicUrl: string) =>
     return { url: /http:\/\/127\.0\.0\.1:\d+/.exec(output)![0], child } satisfies Process
   })
 
-/** What stands before several servers: each connection goes to the next one. */
+/** A balancer of connections: each goes to the next server. */
 const balancer = Effect.gen(function*() {
   const ports: Array<number> = []
   let next = 0
@@ -368,7 +368,7 @@ describe.skipIf(!hasPostgres || !hasRedis)("two servers over one PostgreSQL, one
           assert.strictEqual((counts[404] ?? 0) + (counts[423] ?? 0), requests - most, JSON.stringify(counts))
           for (const { url } of both) assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
         }
-        // What one has taken in, the other gives, changes and deletes.
+        // A file uploaded to one server is given, changed and deleted by the other.
         const headers = { authorization: `Bearer ${KEY}` }
         const content = pattern(LARGE)
         const { key } = yield* uploaded(both[0].url, content, { headers, fields: { maxDownloads: "3" } })
@@ -406,7 +406,7 @@ describe.skipIf(!hasPostgres || !hasRedis)("two servers over one PostgreSQL, one
   it.live("keep to one rate of an account together", () =>
     Effect.gen(function*() {
       const headers = { authorization: `Bearer ${KEY}` }
-      // What was asked before does not count any more.
+      // Earlier requests do not count any more.
       yield* Effect.sleep("1010 millis")
       const began = performance.now()
       const answers = yield* Effect.all(

@@ -1,4 +1,4 @@
-/** Engines that are silent: every call has an answer in bounded time, and all goes on when they are back. */
+/** Silent engines: every call gets a response in bounded time, and everything works when they are back. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
@@ -28,7 +28,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
 
-/** Far longer than the server's time limits of these tests, far shorter than for ever. */
+/** Much longer than the server's time limits of these tests. */
 const LIMIT = "1 minute"
 const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, LIMIT)
 
@@ -71,7 +71,7 @@ describe.skipIf(!hasPostgres).concurrent("PostgreSQL that is silent", () => {
       assert.deepInclude(report.json["catalog"], { ok: false })
       assert.deepInclude(report.json["blobs"], { ok: true })
       line.setMode("pass")
-      // Each of the pools of connections finds out by a call of its own.
+      // Each of the pools notices it with its own call.
       yield* eventually("it works again", async () => await (await fetch(`${url}/${key}`)).text() === "content")
     }), 120_000)
 
@@ -79,13 +79,13 @@ describe.skipIf(!hasPostgres).concurrent("PostgreSQL that is silent", () => {
     Effect.gen(function*() {
       const { line, url } = yield* overPostgres
       const { key } = yield* uploaded(url, "content", { headers: anna })
-      // As many connections as the pools may have.
+      // The most connections of the pools.
       yield* Effect.all(Array.from({ length: 100 }, () => call(`${url}/${key}`, { method: "HEAD" })), {
         concurrency: "unbounded"
       })
       line.silenceOpen()
       assertUnavailable(yield* bounded(call(`${url}/me`, { headers: anna })))
-      // One call found it out for all of them.
+      // One call noticed it for all of them.
       for (let i = 0; i < 20; i++) {
         assert.strictEqual((yield* bounded(call(`${url}/me`, { headers: anna }))).status, 200)
       }
@@ -171,7 +171,7 @@ describe.concurrent("a store that is silent", () => {
           const again = yield* bytesOf(`${url}/${key}`, headers)
           assert.strictEqual(again.status, range === undefined ? 200 : 206)
           assert.isTrue(again.body.equals(content.subarray(range === undefined ? 0 : 1_000_000)))
-          // One attempt: of the other not one byte was sent.
+          // One attempt: not one byte of the other was sent.
           assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
         }),
       120_000
@@ -214,7 +214,7 @@ describe.skipIf(!hasRedis)("Redis that is silent", () => {
       line.setMode("silent")
       const before = line.accepted()
       for (let i = 0; i < 100; i++) assert.strictEqual((yield* me).status, 200)
-      // The server works on, so a balancer keeps it.
+      // The server still works, so a balancer keeps it.
       assert.deepStrictEqual(yield* report, [200, "degraded", { ok: false }])
       line.setMode("pass")
       yield* eventually("a new connection is made", () => line.accepted() > before)

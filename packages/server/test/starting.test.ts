@@ -1,4 +1,4 @@
-/** A server that cannot start says in one line what is in the way, and what to do. */
+/** A server that cannot start says in one line what is wrong, and what to do. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Fs from "node:fs"

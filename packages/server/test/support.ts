@@ -23,7 +23,7 @@ export const anna = bearer(ANNA)
 export const bert = bearer(BERT)
 export const fred = bearer(FRED)
 
-/** Limits of rate are tested on their own; elsewhere they would only make tests depend on speed. */
+/** Rate limits have their own tests; elsewhere they would only make tests depend on speed. */
 export const plans = { premium: { rateLimit: null }, free: { rateLimit: null } }
 
 export const temporaryFolder = Effect.acquireRelease(
@@ -37,7 +37,7 @@ export interface Running {
   readonly adminUrl: string | undefined
 }
 
-/** A server that ends with the scope, in a folder that can be looked into. */
+/** A server that ends with the scope, in a folder that can be inspected. */
 export const start = (options: ServerOptions.TemporaryOptions & { readonly folder?: string } = {}) =>
   Effect.gen(function*() {
     const folder = options.folder ?? (yield* temporaryFolder)
@@ -65,7 +65,7 @@ export const startStoppable = (options: Parameters<typeof start>[0]) =>
 export const blobs = ({ folder }: Running): Array<string> => Fs.readdirSync(Path.join(folder, "blobs"))
 export const incoming = ({ folder }: Running): Array<string> => Fs.readdirSync(Path.join(folder, "incoming"))
 
-/** Waits on a condition in real time, whatever clock the test has. */
+/** Waits for a condition in real time, whatever the test's clock. */
 export const eventually = (
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -102,14 +102,14 @@ export const call = (url: string, init: RequestInit = {}): Effect.Effect<Answer>
     }
   })
 
-/** The answer's body as bytes. */
+/** The response's body as bytes. */
 export const bytesOf = (url: string, headers: Record<string, string> = {}) =>
   Effect.promise(async () => {
     const response = await fetch(url, { headers })
     return { status: response.status, body: Buffer.from(await response.arrayBuffer()) }
   })
 
-/** The status, and that the body is the contract's envelope for it. */
+/** Checks the status, and that the body is the contract's envelope for it. */
 export const assertRefused = (answer: Answer, status: number, code: string): void => {
   assert.strictEqual(answer.status, status, answer.text)
   assert.strictEqual(answer.headers.get("content-type"), "application/json; charset=utf-8")
@@ -149,7 +149,7 @@ export const uploaded = (url: string, content: string | Uint8Array<ArrayBuffer>,
     return answer.json
   })
 
-/** Sends a multipart body written by hand; each part is its header lines and its content. */
+/** Sends a raw multipart body; each part is its header lines and its content. */
 export const sendParts = (
   url: string,
   parts: ReadonlyArray<readonly [headers: ReadonlyArray<string>, content: string | Buffer]>,
@@ -190,7 +190,7 @@ export const openDownload = (url: string, headers: Record<string, string> = {}):
     })
   )
 
-/** More than the buffers of a connection hold, so that a download of it cannot end unread. */
+/** More than a connection's buffers, so that a download of it cannot end unread. */
 export const LARGE = 32 * 1024 * 1024
 
 /** Bytes of which each position can be told from another. */

@@ -1,4 +1,4 @@
-/** Sweeping and storing with the engines of several servers: in bounded pieces, and without leaving bytes that nobody owns. */
+/** Sweeping and storing with the engines of several servers: in bounded steps, and without orphans. */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted, Scope } from "effect"
@@ -49,7 +49,7 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       )
       assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 50_000)
       yield* Effect.all(servers.map(({ bury }) => bury), { concurrency: "unbounded" })
-      // One may leave rows to another that is at work on them.
+      // One may leave rows to another that is removing them.
       yield* servers[0]!.bury
       assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 0)
       assert.strictEqual(psql(url, "SELECT count(*) FROM files"), "0")
@@ -96,7 +96,7 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
           }
         })
       ], { concurrency: 2 })
-      // One statement for all of them would let none in before its end.
+      // One statement for all of them would let no upload in before its end.
       assert.isAtLeast(during, 10)
     }), 60_000)
 
@@ -118,7 +118,7 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       const server = yield* start({ catalog: url.href, sweepInterval: "1 hour" })
       const before = line.requests()
       assert.strictEqual((yield* upload(server.url, pattern(64 * 1024 * 1024), { headers: anna })).status, 200)
-      // 8 MiB at a time; a thousand and more if it were for each piece that comes.
+      // 8 MiB at a time; more than a thousand if it were for each piece.
       assert.isAtMost(line.requests() - before, 100)
     }), 60_000)
 })
@@ -152,7 +152,7 @@ describe("a store of objects", () => {
           socket.on("error", () => {})
           socket.on("close", () => resolve())
         })
-      // The whole body is there, so each may just as well become a file: then it has its object.
+      // The whole body has arrived, so each may just as well become a file: then it has its object.
       yield* Effect.promise(() => Promise.all(Array.from({ length: 100 }, (_, i) => leave(i % 20))))
       yield* eventually("each object is of a file", async () => {
         const answer = await fetch(`${url}/?limit=1000`, { headers: anna })

@@ -54,7 +54,7 @@ const openUpload = (url: string, boundary: string, headers: Record<string, strin
 const hasCurl = spawnSync("curl", ["--version"]).status === 0
 if (!hasCurl) console.warn("SKIPPED: an upload by curl; there is no curl")
 
-/** Beside the server, which runs in this process. */
+/** Outside the server, which runs in this process. */
 const curl = (...args: ReadonlyArray<string>) =>
   Effect.promise(async () => (await promisify(execFile)("curl", ["-sS", ...args])).stdout)
 
@@ -401,7 +401,7 @@ describe("an upload", () => {
       assert.strictEqual(over.json["asked"], 1_000_001)
       assert.strictEqual(over.json["allowed"], 1_000_000)
 
-      // One that says its length is refused before a byte of it is read.
+      // A body with a length is refused before a byte of it is read.
       const declared = openUpload(server.url, "b", { ...fred, "content-length": String(10_000_000) })
       declared.request.flushHeaders()
       const early = yield* Effect.promise(() => declared.answered)
@@ -409,7 +409,7 @@ describe("an upload", () => {
       assert.strictEqual(early.status, 413)
       assert.strictEqual(early.json["allowed"], 1_000_000)
 
-      // One that does not is refused while it streams, though its end never comes.
+      // A body without one is refused while it streams, though its end never comes.
       const endless = openUpload(server.url, "b", fred)
       endless.request.write(filePart("b"))
       endless.request.write(pattern(1_500_000))
@@ -440,7 +440,7 @@ describe("an upload", () => {
       running.request.end("\r\n--b--\r\n")
       assert.strictEqual((yield* Effect.promise(() => running.answered)).status, 200)
       assertRefused(yield* upload(server.url, pattern(1_000_000), { headers: fred }), 413, "STORAGE_QUOTA_EXCEEDED")
-      // A replacement counts only what it adds, and a deletion makes room.
+      // A replacement counts only the difference, and a deletion frees storage.
       const options = { method: "PATCH", path: `/${key}`, headers: fred }
       assert.strictEqual((yield* upload(server.url, pattern(1_400_000), options)).status, 200)
       assertRefused(yield* upload(server.url, pattern(1_600_000), options), 413, "STORAGE_QUOTA_EXCEEDED")
@@ -484,7 +484,7 @@ describe("an upload", () => {
         request.end("\r\n--b--\r\n")
         return answered
       })
-      // The first warms up what is allocated once.
+      // The first warms up.
       assert.strictEqual((yield* send).status, 200)
       let most = 0
       const before = process.memoryUsage()

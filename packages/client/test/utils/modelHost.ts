@@ -3,13 +3,13 @@ import { Clock, Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { json, refusal, respond } from "./strictHost.ts"
 
-/** What the model of a host does. */
+/** Behaviour of the model host. */
 export interface ModelOptions {
   /** The host takes this many requests … */
   readonly limit: number
-  /** … in any time of this length. @default 1000 */
+  /** … in any window of this length. @default 1000 */
   readonly window?: number
-  /** The rate that `me` gives. */
+  /** The rate limit that `me` reports. */
   readonly told: number
   /** Whether a refused request counts as well. */
   readonly countsRefused: boolean
@@ -67,12 +67,12 @@ export const modelHost = (options: ModelOptions) => {
     })
   )
   return {
-    /** A client of its own, which shares nothing with others but the account. */
+    /** An independent client, which shares only the account with others. */
     client: (name: string) =>
       FileIo.make({ baseUrl: `http://${host}/${name}`, apiKey: Redacted.make("KEY") }).pipe(
         Effect.provideService(HttpClient.HttpClient, http)
       ),
-    /** What came from a client, or from all, from one time to another. */
+    /** Requests of one client, or of all, within a time range. */
     share: (from: number, to: number, client?: string) => {
       const those = arrivals.filter(({ at, client: of }) => at >= from && at < to && (client ?? of) === of)
       const refused = those.filter(({ refused }) => refused).length

@@ -11,7 +11,7 @@ export class StrictCounter {
   constructor(window = 1000) {
     this.window = window
   }
-  /** Counts an arrival and gives how many there are in the window that ends with it. */
+  /** Counts an arrival and returns how many there are in the window that ends with it. */
   arrive(now: number): number {
     this.arrivals.push(now)
     const count = this.arrivals.filter((time) => now - time < this.window).length
@@ -22,14 +22,14 @@ export class StrictCounter {
 
 export interface HostOptions {
   readonly limit: number
-  /** What `me` tells; the limit when it is not given. */
+  /** The limit that `me` reports. @default the limit */
   readonly told?: number | null | undefined
   readonly upMillis?: number
   readonly downMillis?: number
   readonly window?: number
   /** Refuses more than the limit; otherwise it only counts. @default true */
   readonly refuses?: boolean
-  /** Answers of its own, by path and number of the request. */
+  /** Scripted responses, by path and number of the request. */
   readonly answer?: (path: string, number: number) => Answer | undefined
 }
 
@@ -45,13 +45,13 @@ export const json = (status: number, body: unknown, headers: Record<string, stri
   body: JSON.stringify(body)
 })
 
-/** A response whose body is there at once: the promises of a web response know nothing of a `TestClock`. */
+/** A response whose body is available at once: the promises of a web response ignore a `TestClock`. */
 export const respond = (request: HttpClientRequest.HttpClientRequest, { body, headers, status }: Answer) =>
   Object.create(HttpClientResponse.fromWeb(request, new Response(null, { status, headers })), {
     stream: { value: Stream.make(new TextEncoder().encode(body)) }
   }) as HttpClientResponse.HttpClientResponse
 
-/** A host without sockets that counts what arrives; its requests take their time on Effect's clock. */
+/** A host without sockets that counts arrivals; its requests take time on Effect's clock. */
 export const strictHost = (options: HostOptions) => {
   const counter = new StrictCounter(options.window)
   const paths: Array<string> = []
@@ -79,12 +79,12 @@ export const strictHost = (options: HostOptions) => {
     paths,
     rejected: () => rejected,
     httpClient: Layer.succeed(HttpClient.HttpClient, client),
-    /** How often something was asked. */
+    /** How often a path was requested. */
     count: (path: string) => paths.filter((asked) => asked === path).length
   }
 }
 
-/** A refusal as hosts give it. */
+/** A typical 429. */
 export const refusal = (headers: Record<string, string> = {}) =>
   json(
     429,
@@ -94,16 +94,16 @@ export const refusal = (headers: Record<string, string> = {}) =>
 
 export const failure = (status: number) => json(status, { success: false, status, message: "no" })
 
-/** Lets everything run that needs no time. */
+/** Runs everything that needs no time. */
 export const settle = Effect.repeat(TestClock.withLive(Effect.sleep(1)), { times: 4 })
 
-/** Lets time pass, after and before everything has run that needs none: `adjust` alone only follows those who sleep. */
+/** Advances the clock, before and after running everything that needs no time: `adjust` alone only wakes sleeping fibers. */
 export const advance = (duration: Duration.Input) =>
   settle.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settle))
 
 let hosts = 0
 
-/** A `FileIo` over such a host, by a name that no other test uses. */
+/** A `FileIo` over such a host, with a host name that no other test uses. */
 export const fileIo = (
   host: ReturnType<typeof strictHost>,
   options?: { readonly baseUrl?: string; readonly anonymous?: boolean }

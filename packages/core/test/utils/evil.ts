@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 
-/** What makes a pattern or a loop look at the same characters again and again, by name. */
+/** Inputs that make a pattern or a loop quadratic, by name. */
 export const EVIL: ReadonlyArray<readonly [name: string, piece: string]> = [
   ["letters", "a"],
   ["blanks", " "],

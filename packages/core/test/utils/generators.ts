@@ -1,4 +1,4 @@
-/** Values that hosts, senders and callers could give, hostile ones included. */
+/** Values of hosts, senders and callers, including hostile ones. */
 import { assert } from "@effect/vitest"
 import { Arbitrary, Equal, Schema } from "effect"
 
@@ -112,7 +112,7 @@ const repeated = Arbitrary.map(
   ([piece, times]) => piece.repeat(times)
 )
 
-/** Arbitrary text: any characters, the ones that are trouble for file names and headers above all, sometimes long. */
+/** Arbitrary text: any characters, especially those that are difficult in file names and headers, sometimes long. */
 export const text: Arbitrary.Arbitrary<string> = Arbitrary.map(
   Arbitrary.array(
     oneOf<string>([literals(NASTY), literals(NASTY), codePoint, Arbitrary.schema(Schema.String), repeated]),

@@ -1,4 +1,4 @@
-/** A host of HTTP that answers as a test says, for what no fault of `NodeFaultHost` has. */
+/** An HTTP host with scripted responses, for what no fault of `NodeFaultHost` covers. */
 import { FetchFileIo, type FileIo, FileTransfer, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo, NodePlatform } from "@effect-fileio/platform-node"
 import { NodeServices } from "@effect/platform-node"
@@ -12,7 +12,7 @@ export interface Answer {
   /** Without a `content-length` the body comes in chunks. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string
-  /** Breaks the connection off after this many bytes of the body. */
+  /** Breaks the connection after this many bytes of the body. */
   readonly cutAt?: number
 }
 
@@ -32,11 +32,11 @@ const send = (response: Http.ServerResponse, { body = "", cutAt, headers = {}, s
   response.writeHead(status, headers)
   if (cutAt === undefined) return void response.end(body)
   response.write(body.slice(0, cutAt))
-  // What was written gets a moment to arrive before the connection breaks.
+  // Waits a moment, so that written bytes arrive before the connection breaks.
   setTimeout(() => response.destroy(), 30)
 }
 
-/** Listens until the scope closes; `answer` is told the request and how many came before it. */
+/** Listens until the scope closes; `answer` gets the request and the number of requests before it. */
 export const scriptedHost = (answer: (request: Request, before: number) => Answer) =>
   Effect.acquireRelease(
     Effect.callback<ScriptedHost & { readonly close: () => void }>((resume) => {

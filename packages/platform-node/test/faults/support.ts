@@ -5,7 +5,7 @@ import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
 
-/** Bytes that are nowhere the same. */
+/** Bytes of which no two ranges are equal. */
 export const bytesOf = (size: number, seed = 0x2545F491): Uint8Array => {
   const bytes = new Uint8Array(size)
   let word = seed
@@ -35,7 +35,7 @@ export const overSockets = (
     Layer.orDie
   )
 
-/** Looks again until it holds; fails loudly when it never does. */
+/** Polls until a condition holds; fails if it never does. */
 export const until = <R>(what: string, holds: Effect.Effect<boolean, never, R>): Effect.Effect<void, never, R> =>
   Effect.gen(function*() {
     while (!(yield* holds)) yield* Effect.sleep(5)

@@ -1,4 +1,4 @@
-/** Downloads a key into a folder in a thread of its own, and posts how that ended. Run by `planted.test.ts`. */
+/** Downloads a key into a folder in its own thread, and posts the result. Run by `planted.test.ts`. */
 import { FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { Effect, Layer } from "effect"

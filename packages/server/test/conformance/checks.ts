@@ -1,6 +1,5 @@
 /**
- * The contract, row by row, as requests to any host. Nothing of the server or the SDK is used here: what is checked is
- * what goes over the wire.
+ * The contract, row by row, as requests to any host. Uses nothing of the server or the SDK: it checks what goes over the wire.
  */
 import assert from "node:assert/strict"
 import * as Http from "node:http"
@@ -14,10 +13,10 @@ export interface Host {
 }
 
 export interface Check {
-  /** The part of the contract that it is about. */
+  /** The checked part of the contract. */
   readonly about: string
   readonly says: string
-  /** Resolves with a reason where the host's plan does not let it be checked. */
+  /** Resolves with a reason if the host's plan does not allow the check. */
   readonly run: (host: Host) => Promise<string | void>
 }
 
@@ -58,7 +57,7 @@ const once = ({ key, url }: Host, path: string, asked: Asked): Promise<Answer> =
     request.end(asked.body)
   })
 
-/** Waits out the host's limit of rate. */
+/** Waits for the host's rate limit. */
 const send = async (host: Host, path: string, asked: Asked = {}): Promise<Answer> => {
   for (let tries = 0;; tries++) {
     const answer = await once(host, path, asked)
@@ -82,7 +81,7 @@ const succeeded = (answer: Answer): Json => {
   return body
 }
 
-/** The envelope of an error, in its present or its older form. */
+/** The envelope of an error, in its current or its older form. */
 const refused = (answer: Answer, ...statuses: ReadonlyArray<number>): Json => {
   assert.ok(statuses.includes(answer.status), `status ${answer.status}, allowed ${statuses.join(", ")}: ${answer.body}`)
   const body = json(answer)
@@ -154,7 +153,7 @@ const DAY = 24 * 60 * 60 * 1000
 const lifetime = (file: Json): number =>
   Date.parse(String(file["expires"])) - Date.parse(String(file["modified"] ?? file["created"]))
 
-/** `modified` may be a moment before what the expiry was counted from, or after it. */
+/** `modified` may be a moment before or after the time from which the expiry was computed. */
 const lasts = (file: Json, least: number, most = least): void =>
   assert.ok(lifetime(file) > least - 2000 && lifetime(file) < most + 2000, `lasts ${lifetime(file)} ms`)
 
@@ -165,7 +164,7 @@ const isGone = async (host: Host, key: unknown): Promise<void> => {
   if (body["code"] !== undefined) assert.equal(body["code"], "FILE_NOT_FOUND")
 }
 
-/** A time to come, as the contract's ISO forms write it. */
+/** A future time in the contract's ISO forms. */
 const inAnHour = () => new Date(Date.now() + 60 * 60 * 1000).toISOString()
 
 const check = (about: string, says: string, run: Check["run"]): Check => ({ about, says, run })

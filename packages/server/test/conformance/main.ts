@@ -3,8 +3,8 @@
  *
  *     pnpm conformance https://files.example API_KEY [WORD]
  *
- * The key may also be in FILEIO_API_KEY, where no list of processes shows it. With a word, only the checks that have it
- * in their name run. What is uploaded is small, and removed.
+ * The key may also be in FILEIO_API_KEY, where no list of processes shows it. With a word, only the checks with it in their
+ * name run. Uploads are small, and removed.
  */
 import { checks } from "./checks.ts"
 

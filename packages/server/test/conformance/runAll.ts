@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { checks } from "./checks.ts"
 
-/** Runs all checks on one server, a few at a time; gives those that failed and those that were skipped. */
+/** Runs all checks on one server, a few at a time; returns the failed and the skipped ones. */
 export const runAll = (url: string, key: string) =>
   Effect.map(
     Effect.forEach(checks, ({ about, run, says }) =>

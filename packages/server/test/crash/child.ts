@@ -1,6 +1,6 @@
 /**
- * Servers to be killed. It loads all code first, then waits for a line that names the folders, so that the time to load
- * it is over before the last process is killed.
+ * Servers to be killed. Loads all code first, then waits for a line with the folders, so that loading is done before the
+ * previous process is killed.
  */
 import { Effect, Layer, Redacted } from "effect"
 import * as ReadLine from "node:readline"
@@ -34,7 +34,7 @@ const serve = ({ folders, grace }: Task) =>
     return yield* Effect.never
   }).pipe(Effect.scoped)
 
-// Whoever started it may be gone.
+// The parent process may be gone.
 process.stdin.on("end", () => process.exit(0))
 ReadLine.createInterface({ input: process.stdin }).on("line", (line) => {
   Effect.runPromise(serve(JSON.parse(line) as Task)).catch((cause: unknown) => {

@@ -1,12 +1,12 @@
 /**
- * Kills servers under load, starts them again in the same folders, and keeps account of what every client saw:
+ * Kills servers under load, starts them again in the same folders, and records what every client saw:
  *
- * - an upload that was acknowledged is there, whole, until it was given;
- * - a download that arrived whole is never given again, and is counted once;
- * - a download that was cut goes on for its receiver, with the lease of its first answer;
- * - one that was cut before its receiver had the lease is free again after the grace time.
+ * - an acknowledged upload is there, complete, until it was given;
+ * - a download that arrived completely is never given again, and counts once;
+ * - a cut download can be resumed by its receiver, with the lease of its first response;
+ * - a download that was cut before its receiver had the lease is available again after the grace time.
  *
- * A process holds several servers, each in a folder of its own, so that one kill is a crash of all of them.
+ * A process holds several servers, each in its own folder, so that one kill is a crash of all of them.
  */
 import assert from "node:assert/strict"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -23,9 +23,9 @@ export interface Options {
   readonly kills: number
   /** Servers in a process. */
   readonly servers: number
-  /** For a run that can be made again. */
+  /** Repeats a run. */
   readonly seed?: number | undefined
-  /** No further round begins after so many milliseconds. */
+  /** No further round starts after this many milliseconds. */
   readonly within?: number | undefined
   readonly onRound?: ((round: number) => void) | undefined
 }
@@ -51,13 +51,13 @@ interface Stored {
   readonly key: string
   readonly name: string
   readonly most: number
-  /** How often it arrived whole. */
+  /** How often it arrived completely. */
   whole: number
-  /** Downloads whose connection broke; `lease` is absent where no answer came. */
+  /** Broken downloads; `lease` is absent without a response. */
   cut: Array<{ lease: string | undefined; received: Buffer }>
-  /** Downloads that are under way. */
+  /** Running downloads. */
   active: number
-  /** How many of them began while another was. */
+  /** How many of them started during another one. */
   overlaps: number
 }
 
@@ -67,7 +67,7 @@ for (let i = 0, state = 1; i < POOL.length; i++) {
   POOL[i] = state >>> 24
 }
 
-/** The bytes of a file are told by its name, so that a file of an unacknowledged upload can be checked too. */
+/** The bytes of a file follow from its name, so that a file of an unacknowledged upload can be checked too. */
 const contentOf = (name: string): Buffer => {
   const [seed, size] = name.split("-").map(Number)
   const from = seed! * 7919 % 1_000_000
@@ -75,7 +75,7 @@ const contentOf = (name: string): Buffer => {
 }
 
 interface Got {
-  /** 0: no answer came. */
+  /** 0: no response. */
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
   readonly body: Buffer
@@ -88,7 +88,7 @@ const request = (
     readonly method?: string
     readonly headers?: Record<string, string>
     readonly body?: Buffer
-    /** Resolves when a receiver that stopped reading goes on. */
+    /** Resolves when a stopped receiver continues. */
     readonly stopUntil?: Promise<void> | undefined
   } = {}
 ): Promise<Got> =>
@@ -113,7 +113,7 @@ const request = (
     outgoing.end(options.body)
   })
 
-/** Does it for each, several at a time. */
+/** Runs it for each item, several at a time. */
 const forEach = async <A>(items: Iterable<A>, f: (item: A) => Promise<void>): Promise<void> => {
   const iterator = items[Symbol.iterator]()
   const worker = async () => {
@@ -194,7 +194,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     try {
       details = JSON.parse(String(answer.body)) as { readonly key?: string }
     } catch {
-      // It was cut, or never came.
+      // It was cut, or never arrived.
     }
     if (details.key === undefined) {
       assert.ok(answer.status === 0 || answer.status === 200, `an upload was refused: ${answer.body}`)
@@ -205,7 +205,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     files.push({ server, key: details.key, name, most, whole: 0, cut: [], active: 0, overlaps: 0 })
   }
 
-  /** Takes note of a download that came, whole or cut. */
+  /** Records a download, complete or cut. */
   const received = (file: Stored, { body, headers, status }: Got, before: Buffer, lease: string | undefined) => {
     const content = contentOf(file.name)
     const all = Buffer.concat([before, body])
@@ -222,7 +222,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
   }
 
   const download = async (file: Stored) => {
-    // One that is under way at any moment of this one may be why this one gets nothing.
+    // A download that ran at any moment of this one may be why this one gets nothing.
     file.active++
     if (file.active > 1) file.overlaps++
     const long = contentOf(file.name).length >= LONG && random(2) === 0
@@ -231,7 +231,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     file.active--
     if (file.active === 0) file.overlaps = 0
     if (got.status === 404 || got.status === 423) {
-      // All of it was given, or is held for somebody whose download was cut.
+      // All downloads were given, or are held for a receiver whose download was cut.
       const accounted = file.whole + file.cut.length
       assert.ok(
         overlapped || accounted >= file.most,
@@ -243,7 +243,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     received(file, got, Buffer.alloc(0), undefined)
   }
 
-  /** Whoever has the lease gets the rest, whatever happened in between. */
+  /** The holder of the lease gets the rest, whatever happened in between. */
   const resumeAll = async (file: Stored) => {
     const held = file.cut.filter(({ lease }) => lease !== undefined)
     file.cut = file.cut.filter(({ lease }) => lease === undefined)
@@ -261,7 +261,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
   let killedNow = Promise.withResolvers<void>()
   let done = 0
   let enough = { after: Infinity, resolve: () => {} }
-  /** Waits for so many requests, or a while where the machine is busy with something else. */
+  /** Waits for a number of requests, or a while if the machine is busy. */
   const requests = (count: number) =>
     Promise.race([
       new Promise<void>((resolve) => {
@@ -299,7 +299,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
       round++
       let over = false
       const loads = Array.from({ length: servers * 2 }, (_, i) => load(() => over, i % servers))
-      // Whatever fails in there is awaited below, once the servers are killed.
+      // A failure in there is awaited below, after the servers are killed.
       const loaded = Promise.all(loads)
       loaded.catch(() => {})
       await requests(servers * (2 + random(8)))
@@ -318,7 +318,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     }
 
     killedNow.resolve()
-    // What was cut before its receiver knew the lease is free when the grace time is over.
+    // A download that was cut before its receiver knew the lease is available after the grace time.
     const freed = files.filter((file) => file.cut.length > 0)
     if (freed.length > 0) await sleep(GRACE + 100)
     for (const file of freed) {
@@ -333,7 +333,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
       const gone = await request(at(file), agent)
       assert.equal(gone.status, 404, `${file.name} is given once more`)
     })
-    // Files of uploads that were not acknowledged are whole, and what is kept was counted right.
+    // Files of unacknowledged uploads are complete, and kept files were counted correctly.
     const byKey = new Map(files.map((file) => [file.key, file]))
     for (const [server, url] of urls.entries()) {
       const listed = await request(`${url}/?limit=1000`, agent, { headers: key })

@@ -1,4 +1,4 @@
-/** A client of the fault lab: it uploads, downloads, resumes, replaces and deletes over plain HTTP, and records what it saw. */
+/** A client of the fault lab: it uploads, downloads, resumes, replaces and deletes over plain HTTP, and records the results. */
 import * as Http from "node:http"
 import { type Broken, contentOf, type Entry, type Ledger, type Random, type Version } from "./ledger.ts"
 
@@ -7,11 +7,11 @@ const CALL_LIMIT = 120_000
 const BOUNDARY = "lab"
 
 interface Answer {
-  /** 0: no answer came. */
+  /** 0: no response. */
   readonly status: number
   readonly body: Buffer
   readonly etag: string | undefined
-  /** Whether all of the answer came. */
+  /** Whether the whole response arrived. */
   readonly complete: boolean
 }
 
@@ -22,7 +22,7 @@ export const call = (
     readonly method?: string
     readonly headers?: Record<string, string>
     readonly body?: Buffer
-    /** Gives up after as many bytes of the answer. */
+    /** Aborts after this many bytes of the response. */
     readonly leaveAfter?: number
   } = {}
 ): Promise<Answer> =>
@@ -76,14 +76,14 @@ const form = (name: string, allowed: number, content: Buffer): Buffer =>
 export interface Lab {
   readonly ledger: Ledger
   readonly random: Random
-  /** A server, which need not be there at the moment. */
+  /** A server, which may be down. */
   readonly server: () => string
   readonly headers: Record<string, string>
   readonly newName: () => string
 }
 
 const SIZES = [1, 1000, 60_000, 1_500_000, 6_000_000]
-/** One in fifty is sent to a store in several parts. */
+/** One in fifty is large enough for several parts in a store. */
 const sizeFrom = (random: Random): number => random.below(50) === 0 ? 17_000_000 : random.pick(SIZES)
 
 const send = (lab: Lab, method: string, path: string, entry: Entry, { number, size }: Version) =>
@@ -137,7 +137,7 @@ export const download = async (
   const { body, complete, etag, status } = await call(`${server()}/${entry.key!}`, ledger, { leaveAfter })
   if (deletion === "done" && status === 200) ledger.violated("wrong answer", "it is given after its deletion", entry)
   if (status === 200 && complete) ledger.received(entry, body, since)
-  // Without an answer, the claim may have been made, and an answer begun of which nothing came.
+  // Without a response, the claim may have been made, and a response begun of which nothing arrived.
   else if (status === 200 || status === 0) entry.broken.add({ etag, received: body, since })
   else if (status !== 404 && status !== 423 && status !== 503) {
     ledger.violated("wrong answer", `a download is a ${status}: ${String(body)}`, entry)
@@ -149,7 +149,7 @@ export const download = async (
 const resumableOf = ({ broken }: Entry) =>
   [...broken].find(({ etag, received }) => etag !== undefined && received.length > 0)
 
-/** The holder of a lease asks for the rest of a download that broke. */
+/** The holder of a lease requests the rest of a broken download. */
 const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Promise<void> => {
   const { received } = broken
   const since = entry.oldest()
@@ -157,7 +157,7 @@ const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Pr
   broken.etag = undefined
   const { body, complete, status } = await call(`${server()}/${entry.key!}`, ledger, { headers })
   if (status === 206 && complete) {
-    // It is the same download as the one that broke.
+    // It is the same download as the broken one.
     entry.broken.delete(broken)
     ledger.received(entry, Buffer.concat([received, body]), broken.since)
   } else if (status === 200 && complete) ledger.received(entry, body, since)
@@ -172,7 +172,7 @@ const remove = async ({ headers, ledger, server }: Lab, entry: Entry): Promise<v
   ledger.count(`delete ${status}`)
 }
 
-/** One client at a time changes a file, since the order of two changes could not be told. */
+/** One client at a time changes a file, since the order of two changes would be unknown. */
 const alone = async (entry: Entry, run: () => Promise<void>): Promise<void> => {
   if (entry.busy) return
   entry.busy = true
@@ -180,7 +180,7 @@ const alone = async (entry: Entry, run: () => Promise<void>): Promise<void> => {
   entry.busy = false
 }
 
-/** One thing that a client does. */
+/** One action of a client. */
 export const act = async (lab: Lab): Promise<void> => {
   const { headers, ledger, random, server } = lab
   const dice = random.below(20)
@@ -201,7 +201,7 @@ export const act = async (lab: Lab): Promise<void> => {
     return resume(lab, entry, one!)
   }
   if (dice < 16) return void await download(lab, entry, 1 + random.below(entry.current[0]!.size))
-  // Three at a time for the same file: no more may have it than are allowed.
+  // Three at a time for the same file: no more may get it than are allowed.
   const times = dice < 18 ? 3 : 1
   await Promise.all(Array.from({ length: times }, () => download(lab, entry)))
 }

@@ -1,14 +1,14 @@
-/** The faults of the lab. Which one comes next follows from the seed. */
+/** The faults of the lab, in an order that follows from the seed. */
 import { Effect } from "effect"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Ledger, Random } from "./ledger.ts"
 import type { Fault, Proxy } from "./proxy.ts"
 import type { Server } from "./server.ts"
 
-/** The name of each file begins with it. It is in the statements that store a file or its new content, and in no other. */
+/** Prefix of each file's name. It is in the statements that store a file or its new content, and in no other. */
 export const NAME = "file-of-the-lab-"
 
-/** How long a request may be waited for that is to be met by a fault. */
+/** How long to wait for a request that a fault is to meet. */
 const PATIENCE = 500
 /** A server waits 5 seconds for its transfers, and as long as a silent engine may take. */
 const STOP_LIMIT = 60_000
@@ -20,7 +20,7 @@ export interface Engines {
   readonly redis: { readonly crash: Effect.Effect<void> }
 }
 
-/** What is in some requests to PostgreSQL, and to the store. */
+/** Words in some requests to PostgreSQL, and to the store. */
 const WORDS: ReadonlyArray<ReadonlyArray<string>> = [
   ["INSERT INTO leases", "UPDATE leases", "COMMIT", "DELETE FROM", NAME],
   ["PUT /files", "GET /files", "HEAD /files", "POST /files", "uploadId", "DELETE /files"]

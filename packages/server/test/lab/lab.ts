@@ -1,8 +1,8 @@
 /**
- * The fault lab: servers over PostgreSQL, a store and Redis, each behind a proxy that goes silent, cuts, swallows requests and loses
- * answers; engines that crash; servers that are killed, paused, stopped, and have wrong clocks; and clients that keep a ledger of what
- * they saw. In the end, when all is well again: nothing that was acknowledged is lost, nothing was given too often, no lease is stuck,
- * no row is without bytes, no byte without owner, and the storage in use is exact.
+ * The fault lab: servers over PostgreSQL, a store and Redis, each behind a proxy that goes silent, cuts, swallows requests and
+ * loses responses; engines that crash; servers that are killed, paused, stopped, and have wrong clocks; and clients that record
+ * what they saw in a ledger. In the end, when everything works again: nothing acknowledged is lost, nothing was given too
+ * often, no lease is stuck, no row is without bytes, no bytes without an owner, and the used storage is exact.
  *
  * The clients and the faults follow from a seed; when each thing happens does not, so a seed that failed may have to run several times.
  */
@@ -25,9 +25,9 @@ import { verify } from "./verify.ts"
 const KEY = "ANNA000.0000000-0000000-0000000-0000001"
 const HEADERS = { authorization: `Bearer ${KEY}` }
 
-/** On a slow machine the lab goes on until there were as many uploads, downloads and faults: else it would show nothing. */
+/** On a slow machine the lab continues until there were enough uploads, downloads and faults: else it would prove nothing. */
 const ENOUGH = 5
-/** How many times longer than asked it may take. */
+/** The most that it may run over, as a factor. */
 const SLOWEST = 10
 
 export interface Options {
@@ -35,7 +35,7 @@ export interface Options {
   readonly seed: number
   readonly clients?: number
   readonly servers?: number
-  /** Whether Ceph is the store, where it is installed. @default true */
+  /** Whether to use Ceph as the store, if it is installed. @default true */
   readonly ceph?: boolean
 }
 
@@ -78,7 +78,7 @@ const environmentOf = (catalog: string, blobs: string, rateCounter: string) => (
   FILEIO_SERVER_MAX_CONNECTIONS_PER_ADDRESS: "none"
 })
 
-/** Runs the lab; resolves with what was seen. */
+/** Runs the lab; resolves with its results. */
 export const run = async (
   { ceph = true, clients = 12, seconds, seed, servers: size = 2 }: Options
 ): Promise<Summary> => {
@@ -108,7 +108,7 @@ export const run = async (
         FILEIO_SERVER_ACCOUNTS: accounts
       }))
     }
-    // The first one makes the tables.
+    // The first server creates the tables.
     for (const server of servers) await server.start()
 
     const faults: Record<string, number> = {}

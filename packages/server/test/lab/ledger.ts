@@ -1,6 +1,6 @@
-/** What each client of the fault lab saw of each file, and what must be true of that in the end. */
+/** What each client of the fault lab saw of each file, and what must therefore be true in the end. */
 
-/** What the lab must not find, of which it counts how often it did. */
+/** Violations, with their number. */
 export type Verdict =
   | "acknowledged and lost"
   | "given too often"
@@ -12,7 +12,7 @@ export type Verdict =
   | "call without end"
   | "wrong answer"
 
-/** The bytes of a file follow from its name and version, so every byte that is received can be checked. */
+/** The bytes of a file follow from its name and version, so every received byte can be checked. */
 export const contentOf = (name: string, version: number, size: number): Buffer => {
   const bytes = Buffer.alloc(size)
   let state = version
@@ -24,17 +24,17 @@ export const contentOf = (name: string, version: number, size: number): Buffer =
   return bytes
 }
 
-/** One content that a file has, had, or may have got by a call whose outcome is unknown. */
+/** A content that a file has, had, or may have got by a call with an unknown outcome. */
 export interface Version {
   readonly number: number
   readonly size: number
-  /** Downloads of which all bytes came. */
+  /** Complete downloads. */
   whole: number
-  /** The answer to its upload said that nothing was changed. */
+  /** The response to its upload said that nothing was changed. */
   refused: boolean
 }
 
-/** A download that began and broke, which may have been counted. Who has an `etag` may resume it, once here. */
+/** A broken download, which may have been counted. A client with its `etag` may resume it, once here. */
 export interface Broken {
   readonly received: Buffer
   /** Number of the oldest content that it may be of. */
@@ -46,10 +46,10 @@ export class Entry {
   readonly name: string
   /** How many times each content may be downloaded. */
   readonly allowed: number
-  /** `unknown`: the answer to the upload was lost, or said so. */
+  /** `unknown`: the response to the upload was lost, or said so. */
   stored: "yes" | "no" | "unknown" = "unknown"
   key: string | undefined
-  /** Contents that it may have now; more than one while the outcome of a change is unknown. */
+  /** Contents that it may have now; several while the outcome of a change is unknown. */
   current: ReadonlyArray<Version>
   readonly versions: Array<Version>
   readonly broken = new Set<Broken>()
@@ -75,7 +75,7 @@ export class Entry {
     return Math.min(...this.current.map(({ number }) => number))
   }
 
-  /** Whether it may be gone by what the clients saw of it. */
+  /** Whether it may be gone, judging by what the clients saw of it. */
   mayBeGone(): boolean {
     return this.deletion !== "not asked" || this.current.some(({ whole }) => whole + this.broken.size >= this.allowed)
   }
@@ -103,7 +103,7 @@ export class Ledger {
     })
   }
 
-  /** All bytes came of a content that the file has, or had since the one with this number. */
+  /** All bytes arrived of a content that the file has, or had since the one with this number. */
   received(entry: Entry, bytes: Buffer, since: number): void {
     const version = entry.versions.find(({ number, refused, size }) =>
       number >= since && !refused && size === bytes.length && bytes.equals(contentOf(entry.name, number, size))
@@ -118,7 +118,7 @@ export class Ledger {
   }
 }
 
-/** Numbers that follow from a seed. */
+/** Random numbers from a seed. */
 export const randomFrom = (seed: number) => {
   let state = seed >>> 0 || 1
   const next = (): number => {

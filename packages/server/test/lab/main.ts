@@ -1,6 +1,6 @@
 /**
- * The long form of the fault lab: `node test/lab/main.ts [SECONDS] [SEED]`. It goes on with the next seed every two minutes, after the
- * seeds that failed once. The last line says what was found.
+ * The long form of the fault lab: `node test/lab/main.ts [SECONDS] [SEED]`. It changes to the next seed every two minutes,
+ * after the seeds that failed once. The last line has the result.
  */
 import { hasCeph, withoutCeph } from "../ceph.ts"
 import { hasPostgres, hasRedis, skipping } from "../engines.ts"

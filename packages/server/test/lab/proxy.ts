@@ -1,5 +1,5 @@
 /**
- * A TCP proxy that fails as networks and machines do: it goes silent, cuts connections, refuses them, and loses answers.
+ * A TCP proxy that fails as networks and machines do: it goes silent, cuts connections, refuses them, and loses responses.
  *
  * It stands between a server and one of its engines. Everything is counted, so a test can wait for an event instead of a time.
  */
@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 import * as Net from "node:net"
 
 /**
- * `pass` hands on what comes; `silent` keeps connections, also new ones, and hands nothing on; `refuse` closes new connections at
+ * `pass` forwards bytes; `silent` keeps connections, also new ones, and forwards nothing; `refuse` closes new connections at
  * once.
  */
 export type Mode = "pass" | "silent" | "refuse"
@@ -16,37 +16,37 @@ interface Pair {
   readonly client: Net.Socket
   readonly engine: Net.Socket
   silent: boolean
-  /** The last bytes that the client sent, in which words are looked for. */
+  /** The last bytes from the client, which are searched for words. */
   sent: string
   losing: boolean
 }
 
 export interface Proxy {
   readonly port: number
-  /** `pass` ends what `meet` waits for, too. */
+  /** `pass` also ends what `meet` waits for. */
   readonly setMode: (mode: Mode) => void
-  /** Connections that were accepted so far. */
+  /** Number of accepted connections. */
   readonly accepted: () => number
-  /** Pieces that clients sent so far; at least one for each request that waits for an answer. */
+  /** Number of pieces that clients sent; at least one for each pending request. */
   readonly requests: () => number
-  /** Connections that are open now. */
+  /** Open connections. */
   readonly open: () => number
-  /** The connections of now hand nothing on any more; new ones are as the mode says. */
+  /** Makes the current connections silent; new ones follow the mode. */
   readonly silenceOpen: () => void
-  /** Resets the connections of now. */
+  /** Resets the current connections. */
   readonly cut: () => void
-  /** Does this to the next request with all of these words. Resolves when that has happened. */
+  /** Applies a fault to the next request with all of these words. Resolves when that has happened. */
   readonly meet: (how: Fault, ...words: ReadonlyArray<string>) => Promise<void>
 }
 
 /**
- * `lose`: the engine gets the request, its answer is lost, and the connection is cut. `swallow`: the engine does not get it, and the
- * connection stays and hands nothing on any more. `cut`: the engine does not get it, and the connection is cut. `silence`: from it on
+ * `lose`: the engine gets the request, its response is lost, and the connection is cut. `swallow`: the engine does not get it,
+ * and the connection stays open and silent. `cut`: the engine does not get it, and the connection is cut. `silence`: from it on
  * the mode is `silent`.
  */
 export type Fault = "lose" | "swallow" | "cut" | "silence"
 
-/** An answer may come in several pieces; it is complete when nothing came for this many milliseconds. */
+/** A response may come in several pieces; it is complete when nothing has come for this many milliseconds. */
 const ANSWER_QUIET = 50
 const REMEMBERED = 64 * 1024
 

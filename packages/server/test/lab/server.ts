@@ -1,4 +1,4 @@
-/** A server of the fault lab: a process that is killed, paused, stopped and started again. */
+/** A server of the fault lab: a process that is killed, paused, stopped and restarted. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -6,16 +6,16 @@ import type { Proxy } from "./proxy.ts"
 
 const BIN = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 const SKEW = new URL("skew.ts", import.meta.url).href
-/** An engine may be silent when it starts: then it ends, and is started again. */
+/** An engine may be silent when it starts: then it exits, and is started again. */
 const STARTS = 60
 
 export interface Server {
-  /** What is between it and PostgreSQL, the store and Redis. */
+  /** The proxies to PostgreSQL, the store and Redis. */
   readonly lines: ReadonlyArray<Proxy>
-  /** Starts it if it does not run, with a clock that is wrong by as many milliseconds. */
+  /** Starts it if it is not running, with a clock that is wrong by a number of milliseconds. */
   readonly start: (clockOffset?: number) => Promise<void>
   readonly kill: () => Promise<void>
-  /** Asks it to stop; whether it did so within as many milliseconds. It is killed otherwise. */
+  /** Stops it; returns whether that took no longer than a number of milliseconds. Otherwise kills it. */
   readonly stop: (within: number) => Promise<boolean>
   readonly pause: (millis: number) => Promise<void>
   readonly url: () => string

@@ -1,16 +1,19 @@
-/** What must be true when all is well again. */
+/** Checks at the end, when everything works again. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { objectsIn, type ObjectStore } from "../ceph.ts"
 import { call, download } from "./client.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Server } from "./server.ts"
 
-/** Leases end and bytes are removed some seconds later; what has not come about after this long, in milliseconds, does not. */
+/**
+ * Leases end and bytes are removed some seconds later; a condition that does not hold after this long, in milliseconds, never
+ * will.
+ */
 const LIMIT = 120_000
 
 type Psql = (text: string) => string
 
-/** Waits until it is so. */
+/** Waits until a condition holds. */
 const comesAbout = async (isSo: () => boolean | Promise<boolean>): Promise<boolean> => {
   const end = performance.now() + LIMIT
   while (performance.now() < end) {
@@ -27,7 +30,7 @@ const verifyLeases = async (ledger: Ledger, psql: Psql) => {
   ledger.violated("lease stuck", `${leases()} leases are left, and ${live()} files count downloads that nobody has`)
 }
 
-/** Files whose upload had no answer are there or are not, but never in part; and none is stuck. */
+/** Files whose upload had no response exist or not, but never in part; and none is stuck. */
 const verifyFiles = async (ledger: Ledger, server: Server, psql: Psql) => {
   const rows = psql("SELECT name, key FROM files").split("\n").filter((row) => row !== "")
   const keys = new Map(rows.map((row) => row.split("|") as [string, string]))
@@ -53,7 +56,7 @@ const verifyFiles = async (ledger: Ledger, server: Server, psql: Psql) => {
 }
 
 const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql) => {
-  // What was to become a file's is garbage an hour later.
+  // Expected bytes without a file are garbage an hour later.
   const makeGarbage = () => psql("UPDATE garbage SET after = 0 WHERE after > 0")
   const blobs = () => psql("SELECT blob FROM files").split("\n").filter((blob) => blob !== "")
   let stored: ReadonlyArray<string> = []

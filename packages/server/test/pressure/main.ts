@@ -1,6 +1,6 @@
 /**
- * The long form of the pressure test: `pnpm --filter @effect-fileio/server pressure [--one] [CONNECTIONS] [KIND…]`. Each kind has a
- * server of its own; with `--one` all have the same, one after the other.
+ * The long form of the pressure test: `pnpm --filter @effect-fileio/server pressure [--one] [CONNECTIONS] [KIND…]`. Each kind
+ * has its own server; with `--one` all use the same, one after another.
  */
 import { run } from "./pressure.ts"
 

@@ -1,7 +1,7 @@
 /**
- * Measures the memory of a server whose clients do as little as they can: they do not read, do not go on, or send more than
- * is their turn. The clients are sockets of this process, from as many loopback addresses as one address may not have
- * connections; the server is the program, in a process of its own.
+ * Measures the memory of a server whose clients misbehave: they do not read, do not continue, or pipeline requests. The clients
+ * are sockets of this process, from several loopback addresses, since connections per address are limited; the server is the
+ * program, in its own process.
  */
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -53,7 +53,7 @@ const serve = async (connections: number): Promise<Server> => {
   }
 }
 
-/** Waits until something holds, or gives up in silence: what is measured then says it. */
+/** Waits until a condition holds, or gives up silently: the measurement shows it. */
 const until = async (condition: () => Promise<boolean> | boolean, within = 30_000): Promise<void> => {
   const end = performance.now() + within
   while (!(await condition()) && performance.now() < end) await sleep(100)
@@ -99,7 +99,7 @@ const file = part("name=\"file\"; filename=\"f\"")
 /** A chunked body whose chunks have one byte each, without its end. */
 const byteByByte = (text: string) => Array.from(text, (byte) => `1\r\n${byte}\r\n`).join("")
 
-/** What each connection of a kind sends and then leaves at that. `key` is a file of 32 MiB. */
+/** The bytes that each connection of a kind sends before it stops. `key` is a file of 32 MiB. */
 export const kinds: Readonly<Record<string, (key: string) => string | Buffer>> = {
   "nothing": () => "",
   "half of the headers": () => `GET / HTTP/1.1\r\nHost: x\r\n${"x-a: b\r\n".repeat(1500)}x-long: ${"y".repeat(4000)}`,
@@ -133,7 +133,7 @@ const connect = (port: number, index: number, bytes: string | Buffer): Promise<N
     socket.once("connect", () => {
       socket.off("error", reject)
       socket.on("error", () => {})
-      // Resolves when the system has taken all of it, or does not take any more.
+      // Resolves when the system has taken all of it, or takes no more.
       const timer = setTimeout(() => resolve(socket), 5000)
       socket.write(bytes, () => {
         clearTimeout(timer)
@@ -149,7 +149,7 @@ export interface Figures {
   readonly before: number
   readonly open: number
   readonly peak: number
-  /** Whether somebody else is served while they are open. */
+  /** Whether another client is served while they are open. */
   readonly serves: boolean
 }
 
@@ -190,7 +190,7 @@ const measure = async (server: Server, kind: string, connections: number): Promi
   }
 }
 
-/** Measures kinds in turn, each on a server of its own, or all on one. */
+/** Measures kinds in turn, each on its own server, or all on one. */
 export const run = async (
   connections: number,
   options: {
