@@ -1,5 +1,5 @@
 import type { FileIo, FileTransfer } from "@effect-fileio/client"
-import type { FileIoError } from "@effect-fileio/core"
+import type { InvalidOption } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { Config, Context, Effect, Layer, Option, Redacted } from "effect"
@@ -49,7 +49,7 @@ export class Host extends Context.Service<Host, HostShape>()("examples/Host") {
   /** The host, with `FileIo` and `FileTransfer` over it. */
   static readonly layerClient: Layer.Layer<
     Host | FileIo.FileIo | FileTransfer.FileTransfer,
-    FileIoServer.StartError | FileIoError.FileIoError | Config.ConfigError
+    FileIoServer.StartError | InvalidOption.InvalidOption | Config.ConfigError
   > = Layer.unwrap(
     Effect.map(Host, ({ apiKey, baseUrl }) => NodeFileIo.layer({ apiKey, baseUrl }))
   ).pipe(Layer.provideMerge(Host.layer))

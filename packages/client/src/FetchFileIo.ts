@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import type * as Config from "effect/Config"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -59,7 +59,7 @@ export const layerHttp: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.lay
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, FileIoError.FileIoError> =>
+export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, InvalidOption> =>
   Layer.provide(FileIo.layer(options), layerHttp)
 
 /**
@@ -70,5 +70,5 @@ export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, File
  */
 export const layerConfig = (
   options: Config.Wrap<FileIo.Options> = FileIo.config
-): Layer.Layer<FileIo.FileIo, FileIoError.FileIoError | Config.ConfigError> =>
+): Layer.Layer<FileIo.FileIo, InvalidOption | Config.ConfigError> =>
   Layer.provide(FileIo.layerConfig(options), layerHttp)

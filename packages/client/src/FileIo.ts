@@ -10,6 +10,7 @@ import type * as FileKey from "@effect-fileio/core/FileKey"
 import type * as FileList from "@effect-fileio/core/FileList"
 import type * as FileName from "@effect-fileio/core/FileName"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -34,7 +35,7 @@ import * as Me from "./internal/calls/me.ts"
 import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
 import * as ResumableUpload from "./internal/calls/resumableUpload.ts"
-import { type Client, invalid } from "./internal/calls/shared.ts"
+import type { Client } from "./internal/calls/shared.ts"
 import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
 import * as Credentials from "./internal/request/credentials.ts"
@@ -418,9 +419,9 @@ const RESUMABLE_FROM = 4 * 1024 * 1024
  */
 export const makeTransport = Effect.fnUntraced(function*(
   options?: Options
-): Effect.fn.Return<Service, FileIoError.FileIoError, Transport.Transport> {
+): Effect.fn.Return<Service, InvalidOption, Transport.Transport> {
   const refuse = ({ field, problem }: { readonly field: string; readonly problem: string }) =>
-    invalid("configure", field, problem)
+    new InvalidOption({ option: field, problem })
   const { allowInsecureKey = false, apiKey, baseUrl = DEFAULT_BASE_URL, headers = {} } = options ?? {}
   const { firstByteTimeout = "1 minute", idleTimeout = "1 minute" } = options ?? {}
   const credentials = yield* Effect.mapError(Effect.fromResult(Credentials.make(apiKey, headers)), refuse)
@@ -478,7 +479,7 @@ export const makeTransport = Effect.fnUntraced(function*(
  */
 export const make = (
   options?: Options
-): Effect.Effect<Service, FileIoError.FileIoError, HttpClient.HttpClient> =>
+): Effect.Effect<Service, InvalidOption, HttpClient.HttpClient> =>
   Effect.flatMap(
     HttpClient.HttpClient,
     (client) => Effect.provideService(makeTransport(options), Transport.Transport, Transport.fromHttpClient(client))
@@ -507,7 +508,7 @@ export const withRetry: {
  */
 export const layer = (
   options?: Options
-): Layer.Layer<FileIo, FileIoError.FileIoError, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
+): Layer.Layer<FileIo, InvalidOption, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
 
 /**
  * The service over the `Transport` in the context, in place of an `HttpClient`. Fails with `InvalidRequest` if an
@@ -518,7 +519,7 @@ export const layer = (
  */
 export const layerTransport = (
   options?: Options
-): Layer.Layer<FileIo, FileIoError.FileIoError, Transport.Transport> => Layer.effect(FileIo, makeTransport(options))
+): Layer.Layer<FileIo, InvalidOption, Transport.Transport> => Layer.effect(FileIo, makeTransport(options))
 
 /**
  * Options from the configuration: `FILEIO_BASE_URL`, `FILEIO_API_KEY` and `FILEIO_HEADERS` (lines of `Name: value`),
@@ -547,5 +548,5 @@ export const config: Config.Config<Options> = /* @__PURE__ */ (() =>
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = config
-): Layer.Layer<FileIo, FileIoError.FileIoError | Config.ConfigError, HttpClient.HttpClient> =>
+): Layer.Layer<FileIo, InvalidOption | Config.ConfigError, HttpClient.HttpClient> =>
   Layer.effect(FileIo, Effect.flatMap(Config.unwrap(options), make))

@@ -1,5 +1,5 @@
 /**
- * The only error of this SDK. `reason` says why; `copy` and `stored` say what became of the only copy.
+ * The only error of every call; a client that cannot be made fails with `InvalidOption`. `reason` says why; `copy` and `stored` say what became of the only copy.
  *
  * @since 0.1.0
  */
@@ -357,7 +357,6 @@ export type Reason = typeof Reason.Type
  * @since 0.1.0
  */
 export const Operation = Schema.Literals([
-  "configure",
   "upload",
   "download",
   "list",

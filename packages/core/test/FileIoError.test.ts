@@ -139,6 +139,11 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "after 0 bytes",
     "reset",
     "cannot be resumed"
+  ]],
+  [new FileIoError.DecryptionFailed({ problem: "otherKey", encryptedPath: "/tmp/a.age" }), false, [
+    "cannot be decrypted",
+    "/tmp/a.age",
+    "age -d -i"
   ]]
 ]
 
@@ -173,7 +178,7 @@ describe("the reasons of FileIoError", () => {
       [...tags].toSorted(),
       FileIoError.Reason.members.map((member) => member.fields._tag.schema.literal).toSorted()
     )
-    assert.strictEqual(tags.size, 15)
+    assert.strictEqual(tags.size, 16)
   })
 
   it.each(named)("$name says what failed and what to do next", ({ reason, words }) => {

@@ -5,7 +5,7 @@
  */
 import * as FileIo from "@effect-fileio/client/FileIo"
 import * as FileTransfer from "@effect-fileio/client/FileTransfer"
-import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Variable from "@effect-fileio/core/Variable"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -55,7 +55,7 @@ const withTransfer = <E, R>(fileIo: Layer.Layer<FileIo.FileIo, E, R>) =>
  */
 export const layerNoHttp = (
   options?: FileIo.Options
-): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError, HttpClient.HttpClient> =>
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption, HttpClient.HttpClient> =>
   withTransfer(FileIo.layer(options))
 
 /**
@@ -78,7 +78,7 @@ export const layerNoHttp = (
  */
 export const layer = (
   options?: Options
-): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption> =>
   withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layerUndici(options)))
 
 /**
@@ -89,7 +89,7 @@ export const layer = (
  */
 export const layerSockets = (
   options?: FileIo.Options & NodeHttp.SocketsOptions
-): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError> =>
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption> =>
   withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layerSockets(options)))
 
 const file = (name: string) => Variable.optional(name, (path) => Result.succeed(pathToFileURL(path)))
@@ -140,5 +140,5 @@ export const config: Config.Config<Options> = Config.all({
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = config
-): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError | Config.ConfigError> =>
+): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Transport from "@effect-fileio/client/Transport"
-import * as FileIoError from "@effect-fileio/core/FileIoError"
+import { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import type * as Undici from "@effect/platform-node/Undici"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -97,10 +97,7 @@ export interface Options extends SocketsOptions {
 }
 
 const invalid = ({ field, problem }: { readonly field: string; readonly problem: string }) =>
-  new FileIoError.FileIoError({
-    operation: "configure",
-    reason: new FileIoError.InvalidRequest({ field, problem })
-  })
+  new InvalidOption({ option: field, problem })
 
 /** The parsed and checked options. */
 const prepare = Effect.fnUntraced(function*(options: SocketsOptions | undefined) {
@@ -150,7 +147,7 @@ const proxiesOf = (options: Options | undefined) => {
  * @category guards
  * @since 0.1.0
  */
-export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.FileIoError> =>
+export const hasProxy = (options?: Options): Effect.Effect<boolean, InvalidOption> =>
   Effect.map(proxiesOf(options), ({ http, https }) => http !== "" || https !== "")
 
 /**
@@ -184,7 +181,7 @@ export const hasProxy = (options?: Options): Effect.Effect<boolean, FileIoError.
  */
 export const layerUndici = (
   options?: Options
-): Layer.Layer<Transport.Transport | HttpClient.HttpClient, FileIoError.FileIoError> =>
+): Layer.Layer<Transport.Transport | HttpClient.HttpClient, InvalidOption> =>
   Layer.effectContext(
     Effect.gen(function*() {
       // Loaded lazily: a program over sockets does not need it.
@@ -211,7 +208,7 @@ export const layerUndici = (
  */
 export const layerSockets = (
   options?: SocketsOptions
-): Layer.Layer<Transport.Transport, FileIoError.FileIoError> =>
+): Layer.Layer<Transport.Transport, InvalidOption> =>
   Layer.effect(
     Transport.Transport,
     Effect.gen(function*() {

@@ -47,7 +47,7 @@ const speaking = (answer: string) =>
   ).pipe(Effect.map(({ url }) => url))
 
 const me = (baseUrl: string) =>
-  FileIo.FileIo.use((fileIo) => fileIo.me).pipe(Effect.provide(NodeFileIo.layer({ baseUrl, apiKey })))
+  FileIo.FileIo.use((fileIo) => fileIo.me).pipe(Effect.provide(Layer.orDie(NodeFileIo.layer({ baseUrl, apiKey }))))
 
 describe("privacy", () => {
   it.live("hosts get the key and no trace headers, also within a span", () =>

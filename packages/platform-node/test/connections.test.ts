@@ -2,7 +2,7 @@
  * `NodeHttp.layerSockets`, against hosts that behave as real ones do, or wrongly.
  */
 import { FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy, Transport } from "@effect-fileio/client"
-import type { FileIoError } from "@effect-fileio/core"
+import type { InvalidOption } from "@effect-fileio/core"
 import { NodeFileIo, NodeHttp } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
@@ -199,7 +199,7 @@ describe("connections", () => {
     HttpClient.HttpClient,
     Effect.map(HttpClient.HttpClient, HttpClient.mapRequest((r) => r))
   ).pipe(Layer.provide(NodeHttp.layerUndici()))
-  const over = (client: Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError>) =>
+  const over = (client: Layer.Layer<HttpClient.HttpClient, InvalidOption.InvalidOption>) =>
     Layer.provide(Transport.layerHttpClient, client)
   it.live.each(
     [

@@ -4,7 +4,7 @@
  */
 import { Encryption, FetchFileIo, FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
-import { type FileDetails, type FileIoError, FileKey } from "@effect-fileio/core"
+import { type FileDetails, type FileIoError, FileKey, type InvalidOption } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
@@ -539,7 +539,7 @@ const inMemory = (row: Row) =>
     Layer.provideMerge(NodeServices.layer)
   )
 
-const over = (http: Layer.Layer<HttpClient.HttpClient, FileIoError.FileIoError>) => (options: FileIo.Options) =>
+const over = (http: Layer.Layer<HttpClient.HttpClient, InvalidOption.InvalidOption>) => (options: FileIo.Options) =>
   Layer.provide(NodeFileIo.layerNoHttp(options), Layer.fresh(http))
 
 const clients = {

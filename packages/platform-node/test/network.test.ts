@@ -183,9 +183,15 @@ const proxyAt = proxy
 describe.skipIf(!hasTinyproxy)("an early refusal through a proxy", () => {
   const refusal = JSON.stringify({ success: false, status: 413, code: "TOO_LARGE", message: "too large" })
 
-  it.live.each([false, true])(
-    "reaches the caller as that refusal (the host closes at once: %s)",
-    (closes) =>
+  // Where a host closes a connection that it has not read to its end, a reset may overtake its response on the way through a proxy.
+  it.live.each(
+    [
+      ["reaches the caller every time, where the host reads on", false, ["PlanLimit no"]],
+      ["is that refusal or unknown, where the host closes at once", true, ["PlanLimit no", "Unreachable unknown"]]
+    ] as const
+  )(
+    "%s",
+    ([, closes, allowed]) =>
       Effect.gen(function*() {
         const { url: proxy } = yield* proxyAt
         const host = yield* listening(
@@ -198,8 +204,12 @@ describe.skipIf(!hasTinyproxy)("an early refusal through a proxy", () => {
             request.on("data", (chunk: Buffer) => {
               size += chunk.length
               if (size < 200_000 || response.headersSent) return
-              response.writeHead(413, { "content-type": "application/json", connection: "close" })
-              response.end(refusal, () => closes && request.socket.destroySoon())
+              response.writeHead(413, {
+                "content-type": "application/json",
+                "content-length": refusal.length,
+                ...(closes ? { connection: "close" } : {})
+              })
+              response.end(refusal)
             })
           })
         )
@@ -222,7 +232,8 @@ describe.skipIf(!hasTinyproxy)("an early refusal through a proxy", () => {
               checkLimits: false
             }))
           )
-        assert.deepStrictEqual(Object.fromEntries(seen), { "PlanLimit no": count })
+        assert.strictEqual(Array.from(seen.values()).reduce((sum, each) => sum + each, 0), count)
+        for (const ends of seen.keys()) assert.include<string>(allowed, ends)
       }).pipe(Effect.scoped)
   )
 })
@@ -275,11 +286,11 @@ describe("a proxy that fails", () => {
         Effect.flip(Effect.provide(FileIo.FileIo.use((fileIo) => fileIo.me), NodeFileIo.layer(options)))
       for (const proxy of ["socks5://ada:s3cret@127.0.0.1:1080", "http://ada:s3cret@:70000"]) {
         const error = yield* failing({ proxy })
-        assert.match(error.message, /^configure: invalid proxy: allowed: http:\/\/host:port/)
+        assert.match(error.message, /^invalid proxy: allowed: http:\/\/host:port/)
         assert.notInclude(JSON.stringify(error), "s3cret")
       }
       const error = yield* environment({ https_proxy: "ftp://s3cret@a" })(failing({}))
-      assert.match(error.message, /^configure: invalid https_proxy/)
+      assert.match(error.message, /^invalid https_proxy/)
     }))
 })
 

@@ -335,7 +335,9 @@ describe("timeouts", () => {
       (error) => {
         const reason = "reason" in error ? error.reason : undefined
         assert.strictEqual(reason?._tag, "TimedOut", String(error))
-        return reason?._tag === "TimedOut" ? [reason.phase, Duration.toMillis(reason.after), error.copy] : []
+        return reason?._tag === "TimedOut" && "copy" in error
+          ? [reason.phase, Duration.toMillis(reason.after), error.copy]
+          : []
       }
     )
 

@@ -1,5 +1,5 @@
 import { FileBody, FileIo, FileTransfer } from "@effect-fileio/client"
-import type { Account, FileDetails, FileIoError } from "@effect-fileio/core"
+import type { Account, FileDetails, FileIoError, InvalidOption } from "@effect-fileio/core"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { describe, it } from "@effect/vitest"
 import { Stream } from "effect"
@@ -29,14 +29,14 @@ describe("types", () => {
 
   it("the layers need what they say", () => {
     expectTypeOf(FileIo.layer())
-      .toEqualTypeOf<Layer.Layer<FileIo.FileIo, FileIoError.FileIoError, HttpClient.HttpClient>>()
+      .toEqualTypeOf<Layer.Layer<FileIo.FileIo, InvalidOption.InvalidOption, HttpClient.HttpClient>>()
     expectTypeOf(FileTransfer.layer)
       .toEqualTypeOf<Layer.Layer<FileTransfer.FileTransfer, never, FileIo.FileIo | FileSystem.FileSystem | Path.Path>>()
     expectTypeOf(NodeFileIo.layer())
-      .toEqualTypeOf<Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError>>()
+      .toEqualTypeOf<Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption.InvalidOption>>()
     expectTypeOf(NodeFileIo.layerConfig())
       .toEqualTypeOf<
-        Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, FileIoError.FileIoError | Config.ConfigError>
+        Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption.InvalidOption | Config.ConfigError>
       >()
   })
 

@@ -189,7 +189,7 @@ export const fromLayer = async <E>(layer: Layer.Layer<ClientFileIo.FileIo, E>): 
   Calls.make(await Run.make(layer))
 
 /**
- * The calls over `fetch`. Throws `FileIoError` with `InvalidRequest` if an option is invalid.
+ * The calls over `fetch`. Throws `InvalidOption` if an option is invalid.
  *
  * **Example** (An upload)
  *

@@ -213,7 +213,7 @@ export const fromLayer = async <E>(
 }
 
 /**
- * The calls for Node. Throws `FileIoError` with `InvalidRequest` if an option is invalid.
+ * The calls for Node. Throws `InvalidOption` if an option is invalid.
  *
  * **Example** (A file there and back)
  *

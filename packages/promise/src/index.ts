@@ -1,6 +1,7 @@
 export * as RateLimit from "@effect-fileio/client/RateLimit"
 export * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
 export * as FileIoError from "@effect-fileio/core/FileIoError"
+export * as InvalidOption from "@effect-fileio/core/InvalidOption"
 export * as Encryption from "./Encryption.ts"
 export * as FileBody from "./FileBody.ts"
 export * as FileIo from "./FileIo.ts"

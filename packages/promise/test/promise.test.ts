@@ -1,6 +1,15 @@
 import { FileIo as ClientFileIo, type FileTransfer } from "@effect-fileio/client"
 import { Fault, FileIoTest } from "@effect-fileio/client/testing"
-import { Encryption, FileBody, FileIo, FileIoError, NodeFileIo, RateLimit, RetryPolicy } from "@effect-fileio/promise"
+import {
+  Encryption,
+  FileBody,
+  FileIo,
+  FileIoError,
+  InvalidOption,
+  NodeFileIo,
+  RateLimit,
+  RetryPolicy
+} from "@effect-fileio/promise"
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
@@ -226,8 +235,9 @@ for (const [name, make] of Object.entries(makers)) {
     })
 
     it("say at once which option is wrong", async () => {
-      const error = await failureOf(make({ baseUrl: "nonsense" }))
-      assert.deepInclude(error.reason, { _tag: "InvalidRequest", field: "baseUrl" })
+      const error = await make({ baseUrl: "nonsense" }).then(() => undefined, (cause: unknown) => cause)
+      assert.instanceOf(error, InvalidOption.InvalidOption)
+      assert.strictEqual(error.option, "baseUrl")
     })
   })
 }

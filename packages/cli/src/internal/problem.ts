@@ -1,5 +1,6 @@
 /** Failures as the command line shows them: what failed, and what to do. */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as ExitCode from "../ExitCode.ts"
@@ -265,6 +266,10 @@ const DECRYPTION: Record<FileIoError.DecryptionProblem, string> = {
   changed: "its bytes are not those that were encrypted",
   cut: "its end is missing"
 }
+
+/** Converts a wrong option of the SDK, which is a flag, a setting or a variable of the command line. */
+export const fromInvalidOption = ({ option, problem }: InvalidOption): Problem =>
+  usage(`invalid ${FLAGS[option] ?? option}: ${problem}`, "Correct it.")
 
 /** Converts an error of the SDK for the command line. For a download the advice starts with what became of the copy. */
 export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {

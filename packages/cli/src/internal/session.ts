@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import { type Problem, usage } from "./problem.ts"
+import { fromInvalidOption, type Problem, usage } from "./problem.ts"
 import * as Settings from "./settings.ts"
 import type { Stdio } from "./stdio.ts"
 
@@ -64,6 +64,7 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
       hasProxy(options),
       (isProxied) => Layer.build(isProxied ? NodeFileIo.layer(options) : NodeFileIo.layerSockets(options))
     ).pipe(
+      Effect.mapError(fromInvalidOption),
       Effect.provideService(ConfigProvider.ConfigProvider, provider),
       calls === "one" ? Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.unlimited) : identity
     )

@@ -201,7 +201,7 @@ export const earlyStatus = (
  * @category models
  * @since 0.1.0
  */
-export type Operation = Exclude<FileIoError.Operation, "configure">
+export type Operation = FileIoError.Operation
 
 /**
  * Which requests get a fault.

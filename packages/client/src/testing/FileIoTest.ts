@@ -21,7 +21,7 @@
  *
  * @since 0.1.0
  */
-import type * as FileIoError from "@effect-fileio/core/FileIoError"
+import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -258,7 +258,7 @@ export const layerHost = (options?: MemoryHost.Options): Layer.Layer<FileIoTest 
  */
 export const layer = (
   options?: Options
-): Layer.Layer<FileIo.FileIo | FileIoTest, FileIoError.FileIoError> =>
+): Layer.Layer<FileIo.FileIo | FileIoTest, InvalidOption> =>
   FileIo.layer({ apiKey: MemoryHost.apiKey, ...options, baseUrl: BASE_URL }).pipe(
     Layer.provideMerge(layerHost(options))
   )
@@ -271,5 +271,5 @@ export const layer = (
  */
 export const layerAnonymous = (
   options?: Omit<Options, "apiKey">
-): Layer.Layer<FileIo.FileIo | FileIoTest, FileIoError.FileIoError> =>
+): Layer.Layer<FileIo.FileIo | FileIoTest, InvalidOption> =>
   FileIo.layer({ ...options, baseUrl: BASE_URL, apiKey: undefined }).pipe(Layer.provideMerge(layerHost(options)))
