@@ -167,7 +167,7 @@ describe.concurrent("exit codes", () => {
     assertFails(ran, 8, "the folder does not exist", "The file is still on the host.")
   })
 
-  it("9: the copy is lost or its fate unknown, and what came is named", () =>
+  it("9: the copy is lost or may be, and the error names the received bytes", () =>
     withHost((_, response) => {
       response.writeHead(200, { "content-length": "1000", "content-disposition": "attachment; filename=lost.bin" })
       response.write("x".repeat(400))
@@ -185,7 +185,7 @@ describe.concurrent("exit codes", () => {
       assert.notStrictEqual(line.copy, "kept")
     }))
 
-  it("9: an upload whose answer was lost may be stored", () =>
+  it("9: an upload whose response was lost may be stored", () =>
     withHost((request, response) => {
       request.resume().on("end", () => response.destroy())
     }, async (url) => {
@@ -220,7 +220,7 @@ describe("stopped by Ctrl-C", () => {
     assert.isFalse(left.some((line) => line.type === "file" && line.name === "stopped.bin"))
   })
 
-  it("an upload from a pipe is sent as it comes, and the links that are known are written", async () => {
+  it("an upload from a pipe is streamed, and the known links are written", async () => {
     const room = t.room()
     const way = await gate(t.url(), {})
     const env = { FILEIO_BASE_URL: way.url }
@@ -236,7 +236,7 @@ describe("stopped by Ctrl-C", () => {
     assert.include(ran.stderr, "upload -: stopped after 3.0 MB")
   })
 
-  it("a download ends within a second, names its part, and goes on when it is run again", async () => {
+  it("a download ends within a second, names its part, and resumes when it is run again", async () => {
     const room = t.room()
     const content = new Uint8Array(6_000_000).map((_, index) => index * 31)
     const [link] = await t.lines(["upload", write(t.room(), "big.bin", content)])
@@ -261,7 +261,7 @@ describe("stopped by Ctrl-C", () => {
     assert.deepStrictEqual(Fs.readdirSync(room), ["big.bin"])
   })
 
-  it("--resume without a part asks for nothing", async () => {
+  it("--resume without a part makes no request", async () => {
     const [link] = await t.lines(["upload", write(t.room(), "whole.txt", "whole")])
     const refused = await t.run(["download", link!, "-o", t.room(), "--resume"])
     assertFails(refused, 8, "nothing to go on with")
@@ -270,7 +270,7 @@ describe("stopped by Ctrl-C", () => {
 })
 
 describe("pipes that close", () => {
-  it("a list ends quietly, and a link that nobody reads is told elsewhere", async () => {
+  it("a list ends quietly, and an unread link is written to standard error", async () => {
     const list = t.start(["list", "--all"])
     list.child.stdout.destroy()
     const listed = await list.ended
@@ -284,7 +284,7 @@ describe("pipes that close", () => {
 })
 
 describe("await", () => {
-  it("ends when the file was taken, and fails when it expired before", async () => {
+  it("ends when the file was downloaded, and fails when it expired before", async () => {
     const room = t.room()
     const [link] = await t.lines(["upload", write(room, "awaited.txt", "a")])
     const { ended, stdout } = t.start(["await", link!, "--every", "1", "--json"])

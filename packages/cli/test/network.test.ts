@@ -97,7 +97,7 @@ describe.skipIf(!hasTinyproxy)("a proxy with a password", () => {
   )
 
   it.live(
-    "is passed by for hosts of NO_PROXY and with --proxy none",
+    "is not used for hosts of NO_PROXY and with --proxy none",
     scoped(Effect.gen(function*() {
       const { asked, url } = yield* proxy
       yield* roundTrip({ HTTP_PROXY: url, NO_PROXY: "127.0.0.1" })
@@ -141,7 +141,7 @@ describe("a proxy that is dead", () => {
 
 describe("certificates", () => {
   it.live(
-    "of an authority of one's own are trusted by --cacert, and the error says so",
+    "of a private authority are trusted with --cacert, and the error says so",
     scoped(Effect.gen(function*() {
       const secure = yield* secureHost(t.url())
       yield* roundTrip({ FILEIO_BASE_URL: secure }, ["--cacert", CA])
@@ -157,7 +157,7 @@ describe("certificates", () => {
   )
 
   it.live(
-    "of a client are shown by flags, variables and settings",
+    "of a client are sent by flags, variables and settings",
     scoped(Effect.gen(function*() {
       const secure = yield* secureHost(t.url(), { wantsCertificate: true })
       const env = {

@@ -46,7 +46,7 @@ describe.concurrent("upload and download", () => {
     assert.deepStrictEqual(Fs.readdirSync(inbox), ["report ü.txt"])
   })
 
-  it("asks for a download that counts when it begins, and says where a host does not know that", async () => {
+  it("requests a download that counts when it begins, and says if a host does not support that", async () => {
     const source = write(t.room(), "seen.txt", "once")
     const known = await t.run(["upload", source, "--count-first", "--json"])
     const [line] = jsonLines(known.stdout)
@@ -65,7 +65,7 @@ describe.concurrent("upload and download", () => {
     assert.include(other.stderr, "this host does not know --count-first")
   })
 
-  it("gives the links in the order of the arguments, and goes on after one that failed", async () => {
+  it("writes the links in the order of the arguments, and continues after a failure", async () => {
     const room = t.room()
     const big = write(room, "a-big.bin", new Uint8Array(3_000_000))
     const small = write(room, "b-small.txt", "b")
@@ -82,7 +82,7 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(second.exitCode, 8)
   })
 
-  it("takes standard input and gives to standard output, byte by byte the same", async () => {
+  it("reads standard input and writes to standard output, byte for byte", async () => {
     const content = new Uint8Array(2_000_003).map((_, index) => index * 7)
     const sent = await t.run(["upload", "-", "--name", "from a pipe.bin", "--json"], { stdin: content })
     assert.strictEqual(sent.stderr, "")
@@ -130,7 +130,7 @@ describe.concurrent("upload and download", () => {
     assert.deepStrictEqual(Fs.readFileSync(join(unpacked, "ä.jpg")), Fs.readFileSync(join(folder, "ä.jpg")))
   })
 
-  it("never takes a copy for a name that is taken, and overwrites or numbers when asked", async () => {
+  it("never uses up a copy if the name is taken, and overwrites or numbers on request", async () => {
     const room = t.room()
     const taken = write(room, "taken.txt", "mine")
     const source = write(room, "source.txt", "theirs")
@@ -145,7 +145,7 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(Fs.readFileSync(taken, "utf8"), "theirs")
   })
 
-  it("asks the host that a link names, without the key of another host", async () => {
+  it("requests a link from its own host, without the key of another host", async () => {
     const room = t.room()
     const [link] = await t.lines(["upload", write(room, "x.txt", "x")])
     // The configured host is down, and no other host may get its key.
@@ -155,7 +155,7 @@ describe.concurrent("upload and download", () => {
     ])
   })
 
-  it("asks the service below the path of a link, without the key of another on the same host", async () => {
+  it("requests a link from the service below its path, without the key of another on the same host", async () => {
     const seen: Array<readonly [path: string | undefined, key: string | undefined]> = []
     const host = await fakeHost((request, response) => {
       seen.push([request.url, request.headers.authorization])
@@ -223,7 +223,7 @@ describe.concurrent("the account", () => {
     assert.strictEqual((await t.run(["download", link!, "-o", "-"])).stdout, "new")
   })
 
-  it("deletes only with --yes where nobody can be asked", async () => {
+  it("deletes only with --yes where there is no terminal", async () => {
     const [link] = await t.lines(["upload", write(t.room(), "d.txt", "d")])
     const refused = await t.run(["delete", link!])
     assert.strictEqual(refused.code, 2)
@@ -247,7 +247,7 @@ describe.concurrent("the settings", () => {
     }
   })
 
-  it("keeps the key in a file for its owner alone, and shows it nowhere", async () => {
+  it("keeps the key in a file that only its owner can read, and shows it nowhere", async () => {
     const room = t.room()
     const options = config(room)
     await t.lines(["config", "set", "base-url", t.url()], options)
@@ -310,7 +310,7 @@ describe.concurrent("the settings", () => {
     assert.include(refused.stderr, `chmod 600 ${path}`)
   })
 
-  it("writes through a link, also to a file that is not there yet", async () => {
+  it("writes through a link, also to a missing file", async () => {
     const room = t.room()
     const options = config(room)
     const [path] = await t.lines(["config", "path"], options)
@@ -325,7 +325,7 @@ describe.concurrent("the settings", () => {
     }
   })
 
-  it("puts flags over variables over the file", async () => {
+  it("lets flags override variables, and variables the file", async () => {
     const room = t.room()
     const baseUrl = async (env: Record<string, string>, ...flags: Array<string>) => {
       const [line] = jsonLines((await t.run(["config", "--json", ...flags], config(room, env))).stdout)

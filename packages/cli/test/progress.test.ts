@@ -63,7 +63,7 @@ describe("progress", () => {
       assert.deepStrictEqual(screen.shown(), ["one.bin  5.0 MB in 2 s, 2.5 MB/s", "http://host/KEY"])
     })))
 
-  it.effect("says what is waited for, and for how long", () =>
+  it.effect("shows what is awaited, and for how long", () =>
     Effect.scoped(Effect.gen(function*() {
       const { stdio, screen } = terminal(80)
       const view = yield* Progress.make(stdio, "animated")
@@ -153,7 +153,7 @@ describe("text", () => {
     }
   })
 
-  it("quotes what a shell would take apart", () => {
+  it("quotes text that a shell would split", () => {
     assert.strictEqual(Text.quoted("plain/file.txt"), "plain/file.txt")
     assert.strictEqual(Text.quoted("it's here"), "'it'\\''s here'")
   })

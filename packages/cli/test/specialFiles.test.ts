@@ -108,7 +108,7 @@ describe("a source that is no regular file", () => {
     }
   })
 
-  it("does not hold the program up: Ctrl-C ends it while nobody writes", async () => {
+  it("does not block the program: Ctrl-C ends it while nobody writes", async () => {
     const room = t.room()
     const pipe = makePipe(room)
     const { child, ended, stderr } = t.start(["upload", pipe, "--verbose"])
@@ -129,7 +129,7 @@ describe("a source that is no regular file", () => {
 })
 
 describe("a destination that is no regular file", () => {
-  it("gets the bytes as they come, and stays what it is", async () => {
+  it("gets the bytes as they arrive, and stays what it is", async () => {
     const room = t.room()
     const pipe = makePipe(room)
     const link = await upload(room, CONTENT, "--max-downloads", "9")
@@ -157,7 +157,7 @@ describe("a destination that is no regular file", () => {
     assert.strictEqual(Fs.readFileSync(join(room, "added"), "utf8"), `before\n${CONTENT}`)
   })
 
-  it("has no name, and takes no copy that it cannot take", async () => {
+  it("has no name, and uses up no copy that it cannot receive", async () => {
     const room = t.room()
     const pipe = makePipe(room)
     const link = await upload(room)
@@ -174,7 +174,7 @@ describe("a destination that is no regular file", () => {
     assert.match(stderr, /pipe was closed after/)
   })
 
-  it("has the permissions that the umask gives, once it is whole", async () => {
+  it("has the permissions of the umask, once it is complete", async () => {
     const room = t.room()
     const link = await upload(room, "x", "--max-downloads", "9")
     for (const [umask, mode] of [["022", 0o644], ["077", 0o600], ["002", 0o664]] as const) {

@@ -131,7 +131,7 @@ describe.skipIf(!hasPty)("in a terminal", () => {
     assert.strictEqual((await t.run(["delete", link!, "--yes"])).code, 3)
   })
 
-  it("asks for the key and shows nothing of it", async () => {
+  it("prompts for the key without echo", async () => {
     const room = t.room()
     const env = { FILEIO_CONFIG: join(room, "config.json"), FILEIO_API_KEY: undefined }
     const acts = [{ when: "(not shown): ", type: `X\u007F${KEY}\r` }]
@@ -224,7 +224,7 @@ describe.skipIf(!hasPty)("the words of a host", () => {
     host.close()
   }, 120_000)
 
-  it("are the same in JSON for the program that reads it, and are made visible in a pipe", async () => {
+  it("are unchanged in JSON for the program that reads it, and made visible in a pipe", async () => {
     const host = await hostile(mode)
     mode.refusal = undefined
     const env = { FILEIO_BASE_URL: host.url }

@@ -39,7 +39,7 @@ describe("FileIoTest", () => {
       assert.strictEqual((yield* Effect.flip(fileIo.downloadBytes(file.key))).reason._tag, "FileNotFound")
     }).pipe(Effect.provide(FileIoTest.layer())))
 
-  it.effect("fails the calls that it is told to, and only those", () =>
+  it.effect("fails the calls with injected faults, and only those", () =>
     Effect.gen(function*() {
       const host = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo

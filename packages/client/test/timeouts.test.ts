@@ -6,7 +6,7 @@ import { type Activity, expiry, idle, make } from "../src/internal/request/timeo
 const timeouts = { firstByte: Duration.seconds(5), idle: Duration.minutes(1) }
 
 describe("the time-outs of a request", () => {
-  it("are positive durations; the option that is none is named", () => {
+  it("are positive durations; an invalid option is named", () => {
     assert.isTrue(Result.isSuccess(make("1 second", "1 minute")))
     for (const wrong of ["0 seconds", "-1 seconds"] as const) {
       for (
@@ -21,7 +21,7 @@ describe("the time-outs of a request", () => {
     }
   })
 
-  it.live("begin again after the process stood still, once", () =>
+  it.live("start over once after the process was stopped", () =>
     Effect.gen(function*() {
       const live = yield* Clock.Clock
       let stoodStill = 0
@@ -42,7 +42,7 @@ describe("the time-outs of a request", () => {
       assert.isAtLeast(live.currentTimeMillisUnsafe() - began, 2 * 200 - 20)
     }))
 
-  it.effect("follow the phase: the shorter one ends the request where it became the one that counts", () =>
+  it.effect("follow the phase: a phase with a shorter one ends the request", () =>
     Effect.gen(function*() {
       const activity: { lastAt: number; phase: Activity["phase"] } = { lastAt: 0, phase: "idle" }
       const expired = yield* Effect.forkChild(Effect.flip(expiry(activity, timeouts)), { startImmediately: true })
@@ -56,7 +56,7 @@ describe("the time-outs of a request", () => {
       assert.deepStrictEqual([phase, Duration.toMillis(after)], ["firstByte", 5000])
     }))
 
-  it.effect("do not run while nobody waits for a chunk, and end a stream that gives none", () =>
+  it.effect("do not run while nobody waits for a chunk, and end a silent stream", () =>
     Effect.gen(function*() {
       const chunk = new Uint8Array(1)
       const source = Stream.concat(Stream.make(chunk, chunk), Stream.never)

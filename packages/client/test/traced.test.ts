@@ -17,13 +17,13 @@ const calls = Effect.gen(function*() {
 }).pipe(Effect.withSpan("mine"))
 
 describe("without a tracer", () => {
-  it.effect("a call says nothing in the span of its caller", () =>
+  it.effect("a call adds nothing to the span of its caller", () =>
     Effect.gen(function*() {
       const { mine } = yield* calls
       assert.deepStrictEqual([...mine.attributes], [])
     }).pipe(Effect.provide(FileIoTest.layer())))
 
-  it.effect("what fails says where it was called, through every call around it", () =>
+  it.effect("a failure has the stack of its calls", () =>
     Effect.gen(function*() {
       const { failed } = yield* calls
       assert.match(causeOf(failed), /at FileIo\.delete \(.*traced\.test\.ts:\d+:\d+\)/)
@@ -51,7 +51,7 @@ describe("without a tracer", () => {
 })
 
 describe("with a tracer", () => {
-  it.effect("every call has a span below that of its caller, and tells what it did", () =>
+  it.effect("every call has a span below that of its caller, with its attributes", () =>
     Effect.gen(function*() {
       const { spans, tracer } = recordingTracer()
       const { failed } = yield* Effect.withTracer(calls, tracer)

@@ -32,7 +32,7 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>, step: number = 250) =>
     return yield* Fiber.join(fiber)
   })
 
-describe("an upload whose answer is lost", () => {
+describe("an upload whose response is lost", () => {
   it.effect("is adopted: a reset after the last byte ends with exactly one file", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
@@ -74,7 +74,7 @@ describe("an upload whose answer is lost", () => {
       assert.deepStrictEqual((yield* test.files).map(({ key }) => key), [file.key])
     }).pipe(Effect.provide(host())))
 
-  it.effect("after a silence stays unknown when it is not there, since the host may still be at work", () =>
+  it.effect("after a time-out stays unknown if it is not found, since the host may still be working", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -99,7 +99,7 @@ describe("an upload whose answer is lost", () => {
       assert.strictEqual(error.stored, "unknown")
     }).pipe(Effect.provide(host())))
 
-  it.effect("without a key cannot be looked up, and that is said before it is sent", () =>
+  it.effect("without a key cannot be looked up, which fails before it is sent", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const error = yield* Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" }))
@@ -121,7 +121,7 @@ describe("an upload whose answer is lost", () => {
       assert.strictEqual((yield* test.files).length, 3)
     }).pipe(Effect.provide(host())))
 
-  it.effect("among many of the same name and size gets its own, when one answer is lost", () =>
+  it.effect("among many of the same name and size gets its own, when one response is lost", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -174,7 +174,7 @@ describe("limits of the plan", () => {
       }).pipe(Effect.provide(host({ account }))))
   }
 
-  it.effect("are asked for once in a while, and what was uploaded since then counts", () =>
+  it.effect("are requested once in a while, and later uploads count", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       for (let i = 0; i < 3; i++) yield* fileIo.upload(body)
@@ -187,7 +187,7 @@ describe("limits of the plan", () => {
       yield* fileIo.upload(body)
     }).pipe(Effect.provide(host({ account: { maxStorageBytes: 40 } }))))
 
-  it.effect("of a host that does not tell them are the host's affair", () =>
+  it.effect("are left to a host that does not report them", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -196,7 +196,7 @@ describe("limits of the plan", () => {
       assert.strictEqual((yield* counts).me, 1)
     }).pipe(Effect.provide(host())))
 
-  it.effect("with a key that is not known: said before the file is sent", () =>
+  it.effect("with an unknown key: fails before the file is sent", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -230,7 +230,7 @@ describe("uploadScoped", () => {
       }).pipe(Effect.provide(host())))
   }
 
-  it.effect("deletes a file whose answer was lost", () =>
+  it.effect("deletes a file whose response was lost", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -240,7 +240,7 @@ describe("uploadScoped", () => {
       assert.strictEqual((yield* test.files).length, 0)
     }).pipe(Effect.provide(host())))
 
-  it.effect("deletes a file that is there though nobody waited for its answer", () =>
+  it.effect("deletes a file whose upload was interrupted after it was stored", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -252,7 +252,7 @@ describe("uploadScoped", () => {
       assert.strictEqual((yield* test.files).length, 0)
     }).pipe(Effect.provide(host())))
 
-  it.effect("does not mind that the file was taken, and says when it cannot delete it", () =>
+  it.effect("ignores that the file was downloaded, and says when it cannot delete it", () =>
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
@@ -267,7 +267,7 @@ describe("awaitDownloaded", () => {
   const watch = (key: string) =>
     FileIo.FileIo.use((fileIo) => Stream.runCollect(fileIo.awaitDownloaded(key, { every: "2 seconds" })))
 
-  it.effect("tells each download until the last one", () =>
+  it.effect("emits each download until the last one", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const file = yield* fileIo.upload(body, { maxDownloads: 2 })
@@ -285,7 +285,7 @@ describe("awaitDownloaded", () => {
       ])
     }).pipe(Effect.provide(host({ resumable: false }))))
 
-  it.effect("tells a download that was begun and is not counted, where the host says so", () =>
+  it.effect("emits a download that began and does not count, if the host reports it", () =>
     Effect.gen(function*() {
       const key = "abcdefghijkl" as FileKey
       const looks = [[0, 0], [1, 0], [1, 0], [2, 1], [2, 1], [3, 2]]
@@ -311,7 +311,7 @@ describe("awaitDownloaded", () => {
       )
     }))
 
-  it.effect("tells an expiry", () =>
+  it.effect("emits an expiry", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const { key } = yield* fileIo.upload(body, { expires: "10s" })

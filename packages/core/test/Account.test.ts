@@ -23,7 +23,7 @@ const documented = {
 }
 
 describe("AccountFromWire", () => {
-  it("decodes the documented answer and leaves the envelope out", () => {
+  it("decodes the documented response and leaves the envelope out", () => {
     const account = decode(documented)
     assert.instanceOf(account, Account.Account)
     assert.deepStrictEqual<unknown>({ ...account }, {
@@ -66,14 +66,14 @@ describe("AccountFromWire", () => {
     assert.deepStrictEqual(account.extra, {})
   })
 
-  it("keeps fields that are not known, whatever they are", () => {
+  it("keeps unknown fields", () => {
     const extra = { email: "a@example.org", nested: { list: [1, null, "x"], on: true }, nothing: null }
     const account = decode({ ...documented, ...extra })
     assert.deepStrictEqual<unknown>(account.extra, extra)
     assert.deepInclude(encode(account), extra)
   })
 
-  it("decodes an answer where all is null, and an empty one", () => {
+  it("decodes a response where all is null, and an empty one", () => {
     const nulls = Object.fromEntries(
       Object.keys(documented).filter((name) => name !== "success" && name !== "status").map((name) => [name, null])
     )

@@ -21,7 +21,7 @@ describe("FileDetails", () => {
     ])
   })
 
-  it("decodes the live answer of 2022", () => {
+  it("decodes the live response of 2022", () => {
     const details = decode(Fixtures.body("upload.anonymous.2022"))
     assert.instanceOf(details, FileDetails.FileDetails)
     assert.deepStrictEqual(plain(details), {
@@ -48,7 +48,7 @@ describe("FileDetails", () => {
     assert.strictEqual(details.downloadsLeft, 1)
   })
 
-  it("decodes the live answer of 2024", () => {
+  it("decodes the live response of 2024", () => {
     assert.deepStrictEqual(plain(decode(Fixtures.body("upload.anonymous.2024"))), {
       id: "d3e8b360-6a9c-11ef-84e6-698f82efe096",
       key: "OpFcoD21ewSG",
@@ -72,7 +72,7 @@ describe("FileDetails", () => {
     })
   })
 
-  it("decodes the documented answer, which lacks path to screeningStatus and has expiry", () => {
+  it("decodes the documented response, which lacks path to screeningStatus and has expiry", () => {
     const details = decode(Fixtures.body("upload.documented"))
     assert.deepStrictEqual(plain(details), {
       id: "3fa85f64-5717-4562-b3fc-2c963f66afa6",
@@ -92,7 +92,7 @@ describe("FileDetails", () => {
     assert.strictEqual(details.downloadsLeft, 0)
   })
 
-  it("decodes the oldest answer: key, link, expiry and nothing else", () => {
+  it("decodes the oldest response: key, link, expiry and nothing else", () => {
     const details = decode(Fixtures.body("upload.oldest"))
     assert.deepStrictEqual(plain(details), { key: "2ojE41", link: "https://file.io/2ojE41", expiry: "14 days" })
     assert.isUndefined(details.downloadsLeft)
@@ -106,7 +106,7 @@ describe("FileDetails", () => {
     }
   )
 
-  it("tells null, which means none, from absent, which means not told", () => {
+  it("distinguishes null, which means none, from absent, which means not sent", () => {
     const { key, link } = { key: "abcdef", link: "https://file.io/abcdef" }
     const none = decode({ key, link, expires: null, maxDownloads: null, title: null })
     assert.deepStrictEqual(plain(none), { key, link, expires: null, maxDownloads: null, title: null })

@@ -172,7 +172,7 @@ describe("the message of an error", () => {
 })
 
 describe("the reasons of FileIoError", () => {
-  it("all stand in these tests", () => {
+  it("are all in these tests", () => {
     const tags = new Set(cases.map(([reason]) => reason._tag))
     assert.deepStrictEqual(
       [...tags].toSorted(),

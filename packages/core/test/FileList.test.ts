@@ -9,7 +9,7 @@ const encode = Schema.encodeSync(FileList.FileListFromWire)
 const file = { key: "abcdef", link: "https://file.io/abcdef" }
 
 describe("FileListFromWire", () => {
-  it("decodes the live answer of 2023, which has the files as nodes", () => {
+  it("decodes the live response of 2023, which has the files as nodes", () => {
     const body = Fixtures.body("list.2023") as { readonly nodes: ReadonlyArray<unknown> }
     const list = decode(body)
     assert.instanceOf(list, FileList.FileList)
@@ -24,7 +24,7 @@ describe("FileListFromWire", () => {
     for (const found of list.files) assert.instanceOf(found, FileDetails.FileDetails)
   })
 
-  it("writes that answer as it was, but for the envelope", () => {
+  it("encodes that response as it was, without the envelope", () => {
     const { status: _status, success: _success, ...wire } = Fixtures.body("list.2023") as Record<string, unknown>
     assert.deepStrictEqual<unknown>(encode(decode(wire)), wire)
   })
@@ -46,7 +46,7 @@ describe("FileListFromWire", () => {
     assert.strictEqual(decode({ nodes: [], count: 7 }).count, 7)
   })
 
-  it("keeps absent what the host did not tell", () => {
+  it("keeps fields absent that the host did not send", () => {
     assert.deepStrictEqual(Object.keys(decode({ nodes: [] })).toSorted(), ["count", "files"])
     assert.deepStrictEqual<unknown>(encode(decode({ nodes: [], screeningStatus: null })), {
       nodes: [],
@@ -55,7 +55,7 @@ describe("FileListFromWire", () => {
     })
   })
 
-  it.each([{}, { success: true, status: 200 }, { count: 0 }])("refuses %j, an answer without files", (body) => {
+  it.each([{}, { success: true, status: 200 }, { count: 0 }])("refuses %j, a response without files", (body) => {
     const result = Schema.decodeUnknownResult(FileList.FileListFromWire)(body)
     assert.isTrue(Result.isFailure(result))
     if (Result.isFailure(result)) assert.include(result.failure.message, "expected the files as `nodes` or `files`")

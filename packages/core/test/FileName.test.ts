@@ -162,7 +162,7 @@ describe("FileName.sanitize", () => {
     return guard(trim(last.replace(/[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g, "_"))) || "download"
   }
 
-  it.prop("does what patterns without regard for time would do", [text], ([raw]) => {
+  it.prop("agrees with quadratic patterns", [text], ([raw]) => {
     const expected = reference(raw)
     if (raw.length < 1000 && bytes(expected) <= 255) assert.strictEqual(FileName.sanitize(raw), expected)
   }, { arbitrary: { runs: 2000 } })
@@ -372,7 +372,7 @@ describe("FileName.fromContentDisposition", () => {
     { maxLength: 12 }
   )
 
-  it.prop("does what a pattern without regard for time would do", [pieces], ([given]) => {
+  it.prop("agrees with a quadratic pattern", [pieces], ([given]) => {
     const header = `attachment; ${given.join("")}`
     // Only an unclosed quote is read differently.
     if ((header.replace(/\\[\s\S]/g, "").match(/"/g)?.length ?? 0) % 2 === 0 && !header.includes("\\")) {
@@ -480,7 +480,7 @@ describe("FileName.clean", () => {
     assert.strictEqual(FileName.clean(raw), expected)
   })
 
-  it.prop("gives what can be stored and shown", [text], ([raw]) => {
+  it.prop("returns a name that can be stored and shown", [text], ([raw]) => {
     const name = FileName.clean(raw)
     assert.strictEqual(FileName.clean(name), name)
     assert.notMatch(name, /[\p{Cc}\p{Bidi_Control}\p{Cs}]/u)
@@ -488,7 +488,7 @@ describe("FileName.clean", () => {
 })
 
 describe("FileName.FileName", () => {
-  it("refuses an unsafe name with words of its own", () => {
+  it("refuses an unsafe name with its own message", () => {
     const result = Schema.decodeUnknownResult(FileName.FileName)("../x")
     assert.isTrue(Result.isFailure(result))
     if (Result.isFailure(result)) assert.include(result.failure.message, "expected a safe file name")

@@ -34,7 +34,7 @@ describe("MediaType.sanitize", () => {
   })
 
   it.prop(
-    "gives what a header takes, and leaves that alone",
+    "returns a valid header value, and leaves that unchanged",
     [literals(["", "a/b", "a/b;", "a/b; c="]), text],
     ([start, raw]) => {
       const type = MediaType.sanitize(start + raw)

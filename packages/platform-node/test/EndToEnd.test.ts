@@ -252,7 +252,7 @@ describe("download", () => {
         assert.strictEqual(error.copy, "absent")
       }))
 
-    it.effect("what is wrong with the destination is told before the copy is used up", () =>
+    it.effect("a bad destination fails before the copy is used up", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const transfer = yield* FileTransfer.FileTransfer
@@ -314,7 +314,7 @@ describe("list, me, update, replace, delete", () => {
         assert.strictEqual((yield* fileIo.list({ search: "go-" })).count, 0)
       }))
 
-    it.effect("me tells the plan", () =>
+    it.effect("me returns the plan", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const before = yield* fileIo.me
@@ -326,7 +326,7 @@ describe("list, me, update, replace, delete", () => {
         assert.strictEqual((after.usedStorageBytes ?? 0) - (before.usedStorageBytes ?? 0), 1000)
       }))
 
-    it.effect("update keeps what is not given", () =>
+    it.effect("update keeps settings that are not given", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const file = yield* fileIo.upload(FileBody.text("old", { name: "old.txt" }), { maxDownloads: 5, expires: "1h" })
@@ -344,7 +344,7 @@ describe("list, me, update, replace, delete", () => {
         assert.strictEqual(text((yield* fileIo.downloadBytes(file.key)).bytes), "new")
       }))
 
-    it.effect("replace resets what is not given", () =>
+    it.effect("replace resets settings that are not given", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const file = yield* fileIo.upload(FileBody.text("old"), { maxDownloads: 5, expires: "1h", autoDelete: false })
@@ -410,7 +410,7 @@ describe("compose, provide, configure", () => {
         assert.notInclude(JSON.stringify(options) + String(options.apiKey), Redacted.value(apiKey))
       }))
 
-    it.effect("line ends around the settings and the key are no part of them, however they are given", () =>
+    it.effect("line breaks around the settings and the key are ignored", () =>
       Effect.gen(function*() {
         const { url } = yield* FileIoServer.FileIoServer
         const key = `${Redacted.value(apiKey)}\r\n`
@@ -435,7 +435,7 @@ describe("compose, provide, configure", () => {
         assert.match(error.message, /^FILEIO_IDLE_TIMEOUT: "soon" cannot be read; allowed: a time such as 30s/)
       }))
 
-    it.effect("an address that is none is refused with the right form", () =>
+    it.effect("an invalid address is refused with the right form", () =>
       Effect.gen(function*() {
         for (
           const [baseUrl, form] of [["share.example:8080", "https://share.example:8080"], [
@@ -485,7 +485,7 @@ describe("compose, provide, configure", () => {
         }
       }))
 
-    it.effect("a host that is not there is Unreachable, after the retries that cannot harm", () =>
+    it.effect("a host that is down is Unreachable, after harmless retries", () =>
       Effect.gen(function*() {
         const error = yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes("abcdefABCDEF")).pipe(
           Effect.provide(Layer.orDie(NodeFileIo.layer({ baseUrl: "http://127.0.0.1:9" }))),

@@ -312,7 +312,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       )
     })))
 
-  it.live("without Redis a process keeps to its part, if it was told to", () =>
+  it.live("without Redis a process uses its share, if configured", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       const host = yield* strictHost(8)
@@ -325,7 +325,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       assert.isAtLeast(host.arrivals.length, 4)
     })))
 
-  it.live("without Redis the layer fails, if calls shall fail", () =>
+  it.live("without Redis the layer fails, if calls are to fail", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       const error = yield* Effect.flip(process_("http://127.0.0.1:9", port))

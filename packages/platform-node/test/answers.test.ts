@@ -130,7 +130,7 @@ for (const transport of transportNames) {
         }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
     }
 
-    it.live("without a type that breaks off leaves what came", () =>
+    it.live("without a type that breaks leaves the received bytes", () =>
       Effect.gen(function*() {
         const host = yield* scriptedHost(() => ({ ...sized({ body: FILE }), cutAt: 30_000 }))
         const directory = yield* folder
@@ -167,7 +167,7 @@ for (const transport of ["undici", "sockets"] as const) {
   describe(`over ${transport}, a download`, () => {
     const layer = (baseUrl: string) => transports[transport]({ baseUrl })
 
-    it.live("in an encoding that cannot be undone is no file; what came is kept, and named", () =>
+    it.live("in an encoding that cannot be decoded is no file; the received bytes are kept, and named", () =>
       Effect.gen(function*() {
         const body = zstdCompressSync(FILE)
         const host = yield* scriptedHost(() => ({ headers: { ...ATTACHED, "content-encoding": "zstd" }, body }))
@@ -200,7 +200,7 @@ for (const transport of ["undici", "sockets"] as const) {
         }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
     }
 
-    it.live("that is compressed and breaks off says that the connection broke, and leaves what came", () =>
+    it.live("that is compressed and breaks says that the connection broke, and leaves the received bytes", () =>
       Effect.gen(function*() {
         const host = yield* scriptedHost(() => ({
           ...sized({ headers: { ...ATTACHED, "content-encoding": "gzip" }, body: gzipSync(FILE) }),
@@ -297,7 +297,7 @@ for (const transport of transportNames) {
         assert.strictEqual(result.failure.reason._tag, "UnexpectedResponse")
       }))
 
-    it.live("that is nested without end is an error of ours, for every call", () =>
+    it.live("that is nested too deeply is a typed error, for every call", () =>
       Effect.gen(function*() {
         const deep = "[".repeat(100_000) + "]".repeat(100_000)
         const bodies = [deep, `{"success":true,"extra":${deep}}`, "{\"a\":".repeat(50_000) + "1" + "}".repeat(50_000)]

@@ -68,7 +68,7 @@ describe.each(["undici", "sockets"] as const)("connections over %s", (client) =>
     )
   }
 
-  it.live("that have been idle are for what may be repeated alone", () =>
+  it.live("that have been idle are only for requests that may be repeated", () =>
     Effect.gen(function*() {
       const { baseUrl, state } = yield* host()
       yield* Effect.gen(function*() {
@@ -385,7 +385,7 @@ describe("a success that comes too early", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("an HttpClient of one's own", () => {
+describe("your own HttpClient", () => {
   it.live("is the one that is used", () =>
     Effect.gen(function*() {
       const account = yield* me.pipe(Effect.provide(FileIoTest.layer()))

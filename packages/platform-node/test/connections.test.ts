@@ -87,7 +87,7 @@ describe("connections", () => {
       assert.strictEqual(host.connections.length, 2)
     }).pipe(Effect.scoped, Effect.provide(http)))
 
-  it.live("on which a host speaks unasked are closed: its words answer no later request", () =>
+  it.live("on which a host sends bytes without a request are closed: they answer no later request", () =>
     Effect.gen(function*() {
       for (const when of ["at once", "later"]) {
         const host = yield* scripted((request, socket) => {
@@ -244,7 +244,7 @@ describe("connections", () => {
       }).pipe(Effect.scoped, Effect.timeout("5 seconds"))
   )
 
-  it.live("carry what is no HTTP to the caller as a broken answer", () =>
+  it.live("report bytes that are no HTTP as a broken response", () =>
     Effect.gen(function*() {
       const host = yield* scripted(() => "220 smtp.example ESMTP\r\n\r\n")
       const error = yield* Effect.flip(
@@ -417,7 +417,7 @@ describe("over TLS", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(http)))
 
-  it.live("a certificate that nobody vouches for is refused before anything is sent", () =>
+  it.live("an untrusted certificate is refused before anything is sent", () =>
     Effect.gen(function*() {
       const server = yield* secure
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(FileBody.text("secret")))).pipe(

@@ -109,7 +109,7 @@ describe("a link at the destination", () => {
       assert.strictEqual(Fs.readFileSync(file, "utf8"), "precious")
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
-  it.live("that leads in a circle, to a folder or into none is refused before the host is asked", () =>
+  it.live("that is a loop, leads to a folder or into none is refused before the request", () =>
     Effect.gen(function*() {
       const directory = yield* folder
       const key = yield* put()
@@ -153,7 +153,7 @@ describe("a link at the destination", () => {
 })
 
 describe("a device or a pipe at the destination", () => {
-  it.live("is refused before the host is asked, and is never replaced", () =>
+  it.live("is refused before the request, and is never replaced", () =>
     Effect.gen(function*() {
       const directory = yield* folder
       const host = yield* NodeFaultHost.NodeFaultHost

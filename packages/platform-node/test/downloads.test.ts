@@ -66,7 +66,7 @@ describe("a host that can resume", () => {
       }).pipe(Effect.scoped, Effect.provide(overSockets({ idleTimeout: "150 millis" }))))
   }
 
-  it.live("the same call goes on with the part of the call before, digest and all", () =>
+  it.live("the same call resumes the previous call's part, and checks the digest", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
@@ -127,7 +127,7 @@ describe("a host that can resume", () => {
       assert.deepStrictEqual(yield* list(directory), ["a.bin"])
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
-  it.live("a host that gave the file up meanwhile: the error says so, and the part stays", () =>
+  it.live("a host that has deleted the file meanwhile: the error says so, and the part stays", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const fileIo = yield* FileIo.FileIo
@@ -147,7 +147,7 @@ describe("a host that can resume", () => {
       assert.strictEqual((yield* Effect.flip(once)).reason._tag, "FileNotFound")
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
-  it.live("a host that begins anew: the file comes whole, and the old part goes only then", () =>
+  it.live("a host that starts over: the file arrives completely, and only then the old part is removed", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
@@ -489,7 +489,7 @@ describe("a destination that fails midway", () => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("no room anywhere: what came stays, and the error says how much", () => {
+  it.live("no space anywhere: the received bytes stay, and the error says how many", () => {
     const { aim, layer } = withFull(50_000)
     return Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost

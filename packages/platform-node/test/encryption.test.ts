@@ -24,7 +24,7 @@ if (!hasAge) console.warn("SKIPPED: files of the age program in both directions;
 
 describe("an encrypted file", () => {
   layer(keyed, { excludeTestServices: true })("over the real server", (it) => {
-    it.effect("of each size is sent with exact sizes, and opened by its link, in memory and on the disk", () =>
+    it.effect("of each size is sent with exact sizes, and decrypted by its link, in memory and on the disk", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const transfer = yield* FileTransfer.FileTransfer
@@ -92,7 +92,7 @@ describe("an encrypted file", () => {
         for (const upload of refused) assert.strictEqual((yield* Effect.flip(upload)).stored, "no")
       }))
 
-    it.effect("is for recipients or for a passphrase, and what is missing is said before it is asked for", () =>
+    it.effect("is for recipients or for a passphrase, and a missing one fails before the request", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const one = yield* Encryption.generateIdentity
@@ -121,7 +121,7 @@ describe("an encrypted file", () => {
         assert.notInclude(cut.message, "QQQQ")
       }))
 
-    it.effect("refuses what cannot encrypt or decrypt, before anything is sent", () =>
+    it.effect("refuses invalid keys before anything is sent", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const body = FileBody.text("hello")

@@ -95,7 +95,7 @@ describe.skipIf(!hasTinyproxy)("a proxy with a password", () => {
       }
     }).pipe(Effect.scoped, withServer))
 
-  it.live("is not asked for hosts of NO_PROXY, with `proxy: false`, and where none is configured", () =>
+  it.live("is not used for hosts of NO_PROXY, with `proxy: false`, and without configuration", () =>
     Effect.gen(function*() {
       const { asked, url: address } = yield* proxy
       const host = yield* url
@@ -280,7 +280,7 @@ describe("a proxy that fails", () => {
       assert.match(plain.message, /through the proxy 127\.0\.0\.1:\d+ \(ECONNREFUSED\)/)
     }).pipe(Effect.scoped))
 
-  it.live("is refused beforehand where its address is none, without the address in the error", () =>
+  it.live("with an invalid address is refused beforehand, without the address in the error", () =>
     Effect.gen(function*() {
       const failing = (options: NodeFileIo.Options) =>
         Effect.flip(Effect.provide(FileIo.FileIo.use((fileIo) => fileIo.me), NodeFileIo.layer(options)))
@@ -328,7 +328,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
     client === "undici" ? NodeFileIo.layer({ proxy: false, ...options }) : NodeFileIo.layerSockets(options)
   const certificate = { cert: fixture("client.crt"), key: fixture("client.key"), passphrase: PASSPHRASE }
 
-  it.live("an authority of one's own is trusted: as a file, a text, bytes, or one of several", () =>
+  it.live("a private authority is trusted: as a file, a text, bytes, or one of several", () =>
     Effect.gen(function*() {
       const host = yield* secureHost(yield* url)
       const text = readFileSync(fixture("ca.crt"), "utf8")
@@ -371,7 +371,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
       }).pipe(Effect.scoped, withServer))
   }
 
-  it.live("what cannot be read is said before any request, without the key", () =>
+  it.live("unreadable files fail before any request, without the key in the error", () =>
     Effect.gen(function*() {
       const failing = (tls: NodeFileIo.Options["tls"]) =>
         Effect.flip(Effect.provide(FileIo.FileIo.use((fileIo) => fileIo.me), layer({ tls })))
@@ -385,7 +385,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
       assert.match((yield* failing({ ...certificate, cert: fixture("host.crt") })).message, /invalid tls\.key/)
     }))
 
-  it.live("nothing was sent where TLS cannot be agreed on", () =>
+  it.live("nothing was sent when the TLS handshake fails", () =>
     Effect.gen(function*() {
       const tls = { ca: fixture("ca.crt") }
       for (const [what, baseUrl] of Object.entries(yield* withoutTls)) {
@@ -397,7 +397,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
       assert.match(error.message, /no connection within 300ms/)
     }).pipe(Effect.scoped, withServer))
 
-  it.live("nothing was sent where there is no way to the address, or no such name", () =>
+  it.live("nothing was sent if there is no route to the address, or no such name", () =>
     Effect.gen(function*() {
       for (const baseUrl of ["http://255.255.255.255:9", "http://[fe80::1]:9", "https://nobody.invalid"]) {
         yield* notSent({ baseUrl, connectTimeout: "1 second" }, layer)
@@ -430,7 +430,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
     }).pipe(Effect.scoped, withServer))
 })
 
-describe("a dispatcher of one's own", () => {
+describe("your own dispatcher", () => {
   it.live("is the one that is used, and stays open", () =>
     Effect.gen(function*() {
       const mock = new MockAgent()
@@ -457,7 +457,7 @@ describe("a dispatcher of one's own", () => {
     }).pipe(Effect.scoped, withServer))
 })
 
-describe("headers of one's own", () => {
+describe("extra headers", () => {
   const asked: Array<Http.IncomingHttpHeaders> = []
   const gateway = Effect.map(
     listening(Http.createServer((request, response) => {

@@ -117,7 +117,7 @@ const planted: Readonly<Record<string, (left: Left) => string | void>> = {
   }
 }
 
-describe("a download begins at its start, and touches nothing of somebody else, where there is", () => {
+describe("a download starts over, and touches nobody else's files, if there is", () => {
   for (const [what, plant] of Object.entries(planted)) {
     it.live(what, () => {
       const lines: Array<unknown> = []
@@ -187,7 +187,7 @@ describe("a download begins at its start, and touches nothing of somebody else, 
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })
 
-describe("what is ours is gone on with", () => {
+describe("our own files are resumed", () => {
   const kept: Readonly<Record<string, (left: Left) => void>> = {
     "in a folder that all can write, with the sticky bit": ({ directory }) => Fs.chmodSync(directory, 0o1777),
     "in a folder that all can write": ({ directory }) => Fs.chmodSync(directory, 0o777),
@@ -219,7 +219,7 @@ describe("what is ours is gone on with", () => {
       }).pipe(Effect.scoped, Effect.provide(overSockets())))
   }
 
-  it.live("and nothing that is planted is called pending", () =>
+  it.live("and nothing planted is reported as pending", () =>
     Effect.gen(function*() {
       const left = yield* broken()
       replaceBy(left.note, fifo)
@@ -230,8 +230,8 @@ describe("what is ours is gone on with", () => {
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })
 
-describe("a part that is exchanged while it is written", () => {
-  it.live("never gives a stranger's file as ours: the error names where the bytes are", () =>
+describe("a part that is replaced while it is written", () => {
+  it.live("never returns a stranger's file: the error names where the bytes are", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
@@ -292,7 +292,7 @@ describe("threads of one process", () => {
       }).pipe(Effect.scoped, Effect.provide(overSockets())))
   }
 
-  it.live("go on at once with what another has left", () =>
+  it.live("resume at once what another thread has left", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder
@@ -310,7 +310,7 @@ describe("who writes a part", () => {
   const changed = (index: number, value: unknown) => JSON.stringify(mine.map((one, n) => n === index ? value : one))
   const MINUTE = 60_000
 
-  it.live("is known of this machine, and told by silence elsewhere", () =>
+  it.live("is known on this machine, and judged by silence elsewhere", () =>
     Effect.gen(function*() {
       const now = Date.now()
       assert.strictEqual(yield* stateOf(self, now), "alive")

@@ -120,7 +120,7 @@ describe("an answer", () => {
   })
 })
 
-describe("what could be read as two different messages is refused", () => {
+describe("ambiguous messages are refused", () => {
   const head = "HTTP/1.1 200 OK\r\n"
   const chunked = `${head}transfer-encoding: chunked\r\n\r\n`
   const wrong: Record<string, string> = {

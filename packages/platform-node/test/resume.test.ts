@@ -150,7 +150,7 @@ for (const transport of transportNames) {
         }).pipe(Effect.provide(transports[transport]({ baseUrl: host.baseUrl })))
       }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
 
-    it.live("that the host refuses for its limit (429) is asked for again when the pause is over, and joins", () =>
+    it.live("that the host refuses for its limit (429) is requested again after the pause, and joins", () =>
       Effect.gen(function*() {
         const host = yield* scriptedHost((request, before) =>
           before === 0

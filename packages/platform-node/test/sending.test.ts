@@ -392,7 +392,7 @@ describe("timeouts", () => {
       assert.strictEqual(reason?._tag === "TimedOut" ? reason.phase : "", "idle")
     }).pipe(Effect.provide(NodeFaultHost.layer())))
 
-  it.live("a transfer that goes on slowly is not cut, however long it takes", () =>
+  it.live("a slow transfer is not cut, however long it takes", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const { key } = yield* host.put({ bytes: LARGE.subarray(0, 2000) })

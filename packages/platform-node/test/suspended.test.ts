@@ -14,7 +14,7 @@ const script = fileURLToPath(new URL("./faults/downloader.ts", import.meta.url))
 const IDLE_MILLIS = 1000
 
 describe.skipIf(process.platform === "win32")("a process that was stopped for longer than the idle timeout", () => {
-  it.live("goes on with its download", () =>
+  it.live("resumes its download", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const directory = yield* folder

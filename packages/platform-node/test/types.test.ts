@@ -40,7 +40,7 @@ describe("types", () => {
       >()
   })
 
-  it("a stream that can be read once is kept away from everything that repeats", () => {
+  it("a stream that can be read once is refused by everything that repeats", () => {
     const once = FileBody.once(Stream.make(new Uint8Array(1)))
     const again = FileBody.bytes(new Uint8Array(1))
     expectTypeOf<FileIo.Service["uploadOnce"]>().toBeCallableWith(once)

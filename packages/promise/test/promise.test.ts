@@ -123,7 +123,7 @@ for (const [name, make] of Object.entries(makers)) {
       assert.deepStrictEqual([missing.reason._tag, missing.copy], ["InvalidRequest", "kept"])
     })
 
-    it("list all as an async iterable, which can be left", async () => {
+    it("list all as an async iterable, which can be stopped early", async () => {
       await using fileIo = await make({ baseUrl, apiKey })
       for (const name of ["1", "2", "3"]) await fileIo.upload(FileBody.text(name, { name: `all-${name}.txt` }))
       const names: Array<string | undefined> = []
@@ -135,7 +135,7 @@ for (const [name, make] of Object.entries(makers)) {
       for await (const { key } of fileIo.listAll({ search: "all-" })) await fileIo.delete(key)
     })
 
-    it("hold what a scope holds until they are closed", async () => {
+    it("hold the resources of a scope until they are closed", async () => {
       await using fileIo = await make({ baseUrl, apiKey })
       const sentAt = new Date()
       const search = "scoped.txt"
@@ -254,7 +254,7 @@ describe("promises for Node", () => {
     assert.strictEqual(await readFile(saved.path, "utf8"), "a report")
   })
 
-  it("move many files, and settle each by itself", async () => {
+  it("move many files, and settle each on its own", async () => {
     await using fileIo = await NodeFileIo.make({ baseUrl })
     const path = join(folder, "one.txt")
     await writeFile(path, "one")

@@ -116,7 +116,7 @@ describe("a server on all addresses", () => {
       (context) => FileIoServer.FileIoServer.pipe(Effect.provide(context))
     )
 
-  it.effect("knows those that others can use", () =>
+  it.effect("reports those that others can use", () =>
     Effect.gen(function*() {
       const { port, url, urls } = yield* serverOf({ host: "0.0.0.0" })
       assert.strictEqual(url, `http://127.0.0.1:${port}`)

@@ -48,7 +48,7 @@ const flowing = (catalog: Catalog.Catalog["Service"], ...leases: ReadonlyArray<C
 
 /** The promises of a catalog, in any engine. */
 const promises = (engine: Engine) => {
-  it.effect("keeps what it was given, in every field", () =>
+  it.effect("stores every field", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       const given = file({
@@ -80,7 +80,7 @@ const promises = (engine: Engine) => {
       assert.deepStrictEqual(yield* catalog.unknown([given.blob, "nobody"]), ["nobody"])
     }).pipe(Effect.provide(engine)))
 
-  it.effect("gives as many downloads as are left to any number of simultaneous claims", () =>
+  it.effect("gives exactly the remaining downloads to any number of simultaneous claims", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       for (const maxDownloads of [1, 7]) {
@@ -174,7 +174,7 @@ const promises = (engine: Engine) => {
       assert.isTrue(Option.isNone(yield* catalog.resume(other.key, reading.id)))
     }).pipe(Effect.provide(engine)))
 
-  it.effect("buries what has ended, keeps what is to be kept, and counts what is used", () =>
+  it.effect("removes ended files, keeps those to be kept, and counts the used storage", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       const [fleeting, kept, anonymous, running] = [
@@ -331,7 +331,7 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
       assert.strictEqual((yield* wrong.claim(key))._tag, "Gone")
     }))
 
-  it.live("goes on when its connections were cut", () =>
+  it.live("works after its connections were cut", () =>
     Effect.gen(function*() {
       const url = yield* server.database
       const context = yield* Layer.build(
@@ -353,7 +353,7 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
       assert.strictEqual((yield* catalog.claim(key))._tag, "InProgress")
     }))
 
-  it.effect("that cannot be reached, or is of a newer server, is told at the start", () =>
+  it.effect("that cannot be reached, or is of a newer server, is reported at the start", () =>
     Effect.gen(function*() {
       const url = yield* server.database
       const start = Layer.build(

@@ -104,7 +104,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       assert.isAtMost(line.accepted() - before, 2)
     }), 180_000)
 
-  it.live("uploads that their client breaks off leave neither objects nor parts", () =>
+  it.live("uploads that their client breaks leave neither objects nor parts", () =>
     Effect.gen(function*() {
       const { objects, url } = yield* serverOver("leavings", { sweepInterval: "1 hour" })
       const boundary = "b"
@@ -129,7 +129,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       assert.strictEqual((yield* call(`${url}/me`, { headers: anna })).json["usedStorageBytes"], 0)
     }), 120_000)
 
-  it.live("parts whose server died are given up a day later", () =>
+  it.live("parts whose server died are aborted a day later", () =>
     Effect.gen(function*() {
       const blobs = yield* storeIn("died/")
       const dying = yield* Scope.make()
@@ -166,7 +166,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       assert.strictEqual(yield* Effect.promise(stored), 0)
     }), 120_000)
 
-  it.live("a slow receiver has content that is replaced meanwhile to its end", () =>
+  it.live("a slow receiver gets the rest of content that is replaced meanwhile", () =>
     Effect.gen(function*() {
       const { objects, url } = yield* serverOver("replaced", { sweepInterval: "100 millis" })
       const content = pattern(40 * 1024 * 1024)

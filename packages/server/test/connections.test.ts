@@ -59,7 +59,7 @@ const hasCurl = spawnSync("curl", ["--version"]).stdout?.toString().includes("HT
 if (!hasCurl) console.warn("SKIPPED: an upload by curl that offers HTTP/2; there is no such curl")
 
 describe("a request that offers an upgrade", () => {
-  it.live("is answered as any other, and says that its connection ends", () =>
+  it.live("gets a normal response, which says that its connection ends", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAA\r\n"
@@ -82,7 +82,7 @@ describe("a request that offers an upgrade", () => {
       }
     }))
 
-  it.live("may wait for leave to send", () =>
+  it.live("may wait for 100 Continue", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const client = yield* open(url)
@@ -128,7 +128,7 @@ describe("a request that offers an upgrade", () => {
 })
 
 describe("CONNECT", () => {
-  it.live("is refused with an envelope, after the answers that are due", () =>
+  it.live("is refused with an envelope, after the pending responses", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ drainTimeout: "300 millis" })
       const connect = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
@@ -143,8 +143,8 @@ describe("CONNECT", () => {
     }))
 })
 
-describe("an early answer", () => {
-  it.live("is followed by a time in which the rest is discarded, and not by more", () =>
+describe("an early response", () => {
+  it.live("is followed by a limited time in which the rest is discarded", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ drainTimeout: "500 millis" })
       const client = yield* open(url)
@@ -252,8 +252,8 @@ describe("one address", () => {
     }))
 })
 
-describe("requests that are sent ahead", () => {
-  it.live("are answered in turn, and none is a claim before its turn", () =>
+describe("pipelined requests", () => {
+  it.live("are handled in order, and none claims before its turn", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const content = pattern(LARGE)
@@ -274,7 +274,7 @@ describe("requests that are sent ahead", () => {
       assert.match(String(all.subarray(nextAt + LARGE)), /^HTTP\/1\.1 200 [\s\S]*"openapi"/)
     }))
 
-  it.live("with bodies are answered in turn too", () =>
+  it.live("with bodies are handled in order too", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const client = yield* open(url)
@@ -290,7 +290,7 @@ describe("requests that are sent ahead", () => {
       assert.deepStrictEqual(sizes(), Array.from({ length }, (_, i) => i + 1))
     }))
 
-  it.live("without number are not held", () =>
+  it.live("beyond a limit are not held", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const { key } = yield* uploaded(url, pattern(LARGE))
@@ -301,7 +301,7 @@ describe("requests that are sent ahead", () => {
       yield* eventually("it is closed", client.isClosed)
     }))
 
-  it.live("and are no HTTP spoil no answer before them", () =>
+  it.live("that are no HTTP do not spoil earlier responses", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ drainTimeout: "300 millis", headersTimeout: "300 millis" })
       const content = pattern(LARGE)
@@ -323,7 +323,7 @@ describe("requests that are sent ahead", () => {
     }))
 })
 
-describe("a connection has a limit of time", () => {
+describe("a connection has a time limit", () => {
   it.live("when it sends empty lines in place of requests", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ idleTimeout: "400 millis", headersTimeout: "400 millis" })

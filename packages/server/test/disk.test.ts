@@ -54,7 +54,7 @@ const reserveOf = (folder: string): number =>
 const reserved = (folder: string) => eventually("room is kept back", () => reserveOf(folder) > 0)
 
 describe.skipIf(!canMount)("a disk without a byte left", () => {
-  it.effect("can be left: deletions work, downloads count, the sweep frees room, and the reserve is kept again", () =>
+  it.effect("is no dead end: deletions work, downloads count, the sweep frees space, and the reserve is restored", () =>
     Effect.gen(function*() {
       const folder = yield* disk(24)
       const server = yield* open(folder)
@@ -109,7 +109,7 @@ describe.skipIf(!canMount)("a disk without a byte left", () => {
       assert.strictEqual((yield* call(`${third.url}/${kept.key}`)).text, "k")
     }))
 
-  it.effect("with nothing kept back is said at the start, with what to do", () =>
+  it.effect("without a reserve is reported at the start, with what to do", () =>
     Effect.gen(function*() {
       const folder = yield* disk(8)
       yield* (yield* open(folder)).stop
@@ -167,7 +167,7 @@ describe("the floor of the disk", () => {
 })
 
 describe("the file of accounts", () => {
-  it.effect("is its owner's only, whatever the umask; a start warns where others can write it or the data folder", () =>
+  it.effect("is readable by its owner only, whatever the umask; a start warns if others can write it or the data folder", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const file = Path.join(folder, "accounts.json")
@@ -190,7 +190,7 @@ describe("the file of accounts", () => {
       assert.isTrue(logged.some((line) => line.includes(`others can write in the data folder ${folder}`)))
     }))
 
-  it.effect("is read again until it can be, so that a key that was revoked does not stay", () =>
+  it.effect("is read again until that works, so that a revoked key does not stay", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const file = Path.join(folder, "accounts.json")

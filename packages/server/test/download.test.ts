@@ -235,7 +235,7 @@ describe("a download", () => {
       assertRefused(yield* call(url), 404, "FILE_NOT_FOUND")
     }))
 
-  it.effect("of which its holder asks for several parts at the same time gives the last one", () =>
+  it.effect("of which its holder requests several parts at the same time sends the last one", () =>
     Effect.gen(function*() {
       const server = yield* start()
       const content = pattern(LARGE)
@@ -322,7 +322,7 @@ describe("a download", () => {
       assert.isTrue(Buffer.concat(got).equals(content))
     }))
 
-  it.effect("is not held by who asks for a byte again and again, or reads nothing", () =>
+  it.effect("is not held by requesting a byte again and again, or by reading nothing", () =>
     Effect.gen(function*() {
       const server = yield* start({ grace: "10 seconds", minimumRatePatience: "20 seconds" })
       const { key } = yield* uploaded(server.url, pattern(LARGE))
@@ -353,7 +353,7 @@ describe("a download", () => {
       assert.strictEqual(got, "broken")
     }))
 
-  it.effect("that breaks is seen by the owner, and on the pages", () =>
+  it.effect("that breaks is shown to the owner, and on the pages", () =>
     Effect.gen(function*() {
       const server = yield* start()
       const content = pattern(LARGE)
@@ -406,7 +406,7 @@ describe("a download", () => {
       )
     }))
 
-  it.effect("that a browser asks for twice is given to it again, and to nobody else", () =>
+  it.effect("that a browser requests twice is given to it again, and to nobody else", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymousPlan: "free" })
       const browser = { accept: "text/html,*/*;q=0.8" }

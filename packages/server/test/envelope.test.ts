@@ -55,7 +55,7 @@ describe("every refusal", () => {
       for (const code of Object.keys(Refusal.CODES)) assert.include(text, `<tr id="${code}"><td><code>${code}</code>`)
     }))
 
-  it.effect("of what may have been meant as an upload has the line that uploads", () =>
+  it.effect("of what may have been meant as an upload has a command that uploads", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const json = { "content-type": "application/json" }
@@ -84,7 +84,7 @@ describe("every refusal", () => {
       }
     }))
 
-  it.effect("is the answer to a request that two programs could read in two ways", () =>
+  it.effect("is the response to an ambiguous request", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const talk = (fields: string) =>
@@ -152,7 +152,7 @@ describe("every refusal", () => {
       }
     }))
 
-  it.effect("for a fault of the host tells nothing of the inside, and the file stays", () =>
+  it.effect("for a fault of the host reveals no internals, and the file stays", () =>
     Effect.gen(function*() {
       const server = yield* start({ grace: 0 })
       const { key } = yield* uploaded(server.url, "x")

@@ -179,7 +179,7 @@ describe("a folder that became read-only", () => {
 })
 
 describe("a missing blob", () => {
-  it.effect("is a 500 that health tells of, and the server goes on", () =>
+  it.effect("is a 500 that the health reports, and the server works on", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const server = yield* startOn(folder)
@@ -200,7 +200,7 @@ describe("a missing blob", () => {
 })
 
 describe("a blob that lost its end", () => {
-  it.effect("breaks its download, which is logged, tells the health of it, and takes nothing", () =>
+  it.effect("breaks its download, which is logged, shows in the health, and does not count", () =>
     Effect.gen(function*() {
       const server = yield* startOn(yield* temporaryFolder)
       const { key } = yield* uploaded(server.url, pattern(3_000_000))
@@ -241,7 +241,7 @@ describe("a catalog that cannot be written", () => {
       assertRefused(yield* call(at), 404, "FILE_NOT_FOUND")
     }))
 
-  it.effect("just before the last byte: that is not sent, and the file is free again after the grace time", () =>
+  it.effect("just before the last byte: that is not sent, and the file is available again after the grace time", () =>
     Effect.gen(function*() {
       const server = yield* startOn(yield* temporaryFolder)
       for (const content of [Buffer.from("s"), Buffer.from("small"), pattern(LARGE)]) {
@@ -283,7 +283,7 @@ describe("a catalog that cannot be written", () => {
       assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "kept")
     }))
 
-  it.effect("for a sweep only delays it", () =>
+  it.effect("during a sweep only delays it", () =>
     Effect.gen(function*() {
       const server = yield* startOn(yield* temporaryFolder)
       yield* uploaded(server.url, "short-lived", { fields: { expires: "1m" } })

@@ -316,7 +316,7 @@ describe("an update", () => {
       assert.strictEqual((yield* call(at)).text, "kept")
     }))
 
-  it.effect("of the content lets a download of the old one end, which counts for nothing", () =>
+  it.effect("of the content lets a download of the old one finish, which counts for nothing", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const old = pattern(LARGE)
@@ -364,7 +364,7 @@ describe("a deletion", () => {
     }))
 })
 
-describe("a limit of rate", () => {
+describe("a rate limit", () => {
   it.effect("refuses what is more than the plan allows in any second, and says when to come again", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ plans: { free: { rateLimit: 2 }, premium: { rateLimit: null } } })
@@ -383,7 +383,7 @@ describe("a limit of rate", () => {
       assertRefused(yield* upload(url, "x", { headers: fred }), 429, "TOO_MANY_REQUESTS")
     }))
 
-  it.effect("of those without a key is counted by address, and only where it is asked for", () =>
+  it.effect("of callers without a key is counted by address, and only if configured", () =>
     Effect.gen(function*() {
       const open = yield* start({ anonymousPlan: "free", plans: { free: { rateLimit: 1 } } })
       for (let i = 0; i < 5; i++) yield* uploaded(open.url, "x")

@@ -150,9 +150,9 @@ const token = map(
   (text) => Array.from(text, (c) => String.fromCharCode(32 + c.charCodeAt(0))).join("") || "x"
 )
 
-describe("whatever comes in", () => {
+describe("random input", () => {
   it.live(
-    "as a multipart body is answered by the contract, and leaves nothing but whole files",
+    "as a multipart body gets a response of the contract, and leaves only complete files",
     () =>
       Effect.gen(function*() {
         const server = yield* started
@@ -206,7 +206,7 @@ describe("whatever comes in", () => {
     60_000
   )
 
-  it.live("as headers, methods and paths is answered by the contract", () =>
+  it.live("as headers, methods and paths gets a response of the contract", () =>
     Effect.gen(function*() {
       const server = yield* started
       const { key } = yield* uploaded(server.url, "precious")
@@ -293,7 +293,7 @@ describe("whatever comes in", () => {
       assert.strictEqual((yield* call(`${server.adminUrl}/healthz`)).json["status"], "ok")
     }), 60_000)
 
-  it.live("as a query or a form is answered by the contract", () =>
+  it.live("as a query or a form gets a response of the contract", () =>
     Effect.gen(function*() {
       const server = yield* started
       const name = constantFrom(

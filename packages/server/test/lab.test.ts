@@ -9,7 +9,7 @@ const SECONDS = Number(process.env["FILEIO_LAB_SECONDS"] ?? 15)
 skipping("the fault lab: servers over engines that are silent, cut and lose answers")
 describe.skipIf(!hasPostgres || !hasRedis)("the fault lab", () => {
   it.live(
-    "loses nothing that was acknowledged, gives nothing twice, and leaves nothing stuck or without owner",
+    "loses nothing acknowledged, gives nothing twice, and leaves nothing stuck or orphaned",
     () =>
       Effect.gen(function*() {
         const summary = yield* Effect.promise(() => run({ seconds: SECONDS, seed: 1, clients: 6, ceph: false }))

@@ -427,7 +427,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
 
 const walks = (engine: () => Engine, steps: number) => {
   it.live(
-    "do what the state machine says, and give no content to more receivers than are allowed",
+    "follow the state machine, and give no content to more receivers than allowed",
     () => walk(engine(), { steps, seed: SEED, wild: false }),
     24 * 3600_000
   )

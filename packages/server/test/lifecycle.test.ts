@@ -104,7 +104,7 @@ describe("a restart", () => {
 })
 
 describe("an expired file", () => {
-  it.effect("is not given one second late, is gone from every answer, and its bytes are deleted within a minute", () =>
+  it.effect("is not given one second late, is gone from every response, and its bytes are deleted within a minute", () =>
     Effect.gen(function*() {
       const server = yield* start()
       const { key } = yield* uploaded(server.url, "short-lived", {
@@ -147,7 +147,7 @@ describe("an expired file", () => {
       yield* eventually("the bytes are deleted", () => blobs(server).length === 0)
     }))
 
-  it.effect("is swept at the start too, and its key is a 404 for good", () =>
+  it.effect("is swept at the start too, and its key stays a 404", () =>
     Effect.gen(function*() {
       const first = yield* startStoppable({})
       const { key } = yield* uploaded(first.url, "short-lived", { fields: { expires: "1h" } })

@@ -53,7 +53,7 @@ const cost = <A, E>(effect: Effect.Effect<A, E>) =>
   })
 
 describe("a list of 100,000 files", () => {
-  it.live("gives what is asked in any order; SHOW_COSTS=1 prints what it costs", () =>
+  it.live("returns any page in any order; SHOW_COSTS=1 prints its cost", () =>
     Effect.gen(function*() {
       const catalog = yield* openIn(yield* filled)
       const ask = (options: Partial<Catalog.ListOptions>) =>

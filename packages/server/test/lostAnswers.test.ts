@@ -35,7 +35,7 @@ const losing = (
 const list = (url: string) => Effect.map(call(`${url}/`, { headers: anna }), ({ json }) => json)
 
 skipping("answers of PostgreSQL that are lost")
-describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
+describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
   it.live("to an upload: the file is there once, and has its bytes", () =>
     Effect.gen(function*() {
       const { line, url } = yield* overPostgres
@@ -92,7 +92,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
     }), 40_000)
 
   it.live(
-    "to the commit of new content: what was downloaded of it meanwhile stays counted",
+    "to the commit of new content: its downloads meanwhile stay counted",
     () =>
       Effect.gen(function*() {
         const { line, url } = yield* overPostgres
@@ -119,7 +119,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
     40_000
   )
 
-  it.live("to a deletion: it is done, and said so", () =>
+  it.live("to a deletion: it is done, and reported as such", () =>
     Effect.gen(function*() {
       const { line, url } = yield* overPostgres
       const { key } = yield* uploaded(url, "content", { headers: anna })
@@ -132,7 +132,7 @@ describe.skipIf(!hasPostgres)("an answer of PostgreSQL that is lost", () => {
       assert.strictEqual((yield* list(url))["count"], 0)
     }), 40_000)
 
-  it.live("to a claim: a 503, and the file is free again at once", () =>
+  it.live("to a claim: a 503, and the file is available again at once", () =>
     Effect.gen(function*() {
       const { line, url } = yield* overPostgres
       const { key } = yield* uploaded(url, "content", { headers: anna })

@@ -168,7 +168,7 @@ describe("a form", () => {
     }
   )
 
-  it("of anything is read to its end, and gives each byte of the content once", () => {
+  it("of any bytes is read to its end, and passes on each byte of the content once", () => {
     // A small alphabet, so that prefixes of boundaries are frequent.
     const bytes = ["\r", "\n", "-", "B", "x", "\r\n--B", "\r\n--"]
     let seed = 1

@@ -107,7 +107,7 @@ describe.skipIf(!hasPostgres)("text in a catalog of PostgreSQL", () => {
 })
 
 describe("a name", () => {
-  it.effect("loses what deceives, and keeps the joiners of its words", () =>
+  it.effect("loses deceptive characters, and keeps the joiners of its words", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       for (
@@ -130,7 +130,7 @@ describe("a name", () => {
 })
 
 describe("a type", () => {
-  it.effect("that no header takes is that of unknown bytes", () =>
+  it.effect("that is invalid in a header is stored as unknown bytes", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       for (

@@ -51,7 +51,7 @@ const lines = (args: ReadonlyArray<string>, environment?: Readonly<Record<string
 
 describe("an operator", () => {
   it.live(
-    "finds a file, sees whose it is and deletes it, while the server runs and when it does not",
+    "finds a file, sees its owner and deletes it, whether the server runs or not",
     () =>
       Effect.gen(function*() {
         const server = yield* startStoppable({ minimumRate: 0 })
@@ -269,7 +269,7 @@ describe("an operator", () => {
     60_000
   )
 
-  it.live("has what the program says in the form of its logs", () =>
+  it.live("gets the program's own lines in the format of its logs", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const args = ["--port", "0", "--admin-port", "none", "--data", folder, "--log-format", "json"]

@@ -108,7 +108,7 @@ describe("an operator", () => {
       }
     }))
 
-  it.effect("is told when the disk is nearly full: uploads are refused, downloads go on", () =>
+  it.effect("learns when the disk is nearly full: uploads are refused, downloads continue", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const scope = yield* Scope.make()
@@ -135,7 +135,7 @@ describe("a proxy", () => {
   const limited = { anonymousRateLimit: 1, plans: { premium: { rateLimit: null } } }
   const forwarded = (address: string) => ({ "x-forwarded-for": address })
 
-  it.effect("that is trusted says whose request it is, and nobody else does", () =>
+  it.effect("that is trusted sets the client's address, and nobody else does", () =>
     Effect.gen(function*() {
       const trusting = yield* start({ ...limited, trustedProxies: ["127.0.0.0/8", "10.1.0.0/16"] })
       const from = (address: string) => upload(trusting.url, "x", { headers: forwarded(address) })
@@ -167,7 +167,7 @@ describe("a proxy", () => {
       }
     }))
 
-  it.effect("with TLS before the server makes it ask for TLS for good", () =>
+  it.effect("with TLS before the server makes it send HSTS", () =>
     Effect.gen(function*() {
       const hsts = (url: string, headers: Record<string, string> = {}) =>
         Effect.map(
@@ -190,7 +190,7 @@ describe("a proxy", () => {
 })
 
 describe("the rate", () => {
-  it.effect("is told by every answer that it counted", () =>
+  it.effect("is in every response that it counted", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ plans: { free: { rateLimit: 2 }, premium: { rateLimit: null } } })
       const me = Effect.map(call(`${url}/me`, { headers: fred }), ({ headers, status }) => [
@@ -208,7 +208,7 @@ describe("the rate", () => {
       assert.strictEqual(anonymous.headers.get("ratelimit-remaining"), "4")
     }))
 
-  it.effect("of whoever guesses at keys is that of its address", () =>
+  it.effect("of invalid credentials is that of the address", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ anonymousRateLimit: 2 })
       const guess = call(`${url}/me`, { headers: bearer("GUESS00.0000000-0000000-0000000-0000000") })
@@ -219,7 +219,7 @@ describe("the rate", () => {
     }))
 })
 
-describe("whoever only looks", () => {
+describe("a crawler or a preview", () => {
   const CRAWLERS = [
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
@@ -272,12 +272,12 @@ describe("whoever only looks", () => {
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0"
   ]
 
-  it("is known by name, and no program or browser is taken for a crawler", () => {
+  it("is known by name, and no program or browser is taken for one", () => {
     assert.deepStrictEqual(CRAWLERS.filter((name) => !isCrawler(name)), [])
     assert.deepStrictEqual(PROGRAMS.filter(isCrawler), [])
   })
 
-  it.effect("gets the page and takes nothing, whatever it accepts and whoever's file it is", () =>
+  it.effect("gets the page and does not claim, whatever it accepts", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       // Anna's plan has direct download.
@@ -305,11 +305,11 @@ describe("whoever only looks", () => {
     }))
 })
 
-describe("those without a key", () => {
+describe("callers without a key", () => {
   const browser = { accept: "text/html,application/xhtml+xml" }
   const basic = { authorization: `Basic ${Buffer.from(`${ANNA}:`).toString("base64")}` }
 
-  it.effect("may only download, where the operator says so", () =>
+  it.effect("may only download, if the operator says so", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymous: "downloads" })
       const rule = "Only holders of an API key can upload here; anybody with a link can download"
@@ -326,7 +326,7 @@ describe("those without a key", () => {
       assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "given")
     }))
 
-  it.effect("may do nothing, where the operator says so; a browser is asked for the key", () =>
+  it.effect("may do nothing, if the operator says so; a browser asks for the key", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymous: "none" })
       const rule = "Only holders of an API key can upload and download here"
@@ -444,7 +444,7 @@ describe("the description of the API", () => {
       assert.notInclude(text, "\"additionalProperties\":false")
     }))
 
-  it.effect("is a page with every call on it, and lines for curl", () =>
+  it.effect("is a page with every call, and curl commands", () =>
     Effect.gen(function*() {
       const { url } = yield* start()
       const { headers, status, text } = yield* call(`${url}/developers`, { headers: { accept: "text/html" } })
@@ -461,7 +461,7 @@ describe("the description of the API", () => {
 })
 
 describe("a connection", () => {
-  it.live("beyond the limit is told so, and one that ends makes room", () =>
+  it.live("beyond the limit gets a 503, and one that ends makes room", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ maxConnections: 3 })
       const { port } = new URL(url)
@@ -494,7 +494,7 @@ describe("a connection", () => {
       }
     }))
 
-  it.live("whose body comes in drops is closed, and leaves nothing", () =>
+  it.live("whose body arrives too slowly is closed, and leaves nothing", () =>
     Effect.gen(function*() {
       const server = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis" })
       const socket = Net.connect(Number(new URL(server.url).port), "127.0.0.1")
@@ -514,7 +514,7 @@ describe("a connection", () => {
       yield* eventually("nothing is left", () => Fs.readdirSync(Path.join(server.folder, "incoming")).length === 0)
     }))
 
-  it.live("that does not take its download loses it: the file is free again after the grace time", () =>
+  it.live("that does not read its download loses it: the file is available again after the grace time", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis", grace: "100 millis" })
       const content = pattern(LARGE)
@@ -532,7 +532,7 @@ describe("a connection", () => {
       stalled.response.destroy()
     }))
 
-  it.live("that does not take its download loses it also with requests behind it", () =>
+  it.live("that does not read its download loses it, also with pipelined requests", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis", grace: "100 millis" })
       const { key } = yield* uploaded(url, pattern(LARGE))
@@ -590,7 +590,7 @@ describe("a connection", () => {
       assert.isTrue(old.endsWith("\r\n\r\nold and new"))
     }))
 
-  it.live("that waits for leave to send is refused before it sends", () =>
+  it.live("that waits for 100 Continue is refused before it sends", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ plans: { premium: { maxUploadBytes: 1000, rateLimit: null } } })
       const head = (length: number) =>
@@ -609,7 +609,7 @@ describe("a connection", () => {
     }))
 })
 
-describe("a server that is told to stop", () => {
+describe("a server that stops", () => {
   it.live(
     "lets a transfer end, and refuses what comes on a connection that is still open",
     () =>
@@ -699,7 +699,7 @@ describe("the program", () => {
       assert.strictEqual((yield* call(`${url}/me`, { headers: bearer(second) })).json["planId"], 1)
     }), 60_000)
 
-  it.live("says what is wrong in one line, and what it takes", () =>
+  it.live("says what is wrong in one line, and what is allowed", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const cases = [

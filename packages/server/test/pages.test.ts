@@ -70,7 +70,7 @@ describe("the pages", () => {
       }
     }))
 
-  it.effect("do not let a name or a title turn the direction of what is around it", () =>
+  it.effect("do not let a name or a title change the direction of the text around it", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ plans: { premium: { directDownload: false } } })
       for (
@@ -89,7 +89,7 @@ describe("the pages", () => {
       }
     }))
 
-  it.effect("answer a form with the page of the link, which a reload does not upload again", () =>
+  it.effect("respond to a form with the page of the link, which a reload does not upload again", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ anonymousPlan: "free" })
       const answer = yield* upload(url, "content", { headers: browser, name: "a.txt" })
@@ -119,7 +119,7 @@ describe("the pages", () => {
       assertRefused(yield* sendParts(url, [[none, ""], [text, ""]]), 400, "INVALID_REQUEST")
     }))
 
-  it.effect("tell every refusal in words, with its status", () =>
+  it.effect("explain every error, with its status", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ anonymousPlan: "free", plans: { free: { maxUploadBytes: 10 } } })
       const large = yield* upload(url, "more than ten bytes", { headers: browser })

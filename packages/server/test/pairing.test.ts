@@ -62,7 +62,7 @@ const removeCatalog = (folder: string) => {
 }
 
 describe("a catalog and a store", () => {
-  it.effect("know each other over restarts, and are refused where one of them is another", () =>
+  it.effect("stay paired across restarts, and are refused if one of them is another", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* filled(2), yield* filled(2)]
       assert.notStrictEqual(readId(first.folder), readId(second.folder))
@@ -111,7 +111,7 @@ describe("a catalog and a store", () => {
       for (const key of keys) assert.strictEqual((yield* call(`${server.url}/${key}`)).status, 200)
     }))
 
-  it.effect("are refused where the store was exchanged for an empty one; a copy is taken once it has the id", () =>
+  it.effect("are refused if the store was replaced by an empty one; a copy is accepted once it has the id", () =>
     Effect.gen(function*() {
       const { folder, keys } = yield* filled(2)
       const id = readId(folder)
@@ -124,7 +124,7 @@ describe("a catalog and a store", () => {
       assert.strictEqual((yield* call(`${server.url}/${keys[1]}`)).text, "file 1")
     }))
 
-  it.effect("are in doubt where no file has its bytes, as with a disk that is not mounted", () =>
+  it.effect("log an error if no file has its bytes, as with an unmounted disk", () =>
     Effect.gen(function*() {
       const { folder } = yield* filled(3)
       Fs.renameSync(Path.join(folder, "blobs"), Path.join(folder, "elsewhere"))
@@ -160,8 +160,8 @@ describe("a catalog and a store", () => {
     }))
 })
 
-describe("bytes that no file has", () => {
-  it.effect("are removed where they are few, and it is logged; names of another form are left alone", () =>
+describe("orphans", () => {
+  it.effect("are removed if they are few, and it is logged; names of another form are left alone", () =>
     Effect.gen(function*() {
       const { folder, keys } = yield* filled(3)
       const orphan = "0123456789abcdef".repeat(2)
@@ -178,7 +178,7 @@ describe("bytes that no file has", () => {
       for (const key of keys) assert.strictEqual((yield* call(`${server.url}/${key}`)).status, 200)
     }))
 
-  it.effect("stay where they are many, as after an old copy of the catalog, unless they are given up", () =>
+  it.effect("stay if they are many, as after an old copy of the catalog, unless the operator removes them", () =>
     Effect.gen(function*() {
       const { folder } = yield* filled(2)
       const [catalog, copy] = [Path.join(folder, "catalog.sqlite"), Path.join(folder, "copy")]
@@ -204,7 +204,7 @@ describe("bytes that no file has", () => {
       yield* eventually("they are removed", () => blobsIn(given.folder) === 2)
     }))
 
-  it.effect("because their upload was interrupted go at the next start, or an hour later", () =>
+  it.effect("of interrupted uploads are removed at the next start, or an hour later", () =>
     Effect.gen(function*() {
       const { folder } = yield* filled(1)
       const ids = ["a", "b", "c", "d", "e", "f", "0", "1"].map((digit) => digit.repeat(32))

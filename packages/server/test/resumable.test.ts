@@ -36,7 +36,7 @@ const stored = (server: Support.Running): number =>
   )
 
 describe("resumable uploads", () => {
-  it.live("are found out by OPTIONS, with the limits of the caller's plan", () =>
+  it.live("are discovered by OPTIONS, with the limits of the caller's plan", () =>
     Effect.gen(function*() {
       const { url } = yield* Support.start({
         plans: { premium: { maxUploadBytes: 1000 }, free: { maxUploadBytes: 10, rateLimit: null } }
@@ -54,7 +54,7 @@ describe("resumable uploads", () => {
       assert.strictEqual(anonymous.headers["upload-limit"], "max-size=1000, max-age=3600")
     }))
 
-  it.live("come in parts, and end with the answer of the contract, which is given again", () =>
+  it.live("arrive in parts, and end with the response of the contract, which can be repeated", () =>
     Effect.gen(function*() {
       const server = yield* Support.start()
       const { url } = server
@@ -138,7 +138,7 @@ describe("resumable uploads", () => {
       }))
   }
 
-  it.live("answer one whole request as if it were no resumable one", () =>
+  it.live("respond to a single complete request as to an ordinary upload", () =>
     Effect.gen(function*() {
       const { url } = yield* Support.start()
       const body = Support.pattern(5000)
@@ -238,7 +238,7 @@ describe("resumable uploads", () => {
       assert.strictEqual((yield* Effect.promise(() => offsetOf(url, path))).offset, 40)
     }))
 
-  it.live("end where more comes than was announced", () =>
+  it.live("end if more arrives than was announced", () =>
     Effect.gen(function*() {
       const server = yield* Support.start()
       const { url } = server
@@ -256,7 +256,7 @@ describe("resumable uploads", () => {
       assert.strictEqual((yield* Effect.promise(() => offsetOf(url, path))).status, 404)
     }))
 
-  it.live("are refused before a byte came where the plan does not allow them", () =>
+  it.live("are refused before the first byte if the plan does not allow them", () =>
     Effect.gen(function*() {
       const { url } = yield* Support.start({
         plans: { premium: { maxUploadBytes: 1000, maxDownloads: 5, rateLimit: null } }
@@ -277,7 +277,7 @@ describe("resumable uploads", () => {
       assert.strictEqual((yield* Effect.promise(() => offsetOf(url, empty.headers["location"]!))).status, 404)
     }))
 
-  it.live("are not begun by a part of a version that is not known: it would be stored as the whole", () =>
+  it.live("are not created by a part of an unknown version: it would be stored as the whole", () =>
     Effect.gen(function*() {
       const server = yield* Support.start()
       const { url } = server
@@ -302,7 +302,7 @@ describe("resumable uploads", () => {
       assert.deepStrictEqual(whole.interim, [])
     }))
 
-  it.live("have one request at a time: a newer one ends the older, and is told the offset that is accepted", () =>
+  it.live("have one request at a time: a newer one ends the older, and gets the accepted offset", () =>
     Effect.gen(function*() {
       const server = yield* Support.start()
       const { url } = server
@@ -413,7 +413,7 @@ describe("resumable uploads", () => {
       }))
   }
 
-  it.live("count against the plan while they are not complete, and are free when they are given up", () =>
+  it.live("count against the plan while they are incomplete, and free it when they are cancelled", () =>
     Effect.gen(function*() {
       const server = yield* Support.start({ plans: { premium: { maxStorageBytes: 1_000_000, rateLimit: null } } })
       const { url } = server
@@ -471,7 +471,7 @@ describe("resumable uploads", () => {
       assert.strictEqual((yield* download(url, keyOf(done))).length, 9)
     }), 60_000)
 
-  it.live("go on after a restart", () =>
+  it.live("continue after a restart", () =>
     Effect.gen(function*() {
       const folder = yield* Support.temporaryFolder
       const body = Support.pattern(500_000)

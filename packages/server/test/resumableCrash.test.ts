@@ -76,7 +76,7 @@ const stream = (
   })
 
 describe("kill -9 while an upload comes", () => {
-  it.live("loses nothing that was acknowledged, and what is there is what was sent", () =>
+  it.live("loses nothing acknowledged, and stores exactly what was sent", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const body = pattern(SIZE)

@@ -25,7 +25,7 @@ const overS3 = Effect.gen(function*() {
 })
 
 describe("downloads from S3", () => {
-  it.live("that their client breaks off give their connection to the store back", () =>
+  it.live("that their client breaks return their connection to the store", () =>
     Effect.gen(function*() {
       const { line, url } = yield* overS3
       const content = pattern(24 * 1024 * 1024)
@@ -46,7 +46,7 @@ describe("downloads from S3", () => {
       assert.isAtMost(line.accepted() - before, 2)
     }), 60_000)
 
-  it.live("hold no connection while their client reads nothing, and go on afterwards", () =>
+  it.live("hold no connection while their client reads nothing, and continue afterwards", () =>
     Effect.gen(function*() {
       const { line, url } = yield* overS3
       const content = pattern(32 * 1024 * 1024)
@@ -135,7 +135,7 @@ const writeLarge = (blobs: Blobs["Service"]) =>
   }))
 
 describe("an upload to S3", () => {
-  it.live("is not there where the store says 200 with an error in the body, and is given up", () =>
+  it.live("does not exist if the store responds 200 with an error in the body, and is aborted", () =>
     Effect.gen(function*() {
       const { asked, blobs, completions } = yield* agreeable(() =>
         "<Error><Code>InternalError</Code><Message>it did not work</Message></Error>"
@@ -147,7 +147,7 @@ describe("an upload to S3", () => {
       assert.strictEqual(asked.filter((what) => what === "DELETE").length, 2)
     }))
 
-  it.live("is there where the second attempt says so", () =>
+  it.live("exists if the second attempt says so", () =>
     Effect.gen(function*() {
       const { blobs, completions } = yield* agreeable((tries) =>
         tries === 1
@@ -158,7 +158,7 @@ describe("an upload to S3", () => {
       assert.strictEqual(completions(), 2)
     }))
 
-  it.live("is looked for where the store says neither", () =>
+  it.live("is looked up if the store says neither", () =>
     Effect.gen(function*() {
       const { asked, blobs } = yield* agreeable(() => "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
       const error = yield* Effect.flip(writeLarge(yield* blobs))
@@ -176,8 +176,8 @@ const buffers = (): number => {
   return process.memoryUsage().arrayBuffers
 }
 
-describe("uploads to S3 that stand still", () => {
-  it.live("wait on the disk and not in memory, and go on", () =>
+describe("idle uploads to S3", () => {
+  it.live("wait on the disk and not in memory, and continue", () =>
     Effect.gen(function*() {
       const { endpoint } = yield* s3
       const folder = yield* temporaryFolder
@@ -218,7 +218,7 @@ describe("uploads to S3 that stand still", () => {
       }
     }), 60_000)
 
-  it.live("fail by the disk that they wait on, not by the store", () =>
+  it.live("fail with an error of the disk on which they wait, not of the store", () =>
     Effect.gen(function*() {
       const { endpoint } = yield* s3
       const folder = yield* temporaryFolder

@@ -135,7 +135,7 @@ describe("an engine", () => {
     )
   })
 
-  it.effect("that is not known, or cannot be reached, is told at the start without its password", () =>
+  it.effect("that is unknown, or cannot be reached, is reported at the start without its password", () =>
     Effect.gen(function*() {
       const address = Redacted.make("mysql://user:secret@127.0.0.1/files")
       for (const part of ["catalog", "blobs", "rateCounter"] as const) {

@@ -21,7 +21,7 @@ const opened = Effect.gen(function*() {
 
 const sum = { text: "SELECT coalesce(sum(n), 0) AS sum FROM numbers", values: {} }
 
-describe("a reader in a thread of its own", () => {
+describe("a reader in its own thread", () => {
   it.live("sees every change that was committed before it was asked, synced or not", () =>
     Effect.gen(function*() {
       const { insert, path } = yield* opened
@@ -76,7 +76,7 @@ describe("a reader in a thread of its own", () => {
       assert.match((error.cause as Error).message, /readonly/)
     }))
 
-  it.live("starts again when its thread has died, and answers nobody with nothing", () =>
+  it.live("starts again when its thread has died, and leaves no query without a result", () =>
     Effect.gen(function*() {
       const { path } = yield* opened
       const { read, thread } = yield* SqliteReader.make(path)

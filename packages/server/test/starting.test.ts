@@ -25,7 +25,7 @@ const inFolder = (name: string, prepare: (path: string) => void = () => {}) =>
   })
 
 describe("a server that cannot start says why", () => {
-  it.effect("where its address cannot be had", () =>
+  it.effect("if its address is unavailable", () =>
     Effect.gen(function*() {
       const dataDirectory = yield* inFolder("data")
       const taken = yield* Effect.acquireRelease(
@@ -49,7 +49,7 @@ describe("a server that cannot start says why", () => {
       assert.match(yield* says({ host: "none.invalid", port: 0 }), /none\.invalid:0: .+; give /)
     }))
 
-  it.effect("where its folder or its catalog is of no use", () =>
+  it.effect("if its folder or its catalog is unusable", () =>
     Effect.gen(function*() {
       const says = (dataDirectory: string) => problemOf({ dataDirectory, port: 0 })
       const file = yield* inFolder("file", (path) => Fs.writeFileSync(path, ""))
@@ -76,7 +76,7 @@ describe("a server that cannot start says why", () => {
       )
     }))
 
-  it.effect("where an engine cannot be reached, without its password", () =>
+  it.effect("if an engine cannot be reached, without its password", () =>
     Effect.gen(function*() {
       const dataDirectory = yield* inFolder("data")
       const message = yield* problemOf({

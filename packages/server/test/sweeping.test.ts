@@ -36,28 +36,32 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
   const psql = (url: Redacted.Redacted, text: string): string =>
     execFileSync("psql", [Redacted.value(url), "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
 
-  it.live("buries what expired at once in pieces, by several servers, each file once", () =>
-    Effect.gen(function*() {
-      const url = yield* postgresql.database
-      const servers = [yield* open(url), yield* open(url), yield* open(url)]
-      psql(
-        url,
-        `INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, max_downloads,
+  it.live(
+    "removes files that expired at once in batches, by several servers, each file once",
+    () =>
+      Effect.gen(function*() {
+        const url = yield* postgresql.database
+        const servers = [yield* open(url), yield* open(url), yield* open(url)]
+        psql(
+          url,
+          `INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, max_downloads,
            auto_delete, created, modified)
          SELECT 'key' || i, i, 'blob' || i, 'anna', 'premium', 'n', 'n', 'text/plain', 10, 1, 0, 1, TRUE, 1, 1
          FROM generate_series(1, 5000) AS i`
-      )
-      assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 50_000)
-      yield* Effect.all(servers.map(({ bury }) => bury), { concurrency: "unbounded" })
-      // One may leave rows to another that is removing them.
-      yield* servers[0]!.bury
-      assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 0)
-      assert.strictEqual(psql(url, "SELECT count(*) FROM files"), "0")
-      assert.strictEqual(psql(url, "SELECT count(*) FROM tombstones"), "5000")
-      assert.strictEqual(psql(url, "SELECT count(*) FROM garbage"), "5000")
-    }), 60_000)
+        )
+        assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 50_000)
+        yield* Effect.all(servers.map(({ bury }) => bury), { concurrency: "unbounded" })
+        // One may leave rows to another that is removing them.
+        yield* servers[0]!.bury
+        assert.strictEqual(yield* servers[0]!.usedBytes("anna"), 0)
+        assert.strictEqual(psql(url, "SELECT count(*) FROM files"), "0")
+        assert.strictEqual(psql(url, "SELECT count(*) FROM tombstones"), "5000")
+        assert.strictEqual(psql(url, "SELECT count(*) FROM garbage"), "5000")
+      }),
+    60_000
+  )
 
-  it.live("lets uploads of the account in while it buries", () =>
+  it.live("lets uploads of the account in meanwhile", () =>
     Effect.gen(function*() {
       const url = yield* postgresql.database
       const catalog = yield* open(url)
@@ -100,7 +104,7 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       assert.isAtLeast(during, 10)
     }), 60_000)
 
-  it.live("ends tombstones that are old", () =>
+  it.live("removes old tombstones", () =>
     Effect.gen(function*() {
       const url = yield* postgresql.database
       const catalog = yield* open(url)
@@ -110,7 +114,7 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       assert.strictEqual(psql(url, "SELECT key FROM tombstones"), "young")
     }), 60_000)
 
-  it.live("asks for the storage of a large upload seldom", () =>
+  it.live("reserves the storage of a large upload in large steps", () =>
     Effect.gen(function*() {
       const url = new URL(Redacted.value(yield* postgresql.database))
       const line = yield* proxy(Number(url.port))
@@ -129,7 +133,7 @@ describe("a store of objects", () => {
     return Fs.readdirSync(files).filter((name) => /^[0-9a-f]{32}\._S3rver_object$/.test(name)).length
   }
 
-  it.live("keeps nothing of clients that leave while their object is put", () =>
+  it.live("keeps nothing of clients that disconnect while their object is stored", () =>
     Effect.gen(function*() {
       const store = yield* s3
       const { url } = yield* start({ blobs: `s3://files?endpoint=${store.endpoint}`, sweepInterval: "1 hour" })

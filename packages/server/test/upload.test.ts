@@ -62,7 +62,7 @@ const filePart = (boundary: string) =>
   `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\n\r\n`
 
 describe("an upload", () => {
-  it.effect("tells all that the contract promises, with the contract's defaults", () =>
+  it.effect("returns every field of the contract, with the contract's defaults", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymousPlan: "free" })
       const file = yield* uploaded(server.url, "content", { name: "a b.txt" })
@@ -304,7 +304,7 @@ describe("an upload", () => {
       assert.deepStrictEqual([...blobs(server), ...incoming(server)], [])
     }))
 
-  it.effect("with a wrong setting is refused, and the answer names it and what is allowed", () =>
+  it.effect("with a wrong setting is refused, and the response names it and what is allowed", () =>
     Effect.gen(function*() {
       const server = yield* start()
       for (
@@ -420,7 +420,7 @@ describe("an upload", () => {
       yield* eventually("nothing is left", () => incoming(server).length === 0 && blobs(server).length === 1)
     }))
 
-  it.effect("is refused when the storage is full, also by uploads that are still under way", () =>
+  it.effect("is refused when the storage is full, also by running uploads", () =>
     Effect.gen(function*() {
       const server = yield* start({
         plans: { free: { rateLimit: null, maxStorageBytes: 3_000_000 } }
