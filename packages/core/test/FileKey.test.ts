@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Result, Schema } from "effect"
-import { FileKey } from "../src/index.ts"
+import { Arbitrary, Redacted, Result, Schema } from "effect"
+import { FileKey, FileName } from "../src/index.ts"
 import { assertLinear, EVIL } from "./utils/evil.ts"
 import { literals, text } from "./utils/generators.ts"
 
@@ -291,4 +291,64 @@ describe("FileKey.parse", () => {
     const secret = `${key}Secret0`.slice(-64)
     assert.notInclude(refusal(form.replaceAll("KEY", secret)).toLowerCase(), secret.toLowerCase())
   }, { arbitrary: { runs: 200 } })
+})
+
+describe("the link of an encrypted file", () => {
+  const IDENTITY = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0"
+  const HOST = `https://file.io/${KEY}`
+  const secretOf = ({ opener }: FileKey.FileLink) =>
+    opener?._tag === "Secret" ? Redacted.value(opener.identity) : opener
+
+  it("has what opens it and its name in the fragment, in any order and beside a digest", () => {
+    for (
+      const link of [
+        `${HOST}#age=${IDENTITY}&name=a%20b.pdf`,
+        `${KEY}#name=a%20b.pdf&age=${IDENTITY.toLowerCase()}`,
+        `<${HOST}#age=${IDENTITY}&name=a+b.pdf>.`,
+        `${HOST}#age=${IDENTITY.slice(0, 30)}\r\n${IDENTITY.slice(30)}&name=a%20b.pdf`,
+        `> ${HOST}#age=\n> ${IDENTITY}&name=\n> a%20b.pdf`
+      ]
+    ) {
+      const { key, name, ...rest } = read(link)
+      assert.deepStrictEqual([key, name, secretOf(rest as FileKey.FileLink)], [KEY, "a b.pdf", IDENTITY], link)
+    }
+    assert.strictEqual(read(`${HOST}#age=${IDENTITY}&sha256=${DIGEST}`).sha256, DIGEST)
+    assert.deepStrictEqual(read(`${HOST}#age=identity`).opener, { _tag: "Identity" })
+    assert.deepStrictEqual(read(`${HOST}#age=passphrase`).opener, { _tag: "Passphrase" })
+    assert.strictEqual(FileKey.baseUrl(`${HOST}#age=${IDENTITY}`), "https://file.io")
+  })
+
+  it("is refused if its secret is cut or mistyped, and the refusal does not have it", () => {
+    for (
+      const age of ["", "AGE-SECRET-KEY-1", IDENTITY.slice(0, -1), IDENTITY.replace("EGTZ", "EGTY"), "passphrases"]
+    ) {
+      const problem = refusal(`${HOST}#age=${age}`)
+      assert.match(problem, /#age=/)
+      assert.notInclude(problem, "EGT")
+    }
+  })
+
+  it("has a name that is safe on any disk, whatever a stranger wrote there", () => {
+    for (const name of ["..%2F..%2Fetc%2Fpasswd", "..%5C..%5Cpasswd", "pass%00wd", "%E2%80%AEpasswd"]) {
+      assert.match(read(`${HOST}#age=identity&name=${name}`).name!, /^passwd$/)
+    }
+    assert.strictEqual(read(`${HOST}#age=identity&name=.bashrc`).name, "_.bashrc")
+    assert.isUndefined(read(`${HOST}#age=identity&name=`).name)
+  })
+
+  it.prop("goes through a text and back, with any name, also as the last words of a sentence", [text], ([name]) => {
+    const link = FileKey.encryptedLink(`${HOST}#old`, Redacted.make(IDENTITY), name)
+    for (const form of [link, `(${link}).`, `"${link}",`]) {
+      const back = read(form)
+      assert.strictEqual(secretOf(back), IDENTITY)
+      if (name !== "") assert.strictEqual(back.name, FileName.sanitize(name))
+    }
+  })
+
+  it("is shown without its fragment", () => {
+    assert.strictEqual(FileKey.withoutFragment(`${HOST}#age=${IDENTITY}\nmore`), HOST)
+    assert.notInclude(FileKey.withoutFragment(IDENTITY), "EGTZ")
+    assert.strictEqual(FileKey.withoutFragment(KEY), KEY)
+    assert.notInclude(JSON.stringify(read(`${HOST}#age=${IDENTITY}`)), "EGTZ")
+  })
 })

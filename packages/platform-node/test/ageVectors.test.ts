@@ -1,5 +1,5 @@
 /** The official test vectors of the age format (https://c2sp.org/CCTV/age), each one over a real download. */
-import { Encryption, FileBody, FileIo } from "@effect-fileio/client"
+import { Encryption, FileBody, FileIo, Platform } from "@effect-fileio/client"
 import { assert, describe, layer } from "@effect/vitest"
 import * as cctv from "cctv-age"
 import { Effect, Redacted, Stream } from "effect"
@@ -62,6 +62,17 @@ describe("the official vectors", () => {
             yield* Stream.runForEach(stream, (chunk) => Effect.sync(() => hash.update(chunk)))
           })))
           const digest = hash.digest("hex")
+          // Without Node's cipher, in plain JavaScript as in a browser, it is the same.
+          const portable = createHash("sha256")
+          const opened = Stream.runForEach(
+            Encryption.decrypt(Stream.succeed(file), { identities: given, passphrase }),
+            (chunk) => Effect.sync(() => portable.update(chunk))
+          )
+          const portableResult = yield* Effect.result(
+            Effect.provideService(opened, Platform.CurrentPlatform, Platform.portable)
+          )
+          assert.strictEqual(portableResult._tag, result._tag)
+          assert.strictEqual(portable.digest("hex"), digest)
           if (expected === "success") {
             assert.strictEqual(result._tag, "Success", result._tag === "Failure" ? result.failure.message : "")
             return assert.strictEqual(digest, fields.get("payload"))
