@@ -31,6 +31,7 @@ import * as PgFiles from "./internal/sql/pgFiles.ts"
 import * as PgLeases from "./internal/sql/pgLeases.ts"
 import { migrate } from "./internal/sql/pgMigrations.ts"
 import * as PgPrepare from "./internal/sql/pgPrepare.ts"
+import * as PgUploads from "./internal/sql/pgUploads.ts"
 import { defaults } from "./ServerOptions.ts"
 
 /**
@@ -100,16 +101,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
     options.maxBrokenDownloads ?? defaults.maxBrokenDownloads,
     (key) => sql.buryUsedUp({ key })
   )
-  const files = PgFiles.make(prepared, sql, leases, durable, deadline)
+  const uploads = PgUploads.make(prepared)
+  const files = PgFiles.make(prepared, sql, leases, uploads, durable, deadline)
 
   return Catalog.of({
     where: whereOf(options.url),
     prolongInterval: Duration.millis(Machine.prolongInterval({ ...terms, hold })),
 
-    insert: Effect.fnUntraced(function*(file) {
+    insert: Effect.fnUntraced(function*(file, completes) {
       const id = yield* random.uuidV4()
       while (true) {
-        const record = yield* files.insert(yield* Key.make(random), id, file)
+        const record = yield* files.insert(yield* Key.make(random), id, file, completes)
         if (Option.isSome(record)) return record.value
       }
     }),
@@ -118,7 +120,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     list: files.list,
 
-    usedBytes: (owner) => Effect.map(sql.usedBytes({ owner }), ([row]) => Number(row!["bytes"])),
+    usedBytes: (owner) =>
+      Effect.zipWith(
+        sql.usedBytes({ owner }),
+        uploads.bytesOf(owner),
+        ([row], unfinished) => Number(row!["bytes"]) + unfinished
+      ),
 
     probe: Effect.asVoid(sql.probe({})),
 
@@ -170,7 +177,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     prolong: leases.prolong,
 
-    bury: files.bury,
+    bury: Effect.andThen(files.bury, uploads.end),
+    uploads: uploads.uploads,
 
     ...PgBlobs.make(prepared, durable)
   })

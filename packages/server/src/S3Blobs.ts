@@ -34,6 +34,7 @@ import { DataFolder } from "./DataFolder.ts"
 import * as S3Bucket from "./internal/s3/s3Bucket.ts"
 import * as S3Reader from "./internal/s3/s3Reader.ts"
 import * as S3Store from "./internal/s3/s3Store.ts"
+import * as S3Unfinished from "./internal/s3/s3Unfinished.ts"
 import * as S3Writer from "./internal/s3/s3Writer.ts"
 import * as Spool from "./internal/s3/spool.ts"
 import { defaults } from "./ServerOptions.ts"
@@ -125,6 +126,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
 
       return Blobs.of({
         writer,
+        unfinished: (id, state) => S3Unfinished.open(ours, Spool.make(spools, id), id, state),
         open,
         remove: S3Bucket.removing(ours),
         syncRemovals: Effect.void,

@@ -5,7 +5,8 @@ import {
   DeleteObjectsCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
-  ListObjectsV2Command
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput
 } from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -29,6 +30,14 @@ export interface Bucket {
 export const objectOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
   Bucket: bucket,
   Key: `${prefix}${id}`
+})
+
+/** Below it are the tails of blobs that several requests append to: what does not fill a part yet. */
+const TAILS = "tails/"
+
+export const tailOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
+  Bucket: bucket,
+  Key: `${prefix}${TAILS}${id}`
 })
 
 const idOf = ({ prefix }: Bucket, key: string | undefined): string => key?.slice(prefix.length) ?? ""
@@ -104,11 +113,45 @@ export const listing = (bucket: Bucket): Blobs["Service"]["list"] => {
     }))
 }
 
-/** Aborts uploads that a dead server has left. */
+/** A resumable upload may last for days; nobody continues one that is older than this. */
+const UNFINISHED_AGE = 7 * 24 * 60 * 60 * 1000
+
+const unfinishedBefore = Effect.map(Clock.currentTimeMillis, (now) => now - UNFINISHED_AGE)
+
+/** Removes the tails of uploads that were given up. */
+const tidyTails = ({ bucket: Bucket, prefix, store: { call, client } }: Bucket) =>
+  Effect.gen(function*() {
+    const old = yield* unfinishedBefore
+    let ContinuationToken: string | undefined
+    do {
+      const page: ListObjectsV2CommandOutput = yield* call(
+        "list unfinished uploads",
+        (abortSignal) =>
+          client.send(
+            new ListObjectsV2Command({
+              Bucket,
+              Prefix: `${prefix}${TAILS}`,
+              ...(ContinuationToken === undefined ? {} : { ContinuationToken })
+            }),
+            { abortSignal }
+          )
+      )
+      for (const { Key, LastModified } of page.Contents ?? []) {
+        if (Key === undefined || LastModified === undefined || LastModified.getTime() >= old) continue
+        yield* call(
+          "give an upload up",
+          (abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key }), { abortSignal })
+        )
+      }
+      ContinuationToken = page.NextContinuationToken
+    } while (ContinuationToken !== undefined)
+  })
+
+/** Aborts uploads that nobody continues. */
 export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
   const { bucket: Bucket, prefix, store: { call, client } } = bucket
-  return Effect.gen(function*() {
-    const old = yield* orphansBefore
+  const abort = Effect.gen(function*() {
+    const old = yield* unfinishedBefore
     let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
     while (markers !== undefined) {
       const page: ListMultipartUploadsCommandOutput = yield* call(
@@ -137,4 +180,5 @@ export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
     // Such a store needs a lifecycle rule.
     Effect.catchIf(({ code }) => code === "NotImplemented", (error) => Effect.logDebug(error.message))
   )
+  return Effect.andThen(abort, tidyTails(bucket))
 }

@@ -20,7 +20,7 @@ import type { Store } from "./s3Store.ts"
 import type { Spool } from "./spool.ts"
 
 /** S3 takes 10,000 parts, so 156 GiB; some stores want all parts but the last to have one size. */
-const PART_BYTES = 16 * 1024 * 1024
+export const PART_BYTES = 16 * 1024 * 1024
 
 /** The requests that store an object: one, or one for each part and one that completes them. */
 const requests = (client: S3Client, object: S3Object, abortSignal: AbortSignal) => {

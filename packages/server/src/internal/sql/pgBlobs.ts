@@ -30,7 +30,8 @@ export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores 
     unknown: prepare<"blobs">(`
       SELECT blob FROM json_array_elements_text(:blobs::json) AS given (blob)
       WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.blob = given.blob)
-        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = given.blob)`),
+        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = given.blob)
+        AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.blob = given.blob)`),
     newest: prepare<"limit">("SELECT blob FROM files ORDER BY seq DESC LIMIT :limit")
   }
   const blobsOf = (rows: ReadonlyArray<Row>) => rows.map(({ blob }) => blob as string)

@@ -6,6 +6,7 @@ import {
   type Catalog,
   CatalogError,
   type Changes,
+  type Completion,
   type FileRecord,
   type ListOptions,
   type NewFile
@@ -13,6 +14,7 @@ import {
 import * as Key from "../shared/key.ts"
 import * as PgLeases from "./pgLeases.ts"
 import type { Prepared, Run } from "./pgPrepare.ts"
+import type * as PgUploads from "./pgUploads.ts"
 import * as Postgres from "./postgres.ts"
 import * as Rows from "./rows.ts"
 import { EXPIRED, USED_UP } from "./rows.ts"
@@ -127,6 +129,7 @@ export const make = (
   prepared: Prepared,
   sql: Statements,
   leases: PgLeases.PgLeases,
+  uploads: PgUploads.PgUploads,
   durable: Postgres.Postgres,
   deadline: Duration.Duration
 ) => {
@@ -150,18 +153,23 @@ export const make = (
 
   return {
     /** Nothing if the key is taken. */
-    insert: (key: string, id: string, file: NewFile) =>
-      Postgres.decided(
-        Effect.fnUntraced(function*(again) {
-          const inserted = first(yield* sql.insert(Rows.toInsert(key, id, file)))
-          if (Option.isSome(inserted) || !again) return inserted
-          const before = first(yield* sql.inserted({ key, blob: file.blob }))
-          return Option.isSome(before)
-            ? before
-            : yield* new CatalogError({ cause: new Error("the file came and is gone"), reason: "unknown" })
-        }),
-        deadline
-      ),
+    insert: (key: string, id: string, file: NewFile, completes?: Completion) =>
+      completes !== undefined
+        ? Postgres.decided(() =>
+          durable.transaction(
+            uploads.completing(completes, Effect.map(sql.insert(Rows.toInsert(key, id, file)), first))
+          ), deadline)
+        : Postgres.decided(
+          Effect.fnUntraced(function*(again) {
+            const inserted = first(yield* sql.insert(Rows.toInsert(key, id, file)))
+            if (Option.isSome(inserted) || !again) return inserted
+            const before = first(yield* sql.inserted({ key, blob: file.blob }))
+            return Option.isSome(before)
+              ? before
+              : yield* new CatalogError({ cause: new Error("the file came and is gone"), reason: "unknown" })
+          }),
+          deadline
+        ),
 
     list: Effect.fnUntraced(function*(options: ListOptions) {
       const { limit, offset, owner } = options
@@ -173,11 +181,11 @@ export const make = (
       return { files: rows.map(Rows.toRecord), count: Number(total!["count"]), size: Number(total!["size"]) }
     }),
 
-    update: (key: string, owner: string, changes: Changes) =>
-      Effect.andThen(
-        leases.settleOf(key),
-        Postgres.decided(() => durable.transaction(update(key, owner, changes)), deadline)
-      ),
+    update: (key: string, owner: string, changes: Changes, completes?: Completion) => {
+      const updated = update(key, owner, changes)
+      const change = completes === undefined ? updated : uploads.completing(completes, updated)
+      return Effect.andThen(leases.settleOf(key), Postgres.decided(() => durable.transaction(change), deadline))
+    },
 
     remove: Effect.fnUntraced(function*(key: string, owner: string) {
       yield* leases.settleOf(key)

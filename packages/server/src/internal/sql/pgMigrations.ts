@@ -108,6 +108,24 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     // A lease ends unless bytes are sent, and at its latest end whatever is sent; see lease.ts.
     `ALTER TABLE leases ADD COLUMN latest BIGINT`,
     `UPDATE leases SET latest = ends`
+  ],
+  [
+    // Uploads that can be resumed. A complete one has the file that came of it, for a client that lost the response.
+    `CREATE TABLE uploads (
+      id TEXT COLLATE "C" PRIMARY KEY,
+      owner TEXT COLLATE "C" NOT NULL,
+      request TEXT NOT NULL,
+      blob TEXT COLLATE "C" NOT NULL,
+      state TEXT,
+      received BIGINT NOT NULL,
+      length BIGINT,
+      generation BIGINT NOT NULL,
+      file TEXT,
+      ends BIGINT NOT NULL
+    ) WITH (fillfactor = 70)`,
+    `CREATE INDEX uploads_by_owner ON uploads (owner)`,
+    `CREATE INDEX uploads_by_blob ON uploads (blob)`,
+    `CREATE INDEX uploads_by_end ON uploads (ends)`
   ]
 ]
 
