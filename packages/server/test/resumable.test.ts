@@ -101,6 +101,8 @@ describe("resumable uploads", () => {
 
       const after = yield* Effect.promise(() => offsetOf(url, path))
       assert.isTrue(after.isComplete)
+      // So a client that lost the response can have the link.
+      assert.strictEqual(after.headers["file-link"], `${url}/${key}`)
       assert.strictEqual(after.offset, 100_000)
       const again = yield* Effect.promise(() => finish(url, path, body, 100_000))
       assert.strictEqual(again.text, last.text)
@@ -153,6 +155,23 @@ describe("resumable uploads", () => {
         } as RequestInit).then((answer) => answer.json() as Promise<{ readonly key: string }>)
       )
       assert.isTrue((yield* download(url, chunked.key)).equals(body))
+    }))
+
+  it.live("of version 6 are complete with their last byte, as tus-js-client takes them; of others they are when that is said", () =>
+    Effect.gen(function*() {
+      const { url } = yield* Support.start()
+      const body = Support.pattern(100)
+      const six = { "upload-draft-interop-version": "6", "upload-length": "100" }
+      const appended = yield* Effect.promise(() => create(url, { headers: six, body }))
+      assert.isTrue((yield* download(url, keyOf(appended))).equals(body))
+      // The bytes came by a request that did not end the upload, and nothing but the offset is asked for then.
+      const begun = yield* Effect.promise(() => create(url, { headers: { "upload-length": "100" }, body }))
+      assert.strictEqual(begun.status, 201)
+      const path = begun.headers["location"]!
+      assert.isFalse((yield* Effect.promise(() => offsetOf(url, path))).isComplete)
+      const asked = yield* Effect.promise(() => ask(url, { method: "HEAD", path, headers: six }))
+      assert.strictEqual(asked.headers["upload-complete"], "?1")
+      assert.isTrue((yield* download(url, asked.headers["file-link"]!.slice(url.length + 1))).equals(body))
     }))
 
   for (const kind of ["bytes", "form"] as const) {

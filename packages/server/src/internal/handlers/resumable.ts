@@ -18,7 +18,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Blobs, type Unfinished } from "../../Blobs.ts"
-import { Catalog, type UploadRecord } from "../../Catalog.ts"
+import { Catalog, type FileRecord, type UploadRecord } from "../../Catalog.ts"
 import * as Forwarded from "../http/forwarded.ts"
 import * as Methods from "../http/methods.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
@@ -115,6 +115,9 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
   // Without the host, so that it leads back the way the request came.
   const locationOf = (request: Request, id: string): string =>
     `${new URL(baseOf(request)).pathname.replace(/\/+$/, "")}/uploads/${id}`
+
+  /** What a complete upload says of its file, also to a client that lost the response with its details. */
+  const fileHeaders = (request: Request, { key }: FileRecord) => ({ "file-link": `${baseOf(request)}/${key}` })
 
   const hex = (bytes: number, encoding: "hex" | "base64url") =>
     Effect.map(random.randomBytes(bytes), (value) => Buffer.from(value).toString(encoding))
@@ -232,7 +235,10 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     Effect.suspend(() => {
       if (ParseUpload.hasBody(request)) return Effect.fail(Refusal.inconsistentLength)
       if (fields.isLast !== true || fields.offset !== length) return Effect.fail(Refusal.completed)
-      Forwarded.setHeaders(request, UploadFields.stateHeaders({ isComplete: true, offset: length! }))
+      Forwarded.setHeaders(request, {
+        ...UploadFields.stateHeaders({ isComplete: true, offset: length! }),
+        ...fileHeaders(request, file!)
+      })
       return Effect.succeed(details(request, file!))
     })
 
@@ -257,10 +263,13 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
       return yield* tooLarge(upload.owner, length)
     }
     const total = yield* append(request, upload, first, blob, length, reading)
-    if (fields.isLast === true) {
+    if (fields.isLast === true || (fields.endsByLength && total > 0 && total === length)) {
       if (length !== null && total !== length) return yield* Refusal.inconsistentLength
       const record = yield* completeOnce(request, upload, first, blob, total)
-      Forwarded.setHeaders(request, UploadFields.stateHeaders({ isComplete: true, offset: total }))
+      Forwarded.setHeaders(request, {
+        ...UploadFields.stateHeaders({ isComplete: true, offset: total }),
+        ...fileHeaders(request, record)
+      })
       return details(request, record)
     }
     const headers = {
@@ -334,29 +343,34 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     return yield* exclusive(id, (reading) => transfer(request, id, fields, offset, 204, reading))
   })
 
-  const stateOf = Effect.fnUntraced(function*(id: string) {
+  const stateOf = Effect.fnUntraced(function*(request: Request, id: string) {
     const found = yield* uploads.begin(id)
     if (Option.isNone(found)) return yield* Refusal.uploadNotFound
     const upload = found.value
     const now = yield* Clock.currentTimeMillis
-    const { ends, file, length } = upload
-    if (file !== null) {
-      return noContent({
+    const { ends, length } = upload
+    const completed = (file: FileRecord) =>
+      noContent({
         ...UploadFields.stateHeaders({ isComplete: true, offset: length!, length }),
+        ...fileHeaders(request, file),
         ...limitOf(upload, now)
       })
-    }
+    if (upload.file !== null) return completed(upload.file)
     const blob = yield* unfinished(upload.blob, upload.state ?? undefined)
     const { size, state } = yield* blob.sync
     yield* uploads.record(upload, { received: size, state: state ?? null, length, ends })
+    if (UploadFields.read(request.headers).endsByLength && size > 0 && size === length) {
+      const first = yield* Effect.orDie(decode(upload.request))
+      return completed(yield* completeOnce(request, upload, first, blob, size))
+    }
     return noContent({
       ...UploadFields.stateHeaders({ isComplete: false, offset: size, length }),
       ...limitOf(upload, now)
     })
   }, Effect.scoped)
 
-  const head = (id: string, account: string | undefined) =>
-    Effect.andThen(find(id, account), exclusive(id, () => stateOf(id)))
+  const head = (request: Request, id: string, account: string | undefined) =>
+    Effect.andThen(find(id, account), exclusive(id, () => stateOf(request, id)))
 
   const remove = (id: string, account: string | undefined) =>
     Effect.andThen(find(id, account), exclusive(id, () => Effect.as(uploads.remove(id), noContent({}))))

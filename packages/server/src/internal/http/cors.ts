@@ -17,6 +17,7 @@ const EXPOSED = [
   "content-length",
   "content-range",
   "etag",
+  "file-link",
   "location",
   "ratelimit-limit",
   "ratelimit-remaining",

@@ -24,6 +24,11 @@ export interface UploadFields {
   readonly length: number | undefined
   /** Bytes of this body, if it says so. */
   readonly contentLength: number | undefined
+  /**
+   * Whether the upload ends with its last byte, whatever `Upload-Complete` says: clients of version 6, such as `tus-js-client`, take it for
+   * complete then, and would never ask for the file that they believe is there.
+   */
+  readonly endsByLength: boolean
 }
 
 /** The value of an item of structured fields (RFC 9651), without its parameters. */
@@ -43,6 +48,7 @@ export const read = (headers: Headers): UploadFields => ({
   isLast: boolean(headers["upload-complete"]),
   offset: integer(headers["upload-offset"]),
   length: integer(headers["upload-length"]),
+  endsByLength: item(headers[VERSION]) === "6",
   contentLength: headers["transfer-encoding"] === undefined ? integer(headers["content-length"] ?? "0") : undefined
 })
 

@@ -152,7 +152,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
               handle(request, upload, account))))
       )
     // The router gives HEAD to it.
-    yield* onUpload("GET", (_request, id, account) => head(id, account))
+    yield* onUpload("GET", head)
     yield* onUpload("PATCH", patch)
     yield* onUpload("DELETE", (_request, id, account) => remove(id, account))
   }
