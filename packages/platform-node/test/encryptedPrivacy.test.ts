@@ -109,7 +109,8 @@ it.live("no request, log, span, metric, error or file on the disk has a secret, 
     assert.isAtLeast(errors.length, 12)
     assert.isAtLeast(Object.keys(said).length, 8, "a note and a part lie there")
     for (const [where, text] of Object.entries(said)) {
-      assert.isAbove(text.length, 10, where)
+      // That nothing is logged is right too.
+      if (where !== "logs") assert.isAbove(text.length, 10, where)
       for (const secret of secrets) assert.isFalse(text.includes(secret), `${where} has ${secret.slice(0, 20)}…`)
       assert.notMatch(text, /AGE-SECRET-KEY-1\w/, where)
     }
