@@ -81,7 +81,7 @@ const program = Effect.gen(function*() {
     "storage",
     `${me.usedStorageBytes?.toLocaleString("en-US")} of ${me.maxStorageBytes?.toLocaleString("en-US")} bytes used`
   )
-  yield* say("rate limit", me.rateLimit == null ? "not told" : `${me.rateLimit} calls a second`)
+  yield* say("rate limit", me.rateLimit == null ? "not reported" : `${me.rateLimit} calls a second`)
 
   yield* step("Update: README.md may be taken five times; the rest stays as it is")
   const updated = yield* fileIo.update(small.key, { maxDownloads: 5 })

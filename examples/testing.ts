@@ -22,7 +22,7 @@ const test = Effect.gen(function*() {
   yield* host.inject(Fault.tooManyRequests(), { times: 1 })
   yield* Console.log("refused once:         ", yield* share("two"))
 
-  yield* host.inject(Fault.loseAnswer, { on: "upload" })
+  yield* host.inject(Fault.loseResponse, { on: "upload" })
   yield* Console.log("the answer was lost:  ", yield* share("three"))
 
   yield* host.inject(Fault.status(402), { on: "upload" })

@@ -68,6 +68,6 @@ export const remaining = Metric.gauge("fileio_rate_limit_remaining", {
  * @since 0.1.0
  */
 export const pauses = Metric.counter("fileio_rate_limit_pauses_total", {
-  description: "Times that a host told an account to wait",
+  description: "Pauses that a host asked for (429)",
   incremental: true
 })

@@ -153,11 +153,11 @@ export const meter = (listener: Listener | undefined, clock: Clock.Clock): Meter
   let base = 0
   let total: number | undefined
   let began = clock.currentTimeMillisUnsafe()
-  let told = began
+  let emitted = began
   let running = false
-  const tell = (_tag: Progress["_tag"]): Effect.Effect<void> => {
-    told = clock.currentTimeMillisUnsafe()
-    const elapsedMillis = told - began
+  const emit = (_tag: Progress["_tag"]): Effect.Effect<void> => {
+    emitted = clock.currentTimeMillisUnsafe()
+    const elapsedMillis = emitted - began
     const bytesPerSecond = elapsedMillis === 0 ? 0 : Math.round((bytes - base) * 1000 / elapsedMillis)
     return listener({ _tag, bytes, total, elapsedMillis, bytesPerSecond })
   }
@@ -165,7 +165,7 @@ export const meter = (listener: Listener | undefined, clock: Clock.Clock): Meter
     Effect.suspend(() => {
       if (!running) return Effect.void
       running = false
-      return tell(_tag)
+      return emit(_tag)
     })
   return {
     started: (size, from = 0) =>
@@ -175,11 +175,11 @@ export const meter = (listener: Listener | undefined, clock: Clock.Clock): Meter
         total = size
         began = clock.currentTimeMillisUnsafe()
         running = true
-        return tell("Started")
+        return emit("Started")
       }),
     advance: (count) => {
       bytes += count
-      return clock.currentTimeMillisUnsafe() - told >= INTERVAL_MILLIS ? tell("Advanced") : undefined
+      return clock.currentTimeMillisUnsafe() - emitted >= INTERVAL_MILLIS ? emit("Advanced") : undefined
     },
     finished: end("Finished"),
     failed: end("Failed")

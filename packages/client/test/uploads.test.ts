@@ -37,7 +37,7 @@ describe("an upload whose response is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       const files = yield* test.files
       assert.deepStrictEqual(files.map(({ key }) => key), [file.key])
@@ -67,7 +67,7 @@ describe("an upload whose response is lost", () => {
       assert.strictEqual(error.stored, "no")
       assert.strictEqual((yield* counts).upload, 1)
       // And a file that the host has is adopted, though its size was not known beforehand.
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       const file = yield* passing(
         fileIo.uploadOnce(FileBody.once(Stream.make(CONTENT), { name: "b.txt" }), { onUnknown: "reconcile" })
       )
@@ -92,7 +92,7 @@ describe("an upload whose response is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       yield* test.inject(Fault.Html({ status: 404 }), { on: "list", times: 9 })
       const error = yield* passing(Effect.flip(fileIo.upload(body, { onUnknown: "reconcile" })))
       assert.strictEqual(error.operation, "upload")
@@ -115,7 +115,7 @@ describe("an upload whose response is lost", () => {
       const old = yield* test.put({ bytes: CONTENT, name: "a.txt" })
       yield* TestClock.adjust("10 seconds")
       const sibling = yield* fileIo.upload(body)
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       const file = yield* passing(fileIo.upload(body, { onUnknown: "reconcile" }))
       assert.notInclude([old.key, sibling.key], file.key)
       assert.strictEqual((yield* test.files).length, 3)
@@ -125,7 +125,7 @@ describe("an upload whose response is lost", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.loseAnswer, { on: "upload", after: 4 })
+      yield* test.inject(Fault.loseResponse, { on: "upload", after: 4 })
       const files = yield* passing(Effect.forEach(
         Array.from({ length: 10 }),
         () => fileIo.upload(body, { onUnknown: "reconcile" })
@@ -141,7 +141,7 @@ describe("an upload whose response is lost", () => {
       const sentAt = yield* DateTime.now
       const lost = { name: "a.txt", size: CONTENT.length, sentAt }
       assert.isTrue(Option.isNone(yield* fileIo.reconcile(lost)))
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       assert.strictEqual((yield* Effect.flip(fileIo.upload(body))).stored, "unknown")
       const found = yield* fileIo.reconcile(lost)
       assert.strictEqual(Option.getOrThrow(found).key, (yield* test.files)[0]!.key)
@@ -234,7 +234,7 @@ describe("uploadScoped", () => {
     Effect.gen(function*() {
       const test = yield* FileIoTest.FileIoTest
       const fileIo = yield* FileIo.FileIo
-      yield* test.inject(Fault.loseAnswer, { on: "upload" })
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
       const exit = yield* passing(Effect.exit(Effect.scoped(fileIo.uploadScoped(body))))
       assert.isTrue(Exit.isFailure(exit))
       assert.strictEqual((yield* test.files).length, 0)

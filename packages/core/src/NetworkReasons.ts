@@ -82,9 +82,9 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
     if (this.sent === "unknown") {
       const code = this.code ?? ""
       const what = HEAD_TOO_LONG.test(code)
-        ? `${this.host} began an answer whose head is too long to read`
+        ? `${this.host} began a response whose head is too long to read`
         : UNREADABLE.test(code)
-        ? `${this.host} began an answer that is not HTTP as it should be`
+        ? `${this.host} began a response that is not valid HTTP`
         : `the connection to ${this.host} broke before a response`
       return `${what}${why}; see whether the call took effect before trying again`
     }

@@ -254,7 +254,7 @@ const rows: ReadonlyArray<Row> = [
     times: 2,
     expected: lostAnswerTwice
   },
-  { name: "the answer is lost", fault: () => Fault.loseAnswer, times: 2, expected: lostAnswerTwice },
+  { name: "the response is lost", fault: () => Fault.loseResponse, times: 2, expected: lostAnswerTwice },
   {
     name: "reset in the body",
     fault: (call) => Fault.ResetBody({ atByte: middle(call) }),

@@ -294,7 +294,7 @@ describe("promises over any layer", () => {
         )
       )
     )
-    await runtime.runPromise(host.inject(Fault.loseAnswer, { on: "upload" }))
+    await runtime.runPromise(host.inject(Fault.loseResponse, { on: "upload" }))
     const lost = await failureOf(fileIo.upload(FileBody.text("hello")))
     assert.strictEqual(lost.stored, "unknown")
     await runtime.runPromise(host.inject(Fault.Refuse()))

@@ -29,7 +29,7 @@ const VARIABLES = [
   ["FILEIO_PASSPHRASE", "the passphrase of encrypted files"],
   ["FILEIO_CONFIG", "path of the configuration file"],
   ["FILEIO_CONNECT_TIMEOUT", "how long connecting may take, such as 30 seconds"],
-  ["FILEIO_FIRST_BYTE_TIMEOUT", "how long to wait for an answer"],
+  ["FILEIO_FIRST_BYTE_TIMEOUT", "how long to wait for a response"],
   ["FILEIO_IDLE_TIMEOUT", "how long a transfer may be idle"],
   ["FILEIO_ALLOW_INSECURE_KEY", "send the key over plain HTTP beyond this machine"],
   ["HTTPS_PROXY, HTTP_PROXY", "proxies, for hosts that are not in NO_PROXY; in lower case too"],

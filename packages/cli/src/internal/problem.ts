@@ -205,7 +205,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       }
     case "UnexpectedResponse":
       return {
-        what: `the host's answer (${reason.status}) is not what the API promises: ${reason.problem}`,
+        what: `the host's response (${reason.status}) is not what the API promises: ${reason.problem}`,
         advice: SET_HOST
       }
     case "SourceFailed":

@@ -102,7 +102,7 @@ export const {
  * @category faults
  * @since 0.1.0
  */
-export const loseAnswer: Fault = ResetBeforeHeaders({ handled: true })
+export const loseResponse: Fault = ResetBeforeHeaders({ handled: true })
 
 /**
  * A 200 whose body is no JSON.

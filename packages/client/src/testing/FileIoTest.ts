@@ -11,7 +11,7 @@
  * const test = Effect.gen(function*() {
  *   const host = yield* FileIoTest.FileIoTest
  *   const fileIo = yield* FileIo.FileIo
- *   yield* host.inject(Fault.loseAnswer, { on: "upload" })
+ *   yield* host.inject(Fault.loseResponse, { on: "upload" })
  *   const error = yield* Effect.flip(fileIo.upload(FileBody.text("hello")))
  *   return [error.stored, (yield* host.files).length] // ["unknown", 1]
  * }).pipe(Effect.provide(FileIoTest.layer()))
@@ -105,7 +105,7 @@ const chunksOf = (bytes: Uint8Array, size: number): Stream.Stream<Uint8Array> =>
   )
 
 /** The bytes of a response, with its fault. */
-const sending = (answer: MemoryHost.Answer, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
+const sending = (answer: MemoryHost.HostResponse, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
   const until = (atByte: number) => chunksOf(answer.body.subarray(0, atByte), CHUNK_BYTES)
   switch (fault?._tag) {
     case "ResetBody":
@@ -142,7 +142,7 @@ export const make = (
     const respond = (
       request: HttpClientRequest.HttpClientRequest,
       arrived: MemoryHost.Request,
-      answer: MemoryHost.Answer,
+      answer: MemoryHost.HostResponse,
       fault: Fault | undefined
     ) =>
       Effect.gen(function*() {
@@ -217,7 +217,7 @@ export const make = (
           default: {
             const answer = fault === undefined
               ? core.handle(arrived, body, now)
-              : core.answerOf(fault, arrived, body, now)
+              : core.responseOf(fault, arrived, body, now)
             return yield* respond(request, arrived, answer, fault)
           }
         }

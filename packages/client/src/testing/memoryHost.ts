@@ -8,8 +8,8 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import * as Answers from "../internal/testing/answers.ts"
 import { Contract, operationOf } from "../internal/testing/contract.ts"
+import * as Responses from "../internal/testing/responses.ts"
 import type { Fault, Injection, Operation } from "./Fault.ts"
 
 /**
@@ -135,7 +135,7 @@ export interface Host {
  * @category models
  * @since 0.1.0
  */
-export interface Answer {
+export interface HostResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
@@ -161,9 +161,9 @@ export interface Core {
     now: number
   ) => { readonly request: Request; readonly fault: Fault | undefined }
   /** Handles a request. */
-  readonly handle: (request: Request, body: Uint8Array, now: number) => Answer
+  readonly handle: (request: Request, body: Uint8Array, now: number) => HostResponse
   /** The response of a fault that changes the response. */
-  readonly answerOf: (fault: Fault, request: Request, body: Uint8Array, now: number) => Answer
+  readonly responseOf: (fault: Fault, request: Request, body: Uint8Array, now: number) => HostResponse
   /** The stored files. */
   readonly files: (now: number) => ReadonlyArray<StoredFile>
   /** Adds a file, without a request. */
@@ -195,11 +195,11 @@ const makeInjections = () => {
 }
 
 /** The response to an upload or a change, with a wrong size. */
-const withWrongSize = (answer: Answer, by: number): Answer => {
-  const details: unknown = JSON.parse(new TextDecoder().decode(answer.body))
+const withWrongSize = (response: HostResponse, by: number): HostResponse => {
+  const details: unknown = JSON.parse(new TextDecoder().decode(response.body))
   return typeof details === "object" && details !== null && "size" in details && typeof details.size === "number"
-    ? Answers.json(200, { ...details, size: details.size + by })
-    : answer
+    ? Responses.json(200, { ...details, size: details.size + by })
+    : response
 }
 
 /**
@@ -214,28 +214,34 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
   const requests: Array<Request> = []
   const handle: Core["handle"] = (request, body, now) => contract.handle(request, body, now)
 
-  const answerOf: Core["answerOf"] = (fault, request, body, now) => {
+  const responseOf: Core["responseOf"] = (fault, request, body, now) => {
     switch (fault._tag) {
       case "Html":
-        return Answers.html(fault.status)
+        return Responses.html(fault.status)
       case "Redirect": {
         const ownPages: Readonly<Record<string, string>> = { page: `/download${request.target}`, loop: request.target }
         const own = ownPages[fault.to]
-        return Answers.redirect(own === undefined ? fault.to : options.baseUrl() + own)
+        return Responses.redirect(own === undefined ? fault.to : options.baseUrl() + own)
       }
       case "Body":
         handle(request, body, now).settle(0, now)
-        return Answers.answer(200, "application/json", fault.body)
+        return Responses.response(200, "application/json", fault.body)
       case "WrongSize": {
-        const answer = handle(request, body, now)
-        return answer.status === 200 && request.operation !== "download" ? withWrongSize(answer, fault.by) : answer
+        const response = handle(request, body, now)
+        return response.status === 200 && request.operation !== "download"
+          ? withWrongSize(response, fault.by)
+          : response
       }
       case "Status":
       case "EarlyStatus": {
         const line = fault._tag === "Status" ? fault.statusLine : fault.status
         const headers = fault._tag === "Status" ? fault.headers : fault.close ? { connection: "close" } : {}
         const { code, status } = fault
-        return Answers.json(line, { success: false, status, code, message: "As the test wants it", key: null }, headers)
+        return Responses.json(
+          line,
+          { success: false, status, code, message: "As the test wants it", key: null },
+          headers
+        )
       }
       // All others are what a transport does to a correct response, or before there is one.
       default:
@@ -257,7 +263,7 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
       return { request, fault: injections.next(operation) }
     },
     handle,
-    answerOf,
+    responseOf,
     files: (now) => contract.files(now),
     put: (file, now) => contract.put(file, now)
   }

@@ -27,7 +27,7 @@ const SUCCESS = "Success"
 
 const success = {
   type: "object",
-  description: "What every answer in JSON carries",
+  description: "Fields of every JSON response",
   properties: {
     success: { type: "boolean", const: true, description: "Always true; a refusal says false" },
     status: { type: "integer", const: 200, description: "The HTTP status" }

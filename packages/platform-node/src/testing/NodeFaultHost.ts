@@ -103,7 +103,7 @@ const write = (socket: Socket, data: string | Uint8Array): Promise<boolean> =>
     })
   })
 
-const headOf = (answer: MemoryHost.Answer, extra: Readonly<Record<string, string>>): string => {
+const headOf = (answer: MemoryHost.HostResponse, extra: Readonly<Record<string, string>>): string => {
   const headers = { connection: "close", ...answer.headers, ...extra }
   const lines = Object.entries(headers).filter(([, value]) => value !== "").map(([name, value]) =>
     `${name}: ${value}\r\n`
@@ -134,7 +134,7 @@ const writeBody = async (
 /** Sends a response, with its fault. */
 const send = async (
   socket: Socket,
-  answer: MemoryHost.Answer,
+  answer: MemoryHost.HostResponse,
   fault: Fault
 ): Promise<number> => {
   const whole = (content: Uint8Array) => writeBody(socket, content, { piece: WRITE_BYTES })
@@ -245,7 +245,7 @@ export const make = Effect.fnUntraced(function*(
       })
       return
     }
-    const made = core.answerOf(fault, request, body, now())
+    const made = core.responseOf(fault, request, body, now())
     // `node:http` would not write what follows.
     response.detachSocket(socket)
     const sent = await send(socket, made, fault)

@@ -9,15 +9,15 @@ import * as Text from "../text.ts"
 const BAR_COLUMNS = 30
 
 const storage = ({ maxStorageBytes, usedStorageBytes }: Account): string => {
-  if (usedStorageBytes == null) return "not told"
+  if (usedStorageBytes == null) return "not reported"
   if (maxStorageBytes == null) return Text.bytes(usedStorageBytes)
   const share = maxStorageBytes === 0 ? 1 : usedStorageBytes / maxStorageBytes
   const percent = share > 0 && share < 0.01 ? "< 1 %" : `${Math.floor(share * 100)} %`
   return `${Text.bar(share, BAR_COLUMNS)} ${percent}, ${Text.bytes(usedStorageBytes)} of ${Text.bytes(maxStorageBytes)}`
 }
 
-const told = (value: number | null | undefined, words: (value: number) => string): string =>
-  value == null ? "not told" : words(value)
+const orUnknown = (value: number | null | undefined, words: (value: number) => string): string =>
+  value == null ? "not reported" : words(value)
 
 export const run: Runner<{}> = Effect.fnUntraced(function*() {
   const report = yield* Report
@@ -27,11 +27,11 @@ export const run: Runner<{}> = Effect.fnUntraced(function*() {
   const { directDownload, maxStorageBytes, maxUploadBytes, planId, rateLimit, usedStorageBytes } = account
   const rows = [
     ["host", baseUrl],
-    ["plan", planId == null ? "not told" : String(planId)],
+    ["plan", planId == null ? "not reported" : String(planId)],
     ["storage", storage(account)],
-    ["largest file", told(maxUploadBytes, Text.bytes)],
-    ["rate limit", told(rateLimit, (limit) => `${Text.plural(limit, "call")} a second`)],
-    ["direct download", directDownload === undefined ? "not told" : directDownload ? "yes" : "no"]
+    ["largest file", orUnknown(maxUploadBytes, Text.bytes)],
+    ["rate limit", orUnknown(rateLimit, (limit) => `${Text.plural(limit, "call")} a second`)],
+    ["direct download", directDownload === undefined ? "not reported" : directDownload ? "yes" : "no"]
   ] as const
   yield* report.result(
     {

@@ -86,7 +86,7 @@ const fateOf = (stage: Stage, source: string) =>
       }
   )
 
-const told = (details: FileDetails): string => {
+const summary = (details: FileDetails): string => {
   const left = details.downloadsLeft
   const downloads = left === undefined
     ? []
@@ -198,7 +198,7 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       failures.push(problem)
       return report.problem(problem, source)
     }))
-    if (!report.flags.json) yield* report.note(`  ${told(details)}`)
+    if (!report.flags.json) yield* report.note(`  ${summary(details)}`)
     if (input.countFirst && details.countFrom !== "first-byte") {
       yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
     }

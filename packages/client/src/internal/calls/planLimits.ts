@@ -21,10 +21,10 @@ export interface Known {
 }
 
 /** The longest life of a file in the plan, in milliseconds; the plan has a number of seconds, or a time period. */
-const longestLife = (told: unknown, now: number): number | undefined => {
-  if (typeof told === "number") return told * 1000
-  if (typeof told !== "string" || told === "") return undefined
-  const period = Expires.parse(told)
+const longestLife = (value: unknown, now: number): number | undefined => {
+  if (typeof value === "number") return value * 1000
+  if (typeof value !== "string" || value === "") return undefined
+  const period = Expires.parse(value)
   if (Result.isFailure(period) || period.success._tag !== "After") return undefined
   const until = Expires.resolve(period.success, DateTime.makeUnsafe(now))
   return until === null ? undefined : DateTime.toEpochMillis(until) - now

@@ -21,12 +21,12 @@ const makeMeter = Effect.fnUntraced(function*(
   const began = clock.currentTimeMillisUnsafe()
   const tracks = totals.map((total): Track => ({ bytes: 0, total, state: "waiting" }))
   let bytes = 0
-  let told = -Infinity
-  const tell = (_tag: Progress.Progress["_tag"]) =>
+  let emitted = -Infinity
+  const emit = (_tag: Progress.Progress["_tag"]) =>
     Effect.suspend(() => {
       if (listener === undefined) return Effect.void
-      told = clock.currentTimeMillisUnsafe()
-      const elapsedMillis = told - began
+      emitted = clock.currentTimeMillisUnsafe()
+      const elapsedMillis = emitted - began
       let total: number | undefined = 0
       let done = 0
       let failed = 0
@@ -47,10 +47,10 @@ const makeMeter = Effect.fnUntraced(function*(
       })
     })
   const tick = Effect.suspend(() =>
-    clock.currentTimeMillisUnsafe() - told >= INTERVAL_MILLIS ? tell("Advanced") : Effect.void
+    clock.currentTimeMillisUnsafe() - emitted >= INTERVAL_MILLIS ? emit("Advanced") : Effect.void
   )
   return {
-    tell,
+    emit,
     of: (index: number) => {
       const track = tracks[index]!
       const advance = (progress: Progress.Progress) =>
@@ -82,7 +82,7 @@ export const run = Effect.fnUntraced(function*<I, A, R>(
   transfer: (item: I, onProgress: Progress.Listener | undefined) => Effect.Effect<A, FileIoError.FileIoError, R>
 ): Effect.fn.Return<ReadonlyArray<Result.Result<A, FileIoError.FileIoError>>, never, R> {
   const meter = yield* makeMeter(options.onProgress, options.totals)
-  yield* meter.tell("Started")
+  yield* meter.emit("Started")
   const indexed = items.map((item, index) => ({ item, track: meter.of(index) }))
   return yield* Effect.forEach(
     indexed,
@@ -92,7 +92,7 @@ export const run = Effect.fnUntraced(function*<I, A, R>(
       ),
     { concurrency: options.concurrency }
   ).pipe(
-    Effect.tap(() => meter.tell("Finished")),
-    Effect.onInterrupt(() => meter.tell("Failed"))
+    Effect.tap(() => meter.emit("Finished")),
+    Effect.onInterrupt(() => meter.emit("Failed"))
   )
 })

@@ -110,7 +110,7 @@ const readRange = (response: Response, asked: Asked): number | string => {
   const length = lengthOf(response)
   if (length !== undefined && length !== to - from + 1) return "a part of the file with two different lengths"
   const size = range[3] === "*" ? asked.size : Number(range[3])
-  if (size === undefined) return "a part of the file that does not tell the size of the whole"
+  if (size === undefined) return "a part of the file without the size of the whole"
   if (to !== size - 1) return "another part of the file than all of the rest"
   if (asked.size !== undefined && size !== asked.size) return "a part of another file: its size is another one"
   return size
@@ -241,8 +241,8 @@ export const receive = (options: {
             })
           )
         }
-        const told = meter.advance(count)
-        return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
+        const event = meter.advance(count)
+        return event === undefined ? Effect.succeed(chunks) : Effect.as(event, chunks)
       }),
       Stream.concat(Stream.drain(Stream.fromEffect(complete(state))))
     )

@@ -79,7 +79,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
     if (!isSuccess(status)) return refuse(call, response)
     const other = (problem: string) => Effect.fail(unexpected(status, problem))
     const read = (text: string | undefined): Effect.Effect<S["Type"], Failure> => {
-      if (text === undefined) return other("the answer is larger than 64 MiB")
+      if (text === undefined) return other("the response is larger than 64 MiB")
       if (text === "" && empty === "refuse") return other("the body is empty")
       const parsed = Json.parse(text === "" ? "null" : text)
       if (Result.isFailure(parsed)) {

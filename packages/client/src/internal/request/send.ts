@@ -111,8 +111,8 @@ const counted = (
         return Stream.fromEffect(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
       }
       return Stream.mapArrayEffect(content, (chunks) => {
-        const told = count(chunks)
-        return told === undefined ? Effect.succeed(chunks) : Effect.as(told, chunks)
+        const event = count(chunks)
+        return event === undefined ? Effect.succeed(chunks) : Effect.as(event, chunks)
       }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
     })
 }

@@ -10,9 +10,9 @@ import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { Operation } from "../../testing/Fault.ts"
-import type { Answer, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
-import { json, refusal, Refused } from "./answers.ts"
+import type { HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
 import { parse as parseForm } from "./parseForm.ts"
+import { json, refusal, Refused } from "./responses.ts"
 
 const decodeFields = Schema.decodeUnknownResult(FileSettings.FileSettingsFromFields)
 
@@ -106,13 +106,13 @@ export class Contract {
   }
 
   /** Handles a request. */
-  handle(request: Request, body: Uint8Array, now: number): Answer {
+  handle(request: Request, body: Uint8Array, now: number): HostResponse {
     this.#sweep(now)
     request.body = body
     try {
       return this.#handle(request, body, now)
     } catch (error) {
-      if (error instanceof Refused) return error.answer
+      if (error instanceof Refused) return error.response
       throw error
     }
   }
@@ -138,7 +138,7 @@ export class Contract {
     return { key, link: `${this.#baseUrl()}/${key}` }
   }
 
-  #handle(request: Request, body: Uint8Array, now: number): Answer {
+  #handle(request: Request, body: Uint8Array, now: number): HostResponse {
     const { operation } = request
     if (operation === undefined) return refusal(404, "NOT_FOUND", "No such address")
     this.#authorize(request, operation !== "upload" && operation !== "download")
@@ -221,7 +221,7 @@ export class Contract {
     }
   }
 
-  #upload(request: Request, body: Uint8Array, now: number): Answer {
+  #upload(request: Request, body: Uint8Array, now: number): HostResponse {
     const { file, settings } = this.#formOf(request, body)
     if (file === undefined) throw new Refused(400, "BAD_REQUEST", "there is no file")
     const entry = this.#add({
@@ -237,7 +237,7 @@ export class Contract {
   }
 
   /** `reset`: settings that are not in the request get their defaults; otherwise they stay. */
-  #change(request: Request, body: Uint8Array, now: number, reset: boolean): Answer {
+  #change(request: Request, body: Uint8Array, now: number, reset: boolean): HostResponse {
     const entry = this.#find(request)
     const { file, settings } = this.#formOf(request, body)
     const next: Entry = {
@@ -252,7 +252,7 @@ export class Contract {
     return json(200, { success: true, status: 200, ...detailsOf(next, this.#baseUrl()) })
   }
 
-  #list(request: Request): Answer {
+  #list(request: Request): HostResponse {
     const query = new URLSearchParams(request.target.split("?")[1] ?? "")
     const sort = query.get("sort") ?? "-created"
     const field = sort.replace(/^-/, "") as keyof ReturnType<typeof detailsOf>
@@ -267,7 +267,7 @@ export class Contract {
     return json(200, { success: true, status: 200, nodes, count: all.length, size, screeningStatus: "passed" })
   }
 
-  #download(request: Request, now: number): Answer {
+  #download(request: Request, now: number): HostResponse {
     const entry = this.#find(request)
     const range = /^bytes=(\d+)-$/.exec(request.headers["range"] ?? "")
     const validator = request.headers["if-range"]
@@ -290,7 +290,7 @@ export class Contract {
     return this.#send(entry, lease, 0)
   }
 
-  #send(entry: Entry, lease: Lease, from: number): Answer {
+  #send(entry: Entry, lease: Lease, from: number): HostResponse {
     const body = entry.bytes.subarray(from)
     const total = entry.bytes.length
     lease.until = undefined

@@ -56,7 +56,7 @@ export const isField = (name: string, value: string): boolean => NAME.test(name)
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/
 
 /** A parsed head. */
-interface Said extends Head {
+interface ParsedHead extends Head {
   readonly isReusable: boolean
   readonly keepAliveMillis: number | undefined
   /** How the body ends, if the response has one (RFC 9112, 6.3): its number of bytes, or a framing; or the error. */
@@ -91,7 +91,7 @@ const endOfHead = (bytes: Buffer, from: number): number => {
   return -1
 }
 
-const readSaid = (text: string): Said => {
+const parseHead = (text: string): ParsedHead => {
   const lines = text.split("\r\n")
   const line = STATUS_LINE.exec(lines[0]!)
   if (line === null) throw new ProtocolError("the response is not HTTP/1.1")
@@ -124,7 +124,7 @@ const readSaid = (text: string): Said => {
   }
 }
 
-const framingOf = (codings: string | undefined, length: string | undefined): Said["framing"] => {
+const framingOf = (codings: string | undefined, length: string | undefined): ParsedHead["framing"] => {
   if (length === undefined) {
     return codings === undefined
       ? "untilClose"
@@ -271,17 +271,17 @@ export class ResponseReader {
   }
 
   private readFields(text: string) {
-    const said = readSaid(text)
-    const { framing, status } = said
+    const parsed = parseHead(text)
+    const { framing, status } = parsed
     if (status === 101) throw new ProtocolError("the host switched to another protocol")
     // An interim response; the final one follows.
     if (status < 200) {
       if (typeof framing === "object") throw framing
-      if (!said.isReusable) throw new ProtocolError("an interim response says that no response follows it")
+      if (!parsed.isReusable) throw new ProtocolError("an interim response says that no response follows it")
       return
     }
-    this.isReusable = said.isReusable
-    this.keepAliveMillis = said.keepAliveMillis
+    this.isReusable = parsed.isReusable
+    this.keepAliveMillis = parsed.keepAliveMillis
     this.state = "length"
     this.left = 0
     if (this.isWithoutBody(status)) {
@@ -295,7 +295,7 @@ export class ResponseReader {
       this.state = "untilClose"
       this.isReusable = false
     } else throw framing
-    this.listener.head(said)
+    this.listener.head(parsed)
     // A body without bytes ends with the head.
     if ((this.state as State) === "length" && this.left === 0) this.finish()
   }

@@ -10,9 +10,9 @@ import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Crawlers from "../web/crawlers.ts"
 import * as Receiver from "../web/receiver.ts"
-import * as Answers from "./answers.ts"
 import * as Deliver from "./deliver.ts"
 import { Leases } from "./leases.ts"
+import * as Responses from "./responses.ts"
 
 const LEASE = /^"([A-Za-z0-9_-]{32})"$/
 
@@ -20,7 +20,7 @@ export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const leases = yield* Leases
   const { baseOf } = yield* Settings
-  const { planOf } = yield* Answers.make
+  const { planOf } = yield* Responses.make
   const deliver = yield* Deliver.make
 
   /** The holder of a lease starts a new transfer; without a lease, `Range` is ignored, and the whole file claimed. */

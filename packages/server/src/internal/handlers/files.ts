@@ -10,8 +10,8 @@ import { Catalog, SortField } from "../../Catalog.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import { fileId, Journal } from "../ops/journal.ts"
-import * as Answers from "./answers.ts"
 import { Leases } from "./leases.ts"
+import * as Responses from "./responses.ts"
 
 /** The decoded query of a listing. */
 type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]
@@ -26,7 +26,7 @@ export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const leases = yield* Leases
   const journal = yield* Journal
-  const { planOf, toDetails } = yield* Answers.make
+  const { planOf, toDetails } = yield* Responses.make
   const { baseOf } = yield* Settings
 
   const list = Effect.fnUntraced(
@@ -55,7 +55,7 @@ export const make = Effect.gen(function*() {
         for (const file of page.files.slice(at, at + ENCODED_AT_ONCE)) nodes.push(encodeDetails(toDetails(file, base)))
       }
       const { count, size } = page
-      return Answers.answer({
+      return Responses.success({
         ...encodeList(new FileList({ files: [], count, size, screeningStatus: "passed" })),
         nodes
       })
@@ -76,7 +76,7 @@ export const make = Effect.gen(function*() {
         paymentSubscriptionId: null,
         directDownload: plan.directDownload ? 1 : 0
       }
-      return Answers.answer(account)
+      return Responses.success(account)
     })
   }
 
@@ -88,7 +88,7 @@ export const make = Effect.gen(function*() {
     if (!(yield* catalog.remove(key, owner))) return yield* Refusal.notFound(key)
     yield* leases.endOf(key)
     yield* journal.audit({ event: "delete", account: owner, file: fileId(key) }, request)
-    return Answers.answer({})
+    return Responses.success({})
   })
   return { list, me, remove }
 })

@@ -25,7 +25,7 @@ import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as UploadFields from "../http/uploadFields.ts"
-import * as Answers from "./answers.ts"
+import * as Responses from "./responses.ts"
 import type { Storing, Target } from "./storing.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
   const blobs = yield* Blobs
   const random = yield* SecureRandom.SecureRandom
   const { baseOf, uploadLifetime } = yield* Settings
-  const { details, planOf } = yield* Answers.make
+  const { details, planOf } = yield* Responses.make
   const { uploads } = catalog
   const { unfinished } = blobs
   if (uploads === undefined || unfinished === undefined) return undefined
@@ -230,7 +230,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
           : Effect.void
     )
 
-  /** Answers a request to an upload that is complete. */
+  /** Responses a request to an upload that is complete. */
   const again = ({ file, length }: UploadRecord, request: Request, fields: UploadFields.UploadFields) =>
     Effect.suspend(() => {
       if (ParseUpload.hasBody(request)) return Effect.fail(Refusal.inconsistentLength)

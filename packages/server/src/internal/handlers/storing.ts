@@ -18,8 +18,8 @@ import * as Refusal from "../http/refusal.ts"
 import * as Digest from "../ops/digest.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
-import * as Answers from "./answers.ts"
 import * as PlanLimits from "./planLimits.ts"
+import * as Responses from "./responses.ts"
 
 type Problem = Refusal.Refusal | CatalogError | BlobsError
 type Settings = typeof FileSettings.FileSettingsFromFields.Type
@@ -75,7 +75,7 @@ export const make = Effect.gen(function*() {
   const health = yield* Health
   const blocklist = yield* Blocklist
   const journal = yield* Journal
-  const { planNameOf, planOf } = yield* Answers.make
+  const { planNameOf, planOf } = yield* Responses.make
 
   const reservation = reservations(catalog)
   const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))

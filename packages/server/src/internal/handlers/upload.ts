@@ -4,14 +4,14 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Browser from "../web/browser.ts"
-import * as Answers from "./answers.ts"
+import * as Responses from "./responses.ts"
 import type { Storing } from "./storing.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
 type Query = typeof FileSettings.FileSettingsFromFields.Type
 
 export const make = Effect.fnUntraced(function*({ changed, limits, store }: Storing) {
-  const { details } = yield* Answers.make
+  const { details } = yield* Responses.make
 
   const receive = Effect.fnUntraced(function*(
     request: Request,

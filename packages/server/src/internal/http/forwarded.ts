@@ -27,9 +27,9 @@ const forwarded = (text: string): string | undefined => {
  */
 export const addressOf = (request: HttpServerRequest, proxies: Proxies): string => {
   let address = plain(Option.getOrElse(request.remoteAddress, () => "unknown"))
-  const told = (request.headers["x-forwarded-for"] ?? "").split(",").map((part) => part.trim())
-  while (proxies.trusts(address) && told.length > 0) {
-    const before = forwarded(told.pop()!)
+  const entries = (request.headers["x-forwarded-for"] ?? "").split(",").map((part) => part.trim())
+  while (proxies.trusts(address) && entries.length > 0) {
+    const before = forwarded(entries.pop()!)
     if (before === undefined) break
     address = before
   }
@@ -52,8 +52,8 @@ export const networkOf = (address: string): string => {
 
 /** Whether the client used TLS to a proxy that reports it. */
 export const isSecure = (request: HttpServerRequest, proxies: Proxies): boolean => {
-  const told = request.headers["x-forwarded-proto"]
-  return told !== undefined && told.split(",").at(-1)!.trim().toLowerCase() === "https" &&
+  const protocol = request.headers["x-forwarded-proto"]
+  return protocol !== undefined && protocol.split(",").at(-1)!.trim().toLowerCase() === "https" &&
     proxies.trusts(plain(Option.getOrElse(request.remoteAddress, () => "")))
 }
 

@@ -18,7 +18,7 @@ export const CODES = {
   STORAGE_QUOTA_EXCEEDED: "The plan's storage does not hold the file as well.",
   UPLOAD_NOT_FOUND: "There is no such resumable upload: it was never begun, was given up, or its time is over.",
   UPLOAD_OFFSET: "The bytes do not begin where the upload ends; `Upload-Offset` says where that is.",
-  UPLOAD_LENGTH: "What the request says of the length of the upload is not what was said before, or not what comes.",
+  UPLOAD_LENGTH: "The length of the upload in the request is not that of earlier requests, or not what comes.",
   UPLOAD_COMPLETED: "The upload is complete; nothing can be appended to it.",
   UPLOAD_SUPERSEDED: "A newer request goes on with the upload, so this one was ended.",
   UNSUPPORTED_MEDIA_TYPE: "The body is neither a form nor a file; send the file with `curl -F file=@FILE`.",

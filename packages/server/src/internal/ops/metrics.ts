@@ -15,16 +15,16 @@ const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 export const knownMethod = (method: string): string => METHODS.has(method) ? method : "other"
 
 /** By method and status, since creating a series for each request costs more than counting it. */
-const answers = new Map<string, Metric.Counter<number>>()
+const responses = new Map<string, Metric.Counter<number>>()
 
 const answersOf = (method: string, status: number): Metric.Counter<number> => {
   const known = knownMethod(method)
   const name = `${known} ${status}`
-  let counter = answers.get(name)
+  let counter = responses.get(name)
   if (counter === undefined) {
     const attributes = { method: known, status: String(status) }
     counter = Metric.counter(requests.id, { description: requests.description, attributes, incremental: true })
-    answers.set(name, counter)
+    responses.set(name, counter)
   }
   return counter
 }

@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     within(
       Effect.tryPromise({ try: run, catch: (cause) => new RedisError({ cause }) }),
       timeout,
-      () => new RedisError({ cause: new Error("Redis gave no answer in time") })
+      () => new RedisError({ cause: new Error("Redis did not respond in time") })
     )
 
   const connect = Effect.gen(function*() {
@@ -86,9 +86,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       const cause = yield* Deferred.await(connection.lost)
       current = undefined
       close(connection)
-      yield* Effect.logWarning("Redis does not answer; this server counts requests alone until it is back", cause)
+      yield* Effect.logWarning("Redis does not respond; this server counts requests alone until it is back", cause)
       connection = yield* Effect.orDie(Effect.retry(connect, RECONNECT))
-      yield* Effect.logInfo("Redis answers again")
+      yield* Effect.logInfo("Redis responds again")
     }
   })
 

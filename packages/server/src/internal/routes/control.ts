@@ -159,7 +159,7 @@ export const ask = Effect.fnUntraced(function*(folder: string, command: Command)
         const call = request({ socketPath: socketOf(folder), method: "POST", path: "/", timeout: 60_000 }, (response) =>
           text(response).then((body) => resolve({ isOk: response.statusCode === 200, body }), reject))
         call.on("timeout", () =>
-          call.destroy(new Error("it gave no answer within a minute")))
+          call.destroy(new Error("it did not respond within a minute")))
         call.on("error", (error) =>
           "code" in error && (error.code === "ENOENT" || error.code === "ECONNREFUSED")
             ? resolve(undefined)

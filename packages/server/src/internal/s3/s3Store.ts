@@ -77,7 +77,7 @@ const silent = (operation: string) =>
     operation,
     code: "TimeoutError",
     reason: "unavailable",
-    cause: new Error("the store gave no answer in time")
+    cause: new Error("the store did not respond in time")
   })
 
 /** A store that is closed with the scope. `timeout` is how long it may be silent. */

@@ -1,14 +1,14 @@
 /** Responses of the test host. */
-import type { Answer } from "../../testing/memoryHost.ts"
+import type { HostResponse } from "../../testing/memoryHost.ts"
 
 const nothing = () => {}
 
-export const answer = (
+export const response = (
   status: number,
   contentType: string,
   content: string,
   headers: Readonly<Record<string, string>> = {}
-): Answer => {
+): HostResponse => {
   const body = new TextEncoder().encode(content)
   return {
     status,
@@ -18,17 +18,17 @@ export const answer = (
   }
 }
 
-export const json = (status: number, content: unknown, headers?: Readonly<Record<string, string>>): Answer =>
-  answer(status, "application/json; charset=utf-8", JSON.stringify(content), headers)
+export const json = (status: number, content: unknown, headers?: Readonly<Record<string, string>>): HostResponse =>
+  response(status, "application/json; charset=utf-8", JSON.stringify(content), headers)
 
-export const html = (status: number): Answer =>
-  answer(
+export const html = (status: number): HostResponse =>
+  response(
     status,
     "text/html; charset=utf-8",
     "<!doctype html><html><title>A page</title><p>This is not the API.</p></html>"
   )
 
-export const redirect = (location: string): Answer => ({
+export const redirect = (location: string): HostResponse => ({
   status: 302,
   headers: { location, "content-length": "0" },
   body: new Uint8Array(0),
@@ -42,12 +42,12 @@ export const refusal = (
   message: string,
   extra?: Readonly<Record<string, unknown>>,
   headers?: Readonly<Record<string, string>>
-): Answer => json(status, { success: false, status, code, message, key: null, ...extra }, headers)
+): HostResponse => json(status, { success: false, status, code, message, key: null, ...extra }, headers)
 
 /** Thrown by a handler to end the request with an error response. */
 export class Refused {
-  readonly answer: Answer
+  readonly response: HostResponse
   constructor(...args: Parameters<typeof refusal>) {
-    this.answer = refusal(...args)
+    this.response = refusal(...args)
   }
 }

@@ -17,13 +17,13 @@ const JSON_TYPE = "application/json; charset=utf-8"
 
 const encodeDetails = Schema.encodeSync(FileDetails)
 
-const answerHeaders = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
+const headers = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
 
 /** A response of the contract, in its envelope. */
-export const answer = (body: object): HttpServerResponse.HttpServerResponse =>
+export const success = (body: object): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(JSON.stringify({ success: true, status: 200, ...body }), {
     contentType: JSON_TYPE,
-    headers: answerHeaders
+    headers
   })
 
 /** An empty owner means no key. */
@@ -64,7 +64,7 @@ export const make = Effect.gen(function*() {
     })
 
   const details = (request: HttpServerRequest, file: FileRecord) =>
-    answer(encodeDetails(toDetails(file, baseOf(request))))
+    success(encodeDetails(toDetails(file, baseOf(request))))
 
   return { planNameOf, planOf, toDetails, details }
 })
