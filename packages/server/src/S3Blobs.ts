@@ -103,7 +103,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
         catch: (cause) => new BlobsError({ operation: "prepare the data folder", cause })
       })
 
-      const openObject = yield* S3Reader.make(client, timeout)
+      const openObject = yield* S3Reader.make(store)
       const ours: S3Bucket.Bucket = { store, bucket: Bucket, prefix }
 
       const writer = Effect.gen(function*() {

@@ -233,3 +233,36 @@ describe.skipIf(!hasRedis)("Redis that is silent", () => {
       yield* bounded(Scope.close(scope, Exit.void))
     }), 120_000)
 })
+
+describe.skipIf(!hasPostgres || !hasRedis)("all engines that are silent", () => {
+  it.live("do not keep the server from answering, nor from stopping", () =>
+    Effect.gen(function*() {
+      const urls = [Redacted.value(yield* postgresql.database), (yield* s3).endpoint, (yield* redis).url] as const
+      const lines = yield* Effect.all(urls.map((url) => proxy(portOf(url))))
+      const { adminUrl, scope, url } = yield* startStoppable({
+        catalog: through(urls[0], lines[0]!),
+        blobs: `s3://files?endpoint=${through(urls[1], lines[1]!)}`,
+        rateCounter: through(urls[2], lines[2]!),
+        engineTimeout: "3 seconds",
+        admin: { port: 0 }
+      })
+      const content = pattern(20 * 1024 * 1024)
+      const { key } = yield* uploaded(url, content, { headers: anna })
+      // A download and an upload are under way.
+      const { response } = yield* openDownload(`${url}/${key}`)
+      response.pause()
+      const seen = lines[1]!.requests()
+      const asking = Effect.runPromise(Effect.exit(upload(url, content, { headers: anna })))
+      yield* eventually("the upload reaches the store", () => lines[1]!.requests() > seen)
+      for (const line of lines) line.setMode("silent")
+      const [me, report] = yield* bounded(
+        Effect.all([call(`${url}/me`, { headers: anna }), health(adminUrl!)], { concurrency: 2 })
+      )
+      assertUnavailable(me)
+      assert.deepStrictEqual([report.status, report.json["status"]], [503, "failing"])
+      for (const part of ["catalog", "blobs", "rateCounter"]) assert.deepInclude(report.json[part], { ok: false })
+      yield* bounded(Scope.close(scope, Exit.void))
+      response.destroy()
+      yield* Effect.promise(() => asking)
+    }), 240_000)
+})

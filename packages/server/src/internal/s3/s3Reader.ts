@@ -4,14 +4,14 @@
  * One check a second covers all readers, instead of a timer for each piece. If the store sends nothing, the request is repeated
  * over another connection; if the receiver takes nothing, the download returns its connection until the receiver continues.
  */
-import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3"
+import { GetObjectCommand } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Readable } from "node:stream"
 import type { Reader } from "../../Blobs.ts"
-import { toError } from "./s3Store.ts"
+import { type Store, toError } from "./s3Store.ts"
 
 /** Attempts to read one piece: a store may close a connection that is idle between two pieces. */
 const ATTEMPTS = 3
@@ -42,7 +42,7 @@ interface Watched extends Reader {
   readonly close: () => void
 }
 
-const makeReader = (client: S3Client, object: S3Object, patience: number): Watched => {
+const makeReader = ({ client, dropIdle }: Store, object: S3Object, patience: number): Watched => {
   let closed = false
   let request: AbortController | undefined
   let body: Body | undefined
@@ -138,6 +138,8 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
         silences++
         silence = new Error(`the store sent nothing for ${patience} seconds`)
         drop(silence)
+        // The next attempt takes a new connection.
+        dropIdle()
       } else if (!waiting && idle > PARKED_AFTER) drop(new Error("nothing is read"))
     },
     close: () => {
@@ -147,9 +149,9 @@ const makeReader = (client: S3Client, object: S3Object, patience: number): Watch
   }
 }
 
-/** Opens readers, each until its scope closes; `timeout` is how long the store may send nothing. */
-export const make = Effect.fnUntraced(function*(client: S3Client, timeout: Duration.Duration) {
-  const patience = Math.ceil(Duration.toSeconds(timeout))
+/** Opens readers, each until its scope closes. */
+export const make = Effect.fnUntraced(function*(store: Store) {
+  const patience = Math.ceil(Duration.toSeconds(store.timeout))
   const readers = new Set<Watched>()
   yield* Effect.sync(() => {
     for (const reader of readers) reader.tick()
@@ -160,7 +162,7 @@ export const make = Effect.fnUntraced(function*(client: S3Client, timeout: Durat
   return (object: S3Object): Effect.Effect<Reader, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
-        const reader = makeReader(client, object, patience)
+        const reader = makeReader(store, object, patience)
         readers.add(reader)
         return reader
       }),

@@ -21,7 +21,12 @@ import { within } from "../shared/deadline.ts"
  * No limit on the connections here: each connection to the server needs at most two to the store, and the server limits its
  * own. With a smaller limit, slow receivers would block all others.
  */
-const AGENT = { keepAlive: true, maxSockets: Infinity }
+const AGENT = {
+  keepAlive: true,
+  maxSockets: Infinity,
+  // Bytes that wait in a download which is not read; Node's default of 64 KiB is no faster.
+  readableHighWaterMark: 16 * 1024
+}
 /** Attempts of the SDK at one call: the first pooled connection may be dead already. */
 const ATTEMPTS = 3
 /** Parts of uploads in memory at a time, 16 MiB each. */
@@ -33,6 +38,8 @@ export interface Store {
   readonly client: S3Client
   /** How long the store may be silent. */
   readonly timeout: Duration.Duration
+  /** Closes the connections that wait for a request. */
+  readonly dropIdle: () => void
   /** A call without a body. */
   readonly call: <A>(operation: string, run: (abortSignal: AbortSignal) => Promise<A>) => Effect.Effect<A, BlobsError>
   /**
@@ -111,17 +118,17 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
   )
 
   /** If one connection is silent, idle ones are probably too. */
-  const dropIdle = Effect.sync(() => {
+  const dropIdle = () => {
     for (const agent of agents) {
       for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
     }
-  })
+  }
 
   const attempt = <A>(operation: string, run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, BlobsError> =>
     Effect.tryPromise({ try: run, catch: (cause) => toError(operation, cause) })
 
   const tidied = <A>(effect: Effect.Effect<A, BlobsError>): Effect.Effect<A, BlobsError> =>
-    Effect.tapError(effect, ({ code }) => code === "TimeoutError" ? dropIdle : Effect.void)
+    Effect.tapError(effect, ({ code }) => code === "TimeoutError" ? Effect.sync(dropIdle) : Effect.void)
 
   const slots = Semaphore.makeUnsafe(SLOTS)
   let done = 0
@@ -149,6 +156,7 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
   return {
     client,
     timeout,
+    dropIdle,
     slot,
     aside: (run) =>
       Effect.flatMap(
