@@ -320,7 +320,7 @@ describe("interruption", () => {
       const began = performance.now()
       yield* Fiber.interrupt(fiber)
       yield* until("closed", Effect.map(uploadsOf, (requests) => requests[0]!.aborted))
-      assert.isBelow(performance.now() - began, 2000)
+      assert.isBelow(performance.now() - began, 20_000)
       assert.strictEqual((yield* host.files).length, 0)
     }).pipe(Effect.provide(overSockets())))
 })
