@@ -23,7 +23,7 @@ const test = Effect.gen(function*() {
   yield* Console.log("refused once:         ", yield* share("two"))
 
   yield* host.inject(Fault.loseResponse, { on: "upload" })
-  yield* Console.log("the answer was lost:  ", yield* share("three"))
+  yield* Console.log("the response was lost:  ", yield* share("three"))
 
   yield* host.inject(Fault.status(402), { on: "upload" })
   yield* Console.log("refused by the plan:  ", yield* share("four"))

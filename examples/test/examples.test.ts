@@ -38,7 +38,7 @@ const expected: Record<string, ReadonlyArray<RegExp>> = {
   "testing.ts": [
     /all is well: +shared/,
     /refused once: +shared/,
-    /the answer was lost: +look first/,
+    /the response was lost: +look first/,
     /refused by the plan: +again/,
     /files on the host: +3/,
     /uploads that came in: +5/

@@ -105,8 +105,8 @@ const chunksOf = (bytes: Uint8Array, size: number): Stream.Stream<Uint8Array> =>
   )
 
 /** The bytes of a response, with its fault. */
-const sending = (answer: MemoryHost.HostResponse, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
-  const until = (atByte: number) => chunksOf(answer.body.subarray(0, atByte), CHUNK_BYTES)
+const sending = (hostResponse: MemoryHost.HostResponse, fault: Fault | undefined): Stream.Stream<Uint8Array, Error> => {
+  const until = (atByte: number) => chunksOf(hostResponse.body.subarray(0, atByte), CHUNK_BYTES)
   switch (fault?._tag) {
     case "ResetBody":
       return Stream.concat(until(fault.atByte), Stream.fail(broken("ECONNRESET")))
@@ -116,14 +116,14 @@ const sending = (answer: MemoryHost.HostResponse, fault: Fault | undefined): Str
     case "StallBody":
       return Stream.concat(until(fault.atByte), Stream.never)
     case "TooManyBytes":
-      return Stream.concat(until(answer.body.length), Stream.make(new Uint8Array(fault.extra)))
+      return Stream.concat(until(hostResponse.body.length), Stream.make(new Uint8Array(fault.extra)))
     case "Drip":
       return Stream.mapEffect(
-        chunksOf(answer.body, fault.bytes),
+        chunksOf(hostResponse.body, fault.bytes),
         (chunk) => Effect.delay(Effect.succeed(chunk), fault.every)
       )
     default:
-      return until(answer.body.length)
+      return until(hostResponse.body.length)
   }
 }
 
@@ -142,34 +142,34 @@ export const make = (
     const respond = (
       request: HttpClientRequest.HttpClientRequest,
       arrived: MemoryHost.Request,
-      answer: MemoryHost.HostResponse,
+      hostResponse: MemoryHost.HostResponse,
       fault: Fault | undefined
     ) =>
       Effect.gen(function*() {
         const clock = yield* Clock.Clock
         let given = 0
-        const bytes = sending(answer, fault).pipe(
+        const bytes = sending(hostResponse, fault).pipe(
           Stream.map((chunk) => {
             given += chunk.length
             return new Uint8Array(chunk)
           }),
           Stream.onExit((exit) =>
             Effect.sync(() => {
-              if (exit._tag === "Failure" && given < answer.body.length) arrived.aborted = true
-              answer.settle(given, clock.currentTimeMillisUnsafe())
+              if (exit._tag === "Failure" && given < hostResponse.body.length) arrived.aborted = true
+              hostResponse.settle(given, clock.currentTimeMillisUnsafe())
             })
           )
         )
-        const isBodiless = answer.body.length === 0
-        if (isBodiless) answer.settle(0, clock.currentTimeMillisUnsafe())
-        const { "content-length": length, ...rest } = answer.headers
+        const isBodiless = hostResponse.body.length === 0
+        if (isBodiless) hostResponse.settle(0, clock.currentTimeMillisUnsafe())
+        const { "content-length": length, ...rest } = hostResponse.headers
         const headers = new Headers(rest)
         if (length !== undefined && fault?._tag !== "CutChunked") headers.set("content-length", length)
         headers.set("date", DateTime.toDateUtc(yield* DateTime.now).toUTCString())
         return HttpClientResponse.fromWeb(
           request,
           new Response(isBodiless ? null : yield* Stream.toReadableStreamEffect(bytes), {
-            status: answer.status,
+            status: hostResponse.status,
             headers
           })
         )
@@ -215,10 +215,10 @@ export const make = (
                 arrived.aborted = true
               }))
           default: {
-            const answer = fault === undefined
+            const hostResponse = fault === undefined
               ? core.handle(arrived, body, now)
               : core.responseOf(fault, arrived, body, now)
-            return yield* respond(request, arrived, answer, fault)
+            return yield* respond(request, arrived, hostResponse, fault)
           }
         }
       }).pipe(Effect.mapError(transport))

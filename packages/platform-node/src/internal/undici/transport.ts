@@ -195,7 +195,7 @@ class Outgoing implements AsyncIterableIterator<Uint8Array> {
     })
   )
 
-  #answer(result: IteratorResult<Uint8Array, undefined>) {
+  #settle(result: IteratorResult<Uint8Array, undefined>) {
     this.#onAsked = undefined
     const resolve = this.#resolve
     this.#resolve = undefined
@@ -203,11 +203,11 @@ class Outgoing implements AsyncIterableIterator<Uint8Array> {
   }
 
   give(chunk: Uint8Array) {
-    this.#answer({ done: false, value: chunk })
+    this.#settle({ done: false, value: chunk })
   }
 
   end(exit: Exit.Exit<void, unknown>) {
-    if (Exit.isSuccess(exit)) this.#answer({ done: true, value: undefined })
+    if (Exit.isSuccess(exit)) this.#settle({ done: true, value: undefined })
     else this.#reject?.(Cause.squash(exit.cause))
   }
 }

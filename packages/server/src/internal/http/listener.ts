@@ -46,7 +46,7 @@ const makeServer = (limits: Limits): Server => {
 }
 
 /** Node's own response has no body, as to invalid requests. The request's body, if any, is not read. */
-const answer = (refusal: Refusal.Refusal) => (_request: IncomingMessage, response: ServerResponse): void => {
+const refuse = (refusal: Refusal.Refusal) => (_request: IncomingMessage, response: ServerResponse): void => {
   const body = Refusal.toEnvelope(refusal)
   response.writeHead(refusal.status, {
     "content-type": "application/json; charset=utf-8",
@@ -107,7 +107,7 @@ export const layer = (
       const handle = yield* NodeHttpServer.makeHandler(app, { middleware, scope: handlerScope })
       const checked = (request: IncomingMessage, response: ServerResponse) =>
         request.rawHeaders.length > MAX_FIELDS * 2
-          ? answer(Refusal.tooManyFields)(request, response)
+          ? refuse(Refusal.tooManyFields)(request, response)
           : handle(request, response)
       const onRequest = connections.take(checked)
       server.on("request", onRequest)
@@ -115,7 +115,7 @@ export const layer = (
         request.continues = response
         onRequest(request, response)
       })
-      server.on("checkExpectation", connections.take(answer(Refusal.expectation)))
+      server.on("checkExpectation", connections.take(refuse(Refusal.expectation)))
       yield* Scope.addFinalizer(
         serveScope,
         Effect.timeoutOption(stop, Duration.fromInputUnsafe(options.gracefulShutdownTimeout))

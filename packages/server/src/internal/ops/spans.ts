@@ -17,14 +17,14 @@ export const layerNoUrls: Layer.Layer<never> = Layer.succeed(HttpMiddleware.Trac
 /** Traces a request, if the program has a tracer; the router adds `http.route`. */
 export const traced = <E, R>(
   request: HttpServerRequest.HttpServerRequest,
-  answer: Effect.Effect<HttpServerResponse, E, R>
+  handled: Effect.Effect<HttpServerResponse, E, R>
 ): Effect.Effect<HttpServerResponse, E, R> =>
   Effect.withFiber((fiber) => {
-    if (fiber.cache.tracer === undefined) return answer
+    if (fiber.cache.tracer === undefined) return handled
     const method = knownMethod(request.method)
     let response: HttpServerResponse | undefined
     // A span keeps the value that it ends with, and a response contains links.
-    const ended = Effect.flatMap(answer, (given) => {
+    const ended = Effect.flatMap(handled, (given) => {
       response = given
       return Effect.annotateCurrentSpan("http.response.status_code", given.status)
     })

@@ -28,7 +28,7 @@ const apiKeyOf = (authorization: string): string | undefined => {
 }
 
 /** Handles a request for an account, or without one. */
-type Answer<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+type Handle<E, R> = (account: string | undefined) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 export const make = Effect.gen(function*() {
   const apiKeys = yield* ApiKeys
@@ -77,11 +77,11 @@ export const make = Effect.gen(function*() {
   return <E, R>(
     request: HttpServerRequest.HttpServerRequest,
     isKeyNeeded: boolean,
-    answer: Answer<E, R>
+    handle: Handle<E, R>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> => {
     const authorization = request.headers["authorization"]
     if (authorization === undefined) {
-      return isKeyNeeded ? refuse(request, keyNeeded) : byAddress(request, () => answer(undefined))
+      return isKeyNeeded ? refuse(request, keyNeeded) : byAddress(request, () => handle(undefined))
     }
     const apiKey = apiKeyOf(authorization)
     if (apiKey === undefined) {
@@ -91,7 +91,7 @@ export const make = Effect.gen(function*() {
     if (holder === undefined) return refuse(request, "The API key is not known")
     const limit = plans.get(holder.plan).rateLimit
     return limit === null
-      ? answer(holder.account)
-      : counted(request, `account ${holder.account}`, limit, () => answer(holder.account))
+      ? handle(holder.account)
+      : counted(request, `account ${holder.account}`, limit, () => handle(holder.account))
   }
 })

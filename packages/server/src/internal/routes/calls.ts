@@ -106,7 +106,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     (endpoints[name].middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication) ||
     ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
 
-  const answer = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints, handler: Handler) =>
+  const handle = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints, handler: Handler) =>
     authenticate(request, isKeyNeeded(name), (account = "") => {
       // A client that has seen it need not ask whether an upload can be resumed.
       if (name !== "download" && name !== "delete") resumable?.advertise(request, account)
@@ -115,7 +115,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
 
   for (const name of Struct.keys(handlers)) {
     const { method, path } = endpoints[name]
-    if (name !== "replace") yield* router.add(method, path, (request) => answer(request, name, handlers[name]))
+    if (name !== "replace") yield* router.add(method, path, (request) => handle(request, name, handlers[name]))
   }
   yield* router.add(
     endpoints.replace.method,
@@ -123,8 +123,8 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     (request) =>
       Effect.flatMap(HttpRouter.params, ({ key = "" }) =>
         isName(request, key)
-          ? answer(request, "upload", uploadNamed(key))
-          : answer(request, "replace", handlers.replace))
+          ? handle(request, "upload", uploadNamed(key))
+          : handle(request, "replace", handlers.replace))
   )
   if (resumable !== undefined) {
     const { head, options, patch, remove } = resumable
@@ -156,5 +156,5 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     yield* onUpload("PATCH", patch)
     yield* onUpload("DELETE", (_request, id, account) => remove(id, account))
   }
-  yield* router.add("PUT", endpoints.upload.path, (request) => answer(request, "upload", handlers.upload))
+  yield* router.add("PUT", endpoints.upload.path, (request) => handle(request, "upload", handlers.upload))
 }))
