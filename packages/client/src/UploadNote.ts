@@ -1,9 +1,9 @@
 /**
- * Notes about unfinished uploads, so that an upload whose process was killed continues in another one.
+ * Notes of unfinished uploads, with which another process continues an upload whose process was killed.
  *
- * A note is a file of this user alone, in a folder that you choose. It has the path of the file, its size and time of change, the
- * settings of the upload, and the address at which the host keeps what it has: who knows that can continue the upload and give it up,
- * and nothing else. It has no key and no passphrase.
+ * A note is a file of this user, in a folder that you choose. It has the path of the file, its size and modification time, the
+ * settings of the upload, and the upload's address on the host: anybody who knows that can continue or cancel the upload, and
+ * nothing else. It contains no key and no passphrase.
  *
  * @since 0.1.0
  */
@@ -26,15 +26,15 @@ import { CurrentPlatform } from "./Platform.ts"
  * @since 0.1.0
  */
 export interface Note {
-  /** Whether there is an unfinished upload of this file, in the same way; or one of the file as it was before it changed. */
+  /** Whether there is an unfinished upload of this file with the same settings, or one of an earlier version of the file. */
   readonly state: "none" | "unfinished" | "changed"
-  /** For the option `resumption` of `FileIo.upload`. */
+  /** Value of the option `resumption` of `FileIo.upload`. */
   readonly resumption: Resumption
   /** Removes the note; call it when the upload has succeeded. */
   readonly remove: Effect.Effect<void>
 }
 
-/** What has to be the same for an upload to be continued. */
+/** What must be unchanged to continue an upload. */
 interface Identity {
   readonly path: string
   readonly size: number
@@ -57,12 +57,12 @@ const Stored = Schema.fromJsonString(Schema.Struct({
 const decode = Schema.decodeUnknownOption(Stored)
 const encode = Schema.encodeSync(Stored)
 
-/** The longest note that is read, in bytes. */
+/** The longest note, in bytes. */
 const MAX_BYTES = 64 * 1024
 
 const SETTINGS = ["expires", "maxDownloads", "autoDelete", "title", "countFrom"] as const
 
-/** Reads a note of ours; one that others can have written is as none. */
+/** Reads a note of ours; `undefined` if others can have written it. */
 const read = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<typeof Stored.Type | undefined, never, FileSystem.FileSystem | Scope.Scope> {
@@ -76,8 +76,8 @@ const read = Effect.fnUntraced(function*(
 })
 
 /**
- * Opens the note of a body that is a file on the disk. `undefined` if the body is none, or cannot be opened at a position. `target`
- * tells uploads of one file apart that go to different places, such as the address of the host.
+ * Opens the note of a body that is a file on the disk. `undefined` if the body is none, or cannot be opened at an offset.
+ * `target` distinguishes uploads of one file to different destinations, such as the address of the host.
  *
  * @category constructors
  * @since 0.1.0
@@ -114,7 +114,7 @@ export const open = Effect.fnUntraced(function*(
       yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 })
       const next = `${file}.new`
       yield* Effect.ignore(fs.remove(next))
-      // Made by us: a file or a link that is there would be somebody else's.
+      // Created exclusively: an existing file or link would be somebody else's.
       yield* fs.writeFileString(next, encode({ version: 1, ...identity, address }), { flag: "wx", mode: 0o600 })
       yield* fs.rename(next, file)
     }).pipe(

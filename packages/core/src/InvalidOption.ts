@@ -1,12 +1,12 @@
 /**
- * The error of a client that cannot be made: an option is wrong. Calls fail with `FileIoError`, layers with this.
+ * The error of a client that cannot be made: an option is invalid. Calls fail with `FileIoError`, layers with this.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * An option of a client cannot be used. Nothing was sent, and the message contains no key and no password.
+ * An option of a client is invalid. Nothing was sent, and the message contains no key and no password.
  *
  * **Example** (A wrong option)
  *
@@ -21,7 +21,7 @@ import * as Schema from "effect/Schema"
  * @since 0.1.0
  */
 export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
-  /** The option, or the variable that it was read from. */
+  /** The option, or the variable from which it was read. */
   option: Schema.String,
   /** What is wrong with its value, and what is allowed. */
   problem: Schema.String

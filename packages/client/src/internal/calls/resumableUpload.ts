@@ -28,7 +28,7 @@ const PARTIAL = "application/partial-upload"
 const EMPTY = new Uint8Array(0)
 /** Stored bytes after which the retry policy's delays and budget restart. */
 const ADVANCE_BYTES = 256 * 1024
-/** Bytes that no transport and system hold back: if more were sent, some have left this machine. */
+/** More bytes than transports and systems buffer: if more were sent, some have left this machine. */
 const BUFFERED_BYTES = 8 * 1024 * 1024
 /** How long a host may take to say whether it supports resumable uploads. */
 const OPTIONS_TIMEOUT = "10 seconds"
@@ -51,7 +51,7 @@ export class Support {
   #isSupported: boolean | undefined
   readonly #mayAsk: boolean
 
-  /** `mayAsk`: whether the host may be asked by an `OPTIONS` request. */
+  /** `mayAsk`: whether to ask the host with an `OPTIONS` request. */
   constructor(mayAsk: boolean) {
     this.#mayAsk = mayAsk
   }
@@ -101,7 +101,7 @@ const send = (
   })
 }
 
-/** The address of an upload, if it is on the host that the key is for. */
+/** The address of an upload, if it is on the key's host. */
 const locate = (client: Client, location: string | undefined): string | undefined => {
   const base = `${client.endpoint.baseUrl}/`
   if (location === undefined || !URL.canParse(location, base)) return undefined
@@ -124,7 +124,7 @@ const gone = new Failure(
   })
 )
 
-/** How far one upload is. */
+/** The progress of one upload. */
 interface State {
   /** Its address; `undefined` before it is created. */
   address: string | undefined
@@ -134,7 +134,7 @@ interface State {
   isMaybeStored: boolean
   /** Bytes that were stored when the retry policy last restarted. */
   base: number
-  /** Whether so much was sent that some of it must have left this machine, although the host could not be asked. */
+  /** Whether enough was sent that some of it must have left this machine, although the host could not be asked. */
   hasLeft: boolean
 }
 
@@ -157,7 +157,7 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
     hasLeft: false
   }
 
-  /** A request that broke leaves what is stored as it is; whatever fails may come after an upload that was stored. */
+  /** A broken request does not change what is stored; any failure may come after an upload was stored. */
   const resumable = (failure: Failure): Failure =>
     new Failure(
       failure.stage === "broken" || failure.stage === "failed" ? "resumable" : failure.stage,
@@ -233,7 +233,7 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
         if (response.status === 404 || response.status === 410) forget()
         else if (response.status !== 409 && response.status < 500) return read(call, response)
         state.offset = undefined
-        // The response has not been for the file, so the host does not have it.
+        // The response was not for the file, so the host does not have it.
         return Effect.catch(
           Response.refuse(call, response),
           ({ reason }) => Effect.fail(new Failure("resumable", reason))
@@ -270,7 +270,7 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
       const address = state.address ?? (yield* create(withPermit))
       const offset = state.offset ?? 0
       state.hasLeft = false
-      // Taken: the next attempt has to ask, unless a break has told.
+      // Cleared: the next attempt must ask, unless a break has reported it.
       state.offset = undefined
       return yield* Effect.catch(append(address, offset, withPermit), broken(offset, withPermit))
     })

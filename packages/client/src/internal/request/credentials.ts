@@ -1,6 +1,6 @@
 /**
- * Whom a service asks for: the account's key and the caller's headers, such as those for a gateway before the host. One value
- * puts them into a request, tells the rate limiter which account it is, and keeps them out of errors; nothing else has the key.
+ * The credentials of a service: the account's key and the caller's headers, such as those for a gateway. One value adds them to
+ * a request, identifies the account for the rate limiter, and keeps them out of errors; nothing else has the key.
  */
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
@@ -18,11 +18,11 @@ export interface Credentials {
   readonly hasKey: boolean
   /** Distinguishes accounts without showing their keys; `undefined` without a key. */
   readonly fingerprint: string | undefined
-  /** The name of a secret that a request over plain HTTP would show: `key`, or a header. */
+  /** The name of a secret that a request over plain HTTP would reveal: `key`, or a header. */
   readonly secretName: string | undefined
   /** Adds the key and the headers to those of a request. */
   readonly authorize: (headers: Readonly<Record<string, string>>) => Readonly<Record<string, string>>
-  /** Prepares a host's text for an error: without the key and the secret headers, among other things. */
+  /** Makes a host's text safe for an error: removes the key and the secret headers, among other things. */
   readonly quote: Quoting.Quote
 }
 
@@ -63,7 +63,7 @@ const secretsOf = (value: string): ReadonlyArray<string> => {
   return [token, pair, pair.slice(pair.indexOf(":") + 1)].filter((secret) => secret.length >= MIN_SECRET_LENGTH)
 }
 
-/** Headers whose value is a secret, also where the caller gives it as plain text. */
+/** Headers whose value is a secret, even if the caller gives it as plain text. */
 const isSecret = (name: string): boolean => /^(?:authorization|cookie)$|secret|token|password|api-?key/.test(name)
 
 /** The headers by lower-case names, and which of them are secrets. The error contains no value. */

@@ -24,13 +24,13 @@ const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
   if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) buffer.transfer(0)
 }
 
-/** How much of a response waits to be read, in bytes, before the socket is read no more. */
+/** How many bytes of a response may wait to be read before the socket is paused. */
 const MAX_WAITING_BYTES = 1024 * 1024
 
-/** A chunk that fills the buffer of a socket is written before undici asks for the next one; smaller ones may wait in memory. */
+/** A chunk that fills the socket's buffer is written before undici requests the next one; smaller ones may wait in memory. */
 const minWrittenBytes = () => Math.max(64 * 1024, getDefaultHighWaterMark(false))
 
-/** Says what an error of undici's stands for. */
+/** Converts an error of undici's. */
 export type Explain = (error: Error) => Error
 
 /** One request and its response. */
@@ -41,7 +41,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   readonly #onHead: (response: Transport.Response) => void
   readonly #onFailure: (error: Transport.TransportError) => void
   #controller: Dispatcher.DispatchController | undefined
-  /** Why nobody wants the response any more. */
+  /** Why the response is not wanted any more. */
   #abandoned: Error | undefined
   #isHeadWritten = false
   #hasHead = false
@@ -82,7 +82,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Readonly<Record<string, unknown>>) {
-    // An interim response; the response itself is still to come.
+    // An interim response; the final one follows.
     if (status < 200) return
     this.#hasHead = true
     const fields: Record<string, string> = {}
@@ -133,7 +133,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
     this.#controller?.abort(this.#abandoned)
   }
 
-  /** All that is here; waits until there is something. */
+  /** All available bytes; waits for the first. */
   #pull(buffers: Transport.Buffers): Pull.Pull<Chunks, Transport.TransportError> {
     let taken: ReadonlyArray<Uint8Array> = []
     const next: Pull.Pull<Chunks, Transport.TransportError> = Effect.suspend(() => {
@@ -159,7 +159,9 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
     return next
   }
 
-  /** Wakes the reader once all that has come in this turn of the event loop is here: each time costs as much as reading 64 KiB. */
+  /**
+   * Wakes the reader after everything of this turn of the event loop has arrived: each wake costs as much as reading 64 KiB.
+   */
   #changed() {
     const wake = this.#wake
     this.#wake = undefined
@@ -167,7 +169,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   }
 }
 
-/** Hands the chunks of a body to undici one by one, each when undici asks for it. */
+/** Hands the chunks of a body to undici one by one, each when undici requests it. */
 class Outgoing implements AsyncIterableIterator<Uint8Array> {
   #resolve: ((result: IteratorResult<Uint8Array, undefined>) => void) | undefined
   #reject: ((cause: unknown) => void) | undefined
@@ -185,7 +187,7 @@ class Outgoing implements AsyncIterableIterator<Uint8Array> {
     })
   }
 
-  /** Waits until undici asks for a chunk. */
+  /** Waits until undici requests a chunk. */
   readonly asked: Effect.Effect<void> = Effect.suspend(() =>
     this.#resolve !== undefined ? Effect.void : Effect.callback<void>((resume) => {
       this.#onAsked = () => resume(Effect.void)
@@ -212,7 +214,10 @@ class Outgoing implements AsyncIterableIterator<Uint8Array> {
   }
 }
 
-/** Gives the chunks of a body to undici; each is written before the next one is read. Nothing is read before there is a connection. */
+/**
+ * Passes the chunks of a body to undici; each is written before the next one is read. Nothing is read before there is a
+ * connection.
+ */
 const sendBody = (
   outgoing: Outgoing,
   { open }: Extract<Transport.Body, { readonly _tag: "Stream" }>,
@@ -268,13 +273,13 @@ const send = (
       path: url.pathname + url.search,
       method,
       headers: headersOf(request),
-      // The types of undici leave iterables out, its documentation does not.
+      // undici documents iterables, but its types omit them.
       body: body._tag === "Empty"
         ? null
         : body._tag === "Bytes"
         ? Buffer.concat(body.chunks)
         : outgoing as unknown as Readable,
-      // Time-outs are those of `FileIo.Options`.
+      // `FileIo.Options` sets time-outs.
       headersTimeout: 0,
       bodyTimeout: 0,
       current: { request, observer: exchange }
@@ -295,7 +300,7 @@ const send = (
 
 export interface Options {
   readonly dispatcher: Dispatcher
-  /** `reused` where the chunks of a body reach the socket as they are; a dispatcher of the user's may keep them. */
+  /** `reused` if the chunks of a body reach the socket directly; a user's dispatcher may keep them. */
   readonly buffers: Transport.Buffers
   readonly explain: Explain
 }

@@ -64,12 +64,12 @@ const timesOf = (file: Control.File) => ({
   lastAttempt: iso(file.lastAttempt)
 })
 
-/** Carries a command out: by the server that runs on the data folder, or without one over the catalog itself. */
+/** Runs a command: through the server that runs on the data folder, or, without one, on the catalog itself. */
 const control = Effect.fnUntraced(function*(command: Control.Command) {
   const given = yield* ServerOptions.config
   const answer = yield* Control.ask(given.dataDirectory, command)
   if (Option.isSome(answer)) return answer.value
-  // A catalog would be made where a path is mistyped.
+  // A mistyped path would create a catalog.
   if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
     return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
   }

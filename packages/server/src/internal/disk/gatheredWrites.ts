@@ -1,6 +1,6 @@
 /**
- * Writes to a file in large pieces: one write runs while the next bytes are gathered. `FolderBlobs` has one for each blob that is
- * being written.
+ * Writes to a file in large pieces: one write runs while the next bytes are collected. `FolderBlobs` has one for each blob that
+ * is being written.
  */
 import * as Effect from "effect/Effect"
 import type * as Fs from "node:fs/promises"
@@ -13,11 +13,11 @@ const WRITE_BYTES = 16 * 1024
 const HELD_BYTES = 2 * 1024 * 1024
 
 export interface GatheredWrites {
-  /** Takes bytes over, with their memory. */
+  /** Takes over bytes, with their memory. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, BlobsError>
-  /** Writes all that was taken over. */
+  /** Writes all bytes that were taken over. */
   readonly flush: Effect.Effect<void, BlobsError>
-  /** Forgets what is not written yet, and resolves when no write is under way. */
+  /** Drops unwritten bytes, and resolves when no write is running. */
   readonly stop: () => Promise<void>
 }
 
@@ -40,7 +40,7 @@ export const make = (file: Fs.FileHandle, budget: MemoryBudget): GatheredWrites 
   let running: Promise<void> = Promise.resolve()
   let writing = false
 
-  /** Writes what is gathered, and then what was gathered meanwhile if that is worth it; the write before has ended. */
+  /** Writes the collected bytes, and then those collected meanwhile if that justifies a write; the write before has ended. */
   const start = (): void => {
     const chunks = gathered
     const bytes = size
@@ -56,11 +56,11 @@ export const make = (file: Fs.FileHandle, budget: MemoryBudget): GatheredWrites 
     }).then(() => {
       if (size >= WRITE_BYTES) start()
     })
-    // Awaited by a later write; without a listener until then, a failure would end the process.
+    // A later write awaits it; without a listener until then, a failure would end the process.
     running.catch(() => {})
   }
 
-  // Reading goes on while it is under way.
+  // Reading continues during a write.
   const next = attempt("write a blob", async () => {
     await running
     if (!writing && size > 0) start()
@@ -88,7 +88,7 @@ export const make = (file: Fs.FileHandle, budget: MemoryBudget): GatheredWrites 
       size = 0
       budget.release(taken)
       taken = 0
-      // What fails here is no loss: the bytes are not wanted any more, or are whole already.
+      // A failure here loses nothing: the bytes are not wanted any more, or are complete already.
       await running.catch(() => {})
     }
   }

@@ -1,10 +1,10 @@
 /**
- * Uploads that go on after a connection broke, as "Resumable Uploads for HTTP" has it. Each is a resource with a secret address: HEAD
- * tells how much of it is stored, PATCH appends, DELETE gives it up. The answer to its last request is the one that the first would
- * have had, and is given again to a client that lost it.
+ * Uploads that continue after a broken connection, by "Resumable Uploads for HTTP". Each is a resource with a secret address:
+ * HEAD reports how much of it is stored, PATCH appends, DELETE cancels it. The response to its last request is that of an
+ * ordinary upload, and is repeated for a client that lost it.
  *
- * One request at a time has an upload. A newer one ends the older first, so that the offset that it is told is the one that is
- * accepted. Servers that share a catalog are kept apart by the generation of the upload.
+ * An upload has one request at a time. A newer one ends the older first, so that the offset that it gets is the accepted one.
+ * The generation of the upload keeps servers with a shared catalog apart.
  */
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
@@ -33,21 +33,21 @@ type Query = typeof FileSettings.FileSettingsFromFields.Type
 
 const ID_BYTES = 24
 const BLOB_BYTES = 16
-/** Bytes between two records of how much has come: what a plan does not know of when the process is killed. */
+/** Bytes between two records of the progress: a plan does not count these if the process is killed. */
 const RECORD_BYTES = 16 * 1024 * 1024
-/** Bytes of a stored form that are read at a time. */
+/** Bytes per read of a stored form. */
 const READ_BYTES = 256 * 1024
 
-/** What the first request of an upload said, as the catalog keeps it. */
+/** The first request of an upload, as the catalog stores it. */
 const FirstRequest = Schema.fromJsonString(Schema.Struct({
   target: Schema.Union([
     Schema.TaggedStruct("new", { name: Schema.optionalKey(Schema.String) }),
     Schema.TaggedStruct("change", { key: Schema.String, resets: Schema.Boolean })
   ]),
   query: FileSettings.FileSettingsFromFields,
-  /** The type of the form that the bytes are; absent where they are the file itself. */
+  /** The type of the form that the bytes are; absent if they are the file itself. */
   form: Schema.optionalKey(Schema.String),
-  /** The name and the type of the file, where the bytes are the file itself. */
+  /** The name and the type of the file, if the bytes are the file itself. */
   name: Schema.String,
   mimeType: Schema.String
 }))
@@ -55,10 +55,10 @@ type FirstRequest = typeof FirstRequest.Type
 const encode = Schema.encodeEffect(FirstRequest)
 const decode = Schema.decodeEffect(FirstRequest)
 
-/** Reads a body until it ends, its connection breaks, or a newer request is there. */
+/** Reads a body until it ends, its connection breaks, or a newer request arrives. */
 type Reading = <A, E, R>(read: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refusal.Refusal, R>
 
-/** Has one request at a time for each upload; a newer one ends the older. */
+/** Allows one request at a time for each upload; a newer one ends the older. */
 const makeExclusive = () => {
   interface Holder {
     readonly end: Deferred.Deferred<void>
@@ -66,7 +66,7 @@ const makeExclusive = () => {
   }
   const holders = new Map<string, Holder>()
   /**
-   * Nothing is interrupted but the reading: what came must be stored also where its connection breaks at once.
+   * Only reading is interrupted: received bytes must be stored even if the connection breaks at once.
    */
   return <A, E, R>(id: string, run: (reading: Reading) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.uninterruptibleMask((restore) => {
@@ -86,7 +86,7 @@ const makeExclusive = () => {
     })
 }
 
-/** The bytes of a blob, from its first one on. */
+/** The bytes of a blob, from the first one on. */
 const bytesOf = (blobs: Blobs["Service"], id: string, size: number): ParseUpload.Body["stream"] =>
   Stream.unwrap(Effect.map(blobs.open(id), (reader) =>
     Stream.paginate(0, (position) =>
@@ -100,7 +100,7 @@ const bytesOf = (blobs: Blobs["Service"], id: string, size: number): ParseUpload
 const noContent = (headers: Record<string, string>) =>
   HttpServerResponse.empty({ status: 204, headers: { "cache-control": "no-store", ...headers } })
 
-/** Absent where the catalog or the store cannot do it. */
+/** Absent if the catalog or the store does not support it. */
 export const make = Effect.fnUntraced(function*(storing: Storing) {
   const catalog = yield* Catalog
   const blobs = yield* Blobs
@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
   const locationOf = (request: Request, id: string): string =>
     `${new URL(baseOf(request)).pathname.replace(/\/+$/, "")}/uploads/${id}`
 
-  /** What a complete upload says of its file, also to a client that lost the response with its details. */
+  /** What a complete upload reports of its file, also to a client that lost the response with its details. */
   const fileHeaders = (request: Request, { key }: FileRecord) => ({ "file-link": `${baseOf(request)}/${key}` })
 
   const hex = (bytes: number, encoding: "hex" | "base64url") =>
@@ -138,7 +138,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     "upload-limit": UploadFields.limit(planOf(upload.owner).maxUploadBytes, upload.ends - now)
   })
 
-  /** Appends a body to the bytes that are stored, and records how far it came, however it ends. Returns how many there are. */
+  /** Appends a body to the stored bytes, and records the progress, however it ends. Returns the number of stored bytes. */
   const append = Effect.fnUntraced(function*(
     request: Request,
     upload: UploadRecord,
@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     const take = Effect.fnUntraced(function*(chunk: Uint8Array) {
       total += chunk.length
       if (length !== null && total > length) {
-        // The client does not mean what it sends here; nothing that comes later can mend it.
+        // The client sends something else than it declared; nothing can repair that later.
         yield* uploads.remove(upload.id)
         return yield* Refusal.inconsistentLength
       }
@@ -176,7 +176,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     })
 
     const takeAll = Effect.forEach(take, { discard: true })
-    // What was taken from the body must follow what was written, wherever this is interrupted.
+    // Bytes taken from the body must be written, wherever this is interrupted.
     const read = Stream.runForEachArray(
       ParseUpload.bodyOf(request).stream,
       (chunks) => Effect.uninterruptible(takeAll(chunks))
@@ -193,7 +193,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     return total
   })
 
-  /** Makes the file of an upload whose bytes are all here. */
+  /** Makes the file of an upload whose bytes are all stored. */
   const complete = Effect.fnUntraced(
     function*(request: Request, upload: UploadRecord, first: FirstRequest, blob: Unfinished, size: number) {
       const { id, owner } = upload
@@ -207,7 +207,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
         const file = { writer, isRecorded: true, name, mimeType, size }
         return yield* storing.store(request, owner, target, { file, settings: query }, completion)
       }
-      // The form is read as it would have been, had it come by one request; its own bytes are given up for the copy of the file.
+      // Parses the form as if it had come in one request; its own bytes are removed in favour of the file's copy.
       const old = target._tag === "change" ? yield* storing.changed(owner, target.key) : undefined
       const most = yield* storing.limits(owner, size, size + (old?.size ?? 0))
       yield* blob.finish
@@ -217,7 +217,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     }
   )
 
-  /** A refusal is the answer of the target, and nothing that the client sends will change it; a failure of the host may be mended. */
+  /** A refusal is the target's response, and no further bytes will change it; a failure of the host may be temporary. */
   const completeOnce = (request: Request, upload: UploadRecord, first: FirstRequest, blob: Unfinished, size: number) =>
     Effect.tapError(
       complete(request, upload, first, blob, size),
@@ -230,7 +230,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
           : Effect.void
     )
 
-  /** Responses a request to an upload that is complete. */
+  /** Responds to a request to a complete upload. */
   const again = ({ file, length }: UploadRecord, request: Request, fields: UploadFields.UploadFields) =>
     Effect.suspend(() => {
       if (ParseUpload.hasBody(request)) return Effect.fail(Refusal.inconsistentLength)
@@ -242,7 +242,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
       return Effect.succeed(details(request, file!))
     })
 
-  /** Appends the body of a request that begins at an offset, and completes the upload if it is the last one. */
+  /** Appends the body of a request that starts at an offset, and completes the upload if it is the last one. */
   const transfer = Effect.fnUntraced(function*(
     request: Request,
     id: string,
@@ -281,11 +281,11 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     return HttpServerResponse.empty({ status, headers })
   }, Effect.scoped)
 
-  /** Begins an upload with the request that was for the target. */
+  /** Creates an upload with the request for its target. */
   const create = Effect.fnUntraced(function*(request: Request, owner: string, target: Target, query: Query) {
     const fields = UploadFields.read(request.headers)
     const isForm = !ParseUpload.hasRawType(request)
-    // A form without a file is small, and what goes on with it would have to know how far its text was decoded.
+    // A form without a file is small, and continuing it would require how far its text was decoded.
     if (isForm && !ParseUpload.hasMultipartType(request)) return yield* Refusal.unsupported
     const old = target._tag === "change" ? yield* storing.changed(owner, target.key) : undefined
     yield* storing.granted(owner, target, query)
@@ -375,7 +375,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
   const remove = (id: string, account: string | undefined) =>
     Effect.andThen(find(id, account), exclusive(id, () => Effect.as(uploads.remove(id), noContent({}))))
 
-  /** Says that uploads can be resumed here, and how large they may be. */
+  /** Reports that uploads can be resumed, and the largest size. */
   const options = (request: Request, owner: string) =>
     noContent({
       allow: Methods.of(request).join(", "),
@@ -383,7 +383,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
       ...limitOf({ owner, ends: uploadLifetime }, 0)
     })
 
-  /** Says so in the answer to any request. */
+  /** Adds this to the response of any request. */
   const advertise = (request: Request, owner: string): void =>
     Forwarded.setHeaders(request, limitOf({ owner, ends: uploadLifetime }, 0))
 

@@ -1,6 +1,6 @@
 /**
- * Makes a file of what came: how much may come, where it is kept, and what the catalog records. The calls that take a body and the
- * resumable uploads both use it.
+ * Makes a file of received bytes: how much is allowed, where it is stored, and what the catalog records. The calls that take a
+ * body and the resumable uploads both use it.
  */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
@@ -24,17 +24,17 @@ import * as Responses from "./responses.ts"
 type Problem = Refusal.Refusal | CatalogError | BlobsError
 type Settings = typeof FileSettings.FileSettingsFromFields.Type
 
-/** What a body is for: a new file, whose name may be in the path, or another content of one. */
+/** The target of a body: a new file, whose name may be in the path, or new content of an existing one. */
 export type Target =
   | { readonly _tag: "new"; readonly name?: string | undefined }
   | { readonly _tag: "change"; readonly key: string; readonly resets: boolean }
 
-/** Bytes of the account's storage that an upload reserves before they come. */
+/** Bytes of the account's storage that an upload reserves in advance. */
 const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
 
 /** Reserves storage of accounts for uploads: two uploads must not both take the last of it. */
 const reservations = (catalog: Catalog["Service"]) => {
-  // Bytes of uploads under way, by owner.
+  // Bytes of running uploads, by owner.
   const reserved = new Map<string, number>()
   return (owner: string, plan: Plan, freed: number) =>
     Effect.acquireRelease(
@@ -52,7 +52,8 @@ const reservations = (catalog: Catalog["Service"]) => {
           taken += bytes
           const needed = taken - mine.bytes
           if (needed <= 0) return Effect.void
-          // As much as has come already, so that the catalog is not asked for every piece, and what is asked for is not much more.
+          // As much as has arrived already, so that the catalog is not asked for every piece, and little more than needed is
+          // reserved.
           const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
           return Effect.flatMap(catalog.usedBytes(owner), (used) => {
             const held = used - freed + (reserved.get(owner) ?? 0)
@@ -80,7 +81,10 @@ export const make = Effect.gen(function*() {
   const reservation = reservations(catalog)
   const noRoom = Effect.andThen(health.note("disk-full"), Effect.fail(Refusal.noRoom))
 
-  /** How much may come for an account while the scope is open. `declared` is how much will, `freed` what goes in return. */
+  /**
+   * How much may arrive for an account until the scope closes. `declared` is the announced size, `freed` the size of what it
+   * replaces.
+   */
   const limits = Effect.fnUntraced(function*(owner: string, declared: number, freed: number) {
     yield* Metrics.uploading
     const plan = planOf(owner)
@@ -97,20 +101,22 @@ export const make = Effect.gen(function*() {
     return { maxUploadBytes: plan.maxUploadBytes, reserve } satisfies ParseUpload.Limits
   })
 
-  /** The file that a target changes; fails where the account has no such file. */
+  /** The file that a target changes; fails if the account has no such file. */
   const changed = Effect.fnUntraced(function*(owner: string, key: string) {
     const file = yield* catalog.get(key)
     return Option.isSome(file) && file.value.owner === owner ? file.value : yield* Refusal.notFound(key)
   })
 
-  /** The settings as the plan of the account allows them now. */
+  /** The settings as the account's plan allows them now. */
   const granted = Effect.fnUntraced(function*(owner: string, target: Target, settings: Settings) {
     const now = yield* Clock.currentTimeMillis
     const grant = target._tag === "change" && !target.resets ? PlanLimits.given : PlanLimits.complete
     return yield* Effect.fromResult(grant(settings, planOf(owner), now))
   })
 
-  /** Reads what was stored, so that it is one way for whatever a body is; only where the operator blocks contents at all. */
+  /**
+   * Reads the stored bytes, so that one implementation serves all kinds of bodies; only if the operator blocks contents at all.
+   */
   const refuseBlocked = Effect.fnUntraced(function*(blob: string) {
     const { digests } = blocklist.entries()
     if (digests.size === 0) return
@@ -118,8 +124,8 @@ export const make = Effect.gen(function*() {
   })
 
   /**
-   * From the moment that the catalog has a file of a blob, it must stay; an interruption must not come in between. It stays too
-   * where the catalog does not say whether it has: the sweeper removes it unless there is a file of it.
+   * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
+   * outcome is unknown: the sweeper removes it unless it belongs to a file.
    */
   const keeping = <A>(
     { isRecorded = false, writer }: ParseUpload.ReceivedFile,
@@ -135,7 +141,7 @@ export const make = Effect.gen(function*() {
       ))
     )
 
-  /** Makes the file, or changes it, and completes the resumable upload that it came by. */
+  /** Creates or changes the file, and completes its resumable upload. */
   const store = Effect.fnUntraced(function*(
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
@@ -170,7 +176,7 @@ export const make = Effect.gen(function*() {
         }, completes),
         Option.isSome
       )
-    // It may have been deleted while the body came in.
+    // It may have been deleted while the body arrived.
     if (Option.isNone(updated)) return yield* Refusal.notFound(key)
     yield* journal.audit(
       { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },

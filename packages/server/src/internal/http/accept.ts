@@ -1,7 +1,7 @@
-/** What the `Accept` of a request says about who asks: a person's browser, or a program that takes anything. */
+/** Distinguishes a person's browser from a program, by the `Accept` of a request. */
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 
-/** A type that the client takes: without parameters, unless its quality is 0. */
+/** Whether the client accepts a type: without parameters, unless its quality is 0. */
 const typesOf = (accept: string): ReadonlyArray<string> =>
   accept.toLowerCase().split(",").flatMap((range) => {
     const [type = "", ...parameters] = range.split(";").map((part) => part.trim())
@@ -11,8 +11,8 @@ const typesOf = (accept: string): ReadonlyArray<string> =>
 const HTML = new Set(["text/html", "application/xhtml+xml"])
 
 /**
- * Whether a page is what a request is for. Browsers name XHTML beside HTML, or say that they navigate. A program that names HTML
- * among other types, as `URL.openStream` of Java does, would save the page in place of the file.
+ * Whether a request is for a page. Browsers name XHTML beside HTML, or say that they navigate. A program that names HTML among
+ * other types, as `URL.openStream` of Java does, would save the page in place of the file.
  */
 export const wantsPage = ({ headers }: Pick<HttpServerRequest, "headers">): boolean => {
   const types = typesOf(headers["accept"] ?? "")

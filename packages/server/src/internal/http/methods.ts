@@ -1,4 +1,4 @@
-/** The methods that the paths of the server take. */
+/** The allowed methods of the server's paths. */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { isKey } from "../shared/key.ts"
@@ -6,7 +6,7 @@ import { isKey } from "../shared/key.ts"
 /** The address of a resumable upload. */
 const UPLOAD = "/uploads/:upload"
 
-/** Which methods a path takes, from the contract's own declaration. */
+/** The methods of a path, from the contract's declaration. */
 const methods: ReadonlyArray<{
   readonly route: string
   readonly matches: (path: string) => boolean
@@ -17,7 +17,7 @@ const methods: ReadonlyArray<{
     const known = byPath.get(endpoint.path) ?? []
     byPath.set(endpoint.path, [...known, endpoint.method, ...(endpoint.method === "GET" ? ["HEAD"] : [])])
   }
-  // `curl -T - https://host/` sends what it reads with a PUT that names nothing.
+  // `curl -T - https://host/` sends its input with a PUT without a name.
   byPath.get("/")!.push("PUT")
   byPath.set(UPLOAD, ["GET", "HEAD", "PATCH", "DELETE"])
   for (const path of ["/", "/:key", UPLOAD]) byPath.get(path)!.push("OPTIONS")
@@ -36,16 +36,16 @@ const find = ({ url }: HttpServerRequest.HttpServerRequest) => {
   return methods.find(({ matches }) => matches(path))
 }
 
-/** The methods that the path of a request takes; none where there is nothing at it. */
+/** The methods of a request's path; none if nothing is there. */
 export const of = (request: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> => [
   ...find(request)?.allowed ?? []
 ]
 
-/** The methods of a path, where the request's is not one of them. */
+/** The allowed methods of a path, if the request's is not one of them. */
 export const wrong = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const allowed = of(request)
   return allowed.length === 0 || allowed.includes(request.method) ? undefined : allowed.join(", ")
 }
 
-/** The pattern of a request's path, for a log that must not have the path. */
+/** The pattern of a request's path, for a log that must not contain the path. */
 export const routeOf = (request: HttpServerRequest.HttpServerRequest): string => find(request)?.route ?? "other"

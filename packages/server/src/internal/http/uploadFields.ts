@@ -1,6 +1,6 @@
 /**
- * The header fields of "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload): what a request says, and what an answer
- * says of an upload. Clients that follow a draft name its version; 6 and 8 are in use, and the RFC will have none.
+ * Parses and writes the header fields of "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload). Clients of a draft
+ * name its version; 6 and 8 are in use, and the RFC will have none.
  */
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Result from "effect/Result"
@@ -15,18 +15,18 @@ export const PARTIAL = "application/partial-upload"
 
 type Headers = Readonly<Record<string, string | undefined>>
 
-/** What a request says of its upload. A field that cannot be read is as one that is not there. */
+/** The upload fields of a request. An invalid field counts as absent. */
 export interface UploadFields {
-  /** Whether the body ends the upload. */
+  /** Whether the body completes the upload. */
   readonly isLast: boolean | undefined
   readonly offset: number | undefined
-  /** Bytes of the whole, as `Upload-Length` says. */
+  /** Total size in bytes, from `Upload-Length`. */
   readonly length: number | undefined
-  /** Bytes of this body, if it says so. */
+  /** Size of this body in bytes, if declared. */
   readonly contentLength: number | undefined
   /**
-   * Whether the upload ends with its last byte, whatever `Upload-Complete` says: clients of version 6, such as `tus-js-client`, take it for
-   * complete then, and would never ask for the file that they believe is there.
+   * Whether the upload ends with its last byte, whatever `Upload-Complete` says: clients of version 6, such as `tus-js-client`,
+   * then treat it as complete, and would never ask for the file.
    */
   readonly endsByLength: boolean
 }
@@ -53,8 +53,7 @@ export const read = (headers: Headers): UploadFields => ({
 })
 
 /**
- * Whether a request begins a resumable upload. One that sends a part in a way that is not known here is refused: the part would be
- * stored as the whole.
+ * Whether a request creates a resumable upload. A part in an unknown form is refused, since it would be stored as the whole.
  */
 export const begins = (headers: Headers): Result.Result<boolean, Refusal.Refusal> => {
   const isLast = boolean(headers["upload-complete"])
@@ -67,8 +66,7 @@ export const begins = (headers: Headers): Result.Result<boolean, Refusal.Refusal
 }
 
 /**
- * The length of the whole, as far as it is known: what was said before, what `Upload-Length` says, and where the last body ends must
- * be one.
+ * The total size, as far as known: earlier requests, `Upload-Length`, and the end of the last body must agree.
  */
 export const lengthOf = (
   fields: UploadFields,
@@ -83,7 +81,7 @@ export const lengthOf = (
   return isOne && !isBeyond ? Result.succeed(said[0] ?? null) : Result.fail(Refusal.inconsistentLength)
 }
 
-/** What an answer says of an upload. */
+/** The upload fields of a response. */
 export interface UploadState {
   readonly isComplete: boolean
   readonly offset?: number
@@ -96,15 +94,15 @@ export const stateHeaders = ({ isComplete, length, offset }: UploadState): Recor
   ...(length === undefined || length === null ? {} : { "upload-length": String(length) })
 })
 
-/** `Upload-Limit`: the largest upload in bytes, and for how long it lives, in milliseconds. */
+/** `Upload-Limit`: the largest upload in bytes, and its lifetime in milliseconds. */
 export const limit = (maxSize: number, maxAge: number): string =>
   `max-size=${maxSize}, max-age=${Math.max(0, Math.floor(maxAge / 1000))}`
 
 const STATUS = 104
 
 /**
- * Says where the upload is before the body has come, so that the client can go on if the connection breaks. HTTP/1.0 has no such
- * answers, and Node before 24 cannot write them.
+ * Sends the upload's address before the body has arrived, so that the client can continue if the connection breaks. HTTP/1.0
+ * has no interim responses, and Node before 24 cannot write them.
  */
 export const inform = (request: HttpServerRequest.HttpServerRequest, headers: Record<string, string>): void => {
   const response = Forwarded.responseOf(request)

@@ -32,7 +32,7 @@ export const objectOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
   Key: `${prefix}${id}`
 })
 
-/** Below it are the tails of blobs that several requests append to: what does not fill a part yet. */
+/** Prefix of the tails of blobs that several requests append to: bytes that do not fill a part yet. */
 const TAILS = "tails/"
 
 export const tailOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
@@ -118,7 +118,7 @@ const UNFINISHED_AGE = 7 * 24 * 60 * 60 * 1000
 
 const unfinishedBefore = Effect.map(Clock.currentTimeMillis, (now) => now - UNFINISHED_AGE)
 
-/** Removes the tails of uploads that were given up. */
+/** Removes the tails of cancelled uploads. */
 const tidyTails = ({ bucket: Bucket, prefix, store: { call, client } }: Bucket) =>
   Effect.gen(function*() {
     const old = yield* unfinishedBefore

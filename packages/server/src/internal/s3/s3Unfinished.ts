@@ -1,7 +1,7 @@
 /**
- * A blob in S3 that several requests append to, also at different servers: a multipart upload. What does not fill a part yet is an
- * object of its own, the tail, since S3 takes no small part but the last. Which parts there are, and which tail, is the state that the
- * catalog keeps: so what a server has sent without recording it is overwritten by the one that continues.
+ * A blob in S3 that several requests append to, also at different servers: a multipart upload. Bytes that do not fill a part
+ * yet are in a separate object, the tail, since S3 takes no small part except the last. The catalog stores the list of parts
+ * and the tail: bytes that a server sent without recording them are overwritten by the one that continues.
  */
 import {
   CompleteMultipartUploadCommand,
@@ -32,7 +32,7 @@ const encode = Schema.encodeSync(State)
 
 const isMissing = ({ code }: BlobsError): boolean => code === "ENOENT"
 
-/** A blob that has its place already: the server ended after it was complete, and before the catalog had the file. */
+/** A blob that is complete already: the server ended before the catalog had the file. */
 const whole = (size: number): Unfinished => ({
   offset: size,
   write: () => Effect.fail(BlobsError.from("write a blob", new Error("the blob is finished"))),
@@ -63,7 +63,7 @@ export const open = Effect.fnUntraced(function*(
   let upload = before?.upload
   const parts = [...before?.parts ?? []]
   let tail = before?.tail
-  /** Whether the spool has what the tail has, and what came behind it. */
+  /** Whether the spool has the tail's bytes, and those after it. */
   let isLoaded = tail === undefined
 
   const stored = (): Progress => ({

@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import type * as Catalog from "../../Catalog.ts"
 
-/** How the catalog keeps leases, as the options of the server say it. */
+/** The settings of leases in the server's options. */
 export const of = (options: {
   readonly grace: Duration.Input
   readonly minimumRate: number

@@ -5,7 +5,7 @@ import { CatalogError, type Completion, type FileRecord, type Uploads } from "..
 import type { Prepared } from "./pgPrepare.ts"
 import * as Rows from "./rows.ts"
 
-/** Uploads that one statement of the sweep ends. */
+/** Uploads per statement of the sweep. */
 const END_UPLOADS = 200
 
 const ended = () =>
@@ -14,7 +14,7 @@ const ended = () =>
     reason: "ended"
   })
 
-/** Deletes uploads; the bytes of those that are not complete are garbage. */
+/** Deletes uploads; the bytes of incomplete ones are garbage. */
 const remove = (condition: string) => `
   WITH removed AS (DELETE FROM uploads WHERE ${condition} RETURNING blob, file),
     discarded AS (
@@ -36,7 +36,7 @@ const statements = ({ prepare, relaxed }: Prepared) => ({
     UPDATE uploads SET received = 0, length = :length, state = NULL, file = :file, ends = :ends WHERE id = :id`),
   discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING"),
   remove: prepare<"id">(remove("id = :id")),
-  // What a crash of the database undoes of it is done again by a later sweep.
+  // A later sweep repeats what a crash of the database undoes.
   end: relaxed(remove(`id IN (SELECT id FROM uploads WHERE ends <= :now LIMIT ${END_UPLOADS} FOR UPDATE SKIP LOCKED)`)),
   bytes: prepare<"owner">("SELECT coalesce(sum(received), 0)::bigint AS bytes FROM uploads WHERE owner = :owner")
 })
@@ -64,7 +64,7 @@ export const make = (prepared: Prepared) => {
     bytesOf: (owner: string) => Effect.map(sql.bytes({ owner }), ([row]) => Number(row!["bytes"])),
 
     /**
-     * Makes a change that completes an upload. If it was made before, and its response was lost, returns what it has made; fails
+     * Makes a change that completes an upload. If it was made before, and its response was lost, returns its result; fails
      * unless the completion is of the newest request.
      */
     completing: Effect.fnUntraced(function*<R>(
@@ -82,7 +82,7 @@ export const make = (prepared: Prepared) => {
       return made
     }),
 
-    /** Ends uploads whose time is over. */
+    /** Ends expired uploads. */
     end: Effect.gen(function*() {
       while (Number((yield* sql.end({}))[0]!["removed"]) === END_UPLOADS) yield* Effect.yieldNow
     })

@@ -42,7 +42,7 @@ export const toUpload = (row: Row): UploadRecord => ({
   ends: Number(row["ends"])
 })
 
-/** Databases fold by rules of their own (SQLite only ASCII), so what is searched is folded here. */
+/** Databases fold case by different rules (SQLite only ASCII), so searched text is folded here. */
 export const fold = (text: string): string => text.normalize("NFC").toLowerCase()
 
 /** The columns that an upload sets, and an update may change. */
