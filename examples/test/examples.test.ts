@@ -23,6 +23,15 @@ const expected: Record<string, ReadonlyArray<RegExp>> = {
     /at a path +greeting\.txt 5 bytes/,
     /once more +no such file/
   ],
+  "encrypted.ts": [
+    /the host sees +[0-9a-f]{16}\.age application\/octet-stream/,
+    /the link has +#age=AGE-SECRET-KEY-1…&name=plan\.txt/,
+    /saved as +plan\.txt see you at eight/,
+    /without her key +the link says/,
+    /with her key +see you at eight/,
+    /another key +otherKey and the file is kept: true/,
+    /the right one +see you at eight/
+  ],
   "list.ts": [/2 of \d+: /, /100% sure & done\?\.txt 21 bytes/],
   "me.ts": [/rateLimit +\d+/, /maxUploadBytes +\d+/],
   "update.ts": [/never expires: true +downloads left: unlimited/, /content: second/],
