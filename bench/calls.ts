@@ -1,7 +1,8 @@
 /**
- * Small calls: `me` one after another and 16 at once, and uploads of 4 KiB, this SDK beside undici with `JSON.parse`.
+ * Small calls, `me` and uploads of 4 KiB: 100 a second, the most that a plan allows, and one after another; this SDK beside
+ * undici with `JSON.parse`. `cpuMicrosEach` is the processor time of a call, so 100 at 100 calls a second are 1 % of a core.
  *
- * `pnpm bench calls [--count 2000] [--uploads 10000] [--rounds 7]`
+ * `pnpm bench calls [--count 2000] [--seconds 20] [--rounds 5]`
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -12,31 +13,35 @@ import { compare } from "./internal/measure.ts"
 const { values } = parseArgs({
   options: {
     count: { type: "string", default: "2000" },
-    uploads: { type: "string", default: "10000" },
-    rounds: { type: "string", default: "7" }
+    seconds: { type: "string", default: "20" },
+    rounds: { type: "string", default: "5" }
   }
 })
-const rounds = Number(values.rounds)
+const PER_SECOND = 100
+const paced = Math.round(Number(values.seconds) * PER_SECOND)
 const host = spawn(process.execPath, [join(import.meta.dirname, "internal", "plainHost.ts")], {
   stdio: ["ignore", "pipe", "inherit"]
 })
 try {
   const [line] = await once(host.stdout, "data")
   const url = String(line).trim()
-  const cases = [["me", values.count, "1"], ["me", values.count, "16"], ["upload", values.uploads, "16"]] as const
-  for (const [what, count, concurrency] of cases) {
-    const contenders = ["undici", "sdk"].map((name) => ({
-      name,
-      command: process.execPath,
-      args: [join(import.meta.dirname, "contenders", "calls.ts"), name, what, url, count, concurrency]
-    }))
-    await compare(
-      "calls",
-      { what, count: Number(count), concurrency: Number(concurrency) },
-      contenders,
-      "undici",
-      rounds
-    )
+  for (const what of ["me", "upload"]) {
+    for (const [perSecond, count] of [[PER_SECOND, paced], [undefined, Number(values.count)]] as const) {
+      const contenders = ["undici", "sdk"].map((name) => ({
+        name,
+        command: process.execPath,
+        args: [
+          join(import.meta.dirname, "contenders", "calls.ts"),
+          name,
+          what,
+          url,
+          String(count),
+          ...(perSecond === undefined ? [] : [String(perSecond)])
+        ]
+      }))
+      const facts = { what, count, ...(perSecond === undefined ? {} : { paced: perSecond }) }
+      await compare("calls", facts, contenders, "undici", Number(values.rounds))
+    }
   }
 } finally {
   host.kill()

@@ -32,7 +32,7 @@ const smokes: Readonly<Record<string, Smoke>> = {
   transfer: {
     args: ["--mib", "3", "--rounds", "1"],
     expects: [
-      ...ratios({ bench: "upload" }, "undici", "sdk"),
+      ...ratios({ bench: "upload" }, "undici", "sdk", "sdk-sockets"),
       ...ratios({ bench: "download", durable: false }, "undici", "sdk"),
       ...ratios({ bench: "download", durable: true }, "undici", "sdk")
     ]
@@ -45,10 +45,10 @@ const smokes: Readonly<Record<string, Smoke>> = {
     ]
   },
   calls: {
-    args: ["--count", "20", "--uploads", "20", "--rounds", "1"],
+    args: ["--count", "20", "--seconds", "0.2", "--rounds", "1"],
     expects: [
-      ...ratios({ bench: "calls", what: "me", concurrency: 1 }, "undici", "sdk"),
-      ...ratios({ bench: "calls", what: "me", concurrency: 16 }, "undici", "sdk"),
+      ...ratios({ bench: "calls", what: "me", paced: 100 }, "undici", "sdk"),
+      ...ratios({ bench: "calls", what: "me", count: 20 }, "undici", "sdk"),
       ...ratios({ bench: "calls", what: "upload" }, "undici", "sdk")
     ]
   },

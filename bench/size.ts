@@ -9,20 +9,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { sizes } from "../tools/browser/bundle.ts"
-import { must, pack } from "../tools/packages/pack.ts"
+import { unpackFileio } from "./internal/fileio.ts"
 import { compare } from "./internal/measure.ts"
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "15" } } })
 
 const folder = await mkdtemp(join(tmpdir(), "fileio-bench-"))
 try {
-  const packed = await pack(join(folder, "tarballs"))
-  const cli = packed.find(({ manifest }) => manifest.name === "@effect-fileio/cli")!
-  await must("tar", ["-xzf", cli.tarball, "-C", folder], { cwd: folder })
-  const program = join(folder, "package", "dist", "fileio.js")
-
-  const printed = await must(process.execPath, [program, "--version"], { cwd: folder })
-  if (!printed.includes(cli.manifest.version)) throw new Error(`fileio --version printed ${printed}`)
+  const program = await unpackFileio(folder)
   let code = 0
   for await (const file of glob("package/dist/**/*.js", { cwd: folder })) {
     code += (await readFile(join(folder, file))).length
@@ -30,7 +24,7 @@ try {
   const timed = (name: string, ...args: ReadonlyArray<string>) => ({
     name,
     command: process.execPath,
-    args: [join(import.meta.dirname, "size", "timed.ts"), ...args]
+    args: [join(import.meta.dirname, "internal", "timed.ts"), process.execPath, ...args]
   })
   await compare(
     "size",

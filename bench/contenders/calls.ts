@@ -1,5 +1,5 @@
 /**
- * Small calls, one after another or 100 a second. `node calls.ts sdk|undici me|upload URL COUNT CONCURRENCY [PER_SECOND]`
+ * Small calls, one after another or so many a second. `node calls.ts sdk|undici me|upload URL COUNT [PER_SECOND]`
  */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
@@ -7,31 +7,21 @@ import { Effect, Redacted } from "effect"
 import { setTimeout } from "node:timers/promises"
 import { Agent, request } from "undici"
 
-const [, , contender, what, baseUrl, count_, concurrency_, perSecond_] = process.argv
+const [, , contender, what, baseUrl, count_, perSecond_] = process.argv
 const count = Number(count_)
-const concurrency = Number(concurrency_)
 const perSecond = Number(perSecond_ ?? Infinity)
 const content = new Uint8Array(4096).fill(7)
 /** A warm-up, as in a long-running program: V8 has compiled frequent code. */
-const WARM_UP = Math.min(2000, 4 * count)
+const WARM_UP = Math.min(5000, 3 * count)
 
 /** Makes the calls, and returns wall and processor seconds of the later ones. */
 const measure = async (call: () => Promise<unknown>) => {
-  const all = async (n: number) => {
-    let left = n
-    await Promise.all(Array.from({ length: concurrency }, async () => {
-      while (left-- > 0) await call()
-    }))
-  }
-  await all(WARM_UP)
+  for (let n = 0; n < WARM_UP; n++) await call()
   const began = performance.now()
   const used = process.cpuUsage()
-  if (perSecond === Infinity) await all(count)
-  else {
-    for (let n = 0; n < count; n++) {
-      await call()
-      await setTimeout(Math.max(0, began + (n + 1) * 1000 / perSecond - performance.now()))
-    }
+  for (let n = 0; n < count; n++) {
+    await call()
+    if (perSecond < Infinity) await setTimeout(Math.max(0, began + (n + 1) * 1000 / perSecond - performance.now()))
   }
   const { system, user } = process.cpuUsage(used)
   const wallS = (performance.now() - began) / 1000

@@ -71,17 +71,17 @@ export interface Contender {
 
 /**
  * Runs the contenders in turn, over and over, so that a machine whose speed drifts is the same for all. Prints one line per
- * run, and one with the ratios: the median over the rounds of this contender's time by that of `base` in the same round.
+ * run, and one with the ratios to each base: the median over the rounds of a contender's time by that of `base` in the same round.
  */
 export const compare = async (
   bench: string,
   facts: Readonly<Record<string, unknown>>,
   contenders: ReadonlyArray<Contender>,
-  base: string,
+  base: string | ReadonlyArray<string>,
   rounds: number,
   /** Resets the conditions before every run. */
   before: () => Promise<void> = async () => {}
-): Promise<Readonly<Record<string, number>>> => {
+): Promise<void> => {
   const times = new Map<string, Array<number>>(contenders.map(({ name }) => [name, []]))
   for (let round_ = 0; round_ < rounds; round_++) {
     for (const { after, args, command, name } of contenders) {
@@ -101,12 +101,13 @@ export const compare = async (
       }))
     }
   }
-  const ratios = Object.fromEntries(
-    contenders.map(({ name }) => [
-      name,
-      round(median(times.get(name)!.map((wallS, i) => wallS / times.get(base)![i]!)))!
-    ])
-  )
-  console.log(JSON.stringify({ bench, ...facts, rounds, base, ratios }))
-  return ratios
+  for (const one of [base].flat()) {
+    const ratios = Object.fromEntries(
+      contenders.map(({ name }) => [
+        name,
+        round(median(times.get(name)!.map((wallS, i) => wallS / times.get(one)![i]!)))!
+      ])
+    )
+    console.log(JSON.stringify({ bench, ...facts, rounds, base: one, ratios }))
+  }
 }
