@@ -55,11 +55,11 @@ export const run = <E, E2, R, R2>(
 
     const isIdle = () => writing === undefined || writing.pollUnsafe() !== undefined
 
-    const take = (chunks: ReadonlyArray<Uint8Array>, at: number, from: number): Effect.Effect<void, E2> => {
+    const append = (chunks: ReadonlyArray<Uint8Array>, at: number, from: number): Effect.Effect<void, E2> => {
       while (true) {
         if (filled === capacity) {
           const before = start()
-          if (before !== undefined) return Effect.flatMap(before, () => take(chunks, at, from))
+          if (before !== undefined) return Effect.flatMap(before, () => append(chunks, at, from))
         }
         if (at === chunks.length) break
         filling ??= new Uint8Array(capacity)
@@ -82,7 +82,7 @@ export const run = <E, E2, R, R2>(
 
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        const exit = yield* Effect.exit(restore(Stream.runForEachArray(stream, (chunks) => take(chunks, 0, 0))))
+        const exit = yield* Effect.exit(restore(Stream.runForEachArray(stream, (chunks) => append(chunks, 0, 0))))
         const flushed = yield* Effect.exit(flush)
         return yield* Exit.isFailure(exit) ? exit : flushed
       })

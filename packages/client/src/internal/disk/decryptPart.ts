@@ -31,9 +31,9 @@ const keep = Effect.fnUntraced(function*(
   piece: OpenPart.Piece,
   name: FileName.FileName
 ) {
-  const place: Publish.Place = { ...target, wanted: undefined, collision: "number" }
+  const options: Publish.PublishOptions = { ...target, wanted: undefined, collision: "number" }
   if (target.isDurable) yield* Effect.ignore(piece.file.sync)
-  const published = yield* Effect.option(Publish.publish(place, piece, name))
+  const published = yield* Effect.option(Publish.publish(options, piece, name))
   if (published._tag === "None") return piece.path
   if (target.parts !== undefined) yield* target.parts.remove
   yield* Publish.syncFolder(target)

@@ -29,8 +29,8 @@ export interface Destination {
   /** The part of an earlier download to resume. */
   readonly resume: FileIo.Resume | undefined
   /** The complete file, if an earlier download had all bytes and died before it gave them their name. */
-  readonly finished: Effect.Effect<Receive.Landed, FileIoError.FileIoError, Disk> | undefined
-  readonly receive: (download: FileIo.Download) => Effect.Effect<Receive.Landed, FileIoError.FileIoError, Disk>
+  readonly finished: Effect.Effect<Receive.SavedFile, FileIoError.FileIoError, Disk> | undefined
+  readonly receive: (download: FileIo.Download) => Effect.Effect<Receive.SavedFile, FileIoError.FileIoError, Disk>
   /** Adds the path of the part to an error of a request for the rest. */
   readonly explain: (error: FileIoError.FileIoError) => Effect.Effect<never, FileIoError.FileIoError>
 }
@@ -86,10 +86,10 @@ export const foldersOf = Effect.fnUntraced(function*(target: Target) {
 
 const SPECIAL = "it is no regular file but a device or a pipe; write the stream of FileIo.download to it"
 
-const placeOf = Effect.fnUntraced(function*(
+const publishOptionsOf = Effect.fnUntraced(function*(
   target: Target,
   options: DownloadFileOptions | undefined
-): Effect.fn.Return<Publish.Place, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
+): Effect.fn.Return<Publish.PublishOptions, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   const given = "path" in target ? paths.resolve(target.path) : undefined
@@ -126,8 +126,8 @@ export const prepare = Effect.fnUntraced(function*(
   secrets: Secrets | undefined
 ): Effect.fn.Return<Destination, FileIoError.FileIoError, Disk> {
   const paths = yield* Path.Path
-  const place = yield* placeOf(target, options)
-  const { folder, wanted } = place
+  const publishing = yield* publishOptionsOf(target, options)
+  const { folder, wanted } = publishing
   const fallback = options?.fallbackDirectory === undefined ? undefined : paths.resolve(options.fallbackDirectory)
   if (fallback !== undefined) yield* folderAt(fallback)
   const nameFor = (name: FileName.FileName) =>
@@ -139,13 +139,13 @@ export const prepare = Effect.fnUntraced(function*(
   const partNameFor = (name: FileName.FileName) =>
     secrets === undefined ? nameFor(name) : FileName.sanitize(`${nameFor(name)}.age`)
 
-  const parts = link === undefined ? undefined : yield* PartFile.make(folder, place.folderInfo, link.key)
+  const parts = link === undefined ? undefined : yield* PartFile.make(folder, publishing.folderInfo, link.key)
   if (parts !== undefined) yield* Effect.addFinalizer(() => parts.release)
-  const finalPath = yield* Publish.pathOf(place)
+  const finalPath = yield* Publish.pathOf(publishing)
   const found = parts === undefined || options?.resume === false
     ? undefined
     : yield* Effect.orElseSucceed(
-      parts.take((note) => Array.from({ length: 20 }, (_, n) => finalPath(nameFor(note.name), n))),
+      parts.claim((note) => Array.from({ length: 20 }, (_, n) => finalPath(nameFor(note.name), n))),
       () => undefined
     )
   if (options?.size !== undefined) {
@@ -155,7 +155,7 @@ export const prepare = Effect.fnUntraced(function*(
   }
 
   const digest = (options?.sha256 ?? link?.sha256)?.toLowerCase()
-  const full: Receive.Target = { ...place, parts, found, fallback, nameFor, partNameFor, secrets, digest }
+  const full: Receive.Target = { ...publishing, parts, found, fallback, nameFor, partNameFor, secrets, digest }
   const receive: Destination["receive"] = (download) => Receive.receive(full, download)
   return found === undefined || parts === undefined
     ? { resume: undefined, finished: undefined, receive, explain: Effect.fail }
@@ -166,7 +166,7 @@ export const prepare = Effect.fnUntraced(function*(
 const goingOn = (
   target: Receive.Target,
   parts: PartFile.Parts,
-  found: PartFile.Found
+  found: PartFile.ResumablePart
 ): Omit<Destination, "receive"> => {
   const { bytes, file, note, path } = found
   // The digest of an encrypted file is that of its plaintext.

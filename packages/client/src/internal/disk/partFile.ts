@@ -46,8 +46,8 @@ const encodeNote = Schema.encodeSync(Note)
 /** The longest note, in bytes; real ones have some hundreds. */
 const MAX_NOTE_BYTES = 16 * 1024
 
-/** A part of an earlier download, taken over. */
-export interface Found {
+/** A part of an earlier download that this one resumes. */
+export interface ResumablePart {
   readonly note: Note
   readonly path: string
   readonly bytes: number
@@ -243,10 +243,10 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
       undefined
     )
 
-  /** The part of an earlier download of this file, if no process is writing it; takes it over. */
-  const take = Effect.fnUntraced(function*(
+  /** The part of an earlier download of this file, if no process is writing it; no other process can claim it then. */
+  const claim = Effect.fnUntraced(function*(
     namesOf: (note: Note) => ReadonlyArray<string>
-  ): Effect.fn.Return<Found | undefined, PlatformError, FileSystem.FileSystem | Scope.Scope> {
+  ): Effect.fn.Return<ResumablePart | undefined, PlatformError, FileSystem.FileSystem | Scope.Scope> {
     if (active.has(path)) return undefined
     const note = yield* read
     if (note === "absent") return undefined
@@ -280,7 +280,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
   })
 
   return {
-    take: (namesOf: Parameters<typeof take>[0]) => Effect.uninterruptible(take(namesOf)),
+    claim: (namesOf: Parameters<typeof claim>[0]) => Effect.uninterruptible(claim(namesOf)),
     write,
     update,
     remove,

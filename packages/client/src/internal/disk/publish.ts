@@ -10,8 +10,8 @@ import { CurrentPlatform } from "../../Platform.ts"
 import type { Piece } from "./openPart.ts"
 import * as OwnFile from "./ownFile.ts"
 
-/** The destination of a download. */
-export interface Place {
+/** Where a complete part gets its name, and how. */
+export interface PublishOptions {
   readonly folder: string
   readonly folderInfo: FileSystem.File.Info
   /** The caller's path, if it was no folder. */
@@ -21,7 +21,7 @@ export interface Place {
 }
 
 /** The path of a file with this name, or of the n-th one. */
-export const pathOf = Effect.fnUntraced(function*({ folder, wanted }: Place) {
+export const pathOf = Effect.fnUntraced(function*({ folder, wanted }: PublishOptions) {
   const paths = yield* Path.Path
   return (name: FileName.FileName, n: number): string =>
     wanted !== undefined && n === 0 ? wanted : paths.join(folder, FileName.numbered(name, n))
@@ -57,24 +57,24 @@ const PERMISSIONS = 0o777
  * Gives the part the permissions of the file that it replaces, or those of a new file, and then its name. A link fails if the
  * name is taken; a rename would overwrite it.
  */
-const named = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
+const named = Effect.fnUntraced(function*(options: PublishOptions, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
   const { setMode } = yield* CurrentPlatform
-  const finalPath = yield* pathOf(place)
-  const there = place.collision === "overwrite"
+  const finalPath = yield* pathOf(options)
+  const there = options.collision === "overwrite"
     ? Option.getOrUndefined(yield* Effect.option(fs.lstat(finalPath(name, 0))))
     : undefined
   // On a file system without permissions, the download still has to get its name.
   yield* Effect.ignore(setMode(piece.file, there?.type === "File" ? there.mode & PERMISSIONS : undefined))
   // A name from the host never replaces a device or a pipe: the file gets a number.
-  if (place.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
+  if (options.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
     yield* fs.rename(piece.path, finalPath(name, 0))
     return finalPath(name, 0)
   }
   for (let n = 0;; n++) {
     const moved = yield* Effect.result(move(piece.path, finalPath(name, n)))
     if (moved._tag === "Success") return finalPath(name, n)
-    if (moved.failure.reason._tag !== "AlreadyExists" || place.collision === "fail") return yield* moved.failure
+    if (moved.failure.reason._tag !== "AlreadyExists" || options.collision === "fail") return yield* moved.failure
   }
 })
 
@@ -85,11 +85,11 @@ export const EXCHANGED = "somebody else replaced the part by another file"
  * Gives a part its name, by its path. In a folder whose files others can replace, checks that the name is the written file.
  * Elsewhere only this user can have overwritten it since, as overwriting allows.
  */
-export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, name: FileName.FileName) {
+export const publish = Effect.fnUntraced(function*(options: PublishOptions, piece: Piece, name: FileName.FileName) {
   const fs = yield* FileSystem.FileSystem
   const { userId } = yield* CurrentPlatform
-  const path = yield* named(place, piece, name)
-  if (!OwnFile.isExposed(place.folderInfo, userId)) return path
+  const path = yield* named(options, piece, name)
+  if (!OwnFile.isExposed(options.folderInfo, userId)) return path
   const written = yield* Effect.option(piece.file.stat)
   const there = yield* Effect.option(fs.lstat(path))
   const isOther = written._tag === "Some" && written.value.ino._tag === "Some" && there._tag === "Some" &&
@@ -98,7 +98,7 @@ export const publish = Effect.fnUntraced(function*(place: Place, piece: Piece, n
 })
 
 /** Syncs the folder so that the new name survives too; some systems cannot open a folder. */
-export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: Place) {
+export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: PublishOptions) {
   if (!isDurable) return
   const fs = yield* FileSystem.FileSystem
   yield* Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(folder, { flag: "r" }), (file) => file.sync)))

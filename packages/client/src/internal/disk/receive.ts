@@ -21,16 +21,17 @@ import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
 import * as Rescue from "./rescue.ts"
 
-export interface Landed {
+/** A complete file under its final name. */
+export interface SavedFile {
   readonly path: string
   readonly bytes: number
 }
 
 /** The destination of one download. */
-export interface Target extends Publish.Place {
+export interface Target extends Publish.PublishOptions {
   readonly parts: PartFile.Parts | undefined
   /** The part of an earlier download to resume. */
-  readonly found: PartFile.Found | undefined
+  readonly found: PartFile.ResumablePart | undefined
   /** The caller's folder for the rest if the destination fails. */
   readonly fallback: string | undefined
   /** The local name of a file with this name on the host. */
@@ -50,7 +51,7 @@ export const finish = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
   hostName: FileName.FileName
-): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+): Effect.fn.Return<SavedFile, FileIoError.FileIoError, Disk> {
   const name = target.nameFor(hostName)
   const whole = target.secrets === undefined
     ? piece
@@ -63,7 +64,7 @@ export const publishWhole = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
   name: FileName.FileName
-): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+): Effect.fn.Return<SavedFile, FileIoError.FileIoError, Disk> {
   const fs = yield* FileSystem.FileSystem
   const synced = yield* Effect.result(target.isDurable ? piece.file.sync : Effect.void)
   const published = synced._tag === "Success" ? yield* Effect.result(Publish.publish(target, piece, name)) : synced
@@ -225,7 +226,7 @@ const open = Effect.fnUntraced(function*(
 export const receive = Effect.fnUntraced(function*(
   target: Target,
   download: FileIo.Download
-): Effect.fn.Return<Landed, FileIoError.FileIoError, Disk> {
+): Effect.fn.Return<SavedFile, FileIoError.FileIoError, Disk> {
   const fs = yield* FileSystem.FileSystem
   const scope = yield* Effect.scope
   const name = target.partNameFor(download.name)
@@ -250,8 +251,8 @@ export const receive = Effect.fnUntraced(function*(
         : Effect.forEach(writing.pieces, (piece) => Effect.ignore(fs.remove(piece.path)), { discard: true })
   )
   if (writing.directory !== undefined) return yield* Rescue.finish(target, writing, path, name)
-  const landed = yield* finish(target, writing.pieces[0]!, download.name)
+  const saved = yield* finish(target, writing.pieces[0]!, download.name)
   // The host started over, so the earlier part is obsolete.
   if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))
-  return landed
+  return saved
 })
