@@ -119,7 +119,7 @@ describe("a link at the destination", () => {
         Fs.symlinkSync(to, path)
         return Effect.flip(download(key, { path }, overwrite))
       }
-      assertLocal(yield* link("link"), /circle/)
+      assertLocal(yield* link("link"), /loop/)
       assertLocal(yield* link("."), /it is a folder/)
       assertLocal(yield* link("none/at/all"), /folder does not exist/)
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
