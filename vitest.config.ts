@@ -12,8 +12,9 @@ process.env.XDG_DATA_HOME = fileURLToPath(new URL("node_modules/.cache", import.
 export default defineConfig({
   test: {
     pool: "forks",
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Far beyond what any test takes, so that only a hang ends by it, also on a machine that is ten times slower.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     reporters: ["default", "./scripts/CountsReporter.ts"],
     projects: [
       project("core", "packages/core"),

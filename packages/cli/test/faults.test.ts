@@ -32,7 +32,7 @@ const withHost = async (listener: RequestListener, use: (url: string) => Promise
 
 describe("help and version", () => {
   it("says its version before it loads the commands", () => {
-    const hook = "if (/main\\.ts$/.test(name)) throw new Error('loaded ' + name); return next(name, context)"
+    const hook = "if (/\\/main[^/]*$/.test(name)) throw new Error('loaded ' + name); return next(name, context)"
     const refuse =
       `import { registerHooks } from "node:module"; registerHooks({ resolve(name, context, next) { ${hook} } })`
     const args = (of: string) => ["--import", `data:text/javascript,${encodeURIComponent(refuse)}`, t.bin, of]
@@ -40,7 +40,7 @@ describe("help and version", () => {
     assert.match(stdout, /^fileio \d+\.\d+\.\d+\n$/)
     assert.include(
       spawnSync(process.execPath, args("--help"), { encoding: "utf8" }).stderr,
-      "loaded ./internal/main.ts"
+      "loaded ./main-"
     )
   })
 
