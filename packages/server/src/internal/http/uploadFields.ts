@@ -99,6 +99,8 @@ export const limit = (maxSize: number, maxAge: number): string =>
   `max-size=${maxSize}, max-age=${Math.max(0, Math.floor(maxAge / 1000))}`
 
 const STATUS = 104
+/** What proxies add. nginx before 1.29 takes an interim response that it does not know for the last one. */
+const PROXIED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]
 
 /**
  * Sends the upload's address before the body has arrived, so that the client can continue if the connection breaks. HTTP/1.0
@@ -107,7 +109,7 @@ const STATUS = 104
 export const inform = (request: HttpServerRequest.HttpServerRequest, headers: Record<string, string>): void => {
   const response = Forwarded.responseOf(request)
   if (response.req.httpVersionMinor === 0 || response.headersSent || response.destroyed) return
-  if (!("writeInformation" in response)) return
+  if (!("writeInformation" in response) || PROXIED.some((name) => request.headers[name] !== undefined)) return
   const version = request.headers[VERSION]
   response.writeInformation(STATUS, { ...headers, ...(version === undefined ? {} : { [VERSION]: item(version) }) })
 }
