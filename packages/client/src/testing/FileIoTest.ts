@@ -199,8 +199,10 @@ export const make = (
         const now = clock.currentTimeMillisUnsafe()
         switch (fault?._tag) {
           case "ResetRequest":
+            core.keep(arrived, body.subarray(0, stopAt))
             return yield* Effect.fail(broken("ECONNRESET"))
           case "StallRequest":
+            core.keep(arrived, body.subarray(0, stopAt))
             return yield* Effect.onInterrupt(Effect.never, () =>
               Effect.sync(() => {
                 arrived.aborted = true

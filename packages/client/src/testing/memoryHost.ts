@@ -95,6 +95,8 @@ export interface Options {
    * project. Otherwise the first byte uses up the copy, as with the public host. @default true
    */
   readonly resumable?: boolean | undefined
+  /** Whether a broken upload can be resumed, as with the server of this project. @default false */
+  readonly resumableUploads?: boolean | undefined
   /** How long the holder of a broken download has to resume it. @default 1 minute */
   readonly grace?: Duration.Input | undefined
 }
@@ -162,6 +164,8 @@ export interface Core {
   ) => { readonly request: Request; readonly fault: Fault | undefined }
   /** Handles a request. */
   readonly handle: (request: Request, body: Uint8Array, now: number) => HostResponse
+  /** Keeps the part of a body that arrived before its connection broke, if its upload can be resumed. */
+  readonly keep: (request: Request, body: Uint8Array) => void
   /** The response of a fault that changes the response. */
   readonly responseOf: (fault: Fault, request: Request, body: Uint8Array, now: number) => HostResponse
   /** The stored files. */
@@ -263,6 +267,7 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
       return { request, fault: injections.next(operation) }
     },
     handle,
+    keep: (request, body) => contract.keep(request, body),
     responseOf,
     files: (now) => contract.files(now),
     put: (file, now) => contract.put(file, now)

@@ -63,18 +63,19 @@ export interface Options extends MemoryHost.Options {
   readonly port?: number | undefined
 }
 
-/** Reads the body of a request up to a byte; `undefined` if the client broke off before that. */
+/** Reads the body of a request up to a byte, or as far as it came if the client broke off before that. */
 const read = (
   incoming: Http.IncomingMessage,
   stopAt: number,
   request: MemoryHost.Request
-): Promise<Buffer | undefined> =>
+): Promise<{ readonly body: Buffer; readonly isBroken: boolean }> =>
   new Promise((resolve) => {
     const chunks: Array<Buffer> = []
     let length = 0
+    const end = (isBroken: boolean) => resolve({ body: Buffer.concat(chunks), isBroken })
     const stop = () => {
       incoming.pause()
-      resolve(Buffer.concat(chunks))
+      end(false)
     }
     if (stopAt === 0) return stop()
     incoming.on("data", (chunk: Buffer) => {
@@ -83,9 +84,9 @@ const read = (
       request.bodyBytes = Math.min(stopAt, length)
       if (length >= stopAt) stop()
     })
-    incoming.on("end", () => resolve(Buffer.concat(chunks)))
-    incoming.on("error", () => resolve(undefined))
-    incoming.on("close", () => resolve(incoming.complete ? Buffer.concat(chunks) : undefined))
+    incoming.on("end", () => end(false))
+    incoming.on("error", () => end(true))
+    incoming.on("close", () => end(!incoming.complete))
   })
 
 const isRequestFault = (fault: Fault) =>
@@ -223,8 +224,11 @@ export const make = Effect.fnUntraced(function*(
     socket.once("close", gone)
     if (headers["expect"] === "100-continue") response.writeContinue()
     const stopAt = fault !== undefined && isRequestFault(fault) && "atByte" in fault ? fault.atByte : Infinity
-    const body = await read(incoming, stopAt, request)
-    if (body === undefined) return
+    const { body, isBroken } = await read(incoming, stopAt, request)
+    if (isBroken || fault?._tag === "ResetRequest" || fault?._tag === "StallRequest") {
+      core.keep(request, body.subarray(0, stopAt))
+    }
+    if (isBroken) return
     if (fault?._tag === "ResetRequest") return void socket.resetAndDestroy()
     if (fault?._tag === "StallRequest") return
     if (fault?._tag === "ResetBeforeHeaders" || fault?._tag === "StallBeforeHeaders") {

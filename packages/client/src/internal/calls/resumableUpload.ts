@@ -275,13 +275,14 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
       return yield* Effect.catch(append(address, offset, withPermit), broken(offset, withPermit))
     })
 
-  const hasAdvanced = (): boolean => {
-    const isFurther = state.offset !== undefined && state.offset - state.base >= ADVANCE_BYTES
-    if (isFurther) state.base = state.offset!
-    return isFurther || state.hasLeft
+  const progress = () => {
+    const { base, hasLeft, offset } = state
+    const isFurther = offset !== undefined && offset - base >= ADVANCE_BYTES
+    if (isFurther) state.base = offset
+    return isFurther || hasLeft ? "advanced" : offset !== undefined ? "reachable" : "unknown"
   }
 
-  return { attempt, hasAdvanced }
+  return { attempt, progress }
 }
 
 /** Makes a call that uploads a body, and resumes it after a break. */
@@ -292,14 +293,14 @@ export const run = <A>(
   /** Inspects the failure of an attempt that is not repeated. */
   recover?: (failure: Failure) => Effect.Effect<A, Failure>
 ) => {
-  const { attempt, hasAdvanced } = steps(client, call, upload)
+  const { attempt, progress } = steps(client, call, upload)
   return Retry.run(
     {
       operation: call.call.operation,
       reopenable: true,
       limiter: client.limiter,
       onFailure: () => upload.meter.failed,
-      hasAdvanced
+      progress
     },
     (_number, _before, withPermit) => {
       const attempted = attempt(withPermit)

@@ -77,8 +77,11 @@ export const run = <A, R>(
     readonly reopenable: boolean
     readonly limiter: Limiter
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
-    /** Whether the transfer has advanced so far since the last call that the policy's delays and its budget restart. */
-    readonly hasAdvanced?: (() => boolean) | undefined
+    /**
+     * What is known of a transfer after a failure. `advanced`: so much was stored since the last time that the policy's delays and its
+     * budget restart. `reachable`: the host responds, so the time until the failure does not count, such as a time-out.
+     */
+    readonly progress?: (() => "advanced" | "reachable" | "unknown") | undefined
   },
   attempt: (number: number, before: Failure | undefined, withPermit: WithPermit) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
@@ -114,9 +117,9 @@ export const run = <A, R>(
         for (let number = 2;; number++) {
           if (options.onFailure !== undefined) yield* options.onFailure(failure)
           const error = toError(operation, failure)
-          if (options.hasAdvanced?.() === true) {
-            step = yield* Schedule.toStep(policy.schedule)
-            // Time that was spent until now does not count any more.
+          const progress = options.progress?.() ?? "unknown"
+          if (progress !== "unknown") {
+            if (progress === "advanced") step = yield* Schedule.toStep(policy.schedule)
             began += spent()
           }
           if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)

@@ -7,12 +7,14 @@ import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { Operation } from "../../testing/Fault.ts"
 import type { HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
 import { parse as parseForm } from "./parseForm.ts"
 import { json, refusal, Refused } from "./responses.ts"
+import { isUpload, ResumableUploads } from "./resumableUploads.ts"
 
 const decodeFields = Schema.decodeUnknownResult(FileSettings.FileSettingsFromFields)
 
@@ -77,6 +79,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 /** The call of a request. */
 export const operationOf = (method: string, target: string): Operation | undefined => {
   const path = target.split("?")[0]!
+  if (method === "PATCH" && isUpload(path)) return "upload"
   const isKey = /^\/[A-Za-z0-9]{5,64}$/.test(path)
   return OPERATIONS[`${method} ${isKey ? "/key" : path === "/key" ? "" : path}`]
 }
@@ -88,6 +91,7 @@ export class Contract {
   readonly #graceMillis: number
   readonly #account: Readonly<Record<string, Schema.Json>>
   readonly #entries = new Map<string, Entry>()
+  readonly #uploads: ResumableUploads | undefined
   #count = 0
 
   constructor(options: Options & { readonly apiKey: Redacted.Redacted; readonly baseUrl: () => string }) {
@@ -96,6 +100,9 @@ export class Contract {
     this.#credentials = [`Bearer ${key}`, `Basic ${btoa(`${key}:`)}`]
     this.#isResumable = options.resumable ?? true
     this.#graceMillis = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "1 minute"))
+    this.#uploads = options.resumableUploads === true
+      ? new ResumableUploads((request, body, now) => this.#handle(request, body, now))
+      : undefined
     this.#account = {
       planId: 0,
       maxUploadBytes: 1024 ** 3,
@@ -110,11 +117,20 @@ export class Contract {
     this.#sweep(now)
     request.body = body
     try {
-      return this.#handle(request, body, now)
+      if (this.#uploads === undefined) return this.#handle(request, body, now)
+      // An upload is refused before it is created, as it would be when it is complete.
+      if (request.headers["upload-complete"] !== undefined) this.#authorize(request, request.operation !== "upload")
+      const answer = this.#uploads.handle(request, body, now) ?? this.#handle(request, body, now)
+      return { ...answer, headers: { ...this.#uploads.headers, ...answer.headers } }
     } catch (error) {
       if (error instanceof Refused) return error.response
       throw error
     }
+  }
+
+  /** Keeps the part of a body that arrived before its connection broke, if its upload can be resumed. */
+  keep(request: Request, body: Uint8Array): void {
+    this.#uploads?.keep(request, body)
   }
 
   files(now: number): ReadonlyArray<StoredFile> {
@@ -195,8 +211,19 @@ export class Contract {
     return entry
   }
 
+  /** The bytes of a file alone, as resumable uploads send them, with the settings in the query. */
+  #rawOf(request: Request, bytes: Uint8Array) {
+    const { "content-disposition": disposition = "", "content-type": contentType = "application/octet-stream" } =
+      request.headers
+    const name = Option.getOrElse(FileName.fromContentDisposition(disposition), () => "file")
+    const fields = Object.fromEntries(new URLSearchParams(request.target.split("?")[1] ?? ""))
+    return { fields, file: { name, contentType, bytes } }
+  }
+
   #formOf(request: Request, body: Uint8Array) {
-    const form = parseForm(request.headers["content-type"], body)
+    const form = request.headers["content-disposition"] === undefined
+      ? parseForm(request.headers["content-type"], body)
+      : this.#rawOf(request, body)
     if (typeof form === "string") throw new Refused(400, "BAD_REQUEST", form)
     const settings = decodeFields(form.fields)
     if (settings._tag === "Failure") throw new Refused(400, "BAD_REQUEST", "a field is wrong")

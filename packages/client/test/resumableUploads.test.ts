@@ -1,0 +1,152 @@
+/** The faults of an upload to a host that supports resumable uploads; `uploads.test.ts` has those without. */
+import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
+import { Fault, FileIoTest } from "@effect-fileio/client/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+const host = (options?: FileIoTest.Options) =>
+  FileIoTest.layer({ resumableUploads: true, resumableFrom: 1, ...options }).pipe(
+    Layer.provide(RateLimit.layer(RateLimit.unlimited))
+  )
+
+/** Advances the clock while the effect waits. */
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust(1000)
+      yield* TestClock.withLive(Effect.sleep(1))
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+const SIZES = { small: 1000, large: 700_000 }
+
+/** What a fault of the request with the bytes does: the upload succeeds all the same, or fails for a reason, with a verdict. */
+const FAULTS: ReadonlyArray<readonly [name: string, fault: Fault.Fault, fails?: readonly [string, "no" | "unknown"]]> =
+  [
+    ["refused connection", Fault.Refuse()],
+    ["reset before the first byte", Fault.ResetRequest({ atByte: 0 })],
+    ["reset in the middle", Fault.ResetRequest({ atByte: 500 })],
+    ["reset after the last byte, not handled", Fault.ResetBeforeHeaders({ handled: false })],
+    ["reset after the last byte, handled", Fault.loseResponse],
+    ["stall in the middle", Fault.StallRequest({ atByte: 500 })],
+    ["stall after the last byte, not handled", Fault.StallBeforeHeaders({ handled: false })],
+    ["stall after the last byte, handled", Fault.StallBeforeHeaders({ handled: true })],
+    ["response that is cut", Fault.Truncate({ atByte: 20 })],
+    ["response that breaks", Fault.ResetBody({ atByte: 20 })],
+    ["response that stalls", Fault.StallBody({ atByte: 20 })],
+    ["500", Fault.status(500)],
+    ["502", Fault.status(502)],
+    ["503", Fault.status(503)],
+    ["429", Fault.tooManyRequests(1)],
+    ["401", Fault.status(401), ["Unauthorized", "no"]],
+    ["413", Fault.status(413), ["PlanLimit", "no"]],
+    ["a page", Fault.Html({ status: 200 }), ["NotAnApi", "unknown"]],
+    ["invalid JSON", Fault.invalidJson, ["UnexpectedResponse", "unknown"]],
+    ["another size", Fault.WrongSize({ by: 1 }), ["UnexpectedResponse", "unknown"]]
+  ]
+
+describe("a fault of the request with the bytes", () => {
+  for (const [size, bytes] of Object.entries(SIZES)) {
+    const content = new Uint8Array(bytes).map((_, i) => i * 7)
+    for (const [name, fault, fails] of FAULTS) {
+      it.effect(`${name}, ${size}`, () =>
+        Effect.gen(function*() {
+          const test = yield* FileIoTest.FileIoTest
+          const fileIo = yield* FileIo.FileIo
+          // The first request creates the upload.
+          yield* test.inject(fault, { on: "upload", after: 1 })
+          const result = yield* Effect.result(passing(fileIo.upload(FileBody.bytes(content, { name: "a.bin" }))))
+          const files = yield* test.files
+          if (fails === undefined) {
+            assert(result._tag === "Success", result._tag === "Failure" ? result.failure.message : "")
+            assert.deepStrictEqual(files.map(({ key }) => key), [result.success.key])
+            assert.isTrue(Buffer.from(files[0]!.bytes).equals(content))
+          } else {
+            assert(result._tag === "Failure")
+            assert.deepStrictEqual<unknown>([result.failure.reason._tag, result.failure.stored], fails)
+            if (result.failure.stored === "no") assert.deepStrictEqual(files, [])
+          }
+          const created = (yield* test.requests).filter(({ method, target }) => method === "POST" && target === "/")
+          assert.strictEqual(created.length, 1)
+        }).pipe(Effect.provide(host())))
+    }
+  }
+})
+
+describe("a resumable upload", () => {
+  const body = FileBody.bytes(new Uint8Array(1000).fill(3), { name: "a.bin" })
+
+  it.effect("is created again if the request that creates it is lost, and stored once", () =>
+    Effect.gen(function*() {
+      const test = yield* FileIoTest.FileIoTest
+      const fileIo = yield* FileIo.FileIo
+      yield* test.inject(Fault.loseResponse, { on: "upload" })
+      const file = yield* passing(fileIo.upload(body))
+      assert.deepStrictEqual((yield* test.files).map(({ key }) => key), [file.key])
+    }).pipe(Effect.provide(host())))
+
+  it.effect("is `unknown` only where the host cannot be asked any more after the last byte", () =>
+    Effect.gen(function*() {
+      const test = yield* FileIoTest.FileIoTest
+      const fileIo = yield* FileIo.FileIo
+      yield* test.inject(Fault.loseResponse, { on: "upload", after: 1 })
+      yield* test.inject(Fault.Refuse(), { after: 1, times: 100 })
+      const error = yield* Effect.flip(passing(fileIo.upload(body)))
+      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.strictEqual(error.stored, "unknown")
+      yield* test.clear
+      yield* test.inject(Fault.ResetRequest({ atByte: 300_000 }), { on: "upload", after: 1 })
+      yield* test.inject(Fault.Refuse(), { times: 100 })
+      assert.strictEqual(
+        (yield* Effect.flip(passing(fileIo.upload(FileBody.bytes(new Uint8Array(700_000)))))).stored,
+        "no"
+      )
+    }).pipe(Effect.provide(host({ checkLimits: false }))))
+
+  it.effect("is not what a host without the extension sees, nor a body that can only be opened from the start", () =>
+    Effect.gen(function*() {
+      const test = yield* FileIoTest.FileIoTest
+      const fileIo = yield* FileIo.FileIo
+      const seen = Effect.map(
+        test.requests,
+        (requests) => requests.map(({ headers, method, target }) => [method, target, headers["upload-complete"]])
+      )
+      yield* fileIo.upload(FileBody.stream(() => Stream.make("x"), { name: "a", size: 1 }))
+      assert.deepStrictEqual(yield* seen, [["GET", "/me", undefined], ["POST", "/", undefined]])
+      const other = yield* Layer.build(Layer.fresh(host({ resumableUploads: false })))
+      yield* Effect.gen(function*() {
+        const test = yield* FileIoTest.FileIoTest
+        yield* (yield* FileIo.FileIo).upload(body)
+        assert.deepStrictEqual(
+          (yield* test.requests).map(({ headers, method, target }) => [method, target, headers["upload-complete"]]),
+          [["GET", "/me", undefined], ["POST", "/", undefined]]
+        )
+      }).pipe(Effect.provide(other))
+    }).pipe(Effect.provide(host()), Effect.scoped))
+
+  it.effect("that does not exist any more starts anew, or fails if it may only be continued", () =>
+    Effect.gen(function*() {
+      const fileIo = yield* FileIo.FileIo
+      const test = yield* FileIoTest.FileIoTest
+      const saved: Array<string> = []
+      const resumption = {
+        address: `${test.baseUrl}/uploads/upload-99`,
+        save: (address: string) => Effect.sync(() => void saved.push(address))
+      }
+      const file = yield* fileIo.upload(body, { resumption })
+      assert.strictEqual(file.size, 1000)
+      assert.deepStrictEqual(saved, [`${test.baseUrl}/uploads/upload-1`])
+      const error = yield* Effect.flip(fileIo.upload(body, { resumption: { ...resumption, only: true } }))
+      assert.strictEqual(error.reason._tag, "InvalidRequest")
+      assert.strictEqual(error.stored, "no")
+      // An address of another host is never asked, whatever a note says.
+      yield* test.clear
+      yield* fileIo.upload(body, {
+        resumption: { ...resumption, address: "https://elsewhere.example/uploads/upload-1" }
+      })
+      assert.isFalse((yield* test.requests).some(({ method }) => method === "HEAD"))
+    }).pipe(Effect.provide(host())))
+})
