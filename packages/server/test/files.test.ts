@@ -139,6 +139,20 @@ describe("a list", () => {
       assert.strictEqual(all.json["status"], 200)
     }))
 
+  it.effect("of many files, which is encoded in pieces, has each of them in order", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const none = yield* call(`${url}/`, { headers: anna })
+      assert.deepStrictEqual([none.json.nodes, none.json["count"], none.json["size"]], [[], 0, 0])
+      const many = Array.from({ length: 123 }, (_, i) => `${String(i).padStart(3, "0")} "é", 漢\\ 😀.txt`)
+      yield* Effect.forEach(many, (name) => uploaded(url, "x", { name, headers: anna }), { concurrency: 8 })
+      for (const limit of [1, 49, 50, 51, 100, 123, 1000]) {
+        const page = yield* call(`${url}/?sort=name&limit=${limit}`, { headers: anna })
+        assert.deepStrictEqual(names(page), many.slice(0, limit))
+        assert.strictEqual(Buffer.byteLength(page.text), Number(page.headers.get("content-length")))
+      }
+    }))
+
   it.effect("searches part of the name, in any case and any script, and takes signs as they are", () =>
     Effect.gen(function*() {
       const { list } = yield* filled

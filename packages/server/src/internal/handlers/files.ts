@@ -2,7 +2,6 @@
 import type * as Account from "@effect-fileio/core/Account"
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
-import { FileList, FileListFromWire } from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Schema from "effect/Schema"
@@ -19,7 +18,6 @@ const DEFAULT_PAGE = 100
 const MAX_PAGE = 1000
 const ENCODED_AT_ONCE = 50
 const encodeDetails = Schema.encodeSync(FileDetails)
-const encodeList = Schema.encodeSync(FileListFromWire)
 const isSortField = Schema.is(SortField)
 
 export const make = Effect.gen(function*() {
@@ -49,16 +47,14 @@ export const make = Effect.gen(function*() {
         limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
       })
       // A long page is encoded in pieces, so that other requests are handled in between.
-      const nodes: Array<typeof FileDetails.Encoded> = []
+      const pieces: Array<Uint8Array> = []
       for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
         if (at > 0) yield* Effect.yieldNow
-        for (const file of page.files.slice(at, at + ENCODED_AT_ONCE)) nodes.push(encodeDetails(toDetails(file, base)))
+        const nodes = page.files.slice(at, at + ENCODED_AT_ONCE).map((file) => encodeDetails(toDetails(file, base)))
+        pieces.push(Buffer.from(JSON.stringify(nodes).slice(1, -1)))
       }
       const { count, size } = page
-      return Responses.success({
-        ...encodeList(new FileList({ files: [], count, size, screeningStatus: "passed" })),
-        nodes
-      })
+      return Responses.list({ count, size, screeningStatus: "passed" }, pieces)
     }
   )
 

@@ -1,6 +1,7 @@
 /** Shared by the responses of several calls: the account's plan, and the details of a file. */
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type { FileKey } from "@effect-fileio/core/FileKey"
+import type { FileListFromWire } from "@effect-fileio/core/FileList"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
@@ -15,6 +16,8 @@ import { Settings } from "../http/settings.ts"
 
 const JSON_TYPE = "application/json; charset=utf-8"
 
+const COMMA = Buffer.from(",")
+
 const encodeDetails = Schema.encodeSync(FileDetails)
 
 const headers = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
@@ -25,6 +28,20 @@ export const success = (body: object): HttpServerResponse.HttpServerResponse =>
     contentType: JSON_TYPE,
     headers
   })
+
+/** The list of the contract. `pieces` are its files as JSON, encoded in pieces, since the whole would hold the loop for too long. */
+export const list = (
+  page: Omit<typeof FileListFromWire.Encoded, "nodes">,
+  pieces: ReadonlyArray<Uint8Array>
+): HttpServerResponse.HttpServerResponse => {
+  const envelope = JSON.stringify({ success: true, status: 200, ...page })
+  const body: Array<Uint8Array> = [Buffer.from(`${envelope.slice(0, -1)},"nodes":[`)]
+  for (const [at, piece] of pieces.entries()) body.push(...(at === 0 ? [] : [COMMA]), piece)
+  return HttpServerResponse.uint8Array(Buffer.concat([...body, Buffer.from("]}")]), {
+    contentType: JSON_TYPE,
+    headers: answerHeaders
+  })
+}
 
 /** An empty owner means no key. */
 export const make = Effect.gen(function*() {
