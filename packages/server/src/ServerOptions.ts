@@ -12,7 +12,10 @@ import * as Result from "effect/Result"
 import * as Path from "node:path"
 import type * as ApiKeys from "./ApiKeys.ts"
 import type * as Engines from "./Engines.ts"
+import { open, type Row, row } from "./internal/shared/optionRow.ts"
 import type * as Plans from "./Plans.ts"
+
+export type { Row } from "./internal/shared/optionRow.ts"
 
 /**
  * What those without a key may do: upload and download, only download, or nothing.
@@ -154,26 +157,6 @@ export interface Options extends TemporaryOptions {
   readonly dataDirectory: string
 }
 
-/**
- * An option as a flag and a variable: its form, its meaning and its default.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Row<A> {
-  /** Flag, without the dashes. The variable is `FILEIO_SERVER_` and the flag in capitals. */
-  readonly flag: string
-  /** Placeholder of the value in `--help`; empty if the flag takes none. */
-  readonly form: string
-  /** Meaning, for `--help` and the README. */
-  readonly meaning: string
-  readonly parse: Variable.Parse<A>
-  /** Default, as written in the variable; or words for what happens without it. */
-  readonly standard: { readonly text: string } | { readonly words: string }
-  /** Default of an embedded server, if different. */
-  readonly embedded?: { readonly text: string } | { readonly words: string }
-}
-
 const { address, bytes, duration, flag, text, words } = Variable
 const secret: Variable.Parse<Redacted.Redacted> = (value) => Result.succeed(Redacted.make(value))
 const count = Variable.integer(1)
@@ -181,38 +164,6 @@ const nullable = <A>(parse: Variable.Parse<A>): Variable.Parse<A | null> => (val
   Result.map(Variable.noneOr(parse)(value), (read) => read === "none" ? null : read)
 // Port 0 takes a free one.
 const port = Variable.integer(0, 65_535)
-
-const row = <A>(
-  flag: string,
-  form: string,
-  parse: Variable.Parse<A>,
-  standard: string,
-  meaning: string,
-  embedded?: Row<A>["embedded"]
-): Row<A> & { readonly standard: { readonly text: string } } => ({
-  flag,
-  form,
-  meaning,
-  parse,
-  standard: { text: standard },
-  ...(embedded === undefined ? {} : { embedded })
-})
-
-const open = <A>(
-  flag: string,
-  form: string,
-  parse: Variable.Parse<A>,
-  standard: string,
-  meaning: string,
-  embedded?: Row<A>["embedded"]
-): Row<A> & { readonly standard: { readonly words: string } } => ({
-  flag,
-  form,
-  meaning,
-  parse,
-  standard: { words: standard },
-  ...(embedded === undefined ? {} : { embedded })
-})
 
 /**
  * All options that can be written as a flag or a variable.
