@@ -34,7 +34,7 @@ export const statements = (options: ListOptions, now: number): readonly [Stateme
   const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
   return [
     {
-      // The whole inner query is in an index, so the rows that `offset` skips are never read.
+      // In the orders that have an index, the rows that `offset` skips are never read.
       text: `SELECT * FROM files WHERE seq IN (
           SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER}
             ${search === undefined ? "" : `AND ${FOUND}`}

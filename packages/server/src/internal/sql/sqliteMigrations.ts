@@ -146,6 +146,18 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   -- A lease ends unless bytes are sent, and at its latest end whatever is sent; see lease.ts.
   ALTER TABLE leases ADD COLUMN latest INTEGER;
   UPDATE leases SET latest = ends;
+  `,
+  `
+  -- Every index costs a page of the log for each upload, and those on downloads and times one for each download too. Lists in the
+  -- orders that people use keep theirs; the others sort the files of the account.
+  DROP INDEX files_by_id;
+  DROP INDEX files_by_key;
+  DROP INDEX files_by_title;
+  DROP INDEX files_by_type;
+  DROP INDEX files_by_downloads;
+  DROP INDEX files_by_max_downloads;
+  DROP INDEX files_by_auto_delete;
+  DROP INDEX files_by_change;
   `
 ]
 
