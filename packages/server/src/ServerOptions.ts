@@ -15,6 +15,12 @@ import type * as Engines from "./Engines.ts"
 import { open, type Row, row } from "./internal/shared/optionRow.ts"
 import type * as Plans from "./Plans.ts"
 
+/**
+ * An option as a flag and a variable: its form, its meaning and its default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type { Row } from "./internal/shared/optionRow.ts"
 
 /**
