@@ -39,7 +39,7 @@ export const list = (
   for (const [at, piece] of pieces.entries()) body.push(...(at === 0 ? [] : [COMMA]), piece)
   return HttpServerResponse.uint8Array(Buffer.concat([...body, Buffer.from("]}")]), {
     contentType: JSON_TYPE,
-    headers: answerHeaders
+    headers
   })
 }
 
