@@ -12,16 +12,8 @@ import * as Result from "effect/Result"
 import * as Path from "node:path"
 import type * as ApiKeys from "./ApiKeys.ts"
 import type * as Engines from "./Engines.ts"
-import { open, type Row, row } from "./internal/shared/optionRow.ts"
+import { open, row } from "./internal/shared/optionRow.ts"
 import type * as Plans from "./Plans.ts"
-
-/**
- * An option as a flag and a variable: its form, its meaning and its default.
- *
- * @category models
- * @since 0.1.0
- */
-export type { Row } from "./internal/shared/optionRow.ts"
 
 /**
  * What those without a key may do: upload and download, only download, or nothing.
@@ -161,6 +153,26 @@ export interface TemporaryOptions extends Engines.Options {
 export interface Options extends TemporaryOptions {
   /** Folder for everything that the server stores; created if missing. */
   readonly dataDirectory: string
+}
+
+/**
+ * An option as a flag and a variable: its form, its meaning and its default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Row<A> {
+  /** Flag, without the dashes. The variable is `FILEIO_SERVER_` and the flag in capitals. */
+  readonly flag: string
+  /** Placeholder of the value in `--help`; empty if the flag takes none. */
+  readonly form: string
+  /** Meaning, for `--help` and the README. */
+  readonly meaning: string
+  readonly parse: Variable.Parse<A>
+  /** Default, as written in the variable; or words for what happens without it. */
+  readonly standard: { readonly text: string } | { readonly words: string }
+  /** Default of an embedded server, if different. */
+  readonly embedded?: { readonly text: string } | { readonly words: string }
 }
 
 const { address, bytes, duration, flag, text, words } = Variable
