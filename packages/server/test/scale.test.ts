@@ -218,9 +218,10 @@ describe.skipIf(!hasRedis)("rate counters in Redis", () => {
 
       child.kill("SIGKILL")
       yield* eventually("Redis is gone", () => child.signalCode !== null)
-      for (const allowed of [true, true, false]) {
-        assert.strictEqual((yield* one.take("account carl", 2)).allowed, allowed)
-      }
+      // A busy machine may take longer than a second for them, and then others are allowed: so there are more than enough.
+      const alone = yield* Effect.forEach(Array.from({ length: 1000 }), () => one.take("account carl", 2))
+      assert.deepStrictEqual(alone.slice(0, 2).map(({ allowed }) => allowed), [true, true])
+      assert.isTrue(alone.some(({ allowed }) => !allowed))
     }), 30_000)
 })
 

@@ -4,6 +4,8 @@ import { type Broken, contentOf, type Entry, type Ledger, type Random, type Vers
 
 /** No call may take longer, whatever is silent: far more than all time limits of the server together. */
 const CALL_LIMIT = 120_000
+/** Milliseconds that a client waits where nobody listens. */
+const AWAY_PAUSE = 250
 const BOUNDARY = "lab"
 
 interface Answer {
@@ -59,7 +61,11 @@ export const call = (
       answer.on("error", end)
       answer.on("close", end)
     })
-    request.on("error", end)
+    request.on("error", (error) => {
+      // No server is there at the moment.
+      if ("code" in error && error.code === "ECONNREFUSED") setTimeout(end, AWAY_PAUSE)
+      else end()
+    })
     request.end(body)
   })
 
