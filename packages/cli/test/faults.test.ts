@@ -164,7 +164,7 @@ describe.concurrent("exit codes", () => {
   it("8: a local file or folder", async () => {
     assertFails(await t.run(["upload", "missing.txt"]), 8, "there is no such file", "Nothing was stored on the host.")
     assertFails(await t.run(["upload", write(t.room(), "empty", "")]), 8, "it is empty")
-    const ran = await t.run(["download", "abcdefgh", "-o", "no/such/folder/"])
+    const ran = await t.run(["download", "abcdefgh", "-o", "no/such/folder/x.txt"])
     assertFails(ran, 8, "the folder does not exist", "The file is still on the host.")
   })
 

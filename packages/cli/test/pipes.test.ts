@@ -409,4 +409,23 @@ describe.concurrent("completions", () => {
       assert.include((await t.lines(["completions", shell])).join("\n"), "upload")
     }
   })
+
+  it("propose the flags of every command, and values", async () => {
+    const folder = t.room()
+    Fs.writeFileSync(join(folder, "script"), (await t.lines(["completions", "bash"])).join("\n"))
+    const propose = (...words: ReadonlyArray<string>) => {
+      const line = `source ./script
+        COMP_WORDS=(fileio "$@"); COMP_CWORD=$#; COMP_LINE="fileio $*"; COMP_POINT=\${#COMP_LINE}
+        "$(complete -p fileio | sed 's/.*-F \\([^ ]*\\).*/\\1/')" fileio "\${@: -1}" "\${@: -2:1}"; printf '%s\\n' "\${COMPREPLY[@]}"`
+      const { stdout } = spawnSync("bash", ["-c", line, "-", ...words], { cwd: folder, encoding: "utf8" })
+      return stdout.split("\n").map((word) => word.trim())
+    }
+    for (const flag of ["--json", "--base-url", "--cacert", "--help", "--expires"]) {
+      assert.include(propose("upload", "--"), flag)
+    }
+    assert.include(propose("me", "--j"), "--json")
+    assert.includeMembers(propose("list", "--sort", ""), ["name", "-created"])
+    assert.includeMembers(propose("upload", "--expires", ""), ["1d", "never"])
+    assert.include(propose("upload", "scr"), "script")
+  })
 })

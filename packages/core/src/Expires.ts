@@ -123,6 +123,20 @@ const ALLOWED =
 
 const PERIOD = /^([1-9]\d*)([yQMwdhms])$/
 const DAYS = /^[1-9]\d*$/
+/** As Effect writes a duration, `2 weeks`, and as people do. */
+const WORDS = /^([1-9]\d*) ?(year|quarter|month|week|day|hour|minute|min|second|sec)s?$/i
+const UNIT_OF: Readonly<Record<string, Unit>> = {
+  year: "y",
+  quarter: "Q",
+  month: "M",
+  week: "w",
+  day: "d",
+  hour: "h",
+  minute: "m",
+  min: "m",
+  second: "s",
+  sec: "s"
+}
 const EXTENDED =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?([Zz]|[+ -]\d{2}(?::?\d{2})?)?$/
 const BASIC = /^(\d{4})(\d{2})(\d{2})[Tt](\d{2})(\d{2})(?:(\d{2})(?:[.,](\d{1,9}))?)?([Zz]|[+ -]\d{2}(?::?\d{2})?)?$/
@@ -180,6 +194,8 @@ const parseText = (text: string): Result.Result<Expires, string> => {
   const period = PERIOD.exec(text)
   if (period !== null) return after(period[1]!, period[2] as Unit)
   if (DAYS.test(text)) return after(text, "d")
+  const words = WORDS.exec(text)
+  if (words !== null) return after(words[1]!, UNIT_OF[words[2]!.toLowerCase()]!)
   const date = DATE.exec(text)?.[1]
   const iso = EXTENDED.exec(date === undefined ? text : `${date}T23:59:59.999Z`) ?? BASIC.exec(text)
   if (iso !== null) return isoTime(iso)

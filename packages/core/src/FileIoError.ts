@@ -21,18 +21,30 @@ const size = (bytes: number) => `${bytes.toLocaleString("en-US")} bytes`
  * @since 0.1.0
  */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
-  status: Schema.Finite,
+  /** The host's status; absent if the call needs a key, has none, and so made no request. */
+  status: Schema.optionalKey(Schema.Finite),
+  /** Whether the call had a key, if it made a request. */
+  hadKey: Schema.optionalKey(Schema.Boolean),
+  /** The host's message. */
+  detail: Schema.optionalKey(Schema.String),
   ...cause
 }) {
   get isRetryable() {
     return false
   }
+  /** Whether a key is needed, in place of another one. */
+  get isKeyMissing() {
+    return this.status === undefined || (this.status === 401 && this.hadKey === false)
+  }
   override get message() {
-    return this.status === 403
-      ? "the host refuses this to the account (403); check that the account's plan allows it"
-      : this.status === 0
-      ? "this call needs an API key; set FILEIO_API_KEY or the apiKey option"
-      : "the host does not accept the API key (401); check FILEIO_API_KEY or the apiKey option"
+    const detail = this.detail === undefined ? "" : `: ${this.detail}`
+    return visible(
+      this.status === 403
+        ? `the host refuses this to the account (403)${detail}; check that the account's plan allows it`
+        : this.isKeyMissing
+        ? `this call needs an API key${detail}; set FILEIO_API_KEY or the apiKey option`
+        : `the host does not accept the API key (401)${detail}; check FILEIO_API_KEY or the apiKey option`
+    )
   }
 }
 
@@ -209,6 +221,9 @@ export {
   Unreachable
 } from "./NetworkReasons.ts"
 
+/** Whether a host is the public one, whose service has ended. */
+const isEnded = (host: string): boolean => host === "file.io" || host === "www.file.io"
+
 /**
  * The host does not serve this API: it sent an HTML page, a redirect to another site, or text.
  *
@@ -226,13 +241,18 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
   get isRetryable() {
     return false
   }
+  /** Whether it is the public host, whose service has ended. */
+  get isEnded() {
+    return isEnded(this.host)
+  }
   override get message() {
     const what = this.location === undefined
       ? `answered ${this.status} with ${this.contentType ?? "no content type"}`
       : `redirects (${this.status}) to ${this.location}`
-    return visible(
-      `${this.host} does not speak the file.io API: it ${what}; set FILEIO_BASE_URL or the baseUrl option to a host that does`
-    )
+    const advice = isEnded(this.host)
+      ? "its service ended in 2026: run a host with `fileio serve` or FileIoServer, and set FILEIO_BASE_URL or the baseUrl option to it"
+      : "set FILEIO_BASE_URL or the baseUrl option to a host that does"
+    return visible(`${this.host} does not speak the file.io API: it ${what}; ${advice}`)
   }
 }
 

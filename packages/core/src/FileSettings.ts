@@ -130,8 +130,8 @@ export type Fields = typeof FileSettingsFromFields.Encoded
 export interface Input {
   /** When the file expires. @default 14 days, the host's */
   readonly expires?: Expires.Input | undefined
-  /** Number of allowed downloads. @default 1, the host's */
-  readonly maxDownloads?: MaxDownloads | undefined
+  /** Number of allowed downloads; `null`, as a file has it, is `"unlimited"`. @default 1, the host's */
+  readonly maxDownloads?: MaxDownloads | null | undefined
   /** Whether the host deletes the file after it has expired or was downloaded. @default true, the host's */
   readonly autoDelete?: boolean | undefined
   /** A title of at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
@@ -170,10 +170,11 @@ export const parse = (input: Input): Result.Result<FileSettings, InvalidField> =
     fields.expires = expires.success
   }
   if (input.maxDownloads !== undefined) {
-    if (!isMaxDownloads(input.maxDownloads)) {
+    const maxDownloads = input.maxDownloads ?? "unlimited"
+    if (!isMaxDownloads(maxDownloads)) {
       return Result.fail({ field: "maxDownloads", problem: MAX_DOWNLOADS_ALLOWED })
     }
-    fields.maxDownloads = input.maxDownloads
+    fields.maxDownloads = maxDownloads
   }
   if (input.autoDelete !== undefined) {
     if (typeof input.autoDelete !== "boolean") {

@@ -35,6 +35,10 @@ describe("Expires.parse", () => {
     ["6h", after(6, "h")],
     ["10m", after(10, "m")],
     ["90s", after(90, "s")],
+    ["1 day", after(1, "d")],
+    ["2 weeks", after(2, "w")],
+    ["90 Minutes", after(90, "m")],
+    ["3months", after(3, "M")],
     ["7", after(7, "d")],
     ["14", after(14, "d")],
     [" 10m\n", after(10, "m")]

@@ -9,7 +9,12 @@ const FailureJson = Schema.toCodecJson(Failure)
 
 /** Every form of every reason, with parts of its message: what failed, and what to do next. */
 const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: boolean, words: ReadonlyArray<string>]> = [
-  [new FileIoError.Unauthorized({ status: 0 }), false, ["needs an API key", "set FILEIO_API_KEY"]],
+  [new FileIoError.Unauthorized({}), false, ["needs an API key", "set FILEIO_API_KEY"]],
+  [
+    new FileIoError.Unauthorized({ status: 401, hadKey: false, detail: "only holders upload" }),
+    false,
+    ["needs an API key: only holders upload", "set FILEIO_API_KEY"]
+  ],
   [new FileIoError.Unauthorized({ status: 401 }), false, ["does not accept the API key", "check FILEIO_API_KEY"]],
   [new FileIoError.Unauthorized({ status: 403 }), false, ["refuses", "check that the account's plan"]],
   [new FileIoError.FileNotFound({ key }), false, [

@@ -37,6 +37,7 @@ describe("FileSettings.parse", () => {
     [{ maxDownloads: 1 }, { maxDownloads: "1" }],
     [{ maxDownloads: Number.MAX_SAFE_INTEGER }, { maxDownloads: "9007199254740991" }],
     [{ maxDownloads: "unlimited" as const }, { maxDownloads: "" }],
+    [{ maxDownloads: null }, { maxDownloads: "" }],
     [{ autoDelete: true }, { autoDelete: "true" }],
     [{ autoDelete: false }, { autoDelete: "false" }],
     [{ title: "" }, { title: "" }],
@@ -51,7 +52,7 @@ describe("FileSettings.parse", () => {
     assert.deepStrictEqual(FileSettings.toFields(read(input)), fields)
   })
 
-  it.each([0, -1, 1.5, NaN, Infinity, 2 ** 53, "1", "", "no", null, true, {}])(
+  it.each([0, -1, 1.5, NaN, Infinity, 2 ** 53, "1", "", "no", true, {}])(
     "refuses maxDownloads %j",
     (maxDownloads) => {
       assert.deepStrictEqual(refusal({ maxDownloads }), {

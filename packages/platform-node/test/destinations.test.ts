@@ -71,6 +71,23 @@ describe("the permissions of a download", () => {
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })
 
+describe("a folder that is not there", () => {
+  it.live("is made where it is named as one, and not where a path only leads through it", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const key = yield* put()
+      const { path } = yield* download(key, { directory: join(directory, "new", "inbox") })
+      assert.strictEqual(path, join(directory, "new", "inbox", "a.bin"))
+      assert.isTrue(isWhole(path))
+      assertLocal(
+        yield* Effect.flip(download(key, { path: join(directory, "typo", "a.bin") })),
+        /folder does not exist/
+      )
+      assertLocal(yield* Effect.flip(download(key, { directory: join(path, "below a file") })), /folder/)
+      assert.deepStrictEqual(Fs.readdirSync(directory), ["new"])
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+})
+
 describe("a link at the destination", () => {
   it.live("is written through where it was named and may be overwritten, whether or not it leads to a file", () =>
     Effect.gen(function*() {

@@ -407,6 +407,18 @@ const rows: ReadonlyArray<Row> = [
     }
   },
   {
+    name: "507: the host has no room",
+    fault: () => Fault.status(507),
+    times: ALWAYS,
+    expected: {
+      upload: { ends: "ServerFailure", verdict: "no", requests: 1 },
+      download: { ends: "ServerFailure", verdict: "unknown", requests: 1 },
+      read: { ends: "ServerFailure", requests: THRICE },
+      change: { ends: "ServerFailure", verdict: "no", requests: THRICE },
+      delete: { ends: "ServerFailure", requests: THRICE }
+    }
+  },
+  {
     name: "503 twice, then well",
     fault: () => Fault.status(503),
     times: 2,

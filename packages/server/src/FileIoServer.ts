@@ -355,7 +355,7 @@ export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer,
  * @since 0.1.0
  */
 export const layerTemporary = (options: ServerOptions.TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
-  make({ maxConnectionsPerAddress: null, ...options, anonymousPlan: options.anonymousPlan ?? "premium" }, false).pipe(
+  make({ maxConnectionsPerAddress: null, ...options }, false).pipe(
     Layer.provide(DataFolder.layerTemporary)
   )
 

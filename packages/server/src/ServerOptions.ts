@@ -53,7 +53,7 @@ export interface TemporaryOptions extends Engines.Options {
   readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
   /** What callers without a key may do: upload and download, only download, or nothing. @default uploads */
   readonly anonymous?: Anonymous | undefined
-  /** Name of the plan of callers without a key. @default free */
+  /** Name of the plan of callers without a key. @default premium; program: free */
   readonly anonymousPlan?: string | undefined
   /** Requests per second of one address without a key; `null`: no limit. @default none; program: 10 */
   readonly anonymousRateLimit?: number | null | undefined
@@ -220,7 +220,7 @@ export const table = {
     "uploads",
     "what callers without a key may do: upload and download, only download, or nothing"
   ),
-  anonymousPlan: row("anonymous-plan", "NAME", text, "free", "plan of callers without a key"),
+  anonymousPlan: row("anonymous-plan", "NAME", text, "free", "plan of callers without a key", { text: "premium" }),
   anonymousRateLimit: row(
     "anonymous-rate",
     "N|none",

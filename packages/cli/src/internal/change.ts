@@ -66,7 +66,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
         ? "never expires"
         : details.expires === undefined
         ? ""
-        : `expires ${DateTime.formatIso(details.expires)}`
+        : `expires ${Text.time(DateTime.toDateUtc(details.expires))}`
       const left = details.downloadsLeft
       const downloads = left === undefined
         ? ""

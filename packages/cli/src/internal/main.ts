@@ -48,6 +48,10 @@ const section = (title: string, rows: ReadonlyArray<readonly [string | number, s
   return `\n\n${title}\n${rows.map(([name, meaning]) => `  ${String(name).padEnd(width)}${meaning}`).join("\n")}`
 }
 
+/** `fileio help upload` is `fileio upload --help`. */
+const withHelp = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
+  args[0] === "help" ? [...args.slice(1), "--help"] : args
+
 /** `--sort -created`: a field in reverse is not a cluster of flags. */
 const withSortField = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
   args.flatMap((arg, index) =>
@@ -124,7 +128,7 @@ const codeOf = Effect.fnUntraced(function*(stdio: Stdio.Stdio, exit: Exit.Exit<v
 export const main = (version: string): void => {
   const stdio = Stdio.make()
   const current: Current = { report: undefined }
-  const program = Command.runWith(root, { version })(withSortField(stdio.args)).pipe(
+  const program = Command.runWith(root, { version })(withHelp(withSortField(stdio.args))).pipe(
     Effect.provideService(Current, current),
     Effect.provideService(Stdio.Stdio, stdio),
     Effect.provideService(CliOutput.Presenter, presenter(stdio)),

@@ -56,10 +56,18 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 const hostCode = (code: string | undefined): string => code === undefined ? "" : ` (${code})`
 const SET_HOST = "Check the host: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."
+const ENDED =
+  "Its service ended in 2026. Run a host, \"fileio serve\", and name it: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."
 const later = (after: Duration.Duration | undefined): string =>
   after === undefined ? "Try again later." : `Try again in ${Text.seconds(Duration.toMillis(after))}.`
 const amount = (limit: string, value: number): string =>
-  limit.endsWith("Bytes") ? Text.bytes(value) : value.toLocaleString("en-US")
+  limit.endsWith("Bytes")
+    ? Text.bytes(value)
+    : limit === "expires"
+    ? Text.life(value)
+    : value.toLocaleString("en-US")
+/** What the host itself said. */
+const own = (detail: string | undefined): string => detail === undefined ? "" : `: ${detail}`
 
 const joined = (parts: ReadonlyArray<string>): string =>
   parts.length === 1
@@ -140,11 +148,13 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
     case "Unauthorized":
       return reason.status === 403
         ? {
-          what: "the host does not allow this to the account (403)",
+          what: `the host does not allow this to the account (403)${own(reason.detail)}`,
           advice: "See \"fileio me\" for what its plan allows."
         }
         : {
-          what: reason.status === 0 ? "this needs an API key" : "the host does not accept the API key (401)",
+          what: `${reason.isKeyMissing ? "this needs an API key" : "the host does not accept the API key (401)"}${
+            own(reason.detail)
+          }`,
           advice: "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
         }
     case "FileNotFound":
@@ -166,7 +176,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       const asked = reason.asked === undefined ? "" : `, asked ${amount(reason.limit, reason.asked)}`
       const allowed = reason.allowed === undefined ? "" : `, allowed ${amount(reason.limit, reason.allowed)}`
       return {
-        what: `beyond the plan's ${reason.limit}${asked}${allowed}`,
+        what: `beyond the plan's ${reason.limit}${asked}${allowed}${own(reason.detail)}`,
         advice: "Ask for less, or delete files: see \"fileio me\" and \"fileio list\"."
       }
     }
@@ -196,7 +206,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
             ? `answered ${reason.status} with ${reason.contentType ?? "no content type"}`
             : `redirects (${reason.status}) to ${reason.location}`
         }`,
-        advice: SET_HOST
+        advice: reason.isEnded ? ENDED : SET_HOST
       }
     case "DirectDownloadUnavailable":
       return {

@@ -27,6 +27,34 @@ export const seconds = (millis: number): string => {
   return `${Math.floor(all / 3600)} h ${Math.floor(all / 60) % 60} m`
 }
 
+const UNITS_OF_LIFE = [["year", 31_556_952], ["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]] as const
+
+/** How long a file lives, in seconds: `14 days`, `1 year`, `90 minutes`. */
+export const life = (seconds: number): string => {
+  const [unit, size] =
+    UNITS_OF_LIFE.find(([, size]) => seconds >= size && Math.abs(seconds / size - Math.round(seconds / size)) < 0.01) ??
+      ["second", 1]
+  return plural(Math.round(seconds / size), unit)
+}
+
+/** A time in the zone of this machine, which is named: `2026-12-31 23:59 GMT+1`. */
+export const time = (date: Date): string => {
+  const parts = Object.fromEntries(
+    new Intl.DateTimeFormat("en-US", {
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      hour: "2-digit",
+      minute: "2-digit",
+      hourCycle: "h23",
+      timeZoneName: "short"
+    }).formatToParts(date).map(({ type, value }) => [type, value])
+  )
+  return `${parts["year"]}-${parts["month"]}-${parts["day"]} ${parts["hour"]}:${parts["minute"]} ${
+    parts["timeZoneName"]
+  }`
+}
+
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`
 

@@ -23,7 +23,7 @@ const row = (file: FileDetails): ReadonlyArray<string> => [
     ? "never"
     : file.expires === undefined
     ? file.expiry ?? ""
-    : DateTime.formatIso(file.expires).replace(/:\d\d\.\d+Z$/, "Z").replace("T", " ")
+    : Text.time(DateTime.toDateUtc(file.expires))
 ]
 
 const SORT = /^-?(?:name|size|expires|created|modified|downloads|maxDownloads|title|key|mimeType)$/

@@ -93,7 +93,7 @@ const summary = (details: FileDetails): string => {
     : [left === "unlimited" ? "works any number of times" : left === 1 ? "works once" : `works ${left} times`]
   const until = details.expires === undefined
     ? []
-    : [details.expires === null ? "never expires" : `until ${DateTime.formatIso(details.expires).slice(0, 16)}Z`]
+    : [details.expires === null ? "never expires" : `until ${Text.time(DateTime.toDateUtc(details.expires))}`]
   return [...downloads, ...until].join(", ")
 }
 
@@ -198,7 +198,8 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       failures.push(problem)
       return report.problem(problem, source)
     }))
-    if (!report.flags.json) yield* report.note(`  ${summary(details)}`)
+    const which = paths.length === 1 ? "" : `${source}: `
+    if (!report.flags.json) yield* report.note(`  ${which}${summary(details)}`)
     if (input.countFirst && details.countFrom !== "first-byte") {
       yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
     }

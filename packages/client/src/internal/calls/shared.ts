@@ -50,6 +50,7 @@ export const callOf = (client: Client, operation: FileIoError.Operation, link?: 
   host: client.endpoint.host,
   linkHost: link?.host,
   idle: client.timeouts.idle,
+  hasKey: client.credentials.hasKey,
   quote: client.credentials.quote
 })
 
@@ -70,7 +71,7 @@ export const requireKey = (
 ): Effect.Effect<void, FileIoError.FileIoError> =>
   client.credentials.hasKey
     ? Effect.void
-    : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({ status: 0 }))))
+    : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({}))))
 
 /** A request to the host, with all headers except those of a body. */
 export const request = (

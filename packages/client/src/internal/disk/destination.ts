@@ -96,6 +96,8 @@ const publishOptionsOf = Effect.fnUntraced(function*(
   const collision = options?.onCollision ?? (given === undefined ? "number" : "fail")
   const wanted = given !== undefined && collision === "overwrite" ? yield* followed(given) : given
   const folder = "directory" in target ? paths.resolve(target.directory) : paths.dirname(wanted!)
+  // A folder that was named as one is made; the folder of a path would be a typing error.
+  if ("directory" in target) yield* Effect.ignore(fs.makeDirectory(folder, { recursive: true }))
   const folderInfo = yield* folderAt(folder)
   if (wanted !== undefined) {
     const there = Option.getOrUndefined(yield* Effect.option(fs.stat(wanted)))

@@ -19,6 +19,8 @@ export interface Call {
   /** The host of the caller's link, if there was one. */
   readonly linkHost: string | undefined
   readonly idle: Duration.Duration
+  /** Whether the request has an API key. */
+  readonly hasKey: boolean
   /** Quotes a host's text for an error. */
   readonly quote: Quote
 }
@@ -71,7 +73,9 @@ export const of = (
   }
   if (status === 408) return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }))
   if (status >= 500) return refused(new FileIoError.ServerFailure({ status, ...code, ...retryAfter }), "failed")
-  if (status === 401 || status === 403) return refused(new FileIoError.Unauthorized({ status }))
+  if (status === 401 || status === 403) {
+    return refused(new FileIoError.Unauthorized({ status, hadKey: call.hasKey, ...present("detail", message) }))
+  }
   if (status === 402 || status === 413) {
     return refused(
       new FileIoError.PlanLimit({

@@ -62,6 +62,9 @@ const UNTOUCHED: ReadonlySet<Stage> = new Set([
   "resumable"
 ])
 
+/** The host has no room for what was sent (RFC 4918, 11.5), so it did not store it. */
+const NO_ROOM = 507
+
 /** What became of the only copy on the host. */
 export const copyOf = (failure: Failure): FileIoError.Copy =>
   failure.stage === "refused" && failure.reason._tag === "FileNotFound"
@@ -74,7 +77,10 @@ export const copyOf = (failure: Failure): FileIoError.Copy =>
 
 /** Whether the host may have stored something. */
 export const storedOf = (failure: Failure): FileIoError.Stored =>
-  UNTOUCHED.has(failure.stage) && !failure.isMaybeStored ? "no" : "unknown"
+  (UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === NO_ROOM)) &&
+    !failure.isMaybeStored
+    ? "no"
+    : "unknown"
 
 /**
  * Whether the attempt may be repeated without harm: the table of `docs/one-time-promise.md`.
