@@ -197,10 +197,10 @@ describe("an HttpClient that says when a request leaves", () => {
       const fibers = yield* start(40, client.list())
       yield* advance("350 seconds")
       const times = host.counter.arrivals.slice(-10)
-      for (let n = 1; n < times.length; n++) {
-        assert.isAtLeast(times[n]! - times[n - 1]!, 10_000)
-        assert.isAtMost(times[n]! - times[n - 1]!, 10_050)
-      }
+      const apart = times.slice(1).map((time, n) => time - times[n]!).toSorted((a, b) => a - b)
+      assert.isAtLeast(apart[0]!, 10_000)
+      // One permit may be held for longer, to leave a gap for other processes.
+      assert.isAtMost(apart.at(-2)!, 10_050)
       yield* Fiber.interruptAll(fibers)
     }))
 })

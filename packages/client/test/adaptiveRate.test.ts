@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveRate } from "../src/internal/limit/adaptiveRate.ts"
+import { AdaptiveRate, type Limit } from "../src/internal/limit/adaptiveRate.ts"
 
 /** Serves requests at the rate in force, one after the other, until a time. */
-const saturate = (rate: AdaptiveRate, from: number, until: number, limit: number | undefined) => {
+const saturate = (rate: AdaptiveRate, from: number, until: number, limit: Limit) => {
   let now = from
   while (now < until) {
     now += 1000 / rate.current(limit)
@@ -12,7 +12,7 @@ const saturate = (rate: AdaptiveRate, from: number, until: number, limit: number
 }
 
 /** Runs against a host that refuses every request that comes sooner after the one before than its rate allows. */
-const against = (real: number, rate: AdaptiveRate, from: number, until: number, limit: number | undefined) => {
+const against = (real: number, rate: AdaptiveRate, from: number, until: number, limit: Limit) => {
   let now = from
   let refused = 0
   while (now < until) {
@@ -29,6 +29,13 @@ const against = (real: number, rate: AdaptiveRate, from: number, until: number, 
   return { refused, now }
 }
 
+/** A refusal after a pause that let one request through. */
+const refuse = (rate: AdaptiveRate, now: number, limit: Limit) => {
+  rate.rejected(now, now - 1, 1000, limit, 0)
+  rate.served(now + 1001, now + 1000, true, limit)
+  return now + 1001
+}
+
 describe("AdaptiveRate", () => {
   it("uses all of a limit that is not refused", () => {
     const rate = new AdaptiveRate()
@@ -43,12 +50,15 @@ describe("AdaptiveRate", () => {
     assert.deepStrictEqual(rate.quota(0.5), { limit: 1, window: 2000 })
   })
 
-  it("halves at a refusal, and once for requests that were out together", () => {
-    const rate = new AdaptiveRate()
-    rate.served(10, 0, false, 10)
-    assert.strictEqual(rate.rejected(1000, 900, undefined, 10, 0), 1000)
-    assert.strictEqual(rate.rejected(1001, 901, undefined, 10, 0), undefined)
-    assert.strictEqual(rate.current(10), 5)
+  it("falls to the fair half at a refusal, and once for requests that were out together", () => {
+    for (const [limit, fair] of [[1, 0.32], [2, 0.76], [10, 4.52], [100, 47.26]] as const) {
+      const rate = new AdaptiveRate()
+      rate.served(10, 0, false, limit)
+      assert.strictEqual(rate.rejected(1000, 900, undefined, limit, 0), 1000)
+      assert.strictEqual(rate.rejected(1001, 901, undefined, limit, 0), undefined)
+      assert.closeTo(rate.current(limit), fair, 0.01)
+      assert.isTrue(rate.leavesRoom(limit))
+    }
   })
 
   it("keeps its rate where its first request was refused: it has not used it", () => {
@@ -84,39 +94,59 @@ describe("AdaptiveRate", () => {
     const rate = new AdaptiveRate()
     rate.served(10, 0, false, 10)
     rate.rejected(1000, 900, undefined, 10, 0)
+    const found = rate.current(10)
     for (let now = 2000; now < 100_000; now += 100) rate.served(now, now - 1, false, 10)
-    assert.strictEqual(rate.current(10), 5)
+    assert.strictEqual(rate.current(10), found)
   })
 
-  it("begins with half where others used the account before the limit was known", () => {
+  it("keeps to one request a second until the limit is known, and begins with the fair half where that was refused", () => {
     const rate = new AdaptiveRate()
-    rate.rejected(100, 50, 1000, 1, 0)
+    rate.served(10, 0, true, undefined)
+    rate.rejected(100, 50, 1000, undefined, 0)
+    assert.strictEqual(rate.current(undefined), 1)
     rate.limitChanged(10, true)
-    assert.strictEqual(rate.current(10), 5)
+    assert.closeTo(rate.current(10), 4.52, 0.01)
     rate.limitChanged(20, false)
     assert.strictEqual(rate.current(20), 20)
   })
 
-  it("gives way in a shared account while it has more than half, and insists on an eighth", () => {
+  it("gives way at every refusal while it has more than the fair half", () => {
     const rate = new AdaptiveRate()
-    let now = saturate(rate, 0, 60_000, 16)
-    for (let n = 0; n < 40; n++) {
+    let now = refuse(rate, saturate(rate, 0, 60_000, 16), 16)
+    now = saturate(rate, now, now + 60_000, 16)
+    assert.isFalse(rate.leavesRoom(16))
+    while (!rate.leavesRoom(16)) {
       const before = rate.current(16)
-      rate.rejected(now, now - 1, 1000, 16, 0)
-      if (before > 8) assert.isBelow(rate.current(16), before)
-      now = saturate(rate, now + 1000, now + 1001, 16)
+      now = refuse(rate, now, 16)
+      assert.isBelow(rate.current(16), before)
     }
-    assert.strictEqual(rate.current(16), 2)
+  })
+
+  it("insists on the fair half and on less: one refusal in a while changes nothing, many in a row do", () => {
+    const rate = new AdaptiveRate()
+    let now = refuse(rate, saturate(rate, 0, 60_000, 16), 16)
+    const fair = rate.current(16)
+    for (let n = 0; n < 20; n++) {
+      now = refuse(rate, now + 15_000, 16)
+      assert.strictEqual(rate.current(16), fair)
+    }
+    let refusals = 0
+    for (; rate.current(16) === fair; refusals++) now = refuse(rate, now, 16)
+    assert.isAtMost(refusals, 3)
+    const lower = rate.current(16)
+    let more = 0
+    for (; rate.current(16) === lower; more++) now = refuse(rate, now, 16)
+    assert.isAbove(more, refusals)
   })
 
   it("searches from 10 a second where no limit is given, twice as fast until it is refused", () => {
     const rate = new AdaptiveRate()
-    assert.strictEqual(rate.current(undefined), 10)
-    const { now } = against(300, rate, 0, 60_000, undefined)
-    assert.isAtLeast(rate.current(undefined), 270)
-    assert.isAtMost(rate.current(undefined), 300)
-    against(0, rate, now, now + 3_600_000, undefined)
-    assert.isAtMost(rate.current(undefined), 1 / 60)
+    assert.strictEqual(rate.current(null), 10)
+    const { now } = against(300, rate, 0, 60_000, null)
+    assert.isAtLeast(rate.current(null), 270)
+    assert.isAtMost(rate.current(null), 300)
+    against(0, rate, now, now + 3_600_000, null)
+    assert.isAtMost(rate.current(null), 1 / 60)
   })
 
   it("waits as long as the host asks, at most a day", () => {
@@ -134,6 +164,17 @@ describe("AdaptiveRate", () => {
       return rate.rejected(2100, 2050, 1000, 10, random)!
     }
     assert.strictEqual(pauseOf(0), 1000)
-    assert.strictEqual(pauseOf(1), 1500)
+    assert.strictEqual(pauseOf(1), 2200)
+  })
+
+  it("asks a host that refuses everything ever less often, down to once in a minute", () => {
+    const rate = new AdaptiveRate()
+    let now = 0
+    let pause = 0
+    for (let n = 0; n < 5000; n++) {
+      pause = rate.rejected(now, now - 1, undefined, 10, 0)!
+      now += pause + 1
+    }
+    assert.strictEqual(pause, 60_000)
   })
 })

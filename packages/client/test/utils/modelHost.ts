@@ -23,7 +23,7 @@ export interface ModelOptions {
 }
 
 /** A small generator of random numbers from 0 to 1, the same for the same seed. */
-const generator = (seed: number) => () => {
+export const generator = (seed: number) => () => {
   seed = (seed + 0x6D2B79F5) | 0
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t

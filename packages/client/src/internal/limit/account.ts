@@ -4,7 +4,7 @@
  */
 import type { RateLimit } from "../../RateLimit.ts"
 import type { Quota } from "../../RateLimitStore.ts"
-import { AdaptiveRate, pauseOf } from "./adaptiveRate.ts"
+import { AdaptiveRate, type Limit, pauseOf } from "./adaptiveRate.ts"
 import { Learning } from "./learning.ts"
 import { Queue } from "./queue.ts"
 import { RoundTripStats } from "./roundTrip.ts"
@@ -21,17 +21,19 @@ const BURST = 25
 const SPACED = 4
 /** A timer that fires this many milliseconds late does not slow the requests after it. */
 const LATE = 5
-/** What is assumed of an account while its limit is not known: one request a second is within any limit. */
-const UNKNOWN = 1
 /**
- * One permit in so many rests for one more window, and one in so many seconds: a gap in which another process of the account
- * can get hold of a permit, and make itself known by the refusal that follows. Without it, a process that always has a
- * request waiting would take every permit the moment it is free, and never learn that it is not alone.
+ * A process that always has a request waiting takes every permit the moment it is free, so that another process of the account
+ * would always be refused without this one noticing. So from time to time a permit is held for longer, by this many milliseconds
+ * and a round trip: a gap for another one that tries again each second, and for this one, which is refused then, the news that it
+ * is not alone.
  */
-const GAP_PERMITS = 48
-const GAP_SECONDS = 5
-const GAP_WINDOWS = 1.1
-const GAP_IDLE = 0.1
+const GAP = 1080
+/** The first gap comes after this many milliseconds, each one after twice the time, up to this many permits or milliseconds. */
+const FIRST_GAP = 4000
+const GAP_PERMITS = 52
+const GAP_TIME = 6000
+/** No gap is needed where a permit is free for this part of the window before the answer shows it. */
+const IDLE = 0.1
 
 /** A request that has gone out. */
 export interface Sent {
@@ -60,7 +62,8 @@ export class Account {
   pausedUntil = -Infinity
   #pacedUntil = -Infinity
   #nextAt = -Infinity
-  #sinceGap = 0
+  #gapAt: number | undefined
+  #gapEvery = FIRST_GAP
   /** Calls that are in here. */
   active = 0
   usedAt: number
@@ -88,11 +91,9 @@ export class Account {
     return this.active === 0 && now - this.usedAt > millis && now > this.pausedUntil
   }
 
-  /** The limit in requests a second, as far as it is known. */
-  #limitOf(limit: RateLimit): number | undefined {
+  #limitOf(limit: RateLimit): Limit {
     if (limit._tag === "Fixed") return limit.quota.limit / limit.quota.window * 1000
-    if (limit._tag === "Unlimited") return undefined
-    return this.isAnonymous ? undefined : this.learning.limit === undefined ? UNKNOWN : this.learning.limit ?? undefined
+    return limit._tag === "Unlimited" || this.isAnonymous ? null : this.learning.limit
   }
 
   /** How many requests may be sent in which time; `undefined` when there is no limit. */
@@ -122,22 +123,29 @@ export class Account {
     return Math.max(from, this.#window.freeAt(now, permits), this.#nextAt - (burst - 1) * millis)
   }
 
-  /** Whether the next permit leaves a gap: not where permits are free for long enough before this process can know it. */
-  #isGapDue({ limit, window }: Quota): boolean {
+  /** Whether the next permit leaves a gap. */
+  #isGapDue(now: number, { limit, window }: Quota, isRoomLeft: boolean): boolean {
+    if (this.#gapAt === undefined || isRoomLeft) {
+      this.#gapEvery = FIRST_GAP
+      this.#gapAt = now + FIRST_GAP
+    }
     const idle = this.#roundTrips.mean - (this.shared === undefined ? this.#roundTrips.bound : 0)
-    return ++this.#sinceGap >= Math.max(GAP_PERMITS, GAP_SECONDS * 1000 * limit / window) && idle < GAP_IDLE * window
+    if (now < this.#gapAt || idle >= IDLE * window) return false
+    this.#gapEvery = Math.min(2 * this.#gapEvery, Math.max(GAP_PERMITS * window / limit, GAP_TIME))
+    this.#gapAt = now + this.#gapEvery
+    return true
   }
 
   /** A request goes out. */
-  acquire(now: number, quota: Quota | undefined, hasWaited: boolean): Sent {
+  acquire(now: number, limit: RateLimit, hasWaited: boolean): Sent {
+    const quota = this.quota(limit)
     if (quota !== undefined) {
       const { burst, millis } = this.#spacing(now, quota)
       this.#nextAt = Math.max(this.#nextAt, burst === 1 ? now - LATE : now) + millis
     }
     let rest = 0
-    if (quota !== undefined && hasWaited && this.#isGapDue(quota)) {
-      this.#sinceGap = 0
-      rest = GAP_WINDOWS * quota.window
+    if (quota !== undefined && hasWaited && this.#isGapDue(now, quota, this.rate.leavesRoom(this.#limitOf(limit)))) {
+      rest = GAP + this.#roundTrips.mean
     }
     return {
       permit: this.#window.acquire(now),
@@ -219,7 +227,7 @@ export class Account {
     const before = this.learning.limit
     this.learning.learned(now, rateLimit)
     const { limit } = this.learning
-    if (limit !== before) this.rate.limitChanged(limit ?? undefined, before === undefined)
+    if (limit !== before) this.rate.limitChanged(limit, before === undefined)
     this.queue.pokeAll()
   }
 }

@@ -1,54 +1,78 @@
 /**
- * How much of its limit an account uses (AIMD). It uses all of the limit that the host gives until the host refuses a request
- * all the same. Then it halves its rate, searches upwards between the rate that held and the rate that was refused, as BIC-TCP
- * does, and stays at what it found. Now and then it tries more, and the more often that is refused, the longer it waits before
- * the next try.
+ * How much of its limit an account uses: all of it, until the host refuses a request all the same. `account.ts` calls it.
  *
- * A rate that held for a while and is refused all the same means that something else uses the account. Then it climbs slowly,
- * gives way while it has more than half of the limit, and insists on an eighth of it.
+ * A refusal has one of two causes, which look alike at first: the host's real limit is lower, or other processes use the account.
+ * So the rate falls to a fair half of the limit. From there it is searched for between the rate that held and the rate that was
+ * refused, as BIC-TCP does, and what was found is kept. More is tried now and then, and the more often that is refused, the longer
+ * it waits before the next try.
  *
- * A limit that nobody gives is searched for in the same way, from a low rate that doubles until it is refused.
+ * A rate that held for a while and is refused all the same means that others use the account. Two rules make their rates equal.
+ * Above the fair half, a process gives way at every refusal. At or below it, a process insists: it goes lower only where refusals
+ * are frequent, and the lower it is, the sooner it tries more.
  *
  * It knows nothing of Effect and has no clock: every method is given the time in milliseconds. Rates are requests a second.
  */
 import type { Quota } from "../../RateLimitStore.ts"
 
-/** The rate from which an account starts whose limit nobody gives. */
+/** Requests a second that the host allows; `null`: it gives no limit; `undefined`: that is not known yet. */
+export type Limit = number | null | undefined
+
+/** The rate of an account whose limit is not known yet: one request a second is within any limit. */
+const UNKNOWN = 1
+/** The rate from which an account starts whose limit nobody gives, and the highest one that is tried. */
 const START = 10
+const FASTEST = 1000
 /** One request in about a minute is the slowest. */
 const SLOWEST = 1 / 64
-const FASTEST = 1000
 
-/** What a refusal leaves of the full limit; of a rate that was found; and of one that is small in a shared account. */
-const DECREASE = 0.5
-const DECREASE_FOUND = 0.7
-const DECREASE_SMALL = 0.9
-/** A share of a shared account that is small, one that is large, and the least one, as parts of the limit. */
-const SMALL = 1 / 4
-const LARGE = 1 / 2
-const LEAST = 1 / 8
+/**
+ * Half of the limit, less 5 % for the spread of round trips, and less half a request: two processes that each send one request
+ * a second to a host that takes one would find room beside each other only by chance.
+ */
+const fairHalf = (limit: Limit): number => limit ? 0.95 * limit / (2 + 1 / limit) : 0
 
-/** A rate has held when this many times its quota was served; in a shared account it takes longer. */
-const QUOTAS = 2
-const QUOTAS_SHARED = 4
+/** What a refusal leaves of a rate. */
+const DECREASE = 0.7
+/** A rate has held when the requests of this many seconds were served. A slow rate, in requests a second, has no time for that. */
+const SECONDS = 3
+const SLOW = 2
+/** The search ends when the refused rate is less than this times the rate that held. A slow rate has no time for more steps. */
+const closeTo = (rate: number): number => rate < SLOW ? 1.08 : 1.03
+/** A refused rate is remembered as this part of it, since round trips that vary bring requests closer together. */
+const MARGIN = 0.97
 /** The first step beyond a rate that was refused before, as a part of the rate. It doubles with each step that holds. */
 const STEP = 0.05
-/** The search ends when the refused rate is less than this times the rate that held. A slow rate has no time for more steps. */
-const closeTo = (rate: number): number => rate < 2 ? 1.08 : 1.03
-
 /** A refused rate is not tried again for this long nor before this many requests; each refused try doubles the time. */
 const HOLD = 60_000
 const HOLD_REQUESTS = 300
 const MAX_HOLD = 3_600_000
-/** The same in a shared account, for one that uses all of the limit; one that uses a part waits for that part of it. */
-const HOLD_SHARED = 20_000
-const MAX_HOLD_SHARED = 120_000
 
-/** The pause where the host does not tell one, and the longest that is kept to where it does. */
+/** For this long after a refusal that shows it, others are taken to use the account. */
+const SHARED = 60_000
+/** Then the fair half is held for this long after a refusal, a part of it for that part, and a step is this part of it. */
+const HOLD_SHARED = 20_000
+const STEP_SHARED = 0.2
+/** Refusals are frequent when this many of them come within this time of each other, on average. */
+const FREQUENT = 2
+const FREQUENT_TIME = 10_000
+/** A process with a part of the fair half takes that many times as many refusals, and at most this many times. */
+const MAX_INSISTENCE = 4
+
+/** The pause where the host asks for none; it grows with the number of refusals in a row beyond this many, up to a minute. */
 const PAUSE = 1000
+const MANY = 48
 const MAX_PAUSE = 60_000
-const MAX_SPREAD = 10_000
+/** The longest pause that is kept to where the host asks for one. */
 const MAX_RETRY_AFTER = 24 * 3_600_000
+/**
+ * Pauses are spread at random, by a part of them, so that processes which refuse each other get out of step: widely after the
+ * second refusal to the eighth, and after every fourth. The others are close to a second, to fit into the gap of a busy process.
+ */
+const SPREAD_WIDE = 1.2
+const SPREAD_NARROW = 0.05
+const WIDE = 8
+const LONG = 4
+const MAX_SPREAD = 10_000
 
 /** The quota of a limit that the host gives, or that is set. */
 export const quotaOf = (rate: number): Quota =>
@@ -64,22 +88,24 @@ export const pauseOf = (retryAfter: number | undefined, random: number): number 
 export class AdaptiveRate {
   /** `undefined`: all of the limit. */
   #rate: number | undefined
-  /** The highest rate that held, and the lowest that was refused. */
+  /** The highest rate that held, or to which it fell; and the lowest that was refused. */
   #held = 0
   #refused = Infinity
   /** Whether the rate was increased and has not held yet, and whether it has held. */
   #isIncreased = false
   #hasHeld = false
-  /** Whether something else seems to use the account. */
-  #isShared = false
-  #doubtedAt = -Infinity
   #step = STEP
   /** How often a try beyond the refused rate was refused. */
   #refusedTries = 0
+  /** Refusals at this rate, less what time has passed between them. */
+  #refusals = 0
   /** How many requests were served that were sent after the last change. */
   #served = 0
   #changedAt = -Infinity
   #rejectedAt = -Infinity
+  /** When a rate that had held was refused, and until when that means that others use the account. */
+  #doubtedAt = -Infinity
+  #sharedUntil = -Infinity
   #wasServed = false
   /** How often the host refused a request since it last served one. */
   consecutiveRejections = 0
@@ -89,22 +115,28 @@ export class AdaptiveRate {
     return this.#rate !== undefined && this.#rejectedAt !== -Infinity
   }
 
-  /** The rate in force. `limit` is the one that the host gives, where it does. */
-  current(limit: number | undefined): number {
-    return Math.min(this.#rate ?? limit ?? START, limit ?? FASTEST)
+  /** The rate in force. */
+  current(limit: Limit): number {
+    return limit === undefined ? UNKNOWN : Math.min(this.#rate ?? limit ?? START, limit ?? FASTEST)
   }
 
-  quota(limit: number | undefined): Quota {
+  /** Whether another process finds room beside this one. */
+  leavesRoom(limit: Limit): boolean {
+    return limit === undefined || this.current(limit) <= fairHalf(limit)
+  }
+
+  quota(limit: Limit): Quota {
     const rate = this.current(limit)
     return this.isReduced ? quotaOfFound(rate) : quotaOf(rate)
   }
 
-  /** The host gives another limit. Where it refused requests before the first one was known, the account is shared. */
-  limitChanged(limit: number | undefined, isFirst: boolean) {
-    this.#isShared = isFirst && limit !== undefined && this.#rejectedAt !== -Infinity
-    this.#rate = this.#isShared ? limit! * DECREASE : undefined
+  /** The host gives another limit. Where it refused requests before the first one was known, others use the account. */
+  limitChanged(limit: Limit, isFirst: boolean) {
+    const isShared = isFirst && typeof limit === "number" && this.#rejectedAt !== -Infinity
+    this.#rate = isShared ? fairHalf(limit) : undefined
     this.#held = this.#rate ?? 0
-    this.#refused = this.#isShared ? limit! : Infinity
+    this.#refused = isShared ? limit : Infinity
+    this.#sharedUntil = isShared ? this.#rejectedAt + SHARED : -Infinity
     this.#isIncreased = false
     this.#hasHeld = false
   }
@@ -113,48 +145,53 @@ export class AdaptiveRate {
    * A request was answered with something else than a refusal. `isSaturated`: it had to wait for its permit, so the account has
    * more to do than the rate allows.
    */
-  served(now: number, sentAt: number, isSaturated: boolean, limit: number | undefined) {
+  served(now: number, sentAt: number, isSaturated: boolean, limit: Limit) {
     this.#wasServed = true
-    if (sentAt > this.#rejectedAt) this.consecutiveRejections = 0
-    if (isSaturated && sentAt > this.#changedAt) this.#increase(now, limit)
+    if (sentAt <= this.#rejectedAt) return
+    this.consecutiveRejections = 0
+    if (limit !== undefined && isSaturated && sentAt > this.#changedAt) this.#increase(now, limit)
   }
 
-  #increase(now: number, limit: number | undefined) {
+  #change(now: number, rate: number | undefined) {
+    this.#rate = rate
+    this.#changedAt = now
+    this.#served = 0
+    this.#refusals = 0
+  }
+
+  #increase(now: number, limit: number | null) {
     const rate = this.current(limit)
     const ceiling = limit ?? FASTEST
-    // The first request after a change came at the distance of before.
-    const quotas = this.#rejectedAt === -Infinity ? 1 : this.#isShared ? QUOTAS_SHARED : QUOTAS
-    if (++this.#served <= quotas * Math.ceil(rate)) return
+    // Before the first refusal, a rate that nobody gave doubles with each second.
+    const enough = this.#rejectedAt === -Infinity ? rate : rate >= SLOW ? SECONDS * rate : this.#isIncreased ? 2 : 1
+    if (++this.#served <= enough) return
     this.#held = rate
     this.#hasHeld = true
     this.#isIncreased = false
     if (rate >= ceiling) return
-    const next = this.#next(now, rate, ceiling)
+    const next = this.#next(now, rate, limit)
     if (next === rate) return
+    this.#change(now, next >= ceiling && limit !== null ? undefined : Math.min(next, ceiling))
     this.#isIncreased = true
-    this.#served = 0
-    this.#changedAt = now
-    this.#rate = next >= ceiling && limit !== undefined ? undefined : Math.min(next, ceiling)
   }
 
-  #next(now: number, rate: number, ceiling: number): number {
+  #next(now: number, rate: number, limit: number | null): number {
     if (this.#rejectedAt === -Infinity) return 2 * rate
+    const isShared = now < this.#sharedUntil && limit !== null
+    const fair = fairHalf(limit)
     if (this.#refused !== Infinity) {
-      if (this.#refused / rate > closeTo(rate)) return (rate + this.#refused) / 2
-      if (now < this.#rejectedAt + this.#hold(rate, ceiling)) return rate
+      if (!isShared && this.#refused / rate > closeTo(rate)) return (rate + this.#refused) / 2
+      const hold = isShared
+        ? HOLD_SHARED * (rate / fair)
+        : Math.min(MAX_HOLD, Math.max(HOLD * 2 ** this.#refusedTries, HOLD_REQUESTS * 1000 / rate))
+      if (now < this.#rejectedAt + hold) return rate
       this.#refused = Infinity
-      this.#step = STEP
+      this.#step = isShared ? STEP_SHARED : STEP
     }
-    const next = rate * (1 + this.#step)
+    const next = rate + this.#step * (isShared ? fair : rate)
     this.#step = Math.min(1, 2 * this.#step)
-    return next
-  }
-
-  #hold(rate: number, ceiling: number): number {
-    const times = 2 ** this.#refusedTries
-    return this.#isShared
-      ? Math.min(MAX_HOLD_SHARED, HOLD_SHARED * times) * rate / ceiling
-      : Math.min(MAX_HOLD, Math.max(HOLD * times, HOLD_REQUESTS * 1000 / rate))
+    // The fair half is no step to jump over.
+    return rate < fair ? Math.min(next, fair) : next
   }
 
   /**
@@ -165,66 +202,63 @@ export class AdaptiveRate {
     now: number,
     sentAt: number,
     retryAfter: number | undefined,
-    limit: number | undefined,
+    limit: Limit,
     random: number
   ): number | undefined {
     const isNew = sentAt > this.#rejectedAt
     if (!isNew && retryAfter === undefined) return undefined
     if (isNew) {
+      const before = this.#rejectedAt
       this.#rejectedAt = now
-      this.#changedAt = now
       this.#served = 0
       this.consecutiveRejections++
       // Refused at its first request, or again at the next one, it has not used the rate at all.
-      const isUsed = this.#wasServed && (this.consecutiveRejections === 1 || limit === undefined)
-      if (isUsed) this.#decrease(this.current(limit), limit)
+      const isUsed = this.#wasServed && (limit === null || limit !== undefined && this.consecutiveRejections === 1)
+      if (isUsed) this.#decrease(now, before, limit)
     }
     return this.#pause(retryAfter, limit, random)
   }
 
-  #decrease(rate: number, limit: number | undefined) {
-    const part = this.#isShared && limit !== undefined ? rate / limit : LARGE
-    if (this.#isIncreased && part <= LARGE) {
+  /** A request was refused at the rate in force; the refusal before it was at this time. */
+  #decrease(now: number, before: number, limit: Limit) {
+    const rate = this.current(limit)
+    const fair = fairHalf(limit)
+    if (this.#isIncreased) {
       if (this.#refused === Infinity) this.#refusedTries++
-      this.#rate = this.#held
-    } else {
-      const isFirstDoubt = this.#doubt(rate, limit)
-      const isSmall = part < SMALL || isFirstDoubt
-      const factor = rate === limit ? DECREASE : isSmall ? DECREASE_SMALL : DECREASE_FOUND
-      const least = this.#isShared && limit !== undefined ? LEAST * limit : SLOWEST
-      this.#rate = Math.max(least, rate * factor)
-      this.#held = this.#rate
-      this.#refusedTries = 0
-      this.#hasHeld = false
+      this.#refused = rate * MARGIN
+      this.#isIncreased = false
+      return this.#change(now, this.#held)
+    }
+    if (this.#hasHeld && (rate === limit || rate < 0.9 * this.#refused)) {
+      // A rate that was found may only be too near to what the host takes, so the first time within a minute is a doubt.
+      if (rate === limit || now - this.#doubtedAt < SHARED) this.#sharedUntil = now + SHARED
+      this.#doubtedAt = now
+    }
+    const passed = (now - Math.max(before, this.#changedAt)) / FREQUENT_TIME
+    this.#refusals = Math.max(0, this.#refusals - passed) + 1
+    if (rate <= fair) {
+      const insistence = now < this.#sharedUntil ? Math.min(MAX_INSISTENCE, fair / rate) : 1
+      if (this.#refusals < FREQUENT * insistence) return
     }
     this.#refused = rate
-    this.#isIncreased = false
+    this.#refusedTries = 0
+    this.#hasHeld = false
+    const lower = rate === limit ? fair : rate * DECREASE
+    this.#held = Math.max(SLOWEST, rate > fair ? Math.max(fair, lower) : lower)
+    this.#change(now, this.#held)
   }
 
   /**
-   * A rate that held was refused: something else uses the account. A rate that was found may only be too near to what the
-   * host takes, so the first time within a minute is a doubt.
+   * Every fourth pause is as long as the window, for hosts that count refused requests too. A host that refuses everything is asked
+   * less and less often.
    */
-  #doubt(rate: number, limit: number | undefined): boolean {
-    // Close below one that was refused, it may not have held as long as it takes.
-    if (this.#isShared || !this.#hasHeld || rate > 0.9 * this.#refused) return false
-    const isFirst = rate !== limit && this.#rejectedAt - this.#doubtedAt > HOLD
-    this.#doubtedAt = this.#rejectedAt
-    this.#isShared = !isFirst
-    return isFirst
-  }
-
-  /**
-   * The first refusal is followed by a short pause. The next ones are spread at random, or two processes could go on refusing
-   * each other in step. They are not much longer than a second, to get hold of a permit that another process leaves free,
-   * and every other one is as long as the window, for hosts that count refused requests too.
-   */
-  #pause(retryAfter: number | undefined, limit: number | undefined, random: number): number {
+  #pause(retryAfter: number | undefined, limit: Limit, random: number): number {
     const count = this.consecutiveRejections
-    const own = count % 2 === 1 ? PAUSE : Math.max(PAUSE, this.quota(limit).window)
-    const least = retryAfter ?? own
-    const spread = count === 1 ? 0 : this.#wasServed ? 0.5 * Math.max(1, count / 48) : 0.05
-    const pause = least + spread * random * Math.min(least, MAX_SPREAD)
-    return Math.min(pause, retryAfter === undefined ? MAX_PAUSE : MAX_RETRY_AFTER)
+    const isLong = count % LONG === 2
+    const own = Math.max(PAUSE, isLong ? this.quota(limit).window : 0) * Math.max(1, count / MANY)
+    const least = retryAfter ?? Math.min(MAX_PAUSE, own)
+    // The first refusal says nothing of others.
+    const spread = count === 1 ? 0 : isLong || count <= WIDE ? SPREAD_WIDE : SPREAD_NARROW
+    return Math.min(MAX_RETRY_AFTER, least + spread * random * Math.min(least, MAX_SPREAD))
   }
 }

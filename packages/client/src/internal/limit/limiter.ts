@@ -185,7 +185,7 @@ const acquireAs = Effect.fnUntraced(function*(
         const { permit, wait } = yield* acquireShared(call, waiter)
         if (wait === undefined) {
           const then = millisOf(clock)
-          return { sent: account.acquire(then, quota, hasWaited), shared: permit, isCounted: false }
+          return { sent: account.acquire(then, limit, hasWaited), shared: permit, isCounted: false }
         }
         sleep = wait
       }
