@@ -229,8 +229,8 @@ export const table = {
     "requests per second of one address (IPv6: one /64) without a key",
     { text: "none" }
   ),
-  blocklist: open("blocklist", "FILE", text, "none", "file of contents (by SHA-256) and addresses that are refused"),
-  maxLife: open("max-life", "TIME", duration, "what the plan says", "longest life of a file, whatever its plan says"),
+  blocklist: open("blocklist", "FILE", text, "none", "file of refused contents (by SHA-256) and addresses"),
+  maxLife: open("max-life", "TIME", duration, "what the plan says", "longest life of a file, whatever its plan allows"),
   trustedProxies: open(
     "trusted-proxies",
     "LIST",
@@ -336,16 +336,16 @@ export const table = {
     "FILE",
     text,
     "none",
-    "file of a line of JSON for each request, without keys and names of files"
+    "file for a JSON line per request, without keys and names of files"
   ),
   auditLog: open(
     "audit-log",
     "FILE",
     text,
     "none",
-    "file of a line of JSON for each upload, change, download, deletion and change of keys"
+    "file for a JSON line per upload, change, download, deletion and change of keys"
   ),
-  logAddresses: row("log-addresses", "", flag, "no", "write addresses in these two instead of hashes of them"),
+  logAddresses: row("log-addresses", "", flag, "no", "write addresses to these logs, instead of their hashes"),
   gracefulShutdownTimeout: row(
     "shutdown-timeout",
     "TIME",
