@@ -10,6 +10,10 @@ export interface Page {
   ) => Promise<{ readonly link: string; readonly size: number | undefined }>
   readonly download: (link: string) => Promise<{ readonly name: string; readonly text: string }>
   readonly failure: (link: string) => Promise<{ readonly reason: string; readonly copy: string | undefined }>
+  /** Uploads a file with encryption; returns the name at the host, and what the link gives. */
+  readonly encrypted: (
+    file: Blob
+  ) => Promise<{ readonly hosted: string | undefined; readonly name: string; readonly text: string }>
   readonly account: () => Promise<number | null | undefined>
 }
 
@@ -26,6 +30,14 @@ export const connect = (baseUrl: string, apiKey: string): Page => {
     failure: (link) =>
       use((fileIo) => Effect.flip(fileIo.downloadBytes(link)))
         .then(({ copy, reason }) => ({ reason: reason._tag, copy })),
+    encrypted: (file) =>
+      use((fileIo) =>
+        Effect.gen(function*() {
+          const { link, name: hosted } = yield* fileIo.upload(FileBody.blob(file), { encryption: "link" })
+          const { bytes, name } = yield* fileIo.downloadBytes(link)
+          return { hosted, name, text: new TextDecoder().decode(bytes) }
+        })
+      ),
     account: () => use((fileIo) => fileIo.me).then(({ rateLimit }) => rateLimit)
   }
 }

@@ -6,10 +6,20 @@ import { build } from "vite"
 
 const APP = join(import.meta.dirname, "app.ts")
 
-/** The code of a bundle. `external` keeps `effect` out of it. */
+/** A bundle: what a page loads at once, and what it loads later, such as the code of encryption. */
+export interface Bundle {
+  /** Path of the file that a page loads. */
+  readonly entry: string
+  /** The code of each file, by its path. */
+  readonly files: ReadonlyMap<string, string>
+  /** The code of the entry and of what it imports at once. */
+  readonly initial: string
+}
+
+/** `external` keeps `effect` out of it. */
 export const bundle = async (
   options: { readonly external: boolean; readonly input?: string; readonly minify?: boolean }
-): Promise<string> => {
+): Promise<Bundle> => {
   const minify = options.minify ?? true
   const result = await build({
     root: import.meta.dirname,
@@ -28,8 +38,20 @@ export const bundle = async (
     }
   })
   const outputs = Array.isArray(result) ? result : [result]
-  const chunks = outputs.flatMap((output) => "output" in output ? output.output : [])
-  return chunks.map((chunk) => chunk.type === "chunk" ? chunk.code : "").join("\n")
+  const chunks = outputs.flatMap((output) => "output" in output ? output.output : []).filter((chunk) =>
+    chunk.type === "chunk"
+  )
+  const entry = chunks.find(({ isEntry }) => isEntry)
+  if (entry === undefined) throw new Error("the bundle has no entry")
+  const initial = new Set([entry.fileName])
+  for (const name of initial) {
+    for (const imported of chunks.find(({ fileName }) => fileName === name)?.imports ?? []) initial.add(imported)
+  }
+  return {
+    entry: `/${entry.fileName}`,
+    files: new Map(chunks.map(({ code, fileName }) => [`/${fileName}`, code])),
+    initial: chunks.filter(({ fileName }) => initial.has(fileName)).map(({ code }) => code).join("\n")
+  }
 }
 
 /** Bytes of a text after gzip, as a host would send it. */
@@ -37,7 +59,7 @@ export const gzipped = (code: string): number => gzipSync(code, { level: 9 }).le
 
 /** A program that contains the same parts of `effect` as core and client, and nothing else. */
 const effectAlone = async (): Promise<string> => {
-  const code = (await bundle({ external: true, minify: false })).replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
+  const code = (await bundle({ external: true, minify: false })).initial.replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
   const imports: Array<string> = []
   const used = new Set<string>()
   for (const [statement, name] of code.matchAll(/^import \* as (\w+) from "effect\/[^"]+";$/gm)) {
@@ -52,7 +74,7 @@ const effectAlone = async (): Promise<string> => {
   return `${imports.join("\n")}\nObject.assign(globalThis, { used: [${[...used].join(", ")}] })\n`
 }
 
-/** Sizes after gzip, in bytes. */
+/** Sizes after gzip, in bytes, of what a page loads at once. */
 export interface Sizes {
   /** A page with core and client. */
   readonly whole: number
@@ -67,11 +89,11 @@ export const sizes = async (): Promise<Sizes> => {
   try {
     const input = join(folder, "alone.ts")
     await writeFile(input, await effectAlone())
-    const whole = gzipped(await bundle({ external: false }))
+    const whole = gzipped((await bundle({ external: false })).initial)
     return {
       whole,
-      beyondEffect: whole - gzipped(await bundle({ external: false, input })),
-      withoutEffect: gzipped(await bundle({ external: true }))
+      beyondEffect: whole - gzipped((await bundle({ external: false, input })).initial),
+      withoutEffect: gzipped((await bundle({ external: true })).initial)
     }
   } finally {
     await rm(folder, { recursive: true, force: true })

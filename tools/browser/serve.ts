@@ -2,13 +2,14 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import type { Bundle } from "./bundle.ts"
 
-export const servePage = async (code: string) => {
-  const page = `<!doctype html><title>fileio</title><script type="module" src="/app.js"></script>`
+export const servePage = async ({ entry, files }: Bundle) => {
+  const page = `<!doctype html><title>fileio</title><script type="module" src="${entry}"></script>`
   const server = createServer((request, response) => {
-    const isCode = request.url === "/app.js"
-    response.writeHead(200, { "content-type": isCode ? "text/javascript" : "text/html; charset=utf-8" })
-    response.end(isCode ? code : page)
+    const code = files.get(request.url ?? "")
+    response.writeHead(200, { "content-type": code === undefined ? "text/html; charset=utf-8" : "text/javascript" })
+    response.end(code ?? page)
   })
   server.listen(0, "127.0.0.1")
   await once(server, "listening")

@@ -11,14 +11,16 @@ import type { DecryptionOptions, Encryption } from "../../Encryption.ts"
 import type { FileBody, OneShotBody } from "../../FileBody.ts"
 import type { Download } from "../../FileIo.ts"
 import type { Buffers } from "../../Transport.ts"
-import * as Decrypt from "../encryption/decrypt.ts"
-import * as Encrypt from "../encryption/encrypt.ts"
 import { Fault } from "../encryption/fault.ts"
 import type { Secrets } from "../encryption/library.ts"
 import * as SecretsOf from "../encryption/secrets.ts"
 import { toError } from "../request/retry.ts"
 import { Failure } from "../shared/failure.ts"
 import { checkBody, type Client, invalid } from "./shared.ts"
+
+// Loaded when a file is encrypted, so that a page that encrypts none does not load it.
+const loadEncrypt = Effect.promise(() => import("../encryption/encrypt.ts"))
+const loadDecrypt = Effect.promise(() => import("../encryption/decrypt.ts"))
 
 interface Prepared<B> {
   /** The content to send. */
@@ -36,7 +38,7 @@ export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotB
   yield* checkBody(operation, given)
   if (encryption === undefined) return { body: given, linked: (file) => file }
   const { body, linkOf } = yield* Effect.mapError(
-    Encrypt.encrypt(given, encryption),
+    Effect.flatMap(loadEncrypt, ({ encrypt }) => encrypt(given, encryption)),
     ({ field, problem }) => invalid(operation, field, problem)
   )
   yield* checkBody(operation, body)
@@ -89,6 +91,7 @@ export const opened = Effect.fnUntraced(function*(
   link: FileKey.FileLink,
   secrets: Secrets
 ): Effect.fn.Return<Download, FileIoError.FileIoError, Scope.Scope> {
+  const Decrypt = yield* loadDecrypt
   const fail = (error: FileIoError.FileIoError | Fault) =>
     error instanceof Fault ? Decrypt.toError(error, error.isAtEnd ? "received" : "begun") : error
   const { overhead, payload } = yield* Effect.mapError(Decrypt.open(download.open("reused"), secrets), fail)
