@@ -186,6 +186,29 @@ describe.concurrent("a store that is silent", () => {
     )
   }
 
+  it.live("on the connections of now only: a download goes on over another one", () =>
+    Effect.gen(function*() {
+      const { line, url } = yield* overS3
+      const content = pattern(24 * 1024 * 1024)
+      const { key } = yield* uploaded(url, content)
+      const { response } = yield* openDownload(`${url}/${key}`)
+      const chunks: Array<Buffer> = []
+      const ended = new Promise<void>((resolve) => response.once("close", () => resolve()))
+      let before = Infinity
+      response.on("data", (chunk: Buffer) => {
+        if (chunks.length === 0) {
+          line.silenceOpen()
+          before = line.accepted()
+        }
+        chunks.push(chunk)
+      })
+      yield* bounded(Effect.promise(() => ended))
+      assert.isAbove(line.accepted(), before)
+      assert.isTrue(response.complete)
+      assert.isTrue(Buffer.concat(chunks).equals(content))
+      assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
+    }), 120_000)
+
   it.live("does not keep the server from stopping", () =>
     Effect.gen(function*() {
       const { line, scope, url } = yield* overS3
