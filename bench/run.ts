@@ -63,6 +63,10 @@ const smokes: Readonly<Record<string, Smoke>> = {
       ratios({ bench: "server", what }, "node:http", "server")
     )
   },
+  resumable: {
+    args: ["--mib", "3", "--rounds", "1"],
+    expects: [{ bench: "resumable", mib: 3 }]
+  },
   size: {
     args: ["--rounds", "1"],
     expects: [

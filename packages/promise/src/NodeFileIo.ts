@@ -36,7 +36,10 @@ export type BatchListener = (progress: Progress.Batch) => void | Promise<void>
  * @since 0.1.0
  */
 export interface UploadFileOptions
-  extends Omit<FileTransfer.UploadFileOptions, "onProgress" | "encryption">, EncryptionOptions, FileIo.CallOptions
+  extends
+    Omit<FileTransfer.UploadFileOptions, "onProgress" | "encryption" | "resumption">,
+    EncryptionOptions,
+    FileIo.CallOptions
 {
   /** Called with progress events. */
   readonly onProgress?: FileIo.ProgressListener | undefined
@@ -65,7 +68,10 @@ export interface DownloadFileOptions
  * @since 0.1.0
  */
 export interface UploadAllOptions
-  extends Omit<FileTransfer.UploadAllOptions, "onProgress" | "encryption">, EncryptionOptions, FileIo.CallOptions
+  extends
+    Omit<FileTransfer.UploadAllOptions, "onProgress" | "encryption" | "resumption">,
+    EncryptionOptions,
+    FileIo.CallOptions
 {
   /** Called with the progress of all files together. */
   readonly onProgress?: BatchListener | undefined

@@ -14,7 +14,7 @@ import * as DataFolder from "../src/DataFolder.ts"
 import { RateCounter } from "../src/RateCounter.ts"
 import * as RedisRateCounter from "../src/RedisRateCounter.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
-import { checks } from "./conformance/checks.ts"
+import { allChecks } from "./conformance/allChecks.ts"
 import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import {
   assertRefused,
@@ -390,7 +390,7 @@ describe.skipIf(!hasPostgres || !hasRedis)("two servers over one PostgreSQL, one
 
   it.live("keep the contract, row by row, as each request goes to the next of them", () =>
     Effect.gen(function*() {
-      const failures = yield* Effect.forEach(checks, ({ about, run, says }) =>
+      const failures = yield* Effect.forEach(allChecks, ({ about, run, says }) =>
         Effect.promise(() =>
           run({ url: front, key: KEY }).then(() =>
             undefined, (cause: unknown) => `${about}: ${says}: ${String(cause)}`)

@@ -20,7 +20,7 @@ export interface Check {
   readonly run: (host: Host) => Promise<string | void>
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
   readonly body: Buffer
@@ -58,7 +58,7 @@ const once = ({ key, url }: Host, path: string, asked: Asked): Promise<Answer> =
   })
 
 /** Waits for the host's rate limit. */
-const send = async (host: Host, path: string, asked: Asked = {}): Promise<Answer> => {
+export const send = async (host: Host, path: string, asked: Asked = {}): Promise<Answer> => {
   for (let tries = 0;; tries++) {
     const answer = await once(host, path, asked)
     if (answer.status !== 429 || tries === 20) return answer
@@ -73,7 +73,7 @@ const json = (answer: Answer): Json => {
   return JSON.parse(String(answer.body)) as Json
 }
 
-const succeeded = (answer: Answer): Json => {
+export const succeeded = (answer: Answer): Json => {
   assert.equal(answer.status, 200, String(answer.body))
   const body = json(answer)
   assert.equal(body["success"], true)
@@ -145,7 +145,7 @@ const BEYOND = "the plan does not allow it, and says so"
 const download = (host: Host, key: unknown, asked: Asked = {}): Promise<Answer> =>
   send(host, `/${String(key)}`, { ...asked, headers: { accept: "*/*", ...asked.headers } })
 
-const remove = (host: Host, ...files: ReadonlyArray<Json>) =>
+export const remove = (host: Host, ...files: ReadonlyArray<Json>) =>
   Promise.all(files.map((file) => send(host, `/${String(file["key"])}`, { method: "DELETE" })))
 
 const DAY = 24 * 60 * 60 * 1000
@@ -167,7 +167,7 @@ const isGone = async (host: Host, key: unknown): Promise<void> => {
 /** A future time in the contract's ISO forms. */
 const inAnHour = () => new Date(Date.now() + 60 * 60 * 1000).toISOString()
 
-const check = (about: string, says: string, run: Check["run"]): Check => ({ about, says, run })
+export const check = (about: string, says: string, run: Check["run"]): Check => ({ about, says, run })
 
 export const checks: ReadonlyArray<Check> = [
   check("authentication", "a bearer token is taken", async (host) => {

@@ -6,7 +6,7 @@
  * The key may also be in FILEIO_API_KEY, where no list of processes shows it. With a word, only the checks with it in their
  * name run. Uploads are small, and removed.
  */
-import { checks } from "./checks.ts"
+import { allChecks } from "./allChecks.ts"
 
 const [url, given, word = ""] = process.argv.slice(2)
 const key = given ?? process.env["FILEIO_API_KEY"]
@@ -19,7 +19,7 @@ if (url === undefined || key === undefined || !/^https?:\/\//.test(url)) {
 const host = { url: url.replace(/\/+$/, ""), key }
 const counts = { passed: 0, failed: 0, skipped: 0 }
 
-for (const { about, run, says } of checks) {
+for (const { about, run, says } of allChecks) {
   const name = `${about}: ${says}`
   if (!name.includes(word)) continue
   try {

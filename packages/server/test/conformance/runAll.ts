@@ -1,10 +1,10 @@
 import { Effect } from "effect"
-import { checks } from "./checks.ts"
+import { allChecks } from "./allChecks.ts"
 
 /** Runs all checks on one server, a few at a time; returns the failed and the skipped ones. */
 export const runAll = (url: string, key: string) =>
   Effect.map(
-    Effect.forEach(checks, ({ about, run, says }) =>
+    Effect.forEach(allChecks, ({ about, run, says }) =>
       Effect.promise(() =>
         run({ url, key }).then(
           (skipped) => ({ name: `${about}: ${says}`, skipped, failure: undefined }),

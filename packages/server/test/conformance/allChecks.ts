@@ -1,0 +1,5 @@
+/** All checks of the suite: those of the contract, and those of its extensions. */
+import { type Check, checks } from "./checks.ts"
+import { resumableChecks } from "./resumableChecks.ts"
+
+export const allChecks: ReadonlyArray<Check> = [...checks, ...resumableChecks]
