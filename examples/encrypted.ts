@@ -27,7 +27,7 @@ run(Effect.gen(function*() {
   const read = yield* fileIo.downloadBytes(forAda.link, { identities: [ada.identity] })
   yield* Console.log("with her key    ", text(read.bytes))
 
-  // A key that does not fit: what came is kept, and the right key still opens it. `{ passphrase }` works the same way.
+  // A wrong key: the encrypted file is kept, and the right key still decrypts it. `{ passphrase }` works the same way.
   const other = yield* Encryption.generateIdentity
   const forAdaToo = yield* fileIo.upload(body, { encryption: { recipients: [ada.recipient] } })
   const wrong = yield* Effect.flip(

@@ -30,7 +30,7 @@ const program = Effect.gen(function*() {
   // Support can download the file, since it knows the link, but it cannot delete another account's file.
   yield* Console.log("support got", (yield* support.downloadBytes(offer.link)).name)
   const refused = yield* Effect.flip(support.delete(offer.key))
-  yield* Console.log("support is told", refused.reason._tag)
+  yield* Console.log("support gets", refused.reason._tag)
 })
 
 run(Effect.provide(program, Layer.provide(Layer.mergeAll(Sales.layer, Support.layer), NodeHttp.layerUndici())))

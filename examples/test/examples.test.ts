@@ -37,7 +37,7 @@ const expected: Record<string, ReadonlyArray<RegExp>> = {
   "update.ts": [/never expires: true +downloads left: unlimited/, /content: second/],
   "replace.ts": [/downloads left: 1/, /content: second/],
   "delete.ts": [/^deleted$/m, /once more: no such file/],
-  "two-accounts.ts": [/sales has +\[ 'offer\.txt' \]/, /support has \[\]/, /support is told FileNotFound/],
+  "two-accounts.ts": [/sales has +\[ 'offer\.txt' \]/, /support has \[\]/, /support gets FileNotFound/],
   "service.ts": [/send this to Ada: http/],
   "link-service.ts": [/POST \/reports\/ada 200 http/, /ada\.txt: The report for ada/],
   "backup.ts": [/handed over: http/, /state: Available\nstate: Taken\n/, /was taken: everything that matters/],

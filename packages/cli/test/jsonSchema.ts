@@ -10,7 +10,7 @@ export const jsonSchema = (): string => {
   const whole = {
     $schema: JsonSchema.META_SCHEMA_URI_DRAFT_2020_12,
     title: `A line of fileio --json, version ${JsonLine.VERSION}`,
-    description: "Within a version, fields and types are only added: pass over what you do not know.",
+    description: "Within a version, fields and types are only added: ignore those you do not know.",
     ...schema,
     ...(Object.keys(definitions).length === 0 ? {} : { $defs: definitions })
   }

@@ -48,7 +48,7 @@ describe("an upload that was killed", () => {
     close()
   }, 60_000)
 
-  it("starts anew where the file has changed, and says so; --resume without a note makes no request", async () => {
+  it("starts over if the file has changed, and says so; --resume without a note makes no request", async () => {
     const { close, passed, room, run, source } = await killed(new Uint8Array(6 * MIB).fill(1))
     const other = await run(["upload", source, "--resume"])
     assert.strictEqual(other.code, 8, other.stderr)
@@ -61,7 +61,7 @@ describe("an upload that was killed", () => {
     assert.strictEqual(passed(), before)
     const ran = await run(["upload", source, "--title", "t"])
     assert.strictEqual(ran.code, 0, ran.stderr)
-    assert.include(ran.stderr, "has changed since it was sent in part: it starts anew")
+    assert.include(ran.stderr, "has changed since a part of it was sent: the upload starts over")
     const inbox = join(room, "inbox")
     Fs.mkdirSync(inbox)
     const [path] = await t.lines(["download", ran.stdout.trim().split("/").at(-1)!, "--output", inbox])

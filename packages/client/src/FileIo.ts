@@ -81,9 +81,9 @@ export interface UploadOptions extends FileSettings.Input {
  * @since 0.1.0
  */
 export interface Resumption {
-  /** The address that `save` got for the same content and host; if the host does not have that upload any more, it starts anew. */
+  /** The address that `save` got for the same content and host; if the host does not have that upload any more, it starts over. */
   readonly address?: string | undefined
-  /** Fails if the host does not have the upload any more, in place of starting anew. @default false */
+  /** Fails if the host does not have the upload any more, instead of starting over. @default false */
   readonly only?: boolean | undefined
   /** Called with the address before the first byte is sent. Who knows it can continue the upload and give it up. */
   readonly save: (address: string) => Effect.Effect<void>

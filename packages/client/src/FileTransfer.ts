@@ -225,7 +225,7 @@ export const make = Effect.gen(function*() {
       : yield* UploadNote.open(options.notes, body, options, "")
     if (note === undefined) return yield* fileIo.upload(body, options)
     if (note.state === "changed") {
-      yield* Effect.logInfo(`${path} has changed since it was uploaded in part; it starts anew`)
+      yield* Effect.logInfo(`${path} has changed since a part of it was uploaded; the upload starts over`)
     }
     return yield* Effect.tap(fileIo.upload(body, { ...options, resumption: note.resumption }), note.remove)
   }, Effect.provideContext(disk))

@@ -50,7 +50,7 @@ const HOSTS: ReadonlyArray<Host> = [
 
 describe("listAll", () => {
   it.effect.each(HOSTS.flatMap((host) => [1, 7, 100, 260, 1000].map((pageSize) => ({ ...host, pageSize }))))(
-    "gives all files and leaves none where each is deleted as it comes: %o",
+    "returns all files even if each is deleted at once: %o",
     ({ pageSize, ...options }) =>
       Effect.gen(function*() {
         const names = numbered(260)

@@ -23,7 +23,7 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 const SIZES = { small: 1000, large: 700_000 }
 
-/** What a fault of the request with the bytes does: the upload succeeds all the same, or fails for a reason, with a verdict. */
+/** What a fault of the request with the bytes does: the upload succeeds nevertheless, or fails with a reason and a verdict. */
 const FAULTS: ReadonlyArray<readonly [name: string, fault: Fault.Fault, fails?: readonly [string, "no" | "unknown"]]> =
   [
     ["refused connection", Fault.Refuse()],
@@ -127,7 +127,7 @@ describe("a resumable upload", () => {
       }).pipe(Effect.provide(other))
     }).pipe(Effect.provide(host()), Effect.scoped))
 
-  it.effect("that does not exist any more starts anew, or fails if it may only be continued", () =>
+  it.effect("that does not exist any more starts over, or fails if it may only be continued", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const test = yield* FileIoTest.FileIoTest

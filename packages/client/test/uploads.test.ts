@@ -407,7 +407,7 @@ describe("a network that goes away", () => {
       return HttpClientResponse.fromWeb(request, new Response(content, { headers: { "content-length": "9" } }))
     })
   const cases = [
-    ["before there is a connection: nothing is stored, and it is tried again", failing("connect"), "no", 5],
+    ["before there is a connection: nothing is stored, and it is repeated", failing("connect"), "no", 5],
     ["while the answer is awaited: nobody knows, and it is sent once", failing("read"), "unknown", 1],
     ["while the file is sent: nobody knows, and it is sent once", failing("write"), "unknown", 1],
     ["while the answer is read: nobody knows, and it is sent once", answering, "unknown", 1]

@@ -97,7 +97,7 @@ export const ListQuery = {
   })),
   offset: Schema.optionalKey(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
-      .annotate({ description: "How many files to pass over. Default: 0" })
+      .annotate({ description: "How many files to skip. Default: 0" })
   ),
   limit: Schema.optionalKey(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))

@@ -301,7 +301,7 @@ describe("list, me, update, replace, delete", () => {
         }
       }))
 
-    it.effect("listAll leaves none where each file is deleted as it comes", () =>
+    it.effect("listAll returns all files even if each is deleted at once", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo
         const names = Array.from({ length: 25 }, (_, i) => `go-${String(i).padStart(2, "0")}.txt`)

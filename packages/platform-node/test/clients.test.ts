@@ -330,7 +330,7 @@ describe("an address", () => {
       socket.destroy()
     }).pipe(Effect.scoped))
 
-  it.live("that is slow is not given up for one that is dead", () =>
+  it.live("that is slow is not abandoned for a dead one", () =>
     Effect.gen(function*() {
       const { baseUrl } = yield* host()
       const port = Number(new URL(baseUrl).port)

@@ -210,7 +210,7 @@ describe("connections", () => {
       ["fetch", over(FetchFileIo.layerHttp)]
     ] as const
   )(
-    "close when a call gives up waiting for the answer, or for the rest of it: %s",
+    "close when a call is interrupted before the end of the response: %s",
     ([, transport]) =>
       Effect.gen(function*() {
         const begun = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ncontent-disposition: attachment\r\n\r\n{"

@@ -126,7 +126,7 @@ interface Row {
   readonly expected: Expected
   /** Exceptions over real networks. */
   readonly onNetwork?: Expected
-  /** Other allowed results, since a client does not always see the response: its verdict has to be true all the same. */
+  /** Other allowed results, since a client does not always see the response: its verdict has to be true nevertheless. */
   readonly or?: { readonly [T in Transport]?: Expected }
   /** Calls that crash the process over a client, and why. */
   readonly crashes?: { readonly [T in Transport]?: readonly [calls: ReadonlyArray<Call>, why: string] }

@@ -53,7 +53,7 @@ const refused: Readonly<Record<string, (request: Request) => Answer>> = {
       body: Buffer.concat([OTHER.subarray(at), new Uint8Array(5)])
     }
   },
-  "of a file of another size, whose total is not told": (request) => {
+  "of a file of another size, whose total is not sent": (request) => {
     const at = from(request)
     const to = SIZE + 5
     return {

@@ -307,7 +307,7 @@ export interface Completion {
  * @since 0.1.0
  */
 export interface Uploads {
-  /** Adds an upload of which nothing is stored yet. */
+  /** Adds an empty upload. */
   readonly create: (
     upload: Pick<UploadRecord, "id" | "owner" | "request" | "blob" | "length" | "ends">
   ) => Effect.Effect<void, CatalogError>

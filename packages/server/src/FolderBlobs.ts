@@ -79,7 +79,7 @@ const makeWriter = Effect.fnUntraced(
         return attempt("create a blob", () => openWrites(temporary, "wx", budget))
       }).pipe(Effect.tapError(() => Effect.sync(() => active.delete(id)))),
       ({ file, writes }) =>
-        attempt("remove an upload that was given up", async () => {
+        attempt("remove an abandoned upload", async () => {
           await writes.stop()
           if (!closed) await file.close().catch(() => {})
           if (kept) return

@@ -132,7 +132,7 @@ export const layer = (
       })
 
       const failing = (what: string) =>
-        Effect.catchCause((cause) => Effect.logError(`${what} failed; it is tried again`, cause))
+        Effect.catchCause((cause) => Effect.logError(`${what} failed; trying again`, cause))
       const sweeps = failing("the sweep")(Effect.andThen(sweep, Metrics.swept))
       const searches = failing("the search for orphans")(removeOrphans)
 

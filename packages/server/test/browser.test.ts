@@ -210,7 +210,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
     }), 60_000)
 
   it.live(
-    "a file can be dropped or pasted, a wrong one is told before it is sent, and an upload can be cancelled",
+    "a file can be dropped or pasted, a wrong one is refused before it is sent, and an upload can be cancelled",
     () =>
       Effect.gen(function*() {
         const server = yield* start({

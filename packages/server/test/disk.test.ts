@@ -51,7 +51,7 @@ const reserveOf = (folder: string): number =>
   Fs.statSync(Path.join(folder, "reserve"), { throwIfNoEntry: false })?.size ?? 0
 
 /** The catalog creates its reserve in the background. */
-const reserved = (folder: string) => eventually("room is kept back", () => reserveOf(folder) > 0)
+const reserved = (folder: string) => eventually("the reserve exists", () => reserveOf(folder) > 0)
 
 describe.skipIf(!canMount)("a disk without a byte left", () => {
   it.effect("is no dead end: deletions work, downloads count, the sweep frees space, and the reserve is restored", () =>

@@ -133,7 +133,7 @@ describe("a form", () => {
     }))
 
   it.live(
-    "has its text stored as it comes, whatever its size and wherever its fields stand",
+    "has its text stored unchanged, whatever its size and the position of its fields",
     () =>
       Effect.gen(function*() {
         const server = yield* start()

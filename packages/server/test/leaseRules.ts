@@ -58,7 +58,7 @@ export const leaseRules = (engine: Engine) => {
       assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
     }).pipe(Effect.provide(engine)))
 
-  it.effect("ends a lease of which nothing is sent after the patience and the grace time, however often it is resumed", () =>
+  it.effect("ends a lease without sent bytes after the patience and the grace time, however often it is resumed", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       const { key } = yield* catalog.insert(file())
@@ -160,7 +160,7 @@ export const leaseRules = (engine: Engine) => {
       }
     }).pipe(Effect.provide(engine)))
 
-  it.effect("takes a claim back of which nothing was sent, as if it had never been made", () =>
+  it.effect("takes back a claim without sent bytes, as if it had never been made", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
       const { key } = yield* catalog.insert(file({ countFrom: "first-byte", autoDelete: false }))

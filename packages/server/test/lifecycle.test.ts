@@ -248,7 +248,7 @@ describe("the layers", () => {
 
 describe("the program", () => {
   it.live(
-    "prints one line with what it serves and one when it is told to stop, and lets a transfer end",
+    "prints one line with what it serves and one when it stops, and lets a transfer end",
     () =>
       Effect.gen(function*() {
         const folder = yield* temporaryFolder

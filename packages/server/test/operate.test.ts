@@ -238,7 +238,7 @@ describe("an operator", () => {
     }), 60_000)
 
   it.live(
-    "has addresses in the logs if the operator wants them, and is told at the start of a log that cannot be written",
+    "has addresses in the logs if the operator wants them, and learns at the start of a log that cannot be written",
     () =>
       Effect.gen(function*() {
         const folder = yield* temporaryFolder
@@ -399,7 +399,7 @@ describe("an operator", () => {
       for (const body of sent.values()) assert.notInclude(body, key)
     }), 60_000)
 
-  it.live("is told on an old Node which one is needed, by both programs", () =>
+  it.live("learns on an old Node which one is needed, from both programs", () =>
     Effect.gen(function*() {
       const old = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.20.2'})"
       for (

@@ -71,8 +71,11 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
           )
           if (!isBroken) assert.strictEqual(part.status, 204, part.text)
           // What the other server does not know of yet would be sent again.
-          yield* eventually("what came is recorded", () => sql("SELECT received FROM uploads") === String(until))
-          const { offset } = yield* Effect.promise(() => offsetOf(urls[(index + 1) % 2]!, path))
+          yield* eventually("the received bytes are recorded", () =>
+            sql("SELECT received FROM uploads") === String(until))
+          const { offset } = yield* Effect.promise(() =>
+            offsetOf(urls[(index + 1) % 2]!, path)
+          )
           assert.strictEqual(offset, until)
           from = until
         }

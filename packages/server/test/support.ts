@@ -193,7 +193,7 @@ export const openDownload = (url: string, headers: Record<string, string> = {}):
 /** More than a connection's buffers, so that a download of it cannot end unread. */
 export const LARGE = 32 * 1024 * 1024
 
-/** Bytes of which each position can be told from another. */
+/** Bytes of which each position is distinct. */
 export const pattern = (size: number): Buffer<ArrayBuffer> => {
   const bytes = Buffer.alloc(size)
   for (let i = 0; i + 4 <= size; i += 4) bytes.writeUInt32LE((i * 2654435761) >>> 0, i)

@@ -11,7 +11,7 @@
       ["bytes", "kB", "MB", "GB", "TB"][unit]
   }
 
-  // Times are told in UTC until here.
+  // Without this script, times are shown in UTC.
   const localTimes = () => {
     for (const time of document.querySelectorAll("time")) {
       time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, {

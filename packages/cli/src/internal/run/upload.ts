@@ -142,7 +142,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     const note = body._tag === "FileBody" && encryption === undefined
       ? yield* UploadNote.open(notes, body, options, baseUrl)
       : undefined
-    if (note?.state === "changed") yield* report.warn(`${source} has changed since it was sent in part: it starts anew`)
+    if (note?.state === "changed") {
+      yield* report.warn(`${source} has changed since a part of it was sent: the upload starts over`)
+    }
     if (note?.state === "unfinished") yield* report.note(`continuing the upload of ${source}`)
     if (input.resume && note?.state !== "unfinished") {
       return yield* local(

@@ -120,7 +120,7 @@ const gone = new Failure(
   "refused",
   new FileIoError.InvalidRequest({
     field: "resumption",
-    problem: "the host does not have the broken upload any more; upload the file anew"
+    problem: "the host does not have the broken upload any more; upload the file again"
   })
 )
 

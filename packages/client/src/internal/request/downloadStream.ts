@@ -106,7 +106,7 @@ const readRange = (response: Response, asked: Asked): number | string => {
       ? "a part of the file without the ETag that was asked for"
       : "a part of another file: its ETag is not the one that was asked for"
   }
-  if (ContentEncoding.isEncoded(response)) return "a part of the file in an encoding that was not asked for"
+  if (ContentEncoding.isEncoded(response)) return "a part of the file in an unrequested encoding"
   const length = lengthOf(response)
   if (length !== undefined && length !== to - from + 1) return "a part of the file with two different lengths"
   const size = range[3] === "*" ? asked.size : Number(range[3])
@@ -201,7 +201,7 @@ export const receive = (options: {
         return Effect.fail(unexpected(200, "the body is empty, and no file is"))
       }
       if (coding !== undefined) {
-        const problem = `it came encoded (${coding}), which was not asked for, and cannot be decoded here`
+        const problem = `it is encoded (${coding}), unrequested, and cannot be decoded here`
         return Effect.fail(broke(head, state.done, problem, { stage: "received", resumable: false }))
       }
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {

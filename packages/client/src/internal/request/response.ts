@@ -101,7 +101,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
     }
     const coding = ContentEncoding.unknownOf(response)
     if (coding !== undefined) {
-      return other(`it is encoded (${call.quote(coding, 64)}), which was not asked for, and cannot be decoded here`)
+      return other(`it is encoded (${call.quote(coding, 64)}), unrequested, and cannot be decoded here`)
     }
     return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
       onFailure: (error) =>

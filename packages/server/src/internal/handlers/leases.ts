@@ -53,7 +53,7 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
       const progress = transfers.progress()
       return Effect.tapError(catalog.prolong(progress), () => Effect.sync(() => transfers.restore(progress)))
     }).pipe(
-      Effect.catch((error) => Effect.logWarning("the leases could not be prolonged; it is tried again", error.cause)),
+      Effect.catch((error) => Effect.logWarning("the leases could not be prolonged; trying again", error.cause)),
       Effect.schedule(Schedule.spaced(catalog.prolongInterval)),
       Effect.forkScoped
     )

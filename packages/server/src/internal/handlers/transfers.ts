@@ -104,11 +104,11 @@ export const make = () => {
         newest.key === key ? Array.from(running).flatMap(({ transfer }) => transfer ?? []) : []
       ),
 
-    /** What the catalog is to be told of all leases. */
+    /** Pending updates of the catalog, for all leases. */
     progress: (): ReadonlyArray<Progress> =>
       Array.from(all.values(), (held) => ({ lease: held.newest, sent: takeSent(held) })),
 
-    /** The catalog could not be told it. */
+    /** The catalog could not be updated. */
     restore: (progress: ReadonlyArray<Progress>): void => {
       for (const { lease, sent } of progress) {
         const held = all.get(lease.id)

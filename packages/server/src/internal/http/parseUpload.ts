@@ -234,7 +234,7 @@ export const bodyOf = ({ headers, stream }: HttpServerRequest.HttpServerRequest)
   stream: Stream.mapError(stream, () => endedEarly)
 })
 
-/** What came of a body that broke and was not taken from its stream, where it follows right after the bytes that were. */
+/** Unread bytes of a broken body, if they directly follow those that were read. */
 export const restOf = (
   request: HttpServerRequest.HttpServerRequest,
   exit: Exit.Exit<void, unknown>,

@@ -16,7 +16,7 @@ export const CODES = {
   REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
   PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
   STORAGE_QUOTA_EXCEEDED: "The plan's storage does not hold the file as well.",
-  UPLOAD_NOT_FOUND: "There is no such resumable upload: it was never begun, was given up, or its time is over.",
+  UPLOAD_NOT_FOUND: "There is no such resumable upload: it never existed, was cancelled, or has expired.",
   UPLOAD_OFFSET: "The bytes do not begin where the upload ends; `Upload-Offset` says where that is.",
   UPLOAD_LENGTH: "The length of the upload in the request is not that of earlier requests, or not what comes.",
   UPLOAD_COMPLETED: "The upload is complete; nothing can be appended to it.",
@@ -175,7 +175,7 @@ const problemOf = (name: string, title: string, members: Readonly<Record<string,
 export const uploadNotFound = new Refusal({
   status: 404,
   code: "UPLOAD_NOT_FOUND",
-  text: "There is no such upload: it was never begun, was given up, or its time is over; begin it again"
+  text: "There is no such upload: it never existed, was cancelled, or has expired; start it again"
 })
 
 export const wrongOffset = (expected: number, provided: number) =>

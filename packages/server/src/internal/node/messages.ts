@@ -53,7 +53,7 @@ export class Request extends IncomingMessage {
     return ++this.small < MAX_SMALL && this.readableLength + this.gatheredBytes < this.readableHighWaterMark
   }
 
-  /** Keeps what came and nobody has read yet: Node forgets it when the connection breaks. */
+  /** Keeps unread bytes: Node drops them when the connection breaks. */
   keepRest(): void {
     if (this.destroyed || this.complete) return
     this.flush()

@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(function*(
   const { finish, sendPart, unfinished } = requests(client, object, discarding.signal)
 
   const start = (run: () => Promise<void>): Promise<void> => {
-    if (discarded) throw new Error("the upload was given up")
+    if (discarded) throw new Error("the upload was abandoned")
     running = running.then(run)
     // A later call awaits it; without a listener until then, a failure would end the process.
     running.catch(() => {})

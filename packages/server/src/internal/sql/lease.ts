@@ -92,7 +92,7 @@ export const RESUMABLE_BYTES = 4 * 1024 * 1024
 
 const earlier = (time: number, end: number | null): number => end === null ? time : Math.min(time, end)
 
-/** Milliseconds that a lease lasts of which nothing is sent. */
+/** How long a lease lasts without sent bytes, in milliseconds. */
 export const allowance = ({ grace, patience }: Terms): number => patience + grace
 
 /** Milliseconds that these bytes take at the minimum rate; 0 where any rate will do. */

@@ -27,11 +27,11 @@ const envelopeOf = ({ error }: Schemas) => (description: string) => ({
   content: { "application/json": { schema: error } }
 })
 
-/** What every call can be refused with. */
+/** Errors of every call. */
 const commonOf = (envelope: ReturnType<typeof envelopeOf>) => ({
   "400": envelope("The request is wrong; the message says what is allowed"),
   "401": envelope("The API key is missing or unknown"),
-  "404": envelope("No such upload: never begun, given up, of another account, or its time is over"),
+  "404": envelope("No such upload: it never existed, was cancelled, belongs to another account, or has expired"),
   "429": envelope("Too many requests; see `Retry-After`"),
   "500": envelope("The host failed")
 })
@@ -104,7 +104,7 @@ export const paths = (security: ReadonlyArray<object>, schemas: Schemas) => {
         description: "Gives a resumable upload up. A file that it has become stays.",
         parameters,
         security,
-        responses: { "204": { description: "It is given up" }, ...common }
+        responses: { "204": { description: "It is cancelled" }, ...common }
       }
     }
   }
