@@ -31,8 +31,8 @@ const maxDownloads = text("max-downloads", "N", "Number of allowed downloads: fr
 const qr = toggle("qr", "Also show the link as a QR code, on standard error")
 
 const passphrase = {
-  passphrase: toggle("passphrase", "By a passphrase: from FILEIO_PASSPHRASE, or asked for on the terminal"),
-  passphraseFile: text("passphrase-file", "FILE", "By a passphrase: the first line of this file")
+  passphrase: toggle("passphrase", "Use a passphrase, from FILEIO_PASSPHRASE or the terminal"),
+  passphraseFile: text("passphrase-file", "FILE", "Use a passphrase, the first line of this file")
 }
 
 const encrypt = {
@@ -44,7 +44,7 @@ const encrypt = {
   ),
   ...passphrase,
   noEncrypt: toggle("no-encrypt", "Do not encrypt, whatever the settings say"),
-  nameAtHost: toggle("name-at-host", "Give the name of an encrypted file to the host instead of its link")
+  nameAtHost: toggle("name-at-host", "Store the name of an encrypted file on the host instead of in its link")
 }
 
 const key = Argument.String("key").pipe(Argument.withDescription("A key, or a link in any form"))
@@ -89,7 +89,7 @@ const upload = Command.make("upload", {
   Command.withShortDescription("Upload files, folders or standard input; writes links"),
   Command.withExamples([
     { command: "fileio upload report.pdf --expires 1d", description: "A link that works once, for a day" },
-    { command: "fileio upload report.pdf --encrypt", description: "The host cannot read it; the link opens it" },
+    { command: "fileio upload report.pdf --encrypt", description: "The host cannot read it; the link decrypts it" },
     { command: "tar c photos | fileio upload - --name photos.tar", description: "From a pipe" }
   ])
 )
@@ -118,7 +118,7 @@ const download = Command.make("download", {
     Flag.withAlias("i"),
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "Decrypt by the secret keys in this file, as age-keygen writes it; may be given several times"
+      "Decrypt with the secret keys in this file, in the format of age-keygen; may be given several times"
     ),
     Flag.atLeast(0)
   ),
@@ -130,7 +130,7 @@ const download = Command.make("download", {
   ),
   Command.withShortDescription("Download files; writes their paths"),
   Command.withExamples([
-    { command: "fileio download https://host/2ojE41abcDEF", description: "Into this folder, under its own name" },
+    { command: "fileio download https://host/2ojE41abcDEF", description: "Into this folder, with its original name" },
     { command: "fileio download 2ojE41abcDEF -o - | tar x", description: "Into a pipe" }
   ])
 )

@@ -190,7 +190,7 @@ const makeRoot = (environment: Readonly<Record<string, string | undefined>>) => 
     Command.withDescription("A server for the file.io API over SQLite and a folder. Serves if no command is given."),
     Command.withSubcommands([
       Command.make("serve", {}, () => configured(runServer)).pipe(
-        Command.withDescription("Serves, as without a command")
+        Command.withDescription("Serves, the default command")
       ),
       keys,
       ...Operate.make<Command.CommandContext<"fileio-server">>(configured)
