@@ -69,7 +69,7 @@ const millisOf = (duration: Duration.Input): number =>
  *
  * While the limit is unknown, an account makes one request per second; a call never fails because its limit could not
  * be learned. Calls without a key, and hosts without a limit, start at 10 requests per second, which doubles after each
- * second that was used up and halves after a refusal.
+ * second that was used up and falls by 30 % after a refusal.
  *
  * @category constructors
  * @since 0.1.0

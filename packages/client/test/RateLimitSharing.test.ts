@@ -1,6 +1,6 @@
 /**
- * What processes of one account get that share no store, on hundreds of seeds. None of them was looked at when the rates were
- * chosen. `LIMIT_SEEDS=1000` tries more of them, `LIMIT_SEED=7` begins with another one.
+ * What processes of one account get that share no store, on hundreds of seeds. The constants of `adaptiveRate.ts` were chosen on
+ * other seeds. `LIMIT_SEEDS=1000` tries more of them, `LIMIT_SEED=7` begins with another one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { simulate } from "./utils/limitModel.ts"

@@ -171,7 +171,7 @@ describe("AdaptiveRate", () => {
     const rate = new AdaptiveRate()
     let now = 0
     let pause = 0
-    for (let n = 0; n < 5000; n++) {
+    for (let n = 0; n < 20_000; n++) {
       pause = rate.rejected(now, now - 1, undefined, 10, 0)!
       now += pause + 1
     }

@@ -60,7 +60,7 @@ const MAX_INSISTENCE = 4
 
 /** The pause where the host asks for none; it grows with the number of refusals in a row beyond this many, up to a minute. */
 const PAUSE = 1000
-const MANY = 48
+const MANY = 96
 const MAX_PAUSE = 60_000
 /** The longest pause that is kept to where the host asks for one. */
 const MAX_RETRY_AFTER = 24 * 3_600_000
