@@ -257,6 +257,37 @@ describe("an encrypted file", () => {
         assert.isFalse(Buffer.from(next.subarray(-100)).equals(first.subarray(-100)))
       }))
 
+    it.effect("gives at any position what it gave there before, and reads its source from there on", () =>
+      Effect.gen(function*() {
+        for (const size of [1, 65_536, 131_072, 200_000]) {
+          const content = pattern(size)
+          const plain = FileBody.bytes(content)
+          let from = Infinity
+          const seekable: FileBody.FileBody = {
+            ...plain,
+            openAt: (position, buffers) => {
+              from = Math.min(from, position)
+              return plain.openAt!(position, buffers)
+            }
+          }
+          const { body } = yield* Encryption.encrypt(seekable, "link")
+          const whole = yield* Stream.mkUint8Array(body.open("owned"))
+          const start = whole.length - size - 16 * Math.ceil(size / 65_536)
+          const chunks = [0, 1, 2, 3].map((n) => start + n * 65_552)
+          const positions = [...chunks, whole.length].flatMap((at) => [at - 1, at, at + 1])
+          for (const at of positions.filter((at) => at >= 0 && at <= whole.length)) {
+            from = Infinity
+            isSame(yield* Stream.mkUint8Array(body.openAt!(at, "owned")), whole.subarray(at), `${size}: ${at}`)
+            const chunk = Math.min(Math.floor((at - start) / 65_552), Math.ceil(size / 65_536) - 1)
+            assert.strictEqual(from, chunk > 0 ? chunk * 65_536 : Infinity, `${size}: ${at}`)
+          }
+        }
+        // A position behind what was encrypted so far is reached from the start.
+        const { body } = yield* Encryption.encrypt(FileBody.bytes(pattern(200_000)), "link")
+        const rest = yield* Stream.mkUint8Array(body.openAt!(150_000, "owned"))
+        isSame(rest, (yield* Stream.mkUint8Array(body.open("owned"))).subarray(150_000), "rest")
+      }))
+
     it.effect("is checked against the digest of what it decrypts to", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo

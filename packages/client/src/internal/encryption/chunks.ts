@@ -10,7 +10,8 @@ import { Fault } from "./fault.ts"
 export const PLAIN_CHUNK = 64 * 1024
 /** Bytes of the tag of a chunk. */
 export const TAG = 16
-const SEALED_CHUNK = PLAIN_CHUNK + TAG
+/** Bytes of an encrypted chunk. */
+export const SEALED_CHUNK = PLAIN_CHUNK + TAG
 
 /** Bytes of the payload of this much plaintext. */
 export const sealedSize = (plain: number): number => plain + TAG * Math.max(1, Math.ceil(plain / PLAIN_CHUNK))
@@ -119,7 +120,7 @@ abstract class Chunks {
   }
 }
 
-/** The most remembered chunks: 64 GiB of plaintext, in 8 MiB of memory. */
+/** How many chunks are remembered, the newest ones: 64 GiB of plaintext, in 8 MiB of memory. */
 const MAX_REMEMBERED = 2 ** 20
 const REMEMBERED_BYTES = 8
 
@@ -129,24 +130,24 @@ const REMEMBERED_BYTES = 8
  */
 export class Sealed {
   #tags = new Uint8Array(64 * REMEMBERED_BYTES)
-  #count = 0
+  /** How many chunks were encrypted, from the first one on. */
+  count = 0
 
-  /** Whether a chunk is the first one in its position, or the same as before; `undefined` if that was not remembered. */
+  /** Whether a chunk is the first one in its position, or the same as before; `undefined` if that is not remembered. */
   isSame(index: number, tag: Uint8Array): boolean | undefined {
-    const at = index * REMEMBERED_BYTES
-    if (index >= this.#count) {
-      this.#count = index + 1
-      if (index >= MAX_REMEMBERED) return true
-      if (at >= this.#tags.length) {
-        const larger = new Uint8Array(this.#tags.length * 2)
-        larger.set(this.#tags)
-        this.#tags = larger
-      }
-      this.#tags.set(tag.subarray(0, REMEMBERED_BYTES), at)
-      return true
+    if (index < this.count - MAX_REMEMBERED) return undefined
+    const at = (index % MAX_REMEMBERED) * REMEMBERED_BYTES
+    if (index < this.count) {
+      return this.#tags.subarray(at, at + REMEMBERED_BYTES).every((byte, i) => byte === tag[i])
     }
-    if (index >= MAX_REMEMBERED) return undefined
-    return this.#tags.subarray(at, at + REMEMBERED_BYTES).every((byte, i) => byte === tag[i])
+    this.count = index + 1
+    if (at >= this.#tags.length) {
+      const larger = new Uint8Array(this.#tags.length * 2)
+      larger.set(this.#tags)
+      this.#tags = larger
+    }
+    this.#tags.set(tag.subarray(0, REMEMBERED_BYTES), at)
+    return true
   }
 }
 
@@ -156,8 +157,10 @@ export class Sealing extends Chunks {
   readonly #key: Uint8Array
   readonly #sealed: Sealed
 
-  constructor(cipher: Cipher, key: Uint8Array, sealed: Sealed, buffers: "owned" | "reused") {
+  /** `first` is the chunk to start with. */
+  constructor(cipher: Cipher, key: Uint8Array, sealed: Sealed, buffers: "owned" | "reused", first = 0) {
     super(PLAIN_CHUNK, SEALED_CHUNK, buffers)
+    this.index = first
     this.#cipher = cipher
     this.#key = key
     this.#sealed = sealed

@@ -101,13 +101,15 @@ const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher)
 })
 
 /** The bytes of a body, checked against its announced size: encrypted bytes cannot be counted from outside. */
-const counted = (body: FileBody | OneShotBody): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
+const counted = (body: FileBody | OneShotBody, from: number): Stream.Stream<Uint8Array, FileIoError.SourceFailed> => {
   const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
   const wrong = (problem: string) => new FileIoError.SourceFailed({ ...path, problem })
   const { size } = body
-  const content: unknown = body.open("reused")
+  const content: unknown = from > 0 && body._tag === "FileBody" && body.openAt !== undefined
+    ? body.openAt(from, "reused")
+    : body.open("reused")
   if (!Stream.isStream(content)) return Stream.fail(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
-  let done = 0
+  let done = from
   // A body that was made by hand may violate its type.
   return Stream.mapArrayEffect(content as ReturnType<FileBody["open"]>, (chunks) => {
     for (const chunk of chunks) {
@@ -146,15 +148,30 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
   const sealed = new Chunks.Sealed()
   const start = concat([header, nonce], header.length + nonce.length)
   const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
-  const open = (buffers: Buffers): Stream.Stream<Uint8Array, FileIoError.SourceFailed> =>
+  type Bytes = Stream.Stream<Uint8Array, FileIoError.SourceFailed>
+  /** The payload from a chunk on. */
+  const payloadFrom = (chunk: number, buffers: Buffers): Bytes =>
     Stream.suspend(() => {
-      const sealing = new Chunks.Sealing(cipher, key, sealed, buffers)
-      const payload = Stream.transformPull(counted(body), (pull) => Effect.succeed(transform(pull, sealing)))
-      return Stream.concat(
-        Stream.succeed(start),
-        Stream.mapError(payload, (error) =>
-          error instanceof Fault ? new FileIoError.SourceFailed({ ...path, problem: error.detail! }) : error)
+      const sealing = new Chunks.Sealing(cipher, key, sealed, buffers, chunk)
+      const source = counted(body, chunk * Chunks.PLAIN_CHUNK)
+      return Stream.transformPull(source, (pull) => Effect.succeed(transform(pull, sealing)))
+    }).pipe(
+      Stream.mapError((error) =>
+        error instanceof Fault ? new FileIoError.SourceFailed({ ...path, problem: error.detail! }) : error
       )
+    )
+  const open = (buffers: Buffers): Bytes => Stream.concat(Stream.succeed(start), payloadFrom(0, buffers))
+  /** Starts at the chunk of the position: to encrypt everything before it again would take longer than a host waits. */
+  const openAt = (position: number, buffers: Buffers): Bytes =>
+    Stream.suspend(() => {
+      const at = position - start.length
+      const isSeekable = body._tag === "FileBody" && body.openAt !== undefined && size !== undefined
+      const chunk = isSeekable
+        ? Math.min(Math.floor(at / Chunks.SEALED_CHUNK), Math.ceil(size / Chunks.PLAIN_CHUNK) - 1)
+        : 0
+      return chunk > 0 && chunk <= sealed.count
+        ? dropBytes(payloadFrom(chunk, buffers), at - chunk * Chunks.SEALED_CHUNK)
+        : dropBytes(open(buffers), position)
     })
   return {
     // No fields of the body itself that would give its plaintext.
@@ -165,10 +182,7 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
       contentType: "application/octet-stream",
       size: size === undefined ? undefined : start.length + Chunks.sealedSize(size),
       open,
-      // Encrypts from the start again: so the bytes before the position are compared with those that were sent, too.
-      ...(body._tag === "FileBody"
-        ? { openAt: (position: number, buffers: Buffers) => dropBytes(open(buffers), position) }
-        : {})
+      ...(body._tag === "FileBody" ? { openAt } : {})
     } as FileBody | OneShotBody as B,
     linkOf: (link) => FileKey.encryptedLink(link, opener, isNameAtHost ? undefined : body.name)
   }
