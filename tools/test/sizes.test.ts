@@ -13,8 +13,6 @@ const LARGER: ReadonlyArray<string> = [
   "packages/cli/src/internal/run/upload.ts",
   "packages/client/src/FileIo.ts",
   "packages/client/src/internal/calls/resumableUpload.ts",
-  "packages/client/src/internal/disk/partFile.ts",
-  "packages/client/src/internal/request/downloadStream.ts",
   "packages/server/src/internal/handlers/resumable.ts"
 ]
 

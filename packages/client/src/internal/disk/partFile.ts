@@ -165,6 +165,15 @@ const whyNot = ({ isExposed, note, part, published, writer }: {
     : undefined
 }
 
+/** Says where a note is and why it is unusable; names no file. */
+const passOver = (path: string, why: string): Effect.Effect<undefined> =>
+  Effect.as(
+    Effect.logWarning(
+      `${path} cannot be resumed, so the download starts over: ${why}; remove the file if it is yours`
+    ),
+    undefined
+  )
+
 /** The note of one file's download into one folder, for the lifetime of the scope. */
 export const make = Effect.fnUntraced(function*(folder: string, folderInfo: FileSystem.File.Info, key: string) {
   const fs = yield* FileSystem.FileSystem
@@ -234,15 +243,6 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** Says where a note is and why it is unusable; names no file. */
-  const passOver = (why: string): Effect.Effect<undefined> =>
-    Effect.as(
-      Effect.logWarning(
-        `${path} cannot be resumed, so the download starts over: ${why}; remove the file if it is yours`
-      ),
-      undefined
-    )
-
   /** The part of an earlier download of this file, if no process is writing it; no other process can claim it then. */
   const claim = Effect.fnUntraced(function*(
     namesOf: (note: Note) => ReadonlyArray<string>
@@ -251,7 +251,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     const note = yield* read
     if (note === "absent") return undefined
     if (note === "torn") return yield* Effect.as(Effect.ignore(fs.remove(path)), undefined)
-    if ("untrusted" in note) return yield* passOver(note.untrusted)
+    if ("untrusted" in note) return yield* passOver(path, note.untrusted)
     const partPath = paths.join(folder, note.part)
     const seen = yield* Effect.option(fs.lstat(partPath))
     const lastWrite = Option.match(seen, {
@@ -273,7 +273,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     const problem = whyNot({ note, part, published, writer, isExposed })
     if (problem === undefined) yield* write(note)
     yield* Effect.ignore(fs.remove(claimed))
-    if (problem !== undefined) return yield* passOver(problem)
+    if (problem !== undefined) return yield* passOver(path, problem)
     return current === undefined || typeof part !== "object"
       ? undefined
       : { note, path: partPath, bytes: Number(part.info.size), file: part.file, published }

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Hasher } from "../../Platform.ts"
 import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
-import type { Buffers, Response } from "../../Transport.ts"
+import type { Buffers, Response, TransportError } from "../../Transport.ts"
 import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
@@ -158,6 +158,19 @@ export const refusedRest = (head: Head, done: number, failure: Failure): Failure
 /** After this many bytes of progress, the delays of the retry policy start over. */
 const PROGRESS_BYTES = 1024 * 1024
 
+/** The bytes stopped coming by an error of the connection, or by a time-out. */
+const brokeBy = (head: Head, done: number, error: FileIoError.TimedOut | TransportError): Failure => {
+  if (error._tag === "TimedOut") {
+    const { after, phase } = error
+    return new Failure(
+      "begun",
+      new FileIoError.TimedOut({ after, phase, bytesDone: done, resumable: head.resumable })
+    )
+  }
+  const { cause, problem } = interrupted(error)
+  return broke(head, done, problem, { cause })
+}
+
 interface State {
   readonly buffers: Buffers
   done: number
@@ -217,15 +230,7 @@ export const receive = (options: {
 
   const checked = (bytes: ContentEncoding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
     bytes(state.buffers).pipe(
-      Stream.mapError((error) => {
-        if (error._tag === "TimedOut") {
-          const { after, phase } = error
-          const { resumable } = head
-          return new Failure("begun", new FileIoError.TimedOut({ after, phase, bytesDone: state.done, resumable }))
-        }
-        const { cause, problem } = interrupted(error)
-        return broke(head, state.done, problem, { cause })
-      }),
+      Stream.mapError((error) => brokeBy(head, state.done, error)),
       Stream.mapArrayEffect((chunks) => {
         let count = 0
         for (const chunk of chunks) {
