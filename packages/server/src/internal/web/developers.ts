@@ -177,13 +177,19 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { responses, security } = spec.paths["/"]!.post!
   const schemaOf = (status: "200" | "400"): object => responses[status]!.content!["application/json"]!.schema!
   const uploadsPaths = UploadsApi.paths(security, { error: schemaOf("400"), details: schemaOf("200") })
-  // Both are long to make, so only the address in them is put in for each request.
+  // Both are long to make, so only the address in them is put in.
   const json = JSON.stringify({ ...spec, paths: { ...spec.paths, ...uploadsPaths } })
   const html = page(spec, BASE)
   const add = (path: `/${string}`, respond: (base: string) => HttpServerResponse.HttpServerResponse) =>
     router.add("GET", path, Effect.map(HttpServerRequest.HttpServerRequest, (request) => respond(baseOf(request))))
+  // Responses that nobody reads share one copy of its bytes, since most requests name the same address.
+  let last = { base: BASE, bytes: Buffer.from(json) }
+  const bytesFor = (base: string): Uint8Array => {
+    if (last.base !== base) last = { base, bytes: Buffer.from(json.replaceAll(BASE, base)) }
+    return last.bytes
+  }
   yield* add("/openapi.json", (base) =>
-    HttpServerResponse.text(json.replaceAll(BASE, base), {
+    HttpServerResponse.uint8Array(bytesFor(base), {
       contentType: "application/json; charset=utf-8",
       headers: { ...shared, "access-control-allow-origin": "*" }
     }))
