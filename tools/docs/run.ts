@@ -21,9 +21,10 @@ const services = Layer.merge(NodeFileIo.layerConfig(), NodeServices.layer)
 
 const runBlock = async (file: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
-  await mkdir(join(folder, "inbox"), { recursive: true })
+  await mkdir(folder)
   process.chdir(folder)
   await writeFile("report.pdf", "%PDF-1.7\n")
+  await writeFile("package.json", "{}\n")
   const module: Record<string, unknown> = await import(pathToFileURL(file).href)
   const program = module["program"] ?? module["test"]
   if (!Effect.isEffect(program)) return
