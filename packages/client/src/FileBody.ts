@@ -371,6 +371,10 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   const paths = yield* Path.Path
   const fail = (reason: FileIoError.SourceFailed) =>
     new FileIoError.FileIoError({ operation: "upload", reason, stored: "no" })
+  if (typeof path !== "string" || path === "") {
+    const reason = new FileIoError.InvalidRequest({ field: "path", problem: "allowed: a path, as text" })
+    return yield* new FileIoError.FileIoError({ operation: "upload", reason, stored: "no" })
+  }
   const info = yield* Effect.mapError(fs.stat(path), (error) => fail(unreadable(path)(error)))
   if (info.type !== "File") {
     const problem = info.type === "Directory"

@@ -260,6 +260,7 @@ export const make = Effect.gen(function*() {
       const reason = new FileIoError.InvalidRequest({ field: "key", problem: link.failure })
       return yield* new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" })
     }
+    yield* Destination.checkTarget(target)
     for (const folder of yield* Destination.foldersOf(target)) {
       const found = yield* PartFile.pending(folder, link.success.key)
       if (Option.isSome(found)) return found

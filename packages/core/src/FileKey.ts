@@ -207,7 +207,8 @@ const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> =>
     : Result.fail("the link is broken over several lines, so the end of its key is ambiguous; give it on one line")
 }
 
-const read = (input: string): Result.Result<Read, string> => {
+const read = (input: unknown): Result.Result<Read, string> => {
+  if (typeof input !== "string") return Result.fail("allowed: a key or a link, as text")
   if (input.length > MAX_LENGTH) return Result.fail(`a key or a link has at most ${MAX_LENGTH} characters`)
   const lines = input.split(/[\r\n]+/)
     // A mail quotes with ">", and ends a broken line with "=".

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as ClientFileBody from "@effect-fileio/client/FileBody"
-import * as Stream from "effect/Stream"
+import { toStream } from "./internal/toStream.ts"
 
 export {
   /**
@@ -68,20 +68,6 @@ export {
 export interface StreamOptions extends ClientFileBody.Options {
   /** Size in bytes, if known; the upload fails if the stream has another size. */
   readonly size?: number | undefined
-}
-
-/** Web streams that are not iterable, as in some browsers, are read with their readers. */
-const toStream = (content: unknown): Stream.Stream<ClientFileBody.Chunk, unknown> | undefined => {
-  if (typeof content !== "object" || content === null) return undefined
-  if (Symbol.asyncIterator in content) {
-    return Stream.fromAsyncIterable(content as AsyncIterable<ClientFileBody.Chunk>, (cause) => cause)
-  }
-  return "getReader" in content
-    ? Stream.fromReadableStream({
-      evaluate: () => content as ReadableStream<ClientFileBody.Chunk>,
-      onError: (cause) => cause
-    })
-    : undefined
 }
 
 /**

@@ -42,6 +42,14 @@ export interface CallOptions {
 export type Content = ClientFileBody.FileBody | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
 
 /**
+ * Content that is read once: a body of `FileBody.once`, a `ReadableStream` or an async iterable of bytes or text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OnceContent = ClientFileBody.OneShotBody | AsyncIterable<ClientFileBody.Chunk>
+
+/**
  * Called with progress events; the transfer waits for a returned promise.
  *
  * @category models
@@ -129,7 +137,7 @@ export interface FileIo extends Models.Closeable {
   /** Uploads a file; without a key it belongs to no account. */
   readonly upload: (content: Content, options?: UploadOptions) => Promise<Models.FileDetails>
   /** Uploads a stream that can be read only once; the call is never repeated. */
-  readonly uploadOnce: (body: ClientFileBody.OneShotBody, options?: UploadOptions) => Promise<Models.FileDetails>
+  readonly uploadOnce: (content: OnceContent, options?: UploadOptions) => Promise<Models.FileDetails>
   /** Uploads a file, and deletes it when the result is closed. Needs a key. */
   readonly uploadScoped: (content: Content, options?: UploadOptions) => Promise<Models.ScopedFile>
   /**

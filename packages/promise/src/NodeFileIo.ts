@@ -201,7 +201,7 @@ export const fromLayer = async <E>(
       runner.promise(
         "upload",
         Effect.map(
-          transfer.uploadAll(paths, Input.watched(options)),
+          Input.many("upload", "paths", paths, (paths) => transfer.uploadAll(paths, Input.watched(options))),
           (results) => results.map((result) => Plain.settled(result, Plain.fileDetails))
         ),
         options
@@ -210,7 +210,12 @@ export const fromLayer = async <E>(
       runner.promise(
         "download",
         Effect.map(
-          transfer.downloadAll(keysOrLinks, target, Input.watched(options)),
+          Input.many(
+            "download",
+            "keysOrLinks",
+            keysOrLinks,
+            (keysOrLinks) => transfer.downloadAll(keysOrLinks, target, Input.watched(options))
+          ),
           (results) => results.map((result) => Plain.settled(result, (file) => file))
         ),
         options

@@ -234,6 +234,77 @@ for (const [name, make] of Object.entries(makers)) {
       assert.deepInclude(wrong.reason, { _tag: "SourceFailed" })
     })
 
+    it("take a stream as it is where it is read once", async () => {
+      await using fileIo = await make({ baseUrl })
+      const words = new TextEncoder().encode("see you at eight")
+      const once: ReadonlyArray<FileIo.OnceContent> = [
+        new Blob([words]).stream(),
+        Readable.from([Buffer.from(words)]),
+        async function*() {
+          yield "see you "
+          yield words.subarray(8)
+        }()
+      ]
+      for (const content of once) {
+        const { key } = await fileIo.uploadOnce(content)
+        assert.deepStrictEqual((await fileIo.downloadBytes(key)).bytes, words)
+      }
+      const error = await failureOf(fileIo.upload(new Blob([words]).stream() as never))
+      assert.match(error.message, /a stream, which can be read once; send it with uploadOnce/)
+    })
+
+    it("refuse wrong arguments with InvalidRequest, and nothing else", async () => {
+      await using fileIo = await make({ baseUrl, apiKey })
+      const calls = fileIo as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Promise<unknown>>
+      const onDisk = "uploadFile" in fileIo
+      const wrong: ReadonlyArray<readonly [string, ...ReadonlyArray<unknown>]> = [
+        ["upload"],
+        ["upload", 5],
+        ["upload", FileBody.text("x"), { expires: 5 }],
+        ["upload", FileBody.text("x"), { maxDownloads: "many" }],
+        ["uploadOnce"],
+        ["uploadScoped", {}],
+        ["download"],
+        ["downloadBytes", 5],
+        ["list", { limit: "all" }],
+        ["delete", {}],
+        ["update"],
+        ["update", "abcdefgh"],
+        ["replace", "abcdefgh", { file: "x" }],
+        ["reconcile"],
+        ["reconcile", {}],
+        ["me", { signal: 5 }],
+        ...(onDisk
+          ? [
+            ["uploadFile"],
+            ["uploadFile", 5],
+            ["uploadFile", new URL("file:///etc/hostname")],
+            ["uploadAll"],
+            ["uploadAll", "a path"],
+            ["downloadFile"],
+            ["downloadFile", "abcdefgh"],
+            ["downloadFile", "abcdefgh", "inbox"],
+            ["downloadFile", "abcdefgh", {}],
+            ["downloadFile", "abcdefgh", { path: 5 }],
+            ["downloadFile", "abcdefgh", { path: "a", directory: "b" }],
+            ["downloadAll", 5, { directory: folder }],
+            ["pending"],
+            ["pending", "abcdefgh"]
+          ] as const
+          : [])
+      ]
+      for (const [call, ...args] of wrong) {
+        const error = await failureOf(calls[call]!(...args))
+        assert.strictEqual(error.reason._tag, "InvalidRequest", `${call}: ${error.message}`)
+        if (error.operation === "download") assert.strictEqual(error.copy, "kept")
+      }
+      if (!onDisk) return
+      for (const call of ["uploadAll", "downloadAll"]) {
+        const [result] = (await calls[call]!([5], { directory: folder })) as ReadonlyArray<PromiseRejectedResult>
+        assert.strictEqual((result!.reason as FileIoError.FileIoError).reason._tag, "InvalidRequest")
+      }
+    })
+
     it("say at once which option is wrong", async () => {
       const error = await make({ baseUrl: "nonsense" }).then(() => undefined, (cause: unknown) => cause)
       assert.instanceOf(error, InvalidOption.InvalidOption)

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import type { DownloadStreamOptions, FileIo, UpdateOptions } from "../FileIo.ts"
 import * as Input from "./input.ts"
 import * as Plain from "./plain.ts"
-import type * as Run from "./run.ts"
+import * as Run from "./run.ts"
 
 /** The calls over a built client. */
 export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => {
@@ -33,8 +33,12 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
         Effect.map(client.upload(Input.body(content), Input.watched(options)), Plain.fileDetails),
         options
       ),
-    uploadOnce: (body, options) =>
-      runner.promise("upload", Effect.map(client.uploadOnce(body, Input.watched(options)), Plain.fileDetails), options),
+    uploadOnce: (content, options) =>
+      runner.promise(
+        "upload",
+        Effect.map(client.uploadOnce(Input.onceBody(content), Input.watched(options)), Plain.fileDetails),
+        options
+      ),
     uploadScoped: async (content, options) => {
       const { value, closed: _, ...closeable } = await runner.held(
         "upload",
@@ -43,11 +47,23 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
       )
       return { ...Plain.fileDetails(value), ...closeable }
     },
-    reconcile: ({ name, sentAt, size }, options) =>
+    reconcile: (upload, options) =>
       runner.promise(
         "list",
         Effect.map(
-          Effect.suspend(() => client.reconcile({ name, size, sentAt: DateTime.makeUnsafe(sentAt) })),
+          Effect.suspend(() => {
+            const { name, sentAt, size } = upload ?? {}
+            const time = DateTime.make(sentAt)
+            return typeof name === "string" && typeof size === "number" && Option.isSome(time)
+              ? client.reconcile({ name, size, sentAt: time.value })
+              : Effect.fail(
+                Run.invalidError(
+                  "list",
+                  "upload",
+                  "allowed: { name, size, sentAt }, of an upload whose response was lost"
+                )
+              )
+          }),
           (found) => Option.getOrUndefined(Option.map(found, Plain.fileDetails))
         ),
         options

@@ -10,7 +10,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { DecryptionOptions, Encryption } from "../Encryption.ts"
-import type { Content, DownloadStreamOptions, Options } from "../FileIo.ts"
+import type { Content, DownloadStreamOptions, OnceContent, Options } from "../FileIo.ts"
+import { invalidError } from "./run.ts"
+import { toStream } from "./toStream.ts"
 
 /** The options as `FileIo` of `@effect-fileio/client` takes them. */
 export const clientOptions = (
@@ -67,13 +69,36 @@ export const watched = <Event, A extends WithSecrets & { readonly onProgress?: L
   }
 }
 
+/** What is a stream by itself: an async iterable, or a stream of the web; a body is none. */
+const contentStream = (content: unknown) =>
+  typeof content === "object" && content !== null && "_tag" in content ? undefined : toStream(content)
+
 /** A string is refused, since it may be meant as a path. */
-export const body = (content: Content): ClientFileBody.FileBody =>
-  content instanceof Blob
-    ? ClientFileBody.blob(content)
-    : content instanceof ArrayBuffer || ArrayBuffer.isView(content)
-    ? ClientFileBody.bytes(content)
-    : content
+export const body = (content: Content): ClientFileBody.FileBody => {
+  if (content instanceof Blob) return ClientFileBody.blob(content)
+  if (content instanceof ArrayBuffer || ArrayBuffer.isView(content)) return ClientFileBody.bytes(content)
+  if (contentStream(content) === undefined) return content
+  const problem =
+    "it is a stream, which can be read once; send it with uploadOnce, or with FileBody.stream(() => stream)"
+  return { ...ClientFileBody.bytes(new Uint8Array(1)), problem }
+}
+
+/** A body that is read once: also a stream of the web, or an async iterable, as it is. */
+export const onceBody = (content: OnceContent): ClientFileBody.OneShotBody => {
+  const stream = contentStream(content)
+  return stream === undefined ? content as ClientFileBody.OneShotBody : ClientFileBody.once(stream)
+}
+
+/** Makes a call over many items, where they are a list or another iterable; text is one, but not meant. */
+export const many = <A>(
+  operation: FileIoError.Operation,
+  field: string,
+  items: Iterable<string>,
+  use: (items: Iterable<string>) => Effect.Effect<A, FileIoError.FileIoError>
+): Effect.Effect<A, FileIoError.FileIoError> =>
+  typeof items === "object" && items !== null && Symbol.iterator in items
+    ? use(items)
+    : Effect.fail(invalidError(operation, field, "allowed: a list of texts"))
 
 /** Where a download continues, with the received bytes as a stream. */
 export const resume = ({ content, ...rest }: NonNullable<DownloadStreamOptions["resume"]>): ClientFileIo.Resume => ({

@@ -46,13 +46,20 @@ const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
     return Effect.sync(() => signal.removeEventListener("abort", stop))
   })
 
-const closedError = (operation: FileIoError.Operation) =>
+/** The error of a call that makes no request, since something that it was given is wrong. */
+export const invalidError = (operation: FileIoError.Operation, field: string, problem: string) =>
   new FileIoError.FileIoError({
     operation,
-    reason: new FileIoError.InvalidRequest({ field: "client", problem: "it is closed; make another one" }),
+    reason: new FileIoError.InvalidRequest({ field, problem }),
     ...(operation === "download" ? { copy: "kept" as const } : {}),
     ...(operation === "upload" || operation === "update" || operation === "replace" ? { stored: "no" as const } : {})
   })
+
+const closedError = (operation: FileIoError.Operation) =>
+  invalidError(operation, "client", "it is closed; make another one")
+
+const isSignal = (signal: unknown): boolean =>
+  typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal
 
 /** Builds the layer; `close` releases it. */
 export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> => {
@@ -69,6 +76,7 @@ export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> =
     effect: Effect.Effect<A, FileIoError.FileIoError>,
     signal: AbortSignal | undefined
   ): Promise<A> => {
+    if (signal !== undefined && !isSignal(signal)) throw invalidError(operation, "signal", "allowed: an AbortSignal")
     signal?.throwIfAborted()
     if (isClosed) throw closedError(operation)
     const exit = await runtime.runPromiseExit(effect, signal === undefined ? {} : { signal })

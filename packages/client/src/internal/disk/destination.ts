@@ -120,6 +120,18 @@ const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, nee
   return yield* destinationFailed("local", path, problem)
 })
 
+/** Checks where a caller without types wants a download to go. */
+export const checkTarget = (target: unknown): Effect.Effect<void, FileIoError.FileIoError> => {
+  const { directory, path } = (typeof target === "object" && target !== null ? target : {}) as Record<string, unknown>
+  const given = directory ?? path
+  if (typeof given === "string" && given !== "" && (directory === undefined || path === undefined)) return Effect.void
+  const reason = new FileIoError.InvalidRequest({
+    field: "target",
+    problem: "allowed: { directory } or { path }, as text"
+  })
+  return Effect.fail(new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" }))
+}
+
 /** Checks everything that can be checked before the request. */
 export const prepare = Effect.fnUntraced(function*(
   target: Target,
@@ -128,6 +140,7 @@ export const prepare = Effect.fnUntraced(function*(
   secrets: Secrets | undefined
 ): Effect.fn.Return<Destination, FileIoError.FileIoError, Disk> {
   const paths = yield* Path.Path
+  yield* checkTarget(target)
   const publishing = yield* publishOptionsOf(target, options)
   const { folder, wanted } = publishing
   const fallback = options?.fallbackDirectory === undefined ? undefined : paths.resolve(options.fallbackDirectory)

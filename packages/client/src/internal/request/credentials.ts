@@ -84,7 +84,7 @@ const readHeaders = (
     if (name === "authorization" && hasKey) {
       return fail("authorization carries the account's key already; leave out one of the two")
     }
-    const value = (Redacted.isRedacted(of) ? Redacted.value(of) : of).trim()
+    const value = String(Redacted.isRedacted(of) ? Redacted.value(of) : of).trim()
     if (!VALUE.test(value)) return fail(`the value of ${name} holds characters that a header cannot carry`)
     fields[name] = value
     if (Redacted.isRedacted(of) || isSecret(name)) secretNames.push(name)
@@ -104,7 +104,7 @@ export const make = (
   headers: Headers
 ): Result.Result<Credentials, Problem> => {
   // Files and secret stores end it with a line break.
-  const key = apiKey === undefined ? undefined : Redacted.value(apiKey).trim()
+  const key = apiKey === undefined ? undefined : String(Redacted.value(apiKey)).trim()
   if (key !== undefined && !/^[\x21-\x7E]+$/.test(key)) {
     return Result.fail({
       field: "apiKey",
