@@ -1,6 +1,6 @@
 /**
- * The budget of one account in this process: its permits, its rate, what the host has said. `limiter.ts` calls it for each
- * request. It knows nothing of Effect and has no clock: every method is given the time in milliseconds.
+ * The rate limit of one account in this process: its permits, its rate, and the host's reports. `limiter.ts` calls it for each
+ * request. It uses neither Effect nor a clock: every method gets the time in milliseconds.
  */
 import type { RateLimit } from "../../RateLimit.ts"
 import type { Quota } from "../../RateLimitStore.ts"
@@ -11,35 +11,41 @@ import { RoundTripStats } from "./roundTrip.ts"
 import type { SharedWindow } from "./sharedWindow.ts"
 import { type Permit, SlidingWindow } from "./slidingWindow.ts"
 
-/** After a failure nobody knows when the host counted the request; what is on its way arrives within this time. */
+/**
+ * After a failure it is unknown when the host counted the request; a request in transit arrives within this time, in
+ * milliseconds.
+ */
 export const IN_TRANSIT = 1000
-/** How long an idle connection is taken to stay open, where the transport does not tell. */
+/** How long an idle connection is assumed to stay open, in milliseconds, if the transport does not report it. */
 const KEEP_ALIVE = 3000
-/** Requests that go out at once; those after them at most at twice the rate of the limit. */
+/** Requests that may go out at once; further ones go out at most at twice the rate of the limit. */
 const BURST = 25
-/** Above this many requests in a window their even spacing alone keeps to a rate that was found. */
+/** Above this many requests per window, even spacing alone keeps a searched rate. */
 const SPACED = 4
-/** A timer that fires this many milliseconds late does not slow the requests after it. */
+/** A timer that fires up to this many milliseconds late does not slow down later requests. */
 const LATE = 5
 /**
- * A process that always has a request waiting takes every permit the moment it is free, so that another process of the account
- * would always be refused without this one noticing. So from time to time a permit is held for longer, by this many milliseconds
- * and a round trip: a gap for another one that tries again each second, and for this one, which is refused then, the news that it
- * is not alone.
+ * A process that always has a request waiting takes every permit the moment it is free, so another process of the account would
+ * always be refused without this one noticing. So from time to time a permit is held for longer, by this many milliseconds and
+ * a round trip: a gap for another process that tries again each second. This process is then refused, and learns that it is not
+ * alone.
  */
 const GAP = 1080
-/** The first gap comes after this many milliseconds, each one after twice the time, up to this many permits or milliseconds. */
+/**
+ * The first gap comes after this many milliseconds, each further one after twice the time, up to this many permits or
+ * milliseconds.
+ */
 const FIRST_GAP = 4000
 const GAP_PERMITS = 52
 const GAP_TIME = 6000
-/** No gap is needed where a permit is free for this part of the window before the answer shows it. */
+/** No gap is needed if a permit is free for this part of the window before the response shows it. */
 const IDLE = 0.1
 
-/** A request that has gone out. */
+/** A request that was sent. */
 export interface Sent {
   readonly permit: Permit
   readonly sentAt: number
-  /** When its head left, and whether over a connection that had served before. */
+  /** When its head was sent, and whether over a connection that had been used before. */
   leftAt: number
   isReused: boolean
   /** How much longer the permit is held, in milliseconds, to leave a gap. */
@@ -50,7 +56,7 @@ export interface Sent {
 export class Account {
   readonly host: string
   readonly isAnonymous: boolean
-  /** The permits in a store, where other processes use the account too. */
+  /** The permits in a store, if other processes use the account too. */
   readonly shared: SharedWindow | undefined
   readonly queue = new Queue()
   readonly learning: Learning
@@ -64,12 +70,12 @@ export class Account {
   #nextAt = -Infinity
   #gapAt: number | undefined
   #gapEvery = FIRST_GAP
-  /** Calls that are in here. */
+  /** Pending calls. */
   active = 0
   usedAt: number
-  /** Another one stands for the same account by now. */
+  /** Another object represents the same account by now. */
   isForgotten = false
-  /** Whether the log has said that something else uses the account. */
+  /** Whether the log has reported that another client uses the account. */
   saidShared = false
 
   constructor(options: {
@@ -86,7 +92,7 @@ export class Account {
     this.#roundTrips = new RoundTripStats(options.now)
   }
 
-  /** Whether nobody has used it for so long. */
+  /** Whether it has been unused for this long. */
   isIdle(now: number, millis: number): boolean {
     return this.active === 0 && now - this.usedAt > millis && now > this.pausedUntil
   }
@@ -96,7 +102,7 @@ export class Account {
     return limit._tag === "Unlimited" || this.isAnonymous ? null : this.learning.limit
   }
 
-  /** How many requests may be sent in which time; `undefined` when there is no limit. */
+  /** How many requests may be sent in which window; `undefined` without a limit. */
   quota(limit: RateLimit): Quota | undefined {
     if (limit._tag === "Unlimited") return undefined
     if (limit._tag === "Fixed" && !this.rate.isReduced) return limit.quota
@@ -104,15 +110,16 @@ export class Account {
   }
 
   /**
-   * Milliseconds between two requests, and how many may go out at once before that counts. Of a limit that holds, only many
-   * requests are spaced: they would queue at both ends, and hold their permits longer. A rate that was found is kept to evenly.
+   * Milliseconds between two requests, and how many may go out at once before that applies. Under a limit that holds, only
+   * large numbers of requests are spaced: they would queue at both ends, and hold their permits longer. A searched rate is
+   * spaced evenly.
    */
   #spacing(now: number, { limit, window }: Quota): { readonly millis: number; readonly burst: number } {
     if (this.rate.isReduced || now < this.#pacedUntil) return { millis: window / limit, burst: 1 }
     return { millis: limit <= BURST ? 0 : window / limit / 2, burst: BURST }
   }
 
-  /** When the next request may go out, as of now; `Infinity` while that depends on answers that are still out. */
+  /** When the next request may go out, as known now; `Infinity` while that depends on pending responses. */
   readyAt(now: number, quota: Quota | undefined): number {
     const from = Math.max(now, this.pausedUntil)
     if (quota === undefined) return from
@@ -136,7 +143,7 @@ export class Account {
     return true
   }
 
-  /** A request goes out. */
+  /** A request is sent. */
   acquire(now: number, limit: RateLimit, hasWaited: boolean): Sent {
     const quota = this.quota(limit)
     if (quota !== undefined) {
@@ -157,12 +164,12 @@ export class Account {
     }
   }
 
-  /** How many permits are free. */
+  /** Number of free permits. */
   remaining(now: number, { limit, window }: Quota): number {
     return Math.max(0, limit - this.#window.held(now, window))
   }
 
-  /** How long a call that came now would wait. */
+  /** How long a call would wait now. */
   wait(now: number, limit: RateLimit, ahead = this.queue.length): number {
     const from = Math.max(now, this.pausedUntil)
     const quota = this.quota(limit)
@@ -170,7 +177,7 @@ export class Account {
     return from - now + (quota === undefined ? 0 : this.#window.wait(from, quota, ahead, roundTrip))
   }
 
-  /** Whether the request may go over a connection that is open already. */
+  /** Whether the request may use an open connection. */
   #connect(now: number): boolean {
     let closed = 0
     while (closed < this.#idle.length && now - this.#idle[closed]! > KEEP_ALIVE) closed++
@@ -185,12 +192,12 @@ export class Account {
     this.#window.answered(sent.permit, now + sent.rest)
   }
 
-  /** The answer was no refusal. */
+  /** The response was no refusal. */
   served({ hasWaited, sentAt }: Sent, now: number, limit: RateLimit) {
     this.rate.served(now, sentAt, hasWaited, this.#limitOf(limit))
   }
 
-  /** No answer comes, or only long after the host has counted the request: what is on its way arrives within a second. */
+  /** No response comes, or only long after the host has counted the request: a request in transit arrives within a second. */
   unanswered(sent: Sent, now: number) {
     this.#window.countedBy(sent.permit, now + IN_TRANSIT)
   }
@@ -200,7 +207,7 @@ export class Account {
     this.#window.cancel(sent.permit)
   }
 
-  /** The host refused a request. Gives how long the account pauses, where that is longer than before. */
+  /** The host refused a request. Returns how long the account pauses, if that extends the pause. */
   rejected(
     sent: Sent,
     now: number,
@@ -208,7 +215,7 @@ export class Account {
     limit: RateLimit,
     random: number
   ): number | undefined {
-    // It comes again as soon as the pause is over.
+    // It is repeated as soon as the pause is over.
     this.#window.cancel(sent.permit)
     this.learning.doubt()
     const pause = limit._tag === "Unlimited"
@@ -222,7 +229,7 @@ export class Account {
     return pause
   }
 
-  /** `me` gave this limit. */
+  /** `me` reported this limit. */
   learned(now: number, rateLimit: number | null | undefined) {
     const before = this.learning.limit
     this.learning.learned(now, rateLimit)

@@ -1,21 +1,24 @@
-/** The limit that the host gives in `GET /me`: known, being asked for, or not to be had for now. */
+/** Learns the limit that the host reports in `GET /me`: known, requested, or unavailable for now. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { millisOf } from "../shared/monotonic.ts"
 
-/** Calls wait at most this many milliseconds for the answer of `me`. */
+/** The most milliseconds that calls wait for the response of `me`. */
 const MAX_AWAIT = 5000
-/** After a refusal `me` is asked at most once in this time, which doubles while the answer stays the same. */
+/**
+ * After a refusal `me` is requested at most once in this time, in milliseconds, which doubles while the response stays the
+ * same.
+ */
 const APART = 10_000
-/** After a failure `me` is asked again after this time, which doubles with each one. */
+/** After a failure `me` is requested again after this time, in milliseconds, which doubles with each failure. */
 const BACKOFF = 30_000
 const MAX_BACKOFF = 600_000
 /** With a limit of 0 nothing would ever be sent. */
 const LOWEST = 1 / 3600
 
 export class Learning {
-  /** Requests a second; `null` when the host gives no limit, `undefined` while it is not known. */
+  /** Requests per second; `null` if the host reports no limit, `undefined` while it is unknown. */
   limit: number | null | undefined
   isRunning = false
   #startedAt = -Infinity
@@ -24,7 +27,7 @@ export class Learning {
   #apart = APART
   #failures = 0
   #notBefore = -Infinity
-  /** Whether the first question has come to its end. */
+  /** Whether the first request has ended. */
   #wasAsked = false
   #saidUnknown = false
   readonly #host: string
@@ -33,13 +36,13 @@ export class Learning {
     this.#host = host
   }
 
-  /** How many milliseconds calls wait for the answer that is on its way: only for the first one. */
+  /** How many milliseconds calls wait for the pending response: only for the first one. */
   awaitedFor(now: number): number {
     const isAwaited = this.isRunning && this.limit === undefined && !this.#wasAsked
     return isAwaited ? Math.max(0, this.#startedAt + MAX_AWAIT - now) : 0
   }
 
-  /** Whether `me` should be asked. */
+  /** Whether to request `me`. */
   isDue(now: number, lifetime: number): boolean {
     return !this.isRunning && now >= this.#notBefore &&
       (this.#isStale || this.limit === undefined || now - this.#learnedAt > lifetime)
@@ -50,10 +53,10 @@ export class Learning {
     this.#isStale = this.limit !== undefined
   }
 
-  /** Takes over what an answer of `me` says. */
+  /** Uses the limit in a response of `me`. */
   learned(now: number, rateLimit: number | null | undefined) {
     const before = this.limit
-    // A limit that is no positive number says as little as none.
+    // An invalid limit counts as none.
     this.limit = typeof rateLimit === "number" && rateLimit > 0 ? Math.max(rateLimit, LOWEST) : null
     this.#apart = this.#isStale && this.limit === before ? Math.min(MAX_BACKOFF, 2 * this.#apart) : APART
     this.#notBefore = now + this.#apart
@@ -62,7 +65,7 @@ export class Learning {
     this.#failures = 0
   }
 
-  /** Asks `me` on a fiber of its own, since callers come and go and the answer is for all. */
+  /** Requests `me` in its own fiber, since callers may be interrupted and the response is for all. */
   start(
     me: Effect.Effect<unknown, unknown>,
     now: number,
@@ -87,7 +90,7 @@ export class Learning {
   }
 
   #failed(now: number, wasRefused: boolean): Effect.Effect<void> {
-    // A refusal says nothing of `me`: it is asked again when the pause is over.
+    // A refusal says nothing about `me`: it is requested again after the pause.
     if (wasRefused) return Effect.void
     this.#notBefore = now + Math.min(MAX_BACKOFF, BACKOFF * 2 ** this.#failures)
     this.#failures++

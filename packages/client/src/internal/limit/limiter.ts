@@ -1,6 +1,6 @@
 /**
  * The rate limiter: every request of a `FileIo` goes through it. `retry.ts` and `send.ts` call it; it finds the account in
- * `registry.ts`, waits in `queue.ts` until `account.ts` says that the request may go out, and asks a store where there is one.
+ * `registry.ts`, waits in `queue.ts` until `account.ts` allows the request, and asks a store if there is one.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
@@ -22,13 +22,13 @@ import { quotaOf } from "./adaptiveRate.ts"
 import type { Waiter } from "./queue.ts"
 import * as Registry from "./registry.ts"
 
-/** Callbacks for a request that is out; the limiter sets them, and whatever sends the request calls them. */
+/** Callbacks for an in-flight request; the limiter sets them, and the sender of the request calls them. */
 export interface RequestHooks {
-  /** The head of the request must be on its way, which for an upload is long before its answer. */
+  /** The head of the request must have arrived, which for an upload is long before its response. */
   underway: (() => void) | undefined
-  /** The head of the request leaves, over a connection that has served before or over a new one. */
+  /** The head of the request is sent, over a connection that had been used before or over a new one. */
   onDeparture: ((isReused: boolean) => void) | undefined
-  /** For how many milliseconds this process did not run while the request was out. */
+  /** For how many milliseconds this process did not run during the request. */
   readonly stoodStill?: number
 }
 
@@ -38,7 +38,7 @@ export type WithPermit = <A, R>(
   hooks: RequestHooks
 ) => Effect.Effect<A, Failure, R>
 
-/** The requests of one call: the first one and its repetitions. */
+/** The requests of one call: the first one and its retries. */
 export interface Turn {
   /** Makes one request once there is a permit; waits at most `maxWait` milliseconds for a pause that the host asked for. */
   readonly run: <A, R>(
@@ -46,22 +46,22 @@ export interface Turn {
     maxWait: () => number,
     hooks: RequestHooks
   ) => Effect.Effect<A, Failure, R>
-  /** How the last request went, from what its whole answer said; gives an effect when something follows from it. */
+  /** Records the result of the last request, from its whole response; returns an effect if something follows from it. */
   readonly done: (failure: Failure | undefined) => Effect.Effect<void> | undefined
-  /** How many milliseconds the call has waited for permits, and how many requests went out. */
+  /** How many milliseconds the call has waited for permits, and how many requests it has sent. */
   readonly stats: { readonly waited: number; readonly requests: number }
 }
 
 export interface Limiter {
   /** For a call of this fiber. */
   readonly turn: (operation: FileIoError.Operation, fiber: Fiber.Fiber<unknown, unknown>) => Turn
-  /** Takes the limit over that an answer of `me` gives. */
+  /** Uses the limit in a response of `me`. */
   readonly learnedFrom: (account: { readonly rateLimit?: number | null | undefined }) => Effect.Effect<void>
-  /** How long a call that came now would wait. */
+  /** How long a call would wait now. */
   readonly waitTime: Effect.Effect<Duration.Duration>
 }
 
-/** Set around the call by which an account learns its limit: the others wait for it, so it goes first. */
+/** Set around the call with which an account learns its limit: the others wait for it, so it goes first. */
 const IsFirst = Context.Reference<boolean>("@effect-fileio/client/internal/limit/IsFirst", {
   defaultValue: () => false
 })
@@ -77,7 +77,7 @@ const problemOf = (limit: RateLimit.RateLimit): FileIoError.InvalidRequest | und
   return problem === undefined ? undefined : new FileIoError.InvalidRequest({ field: "rateLimit", problem })
 }
 
-/** What is the same for all requests of a call. */
+/** Shared by all requests of a call. */
 interface Call {
   readonly account: Account
   readonly clock: Clock.Clock
@@ -90,7 +90,7 @@ interface Call {
   readonly onWait: ((waiting: RateLimit.Waiting) => Effect.Effect<void>) | undefined
 }
 
-/** A permit, here and in the store where there is one. */
+/** A permit, here and in the store if there is one. */
 interface Acquired {
   readonly sent: Sent
   readonly shared: string | undefined
@@ -99,7 +99,7 @@ interface Acquired {
 
 const rateLimited = (millis: number) => new FileIoError.RateLimited({ retryAfter: Duration.millis(Math.ceil(millis)) })
 
-/** Nothing was sent, and waiting longer would not help the caller. */
+/** Nothing was sent, and a longer wait would not help the caller. */
 const notSent = (reason: FileIoError.Reason) => new Failure("local", reason)
 
 const isUnsent = (exit: Exit.Exit<unknown, Failure>): boolean =>
@@ -108,10 +108,10 @@ const isUnsent = (exit: Exit.Exit<unknown, Failure>): boolean =>
     reason._tag === "Fail" && (reason.error.stage === "unsent" || reason.error.stage === "local")
   )
 
-/** Asks `me` where the limit is not known or may have changed. */
+/** Requests `me` if the limit is unknown or may have changed. */
 const learnIfDue = ({ account, learn, limit, operation }: Call, now: number): Effect.Effect<void> => {
   if (limit._tag !== "Learned" || account.isAnonymous || operation === "me") return Effect.void
-  // While the host refuses requests, a permit is for the caller's own.
+  // While the host refuses requests, permits are for the caller's own requests.
   if (account.rate.consecutiveRejections > 0 || !account.learning.isDue(now, limit.lifetime)) return Effect.void
   account.active++
   return account.learning.start(learn, now, {
@@ -123,7 +123,7 @@ const learnIfDue = ({ account, learn, limit, operation }: Call, now: number): Ef
   })
 }
 
-/** Asks the store for a permit. Gives its name, or how long to wait before asking again. */
+/** Asks the store for a permit. Returns its name, or how long to wait before asking again. */
 const acquireShared = Effect.fnUntraced(function*(
   { account, clock, limit }: Call,
   waiter: Waiter
@@ -141,7 +141,7 @@ const acquireShared = Effect.fnUntraced(function*(
   const { answer, permit } = asked
   if (answer._tag === "Paused") account.pausedUntil = now + answer.wait
   if (answer._tag !== "Acquired") return { wait: answer.wait }
-  // Asking takes time, in which the host may have refused a request, or another call come first.
+  // The request to the store takes time, in which the host may have refused a request, or another call come first.
   if (account.queue.isFirst(waiter) && account.readyAt(now, quota) <= now) return { permit }
   yield* shared.release(permit, undefined)
   return { wait: 0 }
@@ -169,7 +169,7 @@ const acquireAs = Effect.fnUntraced(function*(
   while (true) {
     waiter.isPoked = false
     const now = millisOf(clock)
-    // Calls without a limit wait for nobody, but each for its own refusal.
+    // Calls without a limit do not wait for others, only for their own refusals.
     const isPausable = limit._tag !== "Unlimited" || call.wasRefused
     const paused = isPausable ? account.pausedUntil - now : 0
     if (paused > maxWait()) return yield* Effect.fail(rateLimited(paused))
@@ -190,13 +190,13 @@ const acquireAs = Effect.fnUntraced(function*(
         sleep = wait
       }
     }
-    // How long it will be is not known while the limit is being learned.
+    // The duration is unknown while the limit is being learned.
     if (!hasWaited && learning.awaitedFor(now) === 0) {
       hasWaited = true
       if (call.onWait === undefined) continue
       yield* call.onWait(waitingOf(call, waiter, now))
     }
-    // What happened while the listener was called has to be looked at.
+    // Something may have changed while the listener ran.
     if (!waiter.isPoked) yield* waiter.sleep(sleep)
   }
 })
@@ -214,7 +214,7 @@ const waitingOf = ({ account, limit, operation }: Call, waiter: Waiter, now: num
   }
 }
 
-/** The host refused a request: the account pauses, and the log says so, and once what may be done. */
+/** The host refused a request: the account pauses; the log reports it, and once what to do. */
 const rejected = Effect.fnUntraced(function*(call: Call, { sent }: Acquired, retryAfter: number | undefined) {
   const { account, clock, limit } = call
   const { host, rate, shared } = account
@@ -235,10 +235,10 @@ const rejected = Effect.fnUntraced(function*(call: Call, { sent }: Acquired, ret
   )
 })
 
-/** Pauses of this many milliseconds are logged also where the one before was not over for long. */
+/** Pauses of this many milliseconds are logged also soon after the previous one. */
 const LONG_PAUSE = 10_000
 
-/** The request of a permit goes out. */
+/** The request of a permit is sent. */
 const depart = (
   { account, clock, limit }: Call,
   acquired: Acquired,
@@ -267,7 +267,7 @@ const depart = (
 const arrive = ({ account, clock }: Call, { isCounted, sent, shared }: Acquired, exit: Exit.Exit<unknown, Failure>) => {
   const now = millisOf(clock)
   let countedIn: number | undefined
-  // All that is to be known of it was said when it was under way.
+  // Everything about it was reported while it was in flight.
   if (isCounted) return undefined
   if (isUnsent(exit)) account.cancel(sent)
   else if (Exit.isSuccess(exit)) {
@@ -330,7 +330,7 @@ export const open = Effect.fnUntraced(function*(options: {
   readonly baseUrl: string
   /** Distinguishes the accounts of a host; `undefined` for anonymous calls. */
   readonly account: string | undefined
-  /** A call of `me` that is not repeated. */
+  /** A call of `me` that is not retried. */
   readonly learn: Effect.Effect<unknown, unknown>
 }): Effect.fn.Return<Limiter, FileIoError.InvalidRequest> {
   const configured = yield* RateLimit.CurrentRateLimit

@@ -1,4 +1,4 @@
-/** Those who wait for a permit, in the order of their calls. */
+/** The calls that wait for a permit, in order. */
 import * as Effect from "effect/Effect"
 
 export class Waiter {
@@ -25,7 +25,7 @@ export class Waiter {
         this.#resume = undefined
       })
     })
-    // A timer of Node rounds down, and a window that is asked too early is only asked twice.
+    // Node's timers round down; asking a window too early only means asking twice.
     return Number.isFinite(millis) ? Effect.raceFirst(Effect.sleep(Math.max(1, Math.ceil(millis))), poked) : poked
   }
 }
@@ -38,7 +38,7 @@ export class Queue {
     return this.#waiters.length
   }
 
-  /** The place of a new call; one that is repeated keeps it before those that came later. */
+  /** The position of a new call; a retried one stays before those that came later. */
   nextOrder(): number {
     return ++this.#orders
   }
@@ -57,7 +57,7 @@ export class Queue {
     if (at === 0) this.pokeFirst()
   }
 
-  /** How many are before this one. */
+  /** Number of calls before this one. */
   ahead(waiter: Waiter): number {
     return this.#waiters.indexOf(waiter)
   }

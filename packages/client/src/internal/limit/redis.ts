@@ -1,5 +1,5 @@
 /**
- * Permits in Redis, taken by one script on the server, by the server's clock.
+ * Permits in Redis, acquired by one script on the server, by the server's clock.
  *
  * An account has three keys, which a cluster keeps together: `out` (permits whose request may still be counted, by when they
  * were acquired), `counted` (those of requests that were counted, by the latest time of that) and `state` (a hash: until when
@@ -8,7 +8,7 @@
 import * as Redis from "effect/persistence/Redis"
 import { GUARD, MAX_CONNECT } from "./slidingWindow.ts"
 
-/** How long the quota to which one process is reduced holds for all, in milliseconds; it is renewed by each of its requests. */
+/** How long the reduced quota of one process applies to all, in milliseconds; each of its requests renews it. */
 const REDUCED = 10_000
 
 const BEGIN = `
@@ -27,7 +27,7 @@ local function keep(millis)
 end
 `
 
-/** Arguments: permit, limit and window (0 where they are not known), isReduced. Gives what became of it, and a wait. */
+/** Arguments: permit, limit and window (0 if unknown), isReduced. Returns the result, and a wait. */
 const ACQUIRE = `${BEGIN}
 local permit, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local paused = number("pausedUntil", 0)

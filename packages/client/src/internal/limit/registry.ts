@@ -1,11 +1,11 @@
-/** The accounts of this process: everything that uses the same key at the same host shares one budget. */
+/** The accounts of this process: everything with the same key at the same host shares one limit. */
 import type * as Clock from "effect/Clock"
 import type { Store } from "../../RateLimitStore.ts"
 import { millisOf } from "../shared/monotonic.ts"
 import { Account } from "./account.ts"
 import { SharedWindow } from "./sharedWindow.ts"
 
-/** Accounts are found by the clock too: times of a `TestClock` mean nothing to another one. */
+/** Accounts belong to a clock too: times of a `TestClock` mean nothing to another one. */
 const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
 const shared = new WeakMap<Clock.Clock, WeakMap<Store, Map<string, Account>>>()
 
@@ -15,9 +15,9 @@ const orSet = <K, V>(map: { get(key: K): V | undefined; set(key: K, value: V): u
   return value
 }
 
-/** Up to this many accounts are kept without looking whether one can go. */
+/** Up to this many accounts are kept without looking for unused ones. */
 const FEW = 64
-/** How long an account is kept that nobody uses, in milliseconds. */
+/** How long an unused account is kept, in milliseconds. */
 const KEEP = 30 * 60_000
 
 export const get = (

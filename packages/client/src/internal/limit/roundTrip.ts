@@ -1,24 +1,29 @@
 /**
- * What a request and its answer take at least: a lower bound, from the answers of the last minute or so. The limiter takes it
- * off the time that a permit is held. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
+ * A lower bound of the round trip, from the responses of the last minute or so. The limiter subtracts it from the time that a
+ * permit is held. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
  */
 
-/** Samples are kept in two generations; the older one goes when the younger has this many samples and this age. */
+/**
+ * Samples are kept in two generations; the older one is dropped when the younger has this many samples and this age, in
+ * milliseconds.
+ */
 const GENERATION_SAMPLES = 64
 const GENERATION_MILLIS = 30_000
-/** Answers that come together were late together: those within this time count as one observation. */
+/** Responses that arrive together were late together: those within this many milliseconds count as one observation. */
 const SLOT_MILLIS = 150
 /** With fewer observations the bound is 0. */
 const ENOUGH = 3
-/** A round trip that is this much shorter than any before means that all of those were late, so they are forgotten. */
+/** A round trip that is this much shorter than all before means that those were late, so they are dropped. */
 const DROP = 0.9
 /** Below this many milliseconds there is nothing to gain. */
 const WORTH = 25
 /** Milliseconds that the programs at both ends may take now and then. */
 const SLACK = 3
-/** How far above the shortest two imagined samples lie, as a part of it: they stand for the spread until there are real ones. */
+/**
+ * How far above the shortest two imagined samples lie, as a part of it: they represent the spread until there are real ones.
+ */
 const PRIOR = 0.25
-/** The margin in units of the spread: this over the root of the observations, and never less than the other. */
+/** The margin in units of the spread: this divided by the root of the number of observations, and never less than the other. */
 const CAUTION = 2
 const LEAST_CAUTION = 0.15
 
@@ -36,7 +41,7 @@ export class RoundTripStats {
   #older: Generation
   #younger: Generation
   #slotUntil = -Infinity
-  /** What a round trip takes at least: the shortest, less a margin that grows with the spread and shrinks with observations. */
+  /** The lower bound: the shortest round trip, less a margin that grows with the spread and shrinks with observations. */
   bound = 0
 
   constructor(now: number) {
@@ -48,13 +53,13 @@ export class RoundTripStats {
     return Math.min(this.#older.shortest, this.#younger.shortest)
   }
 
-  /** The average; 0 when nothing was seen. */
+  /** The average; 0 without observations. */
   get mean(): number {
     const count = this.#older.count + this.#younger.count
     return count === 0 ? 0 : (this.#older.sum + this.#younger.sum) / count
   }
 
-  /** A request and its answer took this long; a new connection counts only where it was faster than all others. */
+  /** Records a round trip; one over a new connection counts only if it was faster than all others. */
   observe(millis: number, now: number, isReused: boolean) {
     const shortest = this.shortest
     if (!isReused && !(millis < shortest && shortest !== Infinity)) return

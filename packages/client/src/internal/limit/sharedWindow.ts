@@ -1,4 +1,4 @@
-/** The permits of one account in a store, for all that run in this process. */
+/** The permits of one account in a store, for everything in this process. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -8,15 +8,15 @@ import * as Result from "effect/Result"
 import type { Acquired, Quota, Store } from "../../RateLimitStore.ts"
 import { millisOf } from "../shared/monotonic.ts"
 
-/** A store that has not answered after this many milliseconds is away. */
+/** A store that has not responded after this many milliseconds counts as unavailable. */
 const TIMEOUT = 2000
-/** How long a store that was away is left alone. */
+/** How long an unavailable store is not asked, in milliseconds. */
 const REST = 5000
 
 const hex = (bytes: ArrayBuffer) =>
   Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-/** SHA-256 of the host and the key: what other processes and the store see of an account. */
+/** SHA-256 of the host and the key: the name of an account for other processes and the store. */
 const hashed = async (name: string): Promise<string> =>
   hex(await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)))
 
@@ -24,7 +24,7 @@ export class SharedWindow {
   readonly #store: Store
   readonly #name: string
   #hash: Promise<string> | undefined
-  /** Tells the permits of this process from those of others. */
+  /** Distinguishes the permits of this process from those of others. */
   #id = ""
   #permits = 0
   #awayUntil = -Infinity
@@ -39,7 +39,7 @@ export class SharedWindow {
     return Effect.promise(() => this.#hash ??= hashed(this.#name)).pipe(Effect.flatMap(ask), Effect.timeout(TIMEOUT))
   }
 
-  /** Tells the store something that no caller waits for. */
+  /** Sends something to the store for which no caller waits. */
   #tell(tell: (account: string) => Effect.Effect<void, unknown>): Effect.Effect<void> {
     return Effect.asVoid(Effect.forkDetach(Effect.ignore(this.#ask(tell))))
   }
@@ -54,8 +54,8 @@ export class SharedWindow {
   }
 
   /**
-   * Asks for a permit, whose name it gives with the answer. While the store is away it fails, or says `undefined` where this
-   * process is to keep to `part` of the limit.
+   * Asks for a permit, and returns its name with the result. While the store is unavailable it fails, or returns `undefined` if
+   * this process is to use its `part` of the limit.
    */
   acquire = Effect.fnUntraced(function*(
     this: SharedWindow,
@@ -73,7 +73,7 @@ export class SharedWindow {
         this.#saidAway = false
         return { permit, answer: asked.success }
       }
-      // It may have been taken all the same.
+      // It may have been acquired nevertheless.
       yield* this.release(permit, undefined)
       this.#awayUntil = millisOf(clock) + REST
       if (!this.#saidAway) yield* Effect.logWarning(`the store of the rate limit does not answer: ${this.#consequence}`)
@@ -86,7 +86,7 @@ export class SharedWindow {
     )
   })
 
-  /** The part of the limit that this process keeps to while the store is away. */
+  /** The part of the limit that this process uses while the store is unavailable. */
   get part(): number {
     return this.#store.whenAway === "fail" ? 1 : 1 / this.#store.whenAway.processes
   }

@@ -1,33 +1,36 @@
 /**
- * The permits of an account in its sliding window. It knows nothing of Effect and has no clock: every method is given the
- * time, in milliseconds of a monotonic clock. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
+ * The permits of an account in its sliding window. It uses neither Effect nor a clock: every method gets the time, in
+ * milliseconds of a monotonic clock. `ARCHITECTURE.md`, "Why the limit holds", has the argument.
  */
 import type { Quota } from "../../RateLimitStore.ts"
 
 /** One request that the host counts, or may count. */
 export interface Permit {
   readonly acquiredAt: number
-  /** The latest time at which the host may have counted it, plus `leastRoundTrip`; `undefined` while that is not known. */
+  /** The latest time at which the host may have counted it, plus `leastRoundTrip`; `undefined` while unknown. */
   releasedAt: number | undefined
 }
 
 /**
- * Milliseconds added to every window: hosts that count in whole milliseconds, or count both ends, see a second as up to
- * 2 ms longer than it is.
+ * Milliseconds added to every window: hosts that count whole milliseconds, or count both ends, see a second as up to 2 ms
+ * longer than it is.
  */
 export const GUARD = 2
 
-/** Connecting takes at most this many milliseconds, so a request without an answer has arrived by then or never does. */
+/** Connecting takes at most this many milliseconds, so a request without a response has arrived by then or never will. */
 export const MAX_CONNECT = 10_000
 
 export class SlidingWindow {
-  /** A round trip takes at least this many milliseconds, which come off the time that an answered request holds a permit. */
+  /**
+   * The lower bound of a round trip in milliseconds, which is subtracted from the time that a permit is held after its
+   * response.
+   */
   leastRoundTrip = 0
-  /** The permits whose release is known, the earliest first. */
+  /** Permits with a known release, the earliest first. */
   #released: Array<Permit> = []
-  /** Those of requests that are out, in the order in which they were sent. */
+  /** Permits of pending requests, in the order in which they were sent. */
   readonly #out = new Set<Permit>()
-  /** The longest window that was asked about: nothing is forgotten that matters to it. */
+  /** The longest window so far: nothing that matters to it is dropped. */
   #longest = 1000
 
   /** Until when a permit counts. No request is counted before it was sent. */
@@ -42,7 +45,7 @@ export class SlidingWindow {
     }
     let over = 0
     while (over < this.#released.length && this.#until(this.#released[over]!, this.#longest) <= now) over++
-    // Cutting moves all others, so it waits until it is worth it.
+    // Removing moves all others, so it waits until it is worthwhile.
     if (over > this.#released.length / 2) this.#released.splice(0, over)
   }
 
@@ -58,19 +61,19 @@ export class SlidingWindow {
     return low
   }
 
-  /** How many permits are kept, those that no longer count among them. */
+  /** Number of stored permits, including those that no longer count. */
   get size(): number {
     return this.#out.size + this.#released.length
   }
 
-  /** How many permits count. */
+  /** Number of permits that count. */
   held(now: number, window: number): number {
     this.#longest = Math.max(this.#longest, window)
     this.#forget(now)
     return this.#out.size + this.#released.length - this.#first(now, window)
   }
 
-  /** Takes a permit, whether one is free or not. */
+  /** Acquires a permit, whether one is free or not. */
   acquire(now: number): Permit {
     this.#forget(now)
     const permit: Permit = { acquiredAt: now, releasedAt: undefined }
@@ -78,7 +81,7 @@ export class SlidingWindow {
     return permit
   }
 
-  /** When a permit may be free: now, at a known time, or `Infinity` while that depends on answers that are still out. */
+  /** When a permit may be free: now, at a known time, or `Infinity` while that depends on pending responses. */
   freeAt(now: number, { limit, window }: Quota): number {
     const surplus = this.held(now, window) - limit
     if (surplus < 0) return now
@@ -89,7 +92,7 @@ export class SlidingWindow {
     return Infinity
   }
 
-  /** The request was answered at this time. */
+  /** The response of the request arrived at this time. */
   answered(permit: Permit, at: number) {
     if (!this.#out.delete(permit)) return
     permit.releasedAt = at
@@ -110,7 +113,7 @@ export class SlidingWindow {
     if (index >= 0) this.#released.splice(index, 1)
   }
 
-  /** An estimate of how long the waiter behind `ahead` others will wait, when an answer takes `roundTrip`. */
+  /** Estimates how long the waiter behind `ahead` others will wait, if a response takes `roundTrip`. */
   wait(now: number, { limit, window }: Quota, ahead: number, roundTrip: number): number {
     const held = this.held(now, window)
     const index = ahead - Math.max(0, limit - held)
