@@ -72,9 +72,10 @@ export const removing = (bucket: Bucket) => {
     for (let at = 0; at < ids.length; at += DELETED_AT_ONCE) {
       const some = ids.slice(at, at + DELETED_AT_ONCE)
       const result = yield* removeSome(some).pipe(
-        // Not every store can remove many at once, or not with the checksum that the SDK sends.
+        // Not every store can remove many at once, or not with the checksum that the SDK sends; and one that fails at a single
+        // object of many must not keep the others.
         Effect.catch((error) =>
-          error.reason === "unavailable"
+          error.reason === "unavailable" && error.code !== "InternalError"
             ? Effect.succeed({ removed: [], failure: error })
             : removeEach(some, removeOne)
         )
