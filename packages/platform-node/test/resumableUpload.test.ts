@@ -1,9 +1,9 @@
-import { FileBody, FileIo, type Progress, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, FileTransfer, type Progress, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Path } from "effect"
+import { Context, Effect, FileSystem, Layer, Path } from "effect"
 import { cuttingProxy } from "./cuttingProxy.ts"
 import { apiKey, folder, server } from "./utils.ts"
 
@@ -123,6 +123,43 @@ describe("an upload that breaks", () => {
       60_000
     )
   }
+
+  it.live("continues in another client by its note, which is gone afterwards", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const room = yield* folder
+      const source = path.join(room, "big.bin")
+      const notes = path.join(room, "notes")
+      const content = pattern(9 * MIB)
+      yield* fs.writeFile(source, content)
+      const { url } = yield* FileIoServer.FileIoServer
+      let isCut = true
+      const proxy = yield* cuttingProxy(url, () => isCut ? 4 * MIB : undefined)
+      const transfer = Effect.map(
+        Layer.build(Layer.fresh(NodeFileIo.layer({ baseUrl: proxy.url }))),
+        (context) => Context.get(context, FileTransfer.FileTransfer)
+      )
+      const error = yield* Effect.flip(FileIo.withRetry(
+        (yield* transfer).uploadFile(source, { notes, maxDownloads: 2 }),
+        RetryPolicy.none
+      ))
+      assert.strictEqual(error.stored, "no")
+      assert.lengthOf(yield* fs.readDirectory(notes), 1)
+      isCut = false
+      // With other settings it is another upload.
+      yield* (yield* transfer).uploadFile(source, { notes, maxDownloads: 3 })
+      assert.lengthOf(yield* fs.readDirectory(notes), 1)
+      const before = proxy.requests().length
+      const file = yield* (yield* transfer).uploadFile(source, { notes, maxDownloads: 2 })
+      assert.deepStrictEqual(
+        proxy.requests().slice(before).map((line) => line.split(" ")[0]),
+        ["OPTIONS", "HEAD", "PATCH"]
+      )
+      assert.deepStrictEqual(yield* fs.readDirectory(notes), [])
+      const got = yield* Effect.promise(() => fetch(`${url}/${file.key}`).then((response) => response.arrayBuffer()))
+      assert.isTrue(Buffer.from(got).equals(content))
+    }).pipe(Effect.scoped, Effect.provide([server, NodeServices.layer])), 60_000)
 
   it.live("gives a file another content", () =>
     Effect.gen(function*() {

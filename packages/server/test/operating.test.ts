@@ -534,7 +534,7 @@ describe("a connection", () => {
 
   it.live("that does not read its download loses it, also with pipelined requests", () =>
     Effect.gen(function*() {
-      const { url } = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis", grace: "100 millis" })
+      const { url } = yield* start({ minimumRate: 10_000, minimumRatePatience: "400 millis", grace: "4 seconds" })
       const { key } = yield* uploaded(url, pattern(LARGE))
       const socket = Net.connect(Number(new URL(url).port), "127.0.0.1")
       yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
