@@ -142,6 +142,24 @@ const timedOut = (reason: FileIoError.TimedOut, resume: Resume | undefined): Wor
   }
 }
 
+const transferInterrupted = (reason: FileIoError.TransferInterrupted, resume: Resume | undefined): Words => {
+  const of = reason.bytesExpected === undefined ? "" : ` of ${Text.bytes(reason.bytesExpected)}`
+  const part = reason.partPath
+  return {
+    what: `the transfer broke after ${Text.bytes(reason.bytesDone)}${of}: ${reason.problem}`,
+    advice: part === undefined
+      ? "Ask the sender to share it again."
+      : reason.resumable && resume !== undefined
+      ? `The received bytes are in ${part}; resume soon: ${resume(part)}`
+      : `The received bytes are in ${part}; the download cannot be resumed.`,
+    details: {
+      bytesDone: reason.bytesDone,
+      ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),
+      ...(part === undefined ? {} : { parts: [part] })
+    }
+  }
+}
+
 const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Words => {
   const { reason } = error
   switch (reason._tag) {
@@ -237,23 +255,8 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
           ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected })
         }
       }
-    case "TransferInterrupted": {
-      const of = reason.bytesExpected === undefined ? "" : ` of ${Text.bytes(reason.bytesExpected)}`
-      const part = reason.partPath
-      return {
-        what: `the transfer broke after ${Text.bytes(reason.bytesDone)}${of}: ${reason.problem}`,
-        advice: part === undefined
-          ? "Ask the sender to share it again."
-          : reason.resumable && resume !== undefined
-          ? `The received bytes are in ${part}; resume soon: ${resume(part)}`
-          : `The received bytes are in ${part}; the download cannot be resumed.`,
-        details: {
-          bytesDone: reason.bytesDone,
-          ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),
-          ...(part === undefined ? {} : { parts: [part] })
-        }
-      }
-    }
+    case "TransferInterrupted":
+      return transferInterrupted(reason, resume)
     case "DecryptionFailed": {
       const path = reason.encryptedPath
       return {
