@@ -4,6 +4,7 @@ import { FileIoServer } from "@effect-fileio/server"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, FileSystem, Path, Redacted, Stream } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
 import { folder, keyed } from "./utils.ts"
 
 const pattern = (size: number) => Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >>> 8) * 7) & 0xFF)
@@ -18,6 +19,9 @@ const changed = (bytes: Uint8Array, at: number, value = bytes[at]! ^ 0x20) => {
   copy[at] = value
   return copy
 }
+
+/** MiB of the file that goes from disk to disk; 1024 is the size for a longer look. */
+const MIB = Number(process.env["FILEIO_ENCRYPTED_MIB"] ?? 8)
 
 const hasAge = spawnSync("age", ["--version"]).status === 0
 if (!hasAge) console.warn("SKIPPED: files of the age program in both directions; there is no age (Debian: age)")
@@ -307,6 +311,29 @@ describe("an encrypted file", () => {
       }))
 
     if (hasAge) {
+      it.effect("of any size goes both ways with the age program, from disk to disk", () =>
+        Effect.gen(function*() {
+          const transfer = yield* FileTransfer.FileTransfer
+          const directory = yield* folder
+          const paths = yield* Path.Path
+          const at = (name: string) => paths.join(directory, name)
+          const { identity, recipient } = yield* Encryption.generateIdentity
+          writeFileSync(at("key.txt"), `${Redacted.value(identity)}\n`)
+          const block = pattern(1024 * 1024)
+          for (let n = 0; n < MIB; n++) writeFileSync(at("source.bin"), block, { flag: "a" })
+          const before = process.resourceUsage().maxRSS
+          const file = yield* transfer.uploadFile(at("source.bin"), { encryption: { recipients: [recipient] } })
+          const raw = yield* transfer.downloadFile(file.link, { path: at("ours.age") }, { decrypt: false })
+          execFileSync("age", ["-d", "-i", at("key.txt"), "-o", at("ours.bin"), raw.path])
+          execFileSync("cmp", [at("source.bin"), at("ours.bin")])
+          execFileSync("age", ["-r", recipient, "-o", at("its.age"), at("source.bin")])
+          const { key } = yield* transfer.uploadFile(at("its.age"))
+          yield* transfer.downloadFile(key, { path: at("its.bin") }, { identities: [identity] })
+          execFileSync("cmp", [at("source.bin"), at("its.bin")])
+          // Memory does not grow with the file; the bound tells that from holding it, of 1 GiB.
+          assert.isBelow(process.resourceUsage().maxRSS - before, 512 * 1024, "KiB")
+        }))
+
       it.effect("goes both ways with the age program", () =>
         Effect.gen(function*() {
           const fileIo = yield* FileIo.FileIo
