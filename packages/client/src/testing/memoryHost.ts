@@ -167,7 +167,14 @@ export interface Core {
   /** Keeps the part of a body that arrived before its connection broke, if its upload can be resumed. */
   readonly keep: (request: Request, body: Uint8Array) => void
   /** The response of a fault that changes the response. */
-  readonly responseOf: (fault: Fault, request: Request, body: Uint8Array, now: number) => HostResponse
+  readonly responseOf: (
+    fault: Fault,
+    request: Request,
+    body: Uint8Array,
+    now: number,
+    /** The response of the host that handled the request, where that is another one. */
+    handled?: HostResponse
+  ) => HostResponse
   /** The stored files. */
   readonly files: (now: number) => ReadonlyArray<StoredFile>
   /** Adds a file, without a request. */
@@ -218,7 +225,8 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
   const requests: Array<Request> = []
   const handle: Core["handle"] = (request, body, now) => contract.handle(request, body, now)
 
-  const responseOf: Core["responseOf"] = (fault, request, body, now) => {
+  const responseOf: Core["responseOf"] = (fault, request, body, now, handled) => {
+    const handle = () => handled ?? contract.handle(request, body, now)
     switch (fault._tag) {
       case "Html":
         return Responses.html(fault.status)
@@ -228,10 +236,10 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
         return Responses.redirect(own === undefined ? fault.to : options.baseUrl() + own)
       }
       case "Body":
-        handle(request, body, now).settle(0, now)
+        handle().settle(0, now)
         return Responses.response(200, "application/json", fault.body)
       case "WrongSize": {
-        const response = handle(request, body, now)
+        const response = handle()
         return response.status === 200 && request.operation !== "download"
           ? withWrongSize(response, fault.by)
           : response
@@ -249,7 +257,7 @@ export const makeCore = (options: Options & { readonly baseUrl: () => string }):
       }
       // All others are what a transport does to a correct response, or before there is one.
       default:
-        return handle(request, body, now)
+        return handle()
     }
   }
 

@@ -37,6 +37,7 @@ import { once } from "node:events"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Forward from "../internal/testing/forward.ts"
 
 /**
  * The host: its address, and control of its faults and files.
@@ -190,14 +191,28 @@ const send = async (
   }
 }
 
-/**
- * Listens until the scope closes.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make = Effect.fnUntraced(function*(
-  options?: Options
+/** How much of a host's response a fault needs, in bytes of its body; `undefined` for one that sends another response. */
+const neededOf = (fault: Fault): number | undefined => {
+  switch (fault._tag) {
+    case "Html":
+    case "Redirect":
+    case "Status":
+    case "EarlyStatus":
+      return undefined
+    case "ResetBody":
+    case "Truncate":
+    case "CutChunked":
+    case "StallBody":
+      return fault.atByte
+    default:
+      return Infinity
+  }
+}
+
+/** Listens until the scope closes. `host` handles the requests, if it is given, in place of files in memory. */
+const listen = Effect.fnUntraced(function*(
+  options: Options | undefined,
+  host: URL | undefined
 ): Effect.fn.Return<MemoryHost.Host, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
@@ -232,9 +247,22 @@ export const make = Effect.fnUntraced(function*(
     if (fault?._tag === "ResetRequest") return void socket.resetAndDestroy()
     if (fault?._tag === "StallRequest") return
     if (fault?._tag === "ResetBeforeHeaders" || fault?._tag === "StallBeforeHeaders") {
-      if (fault.handled) core.handle(request, body, now()).settle(Infinity, now())
+      if (fault.handled) {
+        const made = host === undefined
+          ? core.handle(request, body, now())
+          : await Forward.respond(host, request, body, Infinity)
+        made.settle(Infinity, now())
+      }
       if (fault._tag === "ResetBeforeHeaders") socket.resetAndDestroy()
       return
+    }
+    if (fault === undefined && host !== undefined) {
+      response.once("close", () => {
+        isDone = response.writableFinished
+        request.aborted = !isDone
+        socket.off("close", gone)
+      })
+      return Forward.pass(host, request, body, response)
     }
     if (fault === undefined) {
       const made = core.handle(request, body, now())
@@ -249,7 +277,11 @@ export const make = Effect.fnUntraced(function*(
       })
       return
     }
-    const made = core.responseOf(fault, request, body, now())
+    const needed = neededOf(fault)
+    const handled = host === undefined || needed === undefined
+      ? undefined
+      : await Forward.respond(host, request, body, needed)
+    const made = core.responseOf(fault, request, body, now(), handled)
     // `node:http` would not write what follows.
     response.detachSocket(socket)
     const sent = await send(socket, made, fault)
@@ -260,7 +292,10 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const server = Http.createServer({ requestTimeout: 0, headersTimeout: 0, keepAlive: true }, (incoming, response) => {
-    answer(incoming, response).catch(() => incoming.socket.destroy())
+    answer(incoming, response).catch(() => {
+      if (host === undefined || response.headersSent) incoming.socket.destroy()
+      else response.writeHead(502).end()
+    })
   })
   server.on("connection", (socket) => {
     sockets.add(socket)
@@ -294,6 +329,58 @@ export const make = Effect.fnUntraced(function*(
     put: (file) => Effect.sync(() => core.put(file, now()))
   }
 })
+
+/**
+ * The test host. It listens until the scope closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options?: Options): Effect.Effect<MemoryHost.Host, never, Scope.Scope> =>
+  listen(options, undefined)
+
+/**
+ * A proxy with faults before any host of yours.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Proxy extends Pick<MemoryHost.Host, "baseUrl" | "inject" | "clear" | "requests"> {}
+
+/**
+ * Puts the same faults before a host of your own, such as a `FileIoServer` in its tests: requests without a fault reach the host, and so do
+ * those whose fault says that they are handled. It listens until the scope closes.
+ *
+ * **Details**
+ *
+ * An upload is read to its end before the host gets it. Of a response that a fault cuts, the host sees a connection that breaks; what is in
+ * the buffers of the system by then it has sent, which for a small file may be all of it. A host that cannot be reached is a 502.
+ *
+ * **Example** (A download from your own host that is cut)
+ *
+ * ```ts no-run
+ * import { FileIo } from "@effect-fileio/client"
+ * import { Fault } from "@effect-fileio/client/testing"
+ * import { NodeFileIo } from "@effect-fileio/platform-node"
+ * import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function*() {
+ *   const proxy = yield* NodeFaultHost.makeProxy("http://localhost:8080")
+ *   yield* proxy.inject(Fault.ResetBody({ atByte: 500_000 }), { on: "download" })
+ *   return yield* FileIo.FileIo.use((fileIo) => fileIo.downloadBytes("abcdefABCDEF")).pipe(
+ *     Effect.provide(NodeFileIo.layer({ baseUrl: proxy.baseUrl }))
+ *   )
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeProxy = (
+  host: string | URL,
+  options?: Pick<Options, "port">
+): Effect.Effect<Proxy, never, Scope.Scope> => Effect.suspend(() => listen(options, new URL(host)))
 
 /**
  * Listens as long as the layer is in use.
