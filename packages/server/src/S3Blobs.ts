@@ -7,7 +7,7 @@
  *
  * **Gotchas**
  *
- * - Give the bucket a lifecycle rule that aborts incomplete multipart uploads after a day or more: a server that dies during an
+ * - Give the bucket a lifecycle rule that aborts incomplete multipart uploads after a week or more: a server that dies during an
  *   upload cannot.
  * - Several servers write at the same time, so an object without a row may be about to get one: only objects older than a day
  *   are swept as orphans.
