@@ -31,7 +31,7 @@ const done = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) =>
   fibers.filter((fiber) => fiber.pollUnsafe() !== undefined).length
 
 describe("the limit", () => {
-  it.effect("a second never holds more than the limit, and it is used", () =>
+  it.effect("no second has more requests than the limit, and the limit is used", () =>
     Effect.gen(function*() {
       for (const limit of [1, 3, 10, 100]) {
         for (const [upMillis, downMillis] of [[0, 0], [25, 25], [20, 180], [180, 20]] as const) {
@@ -60,7 +60,7 @@ describe("the limit", () => {
       assert.deepStrictEqual(host.paths, ["GET /me", "GET /", "GET /", "GET /"])
     }))
 
-  it.effect("a large limit is not used up in one blow, which would only queue at both ends", () =>
+  it.effect("a large limit is not used up at once, which would only queue at both ends", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 100 })
       const client = yield* fileIo(host).pipe(
@@ -89,7 +89,7 @@ describe("the limit", () => {
       assert.deepStrictEqual([host.rejected(), host.count("GET /me"), done(fibers)], [0, 0, 6])
     }))
 
-  it.effect("a limit that is no number above 0 fails with InvalidRequest, when a FileIo is made and around a call", () =>
+  it.effect("an invalid limit fails with InvalidRequest, when a FileIo is made and around a call", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 1 })
       const client = yield* fileIo(host)
@@ -140,7 +140,7 @@ describe("the limit", () => {
       yield* Fiber.join(fiber)
     }))
 
-  it.effect("uploads, downloads, pages, me and repetitions draw on the same budget", () =>
+  it.effect("uploads, downloads, pages, me and retries use the same limit", () =>
     Effect.gen(function*() {
       let failures = 0
       const host = strictHost({
@@ -177,8 +177,8 @@ describe("the limit", () => {
     }))
 })
 
-describe("an HttpClient that says when a request leaves", () => {
-  it.effect("makes the rate full also for one that makes a request only now and then over old connections", () =>
+describe("an HttpClient that reports when a request is sent", () => {
+  it.effect("uses the full rate even if a client makes a request only now and then over old connections", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 1, window: 10_000, upMillis: 100, downMillis: 100 })
       const telling = Layer.effect(
@@ -222,7 +222,7 @@ describe("waiting", () => {
       )
     }))
 
-  it.effect("who gives up waiting costs nobody a place", () =>
+  it.effect("an interrupted waiter holds no permit", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 2 })
       const client = yield* fileIo(host)
@@ -238,7 +238,7 @@ describe("waiting", () => {
       assert.strictEqual(done(again), 2)
     }))
 
-  it.effect("a waiter is told how long it will be, and anybody can ask", () =>
+  it.effect("a waiter learns how long it will wait, and waitTime says so", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 2 })
       const told: Array<RateLimit.Waiting> = []
@@ -258,7 +258,7 @@ describe("waiting", () => {
       assert.strictEqual(done(fibers), 4)
     }))
 
-  it.effect("a long upload does not hold its place until it ends", () =>
+  it.effect("a long upload does not hold its permit until it ends", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 1 })
       const slow = Layer.effect(
@@ -310,7 +310,7 @@ describe("waiting", () => {
       assert.strictEqual(yield* timeOf(1), 12)
     }))
 
-  it.effect("a request that was never sent gives its place back at once", () =>
+  it.effect("a request that was never sent releases its permit at once", () =>
     Effect.gen(function*() {
       let attempts = 0
       const layer = Layer.succeed(
@@ -337,7 +337,7 @@ describe("waiting", () => {
 })
 
 describe("learning the limit", () => {
-  it.effect("is one request, however many start at once, and nobody overtakes it", () =>
+  it.effect("takes one request, however many calls start at once, and none overtakes it", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 25, upMillis: 50, downMillis: 50 })
       const client = yield* fileIo(host)
@@ -348,7 +348,7 @@ describe("learning the limit", () => {
       assert.deepStrictEqual([host.count("GET /me"), done(fibers)], [1, 24])
     }))
 
-  it.effect("a call of me teaches too", () =>
+  it.effect("also happens by a call of me", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 5 })
       const client = yield* fileIo(host)
@@ -357,7 +357,7 @@ describe("learning the limit", () => {
       assert.strictEqual(host.count("GET /me"), 1)
     }))
 
-  it.effect("is done again when its time is over, while calls go on", () =>
+  it.effect("is repeated after its lifetime, while calls continue", () =>
     Effect.gen(function*() {
       let told = 2
       const host = strictHost({
@@ -378,7 +378,7 @@ describe("learning the limit", () => {
       assert.strictEqual(done(fibers), 19)
     }))
 
-  it.effect("that fails is no storm and fails no call: one a second, said once, tried again later", () => {
+  it.effect("that fails causes no storm and fails no call: one request a second, logged once, retried later", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ message }) => {
       lines.push(String(message))
@@ -404,7 +404,7 @@ describe("learning the limit", () => {
     }).pipe(Effect.provide(Logger.layer([logger])))
   })
 
-  it.effect("does not keep calls waiting when the host does not answer it", () =>
+  it.effect("does not keep calls waiting when the host does not respond", () =>
     Effect.gen(function*() {
       const stalled = yield* Deferred.make<never>()
       const host = strictHost({ limit: 10 })
@@ -425,7 +425,7 @@ describe("learning the limit", () => {
       yield* Fiber.join(fiber)
     }))
 
-  it.effect("interrupted with its caller goes on for the others", () =>
+  it.effect("continues for the others when its caller is interrupted", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 3, upMillis: 100, downMillis: 100 })
       const client = yield* fileIo(host)
@@ -437,7 +437,7 @@ describe("learning the limit", () => {
       assert.strictEqual(host.count("GET /me"), 1)
     }))
 
-  it.effect("a host that tells no limit, and calls without a key, start slowly and go faster", () =>
+  it.effect("a host without a limit, and calls without a key, start slowly and become faster", () =>
     Effect.gen(function*() {
       for (const anonymous of [true, false]) {
         const host = strictHost({ limit: 1000, told: null })
@@ -451,7 +451,7 @@ describe("learning the limit", () => {
       }
     }))
 
-  it.effect("a limit that is no positive number says as little as none", () =>
+  it.effect("an invalid limit counts as none", () =>
     Effect.gen(function*() {
       for (const told of [0, -1, -1000]) {
         const host = strictHost({ limit: 1000, told })
@@ -551,7 +551,7 @@ describe("after a refusal", () => {
       yield* client.list()
     }))
 
-  it.effect("without a word from the host it waits about a second each time, and gives up after a minute", () =>
+  it.effect("without a Retry-After it waits about a second each time, and fails after a minute", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 10, answer: (path) => path === "GET /" ? refusal() : undefined })
       const client = yield* fileIo(host)
@@ -565,7 +565,7 @@ describe("after a refusal", () => {
       assert.isAtMost(host.count("GET /"), 60)
     }))
 
-  it.effect("a call that is refused again and again is one repetition for the policy, and goes on until its budget is spent", () =>
+  it.effect("a call that is refused again and again is one retry for the policy, and continues until its budget is spent", () =>
     Effect.gen(function*() {
       let left = 12
       const host = strictHost({
@@ -582,7 +582,7 @@ describe("after a refusal", () => {
       assert.strictEqual(error.reason._tag, "RateLimited")
     }))
 
-  it.effect("asks me again, but not for every refusal", () =>
+  it.effect("requests me again, but not for every refusal", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 3, told: 10 })
       const client = yield* fileIo(host)
@@ -614,7 +614,7 @@ describe("after a refusal", () => {
 })
 
 describe("seen from outside", () => {
-  it.effect("requests, repetitions and waits are counted, without keys and links", () =>
+  it.effect("requests, retries and waits are counted, without keys and links", () =>
     Effect.gen(function*() {
       const host = strictHost({
         limit: 2,
@@ -636,8 +636,8 @@ describe("seen from outside", () => {
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
-describe("a transfer that is not brought to its end", () => {
-  it.effect("is counted as far as it came, and so is the request that nobody waited for", () =>
+describe("an incomplete transfer", () => {
+  it.effect("is counted as far as it came, and so is an interrupted request", () =>
     Effect.gen(function*() {
       const host = strictHost({
         limit: 10,
@@ -669,7 +669,7 @@ describe("a transfer that is not brought to its end", () => {
 })
 
 describe("the span of a call", () => {
-  it.effect("tells its attempts also when it fails, and when nobody waits for it any more", () =>
+  it.effect("has its attempts also when it fails or is interrupted", () =>
     Effect.gen(function*() {
       const { spans, tracer } = recordingTracer()
       const host = strictHost({ limit: 1, answer: (path) => path === "GET /" ? failure(500) : undefined })
@@ -687,7 +687,7 @@ describe("the span of a call", () => {
       assert.isAtLeast(attributes?.get("fileio.waited_ms") as number, 900)
     }))
 
-  it.effect("tells its attempts and how long it waited", () =>
+  it.effect("has its attempts and how long it waited", () =>
     Effect.gen(function*() {
       const { spans, tracer } = recordingTracer()
       let failures = 0
@@ -715,7 +715,7 @@ describe("every interleaving", () => {
   })
 
   it.effect.prop(
-    "of calls, failures, interruptions and time keeps the limit and loses no place",
+    "of calls, failures, interruptions and time keeps the limit and loses no permit",
     [
       Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 }))),
       Arbitrary.schema(millis(400)),

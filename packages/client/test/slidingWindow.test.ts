@@ -70,7 +70,7 @@ const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) =
 
 describe("SlidingWindow", () => {
   it.prop(
-    "no interleaving of requests, answers, losses and time makes a second hold more than the limit",
+    "no interleaving of requests, responses, losses and time puts more requests in a second than the limit",
     [
       Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 }))),
       Arbitrary.schema(Schema.Array(Request).check(Schema.isMaxLength(60)))
@@ -84,7 +84,7 @@ describe("SlidingWindow", () => {
   )
 
   it.prop(
-    "no permit is lost: when all is over, as many are free as at the start",
+    "no permit is lost: at the end as many are free as at the start",
     [Arbitrary.schema(Schema.Array(Request).check(Schema.isMaxLength(40)))],
     ([requests]) => {
       const { now, quota, window } = simulate(3, requests)
@@ -93,7 +93,7 @@ describe("SlidingWindow", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it("an answer that never comes frees its permit when its request can no longer arrive", () => {
+  it("a lost response frees its permit when its request can no longer arrive", () => {
     const window = new SlidingWindow()
     const quota = { limit: 1, window: 1000 }
     window.acquire(0)
@@ -101,7 +101,7 @@ describe("SlidingWindow", () => {
     assert.strictEqual(window.freeAt(MAX_CONNECT + 1002, quota), MAX_CONNECT + 1002)
   })
 
-  it("what is learned of the round trip holds for the answers before it, and also when it was too much", () => {
+  it("a learned round trip applies to earlier responses, also when it was too long", () => {
     const window = new SlidingWindow()
     const quota = { limit: 1, window: 1000 }
     window.answered(window.acquire(0), 200)
@@ -125,7 +125,7 @@ describe("SlidingWindow", () => {
     assert.isAtMost(window.size, 24)
   })
 
-  it("tells how long the tenth waiter will wait", () => {
+  it("estimates how long the tenth waiter will wait", () => {
     const window = new SlidingWindow()
     const quota = { limit: 3, window: 1000 }
     for (let n = 0; n < 3; n++) window.answered(window.acquire(0), n * 100)
@@ -142,7 +142,7 @@ describe("RoundTripStats", () => {
     return roundTrip.bound
   }
 
-  it("trusts nothing until there are samples, and comes near a steady round trip", () => {
+  it("is 0 until there are samples, and approaches a steady round trip", () => {
     assert.strictEqual(after([]), 0)
     assert.strictEqual(after([200, 200]), 0)
     const bounds = [3, 5, 10, 30, 100].map((count) => after(Array.from({ length: count }, () => 200)))
@@ -151,7 +151,7 @@ describe("RoundTripStats", () => {
   })
 
   it.prop(
-    "is never more than the shortest that was seen",
+    "is never more than the shortest sample",
     [Arbitrary.schema(Schema.Array(millis(1000)).check(Schema.isMaxLength(200)))],
     ([samples]) => {
       const bound = after(samples)
@@ -167,7 +167,7 @@ describe("RoundTripStats", () => {
     assert.isBelow(roundTrip.bound, 200)
   })
 
-  it("takes a new connection that was faster than all others for a shorter way", () => {
+  it("takes a new connection that was faster than all others for a shorter path", () => {
     const roundTrip = new RoundTripStats(0)
     for (let n = 0; n < 50; n++) roundTrip.observe(200, n * 1000, true)
     assert.isAbove(roundTrip.bound, 190)
@@ -175,7 +175,7 @@ describe("RoundTripStats", () => {
     assert.strictEqual(roundTrip.bound, 0)
   })
 
-  it("counts answers that come together as one observation", () => {
+  it("counts responses that arrive together as one observation", () => {
     const roundTrip = new RoundTripStats(0)
     for (let n = 0; n < 50; n++) roundTrip.observe(200, n, true)
     assert.strictEqual(roundTrip.bound, 0)
