@@ -138,6 +138,7 @@ describe("an account that two processes use without a store", () => {
       const hints = lines.filter((line) => line.includes("something else uses it"))
       // One of each process.
       assert.strictEqual(hints.length, 2)
+      assert.strictEqual(lines.filter((line) => line.includes("refused a request")).length, 2)
       for (const hint of hints) {
         assert.include(hint, "Redis")
         assert.include(hint, "its own key")

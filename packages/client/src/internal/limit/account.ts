@@ -75,8 +75,8 @@ export class Account {
   usedAt: number
   /** Another object represents the same account by now. */
   isForgotten = false
-  /** Whether the log has reported that another client uses the account. */
-  saidShared = false
+  /** Whether the log has reported that the host refuses requests. */
+  saidRefused = false
 
   constructor(options: {
     readonly host: string

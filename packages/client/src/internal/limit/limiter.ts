@@ -217,7 +217,7 @@ const waitingOf = ({ account, limit, operation }: Call, waiter: Waiter, now: num
 /** The host refused a request: the account pauses; the log reports it, and once what to do. */
 const rejected = Effect.fnUntraced(function*(call: Call, { sent }: Acquired, retryAfter: number | undefined) {
   const { account, clock, limit } = call
-  const { host, rate, shared } = account
+  const { host, shared } = account
   const allowed = account.quota(limit)
   const wasPaused = account.pausedUntil > millisOf(clock)
   const pause = account.rejected(sent, millisOf(clock), retryAfter, limit, yield* Random.next)
@@ -225,17 +225,18 @@ const rejected = Effect.fnUntraced(function*(call: Call, { sent }: Acquired, ret
   if (shared !== undefined) yield* shared.pause(pause)
   if (wasPaused) return
   yield* Metric.update(Series.pauses(host), 1)
-  if (rate.consecutiveRejections > 1 && pause < LONG_PAUSE) return
+  if (account.saidRefused && pause < LONG_PAUSE) return
+  const isFirst = !account.saidRefused
+  account.saidRefused = true
   const time = Duration.format(Duration.millis(Math.round(pause)))
   yield* Effect.logWarning(`${host} refused a request (429): all calls of this account wait ${time}`)
-  if (account.isAnonymous || account.saidShared || shared !== undefined || allowed === undefined) return
-  account.saidShared = true
+  if (account.isAnonymous || !isFirst || shared !== undefined || allowed === undefined) return
   yield* Effect.logWarning(
     `the account at ${host} is within the limit that is known here, so something else uses it too, or the limit is lower than the host says. Let all processes share it through Redis (NodeRateLimit.layerRedis), or give each its own key`
   )
 })
 
-/** Pauses of this many milliseconds are logged also soon after the previous one. */
+/** Where clients share an account, short pauses are normal: the log has the first one, and all of at least this many milliseconds. */
 const LONG_PAUSE = 10_000
 
 /** The request of a permit is sent. */
