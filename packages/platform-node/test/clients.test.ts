@@ -3,7 +3,7 @@ import { FileBody, FileIo, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { FileIoTest } from "@effect-fileio/client/testing"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted, Stream } from "effect"
+import { Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { createHash } from "node:crypto"
 import Dns from "node:dns"
 import { readFileSync } from "node:fs"
@@ -299,6 +299,42 @@ describe.each(["undici", "sockets"] as const)("memory that is used again, over %
           client === "undici" ? NodeFileIo.layer({ proxy: false, baseUrl }) : NodeFileIo.layerSockets({ baseUrl })
         )
       )
+    }).pipe(Effect.scoped))
+})
+
+describe.each(["undici", "sockets"] as const)("a download that is cut while its reader is slow, over %s", (client) => {
+  it.live("fails once the reader comes to the cut, and the process lives", () =>
+    Effect.gen(function*() {
+      let cut: () => void = () => {}
+      const server = yield* listening(Http.createServer((_, response) => {
+        response.on("error", () => {})
+        response.writeHead(200, { "content-disposition": "attachment; filename=a.bin", "content-length": 64 << 20 })
+        // More than is read ahead, so that the reader stops reading the socket.
+        response.write(new Uint8Array(8 << 20))
+        cut = () => response.socket?.resetAndDestroy()
+      }))
+      const baseUrl = `http://127.0.0.1:${portOf(server)}`
+      let bytes = 0
+      const error = yield* Effect.scoped(Effect.flatMap(
+        FileIo.FileIo.use((fileIo) => fileIo.download("abcdefABCDEF")),
+        ({ stream }) =>
+          Stream.runForEach(stream, (chunk) => {
+            const isFirst = bytes === 0
+            bytes += chunk.length
+            return isFirst
+              ? Effect.andThen(Effect.sleep(300), Effect.andThen(Effect.sync(cut), Effect.sleep(300)))
+              : Effect.void
+          })
+      )).pipe(
+        Effect.flip,
+        FileIo.withRetry(RetryPolicy.none),
+        Effect.provide(Layer.orDie(
+          client === "undici" ? NodeFileIo.layer({ proxy: false, baseUrl }) : NodeFileIo.layerSockets({ baseUrl })
+        ))
+      )
+      assert.strictEqual(error.reason._tag, "TransferInterrupted", error.message)
+      assert.isAbove(bytes, 0)
+      assert.isBelow(bytes, 64 << 20)
     }).pipe(Effect.scoped))
 })
 
