@@ -90,7 +90,7 @@ export type Expires = typeof Expires.Type
 
 /**
  * Every form that a caller may use:
- * - `"10m"`, `"2w"`, … (units `y Q M w d h m s`), or a bare number of days as text;
+ * - `"10m"`, `"2w"`, … (units `y Q M w d h m s`), in words (`"2 weeks"`), or a bare number of days as text;
  * - ISO 8601, basic (`"20221231T235959"`) or extended (`"2022-12-31T23:59:59.5+01:00"`, `"2022-12-31 23:59"`), in UTC
  *   if it has no zone; a space in place of the zone's `+` is accepted, since a query turns `+` into one;
  * - a date (`"2022-12-31"`), which means its end in UTC;
@@ -123,7 +123,7 @@ const ALLOWED =
 
 const PERIOD = /^([1-9]\d*)([yQMwdhms])$/
 const DAYS = /^[1-9]\d*$/
-/** As Effect writes a duration, `2 weeks`, and as people do. */
+/** A time period in words, as Effect and people write it. */
 const WORDS = /^([1-9]\d*) ?(year|quarter|month|week|day|hour|minute|min|second|sec)s?$/i
 const UNIT_OF: Readonly<Record<string, Unit>> = {
   year: "y",

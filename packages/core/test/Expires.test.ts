@@ -153,7 +153,7 @@ describe("Expires.parse", () => {
     "10m10s",
     "P1D",
     "PT10M",
-    "14 days",
+    "14 fortnights",
     "Never",
     "null",
     "undefined",
