@@ -21,12 +21,6 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as FileBody from "./FileBody.ts"
-import * as AwaitDownloaded from "./internal/calls/awaitDownloaded.ts"
-import * as Change from "./internal/calls/change.ts"
-import * as Delete from "./internal/calls/delete.ts"
-import * as DownloadCall from "./internal/calls/download.ts"
-import * as List from "./internal/calls/list.ts"
-import * as Me from "./internal/calls/me.ts"
 import type {
   Download,
   DownloadedBytes,
@@ -38,7 +32,13 @@ import type {
   LostUpload,
   UpdateOptions,
   UploadOptions
-} from "./internal/calls/models.ts"
+} from "./FileIoModels.ts"
+import * as AwaitDownloaded from "./internal/calls/awaitDownloaded.ts"
+import * as Change from "./internal/calls/change.ts"
+import * as Delete from "./internal/calls/delete.ts"
+import * as DownloadCall from "./internal/calls/download.ts"
+import * as List from "./internal/calls/list.ts"
+import * as Me from "./internal/calls/me.ts"
 import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
 import * as ResumableUpload from "./internal/calls/resumableUpload.ts"
@@ -52,7 +52,7 @@ import { CurrentPlatform } from "./Platform.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Transport from "./Transport.ts"
 
-export type * from "./internal/calls/models.ts"
+export type * from "./FileIoModels.ts"
 
 /**
  * The calls. Each fails only with `FileIoError`, and requires no services.

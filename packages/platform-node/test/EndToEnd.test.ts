@@ -260,7 +260,7 @@ describe("download", () => {
         const dir = yield* folder
         yield* fs.writeFileString(`${dir}/taken.txt`, "mine")
         const { key } = yield* fileIo.upload(FileBody.text("hello"))
-        for (const target of [{ directory: `${dir}/missing` }, { path: `${dir}/taken.txt` }, { path: dir }]) {
+        for (const target of [{ directory: `${dir}/taken.txt/below` }, { path: `${dir}/taken.txt` }, { path: dir }]) {
           const error = yield* Effect.flip(transfer.downloadFile(key, target))
           assert.strictEqual(error.reason._tag, "DestinationFailed")
           assert.strictEqual(error.copy, "kept")

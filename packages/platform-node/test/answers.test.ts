@@ -241,7 +241,7 @@ for (const transport of ["undici", "sockets"] as const) {
         const directory = yield* folder
         const error = yield* Effect.flip(download(directory)).pipe(Effect.provide(layer(host.baseUrl)))
         assert.strictEqual(error.reason._tag, "Unreachable", error.message)
-        assert.match(error.message, /began an answer/)
+        assert.match(error.message, /began a response/)
         assert.strictEqual(error.copy, "unknown")
         assert.strictEqual(host.requests.length, 1)
       }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))

@@ -101,17 +101,25 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       const isSilent = () => mode === "silent" || pair.silent
       const wire = (from: Net.Socket, to: Net.Socket, isRequest: boolean) => {
         from.on("data", (data: Buffer) => {
-          if (isSilent() || !isRequest && pair.losing) return
+          // TCP never continues after bytes that it lost: a connection that was silent once stays so.
+          if (isSilent()) pair.silent = true
+          if (pair.silent || !isRequest && pair.losing) return
           if (isRequest) {
             requests++
             onRequest(pair, data)
-            if (isSilent()) return
+            if (isSilent()) {
+              pair.silent = true
+              return
+            }
           }
           if (to.destroyed || to.write(data)) return
           from.pause()
           to.once("drain", () => from.resume())
         })
-        from.on("end", () => isSilent() || to.end())
+        from.on("end", () => {
+          if (!isSilent()) to.end()
+          else if (isRequest) end(pair)
+        })
         from.on("error", () => {})
         from.on("close", () => {
           if (isRequest || !isSilent()) end(pair)

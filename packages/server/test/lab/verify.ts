@@ -43,7 +43,12 @@ const verifyFiles = async (ledger: Ledger, server: Server, psql: Psql) => {
     }
     if (entry.key === undefined) continue
     for (let times = 0; times < entry.allowed; times++) {
-      const status = await download({ ledger, server: server.url }, entry)
+      // A connection to an engine that broke is noticed by the first call that uses it, which is a 503: nothing was given then.
+      let status = 503
+      await comesAbout(async () => {
+        status = await download({ ledger, server: server.url }, entry)
+        return status !== 503
+      })
       if (status === 404 && times === 0 && !entry.mayBeGone()) {
         ledger.violated("acknowledged and lost", "it is a 404", entry)
       } else if (status === 423) ledger.violated("lease stuck", "nobody downloads it, and it is not free", entry)

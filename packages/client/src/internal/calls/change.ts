@@ -2,11 +2,11 @@
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { UpdateOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import * as Send from "../request/send.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./json.ts"
-import type { UpdateOptions } from "./models.ts"
 import type { PlanLimits } from "./planLimits.ts"
 import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
 

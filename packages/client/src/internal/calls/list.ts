@@ -5,10 +5,10 @@ import * as FileList from "@effect-fileio/core/FileList"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { ListAllOptions, ListOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import * as Response from "../request/response.ts"
 import { ask } from "./json.ts"
-import type { ListAllOptions, ListOptions } from "./models.ts"
 import { callOf, type Client, invalid, isCount, requireKey } from "./shared.ts"
 
 /** A page of the list, and the host's clock at the response. */

@@ -8,11 +8,11 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { LostUpload } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import { toError } from "../request/retry.ts"
 import { unexpected } from "../shared/failure.ts"
 import type { GetPage } from "./list.ts"
-import type { LostUpload } from "./models.ts"
 
 /** The `Date` header has whole seconds, and a response takes time. */
 const SLACK_MILLIS = 3000

@@ -1,4 +1,8 @@
-/** What the calls take and give; `FileIo.ts` exports it. */
+/**
+ * What the calls of `FileIo` take and give; `FileIo` exports it too.
+ *
+ * @since 0.1.0
+ */
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileKey from "@effect-fileio/core/FileKey"
@@ -7,10 +11,10 @@ import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type * as Encryption from "../../Encryption.ts"
-import type * as FileBody from "../../FileBody.ts"
-import type * as Progress from "../../Progress.ts"
-import type * as Transport from "../../Transport.ts"
+import type * as Encryption from "./Encryption.ts"
+import type * as FileBody from "./FileBody.ts"
+import type * as Progress from "./Progress.ts"
+import type * as Transport from "./Transport.ts"
 
 /**
  * Settings of a new file, and options of its upload.
