@@ -11,8 +11,8 @@
  * limit of 100 wants one or two to itself (`--at-once 1`).
  *
  * Prints one line a case. `ofLimit` counts everything from the first arrival to the last, so the learning of the limit and the
- * first connections are in it; `steady` is taken from the time that so many requests as the limit allows took in the second half.
- * Both are parts of what can be reached: the limit, or what so many fibers can do one request after the other. Ends with an
+ * first connections are in it; `steady` is taken from the time that the limit's number of requests took in the second half.
+ * Both are parts of what can be reached: the limit, or what the fibers can do with one request after the other. Ends with an
  * error when the host refused a request, or when `ofLimit` is less than `at-least`. A short case:
  *
  *     pnpm bench rate --limits 20 --rtts 50 --fibers 40 --seconds 5 --at-least 0.8

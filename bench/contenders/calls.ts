@@ -1,5 +1,5 @@
 /**
- * Small calls, one after another or so many a second. `node calls.ts sdk|undici me|upload URL COUNT [PER_SECOND]`
+ * Small calls, one after another, or PER_SECOND of them a second. `node calls.ts sdk|undici me|upload URL COUNT [PER_SECOND]`
  */
 import { FileBody, FileIo, RateLimit } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"

@@ -23,7 +23,7 @@ import { advance, failure, fileIo, json, refusal, StrictCounter, strictHost } fr
 
 const times = (count: number) => Array.from({ length: count }, (_, n) => n)
 
-/** Starts so many calls at once. */
+/** Starts a number of calls at once. */
 const start = <A, E>(count: number, call: Effect.Effect<A, E>) =>
   Effect.forEach(times(count), () => Effect.forkChild(call), { concurrency: 1 })
 

@@ -26,11 +26,12 @@ fi
 npmrc=$(mktemp -d)
 trap 'rm -rf "$npmrc" ${root:+"$root"}' EXIT
 echo "registry=$(npm config get registry)" > "$npmrc/npmrc"
-settings=(--volume "$npmrc/npmrc:/root/.npmrc:ro")
+image_home=/root # of the user who builds in the image
+settings=(--volume "$npmrc/npmrc:$image_home/.npmrc:ro")
 cafile=${NODE_EXTRA_CA_CERTS:-$(npm config get cafile)}
 if [ -f "$cafile" ]; then
-  echo "cafile=/root/cafile.pem" >> "$npmrc/npmrc"
-  settings+=(--volume "$cafile:/root/cafile.pem:ro")
+  echo "cafile=/etc/ssl/build-ca.pem" >> "$npmrc/npmrc"
+  settings+=(--volume "$cafile:/etc/ssl/build-ca.pem:ro")
 fi
 buildah build --quiet --format docker "${settings[@]}" --build-arg "BASE=$base" --ignorefile packages/server/deploy/Dockerfile.dockerignore \
   --file packages/server/deploy/Dockerfile --tag "${1:-fileio-server}" .

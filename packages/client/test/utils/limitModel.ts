@@ -14,7 +14,7 @@ export interface Process {
   readonly fibers?: number
   /** … until this time, in seconds. */
   readonly until?: number
-  /** Or a new process about every so many seconds, which makes one call, as the command line does. */
+  /** Seconds between new processes that make one call each, as the command line does. */
   readonly oneShotEvery?: number
 }
 

@@ -6,7 +6,7 @@ import * as Https from "node:https"
 
 type Head = Pick<MemoryHost.Request, "method" | "target" | "headers">
 
-/** Headers of one connection (RFC 9110, 7.6.1), and those that the forwarded request gets anew. */
+/** Headers of one connection (RFC 9110, 7.6.1), and those that are set again for the forwarded request. */
 const OWN = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "host", "expect"])
 
 const headersOf = (message: Http.IncomingMessage): Readonly<Record<string, string>> =>

@@ -2,6 +2,22 @@
 import type * as Variable from "@effect-fileio/core/Variable"
 import type { Row } from "../../ServerOptions.ts"
 
+const make = <A, const Standard extends Row<A>["standard"]>(
+  flag: string,
+  form: string,
+  parse: Variable.Parse<A>,
+  standard: Standard,
+  meaning: string,
+  embedded: Row<A>["embedded"]
+): Row<A> & { readonly standard: Standard } => ({
+  flag,
+  form,
+  meaning,
+  parse,
+  standard,
+  ...(embedded === undefined ? {} : { embedded })
+})
+
 /** An option with a default value. */
 export const row = <A>(
   flag: string,
@@ -10,14 +26,8 @@ export const row = <A>(
   standard: string,
   meaning: string,
   embedded?: Row<A>["embedded"]
-): Row<A> & { readonly standard: { readonly text: string } } => ({
-  flag,
-  form,
-  meaning,
-  parse,
-  standard: { text: standard },
-  ...(embedded === undefined ? {} : { embedded })
-})
+): Row<A> & { readonly standard: { readonly text: string } } =>
+  make(flag, form, parse, { text: standard }, meaning, embedded)
 
 /** An option with no default value, whose absence means something. */
 export const open = <A>(
@@ -27,11 +37,5 @@ export const open = <A>(
   standard: string,
   meaning: string,
   embedded?: Row<A>["embedded"]
-): Row<A> & { readonly standard: { readonly words: string } } => ({
-  flag,
-  form,
-  meaning,
-  parse,
-  standard: { words: standard },
-  ...(embedded === undefined ? {} : { embedded })
-})
+): Row<A> & { readonly standard: { readonly words: string } } =>
+  make(flag, form, parse, { words: standard }, meaning, embedded)
