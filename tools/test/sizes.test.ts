@@ -9,9 +9,7 @@ const rules = { "max-lines": ["error", 500], "max-lines-per-function": ["error",
 
 /** Larger than that until they are split; nothing is added here. */
 const LARGER: ReadonlyArray<string> = [
-  "packages/cli/src/internal/run/upload.ts",
-  "packages/client/src/internal/calls/resumableUpload.ts",
-  "packages/server/src/internal/handlers/resumable.ts"
+  "packages/cli/src/internal/run/upload.ts"
 ]
 
 it("no source has more than 500 lines, and no function more than 120 lines", () => {

@@ -41,7 +41,7 @@ import * as List from "./internal/calls/list.ts"
 import * as Me from "./internal/calls/me.ts"
 import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
-import * as ResumableUpload from "./internal/calls/resumableUpload.ts"
+import * as ResumableSupport from "./internal/calls/resumableSupport.ts"
 import type { Client } from "./internal/calls/shared.ts"
 import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
@@ -228,7 +228,7 @@ export const makeTransport = Effect.fnUntraced(function*(
     ),
     sha256: (yield* CurrentPlatform).sha256,
     // The public host sees nothing of it.
-    support: new ResumableUpload.Support(endpoint.baseUrl !== DEFAULT_BASE_URL),
+    support: new ResumableSupport.Support(endpoint.baseUrl !== DEFAULT_BASE_URL),
     resumableFrom: options?.resumableFrom ?? RESUMABLE_FROM
   }
   const plan = new PlanLimits(meOnce, credentials.hasKey && options?.checkLimits !== false)

@@ -7,114 +7,30 @@
  * ends what is left of the broken request, and the next attempt continues from there.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
-import * as FileName from "@effect-fileio/core/FileName"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
-import type * as HttpMethod from "effect/http/HttpMethod"
 import type * as FileBody from "../../FileBody.ts"
 import type { Resumption } from "../../FileIoModels.ts"
-import * as Progress from "../../Progress.ts"
-import type * as Transport from "../../Transport.ts"
+import type * as Progress from "../../Progress.ts"
 import type { WithPermit } from "../limit/limiter.ts"
-import type * as Refusal from "../request/refusal.ts"
-import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
-import * as Send from "../request/send.ts"
+import type * as Send from "../request/send.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import type { JsonCall } from "./json.ts"
-import { type Client, request } from "./shared.ts"
+import * as Requests from "./resumableRequests.ts"
+import type { Client } from "./shared.ts"
 
-const PARTIAL = "application/partial-upload"
-const EMPTY = new Uint8Array(0)
 /** Stored bytes after which the retry policy's delays and budget restart. */
 const ADVANCE_BYTES = 256 * 1024
 /** More bytes than transports and systems buffer: if more were sent, some have left this machine. */
 const BUFFERED_BYTES = 8 * 1024 * 1024
-/** How long a host may take to say whether it supports resumable uploads. */
-const OPTIONS_TIMEOUT = "10 seconds"
-
-/** A body that can be opened at a position. */
-export type ResumableBody = FileBody.FileBody & {
-  readonly size: number
-  readonly openAt: NonNullable<FileBody.FileBody["openAt"]>
-}
 
 /** Whether a body can be resumed, and is large enough that the request that creates the upload pays. */
 export const isResumable = (
   body: FileBody.FileBody | FileBody.OneShotBody | undefined,
   from: number
-): body is ResumableBody =>
+): body is Requests.ResumableBody =>
   body?._tag === "FileBody" && body.openAt !== undefined && body.size !== undefined && body.size >= from
-
-/** What is known of a host: every JSON response of one that supports resumable uploads has `Upload-Limit`. */
-export class Support {
-  #isSupported: boolean | undefined
-  readonly #mayAsk: boolean
-
-  /** `mayAsk`: whether to ask the host with an `OPTIONS` request. */
-  constructor(mayAsk: boolean) {
-    this.#mayAsk = mayAsk
-  }
-
-  /** Learns from a response to another call. */
-  learn({ headers, status }: Transport.Response): void {
-    if (Response.isSuccess(status)) this.#isSupported = headers["upload-limit"] !== undefined
-  }
-
-  /** Whether the host supports resumable uploads; asks it only if no response has said so. */
-  known(client: Client, operation: Refusal.Call["operation"]): Effect.Effect<boolean> {
-    if (this.#isSupported !== undefined) return Effect.succeed(this.#isSupported)
-    if (!this.#mayAsk) return Effect.succeed(false)
-    return Retry.once(client.limiter, operation, (withPermit) =>
-      Effect.scoped(Effect.map(
-        send(client, withPermit, "OPTIONS", `${client.endpoint.baseUrl}/`, {}),
-        ({ headers, status }) => {
-          this.#isSupported = Response.isSuccess(status) && (headers["accept-patch"] ?? "").includes(PARTIAL)
-          return this.#isSupported
-        }
-      ))).pipe(
-        Effect.timeoutOrElse({ duration: OPTIONS_TIMEOUT, orElse: () => Effect.succeed(false) }),
-        Effect.orElseSucceed(() => false)
-      )
-  }
-}
-
-/** Sends a request of the extension; without `outgoing` it has no body. */
-const send = (
-  client: Client,
-  withPermit: WithPermit,
-  method: HttpMethod.HttpMethod,
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  outgoing?: Send.Outgoing,
-  meter: Progress.Meter = Progress.silent
-) => {
-  const head = request(client, method, "", "application/json")
-  return Send.execute({ ...head, url, headers: { ...head.headers, ...headers } }, {
-    transport: client.transport,
-    host: client.endpoint.host,
-    timeouts: client.timeouts,
-    meter,
-    outgoing,
-    withPermit,
-    isRepeatable: true
-  })
-}
-
-/** The address of an upload, if it is on the key's host. */
-const locate = (client: Client, location: string | undefined): string | undefined => {
-  const base = `${client.endpoint.baseUrl}/`
-  if (location === undefined || !URL.canParse(location, base)) return undefined
-  const url = new URL(location, base)
-  return url.origin === new URL(base).origin ? url.href : undefined
-}
-
-const offsetOf = ({ headers }: Transport.Response): number | undefined => {
-  const text = headers["upload-offset"]?.trim() ?? ""
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-const isComplete = ({ headers }: Transport.Response): boolean => headers["upload-complete"]?.trim() === "?1"
 
 const gone = new Failure(
   "refused",
@@ -139,7 +55,7 @@ interface State {
 }
 
 export interface Upload {
-  readonly body: ResumableBody
+  readonly body: Requests.ResumableBody
   readonly fields: FileSettings.Fields
   readonly tally: Send.Tally
   readonly meter: Progress.Meter
@@ -150,7 +66,7 @@ export interface Upload {
 const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upload: Upload) => {
   const { body, fields, meter, resumption, tally } = upload
   const state: State = {
-    address: locate(client, resumption?.address),
+    address: Requests.locate(client, resumption?.address),
     offset: undefined,
     isMaybeStored: false,
     base: 0,
@@ -171,76 +87,35 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
     state.base = 0
   }
 
-  const create = (withPermit: WithPermit) =>
-    Effect.gen(function*() {
-      const query = new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== undefined)).toString()
-      const url = `${client.endpoint.baseUrl}${path}${query === "" ? "" : `?${query}`}`
-      const headers = {
-        "content-disposition": FileName.toContentDisposition(body.name).replace(/^attachment/, "inline"),
-        "upload-complete": "?0",
-        "upload-length": String(body.size)
-      }
-      const form = { contentType: body.contentType, head: EMPTY, tail: EMPTY }
-      const response = yield* send(client, withPermit, method, url, headers, { form, file: undefined, tally })
-      if (!Response.isSuccess(response.status)) return yield* Response.refuse(call, response)
-      const address = locate(client, response.headers["location"])
-      if (address === undefined) {
-        return yield* Effect.fail(unexpected(response.status, "it does not say where on this host the upload is"))
-      }
-      state.address = address
-      state.offset = 0
-      yield* resumption?.save(address) ?? Effect.void
-      return address
-    }).pipe(
-      Effect.scoped,
-      // Nothing of the file was sent, so nothing is stored.
-      Effect.mapError((failure) =>
-        failure.stage === "broken" || failure.stage === "failed" ? new Failure("absent", failure.reason) : failure
-      )
-    )
+  const create = Effect.fnUntraced(function*(withPermit: WithPermit) {
+    const address = yield* Requests.create(client, withPermit, { body, call, fields, method, path, tally })
+    state.address = address
+    state.offset = 0
+    yield* resumption?.save(address) ?? Effect.void
+    return address
+  })
 
-  /** Asks for the offset. `undefined`: the host does not have the upload any more. */
+  /** Asks for the offset; returns whether the host still has the upload. */
   const ask = (address: string, withPermit: WithPermit) =>
-    Effect.scoped(Effect.flatMap(
-      send(client, withPermit, "HEAD", address, {}),
-      (response): Effect.Effect<number | undefined, Failure> => {
-        const offset = offsetOf(response)
-        if (Response.isSuccess(response.status) && offset !== undefined && offset <= body.size) {
-          state.isMaybeStored = isComplete(response)
-          return Effect.succeed(state.offset = offset)
-        }
-        if (response.status === 404 || response.status === 410) {
-          forget()
-          return Effect.succeed(undefined)
-        }
-        return Response.isSuccess(response.status)
-          ? Effect.fail(unexpected(response.status, "it does not say how much of the upload it has"))
-          : Response.refuse(call, response)
+    Effect.map(Requests.ask(client, withPermit, call, address, body.size), (stored) => {
+      if (stored === undefined) forget()
+      else {
+        state.isMaybeStored = stored.isComplete
+        state.offset = stored.offset
       }
-    ))
+      return stored !== undefined
+    })
 
-  const append = (address: string, offset: number, withPermit: WithPermit) => {
-    const headers = { "upload-complete": "?1", "upload-offset": String(offset) }
-    const form = { contentType: PARTIAL, head: EMPTY, tail: EMPTY }
-    // A complete upload gives its response again.
-    const file = offset < body.size ? body : undefined
-    if (file === undefined) tally.bytes = body.size
-    return Effect.scoped(Effect.flatMap(
-      send(client, withPermit, "PATCH", address, headers, { form, file, tally, offset }, meter),
-      (response): Effect.Effect<A, Failure> => {
-        const isOver = Response.isSuccess(response.status) || isComplete(response)
-        if (isOver) return read(call, response)
-        if (response.status === 404 || response.status === 410) forget()
-        else if (response.status !== 409 && response.status < 500) return read(call, response)
-        state.offset = undefined
-        // The response was not for the file, so the host does not have it.
-        return Effect.catch(
-          Response.refuse(call, response),
-          ({ reason }) => Effect.fail(new Failure("resumable", reason))
-        )
+  const append = (address: string, offset: number, withPermit: WithPermit) =>
+    Effect.mapError(
+      Requests.append(client, withPermit, { address, body, call, meter, offset, read, tally }),
+      (problem) => {
+        if (problem._tag === "Failure") return problem
+        if (problem.isGone) forget()
+        else state.offset = undefined
+        return new Failure("resumable", problem.failure.reason)
       }
-    ))
-  }
+    )
 
   /** After a break: asks for the offset at once, so that the retry policy knows how far the upload has come. */
   const broken = (offset: number, withPermit: WithPermit) => (failure: Failure) =>
@@ -260,8 +135,8 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
     Effect.gen(function*() {
       const wasMaybeStored = state.isMaybeStored
       if (state.address !== undefined && state.offset === undefined) {
-        const offset = yield* Effect.mapError(ask(state.address, withPermit), resumable)
-        if (offset === undefined && wasMaybeStored) {
+        const isThere = yield* Effect.mapError(ask(state.address, withPermit), resumable)
+        if (!isThere && wasMaybeStored) {
           const problem = "it does not have the upload any more, and may have stored the file"
           return yield* Effect.fail(unexpected(404, problem))
         }

@@ -20,7 +20,7 @@ import { toError } from "../request/retry.ts"
 import type { Head } from "../request/send.ts"
 import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
-import type { Support } from "./resumableUpload.ts"
+import type { Support } from "./resumableSupport.ts"
 
 /** The client of one service's calls. */
 export interface Client {

@@ -1,0 +1,47 @@
+/**
+ * Whether a host supports resumable uploads. Every JSON response of one that does has `Upload-Limit`; a host that has not sent a
+ * response yet is asked once, before the first large upload.
+ */
+import * as Effect from "effect/Effect"
+import type * as Transport from "../../Transport.ts"
+import type * as Refusal from "../request/refusal.ts"
+import * as Response from "../request/response.ts"
+import * as Retry from "../request/retry.ts"
+import { PARTIAL, send } from "./resumableRequests.ts"
+import type { Client } from "./shared.ts"
+
+/** How long a host may take to say whether it supports resumable uploads. */
+const OPTIONS_TIMEOUT = "10 seconds"
+
+/** What is known of one host. */
+export class Support {
+  #isSupported: boolean | undefined
+  readonly #mayAsk: boolean
+
+  /** `mayAsk`: whether to ask the host with an `OPTIONS` request. */
+  constructor(mayAsk: boolean) {
+    this.#mayAsk = mayAsk
+  }
+
+  /** Learns from a response to another call. */
+  learn({ headers, status }: Transport.Response): void {
+    if (Response.isSuccess(status)) this.#isSupported = headers["upload-limit"] !== undefined
+  }
+
+  /** Whether the host supports resumable uploads; asks it only if no response has said so. */
+  known(client: Client, operation: Refusal.Call["operation"]): Effect.Effect<boolean> {
+    if (this.#isSupported !== undefined) return Effect.succeed(this.#isSupported)
+    if (!this.#mayAsk) return Effect.succeed(false)
+    return Retry.once(client.limiter, operation, (withPermit) =>
+      Effect.scoped(Effect.map(
+        send(client, withPermit, "OPTIONS", `${client.endpoint.baseUrl}/`, {}),
+        ({ headers, status }) => {
+          this.#isSupported = Response.isSuccess(status) && (headers["accept-patch"] ?? "").includes(PARTIAL)
+          return this.#isSupported
+        }
+      ))).pipe(
+        Effect.timeoutOrElse({ duration: OPTIONS_TIMEOUT, orElse: () => Effect.succeed(false) }),
+        Effect.orElseSucceed(() => false)
+      )
+  }
+}
