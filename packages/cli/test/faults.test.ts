@@ -44,6 +44,12 @@ describe("help and version", () => {
     )
   })
 
+  it("takes help as a command, alone and before another", async () => {
+    assert.deepStrictEqual(await t.lines(["help"]), await t.lines(["--help"]))
+    assert.deepStrictEqual(await t.lines(["help", "upload"]), await t.lines(["upload", "--help"]))
+    assert.deepStrictEqual(await t.lines(["help", "config", "set"]), await t.lines(["config", "set", "--help"]))
+  })
+
   it("documents every exit code in --help", async () => {
     const help = (await t.lines(["--help"])).join("\n")
     for (const [code, meaning] of ExitCode.table) {

@@ -183,6 +183,41 @@ describe("certificates", () => {
 })
 
 it.live(
+  "a host that speaks no TLS at its port is named, with the address to try",
+  scoped(Effect.gen(function*() {
+    const said = yield* notSent({ FILEIO_BASE_URL: t.url().replace("http:", "https:") })
+    assert.match(said, /127\.0\.0\.1:\d+ does not speak TLS at this port \(ERR_SSL_\w+\)/)
+    assert.include(said, "begin its address with http://")
+  })),
+  LONG
+)
+
+it.live(
+  "file.io itself has ended: its silence and its page both name the ways on",
+  scoped(Effect.gen(function*() {
+    const path = join(t.room(), "s")
+    // A socket in place of file.io, so that no packet leaves this machine.
+    const env = { FILEIO_BASE_URL: "http://file.io", FILEIO_SOCKET_PATH: path, FILEIO_API_KEY: undefined }
+    const silent = yield* notSent(env)
+    assert.include(silent, "cannot connect to file.io (ENOENT)")
+    yield* listening(
+      Http.createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<p>bye</p>")),
+      path
+    )
+    const page = yield* run(["download", "abcdefABCDEF", "-o", "-"], env)
+    // A download that got a page cannot know whether it took the file.
+    assert.strictEqual(page.code, 9, page.stderr)
+    for (const said of [silent, page.stderr]) {
+      assert.include(
+        said,
+        "Its service ended in 2026. Run a host, \"fileio serve\", and name it: --base-url, FILEIO_BASE_URL"
+      )
+    }
+  })),
+  LONG
+)
+
+it.live(
   "a unix socket takes the place of the host",
   scoped(Effect.gen(function*() {
     const path = join(t.room(), "s")

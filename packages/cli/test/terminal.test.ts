@@ -60,6 +60,25 @@ describe.skipIf(!hasPty)("in a terminal", () => {
     assert.strictEqual(lines.length, 3)
   })
 
+  it("puts the name of each file beside its link, and the zone of its times", async () => {
+    const room = t.room()
+    const names = ["first.txt", "second.txt"]
+    for (const name of names) Fs.writeFileSync(join(room, name), name)
+    const ran = await t.pty(["upload", ...names, "--expires", "2030-12-31T22:30:00Z"], {
+      cwd: room,
+      env: { TZ: "Asia/Kolkata" }
+    })
+    assert.strictEqual(ran.code, 0)
+    const lines = screenOf(ran.shown)
+    for (const name of names) {
+      const at = lines.findIndex((line) => line === `  ${name}: works once, until 2031-01-01 04:00 GMT+5:30`)
+      assert.isAbove(at, 0, ran.shown)
+      assert.match(lines[at - 1]!, /^http:\S+$/)
+    }
+    const list = await t.run(["list", "--search", "second.txt"], { env: { TZ: "America/New_York" } })
+    assert.include(list.stdout, "2030-12-31 17:30 EST")
+  })
+
   it("fits a narrow terminal, also when it becomes narrow meanwhile", async () => {
     const room = t.room()
     const go = join(room, "go")

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { FileKey } from "./FileKey.ts"
+import { ENDED, isPublicHost } from "./internal/publicHost.ts"
 import { TimedOut, Unreachable } from "./NetworkReasons.ts"
 import { visible } from "./PlainText.ts"
 import { DecryptionFailed, DestinationFailed, SourceFailed, TransferInterrupted } from "./TransferReasons.ts"
@@ -221,9 +222,6 @@ export {
   Unreachable
 } from "./NetworkReasons.ts"
 
-/** Whether a host is the public one, whose service has ended. */
-const isEnded = (host: string): boolean => host === "file.io" || host === "www.file.io"
-
 /**
  * The host does not serve this API: it sent an HTML page, a redirect to another site, or text.
  *
@@ -243,14 +241,14 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
   }
   /** Whether it is the public host, whose service has ended. */
   get isEnded() {
-    return isEnded(this.host)
+    return isPublicHost(this.host)
   }
   override get message() {
     const what = this.location === undefined
       ? `answered ${this.status} with ${this.contentType ?? "no content type"}`
       : `redirects (${this.status}) to ${this.location}`
-    const advice = isEnded(this.host)
-      ? "its service ended in 2026: run a host with `fileio serve` or FileIoServer, and set FILEIO_BASE_URL or the baseUrl option to it"
+    const advice = this.isEnded
+      ? ENDED
       : "set FILEIO_BASE_URL or the baseUrl option to a host that does"
     return visible(`${this.host} does not speak the file.io API: it ${what}; ${advice}`)
   }

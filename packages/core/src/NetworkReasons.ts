@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { ENDED, isPublicHost } from "./internal/publicHost.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
@@ -20,6 +21,9 @@ const CLIENT_CERTIFICATE = new RegExp(
     "UNKNOWN_CA|ACCESS_DENIED)$"
 )
 
+/** OpenSSL's errors when the first bytes of a TLS handshake are answered by something else, such as plain HTTP. */
+const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL)$/
+
 /**
  * Codes of HTTP clients for a response that began and could not be parsed; the second means that its head is too long.
  */
@@ -27,13 +31,13 @@ const UNREADABLE = /^(?:HPE_\w+|ERR_HTTP_PROTOCOL)$/
 const HEAD_TOO_LONG = /^(?:HPE_HEADER_OVERFLOW|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP_HEADERS_OVERFLOW)$/
 
 /**
- * Why no connection was made: the host's certificate, our certificate, the proxy's refusal of our credentials, or
- * anything else.
+ * Why no connection was made: the host's certificate, our certificate, a host that does not speak TLS at this port, the
+ * proxy's refusal of our credentials, or anything else.
  *
  * @category models
  * @since 0.1.0
  */
-export type ConnectionProblem = "certificate" | "clientCertificate" | "proxyAuthentication" | "network"
+export type ConnectionProblem = "certificate" | "clientCertificate" | "noTls" | "proxyAuthentication" | "network"
 
 /**
  * Classifies an error code of the system, of OpenSSL or of `NodeHttp`.
@@ -48,6 +52,8 @@ export const connectionProblem = (code: string | undefined): ConnectionProblem =
     ? "certificate"
     : CLIENT_CERTIFICATE.test(code)
     ? "clientCertificate"
+    : NO_TLS.test(code)
+    ? "noTls"
     : code === "ERR_PROXY_407" || code === "ERR_PROXY_401"
     ? "proxyAuthentication"
     : "network"
@@ -74,6 +80,10 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   get problem(): ConnectionProblem {
     return connectionProblem(this.code)
   }
+  /** Whether the host is file.io itself, whose service has ended. */
+  get isEnded() {
+    return isPublicHost(this.host)
+  }
   get isRetryable() {
     return this.problem === "network"
   }
@@ -93,13 +103,15 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
         return `the certificate of ${this.host} cannot be trusted${why}; if a private certificate authority signed it, add that with NODE_EXTRA_CA_CERTS or the option tls.ca`
       case "clientCertificate":
         return `${this.host} wants a client certificate that it trusts${why}; give one with the options tls.cert and tls.key`
+      case "noTls":
+        return `${this.host} does not speak TLS at this port${why}; if it serves plain HTTP, begin the base URL with http://`
       case "proxyAuthentication":
         return `the proxy ${
           this.proxy ?? ""
         } wants another user and password, or any${why}; give them in its address: http://user:password@host:port`
       case "network":
         return this.proxy === undefined
-          ? `cannot connect to ${this.host}${why}; check the base URL and the network`
+          ? `cannot connect to ${this.host}${why}; ${this.isEnded ? ENDED : "check the base URL and the network"}`
           : `cannot connect to ${this.host} through the proxy ${this.proxy}${why}; check the proxy and the base URL`
     }
   }

@@ -64,6 +64,15 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "ECONNREFUSED",
     "check the base URL"
   ]],
+  [new FileIoError.Unreachable({ host: "a.example:80", sent: "no", code: "ERR_SSL_WRONG_VERSION_NUMBER" }), false, [
+    "a.example:80 does not speak TLS at this port",
+    "http://"
+  ]],
+  [new FileIoError.Unreachable({ host: "file.io", sent: "no", code: "ENOTFOUND" }), true, [
+    "its service ended in 2026",
+    "fileio serve",
+    "FILEIO_BASE_URL"
+  ]],
   [new FileIoError.Unreachable({ host: "a.example", sent: "unknown" }), true, [
     "a.example broke",
     "before trying again"

@@ -98,6 +98,11 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
         what: `${host} wants a client certificate that it trusts${code}`,
         advice: "Give one: --cert FILE and --cert-key FILE, or FILEIO_CLIENT_CERT and FILEIO_CLIENT_KEY."
       }
+    case "noTls":
+      return {
+        what: `${host} does not speak TLS at this port${code}`,
+        advice: `If it serves plain HTTP, begin its address with http://. ${SET_HOST}`
+      }
     case "proxyAuthentication":
       return {
         what: `the proxy ${proxy ?? ""} wants another user and password, or any${code}`,
@@ -107,7 +112,11 @@ const unreachable = (reason: FileIoError.Unreachable): Words => {
       return proxy === undefined
         ? {
           what: `cannot connect to ${host}${code}`,
-          advice: retryAfter === undefined ? `${SET_HOST} Check the network.` : later(retryAfter)
+          advice: reason.isEnded
+            ? ENDED
+            : retryAfter === undefined
+            ? `${SET_HOST} Check the network.`
+            : later(retryAfter)
         }
         : {
           what: `cannot connect to ${host} through the proxy ${proxy}${code}`,
