@@ -12,6 +12,8 @@ const DEPLOY = Path.join(import.meta.dirname, "../deploy")
 const read = (name: string) => Fs.readFileSync(Path.join(DEPLOY, name), "utf8")
 
 const hasNginx = spawnSync("nginx", ["-v"]).status === 0 && spawnSync("openssl", ["version"]).status === 0
+const hasPromtool = spawnSync("promtool", ["--version"]).status === 0
+if (!hasPromtool) process.stderr.write("no promtool in the path: the alerts are not tried with Prometheus\n")
 if (!hasNginx) process.stderr.write("no nginx or openssl in the path: the file for nginx is not tested\n")
 
 const freePort = Effect.promise(() =>
@@ -42,6 +44,82 @@ describe("what an operator deploys", () => {
       const { panels } = JSON.parse(read("grafana-dashboard.json")) as { readonly panels: ReadonlyArray<object> }
       assert.isAtLeast(panels.length, 8)
     }))
+
+  it.effect.skipIf(!hasPromtool)(
+    "has alerts and metrics that Prometheus takes, and that fire",
+    () =>
+      Effect.gen(function*() {
+        const { adminUrl, url } = yield* start({ admin: {} })
+        const { key } = yield* uploaded(url, "12345")
+        yield* call(`${url}/${key}`)
+        const metrics = (yield* call(`${adminUrl!}/metrics`)).text
+        const checked = spawnSync("promtool", ["check", "metrics"], { input: metrics, encoding: "utf8" })
+        assert.deepStrictEqual([checked.status, checked.stderr], [0, ""])
+
+        const tests = Path.join(yield* temporaryFolder, "tests.yaml")
+        const series = (name: string, values: string) => ({ series: name, values })
+        const fires = (alertname: string, eval_time: string, exp_labels: object, exp_annotations: object) => ({
+          alertname,
+          eval_time,
+          exp_alerts: [{ exp_labels, exp_annotations }]
+        })
+        const input_series = [
+          series("up{job=\"fileio\",instance=\"a\"}", "1 0x700"),
+          series("fileio_healthy{instance=\"a\"}", "1 0x700"),
+          series("fileio_faults_total{instance=\"a\",kind=\"catalog\"}", "0 1x700"),
+          // A gibibyte less each minute is no byte within a day.
+          series("fileio_disk_free_bytes{instance=\"a\"}", "900000000000-1073741824x700"),
+          series("fileio_last_sweep_timestamp_seconds{instance=\"a\"}", "0x700"),
+          series("fileio_requests_total{instance=\"a\",status=\"500\"}", "0+1x700"),
+          series("fileio_requests_total{instance=\"a\",status=\"200\"}", "0+9x700")
+        ]
+        const alerts = [
+          fires("FileioDown", "5m", { instance: "a", job: "fileio", severity: "page" }, {
+            summary: "fileio-server a does not answer"
+          }),
+          fires("FileioFailing", "5m", { instance: "a", severity: "page" }, {
+            summary: "a cannot store or give files; /healthz says why"
+          }),
+          fires("FileioFaults", "5m", { instance: "a", kind: "catalog", severity: "ticket" }, {
+            summary: "a had a fault: catalog"
+          }),
+          fires("FileioDiskFull", "8h", { instance: "a", severity: "ticket" }, {
+            summary: "the disk of a is full within a day, as it goes now"
+          }),
+          fires("FileioNotSwept", "15m", { instance: "a", severity: "ticket" }, {
+            summary: "a has not removed ended files for 10 minutes"
+          }),
+          fires("FileioErrors", "20m", { instance: "a", severity: "ticket" }, {
+            summary: "more than 1 % of the responses of a are 5xx"
+          })
+        ]
+        const quiet = input_series.map(({ series }) => ({
+          series,
+          values: series.startsWith("fileio_last_sweep")
+            ? "0+60x700"
+            : series.includes("500") || series.includes("faults")
+            ? "0x700"
+            : "1x700"
+        }))
+        Fs.writeFileSync(
+          tests,
+          // YAML includes JSON.
+          JSON.stringify({
+            rule_files: [Path.join(DEPLOY, "prometheus-rules.yaml")],
+            tests: [
+              { interval: "1m", input_series, alert_rule_test: alerts },
+              {
+                interval: "1m",
+                input_series: quiet,
+                alert_rule_test: alerts.map(({ alertname, eval_time }) => ({ alertname, eval_time, exp_alerts: [] }))
+              }
+            ]
+          })
+        )
+        const tried = spawnSync("promtool", ["test", "rules", tests], { encoding: "utf8" })
+        assert.strictEqual(tried.status, 0, tried.stdout + tried.stderr)
+      })
+  )
 
   it("is in the package, with the versions that are tested", () => {
     const { files } = JSON.parse(read("../package.json")) as { readonly files: ReadonlyArray<string> }

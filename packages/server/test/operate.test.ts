@@ -194,6 +194,9 @@ describe("an operator", () => {
       yield* lines(["files", "delete", reported.key, ...operator])
       const created = yield* run(["keys", "create", "carl", ...operator])
       yield* call(`${server.url}/nothing/here?with=words`)
+      const gone = yield* lines(["files", "show", `${server.url}/${reported.key}`, ...operator])
+      const goneAsJson = yield* run(["files", "show", key, "--json", ...operator])
+      const without = yield* run(["files", "show", key, "--data", server.folder])
       yield* Scope.close(server.scope, Exit.void)
 
       const read = (path: string) =>
@@ -216,6 +219,20 @@ describe("an operator", () => {
       // A report has a link, from which the id in the log can be computed.
       assert.strictEqual(audit[5]!["file"], shown.find(([name]) => name === "audit id")![1])
       assert.strictEqual(audit[0]!["address"], audit[2]!["address"])
+      const address = String(audit[0]!["address"])
+      assert.deepStrictEqual(shown.slice(-1).map(([, what]) => what), [`upload, 8 bytes, no key, ${address}`])
+      assert.strictEqual(gone[2]![1], "gone: it has expired, was deleted or is used up")
+      assert.deepStrictEqual(gone.slice(3).map(([time, what]) => [Number.isNaN(Date.parse(time!)), what]), [
+        [false, `upload, 8 bytes, no key, ${address}`],
+        [false, "delete, operator"]
+      ])
+      const { events } = JSON.parse(goneAsJson.stdout) as { readonly events: ReadonlyArray<Record<string, unknown>> }
+      assert.deepStrictEqual(events.map(({ event, outcome }) => [event, outcome]), [
+        ["upload", undefined],
+        ["download", "whole"]
+      ])
+      assert.strictEqual(without.status, 1)
+      assert.include(without.stderr, "there is no such file")
       assert.match(String(audit[0]!["address"]), /^[0-9a-f]{32}$/)
       const access = read(accessLog)
       assert.deepStrictEqual(access.map(({ method, route, status }) => `${method} ${route} ${status}`), [

@@ -124,16 +124,43 @@ const keyOf = (link: string) =>
     onFailure: (problem) => new NotFound({ problem })
   }))
 
-const found = ({ files }: Control.Answer): Effect.Effect<Control.File, NotFound> =>
+const found = ({ files }: Pick<Control.Answer, "files">): Effect.Effect<Control.File, NotFound> =>
   files[0] === undefined
     ? Effect.fail(
       new NotFound({ problem: "there is no such file: it was never there, has expired, was deleted or is used up" })
     )
     : Effect.succeed(files[0])
 
+/** What the audit log has of a file, also of one that is gone. */
+const eventsOf = Effect.fnUntraced(function*(key: string) {
+  const { auditLog } = yield* ServerOptions.config
+  return auditLog === undefined ? [] : yield* Effect.tryPromise({
+    try: () => Journal.eventsOf(auditLog, fileId(key)),
+    catch: (cause) => new NotFound({ problem: `cannot read the audit log ${auditLog}: ${String(cause)}` })
+  })
+})
+
+const showEvents = Effect.fnUntraced(function*(events: ReadonlyArray<Journal.Entry>) {
+  for (const { account, address, by, bytes, event, outcome, time } of events) {
+    const who = by ?? (account === undefined ? undefined : owner(account))
+    const facts = [event, outcome, bytes === undefined ? undefined : `${bytes} bytes`, who, address]
+    yield* line([time, facts.filter((fact) => fact !== undefined).join(", ")])
+  }
+})
+
 const showFile = Effect.fnUntraced(function*(link: string, asJson: boolean) {
-  const file = yield* Effect.flatMap(control({ _tag: "ShowFile", key: yield* keyOf(link) }), found)
-  if (asJson) return yield* json(timesOf(file))
+  const key = yield* keyOf(link)
+  const { files } = yield* control({ _tag: "ShowFile", key })
+  const events = yield* eventsOf(key)
+  if (files.length === 0 && events.length > 0) {
+    if (asJson) return yield* json({ key, events })
+    yield* line(["key", key])
+    yield* line(["audit id", fileId(key)])
+    yield* line(["status", "gone: it has expired, was deleted or is used up"])
+    return yield* showEvents(events)
+  }
+  const file = yield* found({ files })
+  if (asJson) return yield* json({ ...timesOf(file), events })
   yield* line(["key", file.key])
   yield* line(["audit id", fileId(file.key)])
   yield* line(["id", file.id])
@@ -149,6 +176,7 @@ const showFile = Effect.fnUntraced(function*(link: string, asJson: boolean) {
   yield* line(["downloads", downloads(file)])
   yield* line(["begun", file.attempts])
   yield* line(["last begun", time(file.lastAttempt)])
+  yield* showEvents(events)
 })
 
 /** The line for a blocklist. */
@@ -264,7 +292,9 @@ export const make = <R1>(
           }))
       ).pipe(Command.withDescription("Lists files of an account; at most 1,000 at a time")),
       Command.make("show", { link, json }, ({ json, link }) => configured(showFile(link, json))).pipe(
-        Command.withDescription("Shows the owner, the upload and the downloads of a file; does not count as a download")
+        Command.withDescription(
+          "Shows the owner and the downloads of a file, and with --audit-log who did what and from where; no download"
+        )
       ),
       Command.make("digest", { link }, ({ link }) => configured(digestOf(link))).pipe(
         Command.withDescription("Writes the SHA-256 of a file as a line for a blocklist; does not count as a download")

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { createInterface } from "node:readline"
 import { DataFolder } from "../../DataFolder.ts"
 import { type AuditEvent, LogError } from "../../Logs.ts"
 import { knownMethod } from "./metrics.ts"
@@ -125,3 +126,29 @@ export const layer = (
 /** Appends one event, from a process that is no server. */
 export const append = (path: string, event: AuditEvent): Effect.Effect<void, LogError> =>
   Effect.scoped(Effect.flatMap(appendTo(path), (write) => write(event)))
+
+/** A line of the audit log. */
+export interface Entry extends AuditEvent {
+  readonly time: string
+  readonly address?: string
+}
+
+/** The most events of one file that are shown: its last ones. */
+const MAX_EVENTS = 1000
+
+/** The last events of a file in an audit log, the oldest first; none if there is no log. Passes over torn lines. */
+export const eventsOf = async (path: string, file: string): Promise<ReadonlyArray<Entry>> => {
+  if (!Fs.existsSync(path)) return []
+  const events: Array<Entry> = []
+  for await (const line of createInterface({ input: Fs.createReadStream(path), crlfDelay: Infinity })) {
+    if (!line.includes(file)) continue
+    try {
+      const entry = JSON.parse(line) as Entry
+      if (entry.file === file) events.push(entry)
+    } catch {
+      continue
+    }
+    if (events.length > MAX_EVENTS) events.shift()
+  }
+  return events
+}
