@@ -46,7 +46,7 @@ describe("what an operator deploys", () => {
     }))
 
   it.effect.skipIf(!hasPromtool)(
-    "has alerts and metrics that Prometheus takes, and that fire",
+    "has metrics, queries and alerts that Prometheus takes, and the alerts fire",
     () =>
       Effect.gen(function*() {
         const { adminUrl, url } = yield* start({ admin: {} })
@@ -56,7 +56,23 @@ describe("what an operator deploys", () => {
         const checked = spawnSync("promtool", ["check", "metrics"], { input: metrics, encoding: "utf8" })
         assert.deepStrictEqual([checked.status, checked.stderr], [0, ""])
 
-        const tests = Path.join(yield* temporaryFolder, "tests.yaml")
+        const folder = yield* temporaryFolder
+        const dashboard = JSON.parse(read("grafana-dashboard.json")) as {
+          readonly panels: ReadonlyArray<{ readonly targets?: ReadonlyArray<{ readonly expr: string }> }>
+        }
+        const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+        assert.isAtLeast(queries.length, 10)
+        const rules = Path.join(folder, "queries.yaml")
+        // As rules, since Prometheus' tool checks no other queries without a server.
+        const recorded = queries.map((expr, i) => ({
+          record: `query_${i}`,
+          expr: expr.replaceAll("$__rate_interval", "5m")
+        }))
+        Fs.writeFileSync(rules, JSON.stringify({ groups: [{ name: "dashboard", rules: recorded }] }))
+        const parsed = spawnSync("promtool", ["check", "rules", rules], { encoding: "utf8" })
+        assert.strictEqual(parsed.status, 0, parsed.stderr)
+
+        const tests = Path.join(folder, "tests.yaml")
         const series = (name: string, values: string) => ({ series: name, values })
         const fires = (alertname: string, eval_time: string, exp_labels: object, exp_annotations: object) => ({
           alertname,
