@@ -214,7 +214,10 @@ export const remove = HttpApiEndpoint.delete("delete", "/:key", {
   params,
   success: Schema.Struct({ success: Schema.Literal(true), status: Schema.Literal(200) }),
   error: [...common, notFound]
-}).middleware(Authentication).annotate(OpenApi.Description, "Deletes a file.")
+}).middleware(Authentication).annotate(
+  OpenApi.Description,
+  "Deletes a file of the account. On a host that has deletion tokens, the header `Delete-Token` takes the place of a key."
+)
 
 /**
  * The seven calls, as one group.

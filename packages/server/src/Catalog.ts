@@ -90,6 +90,8 @@ export interface FileRecord {
   readonly autoDelete: boolean
   readonly created: number
   readonly modified: number
+  /** Hash of the token with which its sender deletes it; `null`: there is none. */
+  readonly deleteHash: string | null
 }
 
 /**
@@ -112,6 +114,8 @@ export interface NewFile {
   readonly countFrom?: FileSettings.CountFrom
   readonly autoDelete: boolean
   readonly created: number
+  /** @default null */
+  readonly deleteHash?: string | null
 }
 
 /**
@@ -180,6 +184,26 @@ export type Unavailable =
  * @since 0.1.0
  */
 export type Availability = { readonly _tag: "Available" } | Unavailable
+
+/**
+ * What became of a file that is gone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fate = "downloaded" | "expired" | "deleted"
+
+/**
+ * A file that is gone, for 90 days; a file of an older server has neither a hash nor a fate.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tombstone {
+  /** Hash of its deletion token. */
+  readonly deleteHash: string | null
+  readonly fate: Fate | null
+}
 
 /**
  * A lease on one download, or why there is none.
@@ -353,6 +377,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly uploads?: Uploads | undefined
   /** Returns whether the file existed. Running downloads do not get their last byte. */
   readonly remove: (key: string, owner: string) => Effect.Effect<boolean, CatalogError>
+  /** What became of a file that `get` does not find. */
+  readonly tombstone: (key: string) => Effect.Effect<Option.Option<Tombstone>, CatalogError>
 
   /** The result of a `claim` now, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>

@@ -33,8 +33,8 @@ export interface AuditEvent {
   /** The file's audit id, which can be computed from its link, but does not reveal it. */
   readonly file?: string
   readonly bytes?: number
-  /** Who did it, if not the caller of a request. */
-  readonly by?: "operator"
+  /** Who did it, if not the account of a request: an operator, or the holder of a file's deletion token. */
+  readonly by?: "operator" | "token"
   /** Whether all bytes of a download were sent. */
   readonly outcome?: "whole" | "broken"
   /** First block of an API key, which is no secret. */

@@ -32,6 +32,7 @@ import * as PgLeases from "./internal/sql/pgLeases.ts"
 import { migrate } from "./internal/sql/pgMigrations.ts"
 import * as PgPrepare from "./internal/sql/pgPrepare.ts"
 import * as PgUploads from "./internal/sql/pgUploads.ts"
+import * as Rows from "./internal/sql/rows.ts"
 import { defaults } from "./ServerOptions.ts"
 
 /**
@@ -134,6 +135,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     update: files.update,
 
     remove: files.remove,
+
+    tombstone: (key) =>
+      Effect.map(sql.tombstone({ key }), ([row]) => Option.map(Option.fromUndefinedOr(row), Rows.toTombstone)),
 
     peek: Effect.fnUntraced(function*(key) {
       const available = yield* sql.available({ key })

@@ -129,10 +129,12 @@ const fileCalls = (
           leases.settleOf(key, now)
           if (files.get(key, now)?.owner !== owner) return false
           leases.drop(key)
-          files.bury(key, now, now)
+          files.bury(key, "deleted", now, now)
           return true
         })
-      )
+      ),
+
+    tombstone: (key) => withNow((now) => Option.fromUndefinedOr(files.tombstone(key, now)))
   }
 }
 

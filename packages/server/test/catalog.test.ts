@@ -48,6 +48,48 @@ const flowing = (catalog: Catalog.Catalog["Service"], ...leases: ReadonlyArray<C
 
 /** The promises of a catalog, in any engine. */
 const promises = (engine: Engine) => {
+  it.effect("says what became of a file that is gone, before and after the sweep", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const insert = (name: string, given: Partial<Catalog.NewFile> = {}) =>
+        catalog.insert(file({ owner: "", deleteHash: name, ...given }))
+      const deleted = yield* insert("deleted")
+      const expired = yield* insert("expired", { expires: 60_000 })
+      const taken = yield* insert("downloaded", { maxDownloads: 1, expires: 60_000 })
+      const there = yield* insert("there")
+      const kept = yield* catalog.insert(file({ owner: "anna", autoDelete: false, expires: 60_000 }))
+      const ofOld = yield* catalog.insert(file({ owner: "", expires: 60_000 }))
+      for (const { key } of [deleted, expired, taken, there, kept, ofOld]) {
+        assert.isTrue(Option.isNone(yield* catalog.tombstone(key)))
+      }
+      yield* catalog.remove(deleted.key, "")
+      const lease = claimed(yield* catalog.claim(taken.key))
+      yield* catalog.handOver(lease)
+      yield* catalog.commit(lease)
+      const isAsExpected = Effect.gen(function*() {
+        for (const { deleteHash, key } of [deleted, expired, taken]) {
+          assert.deepStrictEqual<unknown>(
+            yield* catalog.tombstone(key),
+            Option.some({ deleteHash, fate: deleteHash })
+          )
+        }
+        assert.deepStrictEqual<unknown>(
+          yield* catalog.tombstone(ofOld.key),
+          Option.some({ deleteHash: null, fate: "expired" })
+        )
+        for (const key of [there.key, kept.key, "nobody"]) {
+          assert.isTrue(Option.isNone(yield* catalog.tombstone(key)))
+        }
+      })
+      yield* TestClock.adjust("2 minutes")
+      yield* isAsExpected
+      yield* catalog.bury
+      yield* isAsExpected
+      yield* TestClock.adjust("91 days")
+      yield* catalog.bury
+      assert.isTrue(Option.isNone(yield* catalog.tombstone(deleted.key)))
+    }).pipe(Effect.provide(engine)))
+
   it.effect("stores every field", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog
@@ -58,7 +100,8 @@ const promises = (engine: Engine) => {
         size: 2 ** 40,
         expires: 2 ** 42,
         maxDownloads: 2 ** 40,
-        created: 5
+        created: 5,
+        deleteHash: "f".repeat(64)
       })
       const { attempts, downloads, id, key, lastAttempt, modified, ...kept } = yield* catalog.insert(given)
       assert.deepStrictEqual<unknown>(kept, given)
@@ -75,7 +118,7 @@ const promises = (engine: Engine) => {
         modified
       })
       const none = yield* catalog.insert(file({ title: null, expires: null, maxDownloads: null }))
-      assert.deepStrictEqual([none.title, none.expires, none.maxDownloads], [null, null, null])
+      assert.deepStrictEqual([none.title, none.expires, none.maxDownloads, none.deleteHash], [null, null, null, null])
       assert.isTrue(Option.isNone(yield* catalog.get("nobody")))
       assert.deepStrictEqual(yield* catalog.unknown([given.blob, "nobody"]), ["nobody"])
     }).pipe(Effect.provide(engine)))

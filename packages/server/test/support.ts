@@ -143,10 +143,12 @@ export const upload = (
   })
 }
 
+/** The details of an uploaded file, as later responses repeat them: without its deletion token. */
 export const uploaded = (url: string, content: string | Uint8Array<ArrayBuffer>, options: UploadOptions = {}) =>
-  Effect.map(upload(url, content, options), (answer) => {
+  Effect.map(upload(url, content, options), (answer): Answer["json"] => {
     assert.strictEqual(answer.status, 200, answer.text)
-    return answer.json
+    const { deleteToken: _, ...details } = answer.json
+    return details as Answer["json"]
   })
 
 /** Sends a raw multipart body; each part is its header lines and its content. */

@@ -65,12 +65,14 @@ describe("an upload", () => {
   it.effect("returns every field of the contract, with the contract's defaults", () =>
     Effect.gen(function*() {
       const server = yield* start({ anonymousPlan: "free" })
-      const file = yield* uploaded(server.url, "content", { name: "a b.txt" })
+      const { json: file } = yield* upload(server.url, "content", { name: "a b.txt" })
       assert.match(file.key, /^[A-Za-z0-9]{12}$/)
       assert.match(String(file["id"]), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
       assert.match(String(file["created"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
       assert.strictEqual(lifetime(file), 14 * DAY)
-      assert.deepStrictEqual({ ...file, id: "", key: "", link: "", created: "", modified: "", expires: "" }, {
+      assert.match(String(file["deleteToken"]), /^[A-Za-z0-9_-]{32}$/)
+      const varied = { id: "", key: "", link: "", created: "", modified: "", expires: "", deleteToken: "" }
+      assert.deepStrictEqual({ ...file, ...varied }, {
         success: true,
         status: 200,
         id: "",
@@ -94,7 +96,8 @@ describe("an upload", () => {
         screeningStatus: "passed",
         mimeType: "application/octet-stream",
         created: "",
-        modified: ""
+        modified: "",
+        deleteToken: ""
       } as never)
       assert.strictEqual(file["link"], `${server.url}/${file.key}`)
     }))

@@ -111,7 +111,16 @@ const described = (properties: Record<string, Property>): Record<string, Propert
   )
 
 /** The calls that accept a key but do not require one. */
-const OPEN = new Set(["upload", "download"])
+const OPEN = new Set(["upload", "download", "delete"])
+
+/** The secret of a file's sender, an extension of the contract. */
+const deleteToken = {
+  name: "Delete-Token",
+  in: "header",
+  required: false,
+  description: "The `deleteToken` of the upload, in place of a key",
+  schema: { type: "string" }
+}
 
 const complete = (operation: Operation): Operation => {
   const responses: Record<string, Response> = {}
@@ -144,10 +153,13 @@ const complete = (operation: Operation): Operation => {
   const { requestBody } = operation
   return {
     ...operation,
-    parameters: operation.parameters.map((parameter) => {
-      const description = SETTINGS[parameter.name]
-      return description === undefined ? parameter : { ...parameter, description }
-    }),
+    parameters: [
+      ...operation.parameters.map((parameter) => {
+        const description = SETTINGS[parameter.name]
+        return description === undefined ? parameter : { ...parameter, description }
+      }),
+      ...(operation.operationId === "delete" ? [deleteToken] : [])
+    ],
     ...(requestBody === undefined ? {} : {
       requestBody: {
         ...requestBody,

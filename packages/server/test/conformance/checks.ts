@@ -501,6 +501,20 @@ export const checks: ReadonlyArray<Check> = [
     refused(await send(host, at, withMethod("PATCH", multipart([filePart("")]))), 400)
     assert.equal(String((await download(host, file["key"])).body), "content")
   }),
+  check("deletion", "takes the token of the upload in place of a key, where the host gives one", async (host) => {
+    const file = await upload(host)
+    const token = file["deleteToken"]
+    if (token === undefined || token === null) {
+      await remove(host, file)
+      return "the host gives no deletion tokens"
+    }
+    const asked = { method: "DELETE", anonymous: true }
+    const wrong = { "delete-token": `${String(token).slice(1)}x` }
+    refused(await send(host, `/${String(file["key"])}`, { ...asked, headers: wrong }), 401, 404)
+    succeeded(await send(host, `/${String(file["key"])}`, { ...asked, headers: { "delete-token": String(token) } }))
+    await isGone(host, file["key"])
+    return undefined
+  }),
   check("deletion", "deletes, and finds nothing the second time", async (host) => {
     const { key } = await upload(host)
     const answer = await send(host, `/${String(key)}`, { method: "DELETE" })
@@ -523,7 +537,8 @@ export const checks: ReadonlyArray<Check> = [
     assert.ok(keys.indexOf(newer["key"]) < keys.indexOf(older["key"]))
     assert.equal(typeof page["count"], "number")
     assert.equal(typeof page["size"], "number")
-    const { status: _, success: __, ...details } = newer
+    // Only the response to the upload has the token.
+    const { deleteToken: _, status: __, success: ___, ...details } = newer
     assert.deepEqual(nodes.find(({ key }) => key === newer["key"]), details)
   }),
   check("list", "searches in the name, sorts both ways, and pages", async (host) => {

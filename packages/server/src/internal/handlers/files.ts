@@ -4,11 +4,13 @@ import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Catalog, SortField } from "../../Catalog.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import { fileId, Journal } from "../ops/journal.ts"
+import * as DeleteToken from "./deleteToken.ts"
 import { Leases } from "./leases.ts"
 import * as Responses from "./responses.ts"
 
@@ -76,14 +78,28 @@ export const make = Effect.gen(function*() {
     })
   }
 
+  /** The account in whose place the holder of a token deletes a file. A wrong token is as good as a wrong key of a file. */
+  const holderOf = Effect.fnUntraced(function*(key: string, token: string) {
+    const file = Option.getOrUndefined(yield* catalog.get(key))
+    return DeleteToken.matches(file?.deleteHash, token) ? file!.owner : yield* Refusal.notFound(key)
+  })
+
+  /** Deletes a file of the account, or the one whose deletion token the request has: the token is enough, whatever the account. */
   const remove = Effect.fnUntraced(function*(
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
     key: string
   ) {
-    if (!(yield* catalog.remove(key, owner))) return yield* Refusal.notFound(key)
+    const token = DeleteToken.of(request)
+    const by = token === undefined ? owner : yield* holderOf(key, token)
+    if (!(yield* catalog.remove(key, by))) return yield* Refusal.notFound(key)
     yield* leases.endOf(key)
-    yield* journal.audit({ event: "delete", account: owner, file: fileId(key) }, request)
+    yield* journal.audit({
+      event: "delete",
+      account: by,
+      file: fileId(key),
+      ...(token === undefined ? {} : { by: "token" })
+    }, request)
     return Responses.success({})
   })
   return { list, me, remove }

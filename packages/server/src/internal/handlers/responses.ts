@@ -13,6 +13,7 @@ import { ApiKeys } from "../../ApiKeys.ts"
 import type { FileRecord } from "../../Catalog.ts"
 import { type Plan, Plans } from "../../Plans.ts"
 import { Settings } from "../http/settings.ts"
+import * as DeleteToken from "./deleteToken.ts"
 
 const JSON_TYPE = "application/json; charset=utf-8"
 
@@ -80,8 +81,13 @@ export const make = Effect.gen(function*() {
       modified: DateTime.makeUnsafe(file.modified)
     })
 
-  const details = (request: HttpServerRequest, file: FileRecord) =>
-    success(encodeDetails(toDetails(file, baseOf(request))))
+  /** The details of a file, with its deletion token if that is the one. */
+  const details = (request: HttpServerRequest, file: FileRecord, token?: string) => {
+    const body = encodeDetails(toDetails(file, baseOf(request)))
+    return token === undefined || !DeleteToken.matches(file.deleteHash, token)
+      ? success(body)
+      : HttpServerResponse.setHeader(success({ ...body, deleteToken: token }), DeleteToken.HEADER, token)
+  }
 
   return { planNameOf, planOf, toDetails, details }
 })

@@ -54,11 +54,11 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
   const exclusive = Exclusive.make()
 
   /** Responds to a request to a complete upload. */
-  const again = ({ file, length }: UploadRecord, request: Request, fields: UploadFields.UploadFields) =>
+  const again = ({ file, id, length }: UploadRecord, request: Request, fields: UploadFields.UploadFields) =>
     Effect.suspend(() => {
       if (ParseUpload.hasBody(request)) return Effect.fail(Refusal.inconsistentLength)
       if (fields.isLast !== true || fields.offset !== length) return Effect.fail(Refusal.completed)
-      return Effect.succeed(responses.completed(request, file!, length!))
+      return Effect.succeed(responses.completed(request, id, file!, length!))
     })
 
   /** Appends the body of a request that starts at an offset, and completes the upload if it is the last one. */
@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     const isLast = fields.isLast === true || (fields.endsByLength && total > 0 && total === length)
     if (!isLast) return responses.appended(request, { ...upload, length }, total, status)
     if (length !== null && total !== length) return yield* Refusal.inconsistentLength
-    return responses.completed(request, yield* content.complete(active, total), total)
+    return responses.completed(request, id, yield* content.complete(active, total), total)
   }, Effect.scoped)
 
   /** Creates an upload with the request for its target. */

@@ -18,6 +18,7 @@ import * as Refusal from "../http/refusal.ts"
 import * as Digest from "../ops/digest.ts"
 import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
+import * as DeleteToken from "./deleteToken.ts"
 import * as PlanLimits from "./planLimits.ts"
 import * as Responses from "./responses.ts"
 
@@ -28,6 +29,13 @@ type Settings = typeof FileSettings.FileSettingsFromFields.Type
 export type Target =
   | { readonly _tag: "new"; readonly name?: string | undefined }
   | { readonly _tag: "change"; readonly key: string; readonly resets: boolean }
+
+export interface StoreOptions {
+  /** The deletion token of a new file; a changed one keeps its own. */
+  readonly token?: string
+  /** The resumable upload that the file completes. */
+  readonly completes?: Completion
+}
 
 /** Bytes of the account's storage that an upload reserves in advance. */
 const MOST_RESERVED_AHEAD = 8 * 1024 * 1024
@@ -147,7 +155,7 @@ export const make = Effect.gen(function*() {
     owner: string,
     target: Target,
     { file, settings }: ParseUpload.Received,
-    completes?: Completion
+    { completes, token }: StoreOptions = {}
   ): Effect.fn.Return<FileRecord, Problem, Blobs> {
     if (target._tag === "new") {
       if (file === undefined) return yield* Refusal.noFile
@@ -157,7 +165,17 @@ export const make = Effect.gen(function*() {
       const plan = planNameOf(owner)
       const record = yield* keeping(
         file,
-        catalog.insert({ blob: writer.id, owner, plan, name, mimeType, size, created: now, ...grant }, completes),
+        catalog.insert({
+          blob: writer.id,
+          owner,
+          plan,
+          name,
+          mimeType,
+          size,
+          created: now,
+          deleteHash: token === undefined ? null : DeleteToken.hashOf(token),
+          ...grant
+        }, completes),
         () => true
       )
       yield* Metrics.uploaded(size, plan)

@@ -1,9 +1,11 @@
 /** The calls that take a body: upload, update and replace. */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Browser from "../web/browser.ts"
+import * as DeleteToken from "./deleteToken.ts"
 import * as Responses from "./responses.ts"
 import type { Storing } from "./storing.ts"
 
@@ -12,6 +14,7 @@ type Query = typeof FileSettings.FileSettingsFromFields.Type
 
 export const make = Effect.fnUntraced(function*({ changed, limits, store }: Storing) {
   const { details } = yield* Responses.make
+  const newToken = DeleteToken.make(yield* SecureRandom.SecureRandom)
 
   const receive = Effect.fnUntraced(function*(
     request: Request,
@@ -27,8 +30,9 @@ export const make = Effect.fnUntraced(function*({ changed, limits, store }: Stor
 
   const upload = Effect.fnUntraced(function*(request: Request, owner: string, query: Query, name?: string) {
     const received = yield* receive(request, owner, 0, query, { path: name })
-    const record = yield* store(request, owner, { _tag: "new", name }, received)
-    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(request, record)
+    const token = yield* newToken
+    const record = yield* store(request, owner, { _tag: "new", name }, received, { token })
+    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(request, record, token)
   }, Effect.scoped)
 
   const change = Effect.fnUntraced(function*(

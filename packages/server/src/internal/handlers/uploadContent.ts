@@ -12,6 +12,7 @@ import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as UploadFields from "../http/uploadFields.ts"
+import * as DeleteToken from "./deleteToken.ts"
 import type { Reading } from "./exclusive.ts"
 import type { Storing } from "./storing.ts"
 import type { UploadResponses } from "./uploadResponses.ts"
@@ -102,12 +103,15 @@ export const make = Effect.fnUntraced(function*(storing: Storing, responses: Upl
     const { id, owner } = upload
     const { form, mimeType, name, query, target } = first
     const ends = (yield* Clock.currentTimeMillis) + uploadLifetime
-    const completion = { id, generation: upload.generation, length: size, ends }
+    const options = {
+      token: DeleteToken.ofUpload(id),
+      completes: { id, generation: upload.generation, length: size, ends }
+    }
     if (size === 0) return yield* ParseUpload.empty
     if (form === undefined) {
       const writer = { id: upload.blob, finish: blob.finish, keep: Effect.void }
       const file = { writer, isRecorded: true, name, mimeType, size }
-      return yield* storing.store(request, owner, target, { file, settings: query }, completion)
+      return yield* storing.store(request, owner, target, { file, settings: query }, options)
     }
     // Parses the form as if it had come in one request; its own bytes are removed in favour of the file's copy.
     const old = target._tag === "change" ? yield* storing.changed(owner, target.key) : undefined
@@ -115,7 +119,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing, responses: Upl
     yield* blob.finish
     const headers = { "content-type": form, "content-length": String(size) }
     const body = { headers, stream: bytesOf(blobs, upload.blob, size) }
-    return yield* storing.store(request, owner, target, yield* ParseUpload.receive(body, most, query), completion)
+    return yield* storing.store(request, owner, target, yield* ParseUpload.receive(body, most, query), options)
   })
 
   /** A refusal is the target's response, and no further bytes will change it; a failure of the host may be temporary. */

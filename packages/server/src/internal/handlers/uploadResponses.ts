@@ -9,6 +9,7 @@ import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as UploadFields from "../http/uploadFields.ts"
+import * as DeleteToken from "./deleteToken.ts"
 import * as Responses from "./responses.ts"
 
 const empty = (status: 201 | 204, headers: Record<string, string>) =>
@@ -29,9 +30,10 @@ export const make = Effect.gen(function*() {
   })
 
   /** What a complete upload reports of its file, also to a client that lost the response with its details. */
-  const completeHeaders = (request: HttpServerRequest, file: FileRecord, offset: number) => ({
+  const completeHeaders = (request: HttpServerRequest, id: string, file: FileRecord, offset: number) => ({
     ...UploadFields.stateHeaders({ isComplete: true, offset }),
-    "file-link": `${baseOf(request)}/${file.key}`
+    "file-link": `${baseOf(request)}/${file.key}`,
+    ...DeleteToken.headers(file, DeleteToken.ofUpload(id))
   })
 
   /** The most bytes of an upload; those of a form have its fields too. */
@@ -66,15 +68,15 @@ export const make = Effect.gen(function*() {
       }),
 
     /** To the last request of an upload, and to its repetition. */
-    completed: (request: HttpServerRequest, file: FileRecord, length: number) => {
-      Forwarded.setHeaders(request, completeHeaders(request, file, length))
-      return details(request, file)
+    completed: (request: HttpServerRequest, id: string, file: FileRecord, length: number) => {
+      Forwarded.setHeaders(request, completeHeaders(request, id, file, length))
+      return details(request, file, DeleteToken.ofUpload(id))
     },
 
     /** To a request for the state. */
     state: (
       request: HttpServerRequest,
-      { length, owner }: { readonly length: number | null; readonly owner: string },
+      { id, length, owner }: { readonly id: string; readonly length: number | null; readonly owner: string },
       { file, lifetime, offset }: {
         readonly file: FileRecord | null
         readonly offset: number
@@ -83,7 +85,7 @@ export const make = Effect.gen(function*() {
     ) =>
       empty(204, {
         ...UploadFields.stateHeaders({ isComplete: false, offset, length }),
-        ...(file === null ? {} : completeHeaders(request, file, offset)),
+        ...(file === null ? {} : completeHeaders(request, id, file, offset)),
         ...limitOf(owner, lifetime)
       }),
 

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
+import * as DeleteToken from "../handlers/deleteToken.ts"
 import * as Handlers from "../handlers/handlers.ts"
 import type { Target } from "../handlers/storing.ts"
 import * as Anonymous from "../http/anonymous.ts"
@@ -106,8 +107,12 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     (endpoints[name].middlewares as ReadonlySet<unknown>).has(FileIoApi.Authentication) ||
     ((name === "upload" || name === "download") && Anonymous.needsKey(anonymous, name))
 
+  /** A deletion with the token of the file, which takes the place of a key. */
+  const isTakenBack = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints): boolean =>
+    name === "delete" && DeleteToken.of(request) !== undefined
+
   const handle = (request: HttpServerRequest.HttpServerRequest, name: keyof typeof endpoints, handler: Handler) =>
-    authenticate(request, isKeyNeeded(name), (account = "") => {
+    authenticate(request, isKeyNeeded(name) && !isTakenBack(request, name), (account = "") => {
       // A client that has seen it need not ask whether an upload can be resumed.
       if (name !== "download" && name !== "delete") resumable?.advertise(request, account)
       return refuse(handler(request, account))

@@ -8,11 +8,12 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as Fs from "node:fs/promises"
 import { createServer, request } from "node:http"
 import { text } from "node:stream/consumers"
 import type { Blobs, BlobsError } from "../../Blobs.ts"
-import { Catalog, type CatalogError, SortField } from "../../Catalog.ts"
+import { Catalog, type CatalogError, type FileRecord, SortField } from "../../Catalog.ts"
 import { DataFolder } from "../../DataFolder.ts"
 import { Leases } from "../handlers/leases.ts"
 import * as Digest from "../ops/digest.ts"
@@ -75,24 +76,27 @@ export class ControlError extends Schema.TaggedError<ControlError>("@effect-file
 
 const FEW = 1
 
+/** What an operator sees of a file: neither its place in the store, nor the hash of its deletion token. */
+const shown = (file: FileRecord): File => Struct.pick(file, Struct.keys(File.fields))
+
 /** Runs a command. Deleting a file breaks its downloads from this process. */
 export const run = Effect.fnUntraced(function*(
   command: Command,
   audit: Journal["Service"]["audit"]
 ): Effect.fn.Return<Answer, CatalogError | BlobsError, Catalog | Blobs> {
   const catalog = yield* Catalog
-  const find = (key: string) => Effect.map(catalog.get(key), Option.toArray)
+  const find = (key: string) => Effect.map(catalog.get(key), (file) => Option.toArray(file).map(shown))
   switch (command._tag) {
     case "ListFiles": {
       const { files, count, size } = yield* catalog.list(command)
-      return { files, usage: [{ files: count, bytes: size }] }
+      return { files: files.map(shown), usage: [{ files: count, bytes: size }] }
     }
     case "ShowFile":
       return { files: yield* find(command.key), usage: [] }
     case "Digest": {
       const record = yield* catalog.get(command.key)
       const digest = yield* Effect.forEach(Option.toArray(record), ({ blob }) => Digest.ofBlob(blob))
-      return { files: Option.toArray(record), usage: [], ...(digest[0] === undefined ? {} : { digest: digest[0] }) }
+      return { files: yield* find(command.key), usage: [], ...(digest[0] === undefined ? {} : { digest: digest[0] }) }
     }
     case "DeleteFile": {
       const files = yield* find(command.key)

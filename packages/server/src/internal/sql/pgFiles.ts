@@ -17,15 +17,17 @@ import type { Prepared, Run } from "./pgPrepare.ts"
 import type * as PgUploads from "./pgUploads.ts"
 import * as Postgres from "./postgres.ts"
 import * as Rows from "./rows.ts"
-import { EXPIRED, USED_UP } from "./rows.ts"
+import { EXPIRED, FATE, USED_UP } from "./rows.ts"
 
 const FLEETING = "(auto_delete OR owner = '')"
 const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 const IN_TIME = "(expires IS NULL OR expires > :now)"
-/** `after`: when the bytes may be removed. */
-const buryWhere = (condition: string, after = ":now") => `
-  WITH dead AS (DELETE FROM files WHERE ${condition} RETURNING key, blob),
-    buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING)
+const BURY = `INSERT INTO tombstones (key, buried, delete_hash, fate)
+  SELECT key, :now, delete_hash, fate FROM dead ON CONFLICT DO NOTHING`
+/** `fate`: what became of the files. `after`: when the bytes may be removed. */
+const buryWhere = (condition: string, fate: string, after = ":now") => `
+  WITH dead AS (DELETE FROM files WHERE ${condition} RETURNING key, blob, delete_hash, ${fate} AS fate),
+    buried AS (${BURY})
   INSERT INTO garbage (blob, after) SELECT blob, ${after} FROM dead ON CONFLICT DO NOTHING`
 
 /**
@@ -37,8 +39,8 @@ const burySome = (condition: string) => `
   WITH dead AS (
     DELETE FROM files WHERE seq IN (
       SELECT seq FROM files WHERE ${condition} LIMIT ${BURY_FILES} FOR UPDATE SKIP LOCKED
-    ) RETURNING key, blob
-  ), buried AS (INSERT INTO tombstones (key, buried) SELECT key, :now FROM dead ON CONFLICT DO NOTHING),
+    ) RETURNING key, blob, delete_hash, ${FATE} AS fate
+  ), buried AS (${BURY}),
     discarded AS (INSERT INTO garbage (blob, after) SELECT blob, :now FROM dead ON CONFLICT DO NOTHING)
   SELECT count(*) AS buried FROM dead`
 
@@ -47,10 +49,10 @@ export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace
   insert: change<keyof ReturnType<typeof Rows.toInsert>>(`
     WITH arrived AS (DELETE FROM garbage WHERE blob = :blob::text)
     INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
-      max_downloads, count_from, auto_delete, created, modified)
+      max_downloads, count_from, auto_delete, created, modified, delete_hash)
     SELECT :key::text, :id::text, :blob::text, :owner::text, :plan::text, :name::text, :foldedName::text, :title::text,
       :mimeType::text, :size::bigint, :expires::bigint, 0, :maxDownloads::bigint, :countFrom::text,
-      :autoDelete::boolean, :created::bigint, :created::bigint
+      :autoDelete::boolean, :created::bigint, :created::bigint, :deleteHash::text
     WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key::text)
     ON CONFLICT (key) DO NOTHING RETURNING *`),
   inserted: prepare<"key" | "blob">("SELECT * FROM files WHERE key = :key AND blob = :blob"),
@@ -87,12 +89,16 @@ export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace
     WHERE key = :key AND ${IN_TIME} AND (max_downloads IS NULL OR downloads + ${PgLeases.TAKEN} < max_downloads)`),
 
   remove: change<"key" | "owner">(
-    buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`) + " RETURNING blob"
+    buryWhere(`key = :key AND owner = :owner AND NOT ${GONE}`, "'deleted'") + " RETURNING blob"
   ),
+  tombstone: prepare<"key">(`
+    SELECT delete_hash, fate FROM tombstones WHERE key = :key
+    UNION ALL
+    SELECT delete_hash, ${FATE} AS fate FROM files WHERE key = :key AND ${GONE}`),
   isBuried: prepare<"key">("SELECT 1 FROM tombstones WHERE key = :key"),
   // A file is not removed during a download. The last receiver may resume for the grace time, so the bytes stay as long.
   buryUsedUp: relaxed<"key">(
-    buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, `:now + ${grace}`)
+    buryWhere(`key = :key AND ${FLEETING} AND ${USED_UP} AND live = 0`, FATE, `:now + ${grace}`)
   ),
   // A later sweep repeats what a crash of the database undoes.
   buryExpired: relaxed(burySome(`${FLEETING} AND ${EXPIRED} AND live = 0`)),

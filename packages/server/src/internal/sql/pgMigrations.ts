@@ -126,6 +126,11 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     `CREATE INDEX uploads_by_owner ON uploads (owner)`,
     `CREATE INDEX uploads_by_blob ON uploads (blob)`,
     `CREATE INDEX uploads_by_end ON uploads (ends)`
+  ],
+  [
+    // The hash of the secret with which its sender deletes a file, and asks what became of it.
+    `ALTER TABLE files ADD COLUMN delete_hash TEXT`,
+    `ALTER TABLE tombstones ADD COLUMN delete_hash TEXT, ADD COLUMN fate TEXT`
   ]
 ]
 

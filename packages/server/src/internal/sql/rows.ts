@@ -1,6 +1,6 @@
 /** Rows of the table `files`, as both catalogs write and read them, and their shared conditions. */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
-import type { Changes, FileRecord, NewFile, UploadRecord } from "../../Catalog.ts"
+import type { Changes, Fate, FileRecord, NewFile, Tombstone, UploadRecord } from "../../Catalog.ts"
 
 export type Row = Record<string, unknown>
 
@@ -25,7 +25,13 @@ export const toRecord = (row: Row): FileRecord => ({
   // SQLite has a number, PostgreSQL a boolean.
   autoDelete: Boolean(row["auto_delete"]),
   created: Number(row["created"]),
-  modified: Number(row["modified"])
+  modified: Number(row["modified"]),
+  deleteHash: row["delete_hash"] as string | null
+})
+
+export const toTombstone = (row: Row): Tombstone => ({
+  deleteHash: row["delete_hash"] as string | null,
+  fate: row["fate"] as Fate | null
 })
 
 /** A row of the table `uploads`. */
@@ -71,7 +77,8 @@ export const toInsert = (key: string, id: string, file: NewFile) => ({
   id,
   owner: file.owner,
   plan: file.plan,
-  created: file.created
+  created: file.created,
+  deleteHash: file.deleteHash ?? null
 })
 
 /** The values of the statement that updates a file. */
@@ -83,6 +90,9 @@ export const toUpdate = (old: FileRecord, changes: Changes) => ({
 
 export const EXPIRED = "expires IS NOT NULL AND expires <= :now"
 export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
+
+/** Why a file is gone that neither was deleted nor is swept yet. */
+export const FATE = `CASE WHEN ${USED_UP} THEN 'downloaded' ELSE 'expired' END`
 
 /** The column that a listing is sorted by. */
 export const COLUMNS = {

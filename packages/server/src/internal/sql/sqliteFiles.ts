@@ -2,10 +2,10 @@
  * The files of the catalog in SQLite: rows of the table `files`, and tombstones of deleted ones. Changes run inside a
  * transaction of the catalog.
  */
-import type { Changes, FileRecord, NewFile } from "../../Catalog.ts"
+import type { Changes, Fate, FileRecord, NewFile, Tombstone } from "../../Catalog.ts"
 import * as Key from "../shared/key.ts"
 import * as Rows from "./rows.ts"
-import { EXPIRED, USED_UP } from "./rows.ts"
+import { EXPIRED, FATE, USED_UP } from "./rows.ts"
 import type { Database } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
 import { FLEETING, GONE } from "./sqliteLists.ts"
@@ -17,9 +17,9 @@ const nobodyDownloads = (key: string): string =>
 const statements = ({ change, query, returning }: Database) => ({
   insert: returning(`
     INSERT INTO files (key, id, blob, owner, plan, name, folded_name, title, mime_type, size, expires, downloads,
-      max_downloads, count_from, auto_delete, created, modified)
+      max_downloads, count_from, auto_delete, created, modified, delete_hash)
     SELECT :key, :id, :blob, :owner, :plan, :name, :foldedName, :title, :mimeType, :size, :expires, 0,
-      :maxDownloads, :countFrom, :autoDelete, :created, :created
+      :maxDownloads, :countFrom, :autoDelete, :created, :created, :deleteHash
     WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
     RETURNING *`),
   get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
@@ -38,13 +38,19 @@ const statements = ({ change, query, returning }: Database) => ({
   countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
   isUsedUp: query(`SELECT 1 FROM files WHERE key = :key AND ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads(":key")}`),
 
-  deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob"),
-  bury: change("INSERT OR IGNORE INTO tombstones (key, buried) VALUES (:key, :now)"),
+  deleteRow: returning("DELETE FROM files WHERE key = :key RETURNING blob, delete_hash"),
+  bury: change(
+    "INSERT OR IGNORE INTO tombstones (key, buried, delete_hash, fate) VALUES (:key, :now, :deleteHash, :fate)"
+  ),
   buried: query(`
-    SELECT key FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${nobodyDownloads("files.key")}
+    SELECT key, ${FATE} AS fate FROM files WHERE ${FLEETING} AND ${EXPIRED} AND ${nobodyDownloads("files.key")}
     UNION ALL
-    SELECT key FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads("files.key")}
+    SELECT key, 'downloaded' AS fate FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads("files.key")}
     LIMIT :limit`),
+  tombstone: query(`
+    SELECT delete_hash, fate FROM tombstones WHERE key = :key
+    UNION ALL
+    SELECT delete_hash, ${FATE} AS fate FROM files WHERE key = :key AND ${GONE}`),
   endTombstones: change(`
     DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`)
 })
@@ -60,11 +66,11 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
     row === undefined ? undefined : Rows.toRecord(row)
 
   /** Deletes a file; its bytes may be removed after that time. */
-  const bury = (key: string, now: number, after: number): void => {
+  const bury = (key: string, fate: Fate, now: number, after: number): void => {
     const row = sql.deleteRow.first({ key })
     if (row === undefined) return
     used.clear()
-    sql.bury.run({ key, now })
+    sql.bury.run({ key, now, fate, deleteHash: row["delete_hash"] as string | null })
     blobs.discard(row["blob"] as string, after)
   }
 
@@ -73,6 +79,12 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
 
     /** A file as its owner sees it. */
     get: (key: string, now: number) => record(sql.get.first({ key, now })),
+    /** A file that is gone. */
+    tombstone: (key: string, now: number): Tombstone | undefined => {
+      const row = sql.tombstone.first({ key, now })
+      return row === undefined ? undefined : Rows.toTombstone(row)
+    },
+
     /** A file that has not expired. */
     inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
 
@@ -112,13 +124,15 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
 
     /** Counts a download of a file that still has this content, and removes the file if that was the last one. */
     count: (key: string, blob: string, now: number, after: number): void => {
-      if (sql.countDownload.run({ key, blob }) > 0 && sql.isUsedUp.first({ key }) !== undefined) bury(key, now, after)
+      if (sql.countDownload.run({ key, blob }) > 0 && sql.isUsedUp.first({ key }) !== undefined) {
+        bury(key, "downloaded", now, after)
+      }
     },
 
     /** Removes expired and used-up files, at most `limit`; returns how many. */
     burySome: (now: number, limit: number): number => {
       const ended = sql.buried.all({ now, limit })
-      for (const { key } of ended) bury(key as string, now, now)
+      for (const { fate, key } of ended) bury(key as string, fate as Fate, now, now)
       return ended.length
     },
 

@@ -158,6 +158,12 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   DROP INDEX files_by_max_downloads;
   DROP INDEX files_by_auto_delete;
   DROP INDEX files_by_change;
+  `,
+  `
+  -- The hash of the secret with which its sender deletes a file, and asks what became of it.
+  ALTER TABLE files ADD COLUMN delete_hash TEXT;
+  ALTER TABLE tombstones ADD COLUMN delete_hash TEXT;
+  ALTER TABLE tombstones ADD COLUMN fate TEXT;
   `
 ]
 

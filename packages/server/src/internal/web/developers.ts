@@ -47,7 +47,7 @@ const examples = (publicUrl: string): Readonly<Record<string, string>> => ({
   download: `curl -OJ '${publicUrl}/KEY'`,
   replace: `curl -u "$KEY:" -X PUT -F file=@photo.jpg -F maxDownloads=1 '${publicUrl}/KEY'`,
   update: `curl -u "$KEY:" -X PATCH -F expires=2w '${publicUrl}/KEY'`,
-  delete: `curl -u "$KEY:" -X DELETE '${publicUrl}/KEY'`
+  delete: `curl -u "$KEY:" -X DELETE '${publicUrl}/KEY'\ncurl -H "Delete-Token: $TOKEN" -X DELETE '${publicUrl}/KEY'`
 })
 
 const resolve = (spec: OpenApi.OpenAPISpec, schema: Described): Described =>
