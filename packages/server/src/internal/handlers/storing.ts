@@ -78,11 +78,21 @@ const reservations = (catalog: Catalog["Service"]) => {
     }))
 }
 
+/**
+ * Reads the stored bytes, so that one implementation serves all kinds of bodies; only if the operator blocks contents at all.
+ */
+const refuseBlocked = (blocklist: Blocklist["Service"]) =>
+  Effect.fnUntraced(function*(blob: string) {
+    const { digests } = blocklist.entries()
+    if (digests.size === 0) return
+    if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
+  })
+
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
   const health = yield* Health
-  const blocklist = yield* Blocklist
+  const checkContent = refuseBlocked(yield* Blocklist)
   const journal = yield* Journal
   const { planNameOf, planOf } = yield* Responses.make
 
@@ -123,15 +133,6 @@ export const make = Effect.gen(function*() {
   })
 
   /**
-   * Reads the stored bytes, so that one implementation serves all kinds of bodies; only if the operator blocks contents at all.
-   */
-  const refuseBlocked = Effect.fnUntraced(function*(blob: string) {
-    const { digests } = blocklist.entries()
-    if (digests.size === 0) return
-    if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
-  })
-
-  /**
    * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
    * outcome is unknown: the sweeper removes it unless it belongs to a file.
    */
@@ -141,7 +142,7 @@ export const make = Effect.gen(function*() {
     kept: (value: A) => boolean
   ) =>
     Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id), writer.finish).pipe(
-      Effect.andThen(refuseBlocked(writer.id)),
+      Effect.andThen(checkContent(writer.id)),
       Effect.andThen(change.pipe(
         Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
         Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
