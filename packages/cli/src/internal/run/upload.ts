@@ -1,3 +1,4 @@
+/** The command `upload`: checks its arguments, sends the files, and reports the results in the order of the arguments. */
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import type { Buffers } from "@effect-fileio/client/Transport"
 import * as UploadNote from "@effect-fileio/client/UploadNote"
@@ -73,7 +74,7 @@ const fateOf = (stage: Stage, source: string) =>
   Effect.sync(() =>
     stage.at === "sent"
       ? {
-        what: "stopped before the host had answered",
+        what: "stopped before the host had responded",
         advice: "It may have been stored on the host: see \"fileio list\" before you send it again.",
         details: { stored: "unknown" as const }
       }
@@ -97,9 +98,150 @@ const summary = (details: FileDetails): string => {
   return [...downloads, ...until].join(", ")
 }
 
-export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
+/** Checks the arguments and the settings; returns the options that all files share. */
+const optionsOf = Effect.fnUntraced(function*(input: Input, settings: Settings.Settings) {
+  const maxDownloads = input.maxDownloads ?? settings.maxDownloads?.value
+  const from = input.maxDownloads !== undefined
+    ? "--max-downloads"
+    : settings.maxDownloads?.from === "variable"
+    ? "FILEIO_MAX_DOWNLOADS"
+    : "max-downloads of the settings"
+  const options: FileIo.UploadOptions = {
+    expires: input.expires ?? settings.expires?.value,
+    maxDownloads: maxDownloads === undefined ? undefined : yield* Settings.maxDownloads(maxDownloads, from),
+    autoDelete: input.keep ? false : undefined,
+    title: input.title,
+    countFrom: input.countFirst ? "first-byte" : undefined
+  }
+  const checked = FileSettings.parse(options)
+  if (Result.isSuccess(checked)) return options
+  const { field, problem } = checked.failure
+  const isVariable = field === "expires" && input.expires === undefined && settings.expires?.from === "variable"
+  return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
+})
+
+/** One run of the command. */
+interface Upload {
+  readonly input: Input
+  readonly options: FileIo.UploadOptions
+  readonly encryption: FileIo.UploadOptions["encryption"]
+  readonly client: Session.Client
+  /** Folder of the notes of unfinished uploads. */
+  readonly notes: string
+}
+
+/** The note of an unfinished upload of a file; without encryption, whose keys are in no note. */
+const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body: Source.Body, stage: Stage) {
+  const { client, encryption, input, notes, options } = upload
+  const report = yield* Report
+  const note = body._tag === "FileBody" && encryption === undefined
+    ? yield* UploadNote.open(notes, body, options, client.baseUrl)
+    : undefined
+  if (note?.state === "changed") {
+    yield* report.warn(`${source} has changed since a part of it was sent: the upload starts over`)
+  }
+  if (note?.state === "unfinished") yield* report.note(`continuing the upload of ${source}`)
+  if (input.resume && note?.state !== "unfinished") {
+    return yield* local(
+      "there is no broken upload of this file to continue",
+      `Nothing was sent. Upload it: fileio upload ${Text.quoted(source)}`
+    )
+  }
+  if (note === undefined) return undefined
+  const save = (address: string) =>
+    Effect.andThen(
+      note.resumption.save(address),
+      Effect.sync(() => {
+        stage.isNoted = true
+      })
+    )
+  stage.isNoted = note.state === "unfinished"
+  return { resumption: { ...note.resumption, save, only: input.resume }, remove: note.remove }
+})
+
+/** Sends one file. */
+const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
+  const { client: { fileIo, hasKey }, encryption, input, options } = upload
+  const report = yield* Report
+  const stage: Stage = { at: "waiting", bytes: 0, isNoted: false }
+  yield* report.remember({ subject: source, describe: fateOf(stage, source) })
+  const body = yield* Source.bodyOf(source, input)
+  const note = yield* noteOf(upload, source, body, stage)
+  const track = yield* report.view.track(body.name, "sending")
+  const sending: FileIo.UploadOptions = {
+    ...options,
+    encryption,
+    // With an account, the host can be asked for the file after a lost response.
+    onUnknown: hasKey ? "reconcile" : "fail",
+    onProgress: track.listener
+  }
+  return yield* (body._tag === "FileBody"
+    ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
+    : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
+      Effect.tap(note?.remove ?? Effect.void),
+      Effect.tap(track.end("done")),
+      Effect.onError(() => track.end("failed"))
+    )
+}, Effect.scoped)
+
+/** Reports a stored file; returns the problem if its link could not be written. */
+const show = Effect.fnUntraced(function*({ input }: Upload, source: string, details: FileDetails) {
   const report = yield* Report
   const stdio = yield* Stdio
+  const problem = yield* report.result(
+    { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
+    Text.visible(details.link)
+  ).pipe(
+    Effect.as(undefined),
+    // If nobody sees the link, nobody can ever download the file.
+    Effect.catch((error) =>
+      Effect.succeed(local(
+        `it is on the host, but its link could not be written to standard output (${error.code})`,
+        `The link: ${details.link}`,
+        error.cause
+      ))
+    )
+  )
+  if (problem !== undefined) yield* report.problem(problem, source)
+  const which = input.paths.length === 1 ? "" : `${source}: `
+  if (!report.flags.json) yield* report.note(`  ${which}${summary(details)}`)
+  if (input.countFirst && details.countFrom !== "first-byte") {
+    yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
+  }
+  if (input.qr) {
+    const { lines } = yield* Effect.promise(() => import("../qr.ts"))
+    yield* report.drawing(
+      lines(Text.visible(details.link), stdio.stderr.isTerminal && (stdio.env["NO_COLOR"] ?? "") === "")
+    )
+  }
+  return problem
+})
+
+/** Runs a report for each item: in the order of the items, whichever of them ends first. */
+const makeInOrder = (count: number) => {
+  const ended = Array.from({ length: count }, (): Effect.Effect<void> | undefined => undefined)
+  const one = Semaphore.makeUnsafe(1)
+  let next = 0
+  const flush = one.withPermit(Effect.uninterruptible(Effect.gen(function*() {
+    for (let report = ended[next]; report !== undefined; report = ended[next]) {
+      ended[next] = undefined
+      next++
+      yield* report
+    }
+  })))
+  return {
+    add: (index: number, report: Effect.Effect<void>) =>
+      Effect.suspend(() => {
+        ended[index] = report
+        return flush
+      }),
+    /** Runs what is left, where an item before it has not ended. */
+    flushAll: Effect.suspend(() => Effect.all(ended.filter((report) => report !== undefined), { discard: true }))
+  }
+}
+
+export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
+  const report = yield* Report
   const { paths } = input
   if (input.name !== undefined && paths.length > 1) {
     return yield* usage("--name is for one file", "Leave it out, or upload the files one by one.")
@@ -108,142 +250,30 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
     return yield* usage("standard input can be read only once", "Give - once.")
   }
   const session = yield* Session.make(paths.length === 1 ? "one" : "many")
-  const { settings } = session
-  const maxDownloads = input.maxDownloads ?? settings.maxDownloads?.value
-  const options: FileIo.UploadOptions = {
-    expires: input.expires ?? settings.expires?.value,
-    maxDownloads: maxDownloads === undefined
-      ? undefined
-      : yield* Settings.maxDownloads(
-        maxDownloads,
-        input.maxDownloads !== undefined
-          ? "--max-downloads"
-          : settings.maxDownloads?.from === "variable"
-          ? "FILEIO_MAX_DOWNLOADS"
-          : "max-downloads of the settings"
-      ),
-    autoDelete: input.keep ? false : undefined,
-    title: input.title,
-    countFrom: input.countFirst ? "first-byte" : undefined
-  }
-  const checked = FileSettings.parse(options)
-  if (Result.isFailure(checked)) {
-    const { field, problem } = checked.failure
-    const isVariable = field === "expires" && input.expires === undefined && settings.expires?.from === "variable"
-    return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
-  }
-  const encryption = yield* Encryption.forUpload(input, settings)
-  const { baseUrl, fileIo, hasKey } = yield* session.open()
+  const options = yield* optionsOf(input, session.settings)
+  const encryption = yield* Encryption.forUpload(input, session.settings)
+  const client = yield* session.open()
+  const upload: Upload = { input, options, encryption, client, notes: yield* Settings.notesFolder }
+  const environment = yield* Effect.context<Stdio | Report>()
   const failures: Array<Problem> = []
-  const notes = yield* Settings.notesFolder
-
-  /** The note of an unfinished upload of a file; without encryption, whose keys are in no note. */
-  const noteOf = Effect.fnUntraced(function*(source: string, body: Source.Body, stage: Stage) {
-    const note = body._tag === "FileBody" && encryption === undefined
-      ? yield* UploadNote.open(notes, body, options, baseUrl)
-      : undefined
-    if (note?.state === "changed") {
-      yield* report.warn(`${source} has changed since a part of it was sent: the upload starts over`)
-    }
-    if (note?.state === "unfinished") yield* report.note(`continuing the upload of ${source}`)
-    if (input.resume && note?.state !== "unfinished") {
-      return yield* local(
-        "there is no broken upload of this file to continue",
-        `Nothing was sent. Upload it: fileio upload ${Text.quoted(source)}`
-      )
-    }
-    if (note === undefined) return undefined
-    const save = (address: string) =>
-      Effect.andThen(
-        note.resumption.save(address),
-        Effect.sync(() => {
-          stage.isNoted = true
-        })
-      )
-    stage.isNoted = note.state === "unfinished"
-    return { resumption: { ...note.resumption, save, only: input.resume }, remove: note.remove }
-  })
-
-  const upload = Effect.fnUntraced(function*(source: string) {
-    const stage: Stage = { at: "waiting", bytes: 0, isNoted: false }
-    yield* report.remember({ subject: source, describe: fateOf(stage, source) })
-    const body = yield* Source.bodyOf(source, input)
-    const note = yield* noteOf(source, body, stage)
-    const track = yield* report.view.track(body.name, "sending")
-    const sending: FileIo.UploadOptions = {
-      ...options,
-      encryption,
-      // With an account, the host can be asked for the file after a lost response.
-      onUnknown: hasKey ? "reconcile" : "fail",
-      onProgress: track.listener
-    }
-    return yield* (body._tag === "FileBody"
-      ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
-      : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
-        Effect.tap(note?.remove ?? Effect.void),
-        Effect.tap(track.end("done")),
-        Effect.onError(() => track.end("failed"))
-      )
-  }, Effect.scoped)
-
-  const tell = Effect.fnUntraced(function*(source: string, details: FileDetails) {
-    yield* report.result(
-      { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
-      Text.visible(details.link)
-    ).pipe(Effect.catch((error) => {
-      // If nobody sees the link, nobody can ever download the file.
-      const problem = local(
-        `it is on the host, but its link could not be written to standard output (${error.code})`,
-        `The link: ${details.link}`,
-        error.cause
-      )
-      failures.push(problem)
-      return report.problem(problem, source)
-    }))
-    const which = paths.length === 1 ? "" : `${source}: `
-    if (!report.flags.json) yield* report.note(`  ${which}${summary(details)}`)
-    if (input.countFirst && details.countFrom !== "first-byte") {
-      yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
-    }
-    if (input.qr) {
-      const { lines } = yield* Effect.promise(() => import("../qr.ts"))
-      yield* report.drawing(
-        lines(Text.visible(details.link), stdio.stderr.isTerminal && (stdio.env["NO_COLOR"] ?? "") === "")
-      )
-    }
-  })
-
-  // Results are in the order of the arguments, whichever upload ends first.
-  const ended: Array<Effect.Effect<void> | undefined> = paths.map(() => undefined)
-  const one = Semaphore.makeUnsafe(1)
-  let next = 0
-  const flush = one.withPermit(Effect.uninterruptible(Effect.gen(function*() {
-    for (let effect = ended[next]; effect !== undefined; effect = ended[next]) {
-      ended[next] = undefined
-      next++
-      yield* effect
-    }
-  })))
-  const flushAll = Effect.suspend(() => Effect.all(ended.filter((effect) => effect !== undefined), { discard: true }))
-
+  const inOrder = makeInOrder(paths.length)
   yield* Effect.forEach(
     paths.entries(),
     ([index, source]) =>
-      upload(source).pipe(
-        Effect.map((details) => tell(source, details)),
-        Effect.catch((error) => {
-          const problem = toProblem(error)
-          return Effect.succeed(Effect.suspend(() => {
-            failures.push(problem)
-            return report.problem(problem, source)
-          }))
-        }),
-        Effect.flatMap((effect) => {
-          ended[index] = effect
-          return flush
-        })
+      Effect.match(send(upload, source), {
+        onSuccess: (details) => show(upload, source, details),
+        onFailure: (error) => Effect.as(report.problem(toProblem(error), source), toProblem(error))
+      }).pipe(
+        Effect.flatMap((shown) =>
+          inOrder.add(
+            index,
+            Effect.map(Effect.provideContext(shown, environment), (problem) => {
+              if (problem !== undefined) failures.push(problem)
+            })
+          )
+        )
       ),
     { concurrency: AT_ONCE, discard: true }
-  ).pipe(Effect.onInterrupt(() => flushAll))
+  ).pipe(Effect.onInterrupt(() => inOrder.flushAll))
   yield* finish(failures)
 })
