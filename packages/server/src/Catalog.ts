@@ -206,6 +206,19 @@ export interface Tombstone {
 }
 
 /**
+ * A lease, as its holder sees it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Held {
+  /** `flowing`: a transfer runs. `broken`: none does. `counted`: the download counts. Its holder may begin again in each. */
+  readonly phase: "flowing" | "broken" | "counted"
+  /** How long its holder may begin again, in milliseconds; `null`: as long as bytes are sent. */
+  readonly millisLeft: number | null
+}
+
+/**
  * A lease on one download, or why there is none.
  *
  * @category models
@@ -380,6 +393,8 @@ export class Catalog extends Context.Service<Catalog, {
   /** What became of a file that `get` does not find. */
   readonly tombstone: (key: string) => Effect.Effect<Option.Option<Tombstone>, CatalogError>
 
+  /** What `resume` would find now, without a new transfer. */
+  readonly held: (key: string, lease: string) => Effect.Effect<Option.Option<Held>, CatalogError>
   /** The result of a `claim` now, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
   /** `lease` is the id of the new lease, if it is not used yet; it must be unguessable. */

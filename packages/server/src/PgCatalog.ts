@@ -139,6 +139,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     tombstone: (key) =>
       Effect.map(sql.tombstone({ key }), ([row]) => Option.map(Option.fromUndefinedOr(row), Rows.toTombstone)),
 
+    held: (key, lease) => Effect.map(leases.held(key, lease), Option.fromUndefinedOr),
+
     peek: Effect.fnUntraced(function*(key) {
       const available = yield* sql.available({ key })
       return available.length > 0 ? { _tag: "Available" as const } : (yield* leases.underWay(key)).unavailable

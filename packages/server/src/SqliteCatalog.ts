@@ -61,7 +61,7 @@ interface Parts {
 type Calls = Omit<Catalog["Service"], "where" | "bury" | "prolongInterval" | keyof SqliteBlobs.SqliteBlobs["stores"]>
 type DownloadCalls = Pick<
   Calls,
-  "peek" | "claim" | "resume" | "handOver" | "commit" | "release" | "abandon" | "prolong"
+  "held" | "peek" | "claim" | "resume" | "handOver" | "commit" | "release" | "abandon" | "prolong"
 >
 
 /** The calls about files. */
@@ -160,6 +160,8 @@ const downloadCalls = (
   }
 
   return {
+    held: (key, id) => withNow((now) => Option.fromUndefinedOr(leases.held(id, key, now))),
+
     peek: (key) =>
       withNow((now) => {
         const found = available(key, now)

@@ -90,6 +90,39 @@ const promises = (engine: Engine) => {
       assert.isTrue(Option.isNone(yield* catalog.tombstone(deleted.key)))
     }).pipe(Effect.provide(engine)))
 
+  it.effect("says what the holder of a lease may do, and changes nothing by it", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const { key } = yield* catalog.insert(file({ maxDownloads: 2 }))
+      const lease = claimed(yield* catalog.claim(key))
+      const held = catalog.held(key, lease.id)
+      const is = (phase: Catalog.Held["phase"], millisLeft: number | null) =>
+        Effect.map(held, (found) => assert.deepStrictEqual<unknown>(found, Option.some({ phase, millisLeft })))
+      yield* is("flowing", null)
+      yield* is("flowing", null)
+      assert.isTrue(Option.isNone(yield* catalog.held("nobody", lease.id)))
+      assert.isTrue(Option.isNone(yield* catalog.held(key, "nobody")))
+      yield* catalog.release(lease, 1)
+      yield* is("broken", GRACE)
+      yield* TestClock.adjust(1000)
+      yield* is("broken", GRACE - 1000)
+      const again = Option.getOrThrow(yield* catalog.resume(key, lease.id))
+      assert.strictEqual(again.generation, 2)
+      yield* is("flowing", null)
+      yield* catalog.handOver(again)
+      yield* is("flowing", null)
+      yield* catalog.commit(again)
+      yield* is("counted", GRACE)
+      yield* TestClock.adjust(GRACE)
+      assert.isTrue(Option.isNone(yield* held))
+      // Content that was replaced cannot be had again.
+      const old = claimed(yield* catalog.claim(key))
+      yield* catalog.release(old, 1)
+      const { blob, mimeType, name, size } = file()
+      yield* catalog.update(key, "anna", { content: { blob, name, mimeType, size } })
+      assert.isTrue(Option.isNone(yield* catalog.held(key, old.id)))
+    }).pipe(Effect.provide(engine)))
+
   it.effect("stores every field", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog

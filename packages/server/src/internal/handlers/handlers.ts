@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Download from "./download.ts"
 import * as Files from "./files.ts"
 import * as Resumable from "./resumable.ts"
+import * as Status from "./status.ts"
 import * as Storing from "./storing.ts"
 import * as Upload from "./upload.ts"
 
@@ -13,6 +14,7 @@ export const make = Effect.gen(function*() {
     download: yield* Download.make,
     ...yield* Files.make,
     ...yield* Upload.make(storing),
+    status: yield* Status.make,
     resumable: yield* Resumable.make(storing)
   }
 })

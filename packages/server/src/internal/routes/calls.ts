@@ -66,7 +66,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
   const { anonymous } = yield* Settings
   const { refuse } = yield* Problem.make
-  const { change, download, list, me, remove, resumable, upload } = yield* Handlers.make
+  const { change, download, list, me, remove, resumable, status, upload } = yield* Handlers.make
 
   /** Begins a resumable upload where the request asks for one and this server can. */
   const receive = <E, R>(
@@ -131,6 +131,13 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
           ? handle(request, "upload", uploadNamed(key))
           : handle(request, "replace", handlers.replace))
   )
+  yield* router.add("GET", "/status/:key", (request) =>
+    authenticate(
+      request,
+      // The token of a file is enough; without it, this says no more than the page of the file.
+      DeleteToken.of(request) === undefined && Anonymous.needsKey(anonymous, "download"),
+      () => refuse(withKey((key) => status(request, key)))
+    ))
   if (resumable !== undefined) {
     const { head, options, patch, remove } = resumable
     for (const path of [endpoints.upload.path, endpoints.replace.path, "/uploads/:upload"] as const) {

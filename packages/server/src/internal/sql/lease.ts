@@ -30,6 +30,7 @@
  * which follows from the size of the file. Asking again moves neither, so nobody holds a file by that.
  */
 import * as Duration from "effect/Duration"
+import type { Held } from "../../Catalog.ts"
 import { defaults } from "../../ServerOptions.ts"
 
 export type Phase = "flowing" | "broken" | "handed" | "counted"
@@ -135,6 +136,13 @@ export const resumed = (lease: Lease, now: number, terms: Terms): Lease | undefi
   // The last byte may have been sent, so the download counts whatever becomes of this transfer.
   if (lease.phase === "handed" || lease.phase === "counted") return { ...committed(lease, now, terms), generation }
   return { ...lease, phase: "flowing", generation, until: held(now, lease.ends, terms) }
+}
+
+/** A lease as its holder sees it; `undefined`: it cannot be resumed any more. */
+export const heldBy = (lease: Lease, now: number, terms: Terms): Held | undefined => {
+  if (resumed(lease, now, terms) === undefined) return undefined
+  const phase = lease.phase === "handed" ? "flowing" : lease.phase
+  return { phase, millisLeft: phase === "flowing" || lease.until === null ? null : lease.until - now }
 }
 
 /** `undefined`: the last byte must not be sent. */

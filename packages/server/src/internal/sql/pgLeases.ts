@@ -10,7 +10,7 @@
  * two deadlock.
  */
 import * as Effect from "effect/Effect"
-import type { CatalogError, Claim, Lease, Progress, Unavailable } from "../../Catalog.ts"
+import type { CatalogError, Claim, Held, Lease, Progress, Unavailable } from "../../Catalog.ts"
 import * as Machine from "./lease.ts"
 import type { Prepared } from "./pgPrepare.ts"
 import type { Row } from "./rows.ts"
@@ -96,6 +96,9 @@ const statements = (
       SELECT :lease::text, key, blob, name, mime_type, size, expires, FALSE, FALSE, TRUE, 1, counts_first,
         least(:now + ${hold}, ends), ends, latest
       FROM taken RETURNING *`),
+    held: prepare<"key" | "lease">(`
+      SELECT consumed, flowing, until - :now AS left FROM leases
+      WHERE id = :lease AND key = :key AND until > :now AND ${IN_TIME} AND ${CURRENT}`),
     has: prepare<"lease">("SELECT 1 FROM leases WHERE id = :lease"),
     // Makes earlier commits that did not wait for the disk durable too.
     makeDurable: prepare<"lease">("UPDATE leases SET counts_first = TRUE WHERE id = :lease RETURNING id"),
@@ -181,6 +184,14 @@ export const make = (
   })
 
   return {
+    /** The lease of a file as its holder sees it, if it can be resumed. */
+    held: (key: string, id: string) =>
+      Effect.map(sql.held({ key, lease: id }), ([row]): Held | undefined => {
+        if (row === undefined) return undefined
+        const phase = row["consumed"] === true ? "counted" : row["flowing"] === true ? "flowing" : "broken"
+        return { phase, millisLeft: phase === "flowing" ? null : Number(row["left"]) }
+      }),
+
     has: (id: string) => Effect.map(sql.has({ lease: id }), (rows) => rows.length > 0),
 
     underWay,

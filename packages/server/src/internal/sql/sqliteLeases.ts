@@ -4,6 +4,7 @@
  * Except for queries, all of it runs inside a transaction of the catalog. Nothing can happen between two of these calls, since
  * `node:sqlite` is synchronous and no other process has the database open.
  */
+import type * as Catalog from "../../Catalog.ts"
 import * as Lease from "./lease.ts"
 import type { Row } from "./rows.ts"
 import type { Database } from "./sqlite.ts"
@@ -68,6 +69,12 @@ const find = (sql: Sql, id: string): Held | undefined => {
 /** The leases of a file, summed up. */
 const queries = (sql: Sql, terms: Lease.Terms) => ({
   has: (id: string): boolean => find(sql, id) !== undefined,
+
+  /** The lease of a file as its holder sees it, if it can be resumed. */
+  held: (id: string, key: string, now: number): Catalog.Held | undefined => {
+    const lease = find(sql, id)
+    return lease === undefined || lease.key !== key ? undefined : Lease.heldBy(lease, now, terms)
+  },
 
   /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
   takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {

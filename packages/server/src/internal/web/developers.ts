@@ -9,6 +9,7 @@ import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Browser from "./browser.ts"
 import * as Page from "./page.ts"
+import * as StatusApi from "./statusApi.ts"
 import * as UploadsApi from "./uploadsApi.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
@@ -101,9 +102,9 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
   const sections = operations.map(({ method, operation, path }) => {
     const id = operation.operationId
     const example = lines[id]
-    const query =
+    const given = (place: "query" | "header") =>
       (operation.parameters as ReadonlyArray<{ name: string; in: string; description?: string; schema?: Described }>)
-        .filter((parameter) => parameter.in !== "path")
+        .filter((parameter) => parameter.in === place)
         .map((parameter) =>
           row([
             code(parameter.name),
@@ -133,7 +134,8 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
 <h2>${code(`${method} ${path}`)}</h2>
 <p>${prose(operation.description ?? "")} ${open ? "A key is optional." : "Needs a key."}</p>
 ${example === undefined ? "" : `<pre><code>${escape(example)}</code></pre>`}
-${table(["in the query", "meaning"], query)}
+${table(["in the query", "meaning"], given("query"))}
+${table(["header", "meaning"], given("header"))}
 ${bodies}
 ${table(["status", "meaning"], answers)}
 </section>`
@@ -153,6 +155,10 @@ Every refusal is JSON: ${
     }.</p>
 ${sections.join("\n")}
 ${uploads()}
+<section class="card" id="status">
+<h2>${code("GET /status/{key}")}</h2>
+<p>${prose(StatusApi.DESCRIPTION)}</p>
+</section>
 <section class="card" id="codes">
 <h2>Error codes</h2>
 <p>Every call can fail with ${[...common].map(code).join(", ")}. ${code("help")} of an error links here.</p>
@@ -178,7 +184,8 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const schemaOf = (status: "200" | "400"): object => responses[status]!.content!["application/json"]!.schema!
   const uploadsPaths = UploadsApi.paths(security, { error: schemaOf("400"), details: schemaOf("200") })
   // Both are long to make, so only the address in them is put in.
-  const json = JSON.stringify({ ...spec, paths: { ...spec.paths, ...uploadsPaths } })
+  const statusPaths = StatusApi.paths(security, schemaOf("400"))
+  const json = JSON.stringify({ ...spec, paths: { ...spec.paths, ...uploadsPaths, ...statusPaths } })
   const html = page(spec, BASE)
   const add = (path: `/${string}`, respond: (base: string) => HttpServerResponse.HttpServerResponse) =>
     router.add("GET", path, Effect.map(HttpServerRequest.HttpServerRequest, (request) => respond(baseOf(request))))
