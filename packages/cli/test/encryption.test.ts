@@ -118,6 +118,23 @@ describe.concurrent("fileio upload --encrypt and fileio download", () => {
     assert.deepStrictEqual(Fs.readdirSync(inbox), ["plan.txt.age"])
   })
 
+  it("stop a large download at the header for another key, and continue it with the right one", async () => {
+    const room = t.room()
+    const path = source(room, "0123456789abcdef".repeat(24 * 65_536))
+    const [link] = await t.lines(["upload", path, "--encrypt"])
+    const inbox = join(room, "inbox")
+    Fs.mkdirSync(inbox)
+    const other = link!.replace(/AGE-SECRET-KEY-1[A-Z0-9]+/, IDENTITY)
+    const ran = await t.run(["download", other, "-o", inbox])
+    assert.strictEqual(ran.code, 9, ran.stderr)
+    assert.include(ran.stderr, "Give the right key with the same command")
+    const part = Fs.readdirSync(inbox).find((name) => name.endsWith(".part"))!
+    assert.isBelow(Fs.statSync(join(inbox, part)).size, 24 * 1024 * 1024)
+    const [received] = await t.lines(["download", link!, "-o", inbox])
+    assert.isTrue(Fs.readFileSync(received!).equals(Fs.readFileSync(path)))
+    assert.deepStrictEqual(Fs.readdirSync(inbox), ["plan.txt"])
+  })
+
   it("keep the secret of a link out of the arguments that others can see, and out of what is said when stopped", async () => {
     let asked = () => {}
     const request = new Promise<void>((resolve) => {

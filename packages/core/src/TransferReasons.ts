@@ -115,7 +115,8 @@ const DECRYPTION_PROBLEMS: Record<DecryptionProblem, string> = {
 
 /**
  * An encrypted file was received and cannot be decrypted. The caller got no unauthenticated bytes. After a download to disk,
- * the encrypted file is kept at `encryptedPath`, so that the right key can still decrypt it.
+ * the encrypted file is kept at `encryptedPath`, so that the right key can still decrypt it; a large file for another key is not
+ * fetched whole where the host can resume, and `partPath` names the part with which the right key continues.
  *
  * @category reasons
  * @since 0.1.0
@@ -128,6 +129,8 @@ export class DecryptionFailed extends Schema.TaggedError<DecryptionFailed>()("De
   bytesDone: Schema.optionalKey(Schema.Finite),
   /** Path of the encrypted file. */
   encryptedPath: Schema.optionalKey(Schema.String),
+  /** Path of the part, if the download stopped at the header: the same call with the right key continues it. */
+  partPath: Schema.optionalKey(Schema.String),
   ...cause
 }) {
   get isRetryable() {
@@ -136,7 +139,9 @@ export class DecryptionFailed extends Schema.TaggedError<DecryptionFailed>()("De
   override get message() {
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
     const kept = this.encryptedPath === undefined
-      ? ""
+      ? this.partPath === undefined
+        ? ""
+        : `; the rest was not fetched, and the same call with the right key continues with the part ${this.partPath}`
       : `; the encrypted file is kept as ${this.encryptedPath}, the right key opens it: age -d -i KEYFILE`
     return visible(`the file cannot be decrypted: ${DECRYPTION_PROBLEMS[this.problem]}${detail}${kept}`)
   }

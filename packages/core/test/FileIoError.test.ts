@@ -154,6 +154,10 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "reset",
     "cannot be resumed"
   ]],
+  [new FileIoError.DecryptionFailed({ problem: "otherKey", partPath: "/tmp/.a.part" }), false, [
+    "the rest was not fetched",
+    "continues with the part /tmp/.a.part"
+  ]],
   [new FileIoError.DecryptionFailed({ problem: "otherKey", encryptedPath: "/tmp/a.age" }), false, [
     "cannot be decrypted",
     "/tmp/a.age",

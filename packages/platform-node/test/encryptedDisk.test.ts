@@ -5,7 +5,7 @@ import type { FileIoError } from "@effect-fileio/core"
 import { NodePlatform } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Layer, PlatformError, Stream } from "effect"
 import { bytesOf, folder, overSockets } from "./faults/support.ts"
 
 const FILE = bytesOf(200_000)
@@ -121,33 +121,45 @@ describe("a process that dies while it decrypts", () => {
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })
 
+const noSpace = PlatformError.systemError({
+  module: "FileSystem",
+  method: "write",
+  _tag: "Unknown",
+  cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+})
+
+/** A host and a client whose disk fails to write the bytes that `write` fails for. */
+const withDisk = (
+  resumable: boolean,
+  write: (path: string, bytes: number) => Effect.Effect<void, PlatformError.PlatformError>,
+  remove: (path: string) => void = () => {}
+) => {
+  const disk = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => ({
+      ...fs,
+      remove: (path: string) => Effect.tap(fs.remove(path), () => Effect.sync(() => remove(path))),
+      open: (path: string, options?: Parameters<FileSystem.FileSystem["open"]>[1]) =>
+        Effect.map(fs.open(path, options), (file) => {
+          const limited: FileSystem.File = Object.assign(Object.create(file) as FileSystem.File, {
+            write: (bytes: Uint8Array) =>
+              Effect.andThen(write(path, bytes.length), Effect.suspend(() => file.write.call(limited, bytes)))
+          })
+          return limited
+        })
+    }))
+  )
+  return Layer.fresh(FileTransfer.layer).pipe(
+    Layer.provide(disk),
+    Layer.provide(Layer.succeed(Platform.CurrentPlatform, NodePlatform.make)),
+    Layer.provideMerge(overSockets({ resumable }))
+  )
+}
+
 describe("a disk without room for what is decrypted", () => {
   let isFull = true
-  const layer = (resumable: boolean) => {
-    const disk = Layer.effect(
-      FileSystem.FileSystem,
-      Effect.map(FileSystem.FileSystem, (fs) => ({
-        ...fs,
-        open: (path: string, options?: Parameters<FileSystem.FileSystem["open"]>[1]) =>
-          Effect.map(fs.open(path, options), (file) => {
-            if (!path.endsWith(".plain.part") || !isFull) return file
-            const write = () =>
-              Effect.fail(PlatformError.systemError({
-                module: "FileSystem",
-                method: "write",
-                _tag: "Unknown",
-                cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
-              }))
-            return Object.assign(Object.create(file) as FileSystem.File, { write })
-          })
-      }))
-    )
-    return Layer.fresh(FileTransfer.layer).pipe(
-      Layer.provide(disk),
-      Layer.provide(Layer.succeed(Platform.CurrentPlatform, NodePlatform.make)),
-      Layer.provideMerge(overSockets({ resumable }))
-    )
-  }
+  const layer = (resumable: boolean) =>
+    withDisk(resumable, (path) => isFull && path.endsWith(".plain.part") ? Effect.fail(noSpace) : Effect.void)
 
   it.live("keeps the encrypted part, with which the same call goes on once there is room", () =>
     Effect.gen(function*() {
@@ -177,4 +189,109 @@ describe("a disk without room for what is decrypted", () => {
       assert.deepStrictEqual(yield* list(directory), ["a.bin.age"])
       assert.isTrue(Buffer.from(ENCRYPTED).equals(yield* fs.readFile(`${directory}/a.bin.age`)))
     }).pipe(Effect.scoped, Effect.provide(layer(false))))
+})
+
+describe("a large encrypted download", () => {
+  const MIB = 1024 * 1024
+  const LARGE = bytesOf(24 * MIB)
+  const encrypted = Effect.gen(function*() {
+    const { body, linkOf } = yield* Encryption.encrypt(FileBody.bytes(LARGE, { name: "a.bin" }), "link")
+    const host = yield* NodeFaultHost.NodeFaultHost
+    const { key, link } = yield* host.put({ bytes: yield* Stream.mkUint8Array(body.open("owned")), name: "n.age" })
+    return { key, link: linkOf(link) }
+  })
+  const isLarge = (path: string) =>
+    FileSystem.FileSystem.use((fs) =>
+      Effect.map(fs.readFile(path), (bytes) => assert.isTrue(Buffer.from(LARGE).equals(bytes), path))
+    )
+  const written = Deferred.makeUnsafe<void>()
+
+  it.live("is decrypted while it arrives; what is decrypted goes if the call ends, and the encrypted part stays", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const directory = yield* folder
+      const { link } = yield* encrypted
+      yield* host.inject(Fault.StallBody({ atByte: 20 * MIB }), { on: "download" })
+      const fiber = yield* Effect.forkChild(download(link, directory))
+      yield* Deferred.await(written)
+      assert.isTrue((yield* list(directory)).some((name) => name.endsWith(".plain.part")))
+      yield* Fiber.interrupt(fiber)
+      const left = yield* list(directory)
+      assert.lengthOf(left, 2)
+      assert.isFalse(left.some((name) => name.endsWith(".plain.part")))
+      yield* host.clear
+      yield* isLarge((yield* download(link, directory)).path)
+      assert.deepStrictEqual(yield* list(directory), ["a.bin"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        withDisk(true, (path) => path.endsWith(".plain.part") ? Deferred.succeed(written, undefined) : Effect.void)
+      )
+    ))
+
+  it.live("stops when its header is for another key, if the host can resume, and goes on with the right one", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* folder
+      const { key, link } = yield* encrypted
+      const { identity } = yield* Encryption.generateIdentity
+      const error = yield* Effect.flip(download(key, directory, { identities: [identity] }))
+      assert(error.reason._tag === "DecryptionFailed")
+      assert.strictEqual(error.reason.problem, "otherKey")
+      assert.strictEqual(error.copy, "unknown")
+      const part = error.reason.partPath!
+      assert.include(error.message, part)
+      const size = Number((yield* fs.stat(part)).size)
+      assert.isAtLeast(size, 16 * MIB)
+      assert.isBelow(size, LARGE.length)
+      assert.lengthOf(yield* list(directory), 2)
+      yield* isLarge((yield* download(link, directory)).path)
+      const ranges = (yield* host.requests).map(({ headers }) => headers["range"])
+      assert.deepStrictEqual(ranges, [undefined, `bytes=${size}-`])
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("for another key is fetched whole, and kept, if the host cannot resume", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const { key } = yield* encrypted
+      const { identity } = yield* Encryption.generateIdentity
+      const error = yield* Effect.flip(download(key, directory, { identities: [identity] }))
+      reasonOf(error, "DecryptionFailed")
+      assert.strictEqual(error.copy, "consumed")
+      assert.deepStrictEqual(yield* list(directory), ["n.age"])
+    }).pipe(Effect.scoped, Effect.provide(overSockets({ resumable: false }))))
+
+  // Room for all of the encrypted bytes, but not for the decrypted ones beside them.
+  let room = 27 * MIB
+  const taken = new Map<string, number>()
+  const decryptedSome = Deferred.makeUnsafe<void>()
+  const crowded = withDisk(
+    true,
+    (path, bytes) =>
+      Effect.gen(function*() {
+        if (path.endsWith(".plain.part")) yield* Deferred.succeed(decryptedSome, undefined)
+        else if ((taken.get(path) ?? 0) > 8 * MIB) yield* Deferred.await(decryptedSome)
+        const total = Array.from(taken.values()).reduce((sum, one) => sum + one, bytes)
+        if (total > room) return yield* Effect.fail(noSpace)
+        taken.set(path, (taken.get(path) ?? 0) + bytes)
+      }),
+    (path) => void taken.delete(path)
+  )
+
+  it.live("gives the space of what is decrypted to the bytes that arrive, and decrypts them when there is room", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const directory = yield* folder
+      const { link } = yield* encrypted
+      const error = yield* Effect.flip(download(link, directory))
+      assert(error.reason._tag === "DestinationFailed", error.message)
+      assert.strictEqual(error.copy, "consumed")
+      assert.strictEqual(error.reason.bytesDone, error.reason.bytesExpected)
+      assert.lengthOf(yield* list(directory), 2)
+      room = 100 * MIB
+      yield* isLarge((yield* download(link, directory)).path)
+      assert.deepStrictEqual(yield* list(directory), ["a.bin"])
+      assert.lengthOf((yield* host.requests).filter(({ operation }) => operation === "download"), 1)
+    }).pipe(Effect.scoped, Effect.provide(crowded)))
 })

@@ -267,13 +267,16 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
     case "TransferInterrupted":
       return transferInterrupted(reason, resume)
     case "DecryptionFailed": {
-      const path = reason.encryptedPath
+      const { partPath } = reason
+      const path = reason.encryptedPath ?? partPath
       return {
         what: `it cannot be decrypted: ${DECRYPTION[reason.problem]}${
           reason.detail === undefined ? "" : ` (${reason.detail})`
         }`,
         advice: path === undefined
           ? "Ask the sender which key opens it, or to send it again."
+          : path === partPath
+          ? `The rest was not fetched. Give the right key with the same command: it continues with ${path}.`
           : `The encrypted file is kept as ${path}; the right key opens it: age -d -i KEYFILE ${Text.quoted(path)}`,
         details: path === undefined ? {} : { parts: [path] }
       }

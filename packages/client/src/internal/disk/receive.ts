@@ -14,7 +14,7 @@ import type * as FileIo from "../../FileIo.ts"
 import { CurrentPlatform } from "../../Platform.ts"
 import type { Secrets } from "../encryption/library.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
-import { decryptPart } from "./decryptPart.ts"
+import * as DecryptPart from "./decryptPart.ts"
 import { destinationFailed, problemOf, type Received, withPart } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import * as PartFile from "./partFile.ts"
@@ -46,16 +46,20 @@ export interface Target extends Publish.PublishOptions {
 
 type Disk = FileSystem.FileSystem | Path.Path | Scope.Scope
 
-/** The last steps with a complete part: decrypts it if it is encrypted. */
+/** Starts to decrypt a part, if the file is encrypted. */
+const decrypting = (target: Target, piece: OpenPart.Piece) =>
+  target.secrets === undefined ? Effect.undefined : DecryptPart.start({ ...target, secrets: target.secrets }, piece)
+
+/** The last steps with a complete part: decrypts it if it is encrypted, unless that goes on already. */
 export const finish = Effect.fnUntraced(function*(
   target: Target,
   piece: OpenPart.Piece,
-  hostName: FileName.FileName
+  hostName: FileName.FileName,
+  running?: DecryptPart.Decryption
 ): Effect.fn.Return<SavedFile, FileIoError.FileIoError, Disk> {
   const name = target.nameFor(hostName)
-  const whole = target.secrets === undefined
-    ? piece
-    : yield* decryptPart({ ...target, secrets: target.secrets }, piece, hostName)
+  const decryption = running ?? (yield* decrypting(target, piece))
+  const whole = decryption === undefined ? piece : yield* decryption.finish(hostName)
   return yield* publishWhole(target, whole, name)
 })
 
@@ -106,6 +110,8 @@ export class Writing {
   failure: PlatformError | undefined
   /** The folder that replaced it. */
   directory: string | undefined
+  /** Decrypts the part while it arrives. */
+  decryption: DecryptPart.Decryption | undefined
   readonly #target: Target
   readonly #path: string
   readonly #name: FileName.FileName
@@ -162,14 +168,27 @@ export class Writing {
     })
   }
 
+  /** Removes what was decrypted, which takes space that the received bytes need; it is decrypted again when all of it is there. */
+  #makeRoom(): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { decryption } = this
+      this.decryption = undefined
+      return decryption === undefined ? Effect.succeed(false) : Effect.as(decryption.stop, true)
+    })
+  }
+
   write(chunk: Uint8Array): Effect.Effect<void, FileIoError.FileIoError, Disk> {
     return Effect.suspend(() => {
       const piece = this.pieces.at(-1)!
       return Effect.matchEffect(piece.file.write(chunk), {
-        onFailure: (error) => Effect.andThen(this.giveWay(error), this.write(chunk)),
+        onFailure: (error) =>
+          Effect.flatMap(this.#makeRoom(), (hasRoom) => hasRoom ? Effect.void : this.giveWay(error)).pipe(
+            Effect.andThen(this.write(chunk))
+          ),
         onSuccess: (count) => {
           piece.bytes += count
-          return count >= chunk.length ? Effect.void : this.write(chunk.subarray(count))
+          if (count < chunk.length) return this.write(chunk.subarray(count))
+          return this.decryption?.grown(this.#size) ?? Effect.void
         }
       })
     })
@@ -236,6 +255,7 @@ export const receive = Effect.fnUntraced(function*(
   yield* Effect.onExit(
     Effect.gen(function*() {
       yield* open(target, writing, download, name)
+      if (writing.directory === undefined) writing.decryption = yield* decrypting(target, writing.pieces[0]!)
       yield* BufferedWrite.run(download.open("reused"), (chunk) => writing.write(chunk), download.size)
     }).pipe(
       Effect.provideService(Scope.Scope, scope),
@@ -251,7 +271,7 @@ export const receive = Effect.fnUntraced(function*(
         : Effect.forEach(writing.pieces, (piece) => Effect.ignore(fs.remove(piece.path)), { discard: true })
   )
   if (writing.directory !== undefined) return yield* Rescue.finish(target, writing, path, name)
-  const saved = yield* finish(target, writing.pieces[0]!, download.name)
+  const saved = yield* finish(target, writing.pieces[0]!, download.name, writing.decryption)
   // The host started over, so the earlier part is obsolete.
   if (target.found !== undefined && download.offset === 0) yield* Effect.ignore(fs.remove(target.found.path))
   return saved

@@ -152,7 +152,7 @@ export const plainSize = (size: number | undefined, overhead: number | undefined
 export const toError = (
   { detail, problem }: Fault,
   stage: Stage,
-  more?: { readonly bytesDone?: number; readonly encryptedPath?: string }
+  more?: { readonly bytesDone?: number; readonly encryptedPath?: string; readonly partPath?: string }
 ): FileIoError.FileIoError =>
   new FileIoError.FileIoError({
     operation: "download",
