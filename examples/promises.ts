@@ -1,5 +1,6 @@
 /** Plain promises, for programs without Effect, or with Effect 3: `@effect-fileio/promise`. */
-import { FileBody, FileIoError, NodeFileIo } from "@effect-fileio/promise"
+import { FileBody, FileIoError } from "@effect-fileio/promise"
+import { NodeFileIo } from "@effect-fileio/promise/node"
 import { withHost } from "./internal/promiseHost.ts"
 
 await withHost(async ({ apiKey, baseUrl }) => {

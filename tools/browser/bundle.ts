@@ -54,6 +54,28 @@ export const bundle = async (
   }
 }
 
+/** A module and all that it imports, in one file, as a worker is deployed. */
+export const bundleOne = async (input: string): Promise<string> => {
+  const result = await build({
+    root: import.meta.dirname,
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      write: false,
+      minify: false,
+      target: "es2022",
+      modulePreload: false,
+      lib: { entry: input, formats: ["es"] },
+      rolldownOptions: { output: { codeSplitting: false } }
+    }
+  })
+  const outputs = Array.isArray(result) ? result : [result]
+  const chunks = outputs.flatMap((output) => "output" in output ? output.output : [])
+    .filter((chunk) => chunk.type === "chunk")
+  if (chunks.length !== 1) throw new Error(`the worker has ${chunks.length} files`)
+  return chunks[0]!.code
+}
+
 /** Bytes of a text after gzip, as a host would send it. */
 export const gzipped = (code: string): number => gzipSync(code, { level: 9 }).length
 

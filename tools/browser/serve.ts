@@ -4,8 +4,8 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Bundle } from "./bundle.ts"
 
-export const servePage = async ({ entry, files }: Bundle) => {
-  const page = `<!doctype html><title>fileio</title><script type="module" src="${entry}"></script>`
+export const servePage = async ({ entry, files }: Bundle, body = "") => {
+  const page = `<!doctype html><title>fileio</title>${body}<script type="module" src="${entry}"></script>`
   const server = createServer((request, response) => {
     const code = files.get(request.url ?? "")
     response.writeHead(200, { "content-type": code === undefined ? "text/html; charset=utf-8" : "text/javascript" })

@@ -5,8 +5,7 @@
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { once } from "node:events"
-import { existsSync } from "node:fs"
-import { glob, mkdir, readFile, rm } from "node:fs/promises"
+import { glob, mkdir, readFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { delimiter, join } from "node:path"
@@ -19,6 +18,7 @@ export const root = fileURLToPath(new URL("../..", import.meta.url))
 export interface Manifest {
   readonly name: string
   readonly version: string
+  readonly keywords?: ReadonlyArray<string>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, unknown>>
@@ -71,27 +71,11 @@ export const must = async (...call: Parameters<typeof run>): Promise<string> => 
 
 const json = async (path: string): Promise<any> => JSON.parse(await readFile(path, "utf8"))
 
-/** Build output of a deleted source would be packed with the rest. `prepack` makes a new bundle. */
-const prune = async (folder: string): Promise<void> => {
-  if ((await json(join(folder, "package.json"))).scripts.prepack !== undefined) return
-  for await (const file of glob("dist/**/*.{js,d.ts,js.map,d.ts.map}", { cwd: folder })) {
-    const source = file.replace(/^dist/, "src").replace(/\.(?:js|d\.ts)(?:\.map)?$/, ".ts")
-    if (!existsSync(join(folder, source))) await rm(join(folder, file))
-  }
-}
-
-/** Builds all packages, as `npm run build` does, and packs them into `destination`. */
-export const pack = async (
-  destination: string,
-  options?: { readonly build?: boolean }
-): Promise<ReadonlyArray<Packed>> => {
+/** Packs all packages into `destination`; each builds itself first. */
+export const pack = async (destination: string): Promise<ReadonlyArray<Packed>> => {
   await mkdir(destination, { recursive: true })
-  if (options?.build !== false) {
-    await must(join(root, "node_modules/.bin/tsc"), ["-b", "tsconfig.build.json"], { cwd: root })
-  }
   const folders = (await Array.fromAsync(glob("packages/*/package.json", { cwd: root }))).toSorted()
     .map((path) => join(root, path, ".."))
-  for (const folder of folders) await prune(folder)
   // npx comes with the machine's npm, not with the Node of this workspace.
   const path = (process.env.PATH ?? "").split(delimiter).filter((entry) => entry !== join(root, "node_modules/.bin"))
   const { packageManager } = await json(join(root, "package.json"))
@@ -142,6 +126,8 @@ export const serve = async (packed: ReadonlyArray<Packed>) => {
       Buffer.from(JSON.stringify({
         name,
         "dist-tags": { latest: version },
+        // Yarn and pnpm do not install a version that is younger than a day or so.
+        time: { [version]: "2026-01-01T00:00:00.000Z" },
         versions: { [version]: { ...manifest, dist: { tarball: `${url}${path}`, integrity } } }
       }))
     )

@@ -2,11 +2,13 @@ import { FileIoServer } from "@effect-fileio/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { existsSync } from "node:fs"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { chromium } from "playwright-core"
 import type { connect } from "../browser/app.ts"
 import { bundle, sizes } from "../browser/bundle.ts"
 import { servePage } from "../browser/serve.ts"
+import { collect } from "../docs/blocks.ts"
 
 const apiKey = "BROWSER.0000001-0000002-0000003-0000004"
 
@@ -32,11 +34,8 @@ describe("core and client in a browser", () => {
     )
   }
 
-  it.skipIf(executablePath === undefined)("upload and download over fetch, from a page of another origin", {
-    timeout: 60_000
-  }, async () => {
-    const page = await servePage(await bundle({ external: false }))
-    const browser = await chromium.launch({
+  const launch = () =>
+    chromium.launch({
       // Without a UTF-8 locale, it cannot open files whose names are not ASCII.
       env: { ...process.env, LC_ALL: "C.UTF-8" },
       executablePath: executablePath!,
@@ -48,6 +47,12 @@ describe("core and client in a browser", () => {
         "--disable-dev-shm-usage"
       ]
     })
+
+  it.skipIf(executablePath === undefined)("upload and download over fetch, from a page of another origin", {
+    timeout: 60_000
+  }, async () => {
+    const page = await servePage(await bundle({ external: false }))
+    const browser = await launch()
     const inPage = async (baseUrl: string) => {
       const tab = await browser.newPage()
       const problems: Array<string> = []
@@ -101,4 +106,42 @@ describe("core and client in a browser", () => {
       await page.close()
     }
   })
+
+  it.skipIf(executablePath === undefined)(
+    "run the page in the README of the promises",
+    { timeout: 60_000 },
+    async () => {
+      const block = (await collect()).find(({ code, document }) =>
+        document === "packages/promise/README.md" && code.includes("document.querySelector")
+      )
+      const inPage = async (baseUrl: string) => {
+        const folder = await mkdtemp(join(import.meta.dirname, ".page-"))
+        const input = join(folder, "page.ts")
+        await writeFile(input, block!.code.replace("https://share.example", baseUrl))
+        const bundled = await bundle({ external: false, input }).finally(() => rm(folder, { recursive: true }))
+        for (const code of bundled.files.values()) assert.notMatch(code, /["']node:|vite-browser-external/)
+
+        const page = await servePage(bundled, "<input type=file><output></output>")
+        const browser = await launch()
+        try {
+          const tab = await browser.newPage()
+          const problems: Array<string> = []
+          tab.on("pageerror", (error) => problems.push(String(error)))
+          await tab.goto(page.url)
+          const file = { name: "nöte.txt", mimeType: "text/plain", buffer: Buffer.from("see you at eight") }
+          await tab.setInputFiles("input", file)
+          const link = await tab.locator("output", { hasText: /^http/ }).textContent({ timeout: 50_000 })
+          assert.strictEqual(await (await fetch(link!)).text(), "see you at eight")
+          assert.deepStrictEqual(problems, [])
+        } finally {
+          await browser.close()
+          await page.close()
+        }
+      }
+      await FileIoServer.FileIoServer.use(({ url }) => Effect.promise(() => inPage(url))).pipe(
+        Effect.provide(FileIoServer.layerTemporary({ allowedOrigins: ["*"] })),
+        Effect.runPromise
+      )
+    }
+  )
 })

@@ -5,10 +5,20 @@ import { existsSync } from "node:fs"
 import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { builtinModules } from "node:module"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { join } from "node:path"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
-import { must, pack, type Packed, root, run, serve } from "../packages/pack.ts"
+import { bundleOne } from "../browser/bundle.ts"
+import { collect } from "../docs/blocks.ts"
+import { install, readmeInstall } from "../packages/install.ts"
+import { must, pack, type Packed, root, run } from "../packages/pack.ts"
+import { type Program, program } from "../packages/programs.ts"
+
+/** Programs of `fixtures` that need a host, and what they print. */
+const CONSUMERS: ReadonlyArray<readonly [string, string]> = [
+  ["consumer-fetch.ts", "large.txt, 3000000 bytes\nFileNotFound\n"],
+  ["consumer-node.ts", "report.pdf, 5400000 bytes\nFileNotFound absent\n".repeat(2)]
+]
 
 const bin = (name: string) => join(import.meta.dirname, "..", "node_modules", ".bin", name)
 
@@ -64,6 +74,16 @@ describe("the packed packages", () => {
           if (text.includes(root)) problems.push(`${file} tells where it was built`)
         }
         return problems
+      })
+  )
+
+  it(
+    "have keywords, and no link in the README that is broken outside of the repository",
+    () =>
+      assertEach(async ({ manifest }, unpacked) => {
+        const text = (await readFile(join(unpacked, "README.md"), "utf8")).replaceAll(/^```[^]*?^```$/gm, "")
+        const links = [...text.matchAll(/\]\((?!https?:|#)([^)]*)\)/g)].map(([link]) => `README.md: ${link}`)
+        return manifest.keywords?.includes("file-sharing") ? links : [...links, "package.json has no keywords"]
       })
   )
 
@@ -144,56 +164,39 @@ describe("the packed packages", () => {
   )
 })
 
-/** npm's message without a network. */
-const OFFLINE = /ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ENOTCACHED|network (?:timeout|connectivity)/
-
-/** Installs packages by name, as from npm; `false` if that is impossible here. */
-const install = async (project: string, names: ReadonlyArray<string>): Promise<boolean> => {
-  const registry = await serve(packed)
-  try {
-    await mkdir(project, { recursive: true })
-    await writeFile(join(project, "package.json"), JSON.stringify({ name: "scratch", private: true, type: "module" }))
-    await writeFile(join(project, ".npmrc"), `@effect-fileio:registry=${registry.url}\n`)
-    const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    const { code, stderr, stdout } = await run("npm", ["install", ...flags, ...names], { cwd: project })
-    if (code === 0) return true
-    if (!OFFLINE.test(stdout + stderr)) assert.fail(`npm install ${names.join(" ")} failed\n${stdout}${stderr}`)
-    process.stderr.write("SKIPPED: the packed packages were not installed, since npm reaches no registry here\n")
-    return false
-  } finally {
-    await registry.close()
-  }
-}
-
 const versionOf = async (project: string, name: string): Promise<string> =>
   JSON.parse(await readFile(join(project, "node_modules", name, "package.json"), "utf8")).version
 
-const typecheck = async (project: string, moduleResolution: string, files: ReadonlyArray<string>) => {
-  const module = moduleResolution === "nodenext" ? "nodenext" : "esnext"
+/** Type-checks, and emits declarations, with the compiler of the workspace or with another command. */
+const assertCompiles = async (
+  project: string,
+  moduleResolution: "node16" | "nodenext" | "bundler",
+  files: ReadonlyArray<string>,
+  options?: { readonly skipLibCheck?: boolean; readonly tsc?: readonly [string, ...Array<string>] }
+) => {
   const config = {
     compilerOptions: {
       target: "es2024",
       lib: ["esnext", "dom", "dom.asynciterable"],
       types: ["node"],
-      module,
+      module: moduleResolution === "bundler" ? "esnext" : moduleResolution,
       moduleResolution,
       strict: true,
       exactOptionalPropertyTypes: true,
-      noEmit: true,
-      skipLibCheck: false,
+      declaration: true,
+      emitDeclarationOnly: true,
+      outDir: "declarations",
+      // Once is enough for the same packages.
+      skipLibCheck: options?.skipLibCheck ?? false,
       allowImportingTsExtensions: true
     },
     files
   }
   await writeFile(join(project, "tsconfig.json"), JSON.stringify(config))
-  const { code, stdout } = await run(join(root, "node_modules/.bin/tsc"), ["-p", project, "--pretty", "false"], {
-    cwd: project
-  })
-  assert.strictEqual(code, 0, stdout)
+  const [command, ...args] = options?.tsc ?? [join(root, "node_modules/.bin/tsc")]
+  const { code, stderr, stdout } = await run(command, [...args, "-p", project, "--pretty", "false"], { cwd: project })
+  assert.strictEqual(code, 0, stdout + stderr)
 }
-
-const onPath = (name: string): string | undefined =>
-  (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, name)).find((path) => existsSync(path))
 
 const withServer = <A>(use: (url: string) => Promise<A>): Promise<A> =>
   FileIoServer.FileIoServer.use(({ url }) => Effect.promise(() => use(url))).pipe(
@@ -201,22 +204,46 @@ const withServer = <A>(use: (url: string) => Promise<A>): Promise<A> =>
     Effect.runPromise
   )
 
+/** Copies a program of `fixtures` into a project. */
+const copyFixture = (project: string, name: string) =>
+  cp(join(import.meta.dirname, "fixtures", name), join(project, name))
+
+/** The first program of README.md, as it stands there. */
+const readmeProgram = async (): Promise<string> => {
+  const block = (await collect()).find(({ code, document, run }) =>
+    document === "README.md" && run && code.includes("NodeFileIo.layerConfig()")
+  )
+  return block!.code
+}
+
+/** Runs the program of README.md in a project, by a command whose last argument is the path of the program. */
+const assertReadmeRuns = async (project: string, command: string, args: ReadonlyArray<string>) => {
+  await writeFile(join(project, "app.ts"), await readmeProgram())
+  await rm(join(project, "inbox"), { recursive: true, force: true })
+  const printed = await withServer((url) =>
+    must(command, [...args, "app.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
+  )
+  assert.match(printed, /^http:\S+ http:\S+\n\S*inbox\/package\.json \d+\n$/)
+}
+
 describe("a project that installs them", () => {
   it("compiles and runs a program, with one copy of effect", { timeout: 240_000 }, async (test) => {
     const project = join(folder, "scratch")
-    const names = ["core", "client", "platform-node", "server", "cli"].map((name) => `@effect-fileio/${name}`)
+    const names = ["core", "client", "platform-node", "promise", "server", "cli"].map((name) =>
+      `@effect-fileio/${name}`
+    )
     const range = packed.find(({ manifest }) => manifest.name === "@effect-fileio/client")!.manifest
       .peerDependencies!["effect"]!
     const others = [`effect@${range}`, `@effect/platform-node@${range}`, "@types/node@24"]
-    if (!await install(project, [...names, ...others])) return test.skip("npm reaches no registry")
+    if (!await install(packed, project, "npm", [...names, ...others])) return test.skip("npm reaches no registry")
     assert.strictEqual(
       (await must("npm", ["ls", "effect", "--parseable"], { cwd: project })).trim().split("\n").length,
       1
     )
 
-    await cp(join(import.meta.dirname, "fixtures", "consumer.ts"), join(project, "consumer.ts"))
-    await typecheck(project, "nodenext", ["consumer.ts"])
-    await typecheck(project, "bundler", ["consumer.ts"])
+    await copyFixture(project, "consumer.ts")
+    await assertCompiles(project, "nodenext", ["consumer.ts"])
+    await assertCompiles(project, "bundler", ["consumer.ts"], { skipLibCheck: true })
     const printed = await must(process.execPath, ["consumer.ts"], { cwd: project })
     assert.match(printed, /^saved as report\.pdf, 9 bytes$/m)
     assert.match(printed, /^FileNotFound: no such file/m)
@@ -231,36 +258,117 @@ describe("a project that installs them", () => {
     assert.match(hidden.stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
   })
 
-  it("calls over fetch, also on Bun and Deno where they are", { timeout: 60_000 }, async (test) => {
-    const project = join(folder, "scratch")
-    if (!existsSync(join(project, "node_modules"))) return test.skip("the packages could not be installed")
-    const script = "consumer-fetch.ts"
-    await cp(join(import.meta.dirname, "fixtures", script), join(project, script))
-    const runtimes: ReadonlyArray<readonly [string, string | undefined, ReadonlyArray<string>]> = [
-      ["node", process.execPath, []],
-      ["bun", onPath("bun"), ["run"]],
-      ["deno", onPath("deno"), ["run", "--allow-env", "--allow-net=127.0.0.1", "--no-check"]]
-    ]
-    for (const [name, command, args] of runtimes) {
-      if (command === undefined) {
-        process.stderr.write(`SKIPPED: no ${name} on this machine, so the client was not run on it\n`)
-        continue
-      }
-      const printed = await withServer((url) =>
-        must(command, [...args, script], { cwd: project, env: { FILEIO_BASE_URL: url } })
-      )
-      assert.strictEqual(printed, "large.txt, 3000000 bytes\nFileNotFound\n", name)
+  it("compiles and runs README.md under pnpm, which hides what is not declared", { timeout: 240_000 }, async (test) => {
+    const project = join(folder, "scratch-pnpm")
+    if (!await install(packed, project, "pnpm", [...await readmeInstall(), "@types/node@24"])) {
+      return test.skip("npm reaches no registry")
     }
+    await copyFixture(project, "declarations.ts")
+    for (const resolution of ["node16", "bundler"] as const) {
+      await assertCompiles(project, resolution, ["declarations.ts"], { skipLibCheck: true })
+    }
+    await assertReadmeRuns(project, process.execPath, [])
+
+    const promises = join(folder, "scratch-pnpm-promises")
+    await install(packed, promises, "pnpm", ["@effect-fileio/promise", "@types/node@24"])
+    await copyFixture(promises, "declarations-promise.ts")
+    await assertCompiles(promises, "nodenext", ["declarations-promise.ts"], { skipLibCheck: true })
+  })
+
+  it("compiles and runs README.md, and a server, under Yarn's Plug'n'Play", { timeout: 240_000 }, async (test) => {
+    const project = join(folder, "scratch-yarn")
+    const names = [...await readmeInstall(), "@effect-fileio/server", "@types/node@24"]
+    // Yarn patches this compiler so that it finds types in archives.
+    if (!await install(packed, project, "yarn", [...names, "typescript@npm:6.0.3"])) {
+      return test.skip("npm reaches no registry")
+    }
+    const yarn = [process.execPath, join((await program("yarn"))!, "@yarnpkg/cli-dist/bin/yarn.js")] as const
+    await copyFixture(project, "declarations.ts")
+    await assertCompiles(project, "nodenext", ["declarations.ts"], { skipLibCheck: true, tsc: [...yarn, "tsc"] })
+    await assertReadmeRuns(project, yarn[0], [yarn[1], "node"])
+    await copyFixture(project, "consumer.ts")
+    const printed = await must(yarn[0], [yarn[1], "node", "consumer.ts"], { cwd: project })
+    assert.match(printed, /^saved as report\.pdf, 9 bytes$/m)
+  })
+
+  const scratch = () => join(folder, "scratch")
+  const runtimes: ReadonlyArray<readonly [string, Program, string, ReadonlyArray<string>]> = [
+    ["the oldest Node", "oldestNode", "node", ["--no-warnings"]],
+    ["the newest Node", "newestNode", "node", []],
+    ["Bun", "bun", "bun", ["run"]],
+    ["Deno", "deno", "deno", ["run", "--allow-all"]]
+  ]
+  it.for(runtimes)(
+    "runs README.md, files on disk, promises and fetch on %s",
+    { timeout: 240_000 },
+    async (row, test) => {
+      const [, name, command, args] = row
+      const modules = existsSync(join(scratch(), "node_modules")) ? await program(name) : undefined
+      if (modules === undefined) return test.skip("npm reaches no registry")
+      const executable = join(modules, ".bin", command)
+      await assertReadmeRuns(scratch(), executable, args)
+      for (const [script, expected] of CONSUMERS) {
+        await copyFixture(scratch(), script)
+        const printed = await withServer((url) =>
+          must(executable, [...args, script], { cwd: scratch(), env: { FILEIO_BASE_URL: url } })
+        )
+        assert.strictEqual(printed, expected, script)
+      }
+    }
+  )
+
+  it(
+    "needs no permission of Deno but for the network and the environment, over fetch",
+    { timeout: 240_000 },
+    async (test) => {
+      const modules = existsSync(join(scratch(), "node_modules")) ? await program("deno") : undefined
+      if (modules === undefined) return test.skip("npm reaches no registry")
+      const args = ["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1", "consumer-fetch.ts"]
+      const printed = await withServer((url) =>
+        must(join(modules, ".bin/deno"), args, { cwd: scratch(), env: { FILEIO_BASE_URL: url } })
+      )
+      assert.strictEqual(printed, CONSUMERS[0]![1])
+    }
+  )
+
+  it("says on Bun that a proxy needs another client", { timeout: 240_000 }, async (test) => {
+    const modules = existsSync(join(scratch(), "node_modules")) ? await program("bun") : undefined
+    if (modules === undefined) return test.skip("npm reaches no registry")
+    await writeFile(join(scratch(), "app.ts"), await readmeProgram())
+    const { code, stderr } = await run(join(modules, ".bin/bun"), ["run", "app.ts"], {
+      cwd: scratch(),
+      env: { FILEIO_BASE_URL: "http://127.0.0.1:1", HTTP_PROXY: "http://127.0.0.1:2" }
+    })
+    assert.strictEqual(code, 1)
+    assert.match(stderr, /invalid runtime: Bun has no undici/)
+  })
+
+  it("uploads and downloads in a worker, on workerd", { timeout: 240_000 }, async (test) => {
+    const modules = existsSync(join(scratch(), "node_modules")) ? await program("miniflare") : undefined
+    if (modules === undefined) return test.skip("npm reaches no registry")
+    await copyFixture(scratch(), "worker.ts")
+    const code = await bundleOne(join(scratch(), "worker.ts"))
+    assert.notMatch(code, /\bfrom\s*["']node:|import\(["']node:/)
+    await writeFile(join(scratch(), "worker.mjs"), code)
+    const script = join(import.meta.dirname, "fixtures", "workerd.mjs")
+    const miniflare = join(modules, "miniflare/dist/src/index.js")
+    const printed = await withServer((url) =>
+      must(process.execPath, [script, miniflare, join(scratch(), "worker.mjs"), url], { cwd: scratch() })
+    )
+    assert.deepStrictEqual(JSON.parse(printed), [
+      "large.bin, 3000000 bytes, FileNotFound",
+      "see you at eight, FileNotFound"
+    ])
   })
 
   it("uses the promises beside Effect 3", { timeout: 240_000 }, async (test) => {
     const project = join(folder, "scratch-3")
-    if (!await install(project, ["effect@3", "@effect-fileio/promise", "@types/node@24"])) {
+    if (!await install(packed, project, "npm", ["effect@3", "@effect-fileio/promise", "@types/node@24"])) {
       return test.skip("npm reaches no registry")
     }
     assert.match(await versionOf(project, "effect"), /^3\./)
     await cp(join(import.meta.dirname, "fixtures", "consumer-promise.ts"), join(project, "consumer.ts"))
-    await typecheck(project, "nodenext", ["consumer.ts"])
+    await assertCompiles(project, "nodenext", ["consumer.ts"])
     const printed = await withServer((url) =>
       must(process.execPath, ["consumer.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
     )

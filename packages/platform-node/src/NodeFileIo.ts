@@ -59,7 +59,7 @@ export const layerNoHttp = (
   withTransfer(FileIo.layer(options))
 
 /**
- * Everything a Node program needs, over `NodeHttp.layerUndici`.
+ * Everything a Node program needs, over `NodeHttp.layer`: undici, and sockets on Bun.
  *
  * **Example** (A program)
  *
@@ -79,7 +79,7 @@ export const layerNoHttp = (
 export const layer = (
   options?: Options
 ): Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer, InvalidOption> =>
-  withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layerUndici(options)))
+  withTransfer(Layer.provide(FileIo.layerTransport(options), NodeHttp.layer(options)))
 
 /**
  * Everything a Node program needs, over `NodeHttp.layerSockets`: for large files, without a proxy.

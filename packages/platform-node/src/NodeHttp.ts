@@ -150,6 +150,17 @@ const proxiesOf = (options: Options | undefined) => {
 export const hasProxy = (options?: Options): Effect.Effect<boolean, InvalidOption> =>
   Effect.map(proxiesOf(options), ({ http, https }) => http !== "" || https !== "")
 
+/** Bun puts a small part of its own in the place of undici. */
+const isBun = "bun" in process.versions
+
+const noUndici = () =>
+  new InvalidOption({
+    option: "runtime",
+    problem:
+      "Bun has no undici; allowed: NodeFileIo.layer or layerSockets without a proxy, or NodeFileIo.layerNoHttp " +
+      "with FetchHttpClient.layer, which uses the proxies of the environment"
+  })
+
 /**
  * HTTP by undici, over connections that close with the layer, and through the proxies of the environment unless an option says
  * otherwise: the `Transport` that `NodeFileIo.layer` uses, and an `HttpClient` over the same connections for a program that wants to
@@ -184,6 +195,7 @@ export const layerUndici = (
 ): Layer.Layer<Transport.Transport | HttpClient.HttpClient, InvalidOption> =>
   Layer.effectContext(
     Effect.gen(function*() {
+      if (isBun) return yield* noUndici()
       // Loaded lazily: a program over sockets does not need it.
       const Client = yield* Effect.promise(() => import("./internal/undici/client.ts"))
       const { httpClient, transport } = options?.dispatcher !== undefined
@@ -220,3 +232,18 @@ export const layerSockets = (
       return SocketTransport.make(pool)
     })
   )
+
+/**
+ * The `Transport` that `NodeFileIo.layer` uses: `layerUndici`. On Bun, which has no undici, it is `layerSockets`; a proxy or a
+ * dispatcher is `InvalidOption` there.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Transport.Transport, InvalidOption> =>
+  isBun
+    ? Layer.unwrap(Effect.gen(function*() {
+      if (options?.dispatcher !== undefined || (yield* hasProxy(options))) return yield* noUndici()
+      return layerSockets(options)
+    }))
+    : layerUndici(options)

@@ -229,7 +229,8 @@ export const fromLayer = async <E>(
  * **Example** (A file there and back)
  *
  * ```ts
- * import { FileIoError, NodeFileIo } from "@effect-fileio/promise"
+ * import { FileIoError } from "@effect-fileio/promise"
+ * import { NodeFileIo } from "@effect-fileio/promise/node"
  *
  * const move = async (path: string) => {
  *   await using fileIo = await NodeFileIo.make({ baseUrl: "http://localhost:8080" })

@@ -6,10 +6,10 @@ import {
   FileIo,
   FileIoError,
   InvalidOption,
-  NodeFileIo,
   RateLimit,
   RetryPolicy
 } from "@effect-fileio/promise"
+import { NodeFileIo } from "@effect-fileio/promise/node"
 import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"

@@ -34,7 +34,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
 import { noteFault } from "./Health.ts"
-import { syncFolder } from "./internal/disk/folders.ts"
+import { syncFile, syncFolder } from "./internal/disk/folders.ts"
 import { watch } from "./internal/ops/watchedFile.ts"
 import * as Plans from "./Plans.ts"
 
@@ -169,7 +169,7 @@ const change = Effect.fnUntraced(function*<A, E>(
       const old = await Fs.stat(path).catch(() => undefined)
       if (old !== undefined) await file.chmod(old.mode & 0o777)
       await file.writeFile(`${JSON.stringify(encode(accounts), undefined, 2)}\n`)
-      await file.sync()
+      await syncFile(file)
       await Fs.rename(next, path)
       // A power failure must not restore a revoked key.
       await syncFolder(Path.dirname(path))

@@ -24,7 +24,7 @@ import {
   type Writer
 } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
-import { syncFolder, writeDurably } from "./internal/disk/folders.ts"
+import { syncFile, syncFolder, writeDurably } from "./internal/disk/folders.ts"
 import * as GatheredWrites from "./internal/disk/gatheredWrites.ts"
 import { MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
@@ -96,7 +96,7 @@ const makeWriter = Effect.fnUntraced(
       finish: Effect.andThen(
         writes.flush,
         attempt("finish a blob", async () => {
-          await file.sync()
+          await syncFile(file)
           closed = true
           await file.close()
           await Fs.rename(temporary, place)
@@ -143,7 +143,7 @@ const makeUnfinished = ({ blobs, budget, unfinished }: Places) =>
     const synced = Effect.andThen(
       writes.flush,
       attempt("sync a blob", async () => {
-        await file.sync()
+        await syncFile(file)
         await syncFolder(unfinished)
       })
     )

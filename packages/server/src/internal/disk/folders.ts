@@ -1,11 +1,18 @@
 /** Files and names that survive a power failure. */
+import { fsync } from "node:fs"
 import * as Fs from "node:fs/promises"
+import { promisify } from "node:util"
+
+const sync = promisify(fsync)
+
+/** Makes the bytes of a file durable. Not by `FileHandle.sync`, which Yarn's Plug'n'Play replaces by one that throws. */
+export const syncFile = (file: Fs.FileHandle): Promise<void> => sync(file.fd)
 
 /** Makes the names in a folder durable: added and removed ones. */
 export const syncFolder = async (path: string): Promise<void> => {
   const folder = await Fs.open(path, "r")
   try {
-    await folder.sync()
+    await syncFile(folder)
   } catch (cause) {
     // Windows cannot sync folders.
     if (!(cause instanceof Error && "code" in cause && (cause.code === "EPERM" || cause.code === "EISDIR"))) throw cause
@@ -19,7 +26,7 @@ export const writeDurably = async (path: string, text: string): Promise<void> =>
   const file = await Fs.open(path, "w", 0o600)
   try {
     await file.writeFile(text)
-    await file.sync()
+    await syncFile(file)
   } finally {
     await file.close()
   }

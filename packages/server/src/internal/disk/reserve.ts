@@ -6,6 +6,7 @@ import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { promisify } from "node:util"
+import { syncFile } from "./folders.ts"
 
 /** Bytes of the reserve, if the disk has them: a few of the catalog's largest transactions. */
 const RESERVE_BYTES = 2 * 1024 * 1024
@@ -46,7 +47,7 @@ export const make = (folder: string): Reserve => {
         const file = await Fs.promises.open(next, "wx", 0o600)
         try {
           await file.writeFile(bytes)
-          await file.sync()
+          await syncFile(file)
         } finally {
           await file.close()
         }
