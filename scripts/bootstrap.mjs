@@ -3,7 +3,8 @@
  *
  *     node scripts/bootstrap.mjs [run:SCRIPT ...] COMMAND [ARGUMENT ...]
  *
- * Installs what is missing (with the pnpm that `packageManager` pins, through npx), runs the named scripts of package.json in
+ * Installs what is missing (with the pnpm that `packageManager` pins, through npx), builds the server's pages where their sources
+ * have changed, runs the named scripts of package.json in
  * order until one fails, then runs the command with `node_modules/.bin` first in PATH, and so with the Node 24 of the npm
  * package `node`. The command `pnpm` is the pinned pnpm. Needs no network once everything is installed, and has no dependencies
  * itself.
@@ -159,6 +160,28 @@ const install = async () => {
   writeFileSync(stamp, wanted)
 }
 
+/** The pages' sources; they contain the SDK. The build takes a second. */
+const PAGES = ["pages", "packages/core/src", "packages/client/src", "pnpm-lock.yaml"]
+
+const buildPages = async () => {
+  const output = join(root, "packages/server/web/pages.json")
+  const built = join(modules, ".pages")
+  const hash = createHash("sha256")
+  for (const source of PAGES) {
+    const files = source.includes(".")
+      ? [source]
+      : readdirSync(join(root, source), { recursive: true, encoding: "utf8" })
+        .filter((file) => /\.(?:ts|css|svg)$/.test(file) && !file.includes("node_modules"))
+        .map((file) => join(source, file)).toSorted()
+    for (const file of files) hash.update(`\0${file}\0`).update(readFileSync(join(root, file)))
+  }
+  const wanted = hash.digest("hex")
+  if (existsSync(output) && existsSync(built) && readFileSync(built, "utf8") === wanted) return
+  const { code } = await run("node", ["pages/build.ts"], {})
+  if (code !== 0) fail("The server's pages could not be built; the reason is above.")
+  writeFileSync(built, wanted)
+}
+
 if (Number(process.versions.node.split(".")[0]) < 20) {
   fail(
     `Node 20.20 or newer is needed to start; this is ${process.version}. (Everything else then runs on a Node of its own.)`
@@ -173,6 +196,7 @@ const [command, ...args] = words.slice(scripts.length)
 // A command that changes the dependencies must not require those of the lockfile.
 if (command !== "pnpm" || !args.some((arg) => ["add", "i", "install", "remove", "rm", "up", "update"].includes(arg))) {
   await install()
+  await buildPages()
 }
 
 /** @type {{ code: number, signal: NodeJS.Signals | null }} */

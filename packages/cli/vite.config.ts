@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { defineConfig, type Plugin } from "vite"
@@ -20,18 +20,15 @@ const undici: Plugin = {
   }
 }
 
-/** The server reads what its pages load from files beside its sources, which the program does not have: they go into it. */
+/** The server reads what its pages load from a file beside its sources, which the program does not have: it goes into it. */
 const assets: Plugin = {
   name: "assets",
   transform: (code, id) => {
     if (!/server\/(?:src|dist)\/internal\/web\/assets\.[jt]s$/.test(id)) return undefined
-    const folder = new URL("../../../web/", pathToFileURL(id))
-    const files = Object.fromEntries(
-      readdirSync(folder).map((name) => [name, readFileSync(new URL(name, folder), "utf8")])
-    )
+    const pages = readFileSync(new URL("../../../web/pages.json", pathToFileURL(id)), "utf8")
     const inlined = code.replace(
-      /readFileSync\(new URL\((`[^`]*\/web\/)([^`]*`).*"utf8"\)/,
-      (_, _folder, name) => `(${JSON.stringify(files)})[\`${name}]`
+      /readFileSync\(new URL\("[^"]*\/web\/pages\.json", import\.meta\.url\), "utf8"\)/,
+      () => JSON.stringify(pages)
     )
     if (inlined === code) throw new Error("the server reads its assets in another way now")
     return inlined

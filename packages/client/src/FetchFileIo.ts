@@ -9,6 +9,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as FileIo from "./FileIo.ts"
+import * as FetchPieces from "./internal/request/fetchPieces.ts"
 
 /** Browsers stream a request's body over HTTP/2 only; elsewhere they need a blob, which they may keep on disk. */
 const isBrowser = (): boolean => "document" in globalThis || "importScripts" in globalThis
@@ -17,6 +18,11 @@ const isBrowser = (): boolean => "document" in globalThis || "importScripts" in 
 const send: typeof globalThis.fetch = async (input, init) => {
   if (!(init?.body instanceof ReadableStream) || !isBrowser()) return globalThis.fetch(input, init)
   const { duplex: _, ...rest } = init as RequestInit & { readonly duplex?: "half" }
+  const headers = new Headers(init.headers)
+  const offset = FetchPieces.offsetOf(init.method, headers)
+  if (offset !== undefined) {
+    return FetchPieces.send(globalThis.fetch, input, { ...rest, headers, body: init.body }, offset)
+  }
   return globalThis.fetch(input, { ...rest, body: await new Response(init.body).blob() })
 }
 
@@ -25,8 +31,9 @@ const send: typeof globalThis.fetch = async (input, init) => {
  *
  * **Details**
  *
- * In a browser, the body of an upload is collected in a `Blob` before it is sent, since browsers refuse to stream it to
- * an HTTP/1.1 host. Progress then reports the bytes read.
+ * Browsers refuse to stream a request's body to an HTTP/1.1 host. So a resumable upload, which large ones are if the host
+ * supports it, goes in pieces of about two seconds, and its progress is that of the network. The body of any other upload is
+ * collected in a `Blob` before it is sent, and progress reports the bytes read.
  *
  * **Gotchas**
  *

@@ -9,6 +9,7 @@ import * as Ranges from "../http/range.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Crawlers from "../web/crawlers.ts"
+import * as FilePages from "../web/filePages.ts"
 import * as Receiver from "../web/receiver.ts"
 import * as Deliver from "./deliver.ts"
 import { Leases } from "./leases.ts"
@@ -69,10 +70,14 @@ export const make = Effect.gen(function*() {
   const isPressed = (request: HttpServerRequest.HttpServerRequest): boolean =>
     new URL(request.url, "http://host").searchParams.has("download")
 
-  /** Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. */
+  /**
+   * Crawlers and previews get the page whatever they accept; a browser does unless its user asked for the bytes. The bytes of an
+   * encrypted file are no use to it: the page decrypts them.
+   */
   const isForPage = (request: HttpServerRequest.HttpServerRequest, file: FileRecord): boolean =>
     Crawlers.onlyLooks(request) ||
-    Accept.wantsPage(request) && !planOf(file.owner).directDownload && !isPressed(request)
+    Accept.wantsPage(request) && !isPressed(request) &&
+      (!planOf(file.owner).directDownload || FilePages.isEncrypted(file))
 
   const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
     const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()

@@ -14,8 +14,10 @@ import { Settings } from "../http/settings.ts"
 import { isKey } from "../shared/key.ts"
 import * as Assets from "../web/assets.ts"
 import { guard, html } from "../web/browser.ts"
-import * as Page from "../web/page.ts"
+import * as FilePages from "../web/filePages.ts"
 import * as Receiver from "../web/receiver.ts"
+import * as SendPages from "../web/sendPages.ts"
+import * as Words from "../web/words/words.ts"
 import * as Authentication from "./authentication.ts"
 import * as Problem from "./problem.ts"
 
@@ -43,19 +45,24 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     Anonymous.needsKey(anonymous, "download")
       ? Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => authenticate(request, true, () => answer))
       : answer
-  const gone = html(Page.gone("../"), 404)
+  const gone = (request: HttpServerRequest.HttpServerRequest) => html(FilePages.gone(Words.of(request), "../"), 404)
 
   yield* router.add(
     "GET",
     "/download/:key",
     Effect.gen(function*() {
       const seen = yield* look
-      if (seen === undefined) return gone
       const request = yield* HttpServerRequest.HttpServerRequest
+      if (seen === undefined) return gone(request)
+      const isInProgress = seen.availability._tag === "InProgress"
       const headers = Receiver.isKnown(request)
         ? {}
         : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), baseOf(request)) }
-      return html(Page.file(seen.file, seen.now, seen.availability._tag === "InProgress"), 200, headers)
+      return html(
+        FilePages.file(Words.of(request), seen.file, baseOf(request), seen.now, isInProgress),
+        200,
+        headers
+      )
     }).pipe(refuse, page)
   )
   yield* router.add(
@@ -66,8 +73,17 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       HttpServerRequest.HttpServerRequest,
       (seen, request) =>
         seen === undefined
-          ? gone
-          : html(Page.uploaded(seen.file, baseOf(request), seen.now, plans.get(seen.file.plan).directDownload), 200)
+          ? gone(request)
+          : html(
+            SendPages.uploaded(
+              Words.of(request),
+              seen.file,
+              baseOf(request),
+              seen.now,
+              plans.get(seen.file.plan).directDownload
+            ),
+            200
+          )
     )
       .pipe(refuse, page)
   )

@@ -1,25 +1,20 @@
-/**
- * The pages' assets: the files of `web/` in this package. They lie beside `src` and `dist`, so that the build has nothing to
- * copy. Their names contain a hash, so that browsers may cache them without end.
- */
-import { createHash } from "node:crypto"
+/** The pages' assets: the workspace folder `pages`, as its build writes it into one file of this package. */
 import { readFileSync } from "node:fs"
 
 export interface Asset {
-  /** Below `/assets/`. */
-  readonly name: string
   readonly type: string
   readonly body: string
 }
 
-const read = (name: string, extension: string, type: string): Asset => {
-  const body = readFileSync(new URL(`../../../web/${name}.${extension}`, import.meta.url), "utf8")
-  const hash = createHash("sha256").update(body).digest("hex").slice(0, 12)
-  return { name: `${name}-${hash}.${extension}`, type, body }
+interface Built {
+  /** The names of what a page names: the others are loaded by the script. */
+  readonly entries: { readonly style: string; readonly script: string; readonly worker: string; readonly icon: string }
+  /** By their names below `/assets/`, which contain a hash, so that browsers may cache them without end. */
+  readonly files: Readonly<Record<string, Asset>>
 }
 
-export const style = read("page", "css", "text/css; charset=utf-8")
-export const script = read("page", "js", "text/javascript; charset=utf-8")
-export const logo = read("icon", "svg", "image/svg+xml")
+const built = JSON.parse(readFileSync(new URL("../../../web/pages.json", import.meta.url), "utf8")) as Built
 
-export const byName: ReadonlyMap<string, Asset> = new Map([style, script, logo].map((asset) => [asset.name, asset]))
+export const { icon, script, style, worker } = built.entries
+
+export const byName: ReadonlyMap<string, Asset> = new Map(Object.entries(built.files))

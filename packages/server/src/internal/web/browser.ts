@@ -7,10 +7,11 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Plans } from "../../Plans.ts"
 import * as Accept from "../http/accept.ts"
-import * as Anonymous from "../http/anonymous.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
-import * as Page from "./page.ts"
+import * as FilePages from "./filePages.ts"
+import * as SendPages from "./sendPages.ts"
+import * as Words from "./words/words.ts"
 
 /**
  * Headers of the pages and their assets. With `no-referrer` a browser would send this page's form with a null origin, as it
@@ -24,10 +25,14 @@ const POLICY = [
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",
+  // Saves a file that the page decrypts: the worker's answer goes to a frame.
+  "worker-src 'self'",
+  "frame-src 'self'",
   "form-action 'self'",
   "frame-ancestors 'none'",
   "base-uri 'none'",
-  "require-trusted-types-for 'script'"
+  "require-trusted-types-for 'script'",
+  "trusted-types fileio"
 ].join("; ")
 
 /** A page with the headers of all pages. */
@@ -35,7 +40,13 @@ export const html = (body: string, status: number, headers: Readonly<Record<stri
   HttpServerResponse.text(body, {
     status,
     contentType: "text/html; charset=utf-8",
-    headers: { "cache-control": "no-store", "content-security-policy": POLICY, vary: "accept", ...guard, ...headers }
+    headers: {
+      "cache-control": "no-store",
+      "content-security-policy": POLICY,
+      vary: "accept, accept-language",
+      ...guard,
+      ...headers
+    }
   })
 
 const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request.url.split("?")[0]!
@@ -52,25 +63,24 @@ export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>
 export const make = Effect.gen(function*() {
   const plans = yield* Plans
   const { anonymous, anonymousPlan, baseOf } = yield* Settings
-  const rule = Anonymous.rules[anonymous]
-  const home = (base: string) =>
-    rule === undefined ? Page.home(plans.get(anonymousPlan), base) : Page.keyNeeded(rule, base)
-
   return (request: HttpServerRequest.HttpServerRequest, refusal: Refusal.Refusal) => {
     const base = baseOf(request)
     if (!isBrowser(request)) return Refusal.toResponse(refusal, base)
+    const language = Words.of(request)
     const path = pathOf(request)
     const isPost = request.method === "POST"
     if (refusal.status === 401) {
-      return path === "/" && !isPost ? html(home(base), 200) : Refusal.toResponse(refusal, base)
+      return path === "/" && !isPost
+        ? html(SendPages.home(language, plans.get(anonymousPlan), base, anonymous), 200)
+        : Refusal.toResponse(refusal, base)
     }
     const root = "../".repeat(path.split("/").length - 2) || "./"
     const retryAfter = refusal.headers?.["retry-after"]
     const page = refusal.code === "FILE_NOT_FOUND"
-      ? Page.gone(root)
+      ? FilePages.gone(language, root)
       : refusal.code === "DOWNLOAD_IN_PROGRESS"
-      ? Page.inProgress(root, retryAfter)
-      : Page.problem(root, isPost && path === "/", Refusal.messageOf(refusal, base))
+      ? FilePages.inProgress(language, root, retryAfter)
+      : FilePages.problem(language, root, isPost && path === "/", Refusal.messageOf(refusal, base))
     return html(page, refusal.status, retryAfter === undefined ? {} : { "retry-after": retryAfter })
   }
 })

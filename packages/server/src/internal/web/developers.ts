@@ -8,9 +8,11 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as Browser from "./browser.ts"
-import * as Page from "./page.ts"
+import { document } from "./frame.ts"
+import { trusted } from "./html.ts"
 import * as StatusApi from "./statusApi.ts"
 import * as UploadsApi from "./uploadsApi.ts"
+import { english } from "./words/words.ts"
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -140,11 +142,12 @@ ${bodies}
 ${table(["status", "meaning"], answers)}
 </section>`
   })
-  return Page.document({
+  return document({
+    language: english,
     title: `${spec.info.title} for developers`,
     root: "./",
     broad: true,
-    body: Page.trusted(`<div><h1 tabindex="-1">${escape(spec.info.title)} for developers</h1>
+    body: trusted(`<div><h1 tabindex="-1">${escape(spec.info.title)} for developers</h1>
 <p class="lead">${escape(spec.info.description ?? "")} The base is ${
       code(publicUrl)
     }; the machine-readable form of this page is

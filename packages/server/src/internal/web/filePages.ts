@@ -1,0 +1,151 @@
+/** The pages of receivers: a file without taking it, and why there is none. */
+import * as PlainText from "@effect-fileio/core/PlainText"
+import type { FileRecord } from "../../Catalog.ts"
+import * as Assets from "./assets.ts"
+import * as Format from "./format.ts"
+import { document, heading, scriptWords, terminal } from "./frame.ts"
+import { foreign, type Html, html, phrase } from "./html.ts"
+import type { Language } from "./words/words.ts"
+
+const utc = (language: Language, millis: number): Html =>
+  html`<time datetime="${Format.isoTime(millis)}">${Format.dateAndTime(language, millis)} UTC</time>`
+
+const expiry = (language: Language, expires: number | null, now: number): Html =>
+  expires === null
+    ? html`${language.words.never}`
+    : html`${utc(language, expires)}<small>${Format.until(language, expires - now)}</small>`
+
+const downloadsLeft = (language: Language, { downloads, maxDownloads }: FileRecord): string => {
+  if (maxDownloads === null) return language.words.unlimited
+  const left = maxDownloads - downloads
+  return left === 1 ? language.words.onceOption : Format.number(language, left)
+}
+
+/** Downloads that began and do not count: somebody may have read nearly all of the file. */
+const brokenOff = (language: Language, { attempts, downloads, lastAttempt }: FileRecord): Html | undefined =>
+  attempts <= downloads || lastAttempt === null
+    ? undefined
+    : html`<div><dt>${language.words.begunNotFinished}</dt><dd>${Format.number(language, attempts - downloads)}<small>${
+      phrase(language.words.lastBegan, { time: utc(language, lastAttempt) })
+    }</small></dd></div>`
+
+export const facts = (language: Language, file: FileRecord, now: number): Html => {
+  const { words } = language
+  return html`<dl class="facts">
+<div><dt>${words.size}</dt><dd><span id="size">${Format.size(language, file.size)}</span>${
+    file.size < 1000 ? undefined : html`<small>${Format.exactSize(language, file.size)}</small>`
+  }</dd></div>
+<div><dt>${words.availableUntil}</dt><dd>${expiry(language, file.expires, now)}</dd></div>
+<div><dt>${words.downloadsLeft}</dt><dd>${downloadsLeft(language, file)}</dd></div>
+${brokenOff(language, file)}
+</dl>`
+}
+
+/** Whether a file is one of age, by the name that this project and the age program give. */
+export const isEncrypted = ({ name }: Pick<FileRecord, "name">): boolean => /\.age$/i.test(name)
+
+/** A larger text is for an editor. */
+const MAX_TEXT_BYTES = 256 * 1024
+
+/** The page that a browser gets instead of the bytes; only its buttons download. */
+export const file = (
+  language: Language,
+  file: FileRecord,
+  publicUrl: string,
+  now: number,
+  isInProgress: boolean
+): string => {
+  const { words } = language
+  const title = PlainText.strip(file.title ?? "").trim()
+  const isText = file.size <= MAX_TEXT_BYTES && /^text\/plain\b/.test(file.mimeType)
+  return document({
+    language,
+    title: PlainText.strip(file.name),
+    root: "../",
+    body: html`${
+      title === "" || file.title === file.name
+        ? heading(foreign(file.name), words.sentToYou)
+        : heading(foreign(title), foreign(file.name))
+    }
+<div class="card">
+${facts(language, file, now)}
+${isInProgress ? html`<p class="note">${words.someoneDownloading}</p>` : undefined}
+${isEncrypted(file) ? html`<p class="note" id="protection">${words.encryptedByName}</p>` : undefined}
+<form id="download" class="card-fields" method="get" action="../${file.key}" data-key="${file.key}" data-size="${file.size}" data-name="${
+      PlainText.strip(file.name)
+    }" data-words="${scriptWords(language)}" data-worker="../assets/${Assets.worker}"${
+      file.maxDownloads === 1 ? html` data-once` : undefined
+    }>
+<input type="hidden" name="download" value="1">
+<div class="field" id="secret-part" hidden><label for="secret" data-key="${words.secretKey}">${words.secret}</label><input id="secret" type="password" autocomplete="off" spellcheck="false"></div>
+<button class="button wide" type="submit">${words.download}</button>
+<button class="button wide quiet" type="button" id="show"${
+      isText ? html` data-script` : undefined
+    } hidden>${words.showText}</button>
+</form>
+<div class="running" hidden>
+<p class="row"><span id="status" role="status"></span><span class="hint" id="numbers"></span></p>
+<progress aria-label="${words.progressOfDownload}" max="1"></progress>
+<div class="row"><span class="hint" id="left"></span><button class="button quiet" type="button" id="cancel">${words.cancel}</button></div>
+</div>
+<p class="note" id="said" role="status" hidden></p>
+<pre id="shown" dir="auto" tabindex="0" hidden></pre>
+<p class="bad" id="problem" role="alert" hidden></p>
+<p class="hint">${words.lookingIsFree}${file.maxDownloads === null ? undefined : html` ${words.countsWhenSent}`}</p>
+</div>
+${
+      isEncrypted(file)
+        ? terminal(
+          language,
+          words.decryptInTerminal,
+          `curl ${publicUrl}/${file.key} | age -d -i key.txt > ${file.key}`
+        )
+        : undefined
+    }`
+  })
+}
+
+/** The page of a missing file. */
+export const gone = (language: Language, root: string): string => {
+  const { words } = language
+  return document({
+    language,
+    title: words.goneTitle,
+    root,
+    body: html`${heading(words.goneTitle, words.goneLead)}
+<div class="card">
+<p>${words.goneHelp}</p>
+<p><a href="${root}">${words.sendYourself}</a></p>
+</div>`
+  })
+}
+
+/** The page of a file that somebody else is downloading. */
+export const inProgress = (language: Language, root: string, retryAfter: string | undefined): string => {
+  const { words } = language
+  return document({
+    language,
+    title: words.busyTitle,
+    root,
+    body: html`${heading(words.busyTitle, words.busyLead)}
+<div class="card">
+<p>${retryAfter === undefined ? words.busyHelp : phrase(words.busyHelpIn, { seconds: retryAfter })}</p>
+</div>`
+  })
+}
+
+/** The page of any other error, with the host's message. */
+export const problem = (language: Language, root: string, isUpload: boolean, message: string): string => {
+  const { words } = language
+  const title = isUpload ? words.notUploaded : words.didNotWork
+  return document({
+    language,
+    title,
+    root,
+    body: html`${heading(title, undefined)}
+<div class="card">
+<p class="bad" id="problem" dir="auto">${/[.!?]$/.test(message) ? message : `${message}.`}</p>
+<p><a href="${root}">${isUpload ? words.tryAgain : words.backToStart}</a></p>
+</div>`
+  })
+}

@@ -1,0 +1,114 @@
+/** Saves a file that the page makes: while it comes, through the worker, or all at once. */
+import { make } from "./dom.ts"
+
+/** Up to this size a file is saved when all of it is here and authentic; a larger one while it comes. */
+export const WHOLE_BYTES = 64_000_000
+/** Where there is no worker, all of a file must be in memory. */
+export const WHOLE_BYTES_WITHOUT_WORKER = 1_000_000_000
+
+/** Browsers have workers only where the connection is safe, and some have none in private windows. */
+export const canStream = (): boolean => isSecureContext && "serviceWorker" in navigator
+
+/** Saves bytes under a name. */
+export const saveWhole = (parts: Array<BlobPart>, name: string): void => {
+  const url = URL.createObjectURL(new Blob(parts))
+  make("a", { href: url, download: name }).click()
+  // The browser has opened it by then.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000)
+}
+
+/** A file that is saved while it comes. */
+export interface Sink {
+  /** Waits until the browser has room for more. */
+  readonly write: (bytes: Uint8Array) => Promise<void>
+  readonly close: () => void
+  /** The browser discards what it has. */
+  readonly fail: () => void
+}
+
+/** Pages with Trusted Types name the script of a worker through a policy. */
+const scriptUrl = (url: string): string => {
+  const { trustedTypes } = globalThis as {
+    readonly trustedTypes?: {
+      readonly createPolicy: (
+        name: string,
+        rules: { readonly createScriptURL: (url: string) => string }
+      ) => { readonly createScriptURL: (url: string) => string }
+    }
+  }
+  const rules = {
+    createScriptURL: (given: string) => {
+      if (given !== url) throw new TypeError("only the worker of this page")
+      return given
+    }
+  }
+  return (trustedTypes?.createPolicy("fileio", rules) ?? rules).createScriptURL(url)
+}
+
+let registration: Promise<ServiceWorker> | undefined
+
+const activeWorker = async (url: string): Promise<ServiceWorker> => {
+  const { active, installing, waiting } = await navigator.serviceWorker.register(scriptUrl(url))
+  const worker = installing ?? waiting ?? active
+  if (worker === null) throw new Error("the browser started no worker")
+  if (worker.state === "activated") return worker
+  return new Promise((resolve, reject) => {
+    worker.addEventListener("statechange", () => {
+      if (worker.state === "activated") resolve(worker)
+      if (worker.state === "redundant") reject(new Error("the browser stopped the worker"))
+    })
+  })
+}
+
+/** Prepares the worker, before the only copy of a file is taken. */
+export const prepare = (workerUrl: string): Promise<ServiceWorker> => {
+  registration ??= activeWorker(workerUrl)
+  registration.catch(() => {
+    registration = undefined
+  })
+  return registration
+}
+
+/** Begins a download of the browser that this page fills. */
+export const openSink = async (worker: ServiceWorker, name: string, size: number | undefined): Promise<Sink> => {
+  const id = crypto.randomUUID()
+  const { port1: port, port2 } = new MessageChannel()
+  let isCancelled = false
+  let wake: (() => void) | undefined
+  let pulled = 0
+  await new Promise<void>((resolve) => {
+    port.addEventListener("message", ({ data }) => {
+      if (data === "ready") resolve()
+      if (data === "pull") pulled++
+      if (data === "cancel") isCancelled = true
+      wake?.()
+    })
+    port.start()
+    worker.postMessage({ id, name, size }, [port2])
+  })
+  const frame = make("iframe", { src: new URL(`save/${id}`, worker.scriptURL).href, hidden: "" })
+  document.body.append(frame)
+  // A browser ends a worker that gets no message for half a minute.
+  const alive = setInterval(() => {
+    port.postMessage("alive")
+    worker.postMessage("alive")
+  }, 10_000)
+  const end = (how: "end" | "failed") => {
+    clearInterval(alive)
+    port.postMessage(how)
+  }
+  return {
+    write: async (bytes) => {
+      while (pulled === 0 && !isCancelled) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      if (isCancelled) throw new Error("the browser's download was cancelled")
+      pulled--
+      port.postMessage(bytes)
+    },
+    close: () => end("end"),
+    fail: () => end("failed")
+  }
+}

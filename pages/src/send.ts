@@ -1,0 +1,240 @@
+/** The page of senders. */
+import { account } from "./account.ts"
+import { type Choice, choice, type Chosen } from "./choose.ts"
+import { baseUrl, fill, find, get, running, show, size, wordsOf } from "./dom.ts"
+import * as Links from "./links.ts"
+import * as Results from "./results.ts"
+import type * as Upload from "./upload.ts"
+
+/** What an upload sends: a file, a text, or an archive. */
+interface Item {
+  readonly name: string
+  readonly size: number
+  readonly body: (upload: typeof Upload) => Parameters<Upload.Connection["upload"]>[0]
+}
+
+/** Bytes that the encryption adds: a header, and 16 bytes to each 64 KiB. */
+const sealedSize = (bytes: number): number => bytes + 512 + Math.ceil(bytes / 65_536) * 16
+
+const itemsOf = (files: ReadonlyArray<Chosen>, text: string, isArchive: boolean): ReadonlyArray<Item> => {
+  if (files.length === 0) {
+    return text === ""
+      ? []
+      : [{ name: "text.txt", size: new Blob([text]).size, body: (upload) => upload.text(text) }]
+  }
+  if (isArchive && files.length > 1) {
+    const name = `${files.length} files.zip`
+    // Its headers are small beside the files; the exact size is checked by the host.
+    const total = files.reduce((sum, { file, path }) => sum + file.size + 2 * path.length + 128, 0)
+    return [{ name, size: total, body: (upload) => upload.archive(files, name) }]
+  }
+  return files.map((one) => ({ name: one.file.name, size: one.file.size, body: (upload) => upload.single(one) }))
+}
+
+/** The fields of the form. */
+const settingsOf = (form: HTMLFormElement): Upload.Settings => {
+  const field = (name: string) => find<HTMLSelectElement>(`#${name}`, form)?.value
+  return {
+    expires: field("expires"),
+    maxDownloads: field("maxDownloads"),
+    isEncrypted: get<HTMLInputElement>("#encrypt").checked,
+    passphrase: get<HTMLInputElement>("#passphrase").value
+  }
+}
+
+/** Offers what a plan allows. */
+const offer = ({ maxDownloads, maxExpires }: Upload.Limits): void => {
+  const choices = get<HTMLTemplateElement>("#every-setting").content.cloneNode(true) as DocumentFragment
+  for (const [name, most] of [["expires", maxExpires], ["maxDownloads", maxDownloads]] as const) {
+    for (const option of choices.querySelectorAll<HTMLOptionElement>(`#${name} option`)) {
+      const limit = option.dataset["limit"]
+      if (most !== undefined && (limit === undefined || Number(limit) > most)) option.remove()
+    }
+  }
+  for (const select of choices.querySelectorAll("select")) {
+    if (select.options.length === 0) select.closest(".field")?.remove()
+  }
+  get("#settings").replaceChildren(choices)
+}
+
+/** The line for a terminal follows the form. */
+const showLine = (form: HTMLFormElement, files: ReadonlyArray<Chosen>): void => {
+  const code = get("#curl")
+  const line = [
+    "curl",
+    "-F",
+    files[0] === undefined ? "file=@FILE" : Results.shellQuoted(`file=@${files[0].file.name}`)
+  ]
+  for (const select of form.querySelectorAll("select")) {
+    const { selectedOptions: [option], value } = select
+    if (option?.defaultSelected === false) line.push("-F", `${select.name}=${value}`)
+  }
+  code.textContent = [...line, code.dataset["url"] ?? ""].join(" ")
+}
+
+export const enhance = (form: HTMLFormElement): void => {
+  const words = wordsOf(form)
+  const [fields, problem, results] = [get("#fields"), get("#problem"), get("#results")]
+  const anonymousMost = Number(form.dataset["most"])
+  const anonymousSettings = Array.from(get("#settings").childNodes, (node) => node.cloneNode(true))
+  let most = anonymousMost
+  let abort: AbortController | undefined
+
+  const complain = (text: string) => {
+    problem.textContent = text
+    show(problem, text !== "")
+  }
+  const progress = running(words, words.waiting, () => abort?.abort())
+  const who = account(() => void applyPlan())
+  const chosen: Choice = choice(words, {
+    isBusy: () => abort !== undefined || !results.hidden,
+    onChange: () => {
+      complain(wrong(chosen?.files() ?? []) ?? "")
+      showLine(form, chosen?.files() ?? [])
+    },
+    onText: (text) => {
+      get<HTMLDetailsElement>("#text-part").open = true
+      get<HTMLTextAreaElement>("#text").value = text
+    }
+  })
+
+  /** Why a file cannot be sent, before anything is. */
+  const wrong = (files: ReadonlyArray<Chosen>): string | undefined => {
+    const isEncrypted = get<HTMLInputElement>("#encrypt").checked
+    for (const { name, size: bytes } of itemsOf(files, "", get<HTMLInputElement>("#archive").checked)) {
+      if (bytes === 0) return fill(words.empty, { name })
+      if ((isEncrypted ? sealedSize(bytes) : bytes) > most) {
+        return fill(words.tooLarge, { name, size: size(bytes), most: size(most) })
+      }
+    }
+    return undefined
+  }
+
+  const applyPlan = async () => {
+    const key = who.key()
+    complain("")
+    if (key === undefined) {
+      most = anonymousMost
+      get("#settings").replaceChildren(...anonymousSettings.map((node) => node.cloneNode(true)))
+      return
+    }
+    const { connect, problemOf } = await import("./upload.ts")
+    try {
+      const connection = connect(baseUrl(), key)
+      const limits = await connection.limits().finally(connection.close)
+      if (key !== who.key()) return
+      most = limits.maxUploadBytes ?? Infinity
+      offer(limits)
+      complain(wrong(chosen.files()) ?? "")
+    } catch (error) {
+      const { isKeyWrong, reason } = problemOf(error)
+      complain(isKeyWrong ? words.keyWrong : reason)
+    }
+  }
+  if (who.key() !== undefined) void applyPlan()
+
+  const finish = (sent: ReadonlyArray<Results.Result>, settings: Upload.Settings) => {
+    const heading = get("h1")
+    const before = [heading.textContent, get("#lead").textContent, document.title] as const
+    heading.textContent = document.title = sent.length === 1 ? words.ready : words.readyMany
+    get("#lead").textContent = !settings.isEncrypted
+      ? words.readyLead
+      : settings.passphrase === ""
+      ? words.readyEncrypted
+      : words.readyPassphrase
+    show(form, false)
+    show(get("#terminal"), false)
+    results.replaceChildren(...Results.cards(words, sent, () => {
+      ;[heading.textContent, get("#lead").textContent, document.title] = before
+      results.replaceChildren()
+      show(results, false)
+      show(form, true)
+      show(get("#terminal"), true)
+      form.reset()
+      chosen.clear()
+      get("#file").focus()
+    }))
+    show(results, true)
+    heading.focus()
+  }
+
+  const send = async (items: ReadonlyArray<Item>, settings: Upload.Settings, { signal }: AbortController) => {
+    const upload = await import("./upload.ts")
+    const sent: Array<Results.Result> = []
+    const total = items.reduce((sum, item) => sum + item.size, 0)
+    let before = 0
+    try {
+      const connection = upload.connect(baseUrl(), who.key())
+      for (const [index, item] of items.entries()) {
+        signal.throwIfAborted()
+        const what = settings.isEncrypted ? words.encrypting : words.uploading
+        progress.status(
+          items.length === 1 ? what : `${what}: ${fill(words.uploadingOne, { number: index + 1, count: items.length })}`
+        )
+        const body = item.body(upload)
+        const { expires, key, link } = await connection.upload(body, settings, (bytes, of) => {
+          progress.advance(before + bytes, items.length === 1 ? of : Math.max(total, before + bytes))
+        }, signal)
+        before += item.size
+        sent.push({ name: item.name, link })
+        Links.add({ key, name: item.name, link, expires, sentAt: Date.now() })
+      }
+      connection.close()
+      finish(sent, settings)
+    } catch (error) {
+      const { isKeyWrong, isMaybeStored, reason } = upload.problemOf(error)
+      if (sent.length > 0) {
+        // What was sent has its links; the rest is said below them.
+        finish(sent, settings)
+        show(form, true)
+        show(fields, false)
+      }
+      complain(
+        signal.aborted
+          ? words.cancelled
+          : isKeyWrong
+          ? words.keyWrong
+          : fill(isMaybeStored ? words.uploadUnknown : words.uploadFailed, { reason })
+      )
+    }
+  }
+
+  addEventListener("beforeunload", (event) => {
+    if (abort !== undefined) event.preventDefault()
+  })
+  form.addEventListener("change", () => {
+    complain(wrong(chosen.files()) ?? "")
+    show(get("#with-passphrase"), get<HTMLInputElement>("#encrypt").checked)
+    showLine(form, chosen.files())
+  })
+  form.addEventListener("reset", () => setTimeout(() => show(get("#with-passphrase"), true)))
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault()
+    if (abort !== undefined) return
+    const items = itemsOf(
+      chosen.files(),
+      get<HTMLTextAreaElement>("#text").value,
+      get<HTMLInputElement>("#archive").checked
+    )
+    if (items.length === 0) {
+      complain(words.chooseFirst)
+      get("#file").focus()
+      return
+    }
+    const reason = form.dataset["keyNeeded"] !== undefined && who.key() === undefined
+      ? words.keyFirst
+      : wrong(chosen.files())
+    complain(reason ?? "")
+    if (reason !== undefined) return
+    abort = new AbortController()
+    show(fields, false)
+    progress.start(words.uploading)
+    await send(items, settingsOf(form), abort)
+    abort = undefined
+    progress.stop()
+    show(fields, true)
+    Links.render(words)
+  })
+  showLine(form, [])
+  Links.render(words)
+}
