@@ -14,9 +14,8 @@ import * as Armor from "./armor.ts"
 import * as Chunks from "./chunks.ts"
 import { Fault } from "./fault.ts"
 import type { Secrets } from "./library.ts"
+import { loadLibrary } from "./loadLibrary.ts"
 import { transform } from "./transform.ts"
-
-const load = Effect.promise(() => import("./library.ts"))
 
 const NONCE = 16
 /** The longest header, in bytes: hundreds of post-quantum recipients. */
@@ -123,7 +122,7 @@ export const open = Effect.fnUntraced(function*<E, R>(
   if (headerEnd instanceof Fault) return yield* Effect.fail(headerEnd)
   const { cipher: loadCipher, scrypt } = yield* CurrentPlatform
   const cipher = yield* loadCipher
-  const library = yield* load
+  const library = yield* loadLibrary
   const header = gathered.bytes.slice(0, headerEnd)
   const derive = (passphrase: string, salt: Uint8Array, logN: number) =>
     Effect.runPromise(scrypt(passphrase, salt, logN))

@@ -15,9 +15,8 @@ import { concat, dropBytes } from "../shared/bytes.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import * as Chunks from "./chunks.ts"
 import { Fault } from "./fault.ts"
+import { loadLibrary } from "./loadLibrary.ts"
 import { transform } from "./transform.ts"
-
-const load = Effect.promise(() => import("./library.ts"))
 
 /** An invalid input. */
 export interface Problem {
@@ -76,7 +75,7 @@ const check = (encryption: unknown): Result.Result<Checked, Problem> => {
 
 /** Makes the header of one file, and the secret for its link. */
 const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
-  const library = yield* load
+  const library = yield* loadLibrary
   switch (checked._tag) {
     case "Link": {
       const identity = yield* Effect.promise(() => library.generateIdentity())
