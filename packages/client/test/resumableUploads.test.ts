@@ -4,6 +4,7 @@ import { Fault, FileIoTest } from "@effect-fileio/client/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { RESUMABLE_FAULTS } from "./utils/resumableFaults.ts"
 
 const host = (options?: FileIoTest.Options) =>
   FileIoTest.layer({ resumableUploads: true, resumableFrom: 1, ...options }).pipe(
@@ -23,35 +24,10 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 const SIZES = { small: 1000, large: 700_000 }
 
-/** What a fault of the request with the bytes does: the upload succeeds nevertheless, or fails with a reason and a verdict. */
-const FAULTS: ReadonlyArray<readonly [name: string, fault: Fault.Fault, fails?: readonly [string, "no" | "unknown"]]> =
-  [
-    ["refused connection", Fault.Refuse()],
-    ["reset before the first byte", Fault.ResetRequest({ atByte: 0 })],
-    ["reset in the middle", Fault.ResetRequest({ atByte: 500 })],
-    ["reset after the last byte, not handled", Fault.ResetBeforeHeaders({ handled: false })],
-    ["reset after the last byte, handled", Fault.loseResponse],
-    ["stall in the middle", Fault.StallRequest({ atByte: 500 })],
-    ["stall after the last byte, not handled", Fault.StallBeforeHeaders({ handled: false })],
-    ["stall after the last byte, handled", Fault.StallBeforeHeaders({ handled: true })],
-    ["response that is cut", Fault.Truncate({ atByte: 20 })],
-    ["response that breaks", Fault.ResetBody({ atByte: 20 })],
-    ["response that stalls", Fault.StallBody({ atByte: 20 })],
-    ["500", Fault.status(500)],
-    ["502", Fault.status(502)],
-    ["503", Fault.status(503)],
-    ["429", Fault.tooManyRequests(1)],
-    ["401", Fault.status(401), ["Unauthorized", "no"]],
-    ["413", Fault.status(413), ["PlanLimit", "no"]],
-    ["a page", Fault.Html({ status: 200 }), ["NotAnApi", "unknown"]],
-    ["invalid JSON", Fault.invalidJson, ["UnexpectedResponse", "unknown"]],
-    ["another size", Fault.WrongSize({ by: 1 }), ["UnexpectedResponse", "unknown"]]
-  ]
-
 describe("a fault of the request with the bytes", () => {
   for (const [size, bytes] of Object.entries(SIZES)) {
     const content = new Uint8Array(bytes).map((_, i) => i * 7)
-    for (const [name, fault, fails] of FAULTS) {
+    for (const [name, fault, fails] of RESUMABLE_FAULTS) {
       it.effect(`${name}, ${size}`, () =>
         Effect.gen(function*() {
           const test = yield* FileIoTest.FileIoTest
