@@ -10,7 +10,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   client: "modules disk FileIo calls encryption request limit RateLimit,RateLimitStore,RetryPolicy Transport observe " +
     "FileBody,Metrics,Platform,Progress,shared",
   server: "modules cli FileIoServer routes handlers web http Accounts,Blocklist,Health,Sweeper ops Engines " +
-    "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder sql,s3,redis,disk " +
+    "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder shards sql,s3,redis,disk " +
     "Catalog,Blobs,RateCounter ApiKeys,Plans,Logs ServerOptions node,shared",
   "platform-node": "modules undici sockets internal",
   promise: "modules internal",

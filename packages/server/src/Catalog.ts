@@ -266,7 +266,36 @@ export interface ListOptions {
   readonly sort: SortField
   readonly descending: boolean
   readonly offset: number
+  /** Continues behind a file of an earlier page, in the same order; then `offset` does not count. */
+  readonly after?: Position | undefined
   readonly limit: number
+}
+
+/**
+ * Where a listing continues: behind a file with this value and this place among those with the same value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Position {
+  /** What the listing is sorted by; a name as it is compared. */
+  readonly value: string | number | boolean | null
+  /** Number of its row. */
+  readonly seq: number
+  /** The shard with the row, from 0. */
+  readonly shard: number
+}
+
+/**
+ * A file with the number of its row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListedFile extends FileRecord {
+  readonly seq: number
+  /** The shard with the row, from 0. */
+  readonly shard: number
 }
 
 /**
@@ -276,7 +305,7 @@ export interface ListOptions {
  * @since 0.1.0
  */
 export interface Page {
-  readonly files: ReadonlyArray<FileRecord>
+  readonly files: ReadonlyArray<ListedFile>
   readonly count: number
   readonly size: number
 }
@@ -338,12 +367,53 @@ export interface Completion {
 }
 
 /**
+ * What is about to become of a blob: a new file of the account `owner`, or new content of its file `key`; and the resumable
+ * upload that is completed by it, if any.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Purpose {
+  readonly owner: string
+  readonly key?: string | undefined
+  readonly upload?: string | undefined
+}
+
+/**
+ * A database of a catalog that has several.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Shard {
+  /** Its number, from 1, and its location, for messages. */
+  readonly where: string
+  /** Fails if it cannot be written. */
+  readonly probe: Effect.Effect<void, CatalogError>
+  /** Number and bytes of its files. */
+  readonly totals: Effect.Effect<Totals, CatalogError>
+}
+
+/**
+ * Number and bytes of files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Totals {
+  readonly files: number
+  readonly bytes: number
+}
+
+/**
  * The resumable uploads. Their bytes count as used by their owner until they are complete.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Uploads {
+  /** Begin of the id of an upload for this purpose, by which the catalog finds it. @default none */
+  readonly idPrefix?: ((purpose: Purpose, blob: string) => string) | undefined
   /** Adds an empty upload. */
   readonly create: (
     upload: Pick<UploadRecord, "id" | "owner" | "request" | "blob" | "length" | "ends">
@@ -370,6 +440,8 @@ export interface Uploads {
 export class Catalog extends Context.Service<Catalog, {
   /** Location of the catalog, for messages. */
   readonly where: string
+  /** Absent if the catalog is a single database. */
+  readonly shards?: ReadonlyArray<Shard> | undefined
   /** Adds a file under a new key, and completes the upload that it is of in the same step. */
   readonly insert: (file: NewFile, completes?: Completion) => Effect.Effect<FileRecord, CatalogError>
   /** A file as its owner sees it: not expired or used up, unless it is kept then. */
@@ -379,7 +451,7 @@ export class Catalog extends Context.Service<Catalog, {
   /** Fails if the catalog cannot be written. */
   readonly probe: Effect.Effect<void, CatalogError>
   /** Number and bytes of all files of all accounts. */
-  readonly totals: Effect.Effect<{ readonly files: number; readonly bytes: number }, CatalogError>
+  readonly totals: Effect.Effect<Totals, CatalogError>
   readonly update: (
     key: string,
     owner: string,
@@ -423,7 +495,7 @@ export class Catalog extends Context.Service<Catalog, {
    * Records a blob before its bytes are stored: they are garbage an hour later, unless they belong to a file by then. So no
    * failure in between leaves unrecorded bytes.
    */
-  readonly expect: (blob: string) => Effect.Effect<void, CatalogError>
+  readonly expect: (blob: string, purpose: Purpose) => Effect.Effect<void, CatalogError>
   /** Blobs that nobody may read any more, in order: at most 1,000, after the given one. */
   readonly garbage: (after: string) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   readonly forget: (blobs: ReadonlyArray<string>) => Effect.Effect<void, CatalogError>

@@ -70,8 +70,13 @@ export type Address = string | Redacted.Redacted
  * @since 0.1.0
  */
 export interface Options {
-  /** `postgresql://user:password@host/database` stores the catalog in PostgreSQL. @default SQLite in the data folder */
-  readonly catalog?: Address | undefined
+  /**
+   * `postgresql://user:password@host/database` stores the catalog in PostgreSQL. Several addresses, as a list or separated by
+   * commas or spaces, divide it into shards; see `PgCatalog`.
+   *
+   * @default SQLite in the data folder
+   */
+  readonly catalog?: Address | ReadonlyArray<Address> | undefined
   /**
    * `s3://bucket/prefix?endpoint=…&region=…` stores the bytes in an S3-compatible store; see `S3Blobs.fromUrl`.
    *
@@ -89,8 +94,17 @@ export interface Options {
   readonly engineTimeout?: Duration.Input | undefined
 }
 
+const textOf = (address: Address): string => Redacted.isRedacted(address) ? Redacted.value(address) : address
+
+/** Separators are followed by another address: a password may contain commas. */
+const BETWEEN = /[\s,]+(?=[a-z][a-z0-9+.-]*:\/\/)/i
+
+const addressesOf = (given: Address | ReadonlyArray<Address>): ReadonlyArray<Address> =>
+  (typeof given === "string" || Redacted.isRedacted(given) ? [given] : given)
+    .flatMap((address) => textOf(address).trim().split(BETWEEN).map((one) => one.replace(/[\s,]+$/, "")))
+
 const parse = (part: string, address: Address, schemes: ReadonlyArray<string>): Effect.Effect<URL, EngineError> => {
-  const text = Redacted.isRedacted(address) ? Redacted.value(address) : address
+  const text = textOf(address)
   const url = URL.canParse(text) ? new URL(text) : undefined
   return url !== undefined && schemes.includes(url.protocol)
     ? Effect.succeed(url)
@@ -105,25 +119,33 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
   })
 
 /**
- * The catalog of the options: SQLite, or PostgreSQL.
+ * The catalog of the options: SQLite, PostgreSQL, or several databases of it.
  *
  * @category layers
  * @since 0.1.0
  */
 export const catalog = (
-  { catalog: address, engineTimeout: timeout }: Options,
+  { catalog: addresses, engineTimeout: timeout }: Options,
   options: Catalog.Options
 ): Layer.Layer<
   Catalog.Catalog,
   Catalog.CatalogError | EngineError,
   DataFolder | SecureRandom.SecureRandom
 > =>
-  address === undefined
+  addresses === undefined
     ? SqliteCatalog.layer(options)
     : Layer.unwrap(Effect.gen(function*() {
-      const url = yield* parse("catalog", address, ["postgresql:", "postgres:"])
+      const given = addressesOf(addresses)
+      const parsed = yield* Effect.forEach(
+        given.length === 0 ? [""] : given,
+        (address) => parse("catalog", address, ["postgresql:", "postgres:"])
+      )
+      const urls = parsed.map(({ href }) => Redacted.make(href))
+      if (new Set(parsed.map(({ href }) => href)).size < urls.length) {
+        return yield* new EngineError({ part: "catalog", problem: "an address is in the list twice" })
+      }
       const PgCatalog = yield* load("catalog", "@effect/sql-pg", () => import("./PgCatalog.ts"))
-      return PgCatalog.layer({ ...options, url: Redacted.make(url.href), timeout })
+      return PgCatalog.layer({ ...options, url: urls, timeout })
     }))
 
 /**

@@ -9,7 +9,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Blobs, BlobsError } from "./Blobs.ts"
-import { Catalog, CatalogError } from "./Catalog.ts"
+import { Catalog, CatalogError, type Shard } from "./Catalog.ts"
 import { DiskSpace } from "./DiskSpace.ts"
 import { diskFault } from "./internal/disk/diskFault.ts"
 import * as Metrics from "./internal/ops/metrics.ts"
@@ -33,7 +33,15 @@ export type Fault = "disk-full" | "not-writable" | "blob-missing" | "blobs" | "c
  */
 export interface Report {
   readonly status: "ok" | "degraded" | "failing"
-  readonly catalog: { readonly ok: boolean; readonly problem?: Fault; readonly files?: number; readonly bytes?: number }
+  readonly catalog: {
+    /** Whether it can be written; of a catalog with shards, whether any can. */
+    readonly ok: boolean
+    readonly problem?: Fault
+    /** The shards that do not work. */
+    readonly down?: ReadonlyArray<string>
+    readonly files?: number
+    readonly bytes?: number
+  }
   readonly blobs: { readonly ok: boolean; readonly problem?: Fault }
   /** `free` and `floor` are bytes; below the floor, uploads are refused. */
   readonly disk: { readonly ok: boolean; readonly free?: number; readonly floor: number }
@@ -78,6 +86,38 @@ const LATELY = 60 * 60 * 1000
 const PART_DEADLINE = "2 seconds"
 const late = new Error("it did not respond in time")
 
+/** The databases of a catalog, each within the deadline. */
+const checkCatalog = (catalog: Catalog["Service"]): Effect.Effect<Report["catalog"]> => {
+  const unavailable = () => new CatalogError({ cause: late, reason: "unavailable" })
+  const shards = catalog.shards ?? [catalog]
+  const check = ({ probe, totals, where }: Shard) =>
+    Effect.map(
+      Effect.all([
+        Effect.result(within(probe, PART_DEADLINE, unavailable)),
+        Effect.result(within(totals, PART_DEADLINE, unavailable))
+      ], { concurrency: "unbounded" }),
+      ([written, totals]) => ({
+        where,
+        problem: written._tag === "Success" ? undefined : faultOf(written.failure),
+        totals: totals._tag === "Success" ? totals.success : undefined
+      })
+    )
+  return Effect.map(Effect.forEach(shards, check, { concurrency: "unbounded" }), (checked) => {
+    const down = checked.filter(({ problem, totals }) => problem !== undefined || totals === undefined)
+    const problem = checked.find(({ problem }) => problem !== undefined)?.problem
+    const totals = checked.flatMap(({ totals }) => totals === undefined ? [] : [totals])
+    return {
+      ok: down.length < shards.length,
+      ...(problem === undefined ? {} : { problem }),
+      ...(catalog.shards === undefined || down.length === 0 ? {} : { down: down.map(({ where }) => where) }),
+      ...(totals.length < shards.length ? {} : {
+        files: totals.reduce((sum, { files }) => sum + files, 0),
+        bytes: totals.reduce((sum, { bytes }) => sum + bytes, 0)
+      })
+    }
+  })
+}
+
 /**
  * Checks the catalog and the bytes on each request.
  *
@@ -109,13 +149,8 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace | Rat
 
     const report = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const [totals, written, stored, free, counted] = yield* Effect.all([
-        Effect.result(
-          within(catalog.totals, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
-        ),
-        Effect.result(
-          within(catalog.probe, PART_DEADLINE, () => new CatalogError({ cause: late, reason: "unavailable" }))
-        ),
+      const [checked, stored, free, counted] = yield* Effect.all([
+        checkCatalog(catalog),
         Effect.result(
           within(
             probe,
@@ -131,12 +166,7 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace | Rat
         if (now - last < LATELY) faults[fault] = { count, last: DateTime.formatIso(DateTime.makeUnsafe(last)) }
       }
       const checks = {
-        catalog: {
-          ...(written._tag === "Success"
-            ? { ok: totals._tag === "Success" }
-            : { ok: false, problem: faultOf(written.failure) }),
-          ...(totals._tag === "Success" ? totals.success : {})
-        },
+        catalog: checked,
         blobs: stored._tag === "Success" ? { ok: true } : { ok: false, problem: faultOf(stored.failure) },
         disk: {
           ok: free === undefined || free >= disk.floor,
@@ -147,7 +177,11 @@ export const layer: Layer.Layer<Health, never, Catalog | Blobs | DiskSpace | Rat
       }
       const ok = checks.catalog.ok && checks.blobs.ok && checks.disk.ok
       return {
-        status: !ok ? "failing" : !counted || Object.keys(faults).length > 0 ? "degraded" : "ok",
+        status: !ok
+          ? "failing"
+          : !counted || checked.down !== undefined || Object.keys(faults).length > 0
+          ? "degraded"
+          : "ok",
         ...checks,
         faults
       } satisfies Report

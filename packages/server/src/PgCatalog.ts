@@ -11,29 +11,34 @@
  *   can send the last byte.
  * - Time is PostgreSQL's. The servers' clocks only affect the expiry of a file.
  *
+ * The catalog can be divided into shards, databases for more commits than one takes. Everything that belongs to a file is on one
+ * shard, which its key names, so all of this holds unchanged.
+ *
+ * - The first shard may be the database of an earlier catalog: its files stay where they are.
+ * - More shards can be added at the end of the list, and none removed. Each database records which shard it is; a start with
+ *   another order or number is refused.
+ * - The files of an account are on its home, the shard that follows from its name, so a list or the used storage needs one shard.
+ *   After an extension some accounts have another home: their lists are merged from both. Files without an account are spread.
+ * - A shard that cannot be reached fails the calls for its files, and no others. Shards are added while all can be reached; any
+ *   other start goes on without those that cannot.
+ *
  * This module needs the packages `@effect/sql-pg` and PostgreSQL 13 or newer; nothing else loads it.
  *
  * @since 0.1.0
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { Catalog, CatalogError, type Claim, LeaseEnded, type Options as CatalogOptions } from "./Catalog.ts"
-import { within } from "./internal/shared/deadline.ts"
-import * as Key from "./internal/shared/key.ts"
-import * as Machine from "./internal/sql/lease.ts"
-import * as PgBlobs from "./internal/sql/pgBlobs.ts"
-import * as PgFiles from "./internal/sql/pgFiles.ts"
-import * as PgLeases from "./internal/sql/pgLeases.ts"
-import { migrate } from "./internal/sql/pgMigrations.ts"
-import * as PgPrepare from "./internal/sql/pgPrepare.ts"
-import * as PgUploads from "./internal/sql/pgUploads.ts"
-import * as Rows from "./internal/sql/rows.ts"
-import { defaults } from "./ServerOptions.ts"
+import * as Scope from "effect/Scope"
+import { Catalog, CatalogError, type Options as CatalogOptions } from "./Catalog.ts"
+import { prefixOf } from "./internal/shards/homes.ts"
+import * as Members from "./internal/shards/members.ts"
+import * as Router from "./internal/shards/router.ts"
+import * as PgCatalog from "./internal/sql/pgCatalog.ts"
 
 /**
  * Address of PostgreSQL, and settings of leases.
@@ -42,151 +47,89 @@ import { defaults } from "./ServerOptions.ts"
  * @since 0.1.0
  */
 export interface Options extends CatalogOptions {
-  /** Such as `postgresql://user:password@host/database`. */
-  readonly url: Redacted.Redacted
+  /**
+   * Such as `postgresql://user:password@host/database`; of a catalog with shards all addresses, in their order, which must not
+   * change. New shards come last.
+   */
+  readonly url: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
   /** Most connections to the database; each carries many statements at a time. @default 8 */
   readonly maxConnections?: number | undefined
   /** How long a call may take before it fails and its connection is closed. @default 10 seconds */
   readonly timeout?: Duration.Input | undefined
 }
 
-/** How long, at least, a lease outlives a server that died, in milliseconds. */
-const SHORTEST_HOLD = 5000
+const AGAIN = Schedule.spaced("5 seconds")
 
-/** The part of an address that is no secret. */
-const whereOf = (url: Redacted.Redacted): string => {
-  const { host, pathname } = new URL(Redacted.value(url))
-  return `PostgreSQL at ${host}${pathname}`
-}
-
-/** The code of the system or PostgreSQL, somewhere in the causes. */
-const codeOf = (error: unknown): string | undefined =>
-  typeof error !== "object" || error === null
-    ? undefined
-    : "code" in error && typeof error.code === "string"
-    ? error.code
-    : codeOf("cause" in error ? error.cause : "reason" in error ? error.reason : undefined)
-
-/** Why a server cannot start with its catalog in PostgreSQL, and what to do. */
-const startProblem = (url: Redacted.Redacted) => (error: CatalogError): CatalogError => {
-  if (error.problem !== undefined) return error
-  const code = codeOf(error.cause)
-  const problem = `${whereOf(url)} cannot be used${
-    code === undefined ? "" : ` (${code})`
-  }; check that it runs, and its address, user and password`
-  return new CatalogError({ cause: error.cause, problem })
-}
-
-const GIVE_BACK = Schedule.spaced("500 millis")
-
-const make = Effect.fnUntraced(function*(options: Options) {
-  const scope = yield* Effect.scope
+const make = Effect.fnUntraced(function*({ url, ...options }: Options) {
+  const urls = Redacted.isRedacted(url) ? [url] : url
   const random = yield* SecureRandom.SecureRandom
-  const terms = Machine.termsOf(options)
-  const hold = Math.max(terms.grace, SHORTEST_HOLD)
-
-  const deadline = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)
-  const { durable, prepared } = yield* PgPrepare.connect({
-    url: options.url,
-    maxConnections: options.maxConnections ?? 8,
-    deadline
-  }).pipe(
-    Effect.tap(({ durable }) => migrate(durable)),
-    Effect.mapError(startProblem(options.url))
+  const scope = yield* Effect.scope
+  const wheres = urls.map((url, at) =>
+    urls.length === 1 ? PgCatalog.whereOf(url) : `shard ${at + 1} (${PgCatalog.whereOf(url)})`
   )
 
-  const sql = PgFiles.statements(prepared, terms.grace)
-  const leases = PgLeases.make(
-    prepared,
-    { ...terms, hold },
-    options.maxBrokenDownloads ?? defaults.maxBrokenDownloads,
-    (key) => sql.buryUsedUp({ key })
+  const open = Effect.fnUntraced(function*(
+    at: number,
+    check: (shard: PgCatalog.Opened) => Effect.Effect<void, CatalogError> = () => Effect.void
+  ) {
+    const own = yield* Scope.fork(scope)
+    return yield* PgCatalog.open({ ...options, url: urls[at]!, keyPrefix: prefixOf(at) }).pipe(
+      Effect.tap(check),
+      Scope.provide(own),
+      Effect.onError(() => Scope.close(own, Exit.void))
+    )
+  })
+
+  const attempts = yield* Effect.forEach(urls, (_, at) => Effect.result(open(at)), { concurrency: "unbounded" })
+  const opened = attempts.map((attempt) => attempt._tag === "Success" ? attempt.success : undefined)
+  const failures = attempts.flatMap((attempt) => attempt._tag === "Failure" ? [attempt.failure] : [])
+  // What cannot be reached may come later; what refuses will not.
+  const refusal = failures.find(({ reason }) => reason === undefined)
+  if (refusal !== undefined) return yield* refusal
+  const some = opened.find((shard) => shard !== undefined)
+  if (some === undefined) return yield* failures[0]!
+
+  const set = yield* Members.agree(
+    opened.map((shard, at) => ({ where: wheres[at]!, identity: shard?.identity })),
+    random
   )
-  const uploads = PgUploads.make(prepared)
-  const files = PgFiles.make(prepared, sql, leases, uploads, durable, deadline)
 
-  return Catalog.of({
-    where: whereOf(options.url),
-    prolongInterval: Duration.millis(Machine.prolongInterval({ ...terms, hold })),
-
-    insert: Effect.fnUntraced(function*(file, completes) {
-      const id = yield* random.uuidV4()
-      while (true) {
-        const record = yield* files.insert(yield* Key.make(random), id, file, completes)
-        if (Option.isSome(record)) return record.value
-      }
-    }),
-
-    get: (key) => Effect.map(sql.get({ key }), PgFiles.first),
-
-    list: files.list,
-
-    usedBytes: (owner) =>
-      Effect.zipWith(
-        sql.usedBytes({ owner }),
-        uploads.bytesOf(owner),
-        ([row], unfinished) => Number(row!["bytes"]) + unfinished
-      ),
-
-    probe: Effect.asVoid(sql.probe({})),
-
-    totals: Effect.map(sql.totals({}), ([row]) => ({ files: Number(row!["files"]), bytes: Number(row!["bytes"]) })),
-
-    update: files.update,
-
-    remove: files.remove,
-
-    tombstone: (key) =>
-      Effect.map(sql.tombstone({ key }), ([row]) => Option.map(Option.fromUndefinedOr(row), Rows.toTombstone)),
-
-    held: (key, lease) => Effect.map(leases.held(key, lease), Option.fromUndefinedOr),
-
-    peek: Effect.fnUntraced(function*(key) {
-      const available = yield* sql.available({ key })
-      return available.length > 0 ? { _tag: "Available" as const } : (yield* leases.underWay(key)).unavailable
-    }),
-
-    claim: Effect.fnUntraced(function*(key, given) {
-      const isFree = given !== undefined && !(yield* leases.has(given))
-      const id = isFree ? given : Buffer.from(yield* random.randomBytes(24)).toString("base64url")
-      // A claim whose response was lost holds the file until it ends by itself, although nobody has it.
-      const giveBack = Effect.retry(leases.abandon({ id, generation: 1 }), {
-        schedule: GIVE_BACK,
-        while: ({ reason }) => reason !== undefined
-      })
-      return yield* Effect.catch(
-        leases.claim(key, id),
-        (error): Effect.Effect<Claim, CatalogError> =>
-          error.reason === undefined && isFree
-            // Another claim with this id was faster, and has the lease.
-            ? Effect.succeed({ _tag: "InProgress", retryAfter: terms.grace })
+  /** Opens a shard that could not be reached at the start. */
+  const join = Effect.fnUntraced(function*(at: number) {
+    opened[at] = yield* open(
+      at,
+      ({ identity }) =>
+        Effect.flatMap(identity.read, ({ recorded }) =>
+          recorded?.id === set.ids[at]
+            ? Effect.void
             : Effect.andThen(
-              Effect.forkIn(Effect.ignore(within(giveBack, Duration.millis(hold), () => undefined)), scope),
-              Effect.fail(error)
-            )
+              Effect.logError(`${wheres[at]} is another database than before; it is not used`),
+              Effect.fail(new CatalogError({ cause: new Error("another database") }))
+            ))
+    )
+    yield* Effect.logInfo(`${wheres[at]} can be reached again`)
+  })
+  for (const [at, shard] of opened.entries()) {
+    if (shard !== undefined) continue
+    yield* Effect.logError(`${wheres[at]} cannot be reached; the server starts without its files`)
+    yield* Effect.forkScoped(Effect.retry(join(at), AGAIN))
+  }
+
+  const count = Effect.suspend(() =>
+    Effect.firstSuccessOf(
+      opened.flatMap((shard) =>
+        shard === undefined
+          ? []
+          : [Effect.map(shard.identity.read, ({ recorded }) => recorded?.set.ids.length ?? 1)]
       )
-    }),
+    )
+  )
 
-    resume: (key, id) => Effect.map(leases.resume(key, id), Option.fromUndefinedOr),
-
-    handOver: (lease) =>
-      lease.counted ? Effect.void : Effect.flatMap(
-        leases.handOver(lease),
-        (isNewest) => isNewest ? Effect.void : Effect.fail(new LeaseEnded())
-      ),
-
-    commit: leases.commit,
-
-    release: (lease, sent) => Effect.asVoid(leases.release(lease, sent)),
-
-    abandon: leases.abandon,
-
-    prolong: leases.prolong,
-
-    bury: Effect.andThen(files.bury, uploads.end),
-    uploads: uploads.uploads,
-
-    ...PgBlobs.make(prepared, durable)
+  return Router.make({
+    shards: wheres.map((where, at) => ({ where, catalog: () => opened[at]?.catalog })),
+    sizes: set.sizes,
+    count,
+    prolongInterval: some.catalog.prolongInterval
   })
 })
 

@@ -193,7 +193,13 @@ export const table = {
   host: row("host", "ADDRESS", text, "127.0.0.1", "address to listen on"),
   port: row("port", "PORT", port, "8080", "port to listen on; 0 takes a free one", { text: "0" }),
   dataDirectory: row("data", "FOLDER", text, "data", "folder for everything that the server stores"),
-  catalog: open("catalog", "ADDRESS", secret, "SQLite in the data folder", "postgresql://… for the catalog"),
+  catalog: open(
+    "catalog",
+    "ADDRESS",
+    secret,
+    "SQLite in the data folder",
+    "postgresql://… for the catalog; several divide it into shards"
+  ),
   blobs: open("blobs", "ADDRESS", secret, "a folder in the data folder", "s3://bucket?endpoint=… for the bytes"),
   rateCounter: open("rate-counter", "ADDRESS", secret, "memory", "redis://… for the rate limits"),
   engineTimeout: row(

@@ -23,7 +23,7 @@ import {
 import { DataFolder } from "./DataFolder.ts"
 import * as Key from "./internal/shared/key.ts"
 import * as Machine from "./internal/sql/lease.ts"
-import { toRecord } from "./internal/sql/rows.ts"
+import { toListed } from "./internal/sql/listing.ts"
 import type { Database } from "./internal/sql/sqlite.ts"
 import { attempt, withNow } from "./internal/sql/sqliteAttempt.ts"
 import * as SqliteBlobs from "./internal/sql/sqliteBlobs.ts"
@@ -93,7 +93,7 @@ const fileCalls = (
       Effect.flatMap(Clock.currentTimeMillis, (now) => reader.read(statements(options, now))).pipe(
         Effect.map(([rows, totals]) => {
           const { count, size } = totals![0]!
-          return { files: rows!.map(toRecord), count: count as number, size: size as number }
+          return { files: rows!.map(toListed), count: count as number, size: size as number }
         }),
         Effect.mapError(({ cause, unavailable }) =>
           new CatalogError({ cause, ...(unavailable ? { reason: "unavailable" } : {}) })

@@ -28,6 +28,17 @@ const pg: Engine = Layer.unwrap(
   )
 )
 
+/** A catalog over three new databases. */
+const shards: Engine = Layer.unwrap(
+  Effect.suspend(() =>
+    Effect.map(
+      Effect.all([server.database, server.database, server.database]),
+      (url) =>
+        PgCatalog.layer({ url, grace: GRACE, minimumRate: RATE }).pipe(Layer.provide(NodeCrypto.layerSecureRandom))
+    )
+  )
+)
+
 /** Time advances in steps with a real pause each, in which PostgreSQL can respond: its deadlines use the same clock. */
 const pass = (seconds: number) =>
   Effect.gen(function*() {
@@ -335,6 +346,9 @@ describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   promises(pg)
+  describe("that has three shards", () => {
+    promises(shards)
+  })
 
   it.effect("is one for several servers: a lease of one that died comes back, a last byte is never given late", () =>
     Effect.gen(function*() {

@@ -139,7 +139,7 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
     const settings = {
       listen_addresses: "127.0.0.1",
       unix_socket_directories: folder,
-      max_connections: "100",
+      max_connections: "300",
       ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off" })
     }
     const { restart } = yield* running(

@@ -35,6 +35,8 @@ export interface Options {
   readonly seed: number
   readonly clients?: number
   readonly servers?: number
+  /** Databases of the catalog. @default 1 */
+  readonly shards?: number
   /** Whether to use Ceph as the store, if it is installed. @default true */
   readonly ceph?: boolean
 }
@@ -80,7 +82,7 @@ const environmentOf = (catalog: string, blobs: string, rateCounter: string) => (
 
 /** Runs the lab; resolves with its results. */
 export const run = async (
-  { ceph = true, clients = 12, seconds, seed, servers: size = 2 }: Options
+  { ceph = true, clients = 12, seconds, seed, servers: size = 2, shards = 1 }: Options
 ): Promise<Summary> => {
   const scope = Scope.makeUnsafe()
   const provide = <A>(effect: Effect.Effect<A, never, Scope.Scope>): Promise<A> =>
@@ -91,19 +93,25 @@ export const run = async (
     const random = randomFrom(seed)
     const ledger = new Ledger()
     const postgresql = await provide(postgres({ durable: true }))
-    const database = Redacted.value(await provide(postgresql.database))
+    const databases = await provide(Effect.all(Array.from({ length: shards }, () => postgresql.database)))
+    const [database, ...others] = databases.map((url) => Redacted.value(url))
     const store = await provide(ceph ? objectStore : standInStore)
     const counter = await provide(redis)
     const psql = (text: string) =>
-      execFileSync("psql", [database, "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
+      [database!, ...others].map((url) =>
+        execFileSync("psql", [url, "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
+      ).filter((rows) => rows !== "").join("\n")
     const accounts = accountsFile(folder)
 
     for (let index = 0; index < size; index++) {
-      const urls = [database, store.endpoint, counter.url].map((url) => new URL(url))
+      const urls = [database!, store.endpoint, counter.url, ...others].map((url) => new URL(url))
       const lines = await Promise.all(urls.map(({ port }) => provide(proxy(Number(port)))))
-      const [catalog, blobs, rates] = urls.map((url, at) => Object.assign(url, { port: String(lines[at]!.port) }))
+      const [first, blobs, rates, ...rest] = urls.map((url, at) =>
+        Object.assign(url, { port: String(lines[at]!.port) })
+      )
+      const catalog = [first!, ...rest].map(({ href }) => href).join(",")
       servers.push(makeServer(lines, {
-        ...environmentOf(catalog!.href, `s3://files?endpoint=${blobs!.origin}`, rates!.href),
+        ...environmentOf(catalog, `s3://files?endpoint=${blobs!.origin}`, rates!.href),
         FILEIO_SERVER_DATA: Path.join(folder, String(index)),
         FILEIO_SERVER_ACCOUNTS: accounts
       }))

@@ -1,6 +1,6 @@
 /**
  * The long form of the fault lab: `node test/lab/main.ts [SECONDS] [SEED]`. It changes to the next seed every two minutes,
- * after the seeds that failed once. The last line has the result.
+ * after the seeds that failed once. Even seeds have a catalog with shards. The last line has the result.
  */
 import { hasCeph, withoutCeph } from "../ceph.ts"
 import { hasPostgres, hasRedis, skipping } from "../engines.ts"
@@ -10,6 +10,8 @@ import { FAILED_SEEDS } from "./seeds.ts"
 
 const [seconds = 3600, first = 1] = process.argv.slice(2).map(Number)
 const ROUND = 120
+/** Databases of the catalog, for even seeds. */
+const SHARDS = 3
 
 const VERDICTS: ReadonlyArray<Verdict> = [
   "acknowledged and lost",
@@ -30,7 +32,7 @@ const summaries: Array<Summary> = []
 const seeds = FAILED_SEEDS.map(({ seed }) => seed)
 for (let done = 0, next = first; done < seconds; done += ROUND) {
   const seed = seeds.shift() ?? next++
-  const summary = await run({ seconds: Math.min(ROUND, seconds - done), seed })
+  const summary = await run({ seconds: Math.min(ROUND, seconds - done), seed, shards: seed % 2 === 0 ? SHARDS : 1 })
   summaries.push(summary)
   process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`)
 }

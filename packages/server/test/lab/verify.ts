@@ -11,7 +11,11 @@ import type { Server } from "./server.ts"
  */
 const LIMIT = 120_000
 
+/** Runs a statement on each shard; returns the rows of all. */
 type Psql = (text: string) => string
+
+/** The sum of the numbers that a statement returns. */
+const totalOf = (rows: string): number => rows.split("\n").reduce((sum, row) => sum + Number(row), 0)
 
 /** Waits until a condition holds. */
 const comesAbout = async (isSo: () => boolean | Promise<boolean>): Promise<boolean> => {
@@ -24,9 +28,9 @@ const comesAbout = async (isSo: () => boolean | Promise<boolean>): Promise<boole
 }
 
 const verifyLeases = async (ledger: Ledger, psql: Psql) => {
-  const leases = () => psql("SELECT count(*) FROM leases WHERE NOT consumed")
-  const live = () => psql("SELECT count(*) FROM files WHERE live <> 0")
-  if (await comesAbout(() => leases() === "0" && live() === "0")) return
+  const leases = () => totalOf(psql("SELECT count(*) FROM leases WHERE NOT consumed"))
+  const live = () => totalOf(psql("SELECT count(*) FROM files WHERE live <> 0"))
+  if (await comesAbout(() => leases() === 0 && live() === 0)) return
   ledger.violated("lease stuck", `${leases()} leases are left, and ${live()} files count downloads that nobody has`)
 }
 
@@ -77,8 +81,8 @@ const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql) => {
 }
 
 const verifyUsage = (ledger: Ledger, psql: Psql) => {
-  const used = psql("SELECT coalesce(sum(bytes), 0) FROM usage WHERE owner = 'anna'")
-  const sizes = psql("SELECT coalesce(sum(size), 0) FROM files WHERE owner = 'anna'")
+  const used = totalOf(psql("SELECT coalesce(sum(bytes), 0) FROM usage WHERE owner = 'anna'"))
+  const sizes = totalOf(psql("SELECT coalesce(sum(size), 0) FROM files WHERE owner = 'anna'"))
   if (used !== sizes) ledger.violated("quota not exact", `the storage in use is ${used}, and the files have ${sizes}`)
 }
 

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type { HttpServerRequest as Request } from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import { Blobs } from "../../Blobs.ts"
-import { Catalog, type UploadRecord } from "../../Catalog.ts"
+import { Catalog, type UploadRecord, type Uploads } from "../../Catalog.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -31,14 +31,16 @@ const found = (upload: Option.Option<UploadRecord>) =>
 
 /** A new upload, with a secret id. */
 const makeUpload = Effect.fnUntraced(function*(
+  { idPrefix }: Uploads,
   random: SecureRandom.SecureRandom["Service"],
   owner: string,
   first: UploadTarget.FirstRequest,
   length: number | null,
   ends: number
 ) {
-  const id = Buffer.from(yield* random.randomBytes(ID_BYTES)).toString("base64url")
   const blob = Buffer.from(yield* random.randomBytes(BLOB_BYTES)).toString("hex")
+  const purpose = { owner, ...(first.target._tag === "change" ? { key: first.target.key } : {}) }
+  const id = (idPrefix?.(purpose, blob) ?? "") + Buffer.from(yield* random.randomBytes(ID_BYTES)).toString("base64url")
   return { id, owner, request: yield* UploadTarget.encode(first), blob, length, ends }
 })
 
@@ -104,7 +106,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     if (length !== null && length > responses.maxBytes(owner, isForm)) return yield* responses.tooLarge(owner, length)
     const first = yield* UploadTarget.of(request, target, query, old?.name)
     const ends = (yield* Clock.currentTimeMillis) + uploadLifetime
-    const upload = yield* makeUpload(random, owner, first, length, ends)
+    const upload = yield* makeUpload(uploads, random, owner, first, length, ends)
     return yield* exclusive(upload.id, (reading) =>
       Effect.andThen(
         uploads.create(upload),

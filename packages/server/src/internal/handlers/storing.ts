@@ -9,7 +9,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import type { Blobs, BlobsError } from "../../Blobs.ts"
 import { Blocklist } from "../../Blocklist.ts"
-import { Catalog, type CatalogError, type Completion, type FileRecord } from "../../Catalog.ts"
+import { Catalog, type CatalogError, type Completion, type FileRecord, type Purpose } from "../../Catalog.ts"
 import { DiskSpace } from "../../DiskSpace.ts"
 import { Health } from "../../Health.ts"
 import type { Plan } from "../../Plans.ts"
@@ -138,10 +138,11 @@ export const make = Effect.gen(function*() {
    */
   const keeping = <A>(
     { isRecorded = false, writer }: ParseUpload.ReceivedFile,
+    purpose: Purpose,
     change: Effect.Effect<A, CatalogError>,
     kept: (value: A) => boolean
   ) =>
-    Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id), writer.finish).pipe(
+    Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id, purpose), writer.finish).pipe(
       Effect.andThen(checkContent(writer.id)),
       Effect.andThen(change.pipe(
         Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
@@ -166,6 +167,7 @@ export const make = Effect.gen(function*() {
       const plan = planNameOf(owner)
       const record = yield* keeping(
         file,
+        { owner, upload: completes?.id },
         catalog.insert({
           blob: writer.id,
           owner,
@@ -189,6 +191,7 @@ export const make = Effect.gen(function*() {
       ? yield* catalog.update(key, owner, grant, completes)
       : yield* keeping(
         file,
+        { owner, key, upload: completes?.id },
         catalog.update(key, owner, {
           ...grant,
           content: { blob: file.writer.id, name: file.name, mimeType: file.mimeType, size: file.size }

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { Blobs } from "../../Blobs.ts"
+import { Catalog } from "../../Catalog.ts"
 import * as DeleteToken from "../handlers/deleteToken.ts"
 import * as Handlers from "../handlers/handlers.ts"
 import type { Target } from "../handlers/storing.ts"
@@ -53,8 +54,8 @@ const withKey = <E, R>(handle: (key: FileKey.FileKey) => Handled<E, R>) =>
  * Whether a PUT names a new file, as `curl -T photo.jpg https://host/` does. A text in the form of a key names an existing
  * file, unless it cannot be a key of this server and the body is a file: `curl -T README https://host/`.
  */
-const isName = (request: HttpServerRequest.HttpServerRequest, text: string): boolean =>
-  !isKey(text) || (!isOwnKey(text) && ParseUpload.isRaw(request))
+const isName = (request: HttpServerRequest.HttpServerRequest, text: string, hasShards: boolean): boolean =>
+  !isKey(text) || (!isOwnKey(text, hasShards) && ParseUpload.isRaw(request))
 
 /** Handles a call; an empty owner means no key. */
 type Handler = (
@@ -65,6 +66,7 @@ type Handler = (
 export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const authenticate = yield* Authentication.make
   const { anonymous } = yield* Settings
+  const hasShards = (yield* Catalog).shards !== undefined
   const { refuse } = yield* Problem.make
   const { change, download, list, me, remove, resumable, status, upload } = yield* Handlers.make
 
@@ -127,7 +129,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     endpoints.replace.path,
     (request) =>
       Effect.flatMap(HttpRouter.params, ({ key = "" }) =>
-        isName(request, key)
+        isName(request, key, hasShards)
           ? handle(request, "upload", uploadNamed(key))
           : handle(request, "replace", handlers.replace))
   )

@@ -3,8 +3,9 @@ import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-const LENGTH = 12
+export const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+/** Letters and digits of a key. */
+export const LENGTH = 12
 /** The largest multiple of the alphabet's size in a byte; larger bytes would favour the first letters. */
 const FAIR = 256 - 256 % ALPHABET.length
 
@@ -30,5 +31,6 @@ export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRando
 /** Whether a text has the form of a key. */
 export const isKey = Schema.is(FileKey.FileKey)
 
-/** Whether a text can be a key that `make` made. */
-export const isOwnKey = (text: string): boolean => text.length === LENGTH && isKey(text)
+/** Whether a text can be a key that `make` made; where a catalog has shards, a letter of the shard may come first. */
+export const isOwnKey = (text: string, hasShards: boolean): boolean =>
+  (text.length === LENGTH || (hasShards && text.length === LENGTH + 1)) && isKey(text)

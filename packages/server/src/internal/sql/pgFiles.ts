@@ -12,6 +12,7 @@ import {
   type NewFile
 } from "../../Catalog.ts"
 import * as Key from "../shared/key.ts"
+import * as Listing from "./listing.ts"
 import * as PgLeases from "./pgLeases.ts"
 import type { Prepared, Run } from "./pgPrepare.ts"
 import type * as PgUploads from "./pgUploads.ts"
@@ -118,15 +119,17 @@ export const first = (rows: ReadonlyArray<Rows.Row>): Option.Option<FileRecord> 
 
 /** A page of a listing; each order has its own statement. */
 const pages = ({ listed }: Prepared) => {
-  const prepared = new Map<string, Run<"owner" | "search" | "limit" | "offset">>()
-  return ({ descending, search, sort }: ListOptions) => {
-    const direction = descending ? "DESC NULLS LAST" : "ASC NULLS FIRST"
-    const where = search === undefined ? "" : "AND strpos(folded_name, :search) > 0"
-    const text = `SELECT * FROM files WHERE owner = :owner AND NOT ${GONE} ${where}
-      ORDER BY ${Rows.COLUMNS[sort]} ${direction}, seq ${descending ? "DESC" : "ASC"} LIMIT :limit OFFSET :offset`
+  const prepared = new Map<string, Run<string>>()
+  return (options: ListOptions) => {
+    const { after, limit, offset, owner, search } = options
+    const where = `owner = :owner AND NOT ${GONE}${search === undefined ? "" : " AND strpos(folded_name, :search) > 0"}`
+    const text = after === undefined
+      ? `SELECT * FROM files WHERE ${where} ${Listing.orderOf(options)} LIMIT :limit OFFSET :offset`
+      : Listing.pageAfter({ ...options, after }, where)
     let run = prepared.get(text)
-    if (run === undefined) prepared.set(text, run = listed(text))
-    return run
+    if (run === undefined) prepared.set(text, run = listed<string>(text))
+    const values = after === undefined ? { offset } : Listing.valuesAfter(after)
+    return run({ ...values, owner, limit, search: search === undefined ? "" : Rows.fold(search) })
   }
 }
 
@@ -178,13 +181,12 @@ export const make = (
         ),
 
     list: Effect.fnUntraced(function*(options: ListOptions) {
-      const { limit, offset, owner } = options
-      const search = options.search === undefined ? undefined : Rows.fold(options.search)
+      const { owner, search } = options
       const [rows, [total]] = yield* Effect.all([
-        page(options)({ owner, limit, offset, search: search ?? "" }),
-        search === undefined ? sql.count({ owner }) : sql.countFound({ owner, search })
+        page(options),
+        search === undefined ? sql.count({ owner }) : sql.countFound({ owner, search: Rows.fold(search) })
       ], { concurrency: 2 })
-      return { files: rows.map(Rows.toRecord), count: Number(total!["count"]), size: Number(total!["size"]) }
+      return { files: rows.map(Listing.toListed), count: Number(total!["count"]), size: Number(total!["size"]) }
     }),
 
     update: (key: string, owner: string, changes: Changes, completes?: Completion) => {

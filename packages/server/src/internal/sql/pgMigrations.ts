@@ -131,6 +131,10 @@ const MIGRATIONS: ReadonlyArray<ReadonlyArray<string>> = [
     // The hash of the secret with which its sender deletes a file, and asks what became of it.
     `ALTER TABLE files ADD COLUMN delete_hash TEXT`,
     `ALTER TABLE tombstones ADD COLUMN delete_hash TEXT, ADD COLUMN fate TEXT`
+  ],
+  [
+    // Which shard this database is, if the catalog is divided; one row.
+    `CREATE TABLE shard (single BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (single), id TEXT NOT NULL, members TEXT NOT NULL)`
   ]
 ]
 

@@ -35,8 +35,10 @@ export interface Postgres {
   ) => Effect.Effect<A, CatalogError>
 }
 
-/** The connection of the current transaction. */
-const InTransaction = Context.Reference<PgConnection.PgConnection | undefined>(
+/** The connection of the current transaction; statements for other databases do not belong to it. */
+const InTransaction = Context.Reference<
+  { readonly url: PgPools.Options["url"]; readonly connection: PgConnection.PgConnection } | undefined
+>(
   "@effect-fileio/server/internal/postgres/InTransaction",
   { defaultValue: () => undefined }
 )
@@ -87,14 +89,14 @@ export const decided = <A>(
     ))
 
 export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
-  const { deadline } = options
+  const { deadline, url } = options
   const { bounded } = yield* PgPools.make(options)
 
   const query: Postgres["query"] = (kind, text, values) =>
-    Effect.flatMap(InTransaction, (connection) => {
+    Effect.flatMap(InTransaction, (current) => {
       // Only its commit makes a transaction's changes.
-      if (connection !== undefined) {
-        return Effect.map(connection.query(text, values), ({ rows }) => rows).pipe(
+      if (current?.url === url) {
+        return Effect.map(current.connection.query(text, values), ({ rows }) => rows).pipe(
           Effect.mapError((error) => toCatalogError(error, false))
         )
       }
@@ -125,7 +127,7 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
         // A connection that may be inside a transaction is unusable.
         yield* Effect.addFinalizer(() => clean ? Effect.void : pool.invalidate(connection))
         yield* connection.query("BEGIN", [], false)
-        const exit = yield* Effect.exit(Effect.provideService(effect, InTransaction, connection))
+        const exit = yield* Effect.exit(Effect.provideService(effect, InTransaction, { url, connection }))
         committing = Exit.isSuccess(exit)
         const { command } = yield* connection.query(committing ? "COMMIT" : "ROLLBACK", [], false)
         clean = true

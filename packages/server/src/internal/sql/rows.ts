@@ -93,19 +93,3 @@ export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads
 
 /** Why a file is gone that neither was deleted nor is swept yet. */
 export const FATE = `CASE WHEN ${USED_UP} THEN 'downloaded' ELSE 'expired' END`
-
-/** The column that a listing is sorted by. */
-export const COLUMNS = {
-  id: "id",
-  key: "key",
-  name: "folded_name",
-  title: "title",
-  size: "size",
-  mimeType: "mime_type",
-  expires: "expires",
-  downloads: "downloads",
-  maxDownloads: "max_downloads",
-  autoDelete: "auto_delete",
-  created: "created",
-  modified: "modified"
-} as const

@@ -1,6 +1,8 @@
 /** Lists and searches of SQLite's files: the condition for ended files, and the statements of a page. */
+import * as Record from "effect/Record"
 import type { ListOptions } from "../../Catalog.ts"
-import { COLUMNS, EXPIRED, fold, USED_UP } from "./rows.ts"
+import * as Listing from "./listing.ts"
+import { EXPIRED, fold, USED_UP } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
 import type { Statement } from "./sqliteReader.ts"
 
@@ -28,20 +30,25 @@ const COUNT_FOUND = `
 
 /** The files of a page, and then the number and the bytes of all matching files. */
 export const statements = (options: ListOptions, now: number): readonly [Statement, Statement] => {
-  const { descending, limit, offset, owner, search, sort } = options
-  const direction = descending ? "DESC" : "ASC"
-  const order = `ORDER BY ${COLUMNS[sort]} ${direction}, seq ${direction}`
+  const { after, limit, offset, owner, search } = options
+  const order = Listing.orderOf(options)
   const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
-  return [
-    {
+  const where = `owner = :owner AND seq NOT IN ${GONE_OF_OWNER} ${search === undefined ? "" : `AND ${FOUND}`}`
+  const page: Statement = after === undefined
+    ? {
       // In the orders that have an index, the rows that `offset` skips are never read.
       text: `SELECT * FROM files WHERE seq IN (
-          SELECT seq FROM files WHERE owner = :owner AND seq NOT IN ${GONE_OF_OWNER}
-            ${search === undefined ? "" : `AND ${FOUND}`}
-          ${order} LIMIT :limit OFFSET :offset
+          SELECT seq FROM files WHERE ${where} ${order} LIMIT :limit OFFSET :offset
         ) ${order}`,
       values: { ...matching, limit, offset }
-    },
-    { text: search === undefined ? COUNT : COUNT_FOUND, values: matching }
-  ]
+    }
+    : {
+      text: Listing.pageAfter({ ...options, after }, where),
+      values: {
+        ...matching,
+        limit,
+        ...Record.map(Listing.valuesAfter(after), (value) => typeof value === "boolean" ? Number(value) : value)
+      }
+    }
+  return [page, { text: search === undefined ? COUNT : COUNT_FOUND, values: matching }]
 }
