@@ -22,6 +22,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { ListOptions, Page } from "./FileListing.ts"
 
 /**
  * The catalog could not be read or written.
@@ -225,90 +226,6 @@ export interface Held {
  * @since 0.1.0
  */
 export type Claim = { readonly _tag: "Claimed"; readonly lease: Lease } | Unavailable
-
-/**
- * Fields by which a listing can be sorted.
- *
- * @category models
- * @since 0.1.0
- */
-export const SortField = Schema.Literals([
-  "id",
-  "key",
-  "name",
-  "title",
-  "size",
-  "mimeType",
-  "expires",
-  "downloads",
-  "maxDownloads",
-  "autoDelete",
-  "created",
-  "modified"
-])
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type SortField = typeof SortField.Type
-
-/**
- * Which files of an account to list, and in which order.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ListOptions {
-  readonly owner: string
-  /** Text in the name, case-insensitive. */
-  readonly search?: string | undefined
-  readonly sort: SortField
-  readonly descending: boolean
-  readonly offset: number
-  /** Continues behind a file of an earlier page, in the same order; then `offset` does not count. */
-  readonly after?: Position | undefined
-  readonly limit: number
-}
-
-/**
- * Where a listing continues: behind a file with this value and this place among those with the same value.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Position {
-  /** What the listing is sorted by; a name as it is compared. */
-  readonly value: string | number | boolean | null
-  /** Number of its row. */
-  readonly seq: number
-  /** The shard with the row, from 0. */
-  readonly shard: number
-}
-
-/**
- * A file with the number of its row.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ListedFile extends FileRecord {
-  readonly seq: number
-  /** The shard with the row, from 0. */
-  readonly shard: number
-}
-
-/**
- * The files of one page, with the number and bytes of all matching files.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Page {
-  readonly files: ReadonlyArray<ListedFile>
-  readonly count: number
-  readonly size: number
-}
 
 /**
  * A resumable upload: what its first request said, and how far it has come. Times are milliseconds since 1970.

@@ -4,6 +4,7 @@ import { Effect, Exit, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
+import * as FileListing from "../src/FileListing.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
@@ -306,7 +307,7 @@ const promises = (engine: Engine) => {
       }
       yield* catalog.insert(file({ owner: "bert" }))
       const query = { owner: "anna", sort: "created", descending: true, offset: 0, limit: 10 } as const
-      const list = (changes: Partial<Catalog.ListOptions>) =>
+      const list = (changes: Partial<FileListing.ListOptions>) =>
         Effect.map(catalog.list({ ...query, ...changes }), ({ count, files }) => [files.map(({ name }) => name), count])
       assert.deepStrictEqual(yield* list({}), [names.toReversed(), 5])
       assert.deepStrictEqual(yield* list({ sort: "name", descending: false }), [
@@ -328,7 +329,7 @@ const promises = (engine: Engine) => {
       assert.deepStrictEqual(yield* list({ search: "äRG" }), [["Ärger.pdf"], 1])
       assert.deepStrictEqual(yield* list({ search: "_%" }), [["a_%.txt"], 1])
       assert.deepStrictEqual(yield* list({ search: "\\D" }), [["C\\d.txt"], 1])
-      for (const sort of Catalog.SortField.literals) {
+      for (const sort of FileListing.SortField.literals) {
         assert.strictEqual((yield* catalog.list({ ...query, sort })).count, 5)
       }
     }).pipe(Effect.provide(engine)))

@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
+import * as FileListing from "../src/FileListing.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { temporaryFolder } from "./support.ts"
 
@@ -56,7 +57,7 @@ describe("a list of 100,000 files", () => {
   it.live("returns any page in any order; SHOW_COSTS=1 prints its cost", () =>
     Effect.gen(function*() {
       const catalog = yield* openIn(yield* filled)
-      const ask = (options: Partial<Catalog.ListOptions>) =>
+      const ask = (options: Partial<FileListing.ListOptions>) =>
         catalog.list({ owner: OWNER, sort: "created", descending: true, offset: 0, limit: 100, ...options })
 
       const first = yield* ask({})
@@ -71,7 +72,7 @@ describe("a list of 100,000 files", () => {
       assert.strictEqual(whole.size, first.size)
 
       const costs: Record<string, number> = {}
-      for (const sort of Catalog.SortField.literals) {
+      for (const sort of FileListing.SortField.literals) {
         for (const descending of [false, true]) {
           const name = `${descending ? "-" : ""}${sort}`
           costs[name] = yield* cost(ask({ sort, descending }))

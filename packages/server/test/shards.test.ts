@@ -4,6 +4,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import * as Catalog from "../src/Catalog.ts"
+import * as FileListing from "../src/FileListing.ts"
 import { homeAmong, homesOf, prefixOf, shardOfKey, shardOfUpload } from "../src/internal/shards/homes.ts"
 import * as Listing from "../src/internal/sql/listing.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
@@ -205,9 +206,9 @@ describe.skipIf(!hasPostgres)("a catalog in several databases", () => {
           created: at % 6
         }))
       }
-      for (const sort of Catalog.SortField.literals) {
+      for (const sort of FileListing.SortField.literals) {
         for (const descending of [false, true]) {
-          const page = (options: Partial<Catalog.ListOptions>) =>
+          const page = (options: Partial<FileListing.ListOptions>) =>
             catalog.list({ owner: "", sort, descending, offset: 0, limit: 1000, ...options })
           const whole = yield* page({})
           const keys = whole.files.map(({ key }) => key)
@@ -215,7 +216,7 @@ describe.skipIf(!hasPostgres)("a catalog in several databases", () => {
           const sorted = whole.files.toSorted((a, b) => Listing.compare(a, b, sort) * (descending ? -1 : 1))
           assert.deepStrictEqual(sorted.map(({ key }) => key), keys, sort)
           const byPosition: Array<string> = []
-          for (let after: Catalog.Position | undefined;;) {
+          for (let after: FileListing.Position | undefined;;) {
             const { files } = yield* page({ after, limit: 7 })
             byPosition.push(...files.map(({ key }) => key))
             if (files.length < 7) break

@@ -88,11 +88,34 @@ const refuseBlocked = (blocklist: Blocklist["Service"]) =>
     if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
   })
 
+/**
+ * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
+ * outcome is unknown: the sweeper removes it unless it belongs to a file.
+ */
+const makeKeeping = (
+  catalog: Catalog["Service"],
+  checkContent: ReturnType<typeof refuseBlocked>
+) =>
+<A>(
+  { isRecorded = false, writer }: ParseUpload.ReceivedFile,
+  purpose: Purpose,
+  change: Effect.Effect<A, CatalogError>,
+  kept: (value: A) => boolean
+) =>
+  Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id, purpose), writer.finish).pipe(
+    Effect.andThen(checkContent(writer.id)),
+    Effect.andThen(change.pipe(
+      Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
+      Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
+      Effect.uninterruptible
+    ))
+  )
+
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
   const disk = yield* DiskSpace
   const health = yield* Health
-  const checkContent = refuseBlocked(yield* Blocklist)
+  const keeping = makeKeeping(catalog, refuseBlocked(yield* Blocklist))
   const journal = yield* Journal
   const { planNameOf, planOf } = yield* Responses.make
 
@@ -131,25 +154,6 @@ export const make = Effect.gen(function*() {
     const grant = target._tag === "change" && !target.resets ? PlanLimits.given : PlanLimits.complete
     return yield* Effect.fromResult(grant(settings, planOf(owner), now))
   })
-
-  /**
-   * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
-   * outcome is unknown: the sweeper removes it unless it belongs to a file.
-   */
-  const keeping = <A>(
-    { isRecorded = false, writer }: ParseUpload.ReceivedFile,
-    purpose: Purpose,
-    change: Effect.Effect<A, CatalogError>,
-    kept: (value: A) => boolean
-  ) =>
-    Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id, purpose), writer.finish).pipe(
-      Effect.andThen(checkContent(writer.id)),
-      Effect.andThen(change.pipe(
-        Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
-        Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
-        Effect.uninterruptible
-      ))
-    )
 
   /** Creates or changes the file, and completes its resumable upload. */
   const store = Effect.fnUntraced(function*(

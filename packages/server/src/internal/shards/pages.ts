@@ -3,7 +3,8 @@
  * row there; so one position says where each shard continues.
  */
 import * as Effect from "effect/Effect"
-import type { CatalogError, ListedFile, ListOptions, Page, Position } from "../../Catalog.ts"
+import type { CatalogError } from "../../Catalog.ts"
+import type { ListedFile, ListOptions, Page, Position } from "../../FileListing.ts"
 import { compare, positionOf } from "../sql/listing.ts"
 
 type List = (shard: number, options: ListOptions) => Effect.Effect<Page, CatalogError>

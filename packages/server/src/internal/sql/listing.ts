@@ -4,7 +4,8 @@
  * A page continues by key: after the value and the number of the last row, so that the rows before it are not read again, and a
  * file that goes meanwhile moves nothing. `seq` is the number of a row, by which rows with the same value are ordered.
  */
-import type { FileRecord, ListedFile, ListOptions, Position, SortField } from "../../Catalog.ts"
+import type { FileRecord } from "../../Catalog.ts"
+import type { ListedFile, ListOptions, Position, SortField } from "../../FileListing.ts"
 import { fold, type Row, toRecord } from "./rows.ts"
 
 /** The column that a listing is sorted by. */

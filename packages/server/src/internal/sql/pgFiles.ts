@@ -8,9 +8,9 @@ import {
   type Changes,
   type Completion,
   type FileRecord,
-  type ListOptions,
   type NewFile
 } from "../../Catalog.ts"
+import type { ListOptions } from "../../FileListing.ts"
 import * as Key from "../shared/key.ts"
 import * as Listing from "./listing.ts"
 import * as PgLeases from "./pgLeases.ts"

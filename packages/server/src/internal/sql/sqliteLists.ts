@@ -1,6 +1,6 @@
 /** Lists and searches of SQLite's files: the condition for ended files, and the statements of a page. */
 import * as Record from "effect/Record"
-import type { ListOptions } from "../../Catalog.ts"
+import type { ListOptions } from "../../FileListing.ts"
 import * as Listing from "./listing.ts"
 import { EXPIRED, fold, USED_UP } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
