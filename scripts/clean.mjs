@@ -24,4 +24,4 @@ const made = [
 for (const folder of folders) {
   for (const name of made) rmSync(join(root, folder, name), { recursive: true, force: true })
 }
-rmSync(join(root, "docs", "api"), { recursive: true, force: true })
+for (const name of ["api", "site"]) rmSync(join(root, "docs", name), { recursive: true, force: true })

@@ -71,14 +71,16 @@ export const must = async (...call: Parameters<typeof run>): Promise<string> => 
 
 const json = async (path: string): Promise<any> => JSON.parse(await readFile(path, "utf8"))
 
-/** Packs all packages into `destination`; each builds itself first. */
-export const pack = async (destination: string): Promise<ReadonlyArray<Packed>> => {
+/** Packs all packages of a workspace into `destination`; each builds itself first. */
+export const pack = async (destination: string, workspace: string = root): Promise<ReadonlyArray<Packed>> => {
   await mkdir(destination, { recursive: true })
-  const folders = (await Array.fromAsync(glob("packages/*/package.json", { cwd: root }))).toSorted()
-    .map((path) => join(root, path, ".."))
+  const folders = (await Array.fromAsync(glob("packages/*/package.json", { cwd: workspace }))).toSorted()
+    .map((path) => join(workspace, path, ".."))
   // npx comes with the machine's npm, not with the Node of this workspace.
-  const path = (process.env.PATH ?? "").split(delimiter).filter((entry) => entry !== join(root, "node_modules/.bin"))
-  const { packageManager } = await json(join(root, "package.json"))
+  const path = (process.env.PATH ?? "").split(delimiter).filter((entry) =>
+    entry !== join(workspace, "node_modules/.bin")
+  )
+  const { packageManager } = await json(join(workspace, "package.json"))
   await must(
     "npx",
     [
@@ -92,7 +94,7 @@ export const pack = async (destination: string): Promise<ReadonlyArray<Packed>> 
       "--pack-destination",
       destination
     ],
-    { cwd: root, env: { PATH: path.join(delimiter) } }
+    { cwd: workspace, env: { PATH: path.join(delimiter) } }
   )
   return Promise.all(folders.map(async (folder): Promise<Packed> => {
     const { name, version } = await json(join(folder, "package.json"))

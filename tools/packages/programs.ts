@@ -15,6 +15,7 @@ export const PROGRAMS = {
   miniflare: "miniflare@4.20260426.0",
   newestNode: "node@26.10.0",
   oldestNode: "node@22.19.0",
+  vitepress: "vitepress@1.6.4",
   yarn: "@yarnpkg/cli-dist@4.18.1"
 } as const
 

@@ -46,6 +46,14 @@ describe("code in the documentation", () => {
   })
 })
 
+/** The anchors of a document's headings, as GitHub makes them. */
+const anchorsOf = (text: string): ReadonlySet<string> =>
+  new Set(
+    [...text.matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+      title!.trim().toLowerCase().replaceAll(/[^\p{L}\p{N}\p{M} _-]/gu, "").replaceAll(" ", "-")
+    )
+  )
+
 describe("the documentation", () => {
   it("covers every public export", async () => {
     assert.deepStrictEqual(await gaps(), [])
@@ -70,16 +78,26 @@ describe("the documentation", () => {
   })
 
   it("links only to what is there", async () => {
-    const documents = await Array.fromAsync(glob(["*.md", "docs/*.md", "packages/*/*.md"], { cwd: root }))
+    const documents = await Array.fromAsync(glob(["*.md", "{docs,examples}/*.md", "packages/*/*.md"], { cwd: root }))
+    const read = async (path: string) => (await readFile(path, "utf8")).replaceAll(/^```[^]*?^```$/gm, "")
     const broken: Array<string> = []
     for (const document of documents) {
-      const text = (await readFile(join(root, document), "utf8")).replaceAll(/^```[^]*?^```$/gm, "")
+      const text = await read(join(root, document))
       for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)|\bsrc="([^"]+)"/g)) {
-        if (/^(?:https?:|mailto:|#)/.test(target) || target === "") continue
-        const path = join(root, dirname(document), target.split("#")[0]!)
-        if (!existsSync(path)) broken.push(`${document}: ${target}`)
+        if (/^(?:https?:|mailto:)/.test(target) || target === "") continue
+        const [file = "", anchor] = target.split("#")
+        const path = file === "" ? join(root, document) : join(root, dirname(document), file)
+        const isThere = existsSync(path) &&
+          (anchor === undefined || !path.endsWith(".md") || anchorsOf(await read(path)).has(anchor))
+        if (!isThere) broken.push(`${document}: ${target}`)
       }
     }
     assert.deepStrictEqual(broken, [])
+  })
+
+  it("has an index of the examples", async () => {
+    const scripts = await Array.fromAsync(glob("*.ts", { cwd: join(root, "examples") }))
+    const listed = [...(await readFile(join(root, "examples/README.md"), "utf8")).matchAll(/^\| \[([\w-]+\.ts)\]/gm)]
+    assert.deepStrictEqual(listed.map(([, name]) => name!).toSorted(), scripts.toSorted())
   })
 })

@@ -1,0 +1,93 @@
+/**
+ * Rehearses a release, without publishing: in a copy of what git has, writes the next versions and changelogs, packs the packages
+ * as a fresh clone does, serves them as a registry, and installs them with each package manager. Each then runs the first
+ * program of README.md, on its own runtime, against the server of the packed command line.
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { createInterface } from "node:readline"
+import { collect } from "../docs/blocks.ts"
+import { install, type Manager, readmeInstall } from "./install.ts"
+import { must, pack, root } from "./pack.ts"
+import { program } from "./programs.ts"
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+const folder = await mkdtemp(join(tmpdir(), "fileio-rehearsal-"))
+const clone = join(folder, "clone")
+
+const copyWorkspace = async () => {
+  const files = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root })
+  for (const file of files.trim().split("\n")) {
+    await mkdir(join(clone, dirname(file)), { recursive: true })
+    // A file that is deleted in the working tree is still listed.
+    await copyFile(join(root, file), join(clone, file)).catch(() => {})
+  }
+}
+
+/** `fileio serve` of an installed command line, until the function ends. */
+const withHost = async <A>(project: string, use: (url: string) => Promise<A>): Promise<A> => {
+  const fileio = join(project, "node_modules/@effect-fileio/cli/dist/fileio.js")
+  const host = spawn(process.execPath, [fileio, "serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] })
+  const ended = once(host, "close")
+  try {
+    for await (const line of createInterface(host.stdout)) {
+      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0]
+      if (url !== undefined) return await use(url)
+    }
+    throw new Error("fileio serve ended")
+  } finally {
+    host.kill()
+    await ended
+  }
+}
+
+/** The command that runs a program in a project of the manager. */
+const runnerOf = async (manager: Manager): Promise<readonly [string, ...Array<string>]> => {
+  const modules = manager === "npm" || manager === "pnpm" ? undefined : await program(manager)
+  if (modules === undefined) return [process.execPath]
+  if (manager === "yarn") return [process.execPath, join(modules, "@yarnpkg/cli-dist/bin/yarn.js"), "node"]
+  return [join(modules, ".bin", manager), "run", ...(manager === "deno" ? ["--allow-all"] : [])]
+}
+
+try {
+  await copyWorkspace()
+  await must("git", ["init", "--quiet", "--initial-branch=main"], { cwd: clone })
+  const identity = ["-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.com"]
+  await must("git", ["add", "--all"], { cwd: clone })
+  await must("git", [...identity, "commit", "--quiet", "--message=everything"], { cwd: clone })
+  await must("npm", ["run", "--silent", "release:version"], { cwd: clone })
+  const packed = await pack(join(folder, "tarballs"), clone)
+  const versions = new Set(packed.map(({ manifest }) => manifest.version))
+  for (const { folder, manifest } of packed) {
+    const log = await readFile(join(folder, "CHANGELOG.md"), "utf8")
+    if (!log.includes(`## ${manifest.version}\n`)) {
+      throw new Error(`the changelog of ${manifest.name} has no ${manifest.version}`)
+    }
+  }
+  if (versions.size !== 1 || versions.has("0.0.0")) throw new Error(`the versions are ${[...versions].join(", ")}`)
+  say(`packed ${packed.length} packages, version ${[...versions].join()}`)
+
+  const names = await readmeInstall()
+  const readme = (await collect()).find(({ code, document }) =>
+    document === "README.md" && code.includes("NodeFileIo.layerConfig()")
+  )!
+  const host = join(folder, "host")
+  if (!await install(packed, host, "npm", ["@effect-fileio/cli"])) throw new Error("npm reaches no registry")
+  await withHost(host, async (url) => {
+    for (const manager of ["npm", "pnpm", "yarn", "bun", "deno"] as const) {
+      const project = join(folder, manager)
+      if (!await install(packed, project, manager, names)) throw new Error(`${manager} reaches no registry`)
+      await writeFile(join(project, "app.ts"), readme.code)
+      const [command, ...args] = await runnerOf(manager)
+      const printed = await must(command, [...args, "app.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
+      if (!/^http:\S+ http:\S+\n\S*inbox\/package\.json \d+\n$/.test(printed)) throw new Error(printed)
+      say(`${manager}: installed, ran the program of README.md`)
+    }
+  })
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
