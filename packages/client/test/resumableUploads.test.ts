@@ -126,3 +126,41 @@ describe("a resumable upload", () => {
       assert.isFalse((yield* test.requests).some(({ method }) => method === "HEAD"))
     }).pipe(Effect.provide(host())))
 })
+
+describe("a host that does not know the question whether it supports resumable uploads", () => {
+  const body = FileBody.bytes(new Uint8Array(1000).fill(3), { name: "a.bin" })
+  const RESPONSES: ReadonlyArray<readonly [name: string, fault: Fault.Fault, seconds?: number]> = [
+    ["404", Fault.status(404)],
+    ["405", Fault.status(405)],
+    ["401", Fault.status(401)],
+    ["429", Fault.tooManyRequests(60)],
+    ["500", Fault.status(500)],
+    ["503", Fault.status(503)],
+    ["a page", Fault.Html({ status: 200 })],
+    ["a redirect", Fault.Redirect({ to: "https://elsewhere.example/" })],
+    ["a reset", Fault.ResetBeforeHeaders({ handled: false })],
+    ["nothing", Fault.StallBeforeHeaders({ handled: false }), 5]
+  ]
+  for (const [name, fault, seconds = 0] of RESPONSES) {
+    it.effect(`gets the upload as ever, and no second question: ${name}`, () =>
+      Effect.gen(function*() {
+        const test = yield* FileIoTest.FileIoTest
+        const fileIo = yield* FileIo.FileIo
+        yield* test.inject(fault)
+        const uploading = yield* Effect.forkChild(fileIo.upload(body))
+        if (seconds > 0) {
+          // One request is out, and the clock has not moved.
+          while ((yield* test.requests).length === 0) yield* TestClock.withLive(Effect.sleep(1))
+          yield* TestClock.adjust(seconds * 1000)
+        }
+        yield* Fiber.join(uploading)
+        const again = yield* Effect.forkChild(passing(fileIo.upload(body)))
+        yield* Fiber.join(again)
+        assert.deepStrictEqual(
+          (yield* test.requests).map(({ method, target }) => `${method} ${target}`),
+          ["OPTIONS /", "POST /", "POST /"]
+        )
+        assert.lengthOf(yield* test.files, 2)
+      }).pipe(Effect.provide(host({ checkLimits: false, resumableUploads: false }))))
+  }
+})

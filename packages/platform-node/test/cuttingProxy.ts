@@ -8,6 +8,8 @@ export interface CuttingProxy {
   readonly cuts: () => number
   /** The first lines of the requests, in order. */
   readonly requests: () => ReadonlyArray<string>
+  /** Bytes that came from the client. */
+  readonly bytes: () => number
 }
 
 /**
@@ -23,6 +25,7 @@ export const cuttingProxy = (
     const sockets = new Set<Net.Socket>()
     const requests: Array<string> = []
     let cuts = 0
+    let received = 0
     const server = Net.createServer((client) => {
       const upstream = Net.connect({ host: hostname, port: Number(port) })
       let left = next()
@@ -32,6 +35,7 @@ export const cuttingProxy = (
         socket.on("close", () => sockets.delete(socket))
       }
       client.on("data", (bytes: Buffer) => {
+        received += bytes.length
         const line = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+/.exec(bytes.subarray(0, 300).toString("latin1"))
         if (line !== null) requests.push(line[0])
         if (left === undefined || bytes.length < left) {
@@ -63,5 +67,5 @@ export const cuttingProxy = (
         )
     )
     const { port: own } = server.address() as Net.AddressInfo
-    return { url: `http://127.0.0.1:${own}`, cuts: () => cuts, requests: () => requests }
+    return { url: `http://127.0.0.1:${own}`, cuts: () => cuts, requests: () => requests, bytes: () => received }
   })

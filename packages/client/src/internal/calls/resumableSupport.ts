@@ -2,6 +2,7 @@
  * Whether a host supports resumable uploads. Every JSON response of one that does has `Upload-Limit`; a host that has not sent a
  * response yet is asked once, before the first large upload.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Transport from "../../Transport.ts"
 import type * as Refusal from "../request/refusal.ts"
@@ -10,8 +11,8 @@ import * as Retry from "../request/retry.ts"
 import { PARTIAL, send } from "./resumableRequests.ts"
 import type { Client } from "./shared.ts"
 
-/** How long a host may take to say whether it supports resumable uploads. */
-const OPTIONS_TIMEOUT = "10 seconds"
+/** How long a host may take to say whether it supports resumable uploads: an upload waits for it. */
+const OPTIONS_TIMEOUT = Duration.seconds(5)
 
 /** What is known of one host. */
 export class Support {
@@ -32,16 +33,19 @@ export class Support {
   known(client: Client, operation: Refusal.Call["operation"]): Effect.Effect<boolean> {
     if (this.#isSupported !== undefined) return Effect.succeed(this.#isSupported)
     if (!this.#mayAsk) return Effect.succeed(false)
+    // The wait for a permit does not count.
+    const patient = { ...client, timeouts: { firstByte: OPTIONS_TIMEOUT, idle: OPTIONS_TIMEOUT } }
     return Retry.once(client.limiter, operation, (withPermit) =>
       Effect.scoped(Effect.map(
-        send(client, withPermit, "OPTIONS", `${client.endpoint.baseUrl}/`, {}),
-        ({ headers, status }) => {
+        send(patient, withPermit, "OPTIONS", `${client.endpoint.baseUrl}/`, {}),
+        ({ headers, status }) =>
           this.#isSupported = Response.isSuccess(status) && (headers["accept-patch"] ?? "").includes(PARTIAL)
-          return this.#isSupported
-        }
-      ))).pipe(
-        Effect.timeoutOrElse({ duration: OPTIONS_TIMEOUT, orElse: () => Effect.succeed(false) }),
-        Effect.orElseSucceed(() => false)
-      )
+      ))).pipe(Effect.catch((failure) =>
+        Effect.sync(() => {
+          // A host that was reached and does not respond to this is not asked again.
+          if (failure.stage === "broken") this.#isSupported = false
+          return false
+        })
+      ))
   }
 }
