@@ -1,0 +1,326 @@
+/** Encrypted transfers with the pages: large ones, broken ones, wrong secrets, and with the age program at the other end. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFile, execFileSync, spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import type { Page } from "playwright-core"
+import { close, hasChromium, launch, open, run, saved, until } from "./browser.ts"
+import { blobs, call, pattern, start, temporaryFolder, uploaded } from "./support.ts"
+
+const hasAge = spawnSync("age", ["--version"]).status === 0
+if (!hasAge) console.warn("SKIPPED: the pages with the age program, which is not installed (Debian: age)")
+
+/** Megabytes of the large file; 300 are for a machine at rest. */
+const MEGABYTES = Number(process.env["FILEIO_BROWSER_MB"] ?? "10")
+
+const free = { anonymousPlan: "free", plans: { free: { rateLimit: null, maxDownloads: 5 } } } as const
+
+const sha256 = (path: string): string => createHash("sha256").update(Fs.readFileSync(path)).digest("hex")
+
+/** A file of the given size, whose blocks differ. */
+const largeFile = (folder: string, megabytes: number): string => {
+  const path = Path.join(folder, `${megabytes} megabytes.bin`)
+  const file = Fs.openSync(path, "w")
+  const block = Buffer.from(pattern(1_000_000))
+  for (let index = 0; index < megabytes; index++) {
+    block.writeUInt32LE(index, 0)
+    Fs.writeSync(file, block)
+  }
+  Fs.closeSync(file)
+  return path
+}
+
+/** Sends what is chosen; returns its link. */
+const send = async (page: Page): Promise<string> => {
+  await page.getByRole("button", { name: "Upload" }).click()
+  await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+  return page.locator("#link-0").inputValue()
+}
+
+const offline = async (page: Page, isOffline: boolean) => {
+  await page.context().setOffline(isOffline)
+}
+
+/** Until the bar has come so far. */
+const progressed = (page: Page, part: number) =>
+  until(page, `(({ value, max }) => value / max > ${part})(document.querySelector("progress"))`)
+
+const slowly = async (page: Page, bytesPerSecond: number) => {
+  const network = await page.context().newCDPSession(page)
+  await network.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 0,
+    downloadThroughput: bytesPerSecond,
+    uploadThroughput: bytesPerSecond
+  })
+  return network
+}
+
+/** Runs a program beside the server of this process. */
+const execute = (command: string, args: ReadonlyArray<string>, cwd: string) =>
+  run(() => promisify(execFile)(command, args, { cwd, timeout: 60_000 }))
+
+/** Encrypts with the age program, uploads as a stranger's client does, and makes the link of it. */
+const encryptedByAge = Effect.fnUntraced(function*(url: string, folder: string, path: string, name: string) {
+  const key = Path.join(folder, "key.txt")
+  if (!Fs.existsSync(key)) execFileSync("age-keygen", ["-o", key], { stdio: "ignore" })
+  const identity = /AGE-SECRET-KEY-1\w+/.exec(Fs.readFileSync(key, "utf8"))![0]
+  execFileSync("age", ["-e", "-i", key, "-o", `${path}.age`, path])
+  const { key: file } = yield* uploaded(url, new Uint8Array(Fs.readFileSync(`${path}.age`)), {
+    name: "0123456789abcdef.age"
+  })
+  return { key: file, link: `${url}/${file}#age=${identity}&name=${encodeURIComponent(name)}` }
+})
+
+describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
+  beforeAll(launch, 60_000)
+  afterAll(close)
+
+  it.live(
+    `${MEGABYTES} MB go up and down while the network is away in between, and the host learns nothing`,
+    () =>
+      Effect.gen(function*() {
+        const server = yield* start(free)
+        const folder = yield* temporaryFolder
+        const source = largeFile(folder, MEGABYTES)
+        const sender = yield* open(server.url)
+        const link = yield* run(async () => {
+          const { page } = sender
+          await page.goto(server.url)
+          await page.locator("#file").setInputFiles(source)
+          // Slow enough that it is not over before the network goes away.
+          const network = await slowly(page, MEGABYTES * 100_000)
+          await page.getByRole("button", { name: "Upload" }).click()
+          await progressed(page, 0.1)
+          await offline(page, true)
+          await page.getByText("The connection is away. The upload continues").waitFor()
+          await offline(page, false)
+          await network.send("Network.disable")
+          await page.getByRole("heading", { name: "Your link is ready" }).waitFor({ timeout: 120_000 })
+          return page.locator("#link-0").inputValue()
+        })
+        assert.strictEqual(blobs(server).length, 1)
+
+        const receiver = yield* open(server.url)
+        const path = yield* run(async () => {
+          const { page } = receiver
+          await page.goto(link)
+          await page.getByRole("heading", { name: `${MEGABYTES} megabytes.bin` }).waitFor()
+          await slowly(page, MEGABYTES * 100_000)
+          await page.getByRole("button", { name: "Download" }).click()
+          await progressed(page, 0.1)
+          const waiting = page.waitForEvent("download", { timeout: 120_000 })
+          await offline(page, true)
+          await page.getByText("The connection is away. The download continues").waitFor()
+          await offline(page, false)
+          const download = await waiting
+          const path = await download.path()
+          await page.getByText("Done: the file is complete").waitFor()
+          return path
+        })
+        assert.strictEqual(sha256(path), sha256(source))
+        assert.strictEqual((yield* call(link)).status, 404)
+        const isOffline = (line: string) => line.includes("ERR_INTERNET_DISCONNECTED")
+        assert.deepStrictEqual([...sender.seen, ...receiver.seen].filter((line) => !isOffline(line)), [])
+      }),
+    300_000
+  )
+
+  it.live.skipIf(!hasAge)(
+    "what the page encrypts, age and the command line decrypt; what age encrypts, the page decrypts",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start(free)
+        const folder = yield* temporaryFolder
+        const content = pattern(200_000)
+        const source = Path.join(folder, "plan.bin")
+        Fs.writeFileSync(source, content)
+        const { page, seen } = yield* open(url)
+        const line = yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles(source)
+          await page.getByLabel("Downloads").selectOption("2")
+          await send(page)
+          return page.locator("#results code").textContent()
+        })
+        // The line of the page, as it is.
+        Fs.rmSync(source)
+        yield* execute("bash", ["-c", `set -o pipefail; ${line}`], folder)
+        assert.isTrue(Fs.readFileSync(source).equals(Buffer.from(content)))
+        Fs.rmSync(source)
+        const link = yield* run(() => page.locator("#link-0").inputValue())
+        const fileio = fileURLToPath(new URL("../../cli/src/bin.ts", import.meta.url))
+        yield* execute(process.execPath, [fileio, "download", link], folder)
+        assert.isTrue(Fs.readFileSync(source).equals(Buffer.from(content)))
+
+        const { link: theirs } = yield* encryptedByAge(url, folder, source, "from age.bin")
+        yield* run(() => page.goto(theirs))
+        const file = yield* saved(page)
+        assert.strictEqual(file.name, "from age.bin")
+        assert.isTrue(file.bytes.equals(content))
+        assert.deepStrictEqual(seen, [])
+      }),
+    120_000
+  )
+
+  it.live.skipIf(!hasAge)(
+    "a large file is saved while it is decrypted; two tabs, a double click and a reload lose nothing",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start({ ...free })
+        const folder = yield* temporaryFolder
+        const source = largeFile(folder, 66)
+        const { key, link } = yield* encryptedByAge(url, folder, source, "large.bin")
+        const { context, page, seen } = yield* open(url)
+        const other = yield* run(() => context.newPage())
+        const path = yield* run(async () => {
+          await page.goto(link)
+          const network = await slowly(page, 2_000_000)
+          await page.getByRole("button", { name: "Download" }).dblclick()
+          await progressed(page, 0.05)
+          // Another tab of the same browser does not take the download away.
+          await other.goto(link)
+          await other.getByRole("button", { name: "Download" }).click()
+          await other.getByText("Another tab of this browser is downloading this file.").waitFor()
+          await other.close()
+          // A reload in the middle breaks it; the same browser begins again at once.
+          page.on("dialog", (dialog) => void dialog.accept())
+          await page.reload()
+          await network.send("Network.disable")
+          const waiting = page.waitForEvent("download", { timeout: 60_000 })
+          await page.getByRole("button", { name: "Download" }).click()
+          const download = await waiting
+          assert.strictEqual(download.suggestedFilename(), "large.bin")
+          const path = await download.path()
+          await page.getByText("Done: the file is complete").waitFor({ timeout: 60_000 })
+          return path
+        })
+        assert.strictEqual(sha256(path), sha256(source))
+        assert.strictEqual((yield* call(`${url}/${key}`)).status, 404)
+        assert.deepStrictEqual(seen, [])
+      }),
+    180_000
+  )
+
+  it.live(
+    "a damaged link is said before the file is taken, and a wrong passphrase costs nothing",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start(free)
+        const { page, seen } = yield* open(url)
+        const isThere = (link: string) => Effect.map(call(link, { method: "HEAD" }), ({ status }) => status === 200)
+        const link = yield* run(async () => {
+          await page.goto(url)
+          await page.getByText("Write a text instead").click()
+          await page.getByLabel("Text", { exact: true }).fill("see you at eight\n<b>really</b>")
+          await page.getByLabel("Passphrase").fill("correct horse battery staple")
+          return send(page)
+        })
+        assert.match(link, /#age=passphrase&name=text%2Etxt$|#age=passphrase&name=text\.txt$/)
+
+        yield* run(async () => {
+          await page.goto(link)
+          await page.getByRole("button", { name: "Show the text" }).click()
+          await page.getByRole("alert").getByText("Nothing was downloaded").waitFor()
+        })
+        assert.isTrue(yield* isThere(link))
+        yield* run(async () => {
+          await page.getByLabel("Passphrase").fill("wrong")
+          await page.getByRole("button", { name: "Show the text" }).click()
+          await page.getByRole("alert").getByText("This does not decrypt the file").waitFor({ timeout: 60_000 })
+          await page.getByLabel("Passphrase").fill("correct horse battery staple")
+          await page.getByRole("button", { name: "Show the text" }).click()
+          await page.locator("#shown").waitFor({ timeout: 60_000 })
+          assert.strictEqual(await page.locator("#shown").textContent(), "see you at eight\n<b>really</b>")
+        })
+
+        const other = yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles({ name: "a.bin", mimeType: "", buffer: Buffer.from("content") })
+          return send(page)
+        })
+        const [address, fragment] = other.split("#")
+        yield* run(async () => {
+          const damaged = fragment!.replace(
+            /(AGE-SECRET-KEY-1\w{20})(\w)/,
+            (_, start, next) => `${start}${next === "Q" ? "P" : "Q"}`
+          )
+          await page.goto(`${address}#${damaged}`)
+          await page.getByRole("alert").getByText("This link is damaged").waitFor()
+          assert.isTrue(await page.getByRole("button", { name: "Download" }).isDisabled())
+          // Without its end, the page says what is missing, and the complete link works in the same tab.
+          await page.goto("about:blank")
+          await page.goto(address!)
+          await page.getByText("its key is missing").waitFor()
+        })
+        assert.isTrue(yield* isThere(other))
+        yield* run(() => page.goto(other))
+        yield* run(() => page.getByRole("heading", { name: "a.bin" }).waitFor())
+        assert.strictEqual(String((yield* saved(page)).bytes), "content")
+        assert.deepStrictEqual(seen, [])
+      }),
+    120_000
+  )
+
+  it.live(
+    "several files are a link each, or one archive; names are hostile; a text without encryption is shown",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start(free)
+        const { page, seen } = yield* open(url)
+        const evil = "../<img src=x onerror=alert(1)>'; rm -rf ~ #&name=x.txt"
+        const files = [
+          { name: evil, mimeType: "", buffer: Buffer.from("first content") },
+          { name: "b.bin", mimeType: "", buffer: Buffer.from("second content") }
+        ]
+        const links = yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles(files)
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("heading", { name: "Your links are ready" }).waitFor()
+          return Promise.all([0, 1].map((index) => page.locator(`#link-${index}`).inputValue()))
+        })
+        for (const [index, { buffer }] of files.entries()) {
+          yield* run(() => page.goto(links[index]!))
+          const file = yield* saved(page)
+          assert.strictEqual(String(file.bytes), String(buffer))
+          assert.notMatch(file.name, /[/<>]/)
+        }
+        const archive = yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles(files)
+          await page.getByLabel("Send the files as one ZIP archive").check()
+          const link = await send(page)
+          await page.goto(link)
+          return link
+        })
+        const zip = yield* saved(page)
+        assert.match(zip.name, /\.zip$/)
+        for (const part of ["first content", "second content", "b.bin", "PK\u0005\u0006"]) {
+          assert.isTrue(zip.bytes.includes(part), part)
+        }
+        assert.strictEqual((yield* call(archive)).status, 404)
+
+        // Not encrypted: a text is shown when asked for, and is taken by that.
+        const plain = yield* run(async () => {
+          await page.goto(url)
+          await page.getByText("Write a text instead").click()
+          await page.getByLabel("Text", { exact: true }).fill("only <words>")
+          await page.getByLabel("Encrypt in this browser").uncheck()
+          const link = await send(page)
+          await page.goto(link)
+          await page.getByRole("button", { name: "Show the text" }).click()
+          await page.locator("#shown").waitFor()
+          assert.strictEqual(await page.locator("#shown").textContent(), "only <words>")
+          return link
+        })
+        assert.strictEqual((yield* call(plain)).status, 404)
+        assert.deepStrictEqual(seen, [])
+      }),
+    120_000
+  )
+})
