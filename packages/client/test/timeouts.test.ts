@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type Activity, expiry, idle, make } from "../src/internal/request/timeouts.ts"
+import { type Activity, expiry, guarded, make, watch } from "../src/internal/request/timeouts.ts"
 
 const timeouts = { firstByte: Duration.seconds(5), idle: Duration.minutes(1) }
 
@@ -62,10 +62,14 @@ describe("the time-outs of a request", () => {
       const source = Stream.concat(Stream.make(chunk, chunk), Stream.never)
       let seen = 0
       const reader = yield* Effect.forkChild(
-        Effect.exit(Stream.runForEach(idle(source, Duration.seconds(5)), () => {
-          seen++
-          return Effect.sleep("1 hour")
-        })),
+        Effect.exit(Effect.scoped(Effect.flatMap(
+          watch({ lastAt: Infinity, phase: "firstByte" }, timeouts),
+          (guard) =>
+            Stream.runForEach(guarded(source, guard), () => {
+              seen++
+              return Effect.sleep("1 hour")
+            })
+        ))),
         { startImmediately: true }
       )
       yield* TestClock.adjust("2 hours")

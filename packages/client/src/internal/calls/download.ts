@@ -6,7 +6,6 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Download, DownloadOptions, DownloadStreamOptions, Resume } from "../../FileIoModels.ts"
 import type { Meter } from "../../Progress.ts"
-import type * as Transport from "../../Transport.ts"
 import type { WithPermit } from "../limit/limiter.ts"
 import * as Span from "../observe/span.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
@@ -33,7 +32,7 @@ const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
 /** The bytes of a 206, which must be the requested rest, and the size of the whole file. */
 const restOf = (
   key: FileKey,
-  { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: Transport.Response },
+  { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: ContentEncoding.Head },
   asked: DownloadStream.Asked
 ): Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure> => {
   const rest = DownloadStream.readHead(key, response, asked)
@@ -68,7 +67,7 @@ export const make = (client: Client) => {
       }
     )
     if (response.status === 206 && rest !== undefined) {
-      return { response, bytes: Send.incoming(response, call.idle) }
+      return { response, bytes: response.body }
     }
     if (response.status !== 200) return yield* Response.refuse(call, response)
     return { response, bytes: yield* Response.fileIn(call, response) }

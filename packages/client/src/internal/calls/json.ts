@@ -8,8 +8,8 @@ import * as Random from "effect/Random"
 import type * as FileBody from "../../FileBody.ts"
 import type { Resumption } from "../../FileIoModels.ts"
 import * as Progress from "../../Progress.ts"
-import type * as Transport from "../../Transport.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
+import type { Response as Received } from "../request/contentEncoding.ts"
 import * as Multipart from "../request/multipart.ts"
 import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
@@ -23,7 +23,7 @@ export interface JsonCall<A> {
   readonly call: Refusal.Call
   readonly method: HttpMethod.HttpMethod
   readonly path: string
-  readonly read: (call: Refusal.Call, response: Transport.Response) => Effect.Effect<A, Failure>
+  readonly read: (call: Refusal.Call, response: Received) => Effect.Effect<A, Failure>
 }
 
 /** Makes a call without a body. */
@@ -118,7 +118,7 @@ const readDetails = Response.json(FileDetails.FileDetails)
 /** Reads the details of an uploaded file, and compares its size with the sent one. */
 export const readStored =
   (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Send.Tally) =>
-  (call: Refusal.Call, response: Transport.Response): Effect.Effect<FileDetails.FileDetails, Failure> =>
+  (call: Refusal.Call, response: Received): Effect.Effect<FileDetails.FileDetails, Failure> =>
     Effect.flatMap(readDetails(call, response), (file) => {
       if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)
       const problem = `it says that it stored ${file.size} bytes, and ${tally.bytes} were sent`

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import type * as FileBody from "../../FileBody.ts"
 import * as Progress from "../../Progress.ts"
-import type * as Transport from "../../Transport.ts"
 import type { WithPermit } from "../limit/limiter.ts"
+import type * as ContentEncoding from "../request/contentEncoding.ts"
 import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
 import * as Send from "../request/send.ts"
@@ -55,14 +55,14 @@ export const locate = (client: Client, location: string | undefined): string | u
   return url.origin === new URL(base).origin ? url.href : undefined
 }
 
-const offsetOf = ({ headers }: Transport.Response): number | undefined => {
+const offsetOf = ({ headers }: ContentEncoding.Head): number | undefined => {
   const text = headers["upload-offset"]?.trim() ?? ""
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
-const isComplete = ({ headers }: Transport.Response): boolean => headers["upload-complete"]?.trim() === "?1"
+const isComplete = ({ headers }: ContentEncoding.Head): boolean => headers["upload-complete"]?.trim() === "?1"
 
-const isGone = ({ status }: Transport.Response): boolean => status === 404 || status === 410
+const isGone = ({ status }: ContentEncoding.Head): boolean => status === 404 || status === 410
 
 /** Creates an empty upload for a body; returns its address. Nothing of the file is sent, so nothing is stored if it fails. */
 export const create = (client: Client, withPermit: WithPermit, { body, call, fields, method, path, tally }: {
@@ -137,7 +137,7 @@ export const append = <A>(client: Client, withPermit: WithPermit, { address, bod
   readonly offset: number
   readonly tally: Send.Tally
   readonly meter: Progress.Meter
-  readonly read: (call: Refusal.Call, response: Transport.Response) => Effect.Effect<A, Failure>
+  readonly read: (call: Refusal.Call, response: ContentEncoding.Response) => Effect.Effect<A, Failure>
 }): Effect.Effect<A, Failure | NotAppended> => {
   const headers = { "upload-complete": "?1", "upload-offset": String(offset) }
   const form = { contentType: PARTIAL, head: EMPTY, tail: EMPTY }

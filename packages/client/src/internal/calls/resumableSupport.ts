@@ -4,7 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Transport from "../../Transport.ts"
+import type * as ContentEncoding from "../request/contentEncoding.ts"
 import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
@@ -25,7 +25,7 @@ export class Support {
   }
 
   /** Learns from a response to another call. */
-  learn({ headers, status }: Transport.Response): void {
+  learn({ headers, status }: ContentEncoding.Head): void {
     if (Response.isSuccess(status)) this.#isSupported = headers["upload-limit"] !== undefined
   }
 

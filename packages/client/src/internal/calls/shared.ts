@@ -49,7 +49,6 @@ export const callOf = (client: Client, operation: FileIoError.Operation, link?: 
   key: link?.key,
   host: client.endpoint.host,
   linkHost: link?.host,
-  idle: client.timeouts.idle,
   hasKey: client.credentials.hasKey,
   quote: client.credentials.quote
 })

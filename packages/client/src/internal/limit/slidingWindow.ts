@@ -43,8 +43,7 @@ export class SlidingWindow {
       if (permit.acquiredAt + MAX_CONNECT > now) break
       this.countedBy(permit, permit.acquiredAt + MAX_CONNECT)
     }
-    let over = 0
-    while (over < this.#released.length && this.#until(this.#released[over]!, this.#longest) <= now) over++
+    const over = this.#first(now, this.#longest)
     // Removing moves all others, so it waits until it is worthwhile.
     if (over > this.#released.length / 2) this.#released.splice(0, over)
   }

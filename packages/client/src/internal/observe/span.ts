@@ -11,9 +11,7 @@ export const fn = <Args extends Array<unknown>, A, E, R>(
   operation: FileIoError.Operation,
   body: (...args: Args) => Effect.Effect<A, E, R>
 ): (...args: Args) => Effect.Effect<A, E, R> =>
-  Effect.fn(name)(function*(...args: Args): Effect.fn.Return<A, E, R> {
-    return yield* Effect.annotateLogs(body(...args), "fileio.operation", operation)
-  })
+  Effect.fn(name)((...args: Args) => Effect.annotateLogs(body(...args), "fileio.operation", operation))
 
 /** Adds attributes to the span of a running call; never to a span of the caller's. */
 export const annotate = (fiber: Fiber.Fiber<unknown, unknown>, attributes: Readonly<Record<string, unknown>>): void => {

@@ -7,16 +7,26 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-import { type Buffers, type Response, TransportError } from "../../Transport.ts"
+import * as Transport from "../../Transport.ts"
 
 /** The bytes of a response, which may break. */
-export type Bytes = (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.TimedOut | TransportError>
+export type Bytes = (
+  buffers: Transport.Buffers
+) => Stream.Stream<Uint8Array, FileIoError.TimedOut | Transport.TransportError>
+
+/** A response without its bytes. */
+export type Head = Omit<Transport.Response, "body">
+
+/** A response whose bytes are decoded, if that is possible, and watched for time-outs. */
+export interface Response extends Head {
+  readonly body: Bytes
+}
 
 /** The web platform's names of the codings that it can decode, if it has any. */
 const FORMATS: Readonly<Record<string, string>> = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate", br: "brotli" }
 
 /** The codings of a response, in lower case, in the order in which they were applied. */
-const codingsOf = (response: Response): ReadonlyArray<string> =>
+const codingsOf = (response: Head): ReadonlyArray<string> =>
   (response.headers["content-encoding"] ?? "").toLowerCase().split(",")
     .map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity")
 
@@ -30,10 +40,10 @@ const decompressor = (coding: string): GenericTransformStream | undefined => {
 }
 
 /** Whether the bytes of a response are, or were, encoded. */
-export const isEncoded = (response: Response): boolean => codingsOf(response).length > 0
+export const isEncoded = (response: Head): boolean => codingsOf(response).length > 0
 
 /** The codings of a response that cannot be decoded here. */
-export const unknownOf = (response: Response): string | undefined => {
+export const unknownOf = (response: Head): string | undefined => {
   const codings = codingsOf(response)
   return codings.length === 0 || response.isDecoded ||
       (codings.length === 1 && decompressor(codings[0]!) !== undefined)
@@ -49,13 +59,13 @@ class InvalidCoding extends Error {
 export const INVALID = "its bytes are not in the encoding that its Content-Encoding says"
 
 /** Whether a response failed because its bytes could not be decoded. */
-export const isInvalid = (error: TransportError): boolean => error.cause instanceof InvalidCoding
+export const isInvalid = (error: Transport.TransportError): boolean => error.cause instanceof InvalidCoding
 
-const isBroken = (error: unknown): error is FileIoError.TimedOut | TransportError =>
+const isBroken = (error: unknown): error is FileIoError.TimedOut | Transport.TransportError =>
   Predicate.isTagged(error, "TransportError") || Predicate.isTagged(error, "TimedOut")
 
 /** The decoded bytes; unchanged if their coding cannot be decoded. */
-export const decoded = (response: Response, bytes: Bytes): Bytes => {
+export const decoded = (response: Head, bytes: Bytes): Bytes => {
   const codings = codingsOf(response)
   if (codings.length === 0 || response.isDecoded || unknownOf(response) !== undefined) return bytes
   return () =>
@@ -68,7 +78,7 @@ export const decoded = (response: Response, bytes: Bytes): Bytes => {
           // An error of the transfer passes through the decompressor unchanged.
           isBroken(cause)
             ? cause
-            : new TransportError({ phase: "response", cause: new InvalidCoding(INVALID, { cause }) })
+            : new Transport.TransportError({ phase: "response", cause: new InvalidCoding(INVALID, { cause }) })
       }))
     }))
 }

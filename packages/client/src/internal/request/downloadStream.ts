@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Hasher } from "../../Platform.ts"
 import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
-import type { Buffers, Response, TransportError } from "../../Transport.ts"
+import type { Buffers, TransportError } from "../../Transport.ts"
 import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
@@ -51,7 +51,7 @@ export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<stri
   "if-range": validator
 })
 
-const lengthOf = (response: Response): number | undefined => {
+const lengthOf = (response: ContentEncoding.Head): number | undefined => {
   const length = response.headers["content-length"]
   // The length of encoded bytes says nothing about the file.
   return length === undefined || ContentEncoding.isEncoded(response) || !/^\d+$/.test(length)
@@ -59,14 +59,14 @@ const lengthOf = (response: Response): number | undefined => {
     : Number(length)
 }
 
-const nameOf = (key: FileKey, headers: Response["headers"]): FileName.FileName => {
+const nameOf = (key: FileKey, headers: ContentEncoding.Head["headers"]): FileName.FileName => {
   const disposition = headers["content-disposition"]
   const given = disposition === undefined ? Option.none() : FileName.fromContentDisposition(disposition)
   return FileName.sanitize(Option.getOrElse(given, () => key))
 }
 
 /** Parses the head of a 200, or of a 206 to a request for the rest. */
-export const readHead = (key: FileKey, response: Response, asked: Asked | undefined): Head | string => {
+export const readHead = (key: FileKey, response: ContentEncoding.Head, asked: Asked | undefined): Head | string => {
   const { headers } = response
   const etag = headers["etag"]
   const validator = etag !== undefined && isStrong(etag) ? etag : undefined
@@ -95,7 +95,7 @@ export const readHead = (key: FileKey, response: Response, asked: Asked | undefi
  * Checks that a 206 is the rest of the same file, and returns the size of the whole. Parts join only if their strong validators
  * are equal (RFC 9110, 15.3.7.3): anything else would be halves of two files.
  */
-const readRange = (response: Response, asked: Asked): number | string => {
+const readRange = (response: ContentEncoding.Head, asked: Asked): number | string => {
   const { headers } = response
   const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
   if (range === null) return "a part of the file without a Content-Range"

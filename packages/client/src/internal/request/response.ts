@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Response, TransportError } from "../../Transport.ts"
+import type { TransportError } from "../../Transport.ts"
 import { concat } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { lost } from "./connectionError.ts"
@@ -18,6 +18,8 @@ import * as Send from "./send.ts"
 
 type Call = Refusal.Call
 
+type Response = ContentEncoding.Response
+
 /** The longest body of an error response that is read, in bytes. */
 const MAX_ERROR_BYTES = 64 * 1024
 /** The longest JSON response that is read, in bytes. */
@@ -28,13 +30,12 @@ const decoder = new TextDecoder()
 /** The text of a response; `undefined` if it is too long. */
 const readText = (
   response: Response,
-  call: Call,
   maxBytes: number
 ): Effect.Effect<string | undefined, FileIoError.TimedOut | TransportError> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let length = 0
-    return Send.incoming(response, call.idle)("owned").pipe(
+    return response.body("owned").pipe(
       Stream.takeWhile((chunk) => {
         length += chunk.length
         chunks.push(chunk)
@@ -59,7 +60,7 @@ export const interrupted = (
 export const refuse = Effect.fnUntraced(function*(call: Call, response: Response): Effect.fn.Return<never, Failure> {
   if (Refusal.isRedirect(response.status)) return yield* Effect.fail(Refusal.redirected(call, response))
   // The status alone is enough if the body breaks.
-  const text = yield* Effect.orElseSucceed(readText(response, call, MAX_ERROR_BYTES), () => undefined)
+  const text = yield* Effect.orElseSucceed(readText(response, MAX_ERROR_BYTES), () => undefined)
   return yield* Effect.fail(Refusal.read(call, response, text, yield* Clock.currentTimeMillis))
 })
 
@@ -103,7 +104,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
     if (coding !== undefined) {
       return other(`it is encoded (${call.quote(coding, 64)}), unrequested, and cannot be decoded here`)
     }
-    return Effect.matchEffect(readText(response, call, MAX_JSON_BYTES), {
+    return Effect.matchEffect(readText(response, MAX_JSON_BYTES), {
       onFailure: (error) =>
         error._tag === "TransportError" && ContentEncoding.isInvalid(error)
           ? other(ContentEncoding.INVALID)
@@ -127,13 +128,12 @@ export const fileIn = Effect.fnUntraced(function*(
   call: Call,
   response: Response
 ): Effect.fn.Return<ContentEncoding.Bytes, Failure, Scope.Scope> {
-  const bytes = Send.incoming(response, call.idle)
-  if (response.headers["content-disposition"] !== undefined) return bytes
+  if (response.headers["content-disposition"] !== undefined) return response.body
   const type = Refusal.mediaType(response)
   const page = new Failure("begun", Refusal.notAnApi(call, response))
   if (Refusal.isHtml(type, undefined)) return yield* Effect.fail(page)
-  if (type !== undefined && type !== "text/plain" && !isJson(type)) return bytes
-  const peeked = yield* Send.peek(bytes, MAX_ERROR_BYTES)
+  if (type !== undefined && type !== "text/plain" && !isJson(type)) return response.body
+  const peeked = yield* Send.peek(response.body, MAX_ERROR_BYTES)
   const text = decoder.decode(peeked.start)
   if (Refusal.isHtml(type, text)) return yield* Effect.fail(page)
   if (!peeked.isWhole || text === "") return peeked.bytes

@@ -1,7 +1,6 @@
 /** Sends one request over the transport, with its time-outs, and reads the bytes of its response. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
@@ -26,6 +25,8 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   stoodStill = 0
   /** Whether the whole request was handed over. */
   isSent = true
+  /** Whether the head of the response has come. */
+  hasResponse = false
   /** Why our own source failed; transports wrap it beyond recognition. */
   sourceFailure: FileIoError.SourceFailed | undefined = undefined
   /** Set by the rate limiter. */
@@ -37,11 +38,11 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   }
 
   get phase(): "firstByte" | "idle" {
-    return this.isSent ? "firstByte" : "idle"
+    return this.isSent && !this.hasResponse ? "firstByte" : "idle"
   }
 
   touch() {
-    this.lastAt = this.#clock.currentTimeMillisUnsafe()
+    if (!this.hasResponse) this.lastAt = this.#clock.currentTimeMillisUnsafe()
   }
 
   /** This many bytes of the file were handed over. */
@@ -203,24 +204,26 @@ export const execute = (
     /** Whether the request is repeated if its connection breaks. */
     readonly isRepeatable: boolean
   }
-): Effect.Effect<Transport.Response, Failure, Scope.Scope> =>
+): Effect.Effect<ContentEncoding.Response, Failure, Scope.Scope> =>
   Clock.clockWith((clock) => {
     const { host, isRepeatable, outgoing, timeouts, transport, withPermit } = options
     const inFlight = new InFlight(clock)
     const send = (body: Transport.Body) =>
-      Effect.suspend(() => {
+      Effect.flatMap(Timeouts.watch(inFlight, timeouts), (guard) => {
         const began = clock.currentTimeMillisUnsafe()
-        inFlight.touch()
-        return Effect.raceFirst(
-          transport.send({ ...head, body, isRepeatable }, inFlight),
-          Timeouts.expiry(inFlight, timeouts)
-        ).pipe(Effect.mapError((error) =>
-          error._tag === "TimedOut"
-            ? new Failure("broken", error)
-            : inFlight.sourceFailure !== undefined
-            ? new Failure("withheld", inFlight.sourceFailure)
-            : unreachable(host, error, clock.currentTimeMillisUnsafe() - began)
-        ))
+        return Effect.mapBoth(guard(transport.send({ ...head, body, isRepeatable }, inFlight)), {
+          onSuccess: (response): ContentEncoding.Response => {
+            inFlight.hasResponse = true
+            const bytes = (buffers: Transport.Buffers) => Timeouts.guarded(response.body(buffers), guard)
+            return { ...response, body: ContentEncoding.decoded(response, bytes) }
+          },
+          onFailure: (error) =>
+            error._tag === "TimedOut"
+              ? new Failure("broken", error)
+              : inFlight.sourceFailure !== undefined
+              ? new Failure("withheld", inFlight.sourceFailure)
+              : unreachable(host, error, clock.currentTimeMillisUnsafe() - began)
+        })
       })
     const prepared = outgoing === undefined
       ? Effect.succeed<Transport.Body>({ _tag: "Empty" })
@@ -247,13 +250,6 @@ export const scopedToSuccess = <A, E, R>(
           (exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void
         )))
   )
-
-/**
- * The decoded bytes of a response; fails if they break off, or if nothing arrives for too long. No chunk is read before it is
- * requested.
- */
-export const incoming = (response: Transport.Response, idle: Duration.Duration): ContentEncoding.Bytes =>
-  ContentEncoding.decoded(response, (buffers) => Timeouts.idle(response.body(buffers), idle))
 
 interface Peeked {
   /** The first bytes: all of them if there are few. */

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { millisOf } from "../shared/monotonic.ts"
 
@@ -80,26 +81,30 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
     return look
   })
 
-/** Fails once nothing has arrived for too long, while a reader waits. */
-export const idle = <E>(
-  stream: Stream.Stream<Uint8Array, E>,
-  timeout: Duration.Duration
-): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
-  Stream.transformPull(stream, (pull, scope) =>
-    Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      const activity: Activity = { lastAt: Infinity, phase: "idle" }
-      const expired = Deferred.makeUnsafe<never, FileIoError.TimedOut>()
-      yield* Effect.forkIn(
-        Deferred.into(expiry(activity, { firstByte: timeout, idle: timeout }), expired),
-        scope
-      )
-      const next = Effect.raceFirst(pull, Deferred.await(expired))
-      const rest = Effect.sync(() => {
-        activity.lastAt = Infinity
-      })
-      return Effect.suspend(() => {
+/** Runs an effect of a request, such as sending it or reading a chunk; fails once nothing has happened for too long. */
+export type Guard = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FileIoError.TimedOut, R>
+
+/**
+ * Watches one request and its response until the scope closes: one fiber for all effects that the guard runs, one after another.
+ * The time between them does not count.
+ */
+export const watch = (activity: Activity, timeouts: Timeouts): Effect.Effect<Guard, never, Scope.Scope> =>
+  Clock.clockWith((clock) => {
+    const expired = Deferred.makeUnsafe<never, FileIoError.TimedOut>()
+    const rest = Effect.sync(() => {
+      activity.lastAt = Infinity
+    })
+    const guard: Guard = (effect) =>
+      Effect.suspend(() => {
         activity.lastAt = clock.currentTimeMillisUnsafe()
-        return Effect.onExit(next, () => rest)
+        return Effect.onExit(Effect.raceFirst(effect, Deferred.await(expired)), () => rest)
       })
-    }))
+    return Effect.as(Effect.forkScoped(Deferred.into(expiry(activity, timeouts), expired)), guard)
+  })
+
+/** Fails once nothing has arrived for too long, while a reader waits. */
+export const guarded = <E>(
+  stream: Stream.Stream<Uint8Array, E>,
+  guard: Guard
+): Stream.Stream<Uint8Array, E | FileIoError.TimedOut> =>
+  Stream.transformPull(stream, (pull) => Effect.succeed(guard(pull)))
