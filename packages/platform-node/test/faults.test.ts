@@ -259,7 +259,8 @@ const rows: ReadonlyArray<Row> = [
     name: "reset in the body",
     fault: (call) => Fault.ResetBody({ atByte: middle(call) }),
     times: ALWAYS,
-    expected: brokenInside
+    expected: brokenInside,
+    crashes: cutFetch
   },
   {
     name: "truncate with Content-Length",
