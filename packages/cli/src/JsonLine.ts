@@ -51,7 +51,13 @@ const file = {
  * @category schemas
  * @since 0.1.0
  */
-export const Uploaded = line("uploaded", { source: Source, ...file })
+export const Uploaded = line("uploaded", {
+  source: Source,
+  ...file,
+  deleteToken: Schema.optionalKey(Schema.String.annotate({
+    description: "Deletes the file without a key; only with --show-token, and only of a host that gives one"
+  }))
+})
 
 /**
  * `download`: a file is on the disk, complete. With `--output -` its path is `-`, and the line goes to standard error.

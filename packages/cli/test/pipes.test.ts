@@ -235,6 +235,117 @@ describe.concurrent("the account", () => {
   })
 })
 
+describe.concurrent("the deletion token", () => {
+  /** No key, and a home of its own. */
+  const stranger = (more: Record<string, string | undefined> = {}) => {
+    const room = t.room()
+    return {
+      room,
+      state: join(room, ".local", "state", "fileio"),
+      env: {
+        HOME: room,
+        XDG_STATE_HOME: undefined,
+        FILEIO_CONFIG: join(room, "config.json"),
+        FILEIO_API_KEY: undefined,
+        ...more
+      }
+    }
+  }
+
+  it("is kept, so that who uploaded without a key deletes with the link alone", async () => {
+    const { env, room, state } = stranger()
+    const [first] = await t.lines(["upload", write(room, "a.txt", "a")], { env })
+    const [second] = await t.lines(["upload", write(room, "b.txt", "b")], { env })
+    const kept = Fs.readdirSync(state)
+    assert.strictEqual(kept.length, 2)
+    for (const name of kept) {
+      assert.strictEqual(Fs.statSync(join(state, name)).mode & 0o777, 0o600)
+      const text = name + Fs.readFileSync(join(state, name), "utf8")
+      for (const link of [first!, second!]) assert.notInclude(text, link.split("/").at(-1)!)
+    }
+    assert.strictEqual(Fs.statSync(state).mode & 0o777, 0o700)
+
+    // Nobody else can, and no other host gets the token.
+    const other = await t.run(["delete", first!, "--yes"], { env: stranger().env })
+    assert.strictEqual(other.code, 4)
+    assert.match(other.stderr, /needs an API key.*\n.*FILEIO_DELETE_TOKEN/)
+    const asked: Array<unknown> = []
+    const evil = await fakeHost((request, response) => {
+      asked.push(request.headers["delete-token"])
+      response.writeHead(401, { "content-type": "application/json" }).end("{\"success\":false,\"status\":401}")
+    })
+    await t.run(["delete", first!.replace(t.url(), evil.url), "--yes"], { env })
+    evil.close()
+    assert.deepStrictEqual(asked.filter((token) => token !== undefined), [])
+
+    const deleted = await t.run(["delete", first!, second!.split("/").at(-1)!, "--yes", "--json"], { env })
+    assert.strictEqual(deleted.code, 0, deleted.stderr)
+    assert.deepStrictEqual(jsonLines(deleted.stdout).map(({ type }) => type), ["deleted", "deleted"])
+    assert.deepStrictEqual(Fs.readdirSync(state), [])
+    assert.strictEqual((await t.run(["download", first!, "-o", "-"], { env })).code, 3)
+  })
+
+  it("is shown only with --show-token, and taken from standard input or a variable", async () => {
+    const { env, room } = stranger()
+    const path = write(room, "a.txt", "a")
+    const plain = await t.run(["upload", path, "--json", "--verbose"], { env })
+    const [line] = jsonLines(plain.stdout)
+    assert(line?.type === "uploaded")
+    assert.notInclude(plain.stdout + plain.stderr, "oken")
+    const [shown] = jsonLines((await t.run(["upload", path, "--json", "--show-token"], { env })).stdout)
+    assert(shown?.type === "uploaded")
+    assert.match(shown.deleteToken!, /^[\w-]{32}$/)
+    const text = await t.run(["upload", path, "--show-token"], { env })
+    const token = /deletion token: ([\w-]{32})\n/.exec(text.stderr)?.[1]
+    const link = text.stdout.trim()
+
+    const elsewhere = stranger()
+    const wrong = await t.run(["delete", link, "--yes", "--token-stdin", "--verbose"], {
+      env: elsewhere.env,
+      stdin: `${shown.deleteToken}\n`
+    })
+    assert.strictEqual(wrong.code, 3)
+    assert.match(wrong.stderr, /the deletion token is not its own/)
+    assert.notInclude(wrong.stderr, shown.deleteToken!)
+    const two = await t.run(["delete", link, shown.link, "--yes", "--token-stdin"], {
+      env: elsewhere.env,
+      stdin: token!
+    })
+    assert.strictEqual(two.code, 2)
+    const empty = await t.run(["delete", link, "--yes", "--token-stdin"], { env: elsewhere.env, stdin: "" })
+    assert.strictEqual(empty.code, 2)
+    assertTwoLines(empty.stderr)
+    const right = await t.run(["delete", link, "--yes", "--token-stdin"], { env: elsewhere.env, stdin: `${token}\n` })
+    assert.strictEqual(right.code, 0, right.stderr)
+    const byVariable = stranger({ FILEIO_DELETE_TOKEN: shown.deleteToken })
+    assert.strictEqual((await t.run(["delete", shown.link, "--yes"], { env: byVariable.env })).code, 0)
+  })
+
+  it("is not kept with an account; what cannot be kept, and tokens of files that have expired, do no harm", async () => {
+    const { env, room, state } = stranger()
+    await t.lines(["upload", write(room, "a.txt", "a")], { env: { ...env, FILEIO_API_KEY: KEY } })
+    assert.isFalse(Fs.existsSync(state))
+    Fs.mkdirSync(state, { recursive: true })
+    const old = join(state, `token-${"0".repeat(32)}-1.json`)
+    Fs.writeFileSync(old, "{}")
+    write(state, "of-another.json", "kept")
+    const [link] = await t.lines(["upload", write(room, "a.txt", "a")], { env })
+    assert.isFalse(Fs.existsSync(old))
+    assert.strictEqual(Fs.readdirSync(state).length, 2)
+    // A changed record is no record.
+    const mine = Fs.readdirSync(state).find((name) => name.startsWith("token-"))!
+    Fs.writeFileSync(join(state, mine), "no JSON")
+    assert.strictEqual((await t.run(["delete", link!, "--yes"], { env })).code, 4)
+
+    const blocked = stranger()
+    Fs.mkdirSync(join(blocked.room, ".local", "state"), { recursive: true })
+    Fs.writeFileSync(blocked.state, "a file in place of the folder")
+    const ran = await t.run(["upload", write(room, "a.txt", "a")], { env: blocked.env })
+    assert.strictEqual(ran.code, 0)
+    assert.match(ran.stderr, /cannot be kept in .*--show-token/)
+  })
+})
+
 describe.concurrent("the settings", () => {
   const config = (room: string, more: Record<string, string | undefined> = {}) => ({
     env: {

@@ -22,6 +22,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as FileBody from "./FileBody.ts"
 import type {
+  DeleteOptions,
   Download,
   DownloadedBytes,
   DownloadOptions,
@@ -126,8 +127,8 @@ export interface Service {
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
   /** How long a call would wait now for the account's rate limit, as far as known. */
   readonly waitTime: Effect.Effect<Duration.Duration>
-  /** Deletes a file. Needs a key. */
-  readonly delete: (keyOrLink: string) => Effect.Effect<void, FileIoError.FileIoError>
+  /** Deletes a file. Needs a key, or the `deleteToken` of its upload. */
+  readonly delete: (keyOrLink: string, options?: DeleteOptions) => Effect.Effect<void, FileIoError.FileIoError>
 }
 
 /**

@@ -10,6 +10,7 @@ import type * as FileName from "@effect-fileio/core/FileName"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type * as Encryption from "./Encryption.ts"
 import type * as FileBody from "./FileBody.ts"
@@ -99,6 +100,19 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
   readonly encryption?: Encryption.Encryption | undefined
   /** Called with progress events of the new content. */
   readonly onProgress?: Progress.Listener | undefined
+}
+
+/**
+ * What proves that a file may be deleted, in place of a key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeleteOptions {
+  /**
+   * The `deleteToken` of the upload. A host that has no tokens ignores it, and needs a key. A wrong token fails as a missing file does.
+   */
+  readonly token?: Redacted.Redacted | null | undefined
 }
 
 /**

@@ -26,6 +26,8 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   status: Schema.optionalKey(Schema.Finite),
   /** Whether the call had a key, if it made a request. */
   hadKey: Schema.optionalKey(Schema.Boolean),
+  /** Whether the call had a deletion token, which the host then does not take. */
+  hadToken: Schema.optionalKey(Schema.Boolean),
   /** The host's message. */
   detail: Schema.optionalKey(Schema.String),
   ...cause
@@ -42,6 +44,8 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
     return visible(
       this.status === 403
         ? `the host refuses this to the account (403)${detail}; check that the account's plan allows it`
+        : this.isKeyMissing && this.hadToken === true
+        ? `the host takes no deletion token here, so deleting needs an API key${detail}; set FILEIO_API_KEY or the apiKey option`
         : this.isKeyMissing
         ? `this call needs an API key${detail}; set FILEIO_API_KEY or the apiKey option`
         : `the host does not accept the API key (401)${detail}; check FILEIO_API_KEY or the apiKey option`
@@ -59,6 +63,8 @@ export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFou
   key: FileKey,
   /** The host of the link, if it is not the configured one. */
   askedHost: Schema.optionalKey(Schema.String),
+  /** Whether the call had a deletion token: a wrong one looks the same. */
+  hadToken: Schema.optionalKey(Schema.Boolean),
   ...cause
 }) {
   get isRetryable() {
@@ -66,7 +72,9 @@ export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFou
   }
   override get message() {
     const other = this.askedHost === undefined
-      ? "; check the key, or ask the sender to share it again"
+      ? this.hadToken === true
+        ? "; if it is still there, the deletion token is not its own"
+        : "; check the key, or ask the sender to share it again"
       : `; the link names another host than the one asked (${this.askedHost}), set FILEIO_BASE_URL or the baseUrl option`
     return `no such file: it was never there, has expired, was deleted, or has been downloaded already${other}`
   }

@@ -29,6 +29,7 @@ type Call =
   | "update, file"
   | "replace"
   | "delete"
+  | "delete, token"
 
 const SMALL = bytesOf(20_000)
 const LARGE = bytesOf(1_500_000)
@@ -72,7 +73,12 @@ const calls: Record<
   update: (key) => FileIo.FileIo.use((fileIo) => fileIo.update(key, { expires: "1h" })),
   "update, file": (key) => FileIo.FileIo.use((fileIo) => fileIo.update(key, { file: FileBody.bytes(LARGE) })),
   replace: (key) => FileIo.FileIo.use((fileIo) => fileIo.replace(key, { maxDownloads: 3 })),
-  delete: (key) => FileIo.FileIo.use((fileIo) => fileIo.delete(key))
+  delete: (key) => FileIo.FileIo.use((fileIo) => fileIo.delete(key)),
+  "delete, token": (keyAndToken) =>
+    FileIo.FileIo.use((fileIo) => {
+      const [key, token] = keyAndToken.split(" ")
+      return fileIo.delete(key!, { token: Redacted.make(token!) })
+    })
 }
 
 const uploads: ReadonlyArray<Call> = ["upload", "upload, large", "uploadOnce, large", "upload, encrypted"]
@@ -578,10 +584,15 @@ const check = (row: Row, call: Call, expected: Outcome, or: Outcome | undefined)
     const fs = yield* FileSystem.FileSystem
     const directory = yield* folder
     const stored = isEncrypted(call) ? encrypted.bytes : FILE
-    const { key } = yield* host.put({ bytes: stored, name: "file.bin" })
+    const { deleteToken, key } = yield* host.put({ bytes: stored, name: "file.bin" })
+    const given = isEncrypted(call)
+      ? encrypted.linkOf(key)
+      : call === "delete, token"
+      ? `${key} ${Redacted.value(deleteToken)}`
+      : key
     const operation = operationOf(call)
     if (row.times !== 0) yield* host.inject(row.fault(call), { on: operation, times: row.times ?? 1 })
-    const result = yield* calls[call](isEncrypted(call) ? encrypted.linkOf(key) : key, directory).pipe(
+    const result = yield* calls[call](given, directory).pipe(
       FileIo.withRetry(policy),
       Effect.result,
       Effect.timeoutOrElse({ duration: "15 seconds", orElse: () => Effect.die("it did not end in time") })

@@ -15,6 +15,7 @@ import type * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
 import type * as Expires from "@effect-fileio/core/Expires"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type { DecryptionOptions, EncryptionOptions } from "./Encryption.ts"
 import * as Calls from "./internal/calls.ts"
 import * as Input from "./internal/input.ts"
@@ -83,6 +84,20 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOp
   readonly file?: Content | undefined
   /** Called with progress events of the new content. */
   readonly onProgress?: ProgressListener | undefined
+}
+
+/**
+ * What proves that a file may be deleted, in place of a key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeleteOptions extends CallOptions {
+  /**
+   * The `deleteToken` of the upload, as it came or as text: `Redacted.value` of `effect` gives the text, to keep it. A host that has no
+   * tokens ignores it, and needs a key. A wrong token fails as a missing file does.
+   */
+  readonly token?: Redacted.Redacted | string | null | undefined
 }
 
 /**
@@ -166,8 +181,8 @@ export interface FileIo extends Models.Closeable {
   readonly update: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
   /** Changes the given settings and resets the others to the host's defaults. Needs a key. */
   readonly replace: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
-  /** Deletes a file. Needs a key. */
-  readonly delete: (keyOrLink: string, options?: CallOptions) => Promise<void>
+  /** Deletes a file. Needs a key, or the `deleteToken` of its upload. */
+  readonly delete: (keyOrLink: string, options?: DeleteOptions) => Promise<void>
 }
 
 /**

@@ -82,6 +82,10 @@ const upload = Command.make("upload", {
     "snapshot",
     "Send the bytes that a file has at the start, even if it grows meanwhile, as a log does"
   ),
+  showToken: toggle(
+    "show-token",
+    "Also show the token that deletes the file without a key: on standard error, or in --json"
+  ),
   ...encrypt,
   qr
 }, runner("upload", () => import("./run/upload.ts"))).pipe(
@@ -170,9 +174,12 @@ const replace = Command.make("replace", changes, runner("replace", () => import(
 
 const remove = Command.make("delete", {
   keys,
-  yes: toggle("yes", "Do not ask").pipe(Flag.withAlias("y"))
+  yes: toggle("yes", "Do not ask").pipe(Flag.withAlias("y")),
+  tokenStdin: toggle("token-stdin", "Read the deletion token of the upload from standard input, in place of a key")
 }, runner("delete", () => import("./run/delete.ts"))).pipe(
-  Command.withDescription("Delete files. Asks first on a terminal; elsewhere --yes is needed."),
+  Command.withDescription(
+    "Delete files: of the account, or uploaded by this user without one; with FILEIO_DELETE_TOKEN or --token-stdin, by the token of the upload. Asks first on a terminal; elsewhere --yes is needed."
+  ),
   Command.withShortDescription("Delete files")
 )
 

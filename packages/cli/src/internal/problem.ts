@@ -179,15 +179,23 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
           advice: "See \"fileio me\" for what its plan allows."
         }
         : {
-          what: `${reason.isKeyMissing ? "this needs an API key" : "the host does not accept the API key (401)"}${
-            own(reason.detail)
-          }`,
-          advice: "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
+          what: `${
+            !reason.isKeyMissing
+              ? "the host does not accept the API key (401)"
+              : reason.hadToken === true
+              ? "the host takes no deletion token here, so this needs an API key"
+              : "this needs an API key"
+          }${own(reason.detail)}`,
+          advice: error.operation === "delete" && reason.isKeyMissing && reason.hadToken !== true
+            ? "Set it with \"fileio config set key\", or in FILEIO_API_KEY; or give the token of the upload in FILEIO_DELETE_TOKEN."
+            : "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
         }
     case "FileNotFound":
       return {
         what: "no such file: it was never there, has expired, was deleted, or was taken already",
-        advice: reason.askedHost === undefined
+        advice: reason.hadToken === true && reason.askedHost === undefined
+          ? "If it is still there, the deletion token is not its own: check both."
+          : reason.askedHost === undefined
           ? "Check the key, or ask the sender to share it again."
           : `The link names another host than the one asked, ${reason.askedHost}: leave --base-url out.`
       }

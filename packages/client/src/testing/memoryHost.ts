@@ -76,6 +76,19 @@ export interface NewFile {
 }
 
 /**
+ * A file that was put on the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Added {
+  readonly key: string
+  readonly link: string
+  /** Deletes it, as the `deleteToken` of an upload does. */
+  readonly deleteToken: Redacted.Redacted
+}
+
+/**
  * Settings of the host.
  *
  * @category models
@@ -97,6 +110,8 @@ export interface Options {
   readonly resumable?: boolean | undefined
   /** Whether a broken upload can be resumed, as with the server of this project. @default false */
   readonly resumableUploads?: boolean | undefined
+  /** Whether the response to an upload has a deletion token, as with the server of this project. @default true */
+  readonly deleteTokens?: boolean | undefined
   /** How long the holder of a broken download has to resume it. @default 1 minute */
   readonly grace?: Duration.Input | undefined
 }
@@ -128,7 +143,7 @@ export interface Host {
   /** The stored files, in the order in which they were added. */
   readonly files: Effect.Effect<ReadonlyArray<StoredFile>>
   /** Adds a file, without a request, and returns its link. */
-  readonly put: (file: NewFile) => Effect.Effect<{ readonly key: string; readonly link: string }>
+  readonly put: (file: NewFile) => Effect.Effect<Added>
 }
 
 /**
@@ -178,7 +193,7 @@ export interface Core {
   /** The stored files. */
   readonly files: (now: number) => ReadonlyArray<StoredFile>
   /** Adds a file, without a request. */
-  readonly put: (file: NewFile, now: number) => { readonly key: string; readonly link: string }
+  readonly put: (file: NewFile, now: number) => Added
 }
 
 /** Counts the requests for which faults were injected. */

@@ -89,7 +89,8 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
     waitTime: (options) => runner.promise("me", Effect.map(client.waitTime, Duration.toMillis), options),
     update: change("update"),
     replace: change("replace"),
-    delete: (keyOrLink, options) => runner.promise("delete", client.delete(keyOrLink), options),
+    delete: (keyOrLink, options) =>
+      runner.promise("delete", client.delete(keyOrLink, Input.deletion(options)), options),
     close: runner.close,
     [Symbol.asyncDispose]: runner.close
   }

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { DecryptionOptions, Encryption } from "../Encryption.ts"
-import type { Content, DownloadStreamOptions, OnceContent, Options } from "../FileIo.ts"
+import type { Content, DeleteOptions, DownloadStreamOptions, OnceContent, Options } from "../FileIo.ts"
 import { invalidError } from "./run.ts"
 import { toStream } from "./toStream.ts"
 
@@ -31,6 +31,12 @@ export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never>
     rateLimit === undefined ? Layer.empty : RateLimit.layer(rateLimit),
     retry === undefined ? Layer.empty : Layer.succeed(RetryPolicy.CurrentRetryPolicy, retry)
   )
+
+/** What proves that a file may be deleted; a token that is neither text nor redacted is refused by the client. */
+export const deletion = (options: DeleteOptions | undefined): ClientFileIo.DeleteOptions => {
+  const token = options?.token
+  return { token: typeof token === "string" ? Redacted.make(token) : token }
+}
 
 interface WithSecrets extends DecryptionOptions {
   readonly encryption?: Encryption | undefined

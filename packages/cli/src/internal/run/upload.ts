@@ -6,10 +6,12 @@ import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
+import * as DeleteTokens from "../deleteTokens.ts"
 import * as Encryption from "../encryption.ts"
 import { local, type Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
@@ -34,6 +36,7 @@ interface Input extends Encryption.EncryptInput {
   readonly tar: boolean
   readonly resume: boolean
   readonly snapshot: boolean
+  readonly showToken: boolean
   readonly qr: boolean
 }
 
@@ -161,7 +164,7 @@ const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body:
 
 /** Sends one file. */
 const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
-  const { client: { fileIo, hasKey }, encryption, input, options } = upload
+  const { client: { baseUrl, fileIo, hasKey }, encryption, input, options } = upload
   const report = yield* Report
   const stage: Stage = { at: "waiting", bytes: 0, isNoted: false }
   yield* report.remember({ subject: source, describe: fateOf(stage, source) })
@@ -179,6 +182,8 @@ const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
     ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
     : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
       Effect.tap(note?.remove ?? Effect.void),
+      // An account's key deletes its files.
+      Effect.tap((details) => hasKey ? Effect.void : DeleteTokens.keep(details, baseUrl)),
       Effect.tap(track.end("done")),
       Effect.onError(() => track.end("failed"))
     )
@@ -188,8 +193,15 @@ const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
 const show = Effect.fnUntraced(function*({ input }: Upload, source: string, details: FileDetails) {
   const report = yield* Report
   const stdio = yield* Stdio
+  const token = input.showToken && details.deleteToken != null ? Redacted.value(details.deleteToken) : undefined
   const problem = yield* report.result(
-    { v: JsonLine.VERSION, type: "uploaded", source, ...JsonLine.fileFields(details) },
+    {
+      v: JsonLine.VERSION,
+      type: "uploaded",
+      source,
+      ...JsonLine.fileFields(details),
+      ...(token === undefined ? {} : { deleteToken: token })
+    },
     Text.visible(details.link)
   ).pipe(
     Effect.as(undefined),
@@ -205,6 +217,10 @@ const show = Effect.fnUntraced(function*({ input }: Upload, source: string, deta
   if (problem !== undefined) yield* report.problem(problem, source)
   const which = input.paths.length === 1 ? "" : `${source}: `
   if (!report.flags.json) yield* report.note(`  ${which}${summary(details)}`)
+  if (input.showToken && token === undefined) yield* report.warn(`${which}this host gives no deletion token`)
+  if (token !== undefined && !report.flags.json) {
+    yield* report.drawing(`  ${Text.visible(which)}deletion token: ${Text.visible(token)}`)
+  }
   if (input.countFirst && details.countFrom !== "first-byte") {
     yield* report.warn("this host does not know --count-first: it gives a download back that breaks")
   }

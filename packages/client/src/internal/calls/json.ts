@@ -23,20 +23,22 @@ export interface JsonCall<A> {
   readonly call: Refusal.Call
   readonly method: HttpMethod.HttpMethod
   readonly path: string
+  /** Headers of this call alone. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly read: (call: Refusal.Call, response: Received) => Effect.Effect<A, Failure>
 }
 
 /** Makes a call without a body. */
 export const ask = <A>(
   client: Client,
-  { call, method, path, read }: JsonCall<A>,
+  { call, headers, method, path, read }: JsonCall<A>,
   /** Inspects the failure of an attempt, and that of the attempt before it. */
   recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
     { operation: call.operation, reopenable: true, limiter: client.limiter },
     (_number, before, withPermit) => {
-      const sent = Send.execute(request(client, method, path, "application/json"), {
+      const sent = Send.execute(request(client, method, path, "application/json", headers), {
         transport: client.transport,
         host: client.endpoint.host,
         timeouts: client.timeouts,

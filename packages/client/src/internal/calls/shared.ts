@@ -77,12 +77,16 @@ export const request = (
   { credentials, endpoint }: Client,
   method: HttpMethod.HttpMethod,
   path: string,
-  accept: "application/json" | "*/*"
+  accept: "application/json" | "*/*",
+  headers: Readonly<Record<string, string>> = {}
 ): Head => ({
   method,
   url: endpoint.baseUrl + path,
   // The bytes of a file must not be encoded, so that they can be counted and resumed.
-  headers: credentials.authorize({ "user-agent": "effect-fileio", "accept-encoding": "identity", accept })
+  headers: {
+    ...credentials.authorize({ "user-agent": "effect-fileio", "accept-encoding": "identity", accept }),
+    ...headers
+  }
 })
 
 export const parseSettings = (

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { Operation } from "../../testing/Fault.ts"
-import type { HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
+import type { Added, HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
 import { parse as parseForm } from "./parseForm.ts"
 import { json, refusal, Refused } from "./responses.ts"
 import { isUpload, ResumableUploads } from "./resumableUploads.ts"
@@ -29,6 +29,8 @@ interface Lease {
 interface Entry extends Omit<StoredFile, "downloads" | "isBeingTaken"> {
   downloads: number
   readonly leases: Array<Lease>
+  /** Deletes it in place of a key. */
+  readonly deleteToken: string
 }
 
 const iso = (millis: number | null): string | null =>
@@ -88,6 +90,7 @@ export class Contract {
   readonly #baseUrl: () => string
   readonly #credentials: ReadonlyArray<string>
   readonly #isResumable: boolean
+  readonly #hasTokens: boolean
   readonly #graceMillis: number
   readonly #account: Readonly<Record<string, Schema.Json>>
   readonly #entries = new Map<string, Entry>()
@@ -99,6 +102,7 @@ export class Contract {
     this.#baseUrl = options.baseUrl
     this.#credentials = [`Bearer ${key}`, `Basic ${btoa(`${key}:`)}`]
     this.#isResumable = options.resumable ?? true
+    this.#hasTokens = options.deleteTokens ?? true
     this.#graceMillis = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "1 minute"))
     this.#uploads = options.resumableUploads === true
       ? new ResumableUploads((request, body, now) => this.#handle(request, body, now))
@@ -135,12 +139,15 @@ export class Contract {
 
   files(now: number): ReadonlyArray<StoredFile> {
     this.#sweep(now)
-    return [...this.#entries.values()].map(({ leases, ...file }) => ({ ...file, isBeingTaken: leases.length > 0 }))
+    return [...this.#entries.values()].map((entry) => {
+      const { deleteToken: _, leases, ...file } = entry
+      return { ...file, isBeingTaken: leases.length > 0 }
+    })
   }
 
   /** Adds a file, without a request. */
-  put(file: NewFile, now: number): { readonly key: string; readonly link: string } {
-    const { key } = this.#add({
+  put(file: NewFile, now: number): Added {
+    const { deleteToken, key } = this.#add({
       name: file.name ?? "file.bin",
       contentType: file.contentType ?? "application/octet-stream",
       bytes: file.bytes,
@@ -151,13 +158,14 @@ export class Contract {
       created: now,
       modified: now
     })
-    return { key, link: `${this.#baseUrl()}/${key}` }
+    return { key, link: `${this.#baseUrl()}/${key}`, deleteToken: Redacted.make(deleteToken) }
   }
 
   #handle(request: Request, body: Uint8Array, now: number): HostResponse {
     const { operation } = request
     if (operation === undefined) return refusal(404, "NOT_FOUND", "No such address")
-    this.#authorize(request, operation !== "upload" && operation !== "download")
+    const token = operation === "delete" && this.#hasTokens ? request.headers["delete-token"] : undefined
+    this.#authorize(request, operation !== "upload" && operation !== "download" && token === undefined)
     switch (operation) {
       case "upload":
         return this.#upload(request, body, now)
@@ -171,7 +179,7 @@ export class Contract {
       case "replace":
         return this.#change(request, body, now, operation === "replace")
       case "delete":
-        this.#entries.delete(this.#find(request).key)
+        this.#delete(this.#find(request), token)
         return json(200, { success: true, status: 200 })
     }
   }
@@ -187,6 +195,11 @@ export class Contract {
     const entry = this.#entries.get(request.target.slice(1).split("?")[0]!)
     if (entry === undefined) throw new Refused(404, "FILE_NOT_FOUND", "No such file")
     return entry
+  }
+
+  #delete({ deleteToken, key }: Entry, token: string | undefined): void {
+    if (token !== undefined && token !== deleteToken) throw new Refused(404, "FILE_NOT_FOUND", "No such file")
+    this.#entries.delete(key)
   }
 
   #usedBytes(): number {
@@ -205,8 +218,9 @@ export class Contract {
     }
   }
 
-  #add(file: Omit<Entry, "key" | "downloads" | "leases">): Entry {
-    const entry = { ...file, key: `test${String(++this.#count).padStart(8, "0")}`, downloads: 0, leases: [] }
+  #add(file: Omit<Entry, "key" | "downloads" | "leases" | "deleteToken">): Entry {
+    const number = String(++this.#count).padStart(8, "0")
+    const entry = { ...file, key: `test${number}`, deleteToken: `token${number}`, downloads: 0, leases: [] }
     this.#entries.set(entry.key, entry)
     return entry
   }
@@ -260,7 +274,11 @@ export class Contract {
       created: now,
       modified: now
     })
-    return json(200, { success: true, status: 200, ...detailsOf(entry, this.#baseUrl()) })
+    const details = { success: true, status: 200, ...detailsOf(entry, this.#baseUrl()) }
+    const { deleteToken } = entry
+    return this.#hasTokens
+      ? json(200, { ...details, deleteToken }, { "delete-token": deleteToken })
+      : json(200, details)
   }
 
   /** `reset`: settings that are not in the request get their defaults; otherwise they stay. */
