@@ -32,9 +32,9 @@ const lineOf = (text: string, index: number): number => text.slice(0, index).spl
 const fromCell = (code: string): string =>
   [
     "import { FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy } from \"@effect-fileio/client\"",
-    "import { type DateTime, Stream } from \"effect\"",
+    "import { type DateTime, type Redacted, Stream } from \"effect\"",
     "declare const fileIo: FileIo.Service, transfer: FileTransfer.Service",
-    "declare const key: string, link: string, stream: Stream.Stream<Uint8Array>, sentAt: DateTime.Utc",
+    "declare const key: string, link: string, stream: Stream.Stream<Uint8Array>, sentAt: DateTime.Utc, token: Redacted.Redacted",
     `export const call = () => ${code}`,
     "export const used = [FileBody, FileIo, FileTransfer, RateLimit, RetryPolicy, Stream, key, link, stream]"
   ].join("; ")

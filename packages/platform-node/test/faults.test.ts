@@ -538,7 +538,10 @@ const policy = RetryPolicy.make({ times: 2, base: 1 })
 /** Long enough for a loaded machine, except where the fault is that nothing comes. */
 const timeouts = (row: Row) =>
   row.name.startsWith("stall")
-    ? { firstByteTimeout: Duration.millis(150), idleTimeout: Duration.millis(150) }
+    ? {
+      firstByteTimeout: row.name === "stall in the body" ? Duration.seconds(20) : Duration.millis(150),
+      idleTimeout: row.name === "stall before the headers" ? Duration.seconds(20) : Duration.millis(150)
+    }
     : { firstByteTimeout: Duration.seconds(20), idleTimeout: Duration.seconds(20) }
 
 let hosts = 0

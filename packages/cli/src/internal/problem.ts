@@ -169,27 +169,32 @@ const transferInterrupted = (reason: FileIoError.TransferInterrupted, resume: Re
   }
 }
 
+const unauthorized = (reason: FileIoError.Unauthorized, operation: FileIoError.Operation): Words => {
+  const detail = own(reason.detail)
+  if (reason.status === 403) {
+    return {
+      what: `the host does not allow this to the account (403)${detail}`,
+      advice: "See \"fileio me\" for what its plan allows."
+    }
+  }
+  const advice = "Set it with \"fileio config set key\", or in FILEIO_API_KEY"
+  if (!reason.isKeyMissing) return { what: `the host does not accept the API key (401)${detail}`, advice: `${advice}.` }
+  if (reason.hadToken === true) {
+    return { what: `the host takes no deletion token here, so this needs an API key${detail}`, advice: `${advice}.` }
+  }
+  return {
+    what: `this needs an API key${detail}`,
+    advice: operation === "delete"
+      ? `${advice}; or give the token of the upload in FILEIO_DELETE_TOKEN.`
+      : `${advice}.`
+  }
+}
+
 const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Words => {
   const { reason } = error
   switch (reason._tag) {
     case "Unauthorized":
-      return reason.status === 403
-        ? {
-          what: `the host does not allow this to the account (403)${own(reason.detail)}`,
-          advice: "See \"fileio me\" for what its plan allows."
-        }
-        : {
-          what: `${
-            !reason.isKeyMissing
-              ? "the host does not accept the API key (401)"
-              : reason.hadToken === true
-              ? "the host takes no deletion token here, so this needs an API key"
-              : "this needs an API key"
-          }${own(reason.detail)}`,
-          advice: error.operation === "delete" && reason.isKeyMissing && reason.hadToken !== true
-            ? "Set it with \"fileio config set key\", or in FILEIO_API_KEY; or give the token of the upload in FILEIO_DELETE_TOKEN."
-            : "Set it with \"fileio config set key\", or in FILEIO_API_KEY."
-        }
+      return unauthorized(reason, error.operation)
     case "FileNotFound":
       return {
         what: "no such file: it was never there, has expired, was deleted, or was taken already",
