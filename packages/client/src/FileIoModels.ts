@@ -237,6 +237,8 @@ export interface ListOptions {
   readonly sort?: SortField | `-${SortField}` | undefined
   /** How many files to skip. @default 0 */
   readonly offset?: number | undefined
+  /** `next` of an earlier page, to continue behind it; then `offset` is ignored. */
+  readonly after?: string | undefined
   /** The most files to return. @default the host's */
   readonly limit?: number | undefined
 }
@@ -247,7 +249,7 @@ export interface ListOptions {
  * @category models
  * @since 0.1.0
  */
-export interface ListAllOptions extends Omit<ListOptions, "limit"> {
+export interface ListAllOptions extends Omit<ListOptions, "limit" | "after"> {
   /** How many files to request per call. @default 100 */
   readonly pageSize?: number | undefined
 }

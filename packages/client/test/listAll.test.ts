@@ -13,19 +13,30 @@ interface Host {
   /** The largest page of the host. */
   readonly most: number
   readonly ignoresOffset?: boolean
+  /** Whether it says what the next page continues behind. */
+  readonly hasNext?: boolean
 }
 
+/** Newer files come first: those that are added later are before the numbered ones. */
+const rankOf = (name: string): number =>
+  name.startsWith("new") ? -1 - Number(name.split("x").at(-1)) : Number(name.slice(4))
+
 /** A host whose files can change between two pages. */
-const makeHost = ({ count, ignoresOffset, most }: Host, names: ReadonlyArray<string>) => {
+const makeHost = ({ count, hasNext, ignoresOffset, most }: Host, names: ReadonlyArray<string>) => {
   const files = [...names]
   let pages = 0
-  const getPage: GetPage = ({ limit = 100, offset = 0 }) =>
+  const getPage: GetPage = ({ after, limit = 100, offset = 0 }) =>
     Effect.sync(() => {
       pages++
-      const from = ignoresOffset === true ? 0 : offset
+      const from = ignoresOffset === true
+        ? 0
+        : after === undefined
+        ? offset
+        : files.filter((name) => rankOf(name) <= rankOf(after)).length
       const page = files.slice(from, from + Math.min(limit, most))
+      const next = hasNext === true && page.length === Math.min(limit, most) ? { next: page.at(-1)! } : {}
       return {
-        list: new FileList({ files: page.map(named), count: count === "all" ? files.length : page.length }),
+        list: new FileList({ files: page.map(named), count: count === "all" ? files.length : page.length, ...next }),
         hostTime: undefined
       }
     })
@@ -45,7 +56,9 @@ const randomOf = (seed: number) => {
 const HOSTS: ReadonlyArray<Host> = [
   { count: "all", most: 1000 },
   { count: "page", most: 1000 },
-  { count: "all", most: 30 }
+  { count: "all", most: 30 },
+  { count: "all", most: 1000, hasNext: true },
+  { count: "page", most: 30, hasNext: true }
 ]
 
 describe("listAll", () => {
@@ -74,6 +87,20 @@ describe("listAll", () => {
         Stream.runForEach(({ key }) => Effect.sync(() => deleted.files.splice(deleted.files.indexOf(key), 1)))
       )
       assert.isAtMost(deleted.pages(), 2 * 10 + 1)
+      const continued = makeHost({ count: "all", most: 1000, hasNext: true }, numbered(1000))
+      const given = yield* makeAll(continued.getPage)().pipe(
+        Stream.tap(({ key }) => Effect.sync(() => continued.files.splice(continued.files.indexOf(key), 1))),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(given.map(({ key }) => String(key)), numbered(1000))
+      assert.strictEqual(continued.pages(), 10 + 1)
+    }))
+
+  it.effect("ends at a host that always says that there is more", () =>
+    Effect.gen(function*() {
+      const host = makeHost({ count: "all", most: 50, hasNext: true, ignoresOffset: true }, numbered(200))
+      const given = yield* Stream.runCollect(makeAll(host.getPage)({ pageSize: 50 }))
+      assert.deepStrictEqual(given.map(({ key }) => String(key)), numbered(50))
     }))
 
   it.effect("ends at a host that ignores the offset", () =>

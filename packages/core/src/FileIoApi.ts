@@ -102,7 +102,11 @@ export const ListQuery = {
   limit: Schema.optionalKey(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
       .annotate({ description: "How many files to list, at most 1,000. Default: 100" })
-  )
+  ),
+  after: Schema.optionalKey(Schema.String.annotate({
+    description:
+      "The `next` of an earlier page, to continue behind it with the same `sort` and `search`; `offset` is ignored"
+  }))
 }
 
 const params = { key: FileKey }

@@ -22,6 +22,8 @@ export class FileList extends Schema.Class<FileList>("@effect-fileio/core/FileLi
   count: Schema.Finite,
   /** Bytes of the matching files. */
   size: Schema.optionalKey(Schema.Finite),
+  /** What the next page is requested with, as `after`. Absent on the last page, and from hosts that only know `offset`. */
+  next: Schema.optionalKey(Schema.String),
   screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
 }) {}
 
@@ -30,6 +32,7 @@ const Wire = Schema.Struct({
   files: Schema.optionalKey(Schema.Array(FileDetails)),
   count: Schema.optionalKey(Schema.Finite),
   size: Schema.optionalKey(Schema.Finite),
+  next: Schema.optionalKey(Schema.String),
   screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
 }).check(Schema.makeFilter((wire) => wire.nodes !== undefined || wire.files !== undefined, {
   message: "expected the files as `nodes` or `files`"
@@ -48,9 +51,10 @@ export const FileListFromWire = Wire.pipe(Schema.decodeTo(
       const found = nodes ?? files ?? []
       return new FileList({ ...rest, files: found, count: rest.count ?? found.length })
     },
-    encode: ({ count, files, screeningStatus, size }: FileList): typeof Wire.Type => ({
+    encode: ({ count, files, next, screeningStatus, size }: FileList): typeof Wire.Type => ({
       nodes: files,
       count,
+      ...(next === undefined ? {} : { next }),
       ...(size === undefined ? {} : { size }),
       ...(screeningStatus === undefined ? {} : { screeningStatus })
     })

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as FileListing from "../src/FileListing.ts"
+import * as Listing from "../src/internal/sql/listing.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
@@ -294,6 +295,45 @@ const promises = (engine: Engine) => {
       assert.notInclude(yield* catalog.garbage(""), running!.blob)
       yield* pass(30)
       assert.include(yield* catalog.garbage(""), running!.blob)
+    }).pipe(Effect.provide(engine)))
+
+  it.effect("continues a listing behind any file, in any order", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      for (let at = 0; at < 60; at++) {
+        yield* catalog.insert(file({
+          owner: "",
+          name: ["b", "Ä", "\u{1F600}", "\uFB01", "a"][at % 5]!,
+          title: at % 3 === 0 ? null : `title ${at % 4}`,
+          size: at % 7,
+          expires: at % 2 === 0 ? null : 1e13 + at % 5,
+          maxDownloads: at % 4 === 0 ? null : at % 5 + 1,
+          created: at % 6
+        }))
+      }
+      for (const sort of FileListing.SortField.literals) {
+        for (const descending of [false, true]) {
+          const page = (options: Partial<FileListing.ListOptions>) =>
+            catalog.list({ owner: "", sort, descending, offset: 0, limit: 1000, ...options })
+          const whole = yield* page({})
+          const keys = whole.files.map(({ key }) => key)
+          assert.deepStrictEqual([whole.count, new Set(keys).size], [60, 60])
+          const sorted = whole.files.toSorted((a, b) => Listing.compare(a, b, sort) * (descending ? -1 : 1))
+          assert.deepStrictEqual(sorted.map(({ key }) => key), keys, sort)
+          const continued: Array<string> = []
+          for (let after: FileListing.Position | undefined;;) {
+            const { files } = yield* page({ after, limit: 7 })
+            continued.push(...files.map(({ key }) => key))
+            if (files.length < 7) break
+            after = Listing.positionOf(files.at(-1)!, sort)
+          }
+          assert.deepStrictEqual(continued, keys, sort)
+          const { files } = yield* page({ offset: 23, limit: 11 })
+          assert.deepStrictEqual(files.map(({ key }) => key), keys.slice(23, 34), sort)
+        }
+      }
+      const found = yield* catalog.list({ owner: "", search: "ä", sort: "size", descending: true, offset: 2, limit: 5 })
+      assert.deepStrictEqual([found.count, found.files.length], [12, 5])
     }).pipe(Effect.provide(engine)))
 
   it.effect("lists in any order, and finds names in any case and with any sign", () =>

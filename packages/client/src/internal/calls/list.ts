@@ -39,7 +39,7 @@ export const makeGetPage = (client: Client): GetPage =>
       )
     }
     const query = new URLSearchParams()
-    for (const name of ["search", "sort", "offset", "limit"] as const) {
+    for (const name of ["search", "sort", "offset", "limit", "after"] as const) {
       if (options[name] !== undefined) query.set(name, String(options[name]))
     }
     const text = query.toString()
@@ -70,6 +70,8 @@ const MAX_IDLE = 3
 interface Position {
   /** Where the next page begins, if no file has gone since. */
   readonly offset: number
+  /** What the host continues behind, if it says so. */
+  readonly after: string | undefined
   /** The count of the previous page. */
   readonly count: number
   /** How many pages before it had nothing new. */
@@ -95,7 +97,7 @@ const makeSeen = (limit: number) => {
 }
 
 /**
- * Lists everything by pages. A file that goes between two pages moves those behind it forward, past the next offset. So a page begins with
+ * Lists everything by pages. A host that names the position behind a page (`next`) is asked for what comes after it. At others, a file that goes between two pages moves those behind it forward, past the next offset. So a page begins with
  * the last file of the previous one; where it does not, the listing goes back, by what `count` has lost or else further and
  * further, until it meets a file that it has given, or the beginning. Files that were given are passed over.
  */
@@ -108,28 +110,37 @@ export const makeAll = (getPage: GetPage) => (options?: ListAllOptions) =>
       const limit = offset === start || pageSize >= MAX_LIMIT ? pageSize : pageSize + 1
       let at = Math.max(start, offset - 1)
       for (let step = 1;; step *= 2) {
-        const { count, files } = (yield* getPage({ ...rest, offset: at, limit })).list
-        if (at === start || (files.length > 0 && seen.has(files[0]!.key))) return { at, count, files, limit }
+        const { count, files, next: after } = (yield* getPage({ ...rest, offset: at, limit })).list
+        if (at === start || (files.length > 0 && seen.has(files[0]!.key))) return { after, at, count, files, limit }
         at = Math.max(start, at - Math.max(step, step === 1 ? before - count : 0))
       }
     })
 
+    const pageAfter = (position: Position, after: string) =>
+      Effect.map(getPage({ ...rest, after, limit: pageSize }), ({ list: { files, next } }) => {
+        const found = seen.add(files)
+        const idle = found.length > 0 ? 0 : position.idle + 1
+        const isLast = next === undefined || idle > MAX_IDLE
+        return [found, isLast ? Option.none() : Option.some({ ...position, after: next, idle })] as const
+      })
+
     const next = Effect.fnUntraced(function*(
       position: Position
     ): Effect.fn.Return<readonly [ReadonlyArray<FileDetails>, Option.Option<Position>], FileIoError.FileIoError> {
-      const { at, count, files, limit } = yield* pageAt(position)
+      if (position.after !== undefined) return yield* pageAfter(position, position.after)
+      const { after, at, count, files, limit } = yield* pageAt(position)
       const found = seen.add(files)
       const offset = at + files.length
       const isShort = files.length < limit
       const idle = found.length > 0 ? 0 : position.idle + 1
       // `count` covers all pages on some hosts and one page on others, so it only counts on a short page.
       const isCounted = count > files.length || at === 0 || idle > 0
-      const isLast = idle > MAX_IDLE || (isShort && isCounted && offset >= count)
-      return [found, isLast ? Option.none() : Option.some({ offset, count, idle })]
+      const isLast = after === undefined && (idle > MAX_IDLE || (isShort && isCounted && offset >= count))
+      return [found, isLast ? Option.none() : Option.some({ offset, count, idle, after })]
     })
 
     return Stream.paginate(
-      { offset: start, count: 0, idle: 0 } as Position,
+      { offset: start, after: undefined, count: 0, idle: 0 } as Position,
       Span.fn("FileIo.listAll", "list", next)
     )
   })

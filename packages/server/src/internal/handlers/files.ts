@@ -11,6 +11,8 @@ import { SortField } from "../../FileListing.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import { fileId, Journal } from "../ops/journal.ts"
+import { positionOf } from "../sql/listing.ts"
+import * as Cursor from "./cursor.ts"
 import * as DeleteToken from "./deleteToken.ts"
 import { Leases } from "./leases.ts"
 import * as Responses from "./responses.ts"
@@ -41,13 +43,18 @@ export const make = Effect.gen(function*() {
           `sort: allowed: ${SortField.literals.join(", ")}, each with a leading - for descending`
         )
       }
+      const order = { sort: field, descending }
+      const limit = Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
+      const after = query.after === undefined || query.after === ""
+        ? undefined
+        : yield* Cursor.decode(order, query.after)
       const page = yield* catalog.list({
+        ...order,
         owner,
         search: query.search === "" ? undefined : query.search,
-        sort: field,
-        descending,
         offset: query.offset ?? 0,
-        limit: Math.min(query.limit ?? DEFAULT_PAGE, MAX_PAGE)
+        after,
+        limit
       })
       // A long page is encoded in pieces, so that other requests are handled in between.
       const pieces: Array<Uint8Array> = []
@@ -57,7 +64,9 @@ export const make = Effect.gen(function*() {
         pieces.push(Buffer.from(JSON.stringify(nodes).slice(1, -1)))
       }
       const { count, size } = page
-      return Responses.list({ count, size, screeningStatus: "passed" }, pieces)
+      const last = page.files.length === limit ? page.files.at(-1) : undefined
+      const next = last === undefined ? {} : { next: Cursor.encode(order, positionOf(last, field)) }
+      return Responses.list({ count, size, screeningStatus: "passed", ...next }, pieces)
     }
   )
 
