@@ -1,6 +1,7 @@
 /**
- * The catalog in SQLite, in the data folder. It has one writer, and a change is on the disk before it is acknowledged, unless a
- * power failure may undo it. The leases are in `internal/sql/sqliteLeases.ts`.
+ * The catalog in SQLite, in the data folder. A thread of its own makes the changes (`internal/sql/sqliteCalls.ts`), those that wait at
+ * the same time in one transaction; a change is on the disk before it is acknowledged, unless a power failure may undo it. The
+ * main thread reads what is committed.
  *
  * @since 0.1.0
  */
@@ -10,29 +11,23 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import {
-  Catalog,
-  CatalogError,
-  type Claim,
-  type FileRecord,
-  type Lease,
-  LeaseEnded,
-  type Options,
-  type Unavailable
-} from "./Catalog.ts"
+import * as Schedule from "effect/Schedule"
+import { Catalog, CatalogError, type Claim, type Lease, LeaseEnded, type Options } from "./Catalog.ts"
 import { DataFolder } from "./DataFolder.ts"
+import * as Reserve from "./internal/disk/reserve.ts"
 import * as Key from "./internal/shared/key.ts"
 import * as Machine from "./internal/sql/lease.ts"
+import * as LeaseTerms from "./internal/sql/leaseTerms.ts"
 import { toListed } from "./internal/sql/listing.ts"
-import type { Database } from "./internal/sql/sqlite.ts"
-import { attempt, withNow } from "./internal/sql/sqliteAttempt.ts"
+import * as Sqlite from "./internal/sql/sqlite.ts"
 import * as SqliteBlobs from "./internal/sql/sqliteBlobs.ts"
 import * as SqliteFiles from "./internal/sql/sqliteFiles.ts"
-import * as SqliteLeases from "./internal/sql/sqliteLeases.ts"
+import type * as SqliteLeases from "./internal/sql/sqliteLeases.ts"
 import { statements } from "./internal/sql/sqliteLists.ts"
-import { open } from "./internal/sql/sqliteOpen.ts"
+import { pathOf } from "./internal/sql/sqliteOpen.ts"
 import * as SqliteReader from "./internal/sql/sqliteReader.ts"
 import * as SqliteUploads from "./internal/sql/sqliteUploads.ts"
+import * as SqliteWriter from "./internal/sql/sqliteWriter.ts"
 import { defaults } from "./ServerOptions.ts"
 
 const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: SqliteLeases.Held): Lease => ({
@@ -46,222 +41,225 @@ const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: Sql
   size
 })
 
-/** Files that one transaction removes: few enough for the reserve, and for requests that wait meanwhile. */
+/** Files that one change removes: few enough for the reserve, and for requests that wait meanwhile. */
 const BURY_FILES = 16
-/** Leases that one transaction prolongs. */
-const PROLONGED_AT_ONCE = 200
+/** Leases that one change prolongs, and blobs that one forgets. */
+const ROWS_AT_ONCE = 200
+/** How often the reserve is restored after it was used. */
+const RESTORE_INTERVAL = "10 seconds"
 
-interface Parts {
-  readonly db: Database
-  readonly files: SqliteFiles.SqliteFiles
-  readonly leases: SqliteLeases.SqliteLeases
-  readonly uploads: SqliteUploads.SqliteUploads
+/** Holds the reserve now, and restores it after it was used. */
+const holdReserve = (reserve: Reserve.Reserve) => {
+  let held = true
+  return Effect.tryPromise({ try: reserve.restore, catch: (cause) => new CatalogError({ cause }) }).pipe(
+    Effect.uninterruptible,
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning("the catalog's reserve could not be created", error.cause), held)
+    ),
+    Effect.tap((holds) =>
+      holds || !held ? Effect.void : Effect.logWarning("the disk of the catalog is full; free some space")
+    ),
+    Effect.tap((holds) =>
+      Effect.sync(() => {
+        held = holds
+      })
+    ),
+    Effect.repeat(Schedule.spaced(RESTORE_INTERVAL)),
+    Effect.forkScoped
+  )
 }
 
-type Calls = Omit<Catalog["Service"], "where" | "bury" | "prolongInterval" | keyof SqliteBlobs.SqliteBlobs["stores"]>
+/** What the main thread reads. */
+const readsOf = (db: Sqlite.Reads) => ({
+  files: SqliteFiles.queries(db),
+  uploads: SqliteUploads.queries(db),
+  blobs: SqliteBlobs.queries(db)
+})
+
+type Reads = ReturnType<typeof readsOf>
+
+const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
+  Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
+
+type Calls = Omit<Catalog["Service"], "where" | "prolongInterval">
+type FileCalls = Pick<Calls, "insert" | "get" | "list" | "usedBytes" | "totals" | "update" | "remove" | "tombstone">
 type DownloadCalls = Pick<
   Calls,
   "held" | "peek" | "claim" | "resume" | "handOver" | "commit" | "release" | "abandon" | "prolong"
 >
+type StoreCalls = Omit<Calls, keyof FileCalls | keyof DownloadCalls | "uploads">
+
+type Random = SecureRandom.SecureRandom["Service"]
+
+const listError = ({ cause, unavailable }: SqliteReader.ReaderError) =>
+  new CatalogError({ cause, ...(unavailable ? { reason: "unavailable" } : {}) })
+
+/** A long list, in pieces that leave other changes room in between. */
+const inPieces = <A>(
+  all: ReadonlyArray<A>,
+  run: (some: ReadonlyArray<A>) => Effect.Effect<void, CatalogError>
+): Effect.Effect<void, CatalogError> =>
+  Effect.gen(function*() {
+    for (let at = 0; at < all.length; at += ROWS_AT_ONCE) yield* run(all.slice(at, at + ROWS_AT_ONCE))
+  })
+
+/**
+ * A receiver that has the last byte of a file may ask about it at once, before its download is counted. So reads wait for the downloads
+ * that are being counted.
+ */
+const makeReading = ({ call }: SqliteWriter.Writer) => {
+  let running = 0
+  const settled = Effect.suspend(() => running === 0 ? Effect.void : call("nothing"))
+  const end = Effect.sync(() => {
+    running--
+  })
+  return {
+    commit: (lease: Lease) =>
+      Effect.suspend(() => {
+        running++
+        return Effect.ensuring(call("commit", lease.id), end)
+      }),
+    settled,
+    read: <A>(run: (now: number) => A): Effect.Effect<A, CatalogError> =>
+      Effect.flatMap(Effect.andThen(settled, Clock.currentTimeMillis), (now) => attempt(() => run(now)))
+  }
+}
+
+type Reading = ReturnType<typeof makeReading>
 
 /** The calls about files. */
 const fileCalls = (
-  { db: { change, transaction }, files, leases, uploads }: Parts,
+  { files, uploads }: Reads,
+  { call }: SqliteWriter.Writer,
+  { read, settled }: Reading,
   reader: SqliteReader.Reader,
-  random: SecureRandom.SecureRandom["Service"]
-): Omit<Calls, keyof DownloadCalls | "uploads"> => {
-  const probe = change("UPDATE migrations SET version = version WHERE version = 1")
-  return {
-    insert: Effect.fnUntraced(function*(file, completes) {
-      const id = yield* random.uuidV4()
-      const insert = (key: string, now: number) => {
-        if (completes !== undefined) uploads.check(completes)
-        const record = files.insert(key, id, file)
-        if (completes !== undefined && record !== undefined) uploads.complete(completes, record, now)
-        return record
-      }
-      while (true) {
-        const key = yield* Key.make(random)
-        const record = yield* withNow((now) => transaction(() => insert(key, now), { usesReserve: false }))
-        if (record !== undefined) return record
-      }
-    }),
+  random: Random
+): FileCalls => ({
+  insert: Effect.fnUntraced(function*(file, completes) {
+    const id = yield* random.uuidV4()
+    while (true) {
+      const record = yield* call("insert", yield* Key.make(random), id, file, completes)
+      if (record !== undefined) return record
+    }
+  }),
 
-    get: (key) => withNow((now) => Option.fromUndefinedOr(files.get(key, now))),
+  get: (key) => read((now) => Option.fromUndefinedOr(files.get(key, now))),
 
-    list: (options) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => reader.read(statements(options, now))).pipe(
-        Effect.map(([rows, totals]) => {
-          const { count, size } = totals![0]!
-          return { files: rows!.map(toListed), count: count as number, size: size as number }
-        }),
-        Effect.mapError(({ cause, unavailable }) =>
-          new CatalogError({ cause, ...(unavailable ? { reason: "unavailable" } : {}) })
-        )
-      ),
+  list: (options) =>
+    Effect.flatMap(settled, () => Clock.currentTimeMillis).pipe(
+      Effect.flatMap((now) => Effect.mapError(reader.read(statements(options, now)), listError)),
+      Effect.map(([rows, totals]) => {
+        const { count, size } = totals![0]!
+        return { files: rows!.map(toListed), count: count as number, size: size as number }
+      })
+    ),
 
-    usedBytes: (owner) => attempt(() => files.usedBytes(owner) + uploads.bytesOf(owner)),
+  usedBytes: (owner) => read(() => files.usedBytes(owner) + uploads.bytesOf(owner)),
 
-    probe: attempt(() => {
-      transaction(() => probe.run(), { durable: false, usesReserve: false })
-    }),
+  totals: read(files.totals),
 
-    totals: attempt(files.totals),
+  update: (key, owner, changes, completes) =>
+    Effect.map(
+      call(changes.content === undefined ? "update" : "replace", key, owner, changes, completes),
+      Option.fromUndefinedOr
+    ),
 
-    update: (key, owner, changes, completes) =>
-      withNow((now) =>
-        transaction(() => {
-          if (completes !== undefined) uploads.check(completes)
-          leases.settleOf(key, now)
-          const old = files.get(key, now)
-          if (old === undefined || old.owner !== owner) return Option.none()
-          if (changes.content !== undefined) leases.detach(key)
-          else if (changes.expires !== undefined) leases.expire(key, changes.expires)
-          const record = files.update(old, changes, now)
-          if (completes !== undefined) uploads.complete(completes, record, now)
-          return Option.some(record)
-        }, { usesReserve: changes.content === undefined })
-      ),
-
-    remove: (key, owner) =>
-      withNow((now) =>
-        transaction(() => {
-          leases.settleOf(key, now)
-          if (files.get(key, now)?.owner !== owner) return false
-          leases.drop(key)
-          files.bury(key, "deleted", now, now)
-          return true
-        })
-      ),
-
-    tombstone: (key) => withNow((now) => Option.fromUndefinedOr(files.tombstone(key, now)))
-  }
-}
+  remove: (key, owner) => call("remove", key, owner),
+  tombstone: (key) => read((now) => Option.fromUndefinedOr(files.tombstone(key, now)))
+})
 
 /** The calls about downloads. */
-const downloadCalls = (
-  { db: { transaction }, files, leases }: Parts,
-  random: SecureRandom.SecureRandom["Service"],
-  maxBroken: number
-): DownloadCalls => {
-  /** A file with a download left, and how many of its downloads broke without being counted; or why none is left. */
-  const available = (
-    key: string,
-    now: number
-  ): { readonly file: FileRecord; readonly broken: number } | Unavailable => {
-    const file = files.inTime(key, now)
-    if (file === undefined) return { _tag: "Gone" }
-    const { live, taken } = leases.takenOf(key, now)
-    if (file.maxDownloads === null || file.downloads + taken < file.maxDownloads) {
-      return { file, broken: file.attempts - file.downloads - live }
-    }
-    const freeAt = leases.freeAt(key, now)
-    return freeAt === undefined ? { _tag: "Gone" } : { _tag: "InProgress", retryAfter: freeAt - now }
-  }
-
+const downloadCalls = ({ call }: SqliteWriter.Writer, { commit }: Reading, random: Random): DownloadCalls => {
   return {
-    held: (key, id) => withNow((now) => Option.fromUndefinedOr(leases.held(id, key, now))),
-
-    peek: (key) =>
-      withNow((now) => {
-        const found = available(key, now)
-        return "_tag" in found ? found : { _tag: "Available" }
-      }),
+    held: (key, id) => Effect.map(call("held", id, key), Option.fromUndefinedOr),
+    peek: (key) => call("peek", key),
 
     claim: Effect.fnUntraced(function*(key, given) {
       const other = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
-      return yield* withNow((now): Claim => {
-        const found = available(key, now)
-        if ("_tag" in found) return found
-        const { broken, file } = found
-        const countsFirst = file.countFrom === "first-byte" || broken >= maxBroken
-        const claim = () => {
-          // From here on no ended lease of the file can become valid again, whatever the clock does.
-          leases.settleOf(key, now)
-          files.begin(key, now)
-          const id = given === undefined || leases.has(given) ? other : given
-          return leases.claim({ ...file, id, countsFirst }, now)
-        }
-        // A claim that a power failure undoes has sent no last byte: `handOver` would have made it durable.
-        return { _tag: "Claimed", lease: toLease(transaction(claim, { durable: countsFirst })) }
-      })
+      const claimed = yield* call("claim", key, other, given)
+      return "_tag" in claimed ? claimed : { _tag: "Claimed", lease: toLease(claimed) } satisfies Claim
     }),
 
-    // A power failure ends all transfers, so it may undo which is the newest.
     resume: (key, id) =>
-      withNow((now) => {
-        const lease = transaction(() => leases.resume(id, key, now), { durable: false })
-        return Option.map(Option.fromUndefinedOr(lease), toLease)
-      }),
+      Effect.map(call("resume", id, key), (lease) => Option.map(Option.fromUndefinedOr(lease), toLease)),
 
     handOver: (lease) =>
       lease.counted ? Effect.void : Effect.flatMap(
-        withNow((now) => transaction(() => leases.handOver(lease.id, lease.generation, now))),
+        call("handOver", lease.id, lease.generation),
         (isNewest) => isNewest ? Effect.void : Effect.fail(new LeaseEnded())
       ),
 
-    // `handOver` is durable, so this need not be.
-    commit: (lease) => withNow((now) => transaction(() => leases.commit(lease.id, now), { durable: false })),
+    commit,
+    abandon: (lease) => call("abandon", lease.id, lease.generation),
+    release: (lease, sent) => call("release", lease.id, lease.generation, sent),
+    prolong: (transfers) => inPieces(transfers, (some) => call("prolong", some))
+  }
+}
 
-    abandon: (lease) => withNow((now) => transaction(() => leases.abandon(lease.id, lease.generation, now))),
-
-    // The next start would release it as well.
-    release: (lease, sent) =>
-      withNow((now) => transaction(() => leases.release(lease.id, lease.generation, now, sent), { durable: false })),
-
-    // Requests that wait meanwhile are served in between.
-    prolong: Effect.fnUntraced(function*(transfers) {
-      for (let at = 0; at < transfers.length; at += PROLONGED_AT_ONCE) {
-        if (at > 0) yield* Effect.yieldNow
-        yield* withNow((now) =>
-          transaction(() => {
-            for (const { lease: { generation, id }, sent } of transfers.slice(at, at + PROLONGED_AT_ONCE)) {
-              leases.prolong(id, generation, now, sent)
-            }
-          }, { durable: false })
-        )
-      }
+/** The calls about the store's bytes, and about what has ended. */
+const storeCalls = ({ blobs }: Reads, { call }: SqliteWriter.Writer, { read }: Reading): StoreCalls => {
+  const all = Effect.fnUntraced(function*(name: "settleSome" | "burySome" | "endSome") {
+    while ((yield* call(name, BURY_FILES)) === BURY_FILES);
+  })
+  return {
+    probe: Effect.asVoid(call("probe")),
+    bury: Effect.gen(function*() {
+      yield* all("settleSome")
+      yield* all("burySome")
+      yield* all("endSome")
+      const now = yield* Clock.currentTimeMillis
+      yield* call("endTombstones", now - Key.TOMBSTONE_MILLIS, Key.END_TOMBSTONES)
+    }),
+    expect: (blob) => Effect.asVoid(call("expect", blob)),
+    garbage: (from) => read((now) => blobs.garbage(from, now)),
+    forget: (gone) => inPieces(gone, (some) => call("forget", some)),
+    unknown: (some) => read(() => blobs.unknown(some)),
+    newest: (limit) => read(() => blobs.newest(limit)),
+    // The lock of the data folder keeps other servers out meanwhile.
+    pair: Effect.fnUntraced(function*(decide) {
+      const known = yield* read(blobs.storeId)
+      const id = yield* decide(known)
+      if (known === undefined) yield* call("setStoreId", id)
     })
   }
 }
 
+const uploadCalls = (
+  { uploads }: Reads,
+  { call }: SqliteWriter.Writer,
+  { read }: Reading
+): NonNullable<Calls["uploads"]> => ({
+  create: (upload) => call("createUpload", upload),
+  get: (id) => read((now) => Option.fromUndefinedOr(uploads.get(id, now))),
+  begin: (id) => Effect.map(call("beginUpload", id), Option.fromUndefinedOr),
+  record: ({ generation, id }, progress) => call("recordUpload", id, generation, progress),
+  remove: (id) => call("removeUpload", id)
+})
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const random = yield* SecureRandom.SecureRandom
-  const { db, path } = yield* open((yield* DataFolder).path)
-  const { transaction } = db
+  const folder = (yield* DataFolder).path
+  const path = pathOf(folder)
+  const terms = LeaseTerms.of(options)
+  const maxBroken = options.maxBrokenDownloads ?? defaults.maxBrokenDownloads
+  const writer = yield* SqliteWriter.make({ folder, terms, maxBroken })
+  yield* holdReserve(Reserve.make(folder))
   const reader = yield* SqliteReader.make(path)
-  const blobs = yield* attempt(() => SqliteBlobs.make(db))
-  const files = yield* attempt(() => SqliteFiles.make(db, blobs))
-  const terms = Machine.termsOf(options)
-  const leases = yield* attempt(() => SqliteLeases.make(db, terms, files.count))
-  const uploads = yield* attempt(() => SqliteUploads.make(db, blobs))
-  const parts = { db, files, leases, uploads }
-
-  // Receivers of downloads that the last process did not end have the grace time to resume.
-  yield* withNow((now) =>
-    transaction(() => {
-      leases.interrupt(now)
-      blobs.abandon(now)
-    })
+  const db = yield* Effect.acquireRelease(
+    attempt(() => Sqlite.openReadOnly(path)),
+    (db) => Effect.sync(() => db.close())
   )
-
-  // A later sweep repeats what a power failure undoes.
-  const sweep = <A>(run: (now: number) => A) => withNow((now) => transaction(() => run(now), { durable: false }))
+  const reads = readsOf(db)
+  const reading = makeReading(writer)
+  yield* writer.call("recover")
 
   return Catalog.of({
     where: `SQLite in ${path}`,
     prolongInterval: Duration.millis(Machine.prolongInterval(terms)),
-    ...(yield* attempt(() => fileCalls(parts, reader, random))),
-    ...downloadCalls(parts, random, options.maxBrokenDownloads ?? defaults.maxBrokenDownloads),
-    bury: Effect.gen(function*() {
-      while ((yield* sweep((now) => leases.settleSome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
-      while ((yield* sweep((now) => files.burySome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
-      while ((yield* sweep((now) => uploads.endSome(now, BURY_FILES))) === BURY_FILES) yield* Effect.yieldNow
-      yield* sweep(files.endTombstones)
-    }),
-    uploads: uploads.uploads,
-
-    ...blobs.stores
+    ...fileCalls(reads, writer, reading, reader, random),
+    ...downloadCalls(writer, reading, random),
+    ...storeCalls(reads, writer, reading),
+    uploads: uploadCalls(reads, writer, reading)
   })
 })
 

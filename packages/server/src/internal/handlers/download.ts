@@ -3,11 +3,12 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { Catalog, type FileRecord, type Unavailable } from "../../Catalog.ts"
+import { Catalog, type Claim, type FileRecord, type Unavailable } from "../../Catalog.ts"
 import * as Accept from "../http/accept.ts"
 import * as Ranges from "../http/range.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
+import * as InTurn from "../shared/inTurn.ts"
 import * as Crawlers from "../web/crawlers.ts"
 import * as FilePages from "../web/filePages.ts"
 import * as Receiver from "../web/receiver.ts"
@@ -23,6 +24,7 @@ export const make = Effect.gen(function*() {
   const { baseOf } = yield* Settings
   const { planOf } = yield* Responses.make
   const deliver = yield* Deliver.make
+  const inTurn = InTurn.make()
 
   /** The holder of a lease starts a new transfer; without a lease, `Range` is ignored, and the whole file claimed. */
   const resume = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
@@ -53,15 +55,24 @@ export const make = Effect.gen(function*() {
 
   /**
    * A browser that has seen the page and asks again for its file gets all of it again, in place of its first transfer, which it
-   * may have dropped, or of which it may have lost the last bytes.
+   * may have dropped, or of which it may have lost the last bytes. One that asks twice at the same time has one download.
    */
-  const again = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string, id: string) {
-    yield* leases.makeRoom(id, (size) => ({ start: 0, end: size }))
-    const lease = yield* catalog.resume(key, id)
-    return Option.isNone(lease)
-      ? Option.none()
-      : Option.some(yield* deliver(request, lease.value, { start: 0, end: lease.value.size }, 200))
-  })
+  const claimFor = (receiver: string, key: string) =>
+    inTurn(
+      receiver,
+      Effect.gen(function*() {
+        yield* leases.makeRoom(receiver, (size) => ({ start: 0, end: size }))
+        const lease = yield* catalog.resume(key, receiver)
+        return Option.isNone(lease)
+          ? yield* catalog.claim(key, receiver)
+          : { _tag: "Claimed", lease: lease.value } satisfies Claim
+      })
+    )
+
+  const deliverWhole = (request: HttpServerRequest.HttpServerRequest, key: string, claim: Claim) =>
+    claim._tag === "Claimed"
+      ? deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
+      : Effect.fail(refusalFor(key, claim))
 
   const refusalFor = (key: string, unavailable: Unavailable): Refusal.Refusal =>
     unavailable._tag === "Gone" ? Refusal.notFound(key) : Refusal.inProgress(key, unavailable.retryAfter)
@@ -79,17 +90,9 @@ export const make = Effect.gen(function*() {
     Accept.wantsPage(request) && !isPressed(request) &&
       (!planOf(file.owner).directDownload || FilePages.isEncrypted(file))
 
-  const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
-    const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()
-    if (Option.isSome(resumed)) return resumed.value
-    const receiver = request.method === "GET" && isPressed(request) && !Crawlers.onlyLooks(request)
-      ? Receiver.leaseOf(request, key)
-      : undefined
-    if (receiver !== undefined) {
-      const held = yield* again(request, key, receiver)
-      if (Option.isSome(held)) return held.value
-    }
-
+  /** The response to a request that may not be for the bytes; `undefined` if it is. */
+  const withoutBytes = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
+    if (request.method !== "HEAD" && !Crawlers.onlyLooks(request) && !Accept.wantsPage(request)) return undefined
     const file = yield* catalog.get(key)
     if (Option.isNone(file)) return yield* Refusal.notFound(key)
     if (isForPage(request, file.value)) {
@@ -98,17 +101,21 @@ export const make = Effect.gen(function*() {
         headers: { "cache-control": "no-store", vary: "accept, user-agent" }
       })
     }
-    if (request.method === "HEAD") {
-      const available = yield* catalog.peek(key)
-      return available._tag === "Available"
-        ? HttpServerResponse.empty({ status: 200, headers: Deliver.fileHeaders(file.value, file.value.size) })
-        : yield* refusalFor(key, available)
-    }
-    const claim = yield* catalog.claim(key, receiver)
-    if (claim._tag === "Claimed") return yield* deliver(request, claim.lease, { start: 0, end: claim.lease.size }, 200)
-    // The same receiver's first request may have claimed at the same time.
-    const held = receiver === undefined ? Option.none() : yield* again(request, key, receiver)
-    return Option.isSome(held) ? held.value : yield* refusalFor(key, claim)
+    if (request.method !== "HEAD") return undefined
+    const available = yield* catalog.peek(key)
+    return available._tag === "Available"
+      ? HttpServerResponse.empty({ status: 200, headers: Deliver.fileHeaders(file.value, file.value.size) })
+      : yield* refusalFor(key, available)
+  })
+
+  const download = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, key: string) {
+    const resumed = request.method === "GET" ? yield* resume(request, key) : Option.none()
+    if (Option.isSome(resumed)) return resumed.value
+    const receiver = request.method === "GET" && isPressed(request) && !Crawlers.onlyLooks(request)
+      ? Receiver.leaseOf(request, key)
+      : undefined
+    if (receiver !== undefined) return yield* deliverWhole(request, key, yield* claimFor(receiver, key))
+    return (yield* withoutBytes(request, key)) ?? (yield* deliverWhole(request, key, yield* catalog.claim(key)))
   }, Effect.uninterruptible)
   return download
 })

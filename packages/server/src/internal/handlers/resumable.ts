@@ -6,6 +6,7 @@
  * An upload has one request at a time. A newer one ends the older first, so that the offset that it gets is the accepted one.
  * The generation of the upload keeps servers with a shared catalog apart.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -17,6 +18,7 @@ import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as UploadFields from "../http/uploadFields.ts"
+import { unreadUntil } from "../node/socket.ts"
 import * as Exclusive from "./exclusive.ts"
 import type { Storing, Target } from "./storing.ts"
 import * as UploadContent from "./uploadContent.ts"
@@ -107,14 +109,17 @@ export const make = Effect.fnUntraced(function*(storing: Storing) {
     const first = yield* UploadTarget.of(request, target, query, old?.name)
     const ends = (yield* Clock.currentTimeMillis) + uploadLifetime
     const upload = yield* makeUpload(uploads, random, owner, first, length, ends)
-    return yield* exclusive(upload.id, (reading) =>
-      Effect.andThen(
-        uploads.create(upload),
-        Effect.suspend(() => {
-          if (ParseUpload.hasBody(request)) responses.inform(request, upload.id, owner)
-          return transfer(request, upload.id, fields, 0, 201, reading)
-        })
-      ))
+    return yield* unreadUntil(
+      NodeHttpServerRequest.toIncomingMessage(request).socket,
+      exclusive(upload.id, (reading) =>
+        Effect.andThen(
+          uploads.create(upload),
+          Effect.suspend(() => {
+            if (ParseUpload.hasBody(request)) responses.inform(request, upload.id, owner)
+            return transfer(request, upload.id, fields, 0, 201, reading)
+          })
+        ))
+    )
   })
 
   /** The upload at an address, for its owner, or for the holder of the address. */

@@ -29,9 +29,7 @@
  * `prolonged` and `broke` report move it, at most to the patience and the grace time from now, and never beyond `latest`,
  * which follows from the size of the file. Asking again moves neither, so nobody holds a file by that.
  */
-import * as Duration from "effect/Duration"
 import type { Held } from "../../Catalog.ts"
-import { defaults } from "../../ServerOptions.ts"
 
 export type Phase = "flowing" | "broken" | "handed" | "counted"
 
@@ -67,23 +65,6 @@ export interface Terms {
   /** Extra time of a transfer. */
   readonly patience: number
 }
-
-/** The operator's settings, in milliseconds and bytes per second. */
-export interface Options {
-  readonly grace: number
-  readonly minimumRate?: number | undefined
-  readonly minimumRatePatience?: number | undefined
-}
-
-export const termsOf = (
-  { grace, minimumRate = defaults.minimumRate, minimumRatePatience = Duration.toMillis(defaults.minimumRatePatience) }:
-    Options
-): Terms => ({
-  // The catalogs have whole milliseconds.
-  grace: Math.ceil(grace),
-  minimumRate,
-  patience: Math.ceil(minimumRatePatience)
-})
 
 /**
  * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers

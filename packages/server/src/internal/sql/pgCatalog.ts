@@ -10,6 +10,7 @@ import { defaults } from "../../ServerOptions.ts"
 import { within } from "../shared/deadline.ts"
 import * as Key from "../shared/key.ts"
 import * as Machine from "./lease.ts"
+import * as LeaseTerms from "./leaseTerms.ts"
 import * as PgBlobs from "./pgBlobs.ts"
 import * as PgFiles from "./pgFiles.ts"
 import * as PgIdentity from "./pgIdentity.ts"
@@ -65,7 +66,7 @@ export const open = Effect.fnUntraced(function*(options: Options) {
   const { keyPrefix = "" } = options
   const scope = yield* Effect.scope
   const random = yield* SecureRandom.SecureRandom
-  const terms = Machine.termsOf(options)
+  const terms = LeaseTerms.of(options)
   const hold = Math.max(terms.grace, SHORTEST_HOLD)
 
   const deadline = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)

@@ -43,8 +43,12 @@ export interface TransactionOptions {
   readonly usesReserve?: boolean
 }
 
-export interface Database {
+/** A connection that reads. */
+export interface Reads {
   readonly query: (text: string) => Query
+}
+
+export interface Database extends Reads {
   readonly change: (text: string) => Change
   readonly returning: (text: string) => Returning
   /**
@@ -52,6 +56,8 @@ export interface Database {
    * must not change anything in memory.
    */
   readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
+  /** Inside a transaction: undoes what `run` changed if it throws, and nothing else. */
+  readonly savepoint: <A>(run: () => A) => A
   /** Copies the log into the database as far as possible, so that the log is overwritten from its beginning. */
   readonly checkpoint: () => void
   /** Runs statements that have neither values nor rows, such as a schema. */
@@ -75,9 +81,9 @@ export class UnknownOutcome extends Error {
   }
 }
 
-const isIoError = (cause: unknown): boolean =>
-  cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" &&
-  (cause.errcode & 0xff) === IO_ERROR
+/** SQLite's primary result code, if it is an error of SQLite. */
+export const codeOf = (cause: unknown): number | undefined =>
+  cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" ? cause.errcode & 0xff : undefined
 
 const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
 
@@ -105,7 +111,7 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
       try {
         commit.run()
       } catch (cause) {
-        throw isIoError(cause) ? new UnknownOutcome(cause) : cause
+        throw codeOf(cause) === IO_ERROR ? new UnknownOutcome(cause) : cause
       }
       return result
     } catch (cause) {
@@ -140,6 +146,24 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
     return run()
   }
 
+  const mark = db.prepare("SAVEPOINT before")
+  const undo = db.prepare("ROLLBACK TO before")
+  const unmark = db.prepare("RELEASE before")
+
+  const savepoint = <A>(run: () => A): A =>
+    within(() => {
+      mark.run()
+      try {
+        return run()
+      } catch (cause) {
+        // SQLite ends the whole transaction by itself after some errors.
+        if (db.isTransaction) undo.run()
+        throw cause
+      } finally {
+        if (db.isTransaction) unmark.run()
+      }
+    })
+
   return {
     query: (text) => {
       const statement = db.prepare(text)
@@ -157,6 +181,7 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
       return { all, first: (values) => all(values)[0] }
     },
     transaction,
+    savepoint,
     checkpoint,
     exec: (text) => db.exec(text),
     close: () => db.close()
@@ -180,7 +205,7 @@ export const openDatabase = (path: string, makeRoom: () => void = () => {}): Dat
 }
 
 /** Opens a database that another connection writes, for reading only. */
-export const openReadOnly = (path: string): Pick<Database, "query" | "close"> => {
+export const openReadOnly = (path: string): Reads & Pick<Database, "close"> => {
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
   const { close, query } = open(db, () => {})
   return { close, query }

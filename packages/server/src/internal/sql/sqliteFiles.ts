@@ -1,18 +1,56 @@
 /**
- * The files of the catalog in SQLite: rows of the table `files`, and tombstones of deleted ones. Changes run inside a
- * transaction of the catalog.
+ * The files of the catalog in SQLite: rows of the table `files`, and tombstones of deleted ones. Changes run in the catalog's
+ * thread, inside a transaction; the main thread only reads.
  */
 import type { Changes, Fate, FileRecord, NewFile, Tombstone } from "../../Catalog.ts"
-import * as Key from "../shared/key.ts"
 import * as Rows from "./rows.ts"
 import { EXPIRED, FATE, USED_UP } from "./rows.ts"
-import type { Database } from "./sqlite.ts"
+import type { Database, Reads } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
-import { FLEETING, GONE } from "./sqliteLists.ts"
+
+// Nobody can ever ask for an anonymous file that is gone, so it is deleted even if `autoDelete` is false. The indexes
+// `files_expiring` and `files_used_up` require exactly this wording.
+export const FLEETING = "(auto_delete = 1 OR owner = '')"
+export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 
 /** A file is not removed during a download. */
 const nobodyDownloads = (key: string): string =>
   `NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = ${key} AND phase <> 'counted')`
+
+const record = (row: Rows.Row | undefined): FileRecord | undefined => row === undefined ? undefined : Rows.toRecord(row)
+
+/** What any connection can ask. */
+export const queries = ({ query }: Reads) => {
+  const sql = {
+    get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
+    inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
+    usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
+    totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
+    tombstone: query(`
+      SELECT delete_hash, fate FROM tombstones WHERE key = :key
+      UNION ALL
+      SELECT delete_hash, ${FATE} AS fate FROM files WHERE key = :key AND ${GONE}`)
+  }
+  return {
+    /** A file as its owner sees it. */
+    get: (key: string, now: number) => record(sql.get.first({ key, now })),
+    /** A file that is gone. */
+    tombstone: (key: string, now: number): Tombstone | undefined => {
+      const row = sql.tombstone.first({ key, now })
+      return row === undefined ? undefined : Rows.toTombstone(row)
+    },
+
+    /** A file that has not expired. */
+    inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
+
+    usedBytes: (owner: string): number => (sql.usedBytes.first({ owner })?.["bytes"] ?? 0) as number,
+
+    totals: () => {
+      const { bytes, files } = sql.totals.first()!
+      return { files: files as number, bytes: bytes as number }
+    }
+  }
+}
 
 const statements = ({ change, query, returning }: Database) => ({
   insert: returning(`
@@ -22,8 +60,6 @@ const statements = ({ change, query, returning }: Database) => ({
       :maxDownloads, :countFrom, :autoDelete, :created, :created, :deleteHash
     WHERE NOT EXISTS (SELECT 1 FROM files WHERE key = :key) AND NOT EXISTS (SELECT 1 FROM tombstones WHERE key = :key)
     RETURNING *`),
-  get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
-  inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
   update: returning(`
     UPDATE files SET blob = :blob, name = :name, folded_name = :foldedName, title = :title, mime_type = :mimeType,
       size = :size, expires = :expires,
@@ -31,8 +67,6 @@ const statements = ({ change, query, returning }: Database) => ({
       last_attempt = iif(:replaced, NULL, last_attempt),
       max_downloads = :maxDownloads, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
     WHERE key = :key RETURNING *`),
-  usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
-  totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
 
   begin: change("UPDATE files SET attempts = attempts + 1, last_attempt = :now WHERE key = :key"),
   countDownload: change("UPDATE files SET downloads = downloads + 1 WHERE key = :key AND blob = :blob"),
@@ -47,50 +81,27 @@ const statements = ({ change, query, returning }: Database) => ({
     UNION ALL
     SELECT key, 'downloaded' AS fate FROM files WHERE ${FLEETING} AND ${USED_UP} AND ${nobodyDownloads("files.key")}
     LIMIT :limit`),
-  tombstone: query(`
-    SELECT delete_hash, fate FROM tombstones WHERE key = :key
-    UNION ALL
-    SELECT delete_hash, ${FATE} AS fate FROM files WHERE key = :key AND ${GONE}`),
   endTombstones: change(`
-    DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT ${Key.END_TOMBSTONES})`)
+    DELETE FROM tombstones WHERE key IN (SELECT key FROM tombstones WHERE buried <= :before LIMIT :limit)`)
 })
 
 export const make = (db: Database, blobs: SqliteBlobs) => {
   const sql = statements(db)
 
-  // A cache: needed for every piece of an upload and every `me`, and changed only here, since no other process writes in the
-  // folder. Cleared whenever a file is added, removed or changes its size.
-  const used = new Map<string, number>()
-
-  const record = (row: Rows.Row | undefined): FileRecord | undefined =>
-    row === undefined ? undefined : Rows.toRecord(row)
-
   /** Deletes a file; its bytes may be removed after that time. */
   const bury = (key: string, fate: Fate, now: number, after: number): void => {
     const row = sql.deleteRow.first({ key })
     if (row === undefined) return
-    used.clear()
     sql.bury.run({ key, now, fate, deleteHash: row["delete_hash"] as string | null })
     blobs.discard(row["blob"] as string, after)
   }
 
   return {
+    ...queries(db),
     bury,
-
-    /** A file as its owner sees it. */
-    get: (key: string, now: number) => record(sql.get.first({ key, now })),
-    /** A file that is gone. */
-    tombstone: (key: string, now: number): Tombstone | undefined => {
-      const row = sql.tombstone.first({ key, now })
-      return row === undefined ? undefined : Rows.toTombstone(row)
-    },
-
-    /** A file that has not expired. */
-    inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
 
     /** `undefined`: the key is taken. */
     insert: (key: string, id: string, file: NewFile): FileRecord | undefined => {
-      used.clear()
       blobs.arrived(file.blob)
       const values = Rows.toInsert(key, id, file)
       return record(sql.insert.first({ ...values, autoDelete: Number(values.autoDelete) }))
@@ -99,24 +110,12 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
     update: (old: FileRecord, changes: Changes, now: number): FileRecord => {
       const { content } = changes
       if (content !== undefined) {
-        used.clear()
         blobs.discard(old.blob, now)
         blobs.arrived(content.blob)
       }
       const values = Rows.toUpdate(old, changes)
       const { autoDelete, replaced } = values
       return record(sql.update.first({ ...values, now, autoDelete: Number(autoDelete), replaced: Number(replaced) }))!
-    },
-
-    usedBytes: (owner: string): number => {
-      let bytes = used.get(owner)
-      if (bytes === undefined) used.set(owner, bytes = (sql.usedBytes.first({ owner })?.["bytes"] ?? 0) as number)
-      return bytes
-    },
-
-    totals: () => {
-      const { bytes, files } = sql.totals.first()!
-      return { files: files as number, bytes: bytes as number }
     },
 
     /** A download of a file starts. */
@@ -136,7 +135,8 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
       return ended.length
     },
 
-    endTombstones: (now: number) => sql.endTombstones.run({ before: now - Key.TOMBSTONE_MILLIS })
+    /** Removes tombstones of before a time, at most `limit`. */
+    endTombstones: (before: number, limit: number) => sql.endTombstones.run({ before, limit })
   }
 }
 

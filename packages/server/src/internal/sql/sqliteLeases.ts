@@ -1,13 +1,12 @@
 /**
  * The leases of the catalog in SQLite: rows of the table `leases`, changed by the state machine in `lease.ts`.
  *
- * Except for queries, all of it runs inside a transaction of the catalog. Nothing can happen between two of these calls, since
- * `node:sqlite` is synchronous and no other process has the database open.
+ * Except for queries, all of it runs in the catalog's thread, inside a transaction.
  */
 import type * as Catalog from "../../Catalog.ts"
 import * as Lease from "./lease.ts"
 import type { Row } from "./rows.ts"
-import type { Database } from "./sqlite.ts"
+import type { Database, Reads } from "./sqlite.ts"
 
 /** A lease with its file. */
 export interface Held extends Lease.Lease {
@@ -36,13 +35,7 @@ const fromRow = (row: Row): Held => ({
 
 const statements = (db: Database) => ({
   find: db.query("SELECT * FROM leases WHERE id = :id"),
-  ofKey: db.query("SELECT * FROM leases WHERE key = :key"),
   endedOfKey: db.query("SELECT * FROM leases WHERE key = :key AND until <= :now"),
-  // Ended leases that will count take a download too: they are only not settled yet.
-  takenOf: db.query(`
-    SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
-    WHERE key = :key AND phase <> 'counted'
-      AND (until IS NULL OR until > :now OR phase = 'handed' OR counts_first = 1)`),
   ended: db.query("SELECT * FROM leases WHERE until <= :now LIMIT :limit"),
   withTransfer: db.query("SELECT * FROM leases WHERE phase IN ('flowing', 'handed')"),
   insert: db.change(`
@@ -67,26 +60,37 @@ const find = (sql: Sql, id: string): Held | undefined => {
 }
 
 /** The leases of a file, summed up. */
-const queries = (sql: Sql, terms: Lease.Terms) => ({
-  has: (id: string): boolean => find(sql, id) !== undefined,
+const queries = ({ query }: Reads, terms: Lease.Terms) => {
+  const ofKey = query("SELECT * FROM leases WHERE key = :key")
+  // Ended leases that will count take a download too: they are only not settled yet.
+  const takenOf = query(`
+    SELECT count(*) AS taken, count(*) FILTER (WHERE until IS NULL OR until > :now) AS live FROM leases
+    WHERE key = :key AND phase <> 'counted'
+      AND (until IS NULL OR until > :now OR phase = 'handed' OR counts_first = 1)`)
+  return {
+    /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
+    takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
+      const { live, taken } = takenOf.first({ key, now })!
+      return { taken: taken as number, live: live as number }
+    },
 
+    /** When a taken download may become available again; `undefined`: none is taken. */
+    freeAt: (key: string, now: number): number | undefined => {
+      const live = ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
+      return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
+    }
+  }
+}
+
+/** One lease, by its id. */
+const lookups = (sql: Sql, terms: Lease.Terms) => ({
   /** The lease of a file as its holder sees it, if it can be resumed. */
   held: (id: string, key: string, now: number): Catalog.Held | undefined => {
     const lease = find(sql, id)
     return lease === undefined || lease.key !== key ? undefined : Lease.heldBy(lease, now, terms)
   },
 
-  /** How many downloads of a file are taken but not counted, and how many of these have not ended. */
-  takenOf: (key: string, now: number): { readonly taken: number; readonly live: number } => {
-    const { live, taken } = sql.takenOf.first({ key, now })!
-    return { taken: taken as number, live: live as number }
-  },
-
-  /** When a taken download may become available again; `undefined`: none is taken. */
-  freeAt: (key: string, now: number): number | undefined => {
-    const live = sql.ofKey.all({ key }).map(fromRow).filter((lease) => Lease.isLive(lease, now))
-    return live.length === 0 ? undefined : Math.min(...live.map((lease) => Lease.freeAt(lease, now, terms)))
-  }
+  has: (id: string): boolean => find(sql, id) !== undefined
 })
 
 export const make = (
@@ -112,7 +116,8 @@ export const make = (
   }
 
   return {
-    ...queries(sql, terms),
+    ...queries(db, terms),
+    ...lookups(sql, terms),
 
     settleOf: (key: string, now: number): void => {
       for (const row of sql.endedOfKey.all({ key, now })) settle(fromRow(row), now)

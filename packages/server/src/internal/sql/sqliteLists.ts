@@ -1,15 +1,11 @@
-/** Lists and searches of SQLite's files: the condition for ended files, and the statements of a page. */
+/** The statements of a page of SQLite's files, listed or found. */
 import * as Record from "effect/Record"
 import type { ListOptions } from "../../FileListing.ts"
 import * as Listing from "./listing.ts"
 import { EXPIRED, fold, USED_UP } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
+import { FLEETING } from "./sqliteFiles.ts"
 import type { Statement } from "./sqliteReader.ts"
-
-// Nobody can ever ask for an anonymous file that is gone, so it is deleted even if `autoDelete` is false. The indexes
-// `files_expiring` and `files_used_up` require exactly this wording.
-export const FLEETING = "(auto_delete = 1 OR owner = '')"
-export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 
 /** The same as a set: few files have ended and are not swept yet, so the rest need not be checked row by row. */
 const GONE_OF_OWNER = `(

@@ -1,16 +1,37 @@
-/** The resumable uploads of the catalog in SQLite. `complete` and `end` run inside a transaction of the catalog. */
-import * as Option from "effect/Option"
-import type { Completion, FileRecord, Uploads } from "../../Catalog.ts"
+/**
+ * The resumable uploads of the catalog in SQLite. Changes run in the catalog's thread, inside a transaction; the main thread only
+ * reads.
+ */
+import type { Completion, FileRecord, UploadProgress, UploadRecord, Uploads } from "../../Catalog.ts"
 import * as Rows from "./rows.ts"
-import type { Database } from "./sqlite.ts"
-import { UploadEnded, withNow } from "./sqliteAttempt.ts"
+import type { Database, Reads } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
+
+/** Thrown inside a transaction: the upload has ended, or another request goes on with it. */
+export class UploadEnded extends Error {
+  constructor() {
+    super("the upload has ended, or another request goes on with it")
+  }
+}
+
+const record = (row: Rows.Row | undefined): UploadRecord | undefined =>
+  row === undefined ? undefined : Rows.toUpload(row)
+
+/** What any connection can ask. */
+export const queries = ({ query }: Reads) => {
+  const get = query("SELECT * FROM uploads WHERE id = :id AND ends > :now")
+  const bytes = query("SELECT coalesce(sum(received), 0) AS bytes FROM uploads WHERE owner = :owner")
+  return {
+    get: (id: string, now: number) => record(get.first({ id, now })),
+    /** Bytes of the unfinished uploads of an account. */
+    bytesOf: (owner: string): number => Number(bytes.first({ owner })!["bytes"])
+  }
+}
 
 const statements = ({ change, query, returning }: Database) => ({
   create: change(`
     INSERT INTO uploads (id, owner, request, blob, received, length, generation, ends)
     VALUES (:id, :owner, :request, :blob, 0, :length, 0, :ends)`),
-  get: query("SELECT * FROM uploads WHERE id = :id AND ends > :now"),
   begin: returning("UPDATE uploads SET generation = generation + 1 WHERE id = :id AND ends > :now RETURNING *"),
   record: change(`
     UPDATE uploads SET received = :received, state = :state, length = :length, ends = :ends
@@ -19,55 +40,31 @@ const statements = ({ change, query, returning }: Database) => ({
   complete: change(`
     UPDATE uploads SET received = 0, length = :length, state = NULL, file = :file, ends = :ends WHERE id = :id`),
   remove: returning("DELETE FROM uploads WHERE id = :id RETURNING blob, file"),
-  ended: query("SELECT id FROM uploads WHERE ends <= :now LIMIT :limit"),
-  bytes: query("SELECT coalesce(sum(received), 0) AS bytes FROM uploads WHERE owner = :owner")
+  ended: query("SELECT id FROM uploads WHERE ends <= :now LIMIT :limit")
 })
 
 export const make = (db: Database, blobs: SqliteBlobs) => {
   const sql = statements(db)
-  const { transaction } = db
-  // Asked for with every piece of an upload; no other process writes in the folder.
-  const bytes = new Map<string, number>()
 
   const remove = (id: string, now: number): void => {
-    bytes.clear()
     const row = sql.remove.first({ id })
     if (row !== undefined && row["file"] === null) blobs.discard(row["blob"] as string, now)
   }
 
-  const uploads: Uploads = {
-    create: (upload) => withNow(() => void transaction(() => sql.create.run({ ...upload }), { usesReserve: false })),
+  return {
+    create: (upload: Parameters<Uploads["create"]>[0]): void => {
+      const { blob, ends, id, length, owner, request } = upload
+      sql.create.run({ id, owner, request, blob, length, ends })
+    },
 
-    get: (id) => withNow((now) => Option.map(Option.fromUndefinedOr(sql.get.first({ id, now })), Rows.toUpload)),
-
-    // A power cut ends all requests, so it may undo which is the newest.
-    begin: (id) =>
-      withNow((now) => {
-        const row = transaction(() => sql.begin.first({ id, now }), { durable: false })
-        return Option.map(Option.fromUndefinedOr(row), Rows.toUpload)
-      }),
+    begin: (id: string, now: number) => record(sql.begin.first({ id, now })),
 
     // The store knows best how much it has; here it is for the plan.
-    record: ({ generation, id }, progress) =>
-      withNow(() =>
-        transaction(() => {
-          bytes.clear()
-          if (sql.record.run({ ...progress, id, generation }) === 0) throw new UploadEnded()
-        }, { durable: false })
-      ),
-
-    remove: (id) => withNow((now) => transaction(() => remove(id, now)))
-  }
-
-  return {
-    uploads,
-
-    /** Bytes of the unfinished uploads of an account. */
-    bytesOf: (owner: string): number => {
-      let known = bytes.get(owner)
-      if (known === undefined) bytes.set(owner, known = Number(sql.bytes.first({ owner })!["bytes"]))
-      return known
+    record: (id: string, generation: number, { ends, length, received, state }: UploadProgress): void => {
+      if (sql.record.run({ received, state, length, ends, id, generation }) === 0) throw new UploadEnded()
     },
+
+    remove,
 
     /** Throws `UploadEnded` unless the completion is of the newest request of an upload that is not complete. */
     check: ({ generation, id }: Completion): void => {
@@ -76,7 +73,6 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
 
     /** The bytes of an upload became a file, or were read into the blob of one. */
     complete: ({ ends, generation, id, length }: Completion, file: FileRecord, now: number): void => {
-      bytes.clear()
       const { blob } = sql.isNewest.first({ id, generation })!
       if (blob !== file.blob) blobs.discard(blob as string, now)
       sql.complete.run({ id, length, ends, file: JSON.stringify(file) })
