@@ -14,6 +14,7 @@ describe("kill -9 under load", () => {
         assert.isAbove(summary.acknowledged, 20, found)
         assert.isAbove(summary.whole, 20, found)
         assert.isAbove(summary.cut, 2, found)
+        assert.isAbove(summary.withdrawn, 2, found)
       }),
     110_000
   )

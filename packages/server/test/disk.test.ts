@@ -61,12 +61,18 @@ describe.skipIf(!canMount)("a disk without a byte left", () => {
       yield* reserved(folder)
       const large = yield* uploaded(server.url, pattern(4_000_000), { headers: anna })
       const once = yield* uploaded(server.url, "once")
+      const mine = (yield* upload(server.url, "mine")).json
       const kept = yield* uploaded(server.url, "kept", { headers: anna, fields: { maxDownloads: "2" } })
       yield* uploaded(server.url, pattern(500_000), { fields: { expires: "1m" } })
       fill(folder)
 
       const deleted = yield* call(`${server.url}/${large.key}`, { method: "DELETE", headers: anna })
       assert.strictEqual(deleted.status, 200, deleted.text)
+      const takenBack = yield* call(`${server.url}/${mine.key}`, {
+        method: "DELETE",
+        headers: { "delete-token": String(mine["deleteToken"]) }
+      })
+      assert.strictEqual(takenBack.status, 200, takenBack.text)
       assert.strictEqual((yield* call(`${server.url}/${once.key}`)).text, "once")
       assertRefused(yield* call(`${server.url}/${once.key}`), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* call(`${server.url}/${kept.key}`)).text, "kept")

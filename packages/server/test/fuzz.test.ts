@@ -214,6 +214,7 @@ describe("random input", () => {
         "Range",
         "If-Range",
         "Authorization",
+        "Delete-Token",
         "Accept",
         "Content-Type",
         "Content-Length",
@@ -274,6 +275,8 @@ describe("random input", () => {
         ),
         map(token, (text) => `/${text}`),
         map(token, (text) => `/download/${text}`),
+        map(token, (text) => `/status/${text}`),
+        constantFrom(`/status/${key}`),
         map(token, (text) => `http://${text}/`),
         token
       )

@@ -90,6 +90,10 @@ describe("an operator", () => {
 
         yield* Scope.close(server.scope, Exit.void)
         assert.strictEqual((yield* lines(["files", "list", "--account", "anna", ...data]))[1]![0], hers.key)
+        // Neither the place of its bytes, nor the hash of its deletion token.
+        const stopped = JSON.parse((yield* run(["files", "show", hers.key, "--json", ...data])).stdout) as object
+        assert.deepStrictEqual(Object.keys(stopped).toSorted(), Object.keys(shown).toSorted())
+        assert.notMatch(Object.keys(stopped).join(), /hash|token|blob/i)
         yield* lines(["files", "delete", hers.key, ...data])
         const again = yield* start({ folder: server.folder })
         assertRefused(yield* call(`${again.url}/${hers.key}`), 404, "FILE_NOT_FOUND")

@@ -11,6 +11,7 @@ import { accounts, ANNA, anna, call, plans, temporaryFolder, upload, uploaded } 
 
 const NAME = "secret-name"
 const WORD = "secret-word"
+const TOKEN = "secret-token"
 
 /** A server in a program that traces and logs everything. */
 const watched = (options: Partial<ServerOptions.Options> = {}) =>
@@ -68,11 +69,13 @@ const ask = (url: string) =>
     yield* upload(url, "x", { path: `/${key}`, method: "PUT", name: NAME, headers: anna })
     yield* upload(url, "x", { path: `/?title=${WORD}&expires=${WORD}`, name: NAME })
     yield* call(`${url}/${key}`, { method: "DELETE", headers: anna })
+    yield* call(`${url}/status/${key}`, { headers: { "delete-token": TOKEN } })
+    yield* call(`${url}/${key}`, { method: "DELETE", headers: { "delete-token": TOKEN } })
     return key
   })
 
 const assertPrivate = (what: string, text: string, key: string) => {
-  for (const secret of [key, NAME, WORD, ANNA, ANNA.split(".")[1]!]) {
+  for (const secret of [key, NAME, WORD, TOKEN, ANNA, ANNA.split(".")[1]!]) {
     assert.isFalse(
       text.includes(secret),
       `${what}: ${text.slice(Math.max(0, text.indexOf(secret) - 400), text.indexOf(secret) + 100)}`
@@ -90,7 +93,9 @@ const askBroken = (server: Watched, key: string) =>
       yield* call(`${server.url}/?search=${WORD}`, { headers: anna }),
       yield* upload(server.url, "x", { name: NAME, headers: anna, fields: { title: WORD } }),
       yield* call(`${server.url}/download/${key}`, { headers: { accept: "text/html" } }),
-      yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna })
+      yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna }),
+      yield* call(`${server.url}/${key}`, { method: "DELETE", headers: { "delete-token": TOKEN } }),
+      yield* call(`${server.url}/status/${key}`, { headers: { "delete-token": TOKEN } })
     ]
     for (const { status } of answers) assert.isAtLeast(status, 500)
     const { lines, spans } = server.told()
@@ -113,7 +118,7 @@ describe("privacy", () => {
       assertPrivate("metrics", (yield* call(`${adminUrl}/metrics`)).text, key)
       assertPrivate("spans", told().spans, key)
       // What an operator needs is there: one span for each request, with the pattern of its route.
-      assert.strictEqual(spans.length, 11)
+      assert.strictEqual(spans.length, 13)
       const [first] = spans
       assert.strictEqual(first!.name, "http.server POST")
       assert.deepStrictEqual(Object.fromEntries(first!.attributes), {

@@ -57,6 +57,7 @@ describe("the status of a file", () => {
           yours: false,
           seconds: null,
           name: "a b.txt",
+          title: null,
           size: 7,
           mimeType: "application/octet-stream",
           expires: "1970-01-15T00:00:00.000Z",

@@ -4,7 +4,8 @@
  * - an acknowledged upload is there, complete, until it was given;
  * - a download that arrived completely is never given again, and counts once;
  * - a cut download can be resumed by its receiver, with the lease of its first response;
- * - a download that was cut before its receiver had the lease is available again after the grace time.
+ * - a download that was cut before its receiver had the lease is available again after the grace time;
+ * - a file that was deleted with its token stays deleted, and its sender learns that.
  *
  * A process holds several servers, each in its own folder, so that one kill is a crash of all of them.
  */
@@ -38,6 +39,7 @@ export interface Summary {
   readonly cut: number
   readonly resumed: number
   readonly freed: number
+  readonly withdrawn: number
 }
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url))
@@ -59,6 +61,15 @@ interface Stored {
   active: number
   /** How many of them started during another one. */
   overlaps: number
+}
+
+/** A file that its sender deletes at once, with the token of the upload. */
+interface Withdrawn {
+  readonly server: number
+  readonly key: string
+  readonly token: string
+  /** Whether a server has acknowledged the deletion. */
+  isGone: boolean
 }
 
 const POOL = Buffer.alloc(9_000_000)
@@ -162,6 +173,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
   const root = Fs.mkdtempSync(Path.join(Os.tmpdir(), "fileio-server-crash-"))
   const folders = Array.from({ length: servers }, (_, i) => Path.join(root, String(i)))
   const files: Array<Stored> = []
+  const withdrawn: Array<Withdrawn> = []
   const counts = { acknowledged: 0, unacknowledged: 0, whole: 0, cut: 0, resumed: 0, freed: 0 }
   let made = 0
   let urls: ReadonlyArray<string> = []
@@ -182,7 +194,8 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     next = prepare()
   }
 
-  const upload = async (server: number) => {
+  /** Uploads a file; returns its details if the upload is acknowledged. */
+  const send = async (server: number) => {
     const name = `${++made}-${SIZES[random(SIZES.length)]!}`
     const most = random(3) === 0 ? 3 : 1
     const answer = await request(`${urls[server]!}/`, agent, {
@@ -190,19 +203,41 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
       headers: { ...key, "content-type": "multipart/form-data; boundary=b0undary" },
       body: multipart(name, { maxDownloads: String(most), autoDelete: String(random(2) === 0) })
     })
-    let details: { readonly key?: string } = {}
+    let details: { readonly key?: string; readonly deleteToken?: string } = {}
     try {
-      details = JSON.parse(String(answer.body)) as { readonly key?: string }
+      details = JSON.parse(String(answer.body)) as typeof details
     } catch {
       // It was cut, or never arrived.
     }
     if (details.key === undefined) {
       assert.ok(answer.status === 0 || answer.status === 200, `an upload was refused: ${answer.body}`)
       counts.unacknowledged++
-      return
+      return undefined
     }
     counts.acknowledged++
-    files.push({ server, key: details.key, name, most, whole: 0, cut: [], active: 0, overlaps: 0 })
+    return { server, key: details.key, token: details.deleteToken!, name, most }
+  }
+
+  const upload = async (server: number) => {
+    const stored = await send(server)
+    if (stored !== undefined) files.push({ ...stored, whole: 0, cut: [], active: 0, overlaps: 0 })
+  }
+
+  const remove = async (file: Withdrawn) => {
+    const url = `${urls[file.server]!}/${file.key}`
+    const { body, status } = await request(url, agent, { method: "DELETE", headers: { "delete-token": file.token } })
+    if (status === 0) return
+    // An earlier deletion, whose response was cut, may have succeeded.
+    assert.ok(status === 200 || status === 404, `a deletion got ${status}: ${body}`)
+    file.isGone = true
+  }
+
+  const withdraw = async (server: number) => {
+    const stored = await send(server)
+    if (stored === undefined) return
+    const file = { server, key: stored.key, token: stored.token, isGone: false }
+    withdrawn.push(file)
+    await remove(file)
   }
 
   /** Records a download, complete or cut. */
@@ -274,7 +309,8 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
     while (!until()) {
       const mine = files.filter((file) => file.server === server && file.active === 0 && file.whole < file.most)
       const file = mine[random(mine.length)]
-      if (file === undefined || random(5) < 2) await upload(server)
+      if (random(8) === 0) await withdraw(server)
+      else if (file === undefined || random(5) < 2) await upload(server)
       // Two at a time, for one download: one of them must not get it.
       else if (random(4) === 0) await Promise.all([download(file), download(file)])
       else await download(file)
@@ -283,6 +319,13 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
   }
 
   const verify = async () => {
+    await forEach(withdrawn.slice(-servers * 4), async (file) => {
+      if (!file.isGone) await remove(file)
+      const url = urls[file.server]!
+      assert.equal((await request(`${url}/${file.key}`, agent)).status, 404, `${file.key} was deleted, and is there`)
+      const status = await request(`${url}/status/${file.key}`, agent, { headers: { "delete-token": file.token } })
+      assert.equal((JSON.parse(String(status.body)) as { readonly state?: string }).state, "deleted")
+    })
     await forEach(files.filter((file) => file.cut.length > 0), resumeAll)
     await forEach(files.slice(-servers * 4), async (file) => {
       const head = await request(at(file), agent, { method: "HEAD" })
@@ -354,7 +397,7 @@ export const run = async ({ kills, onRound, seed = 1, servers, within = Infinity
       const incoming = Fs.readdirSync(Path.join(folders[server]!, "incoming"))
       assert.deepEqual(incoming, [], "a broken upload left bytes")
     }
-    return { crashes: round * servers, ...counts }
+    return { crashes: round * servers, withdrawn: withdrawn.length, ...counts }
   } finally {
     agent.destroy()
     if (running !== undefined) await kill(running)

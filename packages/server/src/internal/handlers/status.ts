@@ -23,8 +23,11 @@ interface Status {
 const seconds = (millis: number | null): number | null => millis === null ? null : Math.max(1, Math.ceil(millis / 1000))
 
 /** What a receiver may know of a file before downloading it. */
-const facts = ({ attempts, downloads, expires, lastAttempt, maxDownloads, mimeType, name, size }: FileRecord) => ({
+const facts = (
+  { attempts, downloads, expires, lastAttempt, maxDownloads, mimeType, name, size, title }: FileRecord
+) => ({
   name,
+  title,
   size,
   mimeType,
   expires: expires === null ? null : DateTime.formatIso(DateTime.makeUnsafe(expires)),

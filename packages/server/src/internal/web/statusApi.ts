@@ -30,6 +30,7 @@ const schema = {
       description: "For how long it may do so; or after which time the file may be available again"
     },
     name: { type: "string" },
+    title: { type: ["string", "null"] },
     size: { type: "integer" },
     mimeType: { type: "string" },
     expires: { type: ["string", "null"] },
