@@ -227,7 +227,7 @@ export const makeTransport = Effect.fnUntraced(function*(
       Limiter.open({ baseUrl: endpoint.baseUrl, account: credentials.fingerprint, learn: meOnce }),
       refuse
     ),
-    sha256: (yield* CurrentPlatform).sha256,
+    platform: yield* CurrentPlatform,
     // The public host sees nothing of it.
     support: new ResumableSupport.Support(endpoint.baseUrl !== DEFAULT_BASE_URL),
     resumableFrom: options?.resumableFrom ?? RESUMABLE_FROM

@@ -1,8 +1,9 @@
 /** Node's ChaCha20-Poly1305 and scrypt against those in plain JavaScript, byte by byte. */
-import { Platform } from "@effect-fileio/client"
-import { NodePlatform } from "@effect-fileio/platform-node"
+import { FileBody, FileIo, Platform } from "@effect-fileio/client"
+import { NodeHttp, NodePlatform } from "@effect-fileio/platform-node"
+import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { bytesOf } from "./faults/support.ts"
 
 it.effect("seals the same bytes as plain JavaScript, and each opens what the other sealed", () =>
@@ -38,3 +39,45 @@ it.effect("derives the same keys from a passphrase", () =>
     const native = yield* NodePlatform.make.scrypt("Zoë 日本", salt, 10)
     assert.deepStrictEqual(new Uint8Array(native), yield* Platform.portable.scrypt("Zoë 日本", salt, 10))
   }))
+
+it.live("is that of the client's layer in every call, whatever is in the context of the call", () =>
+  Effect.gen(function*() {
+    const host = yield* NodeFaultHost.make()
+    const used = { seal: 0, open: 0, scrypt: 0 }
+    const native = yield* NodePlatform.make.cipher
+    const platform: Platform.Platform = {
+      ...NodePlatform.make,
+      cipher: Effect.succeed({
+        seal: (...args) => {
+          used.seal++
+          native.seal(...args)
+        },
+        open: (...args) => {
+          used.open++
+          return native.open(...args)
+        }
+      }),
+      scrypt: (...args) => {
+        used.scrypt++
+        return NodePlatform.make.scrypt(...args)
+      }
+    }
+    const { apiKey, baseUrl } = host
+    const context = yield* Layer.build(
+      FileIo.layerTransport({ baseUrl, apiKey, checkLimits: false }).pipe(
+        Layer.provide(NodeHttp.layer()),
+        Layer.provide(Layer.succeed(Platform.CurrentPlatform, platform))
+      )
+    )
+    const fileIo = Context.get(context, FileIo.FileIo)
+    const passphrase = Redacted.make("four or five random words")
+    const content = bytesOf(200_000)
+    const body = FileBody.bytes(content)
+    const file = yield* fileIo.upload(body, { encryption: { passphrase } })
+    // One chunk is the file's key in the header.
+    assert.deepStrictEqual(used, { seal: 5, open: 0, scrypt: 1 })
+    const changed = yield* fileIo.update(file.key, { file: body, encryption: "link" })
+    assert.deepStrictEqual(used, { seal: 9, open: 0, scrypt: 1 })
+    assert.isTrue(Buffer.from((yield* fileIo.downloadBytes(changed.link)).bytes).equals(content))
+    assert.strictEqual(used.open, 4)
+  }).pipe(Effect.scoped))

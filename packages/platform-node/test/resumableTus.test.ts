@@ -11,8 +11,8 @@ import { folder, server } from "./utils.ts"
 
 const MIB = 1024 * 1024
 /** In a long run, 1 GiB and a hundred cuts. */
-const SIZE = Number(process.env["FILEIO_TUS_MIB"] ?? 24) * MIB
-const CUTS = Number(process.env["FILEIO_TUS_CUTS"] ?? 10)
+const SIZE = Number(process.env["FILEIO_UPLOAD_MIB"] ?? 24) * MIB
+const CUTS = Number(process.env["FILEIO_UPLOAD_CUTS"] ?? 10)
 
 const sha256 = async (bytes: AsyncIterable<Uint8Array>): Promise<string> => {
   const hash = createHash("sha256")

@@ -1,20 +1,38 @@
-import { FileBody, FileIo, FileTransfer, type Progress, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, FileTransfer, type Progress, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, FileSystem, Layer, Path } from "effect"
+import { Context, Effect, FileSystem, Layer, Path, Stream } from "effect"
+import { createHash } from "node:crypto"
+import * as Fs from "node:fs"
 import { cuttingProxy } from "./cuttingProxy.ts"
 import { apiKey, folder, server } from "./utils.ts"
 
 /** Bytes between two cuts; 1 in a long run. */
 const STEP = Number(process.env["FILEIO_CUT_STEP"] ?? 29)
 const MIB = 1024 * 1024
+/** In a long run, 1 GiB and a hundred cuts. */
+const SIZE = Number(process.env["FILEIO_UPLOAD_MIB"] ?? 9) * MIB
+const CUTS = Number(process.env["FILEIO_UPLOAD_CUTS"] ?? 2)
 
-const pattern = (size: number): Uint8Array<ArrayBuffer> => {
+/** Writes a file whose every MiB is different. */
+const writeLarge = async (path: string): Promise<void> => {
+  const file = await Fs.promises.open(path, "w")
+  for (let at = 0; at < SIZE; at += MIB) await file.write(pattern(MIB, at))
+  await file.close()
+}
+
+const sha256 = async (path: string): Promise<string> => {
+  const hash = createHash("sha256")
+  for await (const chunk of Fs.createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest("hex")
+}
+
+const pattern = (size: number, seed = 0): Uint8Array<ArrayBuffer> => {
   const bytes = new Uint8Array(size)
   const words = new Uint32Array(bytes.buffer, 0, size >> 2)
-  for (let i = 0; i < words.length; i++) words[i] = Math.imul(i + 1, 2654435761)
+  for (let i = 0; i < words.length; i++) words[i] = Math.imul(seed + i + 1, 2654435761)
   return bytes
 }
 
@@ -26,7 +44,9 @@ const through = (
   Effect.gen(function*() {
     const { url } = yield* FileIoServer.FileIoServer
     const proxy = yield* cuttingProxy(url, next)
-    const context = yield* Layer.build(NodeFileIo.layer({ baseUrl: proxy.url, ...options }))
+    const context = yield* Layer.build(
+      NodeFileIo.layer({ baseUrl: proxy.url, ...options }).pipe(Layer.provide(RateLimit.layer(RateLimit.unlimited)))
+    )
     const direct = yield* Layer.build(Layer.fresh(NodeFileIo.layer({ baseUrl: url })))
     return {
       proxy,
@@ -103,24 +123,43 @@ describe("an upload that breaks", () => {
 
   for (const encryption of [undefined, "link"] as const) {
     it.live(
-      `continues from a file on the disk${encryption === undefined ? "" : ", encrypted"}`,
+      `continues from a file on the disk, in the same memory at any size${
+        encryption === undefined ? "" : ", encrypted"
+      }`,
       () =>
         Effect.gen(function*() {
-          const fs = yield* FileSystem.FileSystem
           const path = yield* Path.Path
           const source = path.join(yield* folder, "big.bin")
-          const content = pattern(9 * MIB)
-          yield* fs.writeFile(source, content)
+          yield* Effect.promise(() => writeLarge(source))
           let connections = 0
-          const { direct, fileIo, proxy } = yield* through(() => connections++ < 4 ? 3 * MIB : undefined)
-          const file = yield* fileIo.upload(yield* FileBody.file(source), { encryption }).pipe(
-            FileIo.withRetry(quick)
+          const { direct, fileIo, proxy } = yield* through(
+            () => connections++ < CUTS * 2 ? Math.floor(SIZE / (CUTS + 1)) : undefined
           )
-          assert.isAtLeast(proxy.cuts(), 1)
-          const back = yield* direct.downloadBytes(file.link)
-          assert.isTrue(Buffer.from(back.bytes).equals(content))
+          const before = process.memoryUsage.rss()
+          let most = before
+          const file = yield* fileIo.upload(yield* FileBody.file(source), {
+            encryption,
+            onProgress: () => Effect.sync(() => void (most = Math.max(most, process.memoryUsage.rss())))
+          }).pipe(FileIo.withRetry(quick))
+          assert.isAtLeast(proxy.cuts(), CUTS / 2)
+          const hash = createHash("sha256")
+          yield* Effect.scoped(Effect.flatMap(direct.download(file.link), ({ stream }) =>
+            Stream.runForEach(stream, (chunk) =>
+              Effect.sync(() => hash.update(chunk)))))
+          assert.strictEqual(
+            hash.digest("hex"),
+            yield* Effect.promise(() =>
+              sha256(source)
+            )
+          )
+          // The client, the proxy and the server are in this process.
+          const growth = Math.round((most - before) / MIB)
+          assert.isBelow(growth, 200)
+          if (SIZE > 9 * MIB) {
+            process.stderr.write(`${SIZE / MIB} MiB, ${proxy.cuts()} cuts, memory grows by ${growth} MiB\n`)
+          }
         }).pipe(Effect.scoped, Effect.provide([server, NodeServices.layer])),
-      60_000
+      60_000 + SIZE / 10_000
     )
   }
 

@@ -14,11 +14,12 @@ import { FileIoServer } from "@effect-fileio/server"
 import { afterAll, assert, beforeAll, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
 import { createReadStream } from "node:fs"
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
+import { cuttingProxy } from "../../platform-node/test/cuttingProxy.ts"
 import {
   fixture,
   freePort,
@@ -332,6 +333,30 @@ describe("promises for Node", () => {
     const [one, none] = await fileIo.uploadAll([path, join(folder, "none.txt")], { concurrency: 2 })
     assert.strictEqual(one?.status === "fulfilled" ? one.value.name : undefined, "one.txt")
     assert.strictEqual(none?.status === "rejected" ? none.reason.reason._tag : undefined, "SourceFailed")
+  })
+
+  it("continue an upload that another client left, by its note", async () => {
+    const path = join(folder, "large.bin")
+    const notes = join(folder, "notes")
+    const content = new Uint8Array(9 * 1024 * 1024).map((_, i) => i * 31 >> 3)
+    await writeFile(path, content)
+    let isCut = true
+    const gate = await Effect.runPromise(
+      Scope.provide(cuttingProxy(baseUrl, () => isCut ? 4 * 1024 * 1024 : undefined), scope)
+    )
+    const upload = async () => {
+      await using fileIo = await NodeFileIo.make({ baseUrl: gate.url, retry: RetryPolicy.none })
+      return await fileIo.uploadFile(path, { notes })
+    }
+    assert.strictEqual((await failureOf(upload())).stored, "no")
+    assert.lengthOf(await readdir(notes), 1)
+    isCut = false
+    const before = gate.bytes()
+    const file = await upload()
+    assert.isBelow(gate.bytes() - before, content.length)
+    assert.deepStrictEqual(await readdir(notes), [])
+    await using fileIo = await NodeFileIo.make({ baseUrl })
+    assert.isTrue(Buffer.from((await fileIo.downloadBytes(file.key)).bytes).equals(content))
   })
 
   it("are closed with their connections", async () => {

@@ -23,7 +23,7 @@ const change = Effect.fnUntraced(function*(
   if (given === undefined && encryption !== undefined) {
     return yield* invalid(operation, "encryption", "only new content can be encrypted; give it as file")
   }
-  const encrypted = given === undefined ? undefined : yield* Encrypted.prepare(operation, given, encryption)
+  const encrypted = given === undefined ? undefined : yield* Encrypted.prepare(client, operation, given, encryption)
   const file = encrypted?.body
   const settings = yield* parseSettings(operation, input, yield* Clock.currentTimeMillis)
   const fields = FileSettings.toFields(settings)

@@ -43,7 +43,7 @@ const restOf = (
 }
 
 export const make = (client: Client) => {
-  const { limiter, sha256 } = client
+  const { limiter, platform: { sha256 } } = client
 
   /** Requests a file, or the rest of one. */
   const fetch = Effect.fnUntraced(function*(

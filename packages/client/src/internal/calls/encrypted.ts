@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import type { DecryptionOptions, Encryption } from "../../Encryption.ts"
 import type { FileBody, OneShotBody } from "../../FileBody.ts"
 import type { Download } from "../../FileIoModels.ts"
+import { CurrentPlatform } from "../../Platform.ts"
 import type { Buffers } from "../../Transport.ts"
 import { Fault } from "../encryption/fault.ts"
 import type { Secrets } from "../encryption/library.ts"
@@ -31,6 +32,7 @@ interface Prepared<B> {
 
 /** Checks a body, and encrypts it if the options ask for that. */
 export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
+  client: Client,
   operation: "upload" | "update" | "replace",
   given: B,
   encryption: Encryption | undefined
@@ -38,7 +40,10 @@ export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotB
   yield* checkBody(operation, given)
   if (encryption === undefined) return { body: given, linked: (file) => file }
   const { body, linkOf } = yield* Effect.mapError(
-    Effect.flatMap(loadEncrypt, ({ encrypt }) => encrypt(given, encryption)),
+    Effect.flatMap(
+      loadEncrypt,
+      ({ encrypt }) => Effect.provideService(encrypt(given, encryption), CurrentPlatform, client.platform)
+    ),
     ({ field, problem }) => invalid(operation, field, problem)
   )
   yield* checkBody(operation, body)
@@ -62,7 +67,7 @@ const checked = (
   expected: string | undefined
 ): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
   if (expected === undefined) return payload
-  const hasher = client.sha256()
+  const hasher = client.platform.sha256()
   let bytesDone = 0
   const compare = Effect.suspend(() =>
     hasher.digest() === expected ? Effect.void : Effect.fail(toError(
@@ -94,7 +99,10 @@ export const opened = Effect.fnUntraced(function*(
   const Decrypt = yield* loadDecrypt
   const fail = (error: FileIoError.FileIoError | Fault) =>
     error instanceof Fault ? Decrypt.toError(error, error.isAtEnd ? "received" : "begun") : error
-  const { overhead, payload } = yield* Effect.mapError(Decrypt.open(download.open("reused"), secrets), fail)
+  const { overhead, payload } = yield* Decrypt.open(download.open("reused"), secrets).pipe(
+    Effect.provideService(CurrentPlatform, client.platform),
+    Effect.mapError(fail)
+  )
   const name = Decrypt.nameOf(link, download.name)
   const open = (buffers: Buffers) => checked(Stream.mapError(payload(buffers), fail), client, download.sha256)
   return {

@@ -29,7 +29,8 @@ export interface Client {
   readonly credentials: Credentials
   readonly timeouts: Timeouts
   readonly limiter: Limiter
-  readonly sha256: Platform["sha256"]
+  /** That of the layer: calls work alike wherever they are made. */
+  readonly platform: Platform
   /** Whether the host supports resumable uploads. */
   readonly support: Support
   /** The smallest body that is uploaded so, in bytes. */

@@ -77,7 +77,7 @@ const upload = Effect.fnUntraced(function*(
   given: FileBody.FileBody | FileBody.OneShotBody,
   settings: UploadOptions | undefined
 ) {
-  const { body, linked } = yield* Encrypted.prepare("upload", given, settings?.encryption)
+  const { body, linked } = yield* Encrypted.prepare(options.client, "upload", given, settings?.encryption)
   return linked(yield* send(options, body, settings))
 })
 
@@ -119,7 +119,7 @@ export const makeScoped = (
       given?: UploadOptions
     ): Effect.fn.Return<FileDetails, FileIoError.FileIoError, Scope.Scope> {
       yield* requireKey(client, "upload")
-      const { body, linked } = yield* Encrypted.prepare("upload", plain, given?.encryption)
+      const { body, linked } = yield* Encrypted.prepare(client, "upload", plain, given?.encryption)
       const sentAt = yield* DateTime.now
       const tally = Send.makeTally()
       // The response may be lost, or the call interrupted, while the file is stored.
