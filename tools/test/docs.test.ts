@@ -1,4 +1,8 @@
+import { FileIo, FileTransfer } from "@effect-fileio/client"
+import { FileIoError } from "@effect-fileio/core"
+import { NodeFileIo } from "@effect-fileio/platform-node"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { existsSync } from "node:fs"
 import { glob, readFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
@@ -91,8 +95,28 @@ describe("the documentation", () => {
           (anchor === undefined || !path.endsWith(".md") || anchorsOf(await read(path)).has(anchor))
         if (!isThere) broken.push(`${document}: ${target}`)
       }
+      for (const [, path = ""] of text.matchAll(/`(?:packages\/)?((?:[a-z-]+)\/(?:src|test)\/[\w./-]+)`/g)) {
+        const isThere = existsSync(join(root, "packages", path)) || existsSync(join(root, path))
+        if (!isThere && !path.endsWith("/NAME.ts")) broken.push(`${document}: ${path}`)
+      }
     }
     assert.deepStrictEqual(broken, [])
+  })
+
+  it("names every reason and every call in the README", async () => {
+    const readme = await readFile(join(root, "README.md"), "utf8")
+    for (const { fields } of FileIoError.Reason.members) {
+      assert.include(readme, `\n| \`${fields._tag.schema.literal}\` `, "the table of reasons")
+    }
+    const services = Effect.gen(function*() {
+      return { fileIo: yield* FileIo.FileIo, transfer: yield* FileTransfer.FileTransfer }
+    })
+    const { fileIo, transfer } = await Effect.runPromise(Effect.provide(services, NodeFileIo.layer()))
+    const calls = [
+      ...Object.keys(fileIo).map((name) => `fileIo.${name}`),
+      ...Object.keys(transfer).map((name) => `transfer.${name}`)
+    ]
+    assert.deepStrictEqual(calls.filter((call) => !new RegExp(`\\b${call}\\b`).test(readme)), [])
   })
 
   it("has an index of the examples", async () => {

@@ -336,14 +336,21 @@ describe("the link of an encrypted file", () => {
     assert.isUndefined(read(`${HOST}#age=identity&name=`).name)
   })
 
-  it.prop("goes through a text and back, with any name, also as the last words of a sentence", [text], ([name]) => {
-    const link = FileKey.encryptedLink(`${HOST}#old`, Redacted.make(IDENTITY), name)
-    for (const form of [link, `(${link}).`, `"${link}",`]) {
-      const back = read(form)
-      assert.strictEqual(secretOf(back), IDENTITY)
-      if (name !== "") assert.strictEqual(back.name, FileName.sanitize(name))
+  // The client refuses longer names.
+  const shortName = Arbitrary.filter(text, (name) => new TextEncoder().encode(name).length <= 1024)
+
+  it.prop(
+    "goes through a text and back, with any name, also as the last words of a sentence",
+    [shortName],
+    ([name]) => {
+      const link = FileKey.encryptedLink(`${HOST}#old`, Redacted.make(IDENTITY), name)
+      for (const form of [link, `(${link}).`, `"${link}",`]) {
+        const back = read(form)
+        assert.strictEqual(secretOf(back), IDENTITY)
+        if (name !== "") assert.strictEqual(back.name, FileName.sanitize(name))
+      }
     }
-  })
+  )
 
   it("is shown without its fragment", () => {
     assert.strictEqual(FileKey.withoutFragment(`${HOST}#age=${IDENTITY}\nmore`), HOST)
