@@ -23,6 +23,8 @@ export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/s
   code: Schema.optionalKey(Schema.String),
   /** `unavailable`: the store does not respond, or cannot do it now. */
   reason: Schema.optionalKey(Schema.Literal("unavailable")),
+  /** What to do about it, if known. */
+  advice: Schema.optionalKey(Schema.String),
   cause: Schema.Defect()
 }) {
   /** The error of a failed operation, with the code of its cause. */
@@ -32,7 +34,9 @@ export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/s
   }
 
   override get message() {
-    return `cannot ${this.operation}${this.code === undefined ? "" : ` (${this.code})`}`
+    return `cannot ${this.operation}${this.code === undefined ? "" : ` (${this.code})`}${
+      this.advice === undefined ? "" : `: ${this.advice}`
+    }`
   }
 }
 

@@ -79,6 +79,18 @@ export const fromUrl = (url: URL): Options => {
   }
 }
 
+/** What an operator can do when the bucket cannot be reached at the start. */
+const adviceFor = ({ cause, code, reason }: BlobsError): string =>
+  code === "CredentialsProviderError"
+    ? "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN if they are temporary"
+    : code === "ENOENT"
+    ? "there is none of that name; create it, or correct the address"
+    : cause instanceof Error && cause.message.includes("Region is missing")
+    ? "add ?region=… to its address, or set AWS_REGION"
+    : reason === "unavailable"
+    ? "check that the store runs, and the endpoint in its address"
+    : "check the credentials, that they may use the bucket, and its region"
+
 /**
  * Keeps the bytes of files in a bucket.
  *
@@ -95,6 +107,9 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       const store = yield* S3Store.make(options.client ?? {}, timeout)
       const { call, client } = store
       yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))
+        .pipe(
+          Effect.mapError((error) => new BlobsError({ ...error, cause: error.cause, advice: adviceFor(error) }))
+        )
 
       // A part of an upload is collected here until it is complete.
       const spools = Path.join((yield* DataFolder).path, "incoming")

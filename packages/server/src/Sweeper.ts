@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError } from "./Blobs.ts"
@@ -52,6 +53,8 @@ const ORPHANS_INTERVAL = "6 hours"
 /** The most orphans that a crash can leave. More of them, and more than this part of all, indicate a wrong catalog. */
 const FEW_ORPHANS = 4
 const FEW_ORPHANS_PART = 0.01
+/** Time between two removals of bytes while rows are removed. */
+const COLLECT_INTERVAL = "1 second"
 /** How long a start waits for the first sweep, which then continues while the server listens. */
 const FIRST_SWEEP = "1 second"
 
@@ -103,8 +106,18 @@ export const layer = (
         return Effect.validate(halves, identity, { discard: true }).pipe(Effect.mapError(([first]) => first))
       })
 
+      // Of very many files that end at once, bytes go while rows still do: their space is not needed for an hour.
+      const buryAndCollect = Effect.scoped(Effect.gen(function*() {
+        const burying = yield* Effect.forkScoped(catalog.bury)
+        const done = Effect.exit(Fiber.join(burying))
+        while (Option.isNone(yield* Effect.timeoutOption(done, COLLECT_INTERVAL))) yield* collect
+        yield* Effect.validate([Fiber.join(burying), collect], identity, { discard: true }).pipe(
+          Effect.mapError(([first]) => first)
+        )
+      }))
+
       // For a full disk, steps that free space come before those that need some; a failure of one does not stop the others.
-      const sweep = Effect.validate([collect, catalog.bury, collect], identity, { discard: true }).pipe(
+      const sweep = Effect.validate([collect, buryAndCollect], identity, { discard: true }).pipe(
         Effect.mapError(([first]) => first)
       )
 

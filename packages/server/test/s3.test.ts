@@ -24,6 +24,15 @@ const overS3 = Effect.gen(function*() {
   return { ...server, line }
 })
 
+/** Bytes of buffers that are still used. */
+const buffers = (): number => {
+  V8.setFlagsFromString("--expose-gc")
+  const collect = Vm.runInNewContext("gc") as () => void
+  collect()
+  collect()
+  return process.memoryUsage().arrayBuffers
+}
+
 describe("downloads from S3", () => {
   it.live("that their client breaks return their connection to the store", () =>
     Effect.gen(function*() {
@@ -61,6 +70,22 @@ describe("downloads from S3", () => {
       })
       assert.isTrue(read.equals(content))
     }), 60_000)
+
+  it.live("hold little memory each while their clients read nothing", () =>
+    Effect.gen(function*() {
+      const { line, url } = yield* overS3
+      const size = 16 * 1024 * 1024
+      const { key } = yield* uploaded(url, pattern(size), { fields: { maxDownloads: "100" } })
+      const before = buffers()
+      const responses = yield* Effect.all(Array.from({ length: 48 }, () => openDownload(`${url}/${key}`)), {
+        concurrency: 8
+      })
+      for (const { response } of responses) response.pause()
+      yield* eventually("the connections to the store are given back", () => line.open() === 0, 60_000)
+      // Both sides of each are in this process; whole files would take 768 MiB.
+      assert.isAtMost(buffers() - before, 48 * 1024 * 1024)
+      for (const { response } of responses) response.destroy()
+    }), 120_000)
 
   it.live("reuse the connections to the store", () =>
     Effect.gen(function*() {
@@ -167,15 +192,6 @@ describe("an upload to S3", () => {
     }))
 })
 
-/** Bytes of buffers that are still used. */
-const buffers = (): number => {
-  V8.setFlagsFromString("--expose-gc")
-  const collect = Vm.runInNewContext("gc") as () => void
-  collect()
-  collect()
-  return process.memoryUsage().arrayBuffers
-}
-
 describe("idle uploads to S3", () => {
   it.live("wait on the disk and not in memory, and continue", () =>
     Effect.gen(function*() {
@@ -236,4 +252,66 @@ describe("idle uploads to S3", () => {
       // A missing folder stands for every fault of the disk, as opposed to one of the store.
       assert.deepStrictEqual([error.code, error.reason], ["ENOENT", undefined])
     }))
+})
+
+describe("a store that cannot be used", () => {
+  const start = (client: S3Blobs.Options["client"], timeout: S3Blobs.Options["timeout"] = "5 seconds") =>
+    Layer.build(
+      S3Blobs.layer({ bucket: "files", timeout, client: { region: "us-east-1", forcePathStyle: true, ...client } })
+        .pipe(
+          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
+        )
+    ).pipe(Effect.flatMap((context) => Blobs.pipe(Effect.provide(context))))
+
+  it.live("says at the start what to do", () =>
+    Effect.gen(function*() {
+      const { endpoint } = yield* s3
+      const credentials = () =>
+        Promise.reject(Object.assign(new Error("there are none"), { name: "CredentialsProviderError" }))
+      assert.strictEqual(
+        (yield* Effect.flip(start({ endpoint, credentials }))).message,
+        "cannot reach the bucket (CredentialsProviderError): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and " +
+          "AWS_SESSION_TOKEN if they are temporary"
+      )
+      assert.match(
+        (yield* Effect.flip(start({ endpoint: "http://127.0.0.1:1" }))).message,
+        /: check that the store runs, /
+      )
+      const missing = S3Blobs.layer({
+        bucket: "other",
+        client: { endpoint, region: "us-east-1", forcePathStyle: true }
+      })
+      const none = yield* Effect.flip(
+        Layer.build(missing.pipe(Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])))
+      )
+      assert.match(none.message, /: there is none of that name; create it, /)
+    }))
+
+  it.live("is asked twice where it is silent", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          new Promise<Http.Server>((resolve) => {
+            const server = Http.createServer((request, response) => {
+              if (request.method === "HEAD") response.end()
+              else if (request.method === "PUT") asked++
+            }).listen(0, "127.0.0.1", () => resolve(server))
+          })
+        ),
+        (server) =>
+          Effect.sync(() => {
+            server.close()
+            server.closeAllConnections()
+          })
+      )
+      const { port } = server.address() as Net.AddressInfo
+      const blobs = yield* start({ endpoint: `http://127.0.0.1:${port}` }, "1 second")
+      const error = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
+        const writer = yield* blobs.writer
+        yield* writer.write(new Uint8Array(1000))
+        yield* writer.finish
+      })))
+      assert.deepStrictEqual([error.code, error.reason, asked], ["TimeoutError", "unavailable", 2])
+    }), 60_000)
 })

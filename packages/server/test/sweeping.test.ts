@@ -1,7 +1,7 @@
 /** Sweeping and storing with the engines of several servers: in bounded steps, and without orphans. */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Deferred, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -9,8 +9,11 @@ import * as Path from "node:path"
 import { Blobs } from "../src/Blobs.ts"
 import { Catalog } from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
+import * as FolderBlobs from "../src/FolderBlobs.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
+import * as SqliteCatalog from "../src/SqliteCatalog.ts"
+import * as Sweeper from "../src/Sweeper.ts"
 import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
 import { anna, call, eventually, pattern, start, upload } from "./support.ts"
@@ -124,6 +127,52 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       assert.strictEqual((yield* upload(server.url, pattern(64 * 1024 * 1024), { headers: anna })).status, 200)
       // 8 MiB at a time; more than a thousand if it were for each piece.
       assert.isAtMost(line.requests() - before, 100)
+    }), 60_000)
+})
+
+describe("a sweep", () => {
+  it.live("removes bytes while rows are still being removed", () =>
+    Effect.gen(function*() {
+      const removed = yield* Deferred.make<void>()
+      const data = DataFolder.layerTemporary
+      const catalog = Layer.effect(
+        Catalog,
+        Effect.map(Catalog, (catalog) => ({ ...catalog, bury: Effect.andThen(catalog.bury, Deferred.await(removed)) }))
+      ).pipe(Layer.provide(SqliteCatalog.layer({ grace: 1000 })))
+      const blobs = Layer.effect(
+        Blobs,
+        Effect.map(Blobs, (blobs) => ({
+          ...blobs,
+          remove: (ids: ReadonlyArray<string>) =>
+            Effect.tap(
+              blobs.remove(ids),
+              () => ids.includes("gone") ? Deferred.succeed(removed, undefined) : Effect.void
+            )
+        }))
+      ).pipe(Layer.provide(FolderBlobs.layer))
+      const context = yield* Layer.build(
+        Sweeper.layer({ interval: "1 hour" }).pipe(
+          Layer.provideMerge([catalog, blobs]),
+          Layer.provide([data, NodeCrypto.layerSecureRandom])
+        )
+      )
+      const run = Effect.gen(function*() {
+        const catalog = yield* Catalog
+        const { sweep } = yield* Sweeper.Sweeper
+        const expired = {
+          owner: "",
+          plan: "premium",
+          name: "n",
+          title: null,
+          mimeType: "text/plain",
+          size: 1,
+          expires: 1
+        }
+        yield* catalog.insert({ ...expired, blob: "gone", maxDownloads: 1, autoDelete: true, created: 0 })
+        yield* sweep
+        assert.deepStrictEqual(yield* catalog.garbage(""), [])
+      })
+      yield* Effect.provide(run, context)
     }), 60_000)
 })
 

@@ -4,7 +4,7 @@
  *
  * - A call without a body has a deadline for all of it, retries included.
  * - A call with a body takes as long as its bytes move: the connection is closed when nothing has moved either way for that
- *   time.
+ *   time. A silent attempt is repeated once, over a new connection.
  */
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 import * as Duration from "effect/Duration"
@@ -16,6 +16,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import { BlobsError } from "../../Blobs.ts"
 import { within } from "../shared/deadline.ts"
+import * as S3Retries from "./s3Retries.ts"
 
 /**
  * No limit on the connections here: each connection to the server needs at most two to the store, and the server limits its
@@ -27,8 +28,6 @@ const AGENT = {
   // Bytes that wait in a download which is not read; Node's default of 64 KiB is no faster.
   readableHighWaterMark: 16 * 1024
 }
-/** Attempts of the SDK at one call: the first pooled connection may be dead already. */
-const ATTEMPTS = 3
 /** Parts of uploads in memory at a time, 16 MiB each. */
 const SLOTS = 8
 /** How long a caller waits for what it need not wait for: usually it takes a few milliseconds. */
@@ -92,6 +91,13 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
   const scope = yield* Effect.scope
   const runPromise = Effect.runPromiseWith(yield* Effect.context<never>())
   const agents = [new Http.Agent(AGENT), new Https.Agent(AGENT)] as const
+  /** If one connection is silent, idle ones are probably too. */
+  const dropIdle = () => {
+    for (const agent of agents) {
+      for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+    }
+  }
+
   const client = yield* Effect.acquireRelease(
     Effect.sync(() =>
       new S3Client({
@@ -100,7 +106,7 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
         responseChecksumValidation: "WHEN_REQUIRED",
         // It costs a new connection for each part.
         expectContinueHeader: false,
-        maxAttempts: ATTEMPTS,
+        retryStrategy: S3Retries.make(dropIdle),
         requestHandler: {
           httpAgent: agents[0],
           httpsAgent: agents[1],
@@ -117,13 +123,6 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
       })
   )
 
-  /** If one connection is silent, idle ones are probably too. */
-  const dropIdle = () => {
-    for (const agent of agents) {
-      for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
-    }
-  }
-
   const attempt = <A>(operation: string, run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, BlobsError> =>
     Effect.tryPromise({ try: run, catch: (cause) => toError(operation, cause) })
 
@@ -132,7 +131,7 @@ export const make = Effect.fnUntraced(function*(config: S3ClientConfig, timeout:
 
   const slots = Semaphore.makeUnsafe(SLOTS)
   let done = 0
-  const patience = Duration.times(timeout, ATTEMPTS + 1)
+  const patience = Duration.times(timeout, S3Retries.SILENT_ATTEMPTS + 1)
   const take: Effect.Effect<void, BlobsError> = Effect.suspend(() => {
     const before = done
     return Effect.flatMap(Effect.timeoutOption(slots.take(1), patience), (taken) =>
