@@ -186,24 +186,24 @@ const check = async (host: Host, path: string, expected: string) => {
   }
 }
 
-const answerOf = async (path: string): Promise<{ readonly key: string; readonly size: number }> => {
-  const answer = JSON.parse(await readFile(path, "utf8"))
-  if (typeof answer.key !== "string" || answer.size !== bytes) {
-    throw new Error(`the upload was not taken whole: ${JSON.stringify(answer)}`)
+const uploadOf = async (path: string): Promise<{ readonly key: string; readonly size: number }> => {
+  const stored = JSON.parse(await readFile(path, "utf8"))
+  if (typeof stored.key !== "string" || stored.size !== bytes) {
+    throw new Error(`the upload was not taken whole: ${JSON.stringify(stored)}`)
   }
-  return answer
+  return stored
 }
 
 const uploads = (hosts: ReadonlyArray<Host>, digest: string): ReadonlyArray<Contender> =>
   hosts.map((host) => {
-    const answer = join(folder, "answer.json")
+    const stored = join(folder, "upload.json")
     return {
       name: host.name,
       command: "curl",
       args: [
         "-sf",
         "-o",
-        answer,
+        stored,
         "-w",
         "{\"wallS\":%{time_total}}",
         "-H",
@@ -215,7 +215,7 @@ const uploads = (hosts: ReadonlyArray<Host>, digest: string): ReadonlyArray<Cont
       // Fetches the stored file, which also uses it up.
       after: async () => {
         const used = await host.used()
-        const { key } = await answerOf(answer)
+        const { key } = await uploadOf(stored)
         await check(host, key, digest)
         await host.used()
         return used
@@ -228,11 +228,11 @@ const downloads = async (hosts: ReadonlyArray<Host>, digest: string): Promise<Re
   for (const host of hosts) {
     let path = "source.bin"
     if (host.name !== "nginx") {
-      const answer = join(folder, "answer.json")
+      const stored = join(folder, "upload.json")
       const form = ["-F", "maxDownloads=1000000", "-F", `file=@${source}`]
-      const { status } = spawnSync("curl", ["-sf", "-o", answer, "-H", authorization, ...form, host.url])
+      const { status } = spawnSync("curl", ["-sf", "-o", stored, "-H", authorization, ...form, host.url])
       if (status !== 0) throw new Error(`${host.name} did not take the file`)
-      path = (await answerOf(answer)).key
+      path = (await uploadOf(stored)).key
     }
     await check(host, path, digest)
     await host.used()

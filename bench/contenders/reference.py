@@ -14,15 +14,15 @@ what, url, path = sys.argv[1:4]
 began = time.perf_counter()
 if what == "upload":
     with open(path, "rb") as file:
-        answer = requests.post(
+        response = requests.post(
             url + "/",
             data={"expires": "14d", "maxDownloads": 1, "autoDelete": True},
             files={"file": ("bench.bin", file)},
             headers={"accept": "application/json"},
         )
-    answer.json()
+    response.json()
 else:
-    answer = requests.get(url + "/bytes" + sys.argv[4].zfill(12), headers={"accept": "*/*"})
+    response = requests.get(url + "/bytes" + sys.argv[4].zfill(12), headers={"accept": "*/*"})
     with open(path, "wb") as file:
-        file.write(answer.content)
+        file.write(response.content)
 print(json.dumps({"wallS": time.perf_counter() - began}))

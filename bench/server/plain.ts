@@ -179,13 +179,13 @@ const download = async (response: ServerResponse, key: string) => {
 const server = createServer({ requestTimeout: 0 }, (request, response) => {
   const account = accountOf(request)
   const path = request.url ?? ""
-  const answered = async () => {
+  const handled = async () => {
     if (request.method === "POST") await upload(request, response)
     else if (path !== "/me") await download(response, path.slice(1))
     else if (account === undefined) json(response, 401, { success: false, status: 401 })
     else me(response, account)
   }
-  answered().catch((cause) => {
+  handled().catch((cause) => {
     console.error(cause)
     response.destroy()
   })

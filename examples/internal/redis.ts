@@ -12,7 +12,7 @@ const freePort = () =>
     })
   })
 
-const answers = (port: number) =>
+const isReady = (port: number) =>
   new Promise<boolean>((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {
       socket.destroy()
@@ -39,7 +39,7 @@ export const redisUrl = Effect.gen(function*() {
         "--appendonly",
         "no"
       ])
-      while (!(await answers(port))) await setTimeout(20)
+      while (!(await isReady(port))) await setTimeout(20)
       return redis
     }),
     (redis) => Effect.sync(() => redis.kill())

@@ -184,7 +184,7 @@ export const enhance = (form: HTMLFormElement): void => {
     } catch (error) {
       const { isKeyWrong, isMaybeStored, reason } = upload.problemOf(error)
       if (sent.length > 0) {
-        // What was sent has its links; the rest is said below them.
+        // What was sent has its links; the rest follows below them.
         finish(sent, settings)
         show(form, true)
         show(fields, false)

@@ -1,5 +1,5 @@
 /**
- * Answers the download of a file that a page decrypts, so that the browser saves it while it comes. The page sends a port; each
+ * Responds to the download of a file that a page decrypts, so that the browser saves it while it comes. The page sends a port; each
  * message of this worker asks for the next bytes.
  */
 interface Saved {

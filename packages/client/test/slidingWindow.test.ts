@@ -42,7 +42,7 @@ const simulate = (limit: number, requests: ReadonlyArray<typeof Request.Type>) =
         at(now + request.up, (time) => arrivals.push(time))
         if (request.fate === "answered") {
           at(now + request.up + request.down, (time) => {
-            window.answered(permit, time)
+            window.responded(permit, time)
             pump(time)
           })
         } else {
@@ -104,7 +104,7 @@ describe("SlidingWindow", () => {
   it("a learned round trip applies to earlier responses, also when it was too long", () => {
     const window = new SlidingWindow()
     const quota = { limit: 1, window: 1000 }
-    window.answered(window.acquire(0), 200)
+    window.responded(window.acquire(0), 200)
     assert.strictEqual(window.freeAt(300, quota), 1202)
     window.leastRoundTrip = 150
     assert.strictEqual(window.freeAt(300, quota), 1052)
@@ -115,20 +115,20 @@ describe("SlidingWindow", () => {
   it("a request is not counted before it was sent, however long a round trip takes", () => {
     const window = new SlidingWindow()
     window.leastRoundTrip = 200
-    window.answered(window.acquire(1000), 1050)
+    window.responded(window.acquire(1000), 1050)
     assert.strictEqual(window.freeAt(1100, { limit: 1, window: 1000 }), 2002)
   })
 
   it("forgets permits of calls that have no limit", () => {
     const window = new SlidingWindow()
-    for (let now = 0; now < 100_000; now += 100) window.answered(window.acquire(now), now)
+    for (let now = 0; now < 100_000; now += 100) window.responded(window.acquire(now), now)
     assert.isAtMost(window.size, 24)
   })
 
   it("estimates how long the tenth waiter will wait", () => {
     const window = new SlidingWindow()
     const quota = { limit: 3, window: 1000 }
-    for (let n = 0; n < 3; n++) window.answered(window.acquire(0), n * 100)
+    for (let n = 0; n < 3; n++) window.responded(window.acquire(0), n * 100)
     assert.strictEqual(window.wait(500, quota, 0, 0), 502)
     assert.strictEqual(window.wait(500, quota, 2, 0), 702)
     assert.strictEqual(window.wait(500, quota, 9, 0), 502 + 3 * 1002)

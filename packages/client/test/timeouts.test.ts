@@ -24,10 +24,10 @@ describe("the time-outs of a request", () => {
   it.live("start over once after the process was stopped", () =>
     Effect.gen(function*() {
       const live = yield* Clock.Clock
-      let stoodStill = 0
+      let stalledMillis = 0
       // Timers fire when they are due, by a clock that has advanced meanwhile: as after a stop of the process.
       const clock: Clock.Clock = Object.assign(Object.create(live), {
-        currentTimeMillisUnsafe: () => live.currentTimeMillisUnsafe() + stoodStill
+        currentTimeMillisUnsafe: () => live.currentTimeMillisUnsafe() + stalledMillis
       })
       const timeout = Duration.millis(200)
       const activity: Activity = { lastAt: clock.currentTimeMillisUnsafe(), phase: "idle" }
@@ -36,7 +36,7 @@ describe("the time-outs of a request", () => {
         Effect.provideService(expiry(activity, { firstByte: timeout, idle: timeout }), Clock.Clock, clock),
         { startImmediately: true }
       )
-      stoodStill = 3_600_000
+      stalledMillis = 3_600_000
       yield* Fiber.await(expired)
       // Once until the stop is detected, and once more.
       assert.isAtLeast(live.currentTimeMillisUnsafe() - began, 2 * 200 - 20)

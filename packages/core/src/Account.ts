@@ -58,11 +58,11 @@ const LEAST: Readonly<Record<string, number>> = {
   usedStorageBytes: 0
 }
 
-const isTold = (name: string, value: unknown): boolean =>
+const isReported = (name: string, value: unknown): boolean =>
   typeof value !== "number" || !Object.hasOwn(LEAST, name) || value >= LEAST[name]!
 
 /** Fields of the response envelope, which say nothing about the account. */
-const ofEveryAnswer = new Set(["success", "status"])
+const envelopeFields = new Set(["success", "status"])
 
 type Wire = { readonly [name: string]: unknown }
 
@@ -71,10 +71,10 @@ const decode = (wire: Wire): typeof Account.Encoded => {
   const extra: Array<readonly [string, unknown]> = []
   for (const name of Object.keys(wire)) {
     const value = wire[name]
-    if (Object.hasOwn(known, name) && isTold(name, value)) account[name] = value
+    if (Object.hasOwn(known, name) && isReported(name, value)) account[name] = value
     else if (name === "directDownload") {
       if (value !== null) account[name] = isScalar(value) ? !NO.has(String(value).toLowerCase()) : value
-    } else if (!ofEveryAnswer.has(name)) extra.push([name, value])
+    } else if (!envelopeFields.has(name)) extra.push([name, value])
   }
   // Unlike an assignment, this treats `__proto__` as an ordinary name.
   account["extra"] = Object.fromEntries(extra)

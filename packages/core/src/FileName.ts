@@ -156,7 +156,7 @@ export const clean = (name: string): string => PlainText.strip(name.toWellFormed
  * @since 0.1.0
  */
 export const fromContentDisposition = (header: string): Option.Option<string> =>
-  Option.fromUndefinedOr(Disposition.ofAnswer(header))
+  Option.fromUndefinedOr(Disposition.ofResponse(header))
 
 /**
  * The field and the file name in the `Content-Disposition` of a form's part; the name is `""` for a file without a

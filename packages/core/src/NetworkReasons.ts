@@ -21,7 +21,7 @@ const CLIENT_CERTIFICATE = new RegExp(
     "UNKNOWN_CA|ACCESS_DENIED)$"
 )
 
-/** OpenSSL's errors when the first bytes of a TLS handshake are answered by something else, such as plain HTTP. */
+/** OpenSSL's errors when the first bytes of a TLS handshake meet something else, such as plain HTTP. */
 const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL)$/
 
 /**

@@ -244,7 +244,7 @@ export interface UploadRecord {
   readonly blob: string
   /** What the store wants to be given when it opens the blob again. */
   readonly state: string | null
-  /** Bytes that were stored when the catalog was last told. */
+  /** Bytes that were stored when the catalog was last updated. */
   readonly received: number
   /** Bytes of the whole, once they are known. */
   readonly length: number | null

@@ -91,7 +91,7 @@ describe("what an operator deploys", () => {
         ]
         const alerts = [
           fires("FileioDown", "5m", { instance: "a", job: "fileio", severity: "page" }, {
-            summary: "fileio-server a does not answer"
+            summary: "fileio-server a does not respond"
           }),
           fires("FileioFailing", "5m", { instance: "a", severity: "page" }, {
             summary: "a cannot store or give files; /healthz says why"

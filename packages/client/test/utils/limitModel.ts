@@ -115,7 +115,7 @@ export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process
     const request = (call: Call, now: number) => {
       const sent = account.acquire(now, rateLimit, true)
       send(process, now, (now, isRefused, retryAfter) => {
-        account.answered(sent, now)
+        account.responded(sent, now)
         if (call.isMe) account.learning.isRunning = false
         if (isRefused) {
           account.rejected(sent, now, retryAfter, rateLimit, random())

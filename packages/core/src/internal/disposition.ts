@@ -191,7 +191,7 @@ const fileName = (
 }
 
 /** The file name in the header of a response. */
-export const ofAnswer = (header: string): string | undefined =>
+export const ofResponse = (header: string): string | undefined =>
   fileName(parameters(header), ({ isQuoted, raw }) => fromLatin1(isQuoted ? withoutBackslashes(raw) : raw))
 
 const ofPartParameter = ({ isQuoted, raw }: Parameter): string => isQuoted ? ofForm(raw) : raw

@@ -82,7 +82,7 @@ const raw = {
   }
 }
 
-const ANSWERS: Record<string, string> = {
+const DESCRIPTIONS: Record<string, string> = {
   upload: "The file is stored",
   list: "A page of the files",
   me: "The account",
@@ -126,12 +126,12 @@ const complete = (operation: Operation): Operation => {
   const responses: Record<string, Response> = {}
   for (const [status, response] of Object.entries(operation.responses)) {
     const content = response.content?.["application/json"]
-    const isAnswer = status.startsWith("2") && content?.schema !== undefined && operation.operationId !== "delete"
-    const description = status === "200" ? ANSWERS[operation.operationId] : undefined
+    const isResponse = status.startsWith("2") && content?.schema !== undefined && operation.operationId !== "delete"
+    const description = status === "200" ? DESCRIPTIONS[operation.operationId] : undefined
     responses[status] = {
       ...response,
       ...(description === undefined ? {} : { description }),
-      ...(isAnswer
+      ...(isResponse
         ? {
           content: {
             ...response.content,

@@ -105,12 +105,14 @@ const write = (socket: Socket, data: string | Uint8Array): Promise<boolean> =>
     })
   })
 
-const headOf = (answer: MemoryHost.HostResponse, extra: Readonly<Record<string, string>>): string => {
-  const headers = { connection: "close", ...answer.headers, ...extra }
+const headOf = (hostResponse: MemoryHost.HostResponse, extra: Readonly<Record<string, string>>): string => {
+  const headers = { connection: "close", ...hostResponse.headers, ...extra }
   const lines = Object.entries(headers).filter(([, value]) => value !== "").map(([name, value]) =>
     `${name}: ${value}\r\n`
   )
-  return `HTTP/1.1 ${answer.status} ${Http.STATUS_CODES[answer.status] ?? "Unknown"}\r\n${lines.join("")}\r\n`
+  return `HTTP/1.1 ${hostResponse.status} ${Http.STATUS_CODES[hostResponse.status] ?? "Unknown"}\r\n${
+    lines.join("")
+  }\r\n`
 }
 
 const WRITE_BYTES = 64 * 1024
@@ -136,58 +138,61 @@ const writeBody = async (
 /** Sends a response, with its fault. */
 const send = async (
   socket: Socket,
-  answer: MemoryHost.HostResponse,
+  hostResponse: MemoryHost.HostResponse,
   fault: Fault
 ): Promise<number> => {
   const whole = (content: Uint8Array) => writeBody(socket, content, { piece: WRITE_BYTES })
   switch (fault._tag) {
     case "ResetBody": {
-      await write(socket, headOf(answer, {}))
-      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      await write(socket, headOf(hostResponse, {}))
+      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
       // A reset overtakes bytes that the receiver has not read yet, so wait a moment.
       await sleep(20)
       socket.resetAndDestroy()
       return sent
     }
     case "Truncate": {
-      await write(socket, headOf(answer, {}))
-      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      await write(socket, headOf(hostResponse, {}))
+      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
       socket.end()
       return sent
     }
     case "CutChunked": {
-      await write(socket, headOf(answer, { "content-length": "", "transfer-encoding": "chunked" }))
-      const sent = await writeBody(socket, answer.body.subarray(0, fault.atByte), { piece: WRITE_BYTES, chunked: true })
+      await write(socket, headOf(hostResponse, { "content-length": "", "transfer-encoding": "chunked" }))
+      const sent = await writeBody(socket, hostResponse.body.subarray(0, fault.atByte), {
+        piece: WRITE_BYTES,
+        chunked: true
+      })
       socket.end()
       return sent
     }
     case "TooManyBytes": {
-      await write(socket, headOf(answer, {}))
-      const content = new Uint8Array(answer.body.length + fault.extra)
-      content.set(answer.body)
+      await write(socket, headOf(hostResponse, {}))
+      const content = new Uint8Array(hostResponse.body.length + fault.extra)
+      content.set(hostResponse.body)
       return whole(content)
     }
     case "StallBody": {
-      await write(socket, headOf(answer, {}))
-      const sent = await whole(answer.body.subarray(0, fault.atByte))
+      await write(socket, headOf(hostResponse, {}))
+      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
       if (!socket.destroyed) await once(socket, "close")
       return sent
     }
     case "Drip":
-      await write(socket, headOf(answer, {}))
-      return writeBody(socket, answer.body, {
+      await write(socket, headOf(hostResponse, {}))
+      return writeBody(socket, hostResponse.body, {
         piece: fault.bytes,
         everyMillis: Duration.toMillis(Duration.fromInputUnsafe(fault.every))
       })
     case "EarlyStatus": {
-      await write(socket, headOf(answer, {}))
-      const sent = await whole(answer.body)
+      await write(socket, headOf(hostResponse, {}))
+      const sent = await whole(hostResponse.body)
       if (fault.close) socket.destroySoon()
       return sent
     }
     default:
-      await write(socket, headOf(answer, {}))
-      return whole(answer.body)
+      await write(socket, headOf(hostResponse, {}))
+      return whole(hostResponse.body)
   }
 }
 
@@ -221,7 +226,7 @@ const listen = Effect.fnUntraced(function*(
   const core = MemoryHost.makeCore({ ...options, baseUrl })
   const sockets = new Set<Socket>()
 
-  const answer = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
+  const handle = async (incoming: Http.IncomingMessage, response: Http.ServerResponse) => {
     const { socket } = incoming
     const headers = Object.fromEntries(
       Object.entries(incoming.headers).map((
@@ -292,7 +297,7 @@ const listen = Effect.fnUntraced(function*(
   }
 
   const server = Http.createServer({ requestTimeout: 0, headersTimeout: 0, keepAlive: true }, (incoming, response) => {
-    answer(incoming, response).catch(() => {
+    handle(incoming, response).catch(() => {
       if (host === undefined || response.headersSent) incoming.socket.destroy()
       else response.writeHead(502).end()
     })

@@ -81,7 +81,7 @@ const fateOf = Effect.fnUntraced(function*(stage: Stage, again: string) {
     }
   }
   return {
-    what: at === "asked" ? "stopped before the host had answered" : `stopped after ${Text.bytes(last?.bytes ?? 0)}`,
+    what: at === "asked" ? "stopped before the host had responded" : `stopped after ${Text.bytes(last?.bytes ?? 0)}`,
     advice: `${unknown} Try again in a while: ${again}`,
     details: { copy: "unknown" as const, bytesDone: last?.bytes ?? 0 }
   }

@@ -116,7 +116,7 @@ export const make = (client: Client) => {
             Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, meter, asked, withPermit)),
             scope
           ),
-          (answered) => restOf(link.key, answered, asked)
+          (received) => restOf(link.key, received, asked)
         )
       const open = DownloadStream.receive({
         head,

@@ -185,11 +185,11 @@ export class Account {
     return this.#idle.pop() !== undefined
   }
 
-  answered(sent: Sent, now: number) {
+  responded(sent: Sent, now: number) {
     this.#idle.push(now)
     this.#roundTrips.observe(now - sent.leftAt, now, sent.isReused)
     this.#window.leastRoundTrip = this.#roundTrips.bound
-    this.#window.answered(sent.permit, now + sent.rest)
+    this.#window.responded(sent.permit, now + sent.rest)
   }
 
   /** The response was no refusal. */
@@ -198,7 +198,7 @@ export class Account {
   }
 
   /** No response comes, or only long after the host has counted the request: a request in transit arrives within a second. */
-  unanswered(sent: Sent, now: number) {
+  lost(sent: Sent, now: number) {
     this.#window.countedBy(sent.permit, now + IN_TRANSIT)
   }
 

@@ -142,7 +142,7 @@ export class AdaptiveRate {
   }
 
   /**
-   * A request was answered with something else than a refusal. `isSaturated`: it had to wait for its permit, so the account has
+   * The response to a request was no refusal. `isSaturated`: it had to wait for its permit, so the account has
    * more to do than the rate allows.
    */
   served(now: number, sentAt: number, isSaturated: boolean, limit: Limit) {

@@ -29,7 +29,7 @@ export interface RequestHooks {
   /** The head of the request is sent, over a connection that had been used before or over a new one. */
   onDeparture: ((isReused: boolean) => void) | undefined
   /** For how many milliseconds this process did not run during the request. */
-  readonly stoodStill?: number
+  readonly stalledMillis?: number
 }
 
 /** Makes one request once there is a permit for it. */
@@ -138,9 +138,9 @@ const acquireShared = Effect.fnUntraced(function*(
     const freeAt = account.readyAt(now, quotaOf(quota.limit / quota.window * 1000 * shared.part))
     return freeAt <= now ? {} : { wait: freeAt === Infinity ? 100 : freeAt - now }
   }
-  const { answer, permit } = asked
-  if (answer._tag === "Paused") account.pausedUntil = now + answer.wait
-  if (answer._tag !== "Acquired") return { wait: answer.wait }
+  const { result, permit } = asked
+  if (result._tag === "Paused") account.pausedUntil = now + result.wait
+  if (result._tag !== "Acquired") return { wait: result.wait }
   // The request to the store takes time, in which the host may have refused a request, or another call come first.
   if (account.queue.isFirst(waiter) && account.readyAt(now, quota) <= now) return { permit }
   yield* shared.release(permit, undefined)
@@ -254,7 +254,7 @@ const depart = (
   hooks.underway = () => {
     if (acquired.isCounted) return
     acquired.isCounted = true
-    account.unanswered(sent, millisOf(clock))
+    account.lost(sent, millisOf(clock))
     account.queue.pokeFirst()
     if (shared !== undefined) Effect.runForkWith(context)(account.shared!.release(shared, IN_TRANSIT))
   }
@@ -272,10 +272,10 @@ const arrive = ({ account, clock }: Call, { isCounted, sent, shared }: Acquired,
   if (isCounted) return undefined
   if (isUnsent(exit)) account.cancel(sent)
   else if (Exit.isSuccess(exit)) {
-    account.answered(sent, now)
+    account.responded(sent, now)
     countedIn = sent.rest
   } else {
-    account.unanswered(sent, now)
+    account.lost(sent, now)
     countedIn = IN_TRANSIT
   }
   return shared === undefined ? undefined : account.shared!.release(shared, countedIn)
@@ -306,11 +306,11 @@ const turnOf = (call: Call): Turn => {
           (exit) => {
             const now = millisOf(clock)
             if (acquired === undefined) stats.waited += now - began
-            const told = acquired === undefined ? undefined : arrive(call, acquired, exit)
+            const release = acquired === undefined ? undefined : arrive(call, acquired, exit)
             account.active--
             account.usedAt = now
             account.queue.pokeFirst()
-            return told
+            return release
           }
         )
       }),

@@ -66,7 +66,7 @@ if surplus < 0 then
   keep(${MAX_CONNECT} + longest + 1000)
   return { "Acquired", "0" }
 end
--- The permit whose end frees one; where that is still out, its answer may come at any time.
+-- The permit whose end frees one; where that is still out, its response may come at any time.
 local nth = redis.call("ZRANGEBYSCORE", counted, since, "+inf", "WITHSCORES", "LIMIT", surplus, 1)
 local wait = nth[2] and tonumber(nth[2]) + window + ${GUARD} - now
 local first = redis.call("ZRANGE", out, 0, 0, "WITHSCORES")

@@ -10,7 +10,7 @@
 const GENERATION_SAMPLES = 64
 const GENERATION_MILLIS = 30_000
 /** Responses that arrive together were late together: those within this many milliseconds count as one observation. */
-const SLOT_MILLIS = 150
+const INTERVAL_MILLIS = 150
 /** With fewer observations the bound is 0. */
 const ENOUGH = 3
 /** A round trip that is this much shorter than all before means that those were late, so they are dropped. */
@@ -29,18 +29,18 @@ const LEAST_CAUTION = 0.15
 
 interface Generation {
   count: number
-  slots: number
+  intervals: number
   shortest: number
   sum: number
   readonly since: number
 }
 
-const generation = (since: number): Generation => ({ count: 0, slots: 0, shortest: Infinity, sum: 0, since })
+const generation = (since: number): Generation => ({ count: 0, intervals: 0, shortest: Infinity, sum: 0, since })
 
 export class RoundTripStats {
   #older: Generation
   #younger: Generation
-  #slotUntil = -Infinity
+  #intervalUntil = -Infinity
   /** The lower bound: the shortest round trip, less a margin that grows with the spread and shrinks with observations. */
   bound = 0
 
@@ -66,15 +66,15 @@ export class RoundTripStats {
     if (millis < shortest * DROP) {
       this.#older = generation(now)
       this.#younger = generation(now)
-      this.#slotUntil = -Infinity
+      this.#intervalUntil = -Infinity
     } else if (this.#younger.count >= GENERATION_SAMPLES && now - this.#younger.since >= GENERATION_MILLIS) {
       this.#older = this.#younger
       this.#younger = generation(now)
     }
     const younger = this.#younger
-    if (now >= this.#slotUntil) {
-      this.#slotUntil = now + SLOT_MILLIS
-      younger.slots++
+    if (now >= this.#intervalUntil) {
+      this.#intervalUntil = now + INTERVAL_MILLIS
+      younger.intervals++
     }
     younger.count++
     younger.sum += millis
@@ -84,7 +84,7 @@ export class RoundTripStats {
 
   #leastRoundTrip(): number {
     const shortest = this.shortest
-    const observations = this.#older.slots + this.#younger.slots
+    const observations = this.#older.intervals + this.#younger.intervals
     if (observations < ENOUGH || shortest < WORTH) return 0
     const spread = ((this.mean - shortest) * observations + 2 * PRIOR * shortest) / (observations + 2)
     const margin = spread * Math.max(CAUTION / Math.sqrt(observations - ENOUGH + 1), LEAST_CAUTION)

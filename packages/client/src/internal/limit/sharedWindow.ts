@@ -61,7 +61,7 @@ export class SharedWindow {
     this: SharedWindow,
     quota: Quota | undefined,
     isReduced: boolean
-  ): Effect.fn.Return<{ readonly permit: string; readonly answer: Acquired } | undefined, FileIoError.Unreachable> {
+  ): Effect.fn.Return<{ readonly permit: string; readonly result: Acquired } | undefined, FileIoError.Unreachable> {
     const clock = yield* Clock.Clock
     if (millisOf(clock) >= this.#awayUntil) {
       if (this.#id === "") this.#id = `${yield* Random.nextInt}.${yield* Random.nextInt}`
@@ -71,12 +71,12 @@ export class SharedWindow {
       )
       if (Result.isSuccess(asked)) {
         this.#saidAway = false
-        return { permit, answer: asked.success }
+        return { permit, result: asked.success }
       }
       // It may have been acquired nevertheless.
       yield* this.release(permit, undefined)
       this.#awayUntil = millisOf(clock) + REST
-      if (!this.#saidAway) yield* Effect.logWarning(`the store of the rate limit does not answer: ${this.#consequence}`)
+      if (!this.#saidAway) yield* Effect.logWarning(`the store of the rate limit does not result: ${this.#consequence}`)
       this.#saidAway = true
     }
     if (this.#store.whenAway !== "fail") return undefined

@@ -92,7 +92,7 @@ export class SlidingWindow {
   }
 
   /** The response of the request arrived at this time. */
-  answered(permit: Permit, at: number) {
+  responded(permit: Permit, at: number) {
     if (!this.#out.delete(permit)) return
     permit.releasedAt = at
     let index = this.#released.length
@@ -102,7 +102,7 @@ export class SlidingWindow {
 
   /** The host has counted the request by this time, if it ever does. */
   countedBy(permit: Permit, at: number) {
-    this.answered(permit, at + this.leastRoundTrip)
+    this.responded(permit, at + this.leastRoundTrip)
   }
 
   /** The host does not count the request. */

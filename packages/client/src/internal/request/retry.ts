@@ -92,16 +92,16 @@ export const run = <A, R>(
     const clock = fiber.getRef(Clock.Clock)
     let began = millisOf(clock)
     /** For how many milliseconds this process did not run, before the last request. */
-    let stoodStill = 0
+    let stalledMillis = 0
     let last: RequestHooks | undefined
     // Neither a long wait for the first permit nor a stop of this process may shorten the retries.
-    const spent = () => millisOf(clock) - began - turn.stats.waited - stoodStill - (last?.stoodStill ?? 0)
+    const spent = () => millisOf(clock) - began - turn.stats.waited - stalledMillis - (last?.stalledMillis ?? 0)
     const budget = Duration.toMillis(policy.budget)
     /** When the host first refused a request of this call (429). */
     let refusedAt = Infinity
     const maxWait = () => Math.max(0, budget - Math.max(spent(), millisOf(clock) - refusedAt))
     const withPermit: WithPermit = (request, hooks) => {
-      stoodStill += last?.stoodStill ?? 0
+      stalledMillis += last?.stalledMillis ?? 0
       last = hooks
       return turn.run(request, maxWait, hooks)
     }
@@ -133,7 +133,7 @@ export const run = <A, R>(
             // A wait that cannot end in time fails at once.
             if (spent() + delay > budget) return yield* Effect.fail(error)
             if (isRefused) refusedAt = millisOf(clock)
-            else stoodStill += yield* Timeouts.sleep(clock, delay)
+            else stalledMillis += yield* Timeouts.sleep(clock, delay)
           }
           // The limiter waits after a refusal; this only gives up.
           if (isRefused && maxWait() === 0) return yield* Effect.fail(error)

@@ -22,7 +22,7 @@ import * as Timeouts from "./timeouts.ts"
 class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   readonly #clock: Clock.Clock
   lastAt = Infinity
-  stoodStill = 0
+  stalledMillis = 0
   /** Whether the whole request was handed over. */
   isSent = true
   /** Whether the head of the response has come. */

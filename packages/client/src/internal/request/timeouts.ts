@@ -40,7 +40,7 @@ export interface Activity {
   /** The phase that is awaited. */
   readonly phase: "firstByte" | "idle"
   /** For how many milliseconds this process did not run meanwhile. */
-  stoodStill?: number
+  stalledMillis?: number
 }
 
 /**
@@ -74,7 +74,7 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
       if (deadline <= now) return Effect.fail(new FileIoError.TimedOut({ phase: activity.phase, after }))
       wakesAt = Math.min(deadline, now + shortest)
       return Effect.flatMap(sleep(clock, wakesAt - now), (late) => {
-        if (late > 0) activity.stoodStill = (activity.stoodStill ?? 0) + late
+        if (late > 0) activity.stalledMillis = (activity.stalledMillis ?? 0) + late
         return look
       })
     })

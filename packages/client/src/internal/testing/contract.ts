@@ -124,8 +124,8 @@ export class Contract {
       if (this.#uploads === undefined) return this.#handle(request, body, now)
       // An upload is refused before it is created, as it would be when it is complete.
       if (request.headers["upload-complete"] !== undefined) this.#authorize(request, request.operation !== "upload")
-      const answer = this.#uploads.handle(request, body, now) ?? this.#handle(request, body, now)
-      return { ...answer, headers: { ...this.#uploads.headers, ...answer.headers } }
+      const response = this.#uploads.handle(request, body, now) ?? this.#handle(request, body, now)
+      return { ...response, headers: { ...this.#uploads.headers, ...response.headers } }
     } catch (error) {
       if (error instanceof Refused) return error.response
       throw error

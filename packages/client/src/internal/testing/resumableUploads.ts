@@ -11,7 +11,7 @@ interface Upload {
   bytes: Uint8Array
   readonly length: number | undefined
   /** The response of the complete upload. */
-  answer: HostResponse | undefined
+  response: HostResponse | undefined
 }
 
 const LIMIT = { "upload-limit": "max-age=3600" }
@@ -54,7 +54,7 @@ export class ResumableUploads {
   keep(request: Request, body: Uint8Array): void {
     const upload = this.#uploads.get(PATH.exec(request.target)?.[1] ?? "")
     const offset = integer(request.headers["upload-offset"])
-    if (upload === undefined || upload.answer !== undefined || request.method !== "PATCH") return
+    if (upload === undefined || upload.response !== undefined || request.method !== "PATCH") return
     if (offset === upload.bytes.length) this.#append(upload, body)
   }
 
@@ -65,7 +65,7 @@ export class ResumableUploads {
     if (request.headers["upload-complete"] === "?1") return this.#finish(request, body, now)
     const id = `upload-${++this.#count}`
     const length = integer(request.headers["upload-length"])
-    this.#uploads.set(id, { request, bytes: body, length, answer: undefined })
+    this.#uploads.set(id, { request, bytes: body, length, response: undefined })
     return empty(201, { location: `/uploads/${id}`, ...this.#state(body.length, false, length), ...LIMIT })
   }
 
@@ -73,7 +73,7 @@ export class ResumableUploads {
     const upload = this.#uploads.get(id)
     if (upload === undefined) throw new Refused(404, "UPLOAD_NOT_FOUND", "There is no such upload")
     const size = upload.bytes.length
-    const isComplete = upload.answer !== undefined
+    const isComplete = upload.response !== undefined
     if (request.method === "HEAD") return empty(204, { ...this.#state(size, isComplete, upload.length), ...LIMIT })
     if (request.method === "DELETE") {
       this.#uploads.delete(id)
@@ -88,9 +88,9 @@ export class ResumableUploads {
     if (request.headers["upload-complete"] !== "?1") {
       return empty(204, this.#state(upload.bytes.length, false, upload.length))
     }
-    upload.answer ??= this.#finish(upload.request, upload.bytes, now)
-    const headers = { ...upload.answer.headers, ...this.#state(upload.bytes.length, true, upload.length) }
-    return { ...upload.answer, headers }
+    upload.response ??= this.#finish(upload.request, upload.bytes, now)
+    const headers = { ...upload.response.headers, ...this.#state(upload.bytes.length, true, upload.length) }
+    return { ...upload.response, headers }
   }
 
   #append(upload: Upload, body: Uint8Array): void {

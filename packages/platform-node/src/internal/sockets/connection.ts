@@ -78,7 +78,7 @@ export class Exchange implements Listener {
   /** Passes on received bytes. Returns whether the connection may continue to read into its buffer. */
   settle(): boolean {
     if (this.hasEnded || this.isCopying) this.copy()
-    if (this.hasEnded && this.isAnswered) {
+    if (this.hasEnded && this.hasResponse) {
       const { connection } = this
       this.connection = undefined
       connection?.finished(this, this.isSent)
@@ -92,12 +92,12 @@ export class Exchange implements Listener {
    * A refusal ends the exchange while the request is still being sent, since the host will not read the rest. A success
    * waits until the request is sent.
    */
-  get isAnswered(): boolean {
+  get hasResponse(): boolean {
     return this.arrived !== undefined && (this.isSent || this.arrived.status >= 300)
   }
 
   private deliver() {
-    if (!this.isAnswered || this.onHead === undefined) return
+    if (!this.hasResponse || this.onHead === undefined) return
     const { onHead } = this
     this.onHead = undefined
     this.onFailure = undefined
@@ -105,7 +105,7 @@ export class Exchange implements Listener {
   }
 
   fail(error: Error) {
-    if (this.failure !== undefined || (this.hasEnded && this.isAnswered)) return
+    if (this.failure !== undefined || (this.hasEnded && this.hasResponse)) return
     this.failure = error
     this.connection = undefined
     this.copy()
@@ -228,7 +228,7 @@ export class Connection {
     if (exchange !== undefined) {
       this.#exchange = undefined
       // A response that began before its request was sent is not complete if the connection ends there.
-      if (error === undefined && exchange.reader.close() && exchange.isAnswered) exchange.settle()
+      if (error === undefined && exchange.reader.close() && exchange.hasResponse) exchange.settle()
       else exchange.fail(error ?? new ConnectionClosedError())
     }
     this.destroy()

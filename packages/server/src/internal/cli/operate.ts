@@ -67,8 +67,8 @@ const timesOf = (file: Control.File) => ({
 /** Runs a command: through the server that runs on the data folder, or, without one, on the catalog itself. */
 const control = Effect.fnUntraced(function*(command: Control.Command) {
   const given = yield* ServerOptions.config
-  const answer = yield* Control.ask(given.dataDirectory, command)
-  if (Option.isSome(answer)) return answer.value
+  const result = yield* Control.ask(given.dataDirectory, command)
+  if (Option.isSome(result)) return result.value
   // A mistyped path would create a catalog.
   if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
     return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
@@ -124,7 +124,7 @@ const keyOf = (link: string) =>
     onFailure: (problem) => new NotFound({ problem })
   }))
 
-const found = ({ files }: Pick<Control.Answer, "files">): Effect.Effect<Control.File, NotFound> =>
+const found = ({ files }: Pick<Control.Result, "files">): Effect.Effect<Control.File, NotFound> =>
   files[0] === undefined
     ? Effect.fail(
       new NotFound({ problem: "there is no such file: it was never there, has expired, was deleted or is used up" })
@@ -181,9 +181,9 @@ const showFile = Effect.fnUntraced(function*(link: string, asJson: boolean) {
 
 /** The line for a blocklist. */
 const digestOf = Effect.fnUntraced(function*(link: string) {
-  const answer = yield* control({ _tag: "Digest", key: yield* keyOf(link) })
-  yield* found(answer)
-  yield* Console.log(`sha256:${answer.digest}`)
+  const result = yield* control({ _tag: "Digest", key: yield* keyOf(link) })
+  yield* found(result)
+  yield* Console.log(`sha256:${result.digest}`)
 })
 
 const deleteFile = Effect.fnUntraced(function*(link: string) {

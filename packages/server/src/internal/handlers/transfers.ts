@@ -17,7 +17,7 @@ export interface Running {
   transfer: Transfer | undefined
   /** Where another transfer goes on. */
   stop: number
-  /** Bytes that the catalog has been told. */
+  /** Bytes that were reported to the catalog. */
   reported: number
   readonly settled: Deferred.Deferred<void>
 }
@@ -26,7 +26,7 @@ export interface Held {
   /** The newest generation that this process has. */
   newest: Lease
   readonly running: Set<Running>
-  /** Bytes of transfers that ended which the catalog has not been told. */
+  /** Bytes of ended transfers that were not reported to the catalog. */
   unreported: number
 }
 

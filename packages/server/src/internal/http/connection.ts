@@ -46,7 +46,7 @@ export interface Connection {
   readonly progress: Progress
 }
 
-export const isAnswered = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
+export const hasResponse = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
 
 /** Approximate memory of a pipelined request, in bytes. */
 export const bytesOf = ({ request }: Exchange): number =>
@@ -74,7 +74,7 @@ export const discard = (request: IncomingMessage): void => {
 
 /** Ends a request whose connection gets another response; its handler sees a disconnected client. */
 const abandon = (exchange: Exchange): void => {
-  if (isAnswered(exchange)) return
+  if (hasResponse(exchange)) return
   const { request, response } = exchange
   if (request instanceof Messages.Request) request.keepRest()
   if (response.socket !== null) response.detachSocket(response.socket)

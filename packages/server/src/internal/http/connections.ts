@@ -20,7 +20,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { plain } from "../shared/addresses.ts"
 import { MemoryBudget } from "../shared/memoryBudget.ts"
-import { close, type Connection, discard, forget, type Handler, isAnswered, refuse } from "./connection.ts"
+import { close, type Connection, discard, forget, type Handler, hasResponse, refuse } from "./connection.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 import * as TimeLimits from "./timeLimits.ts"
@@ -65,11 +65,11 @@ const unreadable = (connection: Connection | undefined, socket: Duplex, error: N
   // Bytes after a graceful close, or after invalid bytes, are ignored.
   if (connection.closing || connection.refusal !== undefined) return
   const { exchange, waiting } = connection
-  if (exchange === undefined || isAnswered(exchange)) return refuse(connection, refusal)
+  if (exchange === undefined || hasResponse(exchange)) return refuse(connection, refusal)
   if (exchange.request.complete) {
     // Previous requests are still pending.
     connection.refusal = refusal
-    if (waiting.length === 0) Turns.whenAnswered(connection)
+    if (waiting.length === 0) Turns.whenResponded(connection)
   } else if (exchange.response.headersSent) socket.destroy(error)
   else refuse(connection, refusal)
 }
@@ -79,9 +79,9 @@ const tunnel = (connection: Connection | undefined, socket: Duplex): void => {
   socket.on("error", () => {})
   if (connection === undefined) return void socket.destroy()
   const { exchange } = connection
-  if (exchange === undefined || isAnswered(exchange)) return refuse(connection, Refusal.noTunnel)
+  if (exchange === undefined || hasResponse(exchange)) return refuse(connection, Refusal.noTunnel)
   connection.refusal ??= Refusal.noTunnel
-  if (connection.waiting.length === 0) Turns.whenAnswered(connection)
+  if (connection.waiting.length === 0) Turns.whenResponded(connection)
 }
 
 /** Watches the connections of a server. */

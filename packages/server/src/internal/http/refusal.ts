@@ -11,7 +11,7 @@ export const CODES = {
   PLAN_LIMIT: "The plan does not allow the setting; `limit`, `asked` and `allowed` say which.",
   FILE_NOT_FOUND: "The file was never there, has expired, was deleted, or has been downloaded already.",
   NOT_FOUND: "There is nothing at this path.",
-  HOST_NOT_ALLOWED: "The server does not answer for the host that the request names.",
+  HOST_NOT_ALLOWED: "The server does not serve the host that the request names.",
   METHOD_NOT_ALLOWED: "The path does not take this method; `Allow` has those that it takes.",
   REQUEST_TIMEOUT: "The request did not come in time, or too slowly.",
   PAYLOAD_TOO_LARGE: "The file is larger than the plan allows.",
@@ -87,8 +87,7 @@ export const methodNotAllowed = (method: string, allow: string) =>
 export const hostNotAllowed = new Refusal({
   status: 421,
   code: "HOST_NOT_ALLOWED",
-  text:
-    "This server does not answer for the host that the request names; its operator allows hosts with --allowed-hosts"
+  text: "This server does not serve the host that the request names; its operator allows hosts with --allowed-hosts"
 })
 
 /** Two programs could read the request as two different ones. */

@@ -7,7 +7,7 @@ import type { Proxies } from "./forwarded.ts"
 export class Settings extends Context.Service<Settings, {
   /** Base of the links in the response to a request, without a trailing slash. */
   readonly baseOf: (request: HttpServerRequest) => string
-  /** Whether a request names a host that this server answers for. */
+  /** Whether a request names a host that this server serves. */
   readonly isHostAllowed: (request: HttpServerRequest) => boolean
   /** What callers without a key may do. */
   readonly anonymous: Anonymous

@@ -2,7 +2,7 @@
 import type { Server } from "node:http"
 import type { Socket } from "node:net"
 import { bytesSent } from "../node/socket.ts"
-import { type Connection, type Exchange, isAnswered, type Progress, refuse } from "./connection.ts"
+import { type Connection, type Exchange, hasResponse, type Progress, refuse } from "./connection.ts"
 import * as Refusal from "./refusal.ts"
 
 /** Milliseconds that a closing connection has when the server stops. */
@@ -38,7 +38,7 @@ const phaseOf = ({ closing, exchange }: Connection): NonNullable<Progress["phase
     ? "closing"
     : exchange === undefined
     ? "idle"
-    : !isAnswered(exchange)
+    : !hasResponse(exchange)
     ? exchange
     : exchange.request.complete || exchange.request.destroyed
     ? "idle"

@@ -1,6 +1,6 @@
 /** Handles a connection's requests one after another, even if the client pipelines them. */
 import type { IncomingMessage } from "node:http"
-import { bytesOf, type Connection, discard, type Exchange, isAnswered, refuse } from "./connection.ts"
+import { bytesOf, type Connection, discard, type Exchange, hasResponse, refuse } from "./connection.ts"
 
 /** The most pipelined requests of a connection. */
 const MAX_WAITING = 256
@@ -22,7 +22,7 @@ const begin = (connection: Connection, exchange: Exchange): void => {
 }
 
 /** Handles the next pipelined request after the current response. */
-export const whenAnswered = (connection: Connection): void => {
+export const whenResponded = (connection: Connection): void => {
   connection.exchange!.response.once("close", () => {
     if (connection.closing || connection.socket.destroyed) return
     const exchange = connection.waiting.shift()
@@ -30,7 +30,7 @@ export const whenAnswered = (connection: Connection): void => {
       connection.budget.release(bytesOf(exchange))
       begin(connection, exchange)
     } else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
-    if (connection.waiting.length > 0 || connection.refusal !== undefined) whenAnswered(connection)
+    if (connection.waiting.length > 0 || connection.refusal !== undefined) whenResponded(connection)
     else connection.socket.resume()
   })
 }
@@ -41,13 +41,13 @@ export const take = (connection: Connection, exchange: Exchange): void => {
   if (connection.closing) return discard(request)
   // Node drops bytes right behind a request that offers an upgrade, so nothing may come behind it.
   if (offersUpgrade(request)) response.shouldKeepAlive = false
-  if (connection.exchange === undefined || isAnswered(connection.exchange)) return begin(connection, exchange)
+  if (connection.exchange === undefined || hasResponse(connection.exchange)) return begin(connection, exchange)
   // Responses out of order would need memory, and claim a download that may never be read.
   if (connection.waiting.length >= MAX_WAITING || !connection.budget.tryTake(bytesOf(exchange))) {
     return void connection.socket.destroy()
   }
   if (connection.waiting.length === 0) {
-    if (connection.refusal === undefined) whenAnswered(connection)
+    if (connection.refusal === undefined) whenResponded(connection)
     // Node starts reading again at the end of each request.
     setImmediate(() => {
       if (connection.waiting.length > 0) connection.socket.pause()

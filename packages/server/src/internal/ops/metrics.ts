@@ -6,7 +6,7 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 
-const requests = Metric.counter("fileio_requests_total", { description: "Requests answered", incremental: true })
+const requests = Metric.counter("fileio_requests_total", { description: "Requests with a response", incremental: true })
 
 /** Clients choose methods, and each new one would be a new series. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -17,7 +17,7 @@ export const knownMethod = (method: string): string => METHODS.has(method) ? met
 /** By method and status, since creating a series for each request costs more than counting it. */
 const responses = new Map<string, Metric.Counter<number>>()
 
-const answersOf = (method: string, status: number): Metric.Counter<number> => {
+const responsesOf = (method: string, status: number): Metric.Counter<number> => {
   const known = knownMethod(method)
   const name = `${known} ${status}`
   let counter = responses.get(name)
@@ -37,7 +37,7 @@ const durationsOf = (method: string): Metric.Histogram<number> => {
   let histogram = durations.get(known)
   if (histogram === undefined) {
     histogram = Metric.histogram("fileio_request_seconds", {
-      description: "Seconds until a request was answered, with the bytes of an upload or a download",
+      description: "Seconds until the response to a request ended, with the bytes of an upload or a download",
       attributes: { method: known },
       boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600]
     })
@@ -47,13 +47,13 @@ const durationsOf = (method: string): Metric.Histogram<number> => {
 }
 
 /** Counts a response. */
-export const answered = (
+export const responded = (
   { method }: HttpServerRequest,
   response: HttpServerResponse,
   millis: number
 ): Effect.Effect<HttpServerResponse> =>
   Effect.withFiberSucceed(({ context }) => {
-    answersOf(method, response.status).updateUnsafe(1, context)
+    responsesOf(method, response.status).updateUnsafe(1, context)
     durationsOf(method).updateUnsafe(millis / 1000, context)
     return response
   })

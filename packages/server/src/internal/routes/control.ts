@@ -58,12 +58,12 @@ export const Command = Schema.TaggedUnion({
 export type Command = typeof Command.Type
 
 /** The matching files, and the number and bytes of all of them, or of each owner's. */
-export const Answer = Schema.Struct({
+export const Result = Schema.Struct({
   files: Schema.Array(File),
   digest: Schema.optionalKey(Schema.String),
   usage: Schema.Array(Schema.Struct({ files: Schema.Number, bytes: Schema.Number }))
 })
-export type Answer = typeof Answer.Type
+export type Result = typeof Result.Type
 
 /** The server, or the catalog, cannot run the command. */
 export class ControlError extends Schema.TaggedError<ControlError>("@effect-fileio/server/internal/ControlError")(
@@ -84,7 +84,7 @@ const shown = (file: FileRecord): File => Struct.pick(file, Struct.keys(File.fie
 export const run = Effect.fnUntraced(function*(
   command: Command,
   audit: Journal["Service"]["audit"]
-): Effect.fn.Return<Answer, CatalogError | BlobsError, Catalog | Blobs> {
+): Effect.fn.Return<Result, CatalogError | BlobsError, Catalog | Blobs> {
   const catalog = yield* Catalog
   const find = (key: string) => Effect.map(catalog.get(key), (file) => Option.toArray(file).map(shown))
   switch (command._tag) {
@@ -124,7 +124,7 @@ export const run = Effect.fnUntraced(function*(
 const socketOf = (folder: string): string => `${folder}/control.sock`
 
 const decodeCommand = Schema.decodeUnknownEffect(Schema.fromJsonString(Command))
-const encodeAnswer = Schema.encodeEffect(Schema.fromJsonString(Answer))
+const encodeResult = Schema.encodeEffect(Schema.fromJsonString(Result))
 
 /** Listens on the socket. A server works without one too: on a system without unix sockets, or in a folder with a long path. */
 export const serve = Effect.gen(function*() {
@@ -142,8 +142,8 @@ export const serve = Effect.gen(function*() {
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text).pipe(
       Effect.flatMap(decodeCommand),
       Effect.flatMap((command) => run(command, audit)),
-      Effect.flatMap(encodeAnswer),
-      Effect.map((answer) => HttpServerResponse.text(answer)),
+      Effect.flatMap(encodeResult),
+      Effect.map((result) => HttpServerResponse.text(result)),
       Effect.catch((error) => Effect.succeed(HttpServerResponse.text(error.message, { status: 500 })))
     )
   )
@@ -158,7 +158,7 @@ export const serve = Effect.gen(function*() {
 
 /** Sends a command to the server that runs on the folder; `undefined` if none does. */
 export const ask = Effect.fnUntraced(function*(folder: string, command: Command) {
-  const answer = yield* Effect.tryPromise({
+  const result = yield* Effect.tryPromise({
     try: () =>
       new Promise<{ readonly isOk: boolean; readonly body: string } | undefined>((resolve, reject) => {
         const call = request({ socketPath: socketOf(folder), method: "POST", path: "/", timeout: 60_000 }, (response) =>
@@ -173,7 +173,7 @@ export const ask = Effect.fnUntraced(function*(folder: string, command: Command)
       }),
     catch: (cause) => new ControlError({ problem: `the server that runs on ${folder} cannot be asked`, cause })
   })
-  if (answer === undefined) return Option.none<Answer>()
-  if (!answer.isOk) return yield* new ControlError({ problem: `the server cannot do this: ${answer.body}` })
-  return Option.some(yield* Effect.orDie(Schema.decodeUnknownEffect(Schema.fromJsonString(Answer))(answer.body)))
+  if (result === undefined) return Option.none<Result>()
+  if (!result.isOk) return yield* new ControlError({ problem: `the server cannot do this: ${result.body}` })
+  return Option.some(yield* Effect.orDie(Schema.decodeUnknownEffect(Schema.fromJsonString(Result))(result.body)))
 })

@@ -41,10 +41,10 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
     return { file: file.value, availability, now: yield* Clock.currentTimeMillis }
   })
   /** The page of a file shows its name and size, so it needs a key if the file does. */
-  const page = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  const page = <E, R>(handling: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Anonymous.needsKey(anonymous, "download")
-      ? Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => authenticate(request, true, () => answer))
-      : answer
+      ? Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => authenticate(request, true, () => handling))
+      : handling
   const gone = (request: HttpServerRequest.HttpServerRequest) => html(FilePages.gone(Words.of(request), "../"), 404)
 
   yield* router.add(

@@ -37,25 +37,25 @@ const envelopes = HttpRouter.middleware(
     ([respond, cors, journal]) => (handler) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         /** Counts and logs a response. */
-        const leave = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-          Effect.flatMap(Effect.timed(answer), ([took, response]) => {
+        const leave = <E, R>(handling: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+          Effect.flatMap(Effect.timed(handling), ([took, response]) => {
             const millis = Duration.toMillis(took)
             return Effect.andThen(
               journal.access(request, Methods.routeOf(request), response.status, millis),
-              Metrics.answered(request, response, millis)
+              Metrics.responded(request, response, millis)
             )
           })
         const stopped = cors(request)
         if (stopped !== undefined) return leave(Effect.succeed(stopped))
         const allow = Methods.wrong(request)
-        const answered = allow !== undefined
+        const handled = allow !== undefined
           ? Effect.succeed(respond(request, Refusal.methodNotAllowed(request.method, allow)))
           : Effect.catchCauseIf(
             handler,
             (cause) => !Cause.hasInterruptsOnly(cause),
             (cause) => Effect.map(causeRefusal(request.method, cause), (refusal) => respond(request, refusal))
           )
-        return leave(Spans.traced(request, answered))
+        return leave(Spans.traced(request, handled))
       })
   ),
   { global: true }

@@ -125,7 +125,7 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE INDEX tombstones_by_time ON tombstones (buried);
   `,
   `
-  -- Uploads that can be resumed. A complete one has the file that came of it, for a client that lost the answer.
+  -- Uploads that can be resumed. A complete one has the file that came of it, for a client that lost the response.
   CREATE TABLE uploads (
     id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,

@@ -40,7 +40,7 @@ interface Question {
   readonly statements: ReadonlyArray<Statement>
 }
 
-type Answer =
+type Reply =
   | { readonly id: number; readonly rows: ReadonlyArray<ReadonlyArray<Row>> }
   | { readonly id: number; readonly message: string; readonly errcode: unknown }
 
@@ -84,7 +84,7 @@ interface Thread {
   readonly worker: Worker
   readonly waiting: Map<number, Deferred.Deferred<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>>
   /** Number of finished queries. */
-  answers: number
+  replies: number
   stuck: boolean
 }
 
@@ -102,24 +102,24 @@ export const make = Effect.fnUntraced(function*(path: string) {
     })
     // It does not keep a program running whose only server has ended.
     worker.unref()
-    const thread: Thread = { worker, waiting: new Map(), answers: 0, stuck: false }
+    const thread: Thread = { worker, waiting: new Map(), replies: 0, stuck: false }
     const end = (cause: unknown) => {
       if (current === thread) current = undefined
-      for (const answer of thread.waiting.values()) Deferred.doneUnsafe(answer, Effect.fail(failed(cause)))
+      for (const reply of thread.waiting.values()) Deferred.doneUnsafe(reply, Effect.fail(failed(cause)))
       thread.waiting.clear()
     }
-    worker.on("message", (answer: Answer) => {
-      thread.answers++
-      const asked = thread.waiting.get(answer.id)
+    worker.on("message", (reply: Reply) => {
+      thread.replies++
+      const asked = thread.waiting.get(reply.id)
       if (asked === undefined) return
-      thread.waiting.delete(answer.id)
+      thread.waiting.delete(reply.id)
       Deferred.doneUnsafe(
         asked,
-        "rows" in answer
-          ? Effect.succeed(answer.rows)
+        "rows" in reply
+          ? Effect.succeed(reply.rows)
           : Effect.fail(
             new ReaderError({
-              cause: Object.assign(new Error(answer.message), { errcode: answer.errcode }),
+              cause: Object.assign(new Error(reply.message), { errcode: reply.errcode }),
               unavailable: false
             })
           )
@@ -143,19 +143,19 @@ export const make = Effect.fnUntraced(function*(path: string) {
         return Effect.fail(failed(new Error("too many lists wait")))
       }
       const id = ++lastId
-      const before = thread.answers
-      const answer = Deferred.makeUnsafe<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>()
-      thread.waiting.set(id, answer)
+      const before = thread.replies
+      const reply = Deferred.makeUnsafe<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>()
+      thread.waiting.set(id, reply)
       thread.worker.postMessage({ id, statements } satisfies Question)
       const late = () => {
         // A query cannot be interrupted, only its thread ended; the next thread starts when this one is gone.
-        if (thread.answers === before) {
+        if (thread.replies === before) {
           thread.stuck = true
           void thread.worker.terminate()
         }
         return failed(new Error("the list takes too long"))
       }
-      return within(Deferred.await(answer), DEADLINE, late).pipe(
+      return within(Deferred.await(reply), DEADLINE, late).pipe(
         Effect.onExit(() => Effect.sync(() => thread.waiting.delete(id)))
       )
     })

@@ -25,7 +25,7 @@ const POLICY = [
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",
-  // Saves a file that the page decrypts: the worker's answer goes to a frame.
+  // Saves a file that the page decrypts: the worker's response goes to a frame.
   "worker-src 'self'",
   "frame-src 'self'",
   "form-action 'self'",

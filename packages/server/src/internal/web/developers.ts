@@ -123,7 +123,7 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
     const bodies = forms === "" || same === undefined
       ? forms
       : `<p>The body is that of <a href="#${escape(same.id)}">${code(same.name)}</a>.</p>`
-    const answers = Object.entries(operation.responses).filter(([status]) => !common.has(status)).map((
+    const responses = Object.entries(operation.responses).filter(([status]) => !common.has(status)).map((
       [status, response]
     ) =>
       row([
@@ -139,7 +139,7 @@ ${example === undefined ? "" : `<pre><code>${escape(example)}</code></pre>`}
 ${table(["in the query", "meaning"], given("query"))}
 ${table(["header", "meaning"], given("header"))}
 ${bodies}
-${table(["status", "meaning"], answers)}
+${table(["status", "meaning"], responses)}
 </section>`
   })
   return document({

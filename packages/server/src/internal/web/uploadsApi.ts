@@ -12,7 +12,7 @@ const parameters = [{
   name: "upload",
   in: "path",
   required: true,
-  description: "The secret of the upload, from the `Location` of its first answer",
+  description: "The secret of the upload, from the `Location` of its first response",
   schema: { type: "string" }
 }]
 
@@ -76,7 +76,7 @@ export const paths = (security: ReadonlyArray<object>, schemas: Schemas) => {
         description: "Appends to a resumable upload, and with `Upload-Complete: ?1` ends it.",
         parameters: [
           ...parameters,
-          header("Upload-Offset", true, "Where the body begins: the `Upload-Offset` of the last answer"),
+          header("Upload-Offset", true, "Where the body begins: the `Upload-Offset` of the last response"),
           header("Upload-Complete", true, "`?1` where the body ends the file, `?0` where more will come"),
           header("Upload-Length", false, "Bytes of the whole")
         ],
@@ -86,7 +86,7 @@ export const paths = (security: ReadonlyArray<object>, schemas: Schemas) => {
         security,
         responses: {
           "200": {
-            description: "The answer that the upload, or the change of the file, would have had by one request",
+            description: "The response that the upload, or the change of the file, would have had by one request",
             content: { "application/json": { schema: schemas.details } },
             headers: state
           },

@@ -86,7 +86,7 @@ export const en = {
   backToStart: "Back to the start",
 
   yourLinks: "Your links in this browser",
-  yourLinksHint: "This list is kept only here. Whoever uses this browser can see it.",
+  yourLinksHint: "This list is kept only here. Anybody who uses this browser can see it.",
 
   /** What the script says. */
   script: {
