@@ -253,7 +253,7 @@ export class NotAnApi extends Schema.TaggedError<NotAnApi>()("NotAnApi", {
   }
   override get message() {
     const what = this.location === undefined
-      ? `responded with ${this.status} and ${this.contentType ?? "no content type"}`
+      ? `responded ${this.status} with ${this.contentType ?? "no content type"}`
       : `redirects (${this.status}) to ${this.location}`
     const advice = this.isEnded
       ? ENDED

@@ -243,7 +243,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       return {
         what: `${reason.host} does not speak the file.io API: it ${
           reason.location === undefined
-            ? `responded with ${reason.status} and ${reason.contentType ?? "no content type"}`
+            ? `responded ${reason.status} with ${reason.contentType ?? "no content type"}`
             : `redirects (${reason.status}) to ${reason.location}`
         }`,
         advice: reason.isEnded ? ENDED : SET_HOST
