@@ -11,6 +11,8 @@ import { ask, finish, offsetOf, PARTIAL } from "./resumableClient.ts"
 import { pattern, temporaryFolder } from "./support.ts"
 
 const KILLS = Number(process.env["FILEIO_KILLS"] ?? 6)
+/** Each part of a file is then larger than what the system buffers, so that some of it has arrived. */
+const KILLS_OF_A_FILE = 6
 const CHILD = fileURLToPath(new URL("crash/child.ts", import.meta.url))
 const SIZE = 48 * 1024 * 1024
 
@@ -75,50 +77,59 @@ const stream = (
     )
   })
 
+/** Sends one file to a server that is killed while it comes, and is then another one; returns the bytes that survived kills. */
+const uploadKilled = async (folder: string, running: { server: Server }, body: Buffer, kills: number) => {
+  let survived = 0
+  const headers = { "upload-complete": "?0", "upload-length": String(SIZE) }
+  const begun = await ask(running.server.url, { method: "POST", path: "/", headers })
+  const path = begun.headers["location"]!
+  let acknowledged = 0
+  for (let killed = 0; killed < kills; killed++) {
+    const { offset } = await offsetOf(running.server.url, path)
+    assert.isAtLeast(offset, acknowledged, "what was acknowledged is there")
+    survived += offset - acknowledged
+    acknowledged = offset
+    const [name] = Fs.readdirSync(Path.join(folder, "unfinished"))
+    if (name !== undefined) {
+      const stored = Fs.readFileSync(Path.join(folder, "unfinished", name))
+      assert.isTrue(stored.equals(body.subarray(0, stored.length)), "the bytes are a beginning of the file")
+      assert.strictEqual(stored.length, offset)
+    }
+    // Somewhere in the next part of the file; the last one is left for the end.
+    const until = offset + Math.floor((SIZE - offset) / (kills - killed + 1)) - (killed * 7919) % 65_536
+    let dying: Promise<void> | undefined
+    const { kill, url } = running.server
+    await stream(url, path, body, offset, (sent) => {
+      if (sent >= until) dying ??= kill()
+    })
+    await (dying ?? kill())
+    running.server = await serve(folder)
+  }
+  const { offset } = await offsetOf(running.server.url, path)
+  const last = await finish(running.server.url, path, body, offset)
+  assert.strictEqual(last.status, 200, last.text)
+  const { key } = JSON.parse(last.text) as { readonly key: string }
+  const got = Buffer.from(await (await fetch(`${running.server.url}/${key}`)).arrayBuffer())
+  assert.isTrue(got.equals(body))
+  return survived
+}
+
 describe("kill -9 while an upload comes", () => {
   it.live("loses nothing acknowledged, and stores exactly what was sent", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const body = pattern(SIZE)
       yield* Effect.promise(async () => {
-        let server = await serve(folder)
+        const running = { server: await serve(folder) }
+        let survived = 0
         try {
-          const begun = await ask(server.url, {
-            method: "POST",
-            path: "/",
-            headers: { "upload-complete": "?0", "upload-length": String(SIZE) }
-          })
-          const path = begun.headers["location"]!
-          let acknowledged = 0
-          for (let kills = 0; kills < KILLS; kills++) {
-            const { offset } = await offsetOf(server.url, path)
-            assert.isAtLeast(offset, acknowledged, "what was acknowledged is there")
-            acknowledged = offset
-            const [name] = Fs.readdirSync(Path.join(folder, "unfinished"))
-            if (name !== undefined) {
-              const stored = Fs.readFileSync(Path.join(folder, "unfinished", name))
-              assert.isTrue(stored.equals(body.subarray(0, stored.length)), "the bytes are a beginning of the file")
-              assert.strictEqual(stored.length, offset)
-            }
-            // Somewhere in the next part of the file; the last one is left for the end.
-            const until = offset + Math.floor((SIZE - offset) / (KILLS - kills + 1)) - (kills * 7919) % 65_536
-            let killed: Promise<void> | undefined
-            const { kill, url } = server
-            await stream(url, path, body, offset, (sent) => {
-              if (sent >= until) killed ??= kill()
-            })
-            await (killed ?? kill())
-            server = await serve(folder)
+          for (let left = KILLS; left > 0; left -= KILLS_OF_A_FILE) {
+            survived += await uploadKilled(folder, running, body, Math.min(left, KILLS_OF_A_FILE))
           }
-          const { offset } = await offsetOf(server.url, path)
-          const last = await finish(server.url, path, body, offset)
-          assert.strictEqual(last.status, 200, last.text)
-          const { key } = JSON.parse(last.text) as { readonly key: string }
-          const got = Buffer.from(await (await fetch(`${server.url}/${key}`)).arrayBuffer())
-          assert.isTrue(got.equals(body))
         } finally {
-          await server.kill()
+          await running.server.kill()
         }
+        if (KILLS > KILLS_OF_A_FILE) process.stderr.write(`${KILLS} kills, ${survived} bytes survived one\n`)
       })
     }), 60_000 + KILLS * 20_000)
 })
