@@ -104,7 +104,9 @@ const upload = async (lab: Lab): Promise<void> => {
   const entry = ledger.add(newName(), random.pick([1, 1, 1, 3]), sizeFrom(random))
   const { body, complete, status } = await send(lab, "POST", "/", entry, entry.versions[0]!)
   if (status === 200 && complete) {
-    entry.key = (JSON.parse(body.toString()) as { readonly key: string }).key
+    const { deleteToken, key } = JSON.parse(body.toString()) as { readonly key: string; readonly deleteToken: string }
+    entry.key = key
+    entry.deleteToken = deleteToken
     entry.stored = "yes"
   } else if (status === 503 && complete) {
     entry.stored = "no"
@@ -171,9 +173,11 @@ const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Pr
   ledger.count(`resume ${(status === 200 || status === 206) && !complete ? "broken" : status}`)
 }
 
-const remove = async ({ headers, ledger, server }: Lab, entry: Entry): Promise<void> => {
+/** By the account's key, or by the token of the upload. */
+const remove = async ({ headers, ledger, random, server }: Lab, entry: Entry): Promise<void> => {
   entry.deletion = "asked"
-  const { complete, status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers })
+  const by = random.pick([headers, { "delete-token": entry.deleteToken! }])
+  const { complete, status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers: by })
   if (status === 200 && complete) entry.deletion = "done"
   ledger.count(`delete ${status}`)
 }

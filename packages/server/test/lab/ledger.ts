@@ -49,6 +49,7 @@ export class Entry {
   /** `unknown`: the response to the upload was lost, or said so. */
   stored: "yes" | "no" | "unknown" = "unknown"
   key: string | undefined
+  deleteToken: string | undefined
   /** Contents that it may have now; several while the outcome of a change is unknown. */
   current: ReadonlyArray<Version>
   readonly versions: Array<Version>
