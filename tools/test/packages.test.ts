@@ -1,6 +1,6 @@
 import { FileIoServer } from "@effect-fileio/server"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { existsSync } from "node:fs"
 import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { builtinModules } from "node:module"
@@ -8,17 +8,15 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
+import { fixturePath, PASSPHRASE, secureHost } from "../../packages/platform-node/test/network.ts"
 import { bundleOne } from "../browser/bundle.ts"
 import { collect } from "../docs/blocks.ts"
 import { install, readmeInstall } from "../packages/install.ts"
 import { must, pack, type Packed, root, run } from "../packages/pack.ts"
 import { type Program, program } from "../packages/programs.ts"
 
-/** Programs of `fixtures` that need a host, and what they print. */
-const CONSUMERS: ReadonlyArray<readonly [string, string]> = [
-  ["consumer-fetch.ts", "large.txt, 3000000 bytes\nFileNotFound\n"],
-  ["consumer-node.ts", "report.pdf, 5400000 bytes\nFileNotFound absent\n".repeat(2)]
-]
+/** The output of `fixtures/consumer-fetch.ts`. */
+const OVER_FETCH = "large.txt, 3000000 bytes\nFileNotFound\n"
 
 const bin = (name: string) => join(import.meta.dirname, "..", "node_modules", ".bin", name)
 
@@ -299,7 +297,7 @@ describe("a project that installs them", () => {
     ["Deno", "deno", "deno", ["run", "--allow-all"]]
   ]
   it.for(runtimes)(
-    "runs README.md, files on disk, promises and fetch on %s",
+    "runs README.md, files on disk over TLS, promises and fetch on %s",
     { timeout: 240_000 },
     async (row, test) => {
       const [, name, command, args] = row
@@ -307,13 +305,27 @@ describe("a project that installs them", () => {
       if (modules === undefined) return test.skip("npm reaches no registry")
       const executable = join(modules, ".bin", command)
       await assertReadmeRuns(scratch(), executable, args)
-      for (const [script, expected] of CONSUMERS) {
-        await copyFixture(scratch(), script)
-        const printed = await withServer((url) =>
-          must(executable, [...args, script], { cwd: scratch(), env: { FILEIO_BASE_URL: url } })
+      for (const script of ["consumer-fetch.ts", "consumer-node.ts"]) await copyFixture(scratch(), script)
+      await withServer(async (url) => {
+        const over = (script: string, env: Readonly<Record<string, string>>) =>
+          must(executable, [...args, script], { cwd: scratch(), env })
+        assert.strictEqual(await over("consumer-fetch.ts", { FILEIO_BASE_URL: url }), OVER_FETCH)
+        const secure = Effect.flatMap(
+          secureHost(url, { wantsCertificate: true }),
+          (secureUrl) =>
+            Effect.promise(() =>
+              over("consumer-node.ts", {
+                FILEIO_BASE_URL: secureUrl,
+                FILEIO_CA_CERT: fixturePath("ca.crt"),
+                FILEIO_CLIENT_CERT: fixturePath("client.crt"),
+                FILEIO_CLIENT_KEY: fixturePath("client.key"),
+                FILEIO_CLIENT_KEY_PASSPHRASE: Redacted.value(PASSPHRASE)
+              })
+            )
         )
-        assert.strictEqual(printed, expected, script)
-      }
+        const printed = await Effect.runPromise(Effect.scoped(secure))
+        assert.strictEqual(printed, "report.pdf, 5400000 bytes\nFileNotFound absent\n".repeat(2))
+      })
     }
   )
 
@@ -327,7 +339,7 @@ describe("a project that installs them", () => {
       const printed = await withServer((url) =>
         must(join(modules, ".bin/deno"), args, { cwd: scratch(), env: { FILEIO_BASE_URL: url } })
       )
-      assert.strictEqual(printed, CONSUMERS[0]![1])
+      assert.strictEqual(printed, OVER_FETCH)
     }
   )
 
