@@ -29,8 +29,20 @@ export const make = <Name extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-/** A file's name, isolated so that it cannot change the direction of the text around it. */
-export const isolated = (name: string): HTMLElement => make("bdi", {}, name)
+const MOST_CHARACTERS = 84
+const END_CHARACTERS = 24
+
+/** A file's name, isolated so that it cannot change the direction of the text around it; a long one keeps its end. */
+export const isolated = (name: string): HTMLElement => {
+  const characters = Array.from(name)
+  return characters.length <= MOST_CHARACTERS
+    ? make("bdi", {}, name)
+    : make(
+      "bdi",
+      { title: name },
+      `${characters.slice(0, MOST_CHARACTERS - END_CHARACTERS).join("")}…${characters.slice(-END_CHARACTERS).join("")}`
+    )
+}
 
 /** The address of `/`, below any path of a proxy, without a slash at its end. */
 export const baseUrl = (): string =>

@@ -2,6 +2,7 @@
 import { baseUrl, fill, find, get, isolated, make, running, show, size, wordsOf } from "./dom.ts"
 import type { Secret } from "./download.ts"
 import * as Save from "./save.ts"
+import { statusOf } from "./status.ts"
 
 /** A text that is shown in the page. */
 const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.test(name) && bytes <= 256 * 1024
@@ -32,34 +33,39 @@ interface Page {
   readonly say: (text: string) => void
 }
 
-/** Asks the host about the file without taking it. */
-const statusOf = ({ key }: Page): Promise<number> =>
-  fetch(`${baseUrl()}/${key}`, { method: "HEAD", headers: { accept: "*/*" } }).then(({ status }) => status, () => 0)
-
 const end = ({ form, say }: Page, text: string) => {
   say(text)
   for (const button of form.querySelectorAll("button")) button.disabled = true
 }
 
+/** Says that this browser's own download broke, and for how long it may begin again. */
+const sayBroken = ({ complain, say, words }: Page, seconds: number | undefined) => {
+  say("")
+  complain(seconds === undefined ? words.broken : fill(words.brokenFor, { seconds }))
+}
+
 /** Says what becomes of the browser's own download. */
 const follow = async (page: Page) => {
-  const { complain, say, words } = page
+  const { key, say, words } = page
   say(words.begun)
   let hasBegun = false
   for (let poll = 0; poll < POLLS; poll++) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS))
-    const status = await statusOf(page)
-    if (status === 404) return end(page, hasBegun || poll < 2 ? words.taken : words.goneNow)
-    if (status === 423) hasBegun = true
-    if (status === 200 && hasBegun) {
-      // A file that may be downloaded again is there after a complete download too.
-      if (page.form.dataset["once"] !== undefined) {
-        say("")
-        complain(words.broken)
-      }
-      return
-    }
+    const status = await statusOf(key)
+    if (status?.state === "gone") return end(page, words.goneNow)
+    // A small file is available again as soon as its transfer breaks.
+    if (hasBegun && status?.state === "available") return sayBroken(page, undefined)
+    if (status?.isMine !== true) continue
+    hasBegun = true
+    if (status.state === "downloaded") return end(page, words.taken)
+    if (status.state === "interrupted") return sayBroken(page, status.seconds)
   }
+}
+
+/** After a reload in the middle. */
+const recall = async (page: Page) => {
+  const status = await statusOf(page.key)
+  if (status?.isMine === true && status.state === "interrupted") sayBroken(page, status.seconds)
 }
 
 /** A plain file is downloaded by the browser itself; a text can be shown. */
@@ -256,6 +262,7 @@ export const enhance = (form: HTMLFormElement): void => {
   }
   // Another link of the same file, pasted into the address.
   addEventListener("hashchange", () => location.reload())
+  void recall(page)
   if (/[#&]age=/.test(location.hash)) {
     void encrypted(page)
     return

@@ -107,7 +107,7 @@ export const cards = (words: Words, results: ReadonlyArray<Result>, again: () =>
     ))
   } else {
     const all = results.map(({ link }) => link).join("\n")
-    const button = copyButton(words, "button quiet", `${words.copyLink} (${results.length})`, () => all, document.body)
+    const button = copyButton(words, "button quiet", words.copyAll, () => all, document.body)
     shown.unshift(make("div", {}, button))
   }
   const another = make("button", { type: "button", class: "button quiet" }, words.sendAnother)

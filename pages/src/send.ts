@@ -137,11 +137,14 @@ export const enhance = (form: HTMLFormElement): void => {
     const heading = get("h1")
     const before = [heading.textContent, get("#lead").textContent, document.title] as const
     heading.textContent = document.title = sent.length === 1 ? words.ready : words.readyMany
+    const isOne = sent.length === 1
     get("#lead").textContent = !settings.isEncrypted
-      ? words.readyLead
-      : settings.passphrase === ""
+      ? isOne ? words.readyLead : words.readyLeadMany
+      : settings.passphrase !== ""
+      ? words.readyPassphrase
+      : isOne
       ? words.readyEncrypted
-      : words.readyPassphrase
+      : words.readyEncryptedMany
     show(form, false)
     show(get("#terminal"), false)
     results.replaceChildren(...Results.cards(words, sent, () => {

@@ -73,9 +73,7 @@ ${isInProgress ? html`<p class="note">${words.someoneDownloading}</p>` : undefin
 ${isEncrypted(file) ? html`<p class="note" id="protection">${words.encryptedByName}</p>` : undefined}
 <form id="download" class="card-fields" method="get" action="../${file.key}" data-key="${file.key}" data-size="${file.size}" data-name="${
       PlainText.strip(file.name)
-    }" data-words="${scriptWords(language)}" data-worker="../assets/${Assets.worker}"${
-      file.maxDownloads === 1 ? html` data-once` : undefined
-    }>
+    }" data-words="${scriptWords(language)}" data-worker="../assets/${Assets.worker}">
 <input type="hidden" name="download" value="1">
 <div class="field" id="secret-part" hidden><label for="secret" data-key="${words.secretKey}">${words.secret}</label><input id="secret" type="password" autocomplete="off" spellcheck="false"></div>
 <button class="button wide" type="submit">${words.download}</button>

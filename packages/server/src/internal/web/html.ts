@@ -35,8 +35,18 @@ export const phrase = (text: string, parts: Readonly<Record<string, Part>>): Htm
     text.split(/\{(\w+)\}/).map((piece, index) => render(index % 2 === 0 ? piece : parts[piece])).join("")
   )
 
-/** Untrusted text, isolated so that it cannot change the direction of the text around it. */
-export const foreign = (text: string): Html => html`<bdi>${PlainText.strip(text)}</bdi>`
+/** Characters of a name that is shown whole, and of the end that a longer one keeps. */
+const MOST_CHARACTERS = 84
+const END_CHARACTERS = 24
+
+/** Untrusted text, isolated so that it cannot change the direction of the text around it; a long one keeps its end. */
+export const foreign = (text: string): Html => {
+  const stripped = PlainText.strip(text)
+  const characters = Array.from(stripped)
+  if (characters.length <= MOST_CHARACTERS) return html`<bdi>${stripped}</bdi>`
+  const start = characters.slice(0, MOST_CHARACTERS - END_CHARACTERS).join("")
+  return html`<bdi title="${stripped}">${start}…${characters.slice(-END_CHARACTERS).join("")}</bdi>`
+}
 
 /** HTML that was made, and escaped, elsewhere. */
 export const trusted = (text: string): Html => new Html(text)

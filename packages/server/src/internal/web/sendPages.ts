@@ -80,9 +80,9 @@ const protection = ({ words }: Language): Html =>
   html`<div class="card-fields" data-script hidden>
 <div class="check"><input id="encrypt" type="checkbox" checked aria-describedby="encrypt-hint"><label for="encrypt">${words.encrypt}</label></div>
 <p class="hint" id="encrypt-hint">${words.encryptHint}</p>
-<div class="field" id="with-passphrase"><label for="passphrase">${words.passphrase}</label>
+<details id="with-passphrase"><summary>${words.passphrase}</summary><div class="field folded"><label class="sr" for="passphrase">${words.passphrase}</label>
 <input id="passphrase" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" aria-describedby="passphrase-hint">
-<p class="hint" id="passphrase-hint">${words.passphraseHint}</p></div>
+<p class="hint" id="passphrase-hint">${words.passphraseHint}</p></div></details>
 </div>`
 
 const account = ({ words }: Language, isOpen: boolean): Html =>

@@ -1,2 +1,178 @@
-import { en, type Words } from "./en.ts"
-export const de: Words = en
+import type { Words } from "./en.ts"
+
+export const de: Words = {
+  brand: "Einmal-Dateien",
+  api: "API",
+  skip: "Zum Inhalt",
+  footer: "Dateien werden gelöscht, sobald sie heruntergeladen sind oder ablaufen. Nur wer den Link hat, findet sie.",
+
+  sendTitle: "Eine Datei einmal senden",
+  sendLead:
+    "Sie bekommen einen Link zum Teilen. Ist die Datei heruntergeladen, funktioniert der Link nicht mehr, und die Datei wird gelöscht.",
+  uploadsNeedKey: "Hochladen kann hier nur, wer einen API-Schlüssel hat; herunterladen kann jeder mit einem Link.",
+  allNeedsKey: "Hochladen und herunterladen kann hier nur, wer einen API-Schlüssel hat.",
+  files: "Dateien",
+  dropHint: "Dateien hierher ziehen, einfügen oder auswählen.",
+  most: "Höchstens {size} je Datei.",
+  writeText: "Stattdessen einen Text schreiben",
+  text: "Text",
+  deleteAfter: "Löschen nach",
+  downloads: "Downloads",
+  onceOption: "1, dann ist sie weg",
+  never: "Nie",
+  noLimit: "Unbegrenzt",
+  onceHint: "Die Datei kann einmal heruntergeladen werden und ist dann weg.",
+  encrypt: "In diesem Browser verschlüsseln",
+  encryptHint:
+    "Der Server kann die Datei nicht lesen: Nur der Link enthält den Schlüssel. Ein verlorener Link ist eine verlorene Datei.",
+  passphrase: "Passphrase (freiwillig)",
+  passphraseHint:
+    "Der Empfänger muss sie eingeben. Nehmen Sie vier oder fünf zufällige Wörter, und senden Sie sie auf einem anderen Weg als den Link.",
+  archive: "Die Dateien als ein ZIP-Archiv senden",
+  account: "Ich habe ein Konto",
+  apiKey: "API-Schlüssel",
+  remember: "In diesem Browser merken",
+  rememberHint: "Sonst wird er vergessen, wenn dieser Tab geschlossen wird.",
+  upload: "Hochladen",
+  cancel: "Abbrechen",
+  progressOfUpload: "Fortschritt des Uploads",
+  fromTerminal: "Dasselbe im Terminal",
+  uploadFromTerminal: "Im Terminal hochladen",
+  downloadFromTerminal: "Im Terminal herunterladen",
+  copyLine: "Kopieren",
+
+  readyTitle: "Ihr Link ist fertig",
+  readyLead: "Teilen Sie ihn. Er öffnet eine Seite; erst ihr Knopf lädt {name} herunter.",
+  readyLeadDirect: "Teilen Sie ihn. Jeder mit dem Link kann {name} herunterladen.",
+  link: "Link",
+  copyLink: "Link kopieren",
+  qrCode: "QR-Code des Links",
+  receiverView: "Ansehen, was der Empfänger sieht",
+  sendAnother: "Noch eine Datei senden",
+
+  size: "Größe",
+  availableUntil: "Verfügbar bis",
+  downloadsLeft: "Übrige Downloads",
+  unlimited: "Beliebig viele",
+  begunNotFinished: "Begonnen, nicht beendet",
+  lastBegan: "der letzte Download begann am {time}",
+  sentToYou: "Jemand hat Ihnen diese Datei gesendet.",
+  someoneDownloading: "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei wieder verfügbar.",
+  download: "Herunterladen",
+  showText: "Text anzeigen",
+  lookingIsFree: "Diese Seite anzusehen verbraucht nichts.",
+  countsWhenSent: "Die Datei gilt als heruntergeladen, sobald sie ganz gesendet ist.",
+  progressOfDownload: "Fortschritt des Downloads",
+  secret: "Passphrase",
+  secretKey: "Geheimer Schlüssel (AGE-SECRET-KEY-1…)",
+  encryptedByName:
+    "Die Datei ist verschlüsselt. Wer ihren Schlüssel hat, entschlüsselt sie mit age; mit dem vollständigen Link tut es diese Seite.",
+  decryptInTerminal: "Im Terminal herunterladen und entschlüsseln",
+
+  goneTitle: "Diese Datei ist weg",
+  goneLead:
+    "Sie wurde so oft heruntergeladen, wie ihr Absender erlaubt hat, ist abgelaufen oder wurde gelöscht. Sie lässt sich nicht wiederherstellen.",
+  goneHelp:
+    "Brauchen Sie sie noch, bitten Sie den Absender, sie erneut hochzuladen. Hat der Link nie funktioniert, vergleichen Sie ihn mit dem, den Sie bekommen haben: Vielleicht fehlt sein Ende.",
+  sendYourself: "Selbst eine Datei senden",
+  busyTitle: "Jemand anderes lädt diese Datei gerade herunter",
+  busyLead: "Es kann immer nur ein Empfänger laden, und sie wird gelöscht, wenn er sie ganz hat.",
+  busyHelp: "Gelingt der Download nicht, ist die Datei wieder verfügbar. Laden Sie dann diese Seite neu.",
+  busyHelpIn:
+    "Gelingt der Download nicht, ist die Datei in etwa {seconds} Sekunden wieder verfügbar. Laden Sie dann diese Seite neu.",
+  notUploaded: "Die Datei wurde nicht hochgeladen",
+  didNotWork: "Das hat nicht funktioniert",
+  tryAgain: "Erneut versuchen",
+  backToStart: "Zum Anfang",
+
+  yourLinks: "Ihre Links in diesem Browser",
+  yourLinksHint: "Diese Liste ist nur hier gespeichert. Wer diesen Browser benutzt, kann sie sehen.",
+
+  script: {
+    copied: "Kopiert",
+    copyLink: "Link kopieren",
+    copyAll: "Alle Links kopieren",
+    share: "Teilen",
+    remove: "{name} entfernen",
+    chosen: "{count} gewählt, {size}",
+    tooLarge: "{name} hat {size}; höchstens {most} können hochgeladen werden.",
+    empty: "{name} ist leer. Es gibt nichts zu senden.",
+    chooseFirst: "Wählen Sie zuerst eine Datei, oder schreiben Sie einen Text.",
+    keyFirst: "Geben Sie zuerst Ihren API-Schlüssel ein: Hochladen braucht hier einen.",
+    keyWrong: "Der Server kennt diesen API-Schlüssel nicht.",
+    uploading: "Lädt hoch",
+    encrypting: "Verschlüsselt und lädt hoch",
+    uploadingOne: "Datei {number} von {count}",
+    numbers: "{done} von {total}",
+    left: "{rate}/s, noch {time}",
+    waiting: "Die Verbindung ist weg. Der Upload geht weiter, sobald sie zurück ist.",
+    cancelled: "Der Upload wurde abgebrochen. Nichts wurde gespeichert.",
+    uploadFailed: "Die Datei wurde nicht hochgeladen: {reason}",
+    uploadUnknown:
+      "Die Verbindung brach am Ende ab, die Datei kann also angekommen sein oder nicht: {reason}. Sie können sie erneut hochladen; eine Kopie ohne Link wird gelöscht, wenn sie abläuft.",
+    ready: "Ihr Link ist fertig",
+    readyMany: "Ihre Links sind fertig",
+    readyLead: "Teilen Sie ihn. Er öffnet eine Seite; erst ihr Knopf lädt die Datei herunter.",
+    readyLeadMany: "Teilen Sie sie. Jeder öffnet eine Seite; erst ihr Knopf lädt die Datei herunter.",
+    readyEncrypted:
+      "Teilen Sie ihn ganz: Der Teil hinter # ist der Schlüssel. Er öffnet eine Seite; erst ihr Knopf lädt die Datei herunter.",
+    readyEncryptedMany:
+      "Teilen Sie jeden ganz: Der Teil hinter # ist der Schlüssel. Jeder öffnet eine Seite; erst ihr Knopf lädt die Datei herunter.",
+    readyPassphrase: "Teilen Sie den Link und, auf einem anderen Weg, die Passphrase.",
+    qrCode: "QR-Code des Links",
+    downloadFromTerminal: "Im Terminal herunterladen",
+    copyLine: "Kopieren",
+    sendAnother: "Noch eine Datei senden",
+    link: "Link",
+    linkOf: "Link von {name}",
+
+    stateWaiting: "noch nicht heruntergeladen",
+    stateRunning: "wird gerade heruntergeladen",
+    stateInterrupted: "ein Download brach ab",
+    stateGone: "weg: heruntergeladen, abgelaufen oder gelöscht",
+    stateDownloaded: "heruntergeladen",
+    stateExpired: "abgelaufen",
+    stateDeleted: "gelöscht",
+    deleteNow: "Löschen",
+    deleteSure: "Endgültig löschen?",
+    deleteFailed: "Das Löschen ist nicht gelungen: {reason}",
+    forget: "Aus der Liste entfernen",
+
+    linkWrong:
+      "Dieser Link ist beschädigt, daher lässt sich die Datei nicht entschlüsseln: {reason}. Bitten Sie um den vollständigen Link. Nichts wurde heruntergeladen.",
+    linkCut:
+      "Diese Datei ist verschlüsselt, und ihr Schlüssel fehlt: Der vollständige Link hat #age= und einen Schlüssel am Ende. Der Knopf lädt die verschlüsselte Datei.",
+    encryptedInfo:
+      "Die Datei ist verschlüsselt. Diese Seite entschlüsselt sie in Ihrem Browser; der Server kann sie nicht lesen.",
+    passphraseNeeded: "Die Datei ist mit einer Passphrase verschlüsselt, die Ihnen ihr Absender gibt.",
+    identityNeeded: "Die Datei ist für einen geheimen Schlüssel verschlüsselt, den Sie eingeben müssen.",
+    enterSecret: "Geben Sie das Geheimnis zuerst ein. Nichts wurde heruntergeladen.",
+    keyMistyped: "Das ist kein vollständiger geheimer Schlüssel: {reason}. Nichts wurde heruntergeladen.",
+    wrongSecret:
+      "Damit lässt sich die Datei nicht entschlüsseln. Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
+    wrongSecretStream:
+      "Damit lässt sich die Datei nicht entschlüsseln. Der Download wurde beendet; die Datei ist in etwa 30 Sekunden wieder verfügbar.",
+    saveEncrypted: "Die verschlüsselte Datei speichern",
+    tooLargeHere:
+      "Dieser Browser kann eine so große verschlüsselte Datei ({size}) nicht speichern. Nichts wurde heruntergeladen. Nehmen Sie einen anderen Browser oder ein Terminal.",
+    someoneDownloading:
+      "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei in etwa 30 Sekunden wieder verfügbar.",
+    otherTab: "Ein anderer Tab dieses Browsers lädt diese Datei gerade herunter.",
+    downloadingDecrypting: "Lädt herunter und entschlüsselt",
+    decrypting: "Entschlüsselt",
+    downloadWaiting: "Die Verbindung ist weg. Der Download geht weiter, sobald sie zurück ist.",
+    begun:
+      "Der Download hat begonnen. Bricht er ab, drücken Sie den Knopf innerhalb von 30 Sekunden noch einmal: So lange bleibt die Datei für Sie reserviert.",
+    done: "Fertig: Die Datei ist vollständig, und Ihr Browser hat sie gespeichert.",
+    doneShown: "Hier ist der Text.",
+    taken: "Der Server hat die ganze Datei gesendet.",
+    brokenFor:
+      "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Für {seconds} Sekunden ist die Datei noch für Sie reserviert.",
+    broken:
+      "Der Download brach ab. Drücken Sie den Knopf noch einmal: Innerhalb von 30 Sekunden ist die Datei noch für Sie reserviert.",
+    downloadFailed: "Der Download ist nicht gelungen: {reason}",
+    stopped:
+      "Der Download wurde beendet. Die Datei ist in etwa 30 Sekunden wieder verfügbar, für diesen Browser sofort.",
+    goneNow: "Die Datei ist weg: Sie wurde heruntergeladen, ist abgelaufen oder wurde gelöscht."
+  }
+}

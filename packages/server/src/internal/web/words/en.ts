@@ -58,13 +58,11 @@ export const en = {
   someoneDownloading: "Somebody else is downloading it right now. If that breaks off, the file is available again.",
   download: "Download",
   showText: "Show the text",
-  showTextHint: "Showing the text downloads it: afterwards it counts as downloaded.",
   lookingIsFree: "Looking at this page uses nothing up.",
   countsWhenSent: "The file counts as downloaded once all of it has been sent.",
   progressOfDownload: "Progress of the download",
   secret: "Passphrase",
   secretKey: "Secret key (AGE-SECRET-KEY-1…)",
-  encryptedTitle: "This file is encrypted",
   encryptedByName:
     "The file is encrypted. If you know its key, decrypt it with age; with the complete link, this page decrypts it.",
   decryptInTerminal: "Download and decrypt in a terminal",
@@ -91,8 +89,8 @@ export const en = {
   /** What the script says. */
   script: {
     copied: "Copied",
-    copiedLong: "Copied to the clipboard",
     copyLink: "Copy the link",
+    copyAll: "Copy all links",
     share: "Share",
     remove: "Remove {name}",
     chosen: "{count} chosen, {size}",
@@ -111,12 +109,14 @@ export const en = {
     uploadFailed: "The file was not uploaded: {reason}",
     uploadUnknown:
       "The connection broke at the end, so the file may or may not have arrived: {reason}. You can upload it again; a copy without its link is deleted when it expires.",
-    someReady: "These files were uploaded before:",
     ready: "Your link is ready",
     readyMany: "Your links are ready",
     readyLead: "Share it. Opening it shows a page; only its button downloads the file.",
+    readyLeadMany: "Share them. Opening one shows a page; only its button downloads the file.",
     readyEncrypted:
       "Share it, all of it: the part behind # is the key. Opening it shows a page; only its button downloads the file.",
+    readyEncryptedMany:
+      "Share them, all of each: the part behind # is the key. Opening one shows a page; only its button downloads the file.",
     readyPassphrase: "Share the link and, another way, the passphrase.",
     qrCode: "QR code of the link",
     downloadFromTerminal: "Download from a terminal",
@@ -127,6 +127,7 @@ export const en = {
 
     stateWaiting: "not downloaded yet",
     stateRunning: "being downloaded",
+    stateInterrupted: "a download broke off",
     stateGone: "gone: downloaded, expired or deleted",
     stateDownloaded: "downloaded",
     stateExpired: "expired",
@@ -154,7 +155,6 @@ export const en = {
     someoneDownloading:
       "Somebody else is downloading it right now. If that breaks off, the file is available again in about 30 seconds.",
     otherTab: "Another tab of this browser is downloading this file.",
-    downloading: "Downloading",
     downloadingDecrypting: "Downloading and decrypting",
     decrypting: "Decrypting",
     downloadWaiting: "The connection is away. The download continues when it is back.",
@@ -163,6 +163,7 @@ export const en = {
     done: "Done: the file is complete, and saved by your browser.",
     doneShown: "Here is the text.",
     taken: "The host has sent the whole file.",
+    brokenFor: "Your download broke off. Press the button again: for {seconds} seconds the file is still yours.",
     broken: "The download broke off. Press the button again: within 30 seconds the file is still yours.",
     downloadFailed: "The download failed: {reason}",
     stopped: "The download was stopped. The file is available again in about 30 seconds, for this browser at once.",
