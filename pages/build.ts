@@ -7,6 +7,9 @@ import { build } from "vite"
 const SOURCES = join(import.meta.dirname, "src")
 const OUTPUT = join(import.meta.dirname, "../packages/server/web/pages.json")
 
+/** What is left out of the library of age. */
+const SHORTENED = ["@noble/post-quantum/hybrid.js", "@noble/post-quantum/ml-kem.js", "@noble/curves/nist.js"]
+
 const TYPES: Readonly<Record<string, string>> = {
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
@@ -18,6 +21,9 @@ const result = await build({
   configFile: false,
   logLevel: "warn",
   base: "./",
+  resolve: {
+    alias: Object.fromEntries(SHORTENED.map((name) => [name, join(SOURCES, "withoutCurves.ts")]))
+  },
   build: {
     write: false,
     minify: true,

@@ -21,10 +21,19 @@ export type Needs =
   | { readonly _tag: "Nothing" | "Passphrase" | "Identity" }
   | { readonly _tag: "Wrong"; readonly reason: string }
 
+/** A post-quantum key, whose code is long: programs have it. */
+const wrongKind = (identity: Redacted.Redacted): string | undefined =>
+  Redacted.value(identity).startsWith("AGE-SECRET-KEY-PQ-")
+    ? "a post-quantum key, which this page does not support; use fileio or age"
+    : undefined
+
 export const needsOf = (link: string): Needs => {
   const parsed = FileKey.parse(link)
   if (Result.isFailure(parsed)) return { _tag: "Wrong", reason: parsed.failure }
-  switch (parsed.success.opener?._tag) {
+  const { opener } = parsed.success
+  const reason = opener?._tag === "Secret" ? wrongKind(opener.identity) : undefined
+  if (reason !== undefined) return { _tag: "Wrong", reason }
+  switch (opener?._tag) {
     case "Passphrase":
       return { _tag: "Passphrase" }
     case "Identity":
@@ -40,7 +49,7 @@ export const nameOf = (link: string): string | undefined => Result.getOrUndefine
 /** Why a text is no secret key; `undefined`: it is one. */
 export const wrongIdentity = (text: string): string | undefined => {
   const parsed = AgeKey.parseIdentity(text)
-  return Result.isFailure(parsed) ? parsed.failure : undefined
+  return Result.isFailure(parsed) ? parsed.failure : wrongKind(parsed.success)
 }
 
 /** A passphrase or a secret key that the receiver entered. */

@@ -1,5 +1,6 @@
 /** The links that this browser has sent, and what became of each. */
-import { baseUrl, copyOnClick, find, get, isolated, make, show, type Words } from "./dom.ts"
+import { baseUrl, copyOnClick, fill, find, get, isolated, make, show, type Words } from "./dom.ts"
+import { type Status, statusOf } from "./status.ts"
 
 export interface Sent {
   readonly key: string
@@ -7,6 +8,8 @@ export interface Sent {
   readonly link: string
   /** In milliseconds; absent: never. */
   readonly expires?: number | undefined
+  /** Deletes the file. */
+  readonly token?: string | undefined
   readonly sentAt: number
 }
 
@@ -41,46 +44,92 @@ export const add = (sent: Sent): void => write([sent, ...read().filter(({ key })
 
 const forget = (key: string): void => write(read().filter((sent) => sent.key !== key))
 
-/** Asks the host without taking the file. */
-const stateOf = async (words: Words, { expires, key }: Sent): Promise<string> => {
-  try {
-    const { status } = await fetch(`${baseUrl()}/${key}`, { method: "HEAD", headers: { accept: "*/*" } })
-    return status === 200
-      ? words.stateWaiting
-      : status === 423
-      ? words.stateRunning
-      : status === 404
-      ? expires !== undefined && expires <= Date.now() ? words.stateExpired : words.stateGone
-      : ""
-  } catch {
-    return ""
+const wordOf = (words: Words, { expires }: Sent, state: Status["state"]): string => {
+  switch (state) {
+    case "available":
+      return words.stateWaiting
+    case "downloading":
+      return words.stateRunning
+    case "interrupted":
+      return words.stateInterrupted
+    case "downloaded":
+      return words.stateDownloaded
+    case "expired":
+      return words.stateExpired
+    case "deleted":
+      return words.stateDeleted
+    case "gone":
+      return expires !== undefined && expires <= Date.now() ? words.stateExpired : words.stateGone
   }
 }
 
-const row = (words: Words, sent: Sent, render: () => void): HTMLElement => {
-  const state = make("span", { class: "hint", role: "status" })
-  void stateOf(words, sent).then((text) => {
-    state.textContent = text
+const small = (label: string): HTMLButtonElement =>
+  make("button", { type: "button", class: "button quiet small" }, label)
+
+/** Deletes at the second press. */
+const deleteButton = (words: Words, { key, token }: Sent, say: (text: string) => void): HTMLButtonElement => {
+  const button = small(words.deleteNow)
+  let isSure = false
+  button.addEventListener("click", async () => {
+    if (!isSure) {
+      isSure = true
+      button.textContent = words.deleteSure
+      return
+    }
+    button.disabled = true
+    const { connect, problemOf } = await import("./upload.ts")
+    try {
+      await connect(baseUrl(), undefined).remove(key, token!)
+      say(words.stateDeleted)
+      button.remove()
+    } catch (error) {
+      button.disabled = false
+      say(fill(words.deleteFailed, { reason: problemOf(error).reason }))
+    }
   })
-  const copy = make("button", { type: "button", class: "button quiet small" }, words.copyLink)
+  button.addEventListener("blur", () => {
+    isSure = false
+    button.textContent = words.deleteNow
+  })
+  return button
+}
+
+const row = (words: Words, sent: Sent, render: () => void) => {
+  const state = make("span", { class: "hint", role: "status" })
+  const say = (text: string) => {
+    state.textContent = text
+  }
+  const copy = small(words.copyLink)
   copyOnClick(copy, () => sent.link, words.copied, state)
-  const remove = make("button", { type: "button", class: "button quiet small" }, words.forget)
+  const remove = small(words.forget)
   remove.addEventListener("click", () => {
     forget(sent.key)
     render()
     find("#links button")?.focus()
   })
-  return make(
+  const buttons = make("div", { class: "row-buttons" }, copy, remove)
+  const element = make(
     "li",
     {},
-    make("span", { class: "name" }, isolated(sent.name), make("br", {}), state),
-    copy,
-    remove
+    make("div", { class: "about" }, make("span", { class: "name" }, isolated(sent.name)), state),
+    buttons
   )
+  /** Asks what became of the file, without taking it. */
+  const refresh = async () => {
+    const status = await statusOf(sent.key, sent.token)
+    if (status === undefined || !element.isConnected) return
+    say(wordOf(words, sent, status.state))
+    const isThere = ["available", "downloading", "interrupted"].includes(status.state)
+    copy.hidden = !isThere
+    if (isThere && sent.token !== undefined) buttons.prepend(deleteButton(words, sent, say))
+  }
+  return { element, refresh }
 }
 
 export const render = (words: Words): void => {
-  const list = read()
-  get("#links-list").replaceChildren(...list.map((sent) => row(words, sent, () => render(words))))
-  show(get("#links"), list.length > 0)
+  const rows = read().map((sent) => row(words, sent, () => render(words)))
+  get("#links-list").replaceChildren(...rows.map(({ element }) => element))
+  show(get("#links"), rows.length > 0)
+  // One after the other: each counts against the rate limit.
+  void rows.reduce((before, { refresh }) => before.then(refresh), Promise.resolve())
 }

@@ -1,7 +1,8 @@
-/** What every page does; the pages of senders and receivers load the rest. */
+/** What every page does; those of senders and receivers load the SDK when they need it. */
 import { copyOnClick, find, get, show, showLocalTimes, wordsOf } from "./dom.ts"
+import * as Receive from "./receive.ts"
+import * as Send from "./send.ts"
 
-for (const element of document.querySelectorAll<HTMLElement>("[data-script]")) show(element, true)
 showLocalTimes()
 
 const form = find<HTMLFormElement>("form[data-words]")
@@ -12,5 +13,7 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("[data-copy]")
   show(button, true)
 }
 
-if (form?.id === "upload") void import("./send.ts").then(({ enhance }) => enhance(form))
-if (form?.id === "download") void import("./receive.ts").then(({ enhance }) => enhance(form))
+if (form?.id === "upload") Send.enhance(form)
+if (form?.id === "download") Receive.enhance(form)
+
+for (const element of document.querySelectorAll<HTMLElement>("[data-script]")) show(element, true)

@@ -52,7 +52,10 @@ const offer = ({ maxDownloads, maxExpires }: Upload.Limits): void => {
     }
   }
   for (const select of choices.querySelectorAll("select")) {
-    if (select.options.length === 0) select.closest(".field")?.remove()
+    if (select.options.length < 2) select.closest(".field")?.remove()
+    else if (!Array.from(select.options).some((option) => option.defaultSelected)) {
+      select.options[select.options.length - 1]!.selected = true
+    }
   }
   get("#settings").replaceChildren(choices)
 }
@@ -175,12 +178,12 @@ export const enhance = (form: HTMLFormElement): void => {
           items.length === 1 ? what : `${what}: ${fill(words.uploadingOne, { number: index + 1, count: items.length })}`
         )
         const body = item.body(upload)
-        const { expires, key, link } = await connection.upload(body, settings, (bytes, of) => {
+        const { expires, key, link, token } = await connection.upload(body, settings, (bytes, of) => {
           progress.advance(before + bytes, items.length === 1 ? of : Math.max(total, before + bytes))
         }, signal)
         before += item.size
         sent.push({ name: item.name, link })
-        Links.add({ key, name: item.name, link, expires, sentAt: Date.now() })
+        Links.add({ key, name: item.name, link, expires, token, sentAt: Date.now() })
       }
       connection.close()
       finish(sent, settings)

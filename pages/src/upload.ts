@@ -28,6 +28,8 @@ export interface Uploaded {
   readonly key: string
   readonly link: string
   readonly expires: number | undefined
+  /** Deletes the file without an account. */
+  readonly token: string | undefined
 }
 
 /** Why an upload failed, for people. */
@@ -106,6 +108,8 @@ export const connect = (baseUrl: string, apiKey: string | undefined) => {
         maxDownloads: typeof extra["maxDownloads"] === "number" ? extra["maxDownloads"] : undefined,
         maxExpires: typeof extra["maxExpires"] === "number" ? extra["maxExpires"] : undefined
       })),
+    remove: (key: string, token: string): Promise<void> =>
+      use((fileIo) => fileIo.delete(key, { token: Redacted.make(token) })),
     upload: (
       body: FileBody.FileBody,
       { expires, isEncrypted, maxDownloads, passphrase }: Settings,
@@ -124,9 +128,10 @@ export const connect = (baseUrl: string, apiKey: string | undefined) => {
           onProgress: ({ bytes, total }) => Effect.sync(() => onProgress(bytes, total))
         }).pipe(
           FileIo.withRetry(patient),
-          Effect.map(({ expires, key, link }) => ({
+          Effect.map(({ deleteToken, expires, key, link }) => ({
             key,
             link,
+            token: deleteToken == null ? undefined : Redacted.value(deleteToken),
             expires: expires == null ? undefined : Number(expires.epochMilliseconds)
           }))
         ), signal)

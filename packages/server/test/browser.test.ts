@@ -135,6 +135,7 @@ describe.skipIf(!hasChromium)("in a real browser", () => {
         const chosen = () => page.locator("#chosen-list li").allTextContents()
         yield* run(async () => {
           await page.goto(server.url)
+          await page.locator("#file[multiple]").waitFor()
           await page.evaluate(
             "document.body.dispatchEvent(new DragEvent('dragenter', { bubbles: true, dataTransfer: new DataTransfer() }))"
           )

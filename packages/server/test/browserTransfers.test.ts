@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { Page } from "playwright-core"
 import { close, hasChromium, launch, open, run, saved, until } from "./browser.ts"
-import { blobs, call, pattern, start, temporaryFolder, uploaded } from "./support.ts"
+import { ANNA, blobs, call, FRED, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
 const hasAge = spawnSync("age", ["--version"]).status === 0
 if (!hasAge) console.warn("SKIPPED: the pages with the age program, which is not installed (Debian: age)")
@@ -217,6 +217,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
           await page.goto(url)
           await page.getByText("Write a text instead").click()
           await page.getByLabel("Text", { exact: true }).fill("see you at eight\n<b>really</b>")
+          await page.getByText("Passphrase (optional)").first().click()
           await page.getByLabel("Passphrase").fill("correct horse battery staple")
           return send(page)
         })
@@ -322,5 +323,81 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.deepStrictEqual(seen, [])
       }),
     120_000
+  )
+
+  it.live(
+    "a sender without an account takes a link back, and sees what became of the others",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start(free)
+        const { page, seen } = yield* open(url)
+        const sent: Array<string> = []
+        for (const name of ["deleted.bin", "taken.bin"]) {
+          sent.push(
+            yield* run(async () => {
+              await page.goto(url)
+              await page.locator("#file").setInputFiles({ name, mimeType: "", buffer: Buffer.from(name) })
+              return send(page)
+            })
+          )
+        }
+        const row = (name: string) => page.locator("#links-list li").filter({ hasText: name })
+        yield* run(async () => {
+          await row("deleted.bin").getByText("not downloaded yet").waitFor()
+          // The first press asks.
+          await row("deleted.bin").getByRole("button", { name: "Delete" }).click()
+          await row("deleted.bin").getByRole("button", { name: "Delete for good?" }).click()
+          await row("deleted.bin").getByText("deleted", { exact: true }).waitFor()
+        })
+        assert.strictEqual((yield* call(sent[0]!)).status, 404)
+        assert.strictEqual((yield* call(sent[1]!)).status, 200)
+        yield* run(async () => {
+          await page.goto(url)
+          await row("taken.bin").getByText("downloaded", { exact: true }).waitFor()
+          await row("deleted.bin").getByText("deleted", { exact: true }).waitFor()
+          await row("taken.bin").getByRole("button", { name: "Remove from the list" }).click()
+          await page.reload()
+          await row("deleted.bin").waitFor()
+          assert.strictEqual(await page.locator("#links-list li").count(), 1)
+        })
+        assert.deepStrictEqual(seen, [])
+      }),
+    60_000
+  )
+
+  it.live(
+    "who has an account gives its key: the plan's choices are offered, and the key is kept for the tab alone",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start({
+          anonymous: "downloads",
+          plans: { free: { rateLimit: null, maxUploadBytes: 1000 } }
+        })
+        const { context, page, seen } = yield* open(url)
+        yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles({ name: "a.bin", mimeType: "", buffer: Buffer.alloc(2000, 1) })
+          await page.getByLabel("API key").fill("WRONG00.0000000-0000000-0000000-0000001")
+          await page.getByLabel("API key").blur()
+          await page.getByRole("alert").getByText("The host does not know this API key").waitFor()
+          await page.getByLabel("API key").fill(FRED)
+          await page.getByLabel("API key").blur()
+          await page.getByRole("alert").getByText("at most 1 kB can be uploaded").waitFor()
+          assert.isTrue(await page.getByLabel("Downloads").isHidden())
+          await page.getByLabel("API key").fill(ANNA)
+          await page.getByLabel("API key").blur()
+          await page.getByLabel("Downloads").selectOption("25")
+          await page.getByLabel("Delete after").selectOption({ label: "Never" })
+          const link = await send(page)
+          assert.include(link, "#age=")
+          await page.reload()
+          assert.strictEqual(await page.getByLabel("API key").inputValue(), ANNA)
+          const other = await context.newPage()
+          await other.goto(url)
+          assert.strictEqual(await other.getByLabel("API key").inputValue(), "")
+        })
+        assert.deepStrictEqual(seen.filter((line) => !line.includes("401")), [])
+      }),
+    60_000
   )
 })

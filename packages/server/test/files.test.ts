@@ -97,6 +97,8 @@ describe("me", () => {
         maxUploadBytes: 2 * 1024 ** 3,
         maxStorageBytes: 100 * 1024 ** 3,
         usedStorageBytes: 5,
+        maxDownloads: 1,
+        maxExpires: 367 * 86_400,
         rateLimit: 7,
         customDomain: null,
         directDownload: 0,
@@ -106,6 +108,7 @@ describe("me", () => {
       const other = yield* call(`${url}/me`, { headers: anna })
       assert.strictEqual(other.json["usedStorageBytes"], 0)
       assert.strictEqual(other.json["directDownload"], 1)
+      assert.deepStrictEqual([other.json["maxDownloads"], other.json["maxExpires"]], [null, null])
     }))
 })
 

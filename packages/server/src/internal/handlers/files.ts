@@ -2,6 +2,7 @@
 import type * as Account from "@effect-fileio/core/Account"
 import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
@@ -78,6 +79,8 @@ export const make = Effect.gen(function*() {
         maxUploadBytes: plan.maxUploadBytes,
         maxStorageBytes: plan.maxStorageBytes,
         usedStorageBytes,
+        maxDownloads: plan.maxDownloads,
+        maxExpires: plan.maxExpires === null ? null : Duration.toSeconds(plan.maxExpires),
         rateLimit: plan.rateLimit,
         customDomain: null,
         paymentCustomerId: null,
