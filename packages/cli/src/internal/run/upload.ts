@@ -137,6 +137,14 @@ interface Upload {
 const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body: Source.Body, stage: Stage) {
   const { client, encryption, input, notes, options } = upload
   const report = yield* Report
+  if (input.resume && encryption !== undefined) {
+    return yield* local(
+      "a broken upload that was encrypted cannot be continued, since its key was kept nowhere",
+      `Nothing was sent. Send it again without --resume, or encrypt it to a file and upload that: age -r KEY -o ${
+        Text.quoted(`${source}.age`)
+      } ${Text.quoted(source)}`
+    )
+  }
   const note = body._tag === "FileBody" && encryption === undefined
     ? yield* UploadNote.open(notes, body, options, client.baseUrl)
     : undefined
