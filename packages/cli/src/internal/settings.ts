@@ -103,7 +103,7 @@ export const normalize = (baseUrl: string): string => {
 const folder = Effect.gen(function*() {
   const { env, home, platform } = yield* Stdio
   const path = yield* Path.Path
-  if (platform === "win32") return path.join(env["APPDATA"] ?? path.join(home, "AppData", "Roaming"), "fileio")
+  if (platform === "win32") return path.join(present(env["APPDATA"]) ?? path.join(home, "AppData", "Roaming"), "fileio")
   if (platform === "darwin") return path.join(home, "Library", "Application Support", "fileio")
   const given = present(env["XDG_CONFIG_HOME"])
   return path.join(given !== undefined && path.isAbsolute(given) ? given : path.join(home, ".config"), "fileio")
