@@ -63,6 +63,10 @@ const smokes: Readonly<Record<string, Smoke>> = {
       ratios({ bench: "server", what }, "node:http", "server")
     )
   },
+  capacity: {
+    args: ["--count", "40", "--connections", "4", "--rounds", "1"],
+    expects: [{ bench: "capacity", what: "uploads" }, { bench: "capacity", what: "downloads" }]
+  },
   resumable: {
     args: ["--mib", "3", "--rounds", "1"],
     expects: [{ bench: "resumable", mib: 3 }]

@@ -24,7 +24,7 @@ import {
   type Writer
 } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
-import { syncFile, syncFolder, writeDurably } from "./internal/disk/folders.ts"
+import { shared, syncFile, syncFolder, writeDurably } from "./internal/disk/folders.ts"
 import * as GatheredWrites from "./internal/disk/gatheredWrites.ts"
 import { MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
@@ -55,6 +55,8 @@ interface Places {
   readonly unfinished: string
   /** Folder of complete blobs. */
   readonly blobs: string
+  /** Syncs the folder of complete blobs. */
+  readonly syncBlobs: () => Promise<void>
   /** Ids of the blobs that this process is writing. */
   readonly active: Set<string>
   readonly budget: MemoryBudget
@@ -66,7 +68,7 @@ const openWrites = async (path: string, flags: string, budget: MemoryBudget) => 
 }
 
 const makeWriter = Effect.fnUntraced(
-  function*({ active, blobs, budget, incoming }: Places, random: SecureRandom.SecureRandom["Service"]) {
+  function*({ active, blobs, budget, incoming, syncBlobs }: Places, random: SecureRandom.SecureRandom["Service"]) {
     const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
     const temporary = Path.join(incoming, id)
     const place = Path.join(blobs, id)
@@ -100,7 +102,7 @@ const makeWriter = Effect.fnUntraced(
           closed = true
           await file.close()
           await Fs.rename(temporary, place)
-          await syncFolder(blobs)
+          await syncBlobs()
         })
       ),
       keep: Effect.sync(() => {
@@ -114,7 +116,7 @@ const makeWriter = Effect.fnUntraced(
 const sizeOf = (path: string): Promise<number | undefined> => Fs.stat(path).then(({ size }) => size, unlessMissing)
 
 /** Opens a blob that grows over several requests. Its file has exactly the bytes that came, in order, so its size is the offset. */
-const makeUnfinished = ({ blobs, budget, unfinished }: Places) =>
+const makeUnfinished = ({ blobs, budget, syncBlobs, unfinished }: Places) =>
   Effect.fnUntraced(function*(id: string) {
     const growing = Path.join(unfinished, id)
     const place = Path.join(blobs, id)
@@ -126,7 +128,7 @@ const makeUnfinished = ({ blobs, budget, unfinished }: Places) =>
         write: () => Effect.fail(BlobsError.from("write a blob", new Error("the blob is finished"))),
         progress: Effect.succeed({ size: whole }),
         sync: Effect.succeed({ size: whole }),
-        finish: attempt("finish a blob", () => syncFolder(blobs))
+        finish: attempt("finish a blob", syncBlobs)
       } satisfies Unfinished
     }
     let closed = false
@@ -158,7 +160,7 @@ const makeUnfinished = ({ blobs, budget, unfinished }: Places) =>
           closed = true
           await file.close()
           await Fs.rename(growing, place)
-          await syncFolder(blobs)
+          await syncBlobs()
         })
       )
     } satisfies Unfinished
@@ -186,7 +188,8 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
 
     // No other process writes here.
     const active = new Set<string>()
-    const places: Places = { incoming, unfinished, blobs, active, budget }
+    const syncBlobs = shared(() => syncFolder(blobs))
+    const places: Places = { incoming, unfinished, blobs, syncBlobs, active, budget }
 
     const tidy = attempt("tidy the data folder", async () => {
       for (const name of await Fs.readdir(incoming)) {

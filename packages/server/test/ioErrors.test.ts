@@ -128,4 +128,45 @@ describe.skipIf(!canPreload)("a disk that fails under the catalog", () => {
       60_000
     )
   }
+
+  it.live(
+    "at every sync, under many at the same time: each hears it, and nothing is lost or given twice",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* temporaryFolder
+        const library = Path.join(folder, "faulty.so")
+        assert.strictEqual(spawnSync("cc", ["-shared", "-fPIC", "-o", library, SOURCE, "-ldl"]).status, 0)
+        const server = yield* program(folder, library)
+        const all = { concurrency: "unbounded" } as const
+        const indexes = Array.from({ length: 16 }, (_, index) => index)
+        const keys = yield* Effect.forEach(
+          indexes,
+          (index) => Effect.map(uploaded(server.url, `once ${index}`, { headers: anna }), ({ key }) => key),
+          all
+        )
+        const receiveAll = Effect.forEach(keys, (key) => receive(`${server.url}/${key}`), all)
+
+        server.fail("sync", EIO)
+        const [refused, given] = yield* Effect.all([
+          Effect.forEach(indexes, () => upload(server.url, "new", { headers: anna }), all),
+          receiveAll
+        ], all)
+        for (const { status, text } of refused) assert.isAtLeast(status, 500, text)
+        for (const { json } of refused) assert.strictEqual(json["code"], "OUTCOME_UNKNOWN")
+        assert.deepStrictEqual(given, indexes.map(() => ""))
+        server.mend()
+
+        const times = new Map(keys.map((key) => [key, 0]))
+        yield* eventually("all are given", async () => {
+          const texts = await Effect.runPromise(receiveAll)
+          for (const [index, text] of texts.entries()) {
+            assert.include(["", `once ${index}`], text)
+            if (text !== "") times.set(keys[index]!, times.get(keys[index]!)! + 1)
+          }
+          return [...times.values()].every((count) => count > 0)
+        })
+        assert.deepStrictEqual([...times.values()], indexes.map(() => 1))
+      }),
+    60_000
+  )
 })

@@ -21,6 +21,26 @@ export const syncFolder = async (path: string): Promise<void> => {
   }
 }
 
+/**
+ * Runs `sync` once for all that ask while it runs: it begins after they asked, so it has their changes too. All of them get its
+ * outcome.
+ */
+export const shared = (sync: () => Promise<void>): () => Promise<void> => {
+  let running: Promise<void> | undefined
+  let next: Promise<void> | undefined
+  const start = (): Promise<void> => {
+    const mine = sync().finally(() => {
+      if (running === mine) running = undefined
+    })
+    return running = mine
+  }
+  const startNext = (): Promise<void> => {
+    next = undefined
+    return start()
+  }
+  return () => next ?? (running === undefined ? start() : next = running.then(startNext, startNext))
+}
+
 /** Writes a file that only its owner can read; the name is durable once its folder is synced. */
 export const writeDurably = async (path: string, text: string): Promise<void> => {
   const file = await Fs.open(path, "w", 0o600)
