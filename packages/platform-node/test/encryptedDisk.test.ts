@@ -69,8 +69,10 @@ describe("an encrypted download that broke", () => {
       const host = yield* NodeFaultHost.NodeFaultHost
       const fs = yield* FileSystem.FileSystem
       const directory = yield* folder
-      const { key, link } = yield* stopped(directory, 100_000)
+      const { key, link, part } = yield* stopped(directory, 100_000)
       yield* host.clear
+      // What a process had decrypted when it died; its plaintext does not stay.
+      yield* fs.writeFile(part.replace(/\.part$/, ".plain.part"), FILE.subarray(0, 70_000))
       const other = yield* Encryption.generateIdentity
       const error = yield* Effect.flip(download(key, directory, { identities: [other.identity] }))
       reasonOf(error, "DecryptionFailed")

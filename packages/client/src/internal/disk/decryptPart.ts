@@ -73,12 +73,12 @@ const write = Effect.fnUntraced(function*(
 ) {
   const fs = yield* FileSystem.FileSystem
   const { sha256 } = yield* CurrentPlatform
+  yield* Effect.ignore(fs.remove(plainPath))
   const { payload } = yield* Effect.onExit(
     Decrypt.open(OpenPart.following(growing), target.secrets),
     (exit) =>
       Deferred.succeed(progress.header, Option.getOrUndefined(Option.filter(Exit.findErrorOption(exit), isFault)))
   )
-  yield* Effect.ignore(fs.remove(plainPath))
   const file = yield* Scope.provide(fs.open(plainPath, { flag: "wx+", mode: 0o600 }), files)
   const plain: OpenPart.Piece = { path: plainPath, file, bytes: 0 }
   return yield* Effect.gen(function*() {
