@@ -49,7 +49,10 @@ export const program = async (name: Program): Promise<string | undefined> => {
     await writeFile(join(fresh, "package.json"), JSON.stringify({ private: true }))
     const { code, stderr, stdout } = await run("npm", [...NPM_INSTALL, spec], { cwd: fresh })
     if (code === 0) {
-      await rename(fresh, folder)
+      await rename(fresh, folder).catch((cause: unknown) => {
+        // Another run was faster.
+        if (!existsSync(folder)) throw cause
+      })
       return modules
     }
     if (!OFFLINE.test(stdout + stderr)) throw new Error(`npm install ${spec} failed\n${stdout}${stderr}`)
