@@ -7,6 +7,7 @@ import type * as Account from "@effect-fileio/core/Account"
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileList from "@effect-fileio/core/FileList"
+import type * as FileStatus from "@effect-fileio/core/FileStatus"
 import { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
@@ -22,7 +23,6 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as FileBody from "./FileBody.ts"
 import type {
-  DeleteOptions,
   Download,
   DownloadedBytes,
   DownloadOptions,
@@ -31,6 +31,7 @@ import type {
   ListAllOptions,
   ListOptions,
   LostUpload,
+  TokenOptions,
   UpdateOptions,
   UploadOptions
 } from "./FileIoModels.ts"
@@ -44,6 +45,7 @@ import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
 import * as ResumableSupport from "./internal/calls/resumableSupport.ts"
 import type { Client } from "./internal/calls/shared.ts"
+import * as Status from "./internal/calls/status.ts"
 import * as Upload from "./internal/calls/upload.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
 import * as Credentials from "./internal/request/credentials.ts"
@@ -127,8 +129,16 @@ export interface Service {
   ) => Effect.Effect<FileDetails.FileDetails, FileIoError.FileIoError>
   /** How long a call would wait now for the account's rate limit, as far as known. */
   readonly waitTime: Effect.Effect<Duration.Duration>
+  /**
+   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. Asking is no download.
+   * Only the server of this project reports it; other hosts fail with `UnexpectedResponse` or `NotAnApi`.
+   */
+  readonly status: (
+    keyOrLink: string,
+    options?: TokenOptions
+  ) => Effect.Effect<FileStatus.FileStatus, FileIoError.FileIoError>
   /** Deletes a file. Needs a key, or the `deleteToken` of its upload. */
-  readonly delete: (keyOrLink: string, options?: DeleteOptions) => Effect.Effect<void, FileIoError.FileIoError>
+  readonly delete: (keyOrLink: string, options?: TokenOptions) => Effect.Effect<void, FileIoError.FileIoError>
 }
 
 /**
@@ -254,6 +264,7 @@ export const makeTransport = Effect.fnUntraced(function*(
     update: Change.makeUpdate(client, plan),
     replace: Change.makeReplace(client, plan),
     waitTime: client.limiter.waitTime,
+    status: Status.make(client),
     delete: deleteFile
   }
 })

@@ -103,12 +103,12 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
 }
 
 /**
- * What proves that a file may be deleted, in place of a key.
+ * What proves that the caller uploaded a file, in place of a key.
  *
  * @category models
  * @since 0.1.0
  */
-export interface DeleteOptions {
+export interface TokenOptions {
   /**
    * The `deleteToken` of the upload. A host that has no tokens ignores it, and needs a key. A wrong token fails as a missing file does.
    */

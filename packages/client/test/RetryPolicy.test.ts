@@ -250,7 +250,7 @@ describe("Retry-After", () => {
 })
 
 describe("what may be repeated", () => {
-  const operations = ["me", "list", "download", "upload", "update", "replace", "delete"] as const
+  const operations = ["me", "list", "download", "upload", "update", "replace", "delete", "status"] as const
   const key = FileKey.make("abcdefghijkl")
   const unreachable = (sent: "no" | "unknown") => new FileIoError.Unreachable({ host: "h", sent })
   const server = (status: number) => new FileIoError.ServerFailure({ status })
@@ -266,7 +266,7 @@ describe("what may be repeated", () => {
     ["502", "failed", server(502), [...idempotent, "download"]],
     ["503", "failed", server(503), [...idempotent, "download"]],
     ["504", "failed", server(504), [...idempotent, "download"]],
-    ["an answer that broke off", "begun", unreachable("unknown"), ["me", "list"]],
+    ["an answer that broke off", "begun", unreachable("unknown"), ["me", "list", "status"]],
     ["nothing sent, for a reason here", "local", new FileIoError.RateLimited({}), []],
     ["refused for good", "refused", new FileIoError.FileNotFound({ key }), []],
     ["a source that failed", "withheld", new FileIoError.SourceFailed({ problem: "p" }), []]

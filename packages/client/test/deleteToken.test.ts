@@ -103,7 +103,7 @@ describe("the deletion token of an upload", () => {
         Redacted.make("ä")
       ]
       for (const token of invalid) {
-        const refused = yield* Effect.flip(fileIo.delete(one.key, { token } as FileIo.DeleteOptions))
+        const refused = yield* Effect.flip(fileIo.delete(one.key, { token } as FileIo.TokenOptions))
         assert.strictEqual(refused.reason._tag, "InvalidRequest")
         assert.match(refused.message, /token/)
       }

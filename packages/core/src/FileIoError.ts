@@ -389,7 +389,8 @@ export const Operation = Schema.Literals([
   "me",
   "update",
   "replace",
-  "delete"
+  "delete",
+  "status"
 ])
 
 /**

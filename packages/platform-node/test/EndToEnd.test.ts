@@ -356,6 +356,31 @@ describe("list, me, update, replace, delete", () => {
         assert.strictEqual(text((yield* fileIo.downloadBytes(file.key)).bytes), "newer")
       }))
 
+    it.effect("without a key, the token of an upload deletes the file and says what became of it", () =>
+      Effect.gen(function*() {
+        const { url } = yield* FileIoServer.FileIoServer
+        const context = yield* Layer.build(NodeFileIo.layer({ baseUrl: url }))
+        const fileIo = yield* Effect.provideContext(FileIo.FileIo, context)
+        const keyed = yield* FileIo.FileIo
+        const files = [
+          yield* fileIo.upload(FileBody.text("x")),
+          // In pieces that can be resumed.
+          yield* fileIo.upload(FileBody.bytes(new Uint8Array(5 * 1024 * 1024))),
+          yield* fileIo.upload(FileBody.text("x"), { encryption: "link" }),
+          yield* keyed.upload(FileBody.text("x"))
+        ]
+        for (const { deleteToken, key, link } of files) {
+          const token = { token: deleteToken }
+          const before = yield* fileIo.status(link, token)
+          assert.deepInclude({ ...before }, { state: "available", downloads: 0, attempts: 0, lastAttempt: null })
+          assert.strictEqual((yield* Effect.flip(fileIo.delete(link))).reason._tag, "Unauthorized")
+          yield* fileIo.delete(link, token)
+          assert.strictEqual((yield* Effect.flip(fileIo.downloadBytes(key))).reason._tag, "FileNotFound")
+          assert.strictEqual((yield* fileIo.status(key, token)).state, "deleted")
+          assert.strictEqual((yield* Effect.flip(fileIo.status(key))).reason._tag, "FileNotFound")
+        }
+      }))
+
     it.effect("delete gives nothing, and a missing file is FileNotFound for every call", () =>
       Effect.gen(function*() {
         const fileIo = yield* FileIo.FileIo

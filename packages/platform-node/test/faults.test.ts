@@ -30,6 +30,7 @@ type Call =
   | "replace"
   | "delete"
   | "delete, token"
+  | "status"
 
 const SMALL = bytesOf(20_000)
 const LARGE = bytesOf(1_500_000)
@@ -74,6 +75,7 @@ const calls: Record<
   "update, file": (key) => FileIo.FileIo.use((fileIo) => fileIo.update(key, { file: FileBody.bytes(LARGE) })),
   replace: (key) => FileIo.FileIo.use((fileIo) => fileIo.replace(key, { maxDownloads: 3 })),
   delete: (key) => FileIo.FileIo.use((fileIo) => fileIo.delete(key)),
+  status: (key) => FileIo.FileIo.use((fileIo) => fileIo.status(key)),
   "delete, token": (keyAndToken) =>
     FileIo.FileIo.use((fileIo) => {
       const [key, token] = keyAndToken.split(" ")
@@ -90,7 +92,7 @@ const downloads: ReadonlyArray<Call> = [
   "downloadFile, encrypted"
 ]
 const isEncrypted = (call: Call) => call.endsWith(", encrypted")
-const reads: ReadonlyArray<Call> = ["list", "me"]
+const reads: ReadonlyArray<Call> = ["list", "me", "status"]
 const changes: ReadonlyArray<Call> = ["update", "update, file", "replace"]
 const operationOf = (call: Call) =>
   (downloads.includes(call)
@@ -485,7 +487,8 @@ const rows: ReadonlyArray<Row> = [
       download: { ends: "FileNotFound", verdict: "absent", requests: 1 },
       read: { ends: "InvalidRequest", requests: 1 },
       change: { ends: "FileNotFound", verdict: "no", requests: 1 },
-      delete: { ends: "FileNotFound", requests: 1 }
+      delete: { ends: "FileNotFound", requests: 1 },
+      status: { ends: "FileNotFound", requests: 1 }
     }
   },
   {

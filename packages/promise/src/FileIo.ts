@@ -87,12 +87,12 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOp
 }
 
 /**
- * What proves that a file may be deleted, in place of a key.
+ * What proves that the caller uploaded a file, in place of a key.
  *
  * @category models
  * @since 0.1.0
  */
-export interface DeleteOptions extends CallOptions {
+export interface TokenOptions extends CallOptions {
   /**
    * The `deleteToken` of the upload, as it came or as text: `Redacted.value` of `effect` gives the text, to keep it. A host that has no
    * tokens ignores it, and needs a key. A wrong token fails as a missing file does.
@@ -181,8 +181,13 @@ export interface FileIo extends Models.Closeable {
   readonly update: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
   /** Changes the given settings and resets the others to the host's defaults. Needs a key. */
   readonly replace: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
+  /**
+   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. Asking is no download.
+   * Only the server of this project reports it.
+   */
+  readonly status: (keyOrLink: string, options?: TokenOptions) => Promise<Models.FileStatus>
   /** Deletes a file. Needs a key, or the `deleteToken` of its upload. */
-  readonly delete: (keyOrLink: string, options?: DeleteOptions) => Promise<void>
+  readonly delete: (keyOrLink: string, options?: TokenOptions) => Promise<void>
 }
 
 /**

@@ -9,6 +9,7 @@ import type * as CoreAccount from "@effect-fileio/core/Account"
 import type * as CoreFileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as CoreFileList from "@effect-fileio/core/FileList"
+import type * as CoreFileStatus from "@effect-fileio/core/FileStatus"
 import type * as DateTime from "effect/DateTime"
 
 type DateOf<A> = A extends DateTime.DateTime ? Date : A
@@ -24,6 +25,14 @@ type Plain<A> = { readonly [K in keyof A]: DateOf<A[K]> }
  * @since 0.1.0
  */
 export interface FileDetails extends Plain<CoreFileDetails.FileDetails> {}
+
+/**
+ * The status of a file. The fields after `seconds` are those of `FileDetails`, while the file is there.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileStatus extends Plain<CoreFileStatus.FileStatus> {}
 
 /**
  * The plan and state of an account. A field is absent or `null` if the host did not send it.

@@ -405,7 +405,7 @@ describe("promises over any layer", () => {
     expectTypeOf<Awaited<ReturnType<FileIo.FileIo["me"]>>["rateLimit"]>().toEqualTypeOf<number | null | undefined>()
     expectTypeOf<Awaited<ReturnType<FileIo.FileIo["upload"]>>["expires"]>().toEqualTypeOf<Date | null | undefined>()
     expectTypeOf<Parameters<FileIo.FileIo["delete"]>>().toEqualTypeOf<
-      [keyOrLink: string, options?: FileIo.DeleteOptions | undefined]
+      [keyOrLink: string, options?: FileIo.TokenOptions | undefined]
     >()
   })
 })

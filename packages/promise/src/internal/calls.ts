@@ -89,8 +89,14 @@ export const make = <R>(runner: Run.Runner<R | ClientFileIo.FileIo>): FileIo => 
     waitTime: (options) => runner.promise("me", Effect.map(client.waitTime, Duration.toMillis), options),
     update: change("update"),
     replace: change("replace"),
+    status: (keyOrLink, options) =>
+      runner.promise(
+        "status",
+        Effect.map(client.status(keyOrLink, Input.withToken(options)), Plain.fileStatus),
+        options
+      ),
     delete: (keyOrLink, options) =>
-      runner.promise("delete", client.delete(keyOrLink, Input.deletion(options)), options),
+      runner.promise("delete", client.delete(keyOrLink, Input.withToken(options)), options),
     close: runner.close,
     [Symbol.asyncDispose]: runner.close
   }

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { DecryptionOptions, Encryption } from "../Encryption.ts"
-import type { Content, DeleteOptions, DownloadStreamOptions, OnceContent, Options } from "../FileIo.ts"
+import type { Content, DownloadStreamOptions, OnceContent, Options, TokenOptions } from "../FileIo.ts"
 import { invalidError } from "./run.ts"
 import { toStream } from "./toStream.ts"
 
@@ -32,8 +32,8 @@ export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never>
     retry === undefined ? Layer.empty : Layer.succeed(RetryPolicy.CurrentRetryPolicy, retry)
   )
 
-/** What proves that a file may be deleted; a token that is neither text nor redacted is refused by the client. */
-export const deletion = (options: DeleteOptions | undefined): ClientFileIo.DeleteOptions => {
+/** What proves that the caller uploaded a file; a token that is neither text nor redacted is refused by the client. */
+export const withToken = (options: TokenOptions | undefined): ClientFileIo.TokenOptions => {
   const token = options?.token
   return { token: typeof token === "string" ? Redacted.make(token) : token }
 }

@@ -4,6 +4,7 @@ import type * as CoreAccount from "@effect-fileio/core/Account"
 import type * as CoreFileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as CoreFileList from "@effect-fileio/core/FileList"
+import type * as CoreFileStatus from "@effect-fileio/core/FileStatus"
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import type * as Models from "../Models.ts"
@@ -21,6 +22,14 @@ export const fileDetails = (file: CoreFileDetails.FileDetails): Models.FileDetai
 export const fileList = (list: CoreFileList.FileList): Models.FileList => ({
   ...list,
   files: list.files.map(fileDetails)
+})
+
+export const fileStatus = (status: CoreFileStatus.FileStatus): Models.FileStatus => ({
+  ...Object.fromEntries(Object.entries(status).map(([name, value]) => [name, toDate(value)])) as unknown as Omit<
+    Models.FileStatus,
+    "isGone"
+  >,
+  isGone: status.isGone
 })
 
 export const account = (account: CoreAccount.Account): Models.Account => ({

@@ -85,6 +85,9 @@ export const of = (
     )
   }
   if (envelope === undefined && isHtml(mediaType(response), text)) return refused(notAnApi(call, response))
+  if (call.operation === "status" && [404, 405, 410].includes(status) && envelope?.code !== "FILE_NOT_FOUND") {
+    return refused(new FileIoError.UnexpectedResponse({ status, problem: "it does not report the status of files" }))
+  }
   if (call.key !== undefined && (status === 404 || status === 410 || envelope?.code === "FILE_NOT_FOUND")) {
     const other = call.linkHost !== undefined && call.linkHost !== call.host ? { askedHost: call.host } : {}
     return refused(new FileIoError.FileNotFound({ key: call.key, ...other }))

@@ -109,7 +109,7 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
         ? false
         : operation !== "download" || [502, 503, 504].includes(statusOf(failure))
     case "begun":
-      return operation === "me" || operation === "list"
+      return operation === "me" || operation === "list" || operation === "status"
   }
 }
 

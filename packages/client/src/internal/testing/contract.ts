@@ -5,6 +5,7 @@
 import * as Expires from "@effect-fileio/core/Expires"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import type * as FileStatus from "@effect-fileio/core/FileStatus"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -44,6 +45,8 @@ const expiry = (expires: Expires.Expires | undefined, now: number): number | nul
 const downloadsOf = (maxDownloads: FileSettings.MaxDownloads | undefined): number | null =>
   maxDownloads === "unlimited" ? null : maxDownloads ?? 1
 
+const isEnd = (state: FileStatus.State) => state === "downloaded" || state === "expired" || state === "deleted"
+
 const isUsedUp = (entry: Entry) => entry.maxDownloads !== null && entry.downloads >= entry.maxDownloads
 
 const detailsOf = (entry: Entry, baseUrl: string) => ({
@@ -68,6 +71,9 @@ const detailsOf = (entry: Entry, baseUrl: string) => ({
   modified: iso(entry.modified)
 })
 
+/** The calls that need no key. */
+const OPEN: ReadonlySet<Operation> = new Set(["upload", "download", "status"])
+
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   "POST /": "upload",
   "GET /": "list",
@@ -75,15 +81,16 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "GET /key": "download",
   "PATCH /key": "update",
   "PUT /key": "replace",
-  "DELETE /key": "delete"
+  "DELETE /key": "delete",
+  "GET /status/key": "status"
 }
 
 /** The call of a request. */
 export const operationOf = (method: string, target: string): Operation | undefined => {
   const path = target.split("?")[0]!
   if (method === "PATCH" && isUpload(path)) return "upload"
-  const isKey = /^\/[A-Za-z0-9]{5,64}$/.test(path)
-  return OPERATIONS[`${method} ${isKey ? "/key" : path === "/key" ? "" : path}`]
+  const pattern = path === "/key" ? "" : path.replace(/^(\/status)?\/[A-Za-z0-9]{5,64}$/, "$1/key")
+  return OPERATIONS[`${method} ${pattern}`]
 }
 
 export class Contract {
@@ -94,6 +101,8 @@ export class Contract {
   readonly #graceMillis: number
   readonly #account: Readonly<Record<string, Schema.Json>>
   readonly #entries = new Map<string, Entry>()
+  /** What became of files that are gone. */
+  readonly #gone = new Map<string, { readonly deleteToken: string; readonly state: FileStatus.State }>()
   readonly #uploads: ResumableUploads | undefined
   #count = 0
 
@@ -164,8 +173,10 @@ export class Contract {
   #handle(request: Request, body: Uint8Array, now: number): HostResponse {
     const { operation } = request
     if (operation === undefined) return refusal(404, "NOT_FOUND", "No such address")
-    const token = operation === "delete" && this.#hasTokens ? request.headers["delete-token"] : undefined
-    this.#authorize(request, operation !== "upload" && operation !== "download" && token === undefined)
+    const token = (operation === "delete" || operation === "status") && this.#hasTokens
+      ? request.headers["delete-token"]
+      : undefined
+    this.#authorize(request, !OPEN.has(operation) && token === undefined)
     switch (operation) {
       case "upload":
         return this.#upload(request, body, now)
@@ -178,6 +189,8 @@ export class Contract {
       case "update":
       case "replace":
         return this.#change(request, body, now, operation === "replace")
+      case "status":
+        return this.#status(request, token, now)
       case "delete":
         this.#delete(this.#find(request), token)
         return json(200, { success: true, status: 200 })
@@ -199,7 +212,41 @@ export class Contract {
 
   #delete({ deleteToken, key }: Entry, token: string | undefined): void {
     if (token !== undefined && token !== deleteToken) throw new Refused(404, "FILE_NOT_FOUND", "No such file")
+    this.#end(key, "deleted")
+  }
+
+  /** A file is gone. */
+  #end(key: string, state: FileStatus.State): void {
+    const { deleteToken } = this.#entries.get(key)!
+    this.#gone.set(key, { deleteToken, state })
     this.#entries.delete(key)
+  }
+
+  #status(request: Request, token: string | undefined, now: number): HostResponse {
+    // As a host that does not know the call.
+    if (!this.#hasTokens) return refusal(404, "NOT_FOUND", "No such address")
+    const key = request.target.split("?")[0]!.slice("/status/".length)
+    const entry = this.#entries.get(key)
+    const gone = this.#gone.get(key)
+    const isSender = token !== undefined && token === (entry ?? gone)?.deleteToken
+    const state = entry === undefined ? gone?.state : this.#stateOf(entry, now)
+    if (state === undefined || (isEnd(state) ? !isSender : token !== undefined && !isSender)) {
+      throw new Refused(404, "FILE_NOT_FOUND", "No such file")
+    }
+    const { downloads, expires, maxDownloads, mimeType, name, size, title } = entry === undefined
+      ? ({} as Partial<ReturnType<typeof detailsOf>>)
+      : detailsOf(entry, this.#baseUrl())
+    const facts = entry === undefined ? {} : { downloads, expires, maxDownloads, mimeType, name, size, title }
+    return json(200, { success: true, status: 200, state, yours: false, seconds: null, ...facts })
+  }
+
+  #stateOf(entry: Entry, now: number): FileStatus.State {
+    if (isUsedUp(entry)) return "downloaded"
+    if (entry.expires !== null && entry.expires <= now) return "expired"
+    const claimed = entry.leases.filter((lease) => !lease.isCounted)
+    return entry.maxDownloads !== null && entry.downloads + claimed.length >= entry.maxDownloads
+      ? "downloading"
+      : "available"
   }
 
   #usedBytes(): number {
@@ -214,7 +261,9 @@ export class Contract {
         if (until !== undefined && until <= now) entry.leases.splice(i, 1)
       }
       const hasExpired = entry.expires !== null && entry.expires <= now
-      if ((hasExpired || (isUsedUp(entry) && entry.leases.length === 0)) && entry.autoDelete) this.#entries.delete(key)
+      if ((hasExpired || (isUsedUp(entry) && entry.leases.length === 0)) && entry.autoDelete) {
+        this.#end(key, isUsedUp(entry) ? "downloaded" : "expired")
+      }
     }
   }
 
