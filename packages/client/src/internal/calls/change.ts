@@ -6,7 +6,7 @@ import type { UpdateOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import * as Send from "../request/send.ts"
 import * as Encrypted from "./encrypted.ts"
-import { readStored, submit } from "./json.ts"
+import { readStored, submit } from "./jsonCall.ts"
 import type { PlanLimits } from "./planLimits.ts"
 import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
 

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Download, DownloadOptions, DownloadStreamOptions, Resume } from "../../FileIoModels.ts"
-import type { Meter } from "../../Progress.ts"
 import type { WithPermit } from "../limit/limiter.ts"
 import * as Span from "../observe/span.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
@@ -49,26 +48,12 @@ export const make = (client: Client) => {
   const fetch = Effect.fnUntraced(function*(
     call: Refusal.Call,
     key: FileKey,
-    meter: Meter,
     rest: DownloadStream.Asked | undefined,
     withPermit: WithPermit
   ) {
-    const head = request(client, "GET", `/${key}`, "*/*")
-    const response = yield* Send.execute(
-      rest === undefined ? head : { ...head, headers: { ...head.headers, ...DownloadStream.rangeHeaders(rest) } },
-      {
-        transport: client.transport,
-        host: client.endpoint.host,
-        timeouts: client.timeouts,
-        meter,
-        outgoing: undefined,
-        withPermit,
-        isRepeatable: false
-      }
-    )
-    if (response.status === 206 && rest !== undefined) {
-      return { response, bytes: response.body }
-    }
+    const head = request(client, "GET", `/${key}`, "*/*", rest && DownloadStream.rangeHeaders(rest))
+    const response = yield* Send.execute(client, head, { withPermit, isRepeatable: false })
+    if (response.status === 206 && rest !== undefined) return { response, bytes: response.body }
     if (response.status !== 200) return yield* Response.refuse(call, response)
     return { response, bytes: yield* Response.fileIn(call, response) }
   }, Send.scopedToSuccess)
@@ -103,7 +88,7 @@ export const make = (client: Client) => {
       const meter = yield* Effect.withFiberSucceed((fiber) => TransferMeter.make(fiber, "down", options?.onProgress))
       const first = yield* Retry.run(
         { operation: "download", reopenable: true, limiter },
-        (_number, _before, withPermit) => fetch(call, link.key, meter, resume, withPermit)
+        (_number, _before, withPermit) => fetch(call, link.key, resume, withPermit)
       )
       const head = DownloadStream.readHead(link.key, first.response, resume)
       if (typeof head === "string") {
@@ -113,7 +98,7 @@ export const make = (client: Client) => {
       const rest = (asked: DownloadStream.Asked) =>
         Effect.flatMap(
           Scope.provide(
-            Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, meter, asked, withPermit)),
+            Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, asked, withPermit)),
             scope
           ),
           (received) => restOf(link.key, received, asked)

@@ -1,6 +1,6 @@
 /** Encrypts uploads and decrypts downloads. `upload`, `change` and `download` call it. */
 import { FileDetails } from "@effect-fileio/core/FileDetails"
-import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileKey from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
 import * as Mime from "effect/http/Mime"
@@ -16,7 +16,7 @@ import { Fault } from "../encryption/fault.ts"
 import type { Secrets } from "../encryption/library.ts"
 import * as SecretsOf from "../encryption/secrets.ts"
 import { toError } from "../request/retry.ts"
-import { Failure } from "../shared/failure.ts"
+import { wrongDigest } from "../shared/failure.ts"
 import { checkBody, type Client, invalid } from "./shared.ts"
 
 // Loaded when a file is encrypted, so that a page that encrypts none does not load it.
@@ -70,17 +70,7 @@ const checked = (
   const hasher = client.platform.sha256()
   let bytesDone = 0
   const compare = Effect.suspend(() =>
-    hasher.digest() === expected ? Effect.void : Effect.fail(toError(
-      "download",
-      new Failure(
-        "received",
-        new FileIoError.TransferInterrupted({
-          bytesDone,
-          resumable: false,
-          problem: "its SHA-256 is not the expected one"
-        })
-      )
-    ))
+    hasher.digest() === expected ? Effect.void : Effect.fail(toError("download", wrongDigest({ bytesDone })))
   )
   return Stream.map(payload, (chunk) => {
     hasher.update(chunk)

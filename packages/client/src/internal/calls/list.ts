@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import type { ListAllOptions, ListOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import * as Response from "../request/response.ts"
-import { ask } from "./json.ts"
+import { ask } from "./jsonCall.ts"
 import { callOf, type Client, invalid, isCount, requireKey } from "./shared.ts"
 
 /** A page of the list, and the host's clock at the response. */

@@ -4,7 +4,7 @@ import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
 import * as Span from "../observe/span.ts"
 import * as Response from "../request/response.ts"
-import { ask } from "./json.ts"
+import { ask } from "./jsonCall.ts"
 import { callOf, type Client, requireKey } from "./shared.ts"
 
 const readAccount = Response.json(Account.AccountFromWire)

@@ -12,7 +12,7 @@ import { toError } from "../request/retry.ts"
 import { Failure } from "../shared/failure.ts"
 
 /** The known plan of an account. */
-export interface Known {
+interface Known {
   readonly account: Account
   /** When it was read, in milliseconds. */
   readonly at: number

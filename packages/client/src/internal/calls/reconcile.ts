@@ -69,7 +69,7 @@ export const reconcile = (
   })
 
 /** A host may need a moment to list a file that it has just stored. */
-export const LOOKS = ["0 millis", "500 millis", "1500 millis"] as const
+const LOOKS = ["0 millis", "500 millis", "1500 millis"] as const
 
 /** Looks several times before it reports that the file is not there. */
 export const reconcilePatiently = (

@@ -7,7 +7,7 @@ import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import type * as FileBody from "../../FileBody.ts"
-import * as Progress from "../../Progress.ts"
+import type * as Progress from "../../Progress.ts"
 import type { WithPermit } from "../limit/limiter.ts"
 import type * as ContentEncoding from "../request/contentEncoding.ts"
 import type * as Refusal from "../request/refusal.ts"
@@ -33,19 +33,14 @@ export const send = (
   url: string,
   headers: Readonly<Record<string, string>>,
   outgoing?: Send.Outgoing,
-  meter: Progress.Meter = Progress.silent
-) => {
-  const head = request(client, method, "", "application/json")
-  return Send.execute({ ...head, url, headers: { ...head.headers, ...headers } }, {
-    transport: client.transport,
-    host: client.endpoint.host,
-    timeouts: client.timeouts,
-    meter,
+  meter?: Progress.Meter
+) =>
+  Send.execute(client, { ...request(client, method, "", "application/json", headers), url }, {
     outgoing,
+    meter,
     withPermit,
     isRepeatable: true
   })
-}
 
 /** The address of an upload, if it is on the key's host. */
 export const locate = (client: Client, location: string | undefined): string | undefined => {

@@ -1,6 +1,6 @@
 /**
  * Uploads that continue after a break, as "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload) specifies. `submit` of
- * `json.ts` calls it for a large body that can be opened at a position, if the host has said that it supports this.
+ * `jsonCall.ts` calls it for a large body that can be opened at a position, if the host has said that it supports this.
  *
  * The upload is created by an empty request, whose response has its address. So it works over every transport and through every
  * proxy: interim responses (104) do not. Then the file goes by one request. After a break the host is asked for the offset, which also
@@ -16,7 +16,7 @@ import type { WithPermit } from "../limit/limiter.ts"
 import * as Retry from "../request/retry.ts"
 import type * as Send from "../request/send.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
-import type { JsonCall } from "./json.ts"
+import type { JsonCall } from "./jsonCall.ts"
 import * as Requests from "./resumableRequests.ts"
 import type { Client } from "./shared.ts"
 

@@ -8,7 +8,7 @@ import type { TokenOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
 import * as Response from "../request/response.ts"
 import * as DeleteToken from "./deleteToken.ts"
-import { ask } from "./json.ts"
+import { ask } from "./jsonCall.ts"
 import { callOf, type Client, parseLink } from "./shared.ts"
 
 const readStatus = Response.json(FileStatus)

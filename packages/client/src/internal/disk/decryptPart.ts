@@ -3,7 +3,7 @@
  * download. The note names the second part only when that is complete and on the disk, so a process that dies at any moment leaves
  * one of the two, and the same call continues with it. `receive` calls it.
  */
-import * as FileIoError from "@effect-fileio/core/FileIoError"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileName from "@effect-fileio/core/FileName"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ import * as Decrypt from "../encryption/decrypt.ts"
 import { Fault } from "../encryption/fault.ts"
 import type { Secrets } from "../encryption/library.ts"
 import { toError } from "../request/retry.ts"
-import { Failure } from "../shared/failure.ts"
+import { wrongDigest } from "../shared/failure.ts"
 import * as BufferedWrite from "./bufferedWrite.ts"
 import { destinationFailed, problemOf } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
@@ -176,7 +176,7 @@ const finished = Effect.fnUntraced(function*<R>(
         Effect.fail(
           error instanceof Fault
             ? Decrypt.toError(error, "received", { bytesDone: progress.plainBytes, encryptedPath: kept })
-            : wrongDigest(piece.bytes, kept)
+            : toError("download", wrongDigest({ bytesDone: piece.bytes, partPath: kept }))
         )
     )
   })
@@ -192,17 +192,3 @@ const finished = Effect.fnUntraced(function*<R>(
   if (isNoted || parts?.isNoted() !== true) yield* Effect.ignore(fs.remove(piece.path))
   return plain
 })
-
-const wrongDigest = (bytesDone: number, partPath: string) =>
-  toError(
-    "download",
-    new Failure(
-      "received",
-      new FileIoError.TransferInterrupted({
-        bytesDone,
-        partPath,
-        resumable: false,
-        problem: "its SHA-256 is not the expected one"
-      })
-    )
-  )

@@ -17,7 +17,7 @@ import { CurrentPlatform } from "../../Platform.ts"
 import { nameOf } from "../encryption/decrypt.ts"
 import type { Secrets } from "../encryption/library.ts"
 import { toError } from "../request/retry.ts"
-import { Failure, type Stage } from "../shared/failure.ts"
+import { Failure, type Stage, wrongDigest } from "../shared/failure.ts"
 import { destinationFailed, local, problemOf, TAKEN } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import * as PartFile from "./partFile.ts"
@@ -220,7 +220,7 @@ const goingOn = (
       yield* Stream.runForEach(content, (chunk) => Effect.sync(() => hasher.update(chunk)))
       if (hasher.digest() !== digest) {
         yield* parts.remove
-        return yield* explained("received", "its SHA-256 is not the expected one")
+        return yield* toError("download", wrongDigest({ bytesDone: bytes, bytesExpected: note.size, partPath: path }))
       }
     }
     const piece = { path, file, bytes }

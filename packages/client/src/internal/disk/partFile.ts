@@ -11,6 +11,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { PendingDownload } from "../../FileTransfer.ts"
 import { CurrentPlatform, portable, type ProcessState } from "../../Platform.ts"
 import { isStrong } from "../request/downloadStream.ts"
 import * as OwnFile from "./ownFile.ts"
@@ -60,7 +61,7 @@ export interface ResumablePart {
 /** The notes of running downloads of this thread. */
 const active = new Set<string>()
 
-export const randomId = Effect.map(
+const randomId = Effect.map(
   Effect.all([Random.nextIntBetween(0, 2 ** 31 - 1), Random.nextIntBetween(0, 2 ** 31 - 1)]),
   ([a, b]) => (a * 2 ** 20 + (b % 2 ** 20)).toString(36).padStart(10, "0").slice(-10)
 )
@@ -114,24 +115,17 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
   return { path, file, read }
 })
 
-/** A part in a folder, and how much of its file it has. */
-export interface Pending {
-  readonly path: string
-  readonly bytes: number
-  readonly size: number
-}
-
 /** Looks for a part without taking it over. */
 export const pending = Effect.fnUntraced(function*(folder: string, key: string) {
   const paths = yield* Path.Path
   const { userId } = yield* CurrentPlatform
   const note = yield* (yield* reader(folder, key)).read
-  if (typeof note === "string" || "untrusted" in note) return Option.none<Pending>()
+  if (typeof note === "string" || "untrusted" in note) return Option.none<PendingDownload>()
   const path = paths.join(folder, note.part)
   const part = yield* OwnFile.open(path, userId, 2n)
   return typeof part !== "object"
-    ? Option.none<Pending>()
-    : Option.some<Pending>({ path, bytes: Number(part.info.size), size: note.size })
+    ? Option.none<PendingDownload>()
+    : Option.some<PendingDownload>({ path, bytes: Number(part.info.size), size: note.size })
 }, Effect.scoped)
 
 /** The name that a complete part has already. */

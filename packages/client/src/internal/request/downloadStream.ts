@@ -12,7 +12,7 @@ import type { Hasher } from "../../Platform.ts"
 import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
 import type { Buffers, TransportError } from "../../Transport.ts"
-import { Failure, retryAfterOf, type Stage, unexpected } from "../shared/failure.ts"
+import { Failure, retryAfterOf, type Stage, unexpected, wrongDigest } from "../shared/failure.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
 import { toError } from "./retry.ts"
@@ -134,7 +134,7 @@ const broke = (
   )
 
 /** Classifies a response that is not the rest of a file: final, or worth another request. */
-export const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
+const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
   const { reason } = failure
   switch (reason._tag) {
     case "FileNotFound":
@@ -218,12 +218,8 @@ export const receive = (options: {
         return Effect.fail(broke(head, state.done, problem, { stage: "received", resumable: false }))
       }
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
-        return Effect.fail(
-          broke(head, state.done, "its SHA-256 is not the expected one", {
-            stage: "received",
-            resumable: false
-          })
-        )
+        const expected = head.size === undefined ? {} : { bytesExpected: head.size }
+        return Effect.fail(wrongDigest({ bytesDone: state.done, ...expected }))
       }
       return meter.finished
     })

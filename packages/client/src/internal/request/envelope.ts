@@ -2,7 +2,7 @@
 import * as ErrorEnvelope from "@effect-fileio/core/ErrorEnvelope"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Json from "./json.ts"
+import * as ParseJson from "./parseJson.ts"
 
 const NO = new Set<unknown>([false, 0, "false", "0", "no"])
 
@@ -49,6 +49,6 @@ export const of = (value: unknown): ErrorEnvelope.ErrorEnvelope | undefined => {
 
 /** Parses an error response from text; `undefined` if it is none. */
 export const parse = (text: string): ErrorEnvelope.ErrorEnvelope | undefined => {
-  const value = Json.parse(text)
+  const value = ParseJson.parse(text)
   return Result.isSuccess(value) ? of(value.success) : undefined
 }

@@ -12,7 +12,7 @@ import { Failure, unexpected } from "../shared/failure.ts"
 import { lost } from "./connectionError.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import * as Envelope from "./envelope.ts"
-import * as Json from "./json.ts"
+import * as ParseJson from "./parseJson.ts"
 import * as Refusal from "./refusal.ts"
 import * as Send from "./send.ts"
 
@@ -82,7 +82,7 @@ export const json = <S extends Schema.ConstraintDecoder<unknown>>(
     const read = (text: string | undefined): Effect.Effect<S["Type"], Failure> => {
       if (text === undefined) return other("the response is larger than 64 MiB")
       if (text === "" && empty === "refuse") return other("the body is empty")
-      const parsed = Json.parse(text === "" ? "null" : text)
+      const parsed = ParseJson.parse(text === "" ? "null" : text)
       if (Result.isFailure(parsed)) {
         return Refusal.isHtml(Refusal.mediaType(response), text)
           ? Effect.fail(new Failure("begun", Refusal.notAnApi(call, response)))

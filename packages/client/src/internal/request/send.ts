@@ -7,7 +7,7 @@ import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileBody from "../../FileBody.ts"
-import type { Meter } from "../../Progress.ts"
+import * as Progress from "../../Progress.ts"
 import type * as Transport from "../../Transport.ts"
 import type { RequestHooks, WithPermit } from "../limit/limiter.ts"
 import { concat } from "../shared/bytes.ts"
@@ -15,6 +15,7 @@ import { Failure, unexpected } from "../shared/failure.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import { unreachable } from "./connectionError.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
+import type { Endpoint } from "./endpoint.ts"
 import type { Form } from "./multipart.ts"
 import * as Timeouts from "./timeouts.ts"
 
@@ -68,7 +69,7 @@ const isBytes = (content: unknown): content is Stream.Stream<Uint8Array, FileIoE
 /** The bytes of the file, checked against the announced size. */
 const counted = (
   file: FileBody.FileBody | FileBody.OneShotBody,
-  meter: Meter,
+  meter: Progress.Meter,
   tally: Tally | undefined,
   touch: (bytes: number) => void,
   offset: number
@@ -146,7 +147,7 @@ export interface Outgoing {
 const prepare = (
   { file, form, offset = 0, tally }: Outgoing,
   inFlight: InFlight,
-  meter: Meter
+  meter: Progress.Meter
 ): Effect.Effect<Transport.Body, Failure> => {
   const { contentType, head, tail } = form
   const inMemory = (bytes: ReadonlyArray<Uint8Array>): Transport.Body => ({
@@ -192,13 +193,17 @@ export type Head = Pick<Transport.Request, "method" | "url" | "headers">
  * until the scope closes or the response is read to its end.
  */
 export const execute = (
+  client: {
+    readonly transport: Transport.Service
+    readonly endpoint: Endpoint
+    readonly timeouts: Timeouts.Timeouts
+  },
   head: Head,
   options: {
-    readonly transport: Transport.Service
-    readonly host: string
-    readonly timeouts: Timeouts.Timeouts
-    readonly meter: Meter
-    readonly outgoing: Outgoing | undefined
+    /** Without it, the request has no body. */
+    readonly outgoing?: Outgoing | undefined
+    /** Counts the bytes of the body. */
+    readonly meter?: Progress.Meter | undefined
     /** Sends the request once there is a permit; a small body is read before that. */
     readonly withPermit: WithPermit
     /** Whether the request is repeated if its connection breaks. */
@@ -206,7 +211,8 @@ export const execute = (
   }
 ): Effect.Effect<ContentEncoding.Response, Failure, Scope.Scope> =>
   Clock.clockWith((clock) => {
-    const { host, isRepeatable, outgoing, timeouts, transport, withPermit } = options
+    const { isRepeatable, meter = Progress.silent, outgoing, withPermit } = options
+    const { endpoint: { host }, timeouts, transport } = client
     const inFlight = new InFlight(clock)
     const send = (body: Transport.Body) =>
       Effect.flatMap(Timeouts.watch(inFlight, timeouts), (guard) => {
@@ -227,7 +233,7 @@ export const execute = (
       })
     const prepared = outgoing === undefined
       ? Effect.succeed<Transport.Body>({ _tag: "Empty" })
-      : prepare(outgoing, inFlight, options.meter)
+      : prepare(outgoing, inFlight, meter)
     return Effect.flatMap(prepared, (body) => withPermit(send(body), inFlight)).pipe(
       // A transport may stop sending once a response arrives, so the host need not have the whole file, even if it says so.
       Effect.flatMap((response) =>

@@ -49,6 +49,15 @@ export const unexpected = (
   more?: { readonly code?: string; readonly cause?: unknown }
 ): Failure => new Failure("begun", new FileIoError.UnexpectedResponse({ status, problem, ...more }))
 
+/** All bytes of a download arrived, and their digest is another one. */
+export const wrongDigest = (
+  bytes: { readonly bytesDone: number; readonly bytesExpected?: number; readonly partPath?: string }
+): Failure =>
+  new Failure(
+    "received",
+    new FileIoError.TransferInterrupted({ ...bytes, resumable: false, problem: "its SHA-256 is not the expected one" })
+  )
+
 const statusOf = (failure: Failure): number => failure.reason._tag === "ServerFailure" ? failure.reason.status : 0
 
 /** After these, the host has done nothing. */

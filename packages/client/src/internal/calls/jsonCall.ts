@@ -28,29 +28,31 @@ export interface JsonCall<A> {
   readonly read: (call: Refusal.Call, response: Received) => Effect.Effect<A, Failure>
 }
 
+/** Sends one request, and reads its response. */
+const exchange = <A>(
+  client: Client,
+  { call, headers, method, path, read }: JsonCall<A>,
+  options: Parameters<typeof Send.execute>[2]
+): Effect.Effect<A, Failure> =>
+  Effect.scoped(Effect.flatMap(
+    Send.execute(client, request(client, method, path, "application/json", headers), options),
+    (response) => {
+      client.support.learn(response)
+      return read(call, response)
+    }
+  ))
+
 /** Makes a call without a body. */
 export const ask = <A>(
   client: Client,
-  { call, headers, method, path, read }: JsonCall<A>,
+  call: JsonCall<A>,
   /** Inspects the failure of an attempt, and that of the attempt before it. */
   recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
-    { operation: call.operation, reopenable: true, limiter: client.limiter },
+    { operation: call.call.operation, reopenable: true, limiter: client.limiter },
     (_number, before, withPermit) => {
-      const sent = Send.execute(request(client, method, path, "application/json", headers), {
-        transport: client.transport,
-        host: client.endpoint.host,
-        timeouts: client.timeouts,
-        meter: Progress.silent,
-        outgoing: undefined,
-        withPermit,
-        isRepeatable: true
-      })
-      const received = Effect.scoped(Effect.flatMap(sent, (response) => {
-        client.support.learn(response)
-        return read(call, response)
-      }))
+      const received = exchange(client, call, { withPermit, isRepeatable: true })
       return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, before))
     }
   )
@@ -68,48 +70,37 @@ export interface Form {
 /** Makes a call that sends a form. */
 export const submit = <A>(
   client: Client,
-  { call, method, path, read }: JsonCall<A>,
+  call: JsonCall<A>,
   { body, fields, onProgress, resumption, tally }: Form,
   /** Inspects the failure of an attempt. */
   recover?: (failure: Failure) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Effect.withFiber((fiber) => {
     const meter = body === undefined ? Progress.silent : TransferMeter.make(fiber, "up", onProgress)
+    const { operation } = call.call
     const asForm = Retry.run(
       {
-        operation: call.operation,
+        operation,
         reopenable: body === undefined || body._tag === "FileBody",
         limiter: client.limiter,
         onFailure: () => meter.failed
       },
       (_number, _before, withPermit) => {
         const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
-        const sent = Send.execute(request(client, method, path, "application/json"), {
-          transport: client.transport,
-          host: client.endpoint.host,
-          timeouts: client.timeouts,
-          meter,
+        const received = exchange(client, call, {
           outgoing: { form, file: body, tally },
+          meter,
           withPermit,
-          isRepeatable: call.operation !== "upload" && body?._tag !== "OneShotBody"
+          isRepeatable: operation !== "upload" && body?._tag !== "OneShotBody"
         })
-        const received = Effect.scoped(Effect.flatMap(sent, (response) => {
-          client.support.learn(response)
-          return read(call, response)
-        }))
         return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)
       }
     )
     const submitted = !ResumableUpload.isResumable(body, client.resumableFrom) ? asForm : Effect.flatMap(
-      client.support.known(client, call.operation),
+      client.support.known(client, operation),
       (isSupported) =>
         isSupported
-          ? ResumableUpload.run(
-            client,
-            { call, method, path, read },
-            { body, fields, tally, meter, resumption },
-            recover
-          )
+          ? ResumableUpload.run(client, call, { body, fields, tally, meter, resumption }, recover)
           : asForm
     )
     return Effect.onInterrupt(submitted, () => meter.failed)
