@@ -50,8 +50,8 @@ describe("AdaptiveRate", () => {
     assert.deepStrictEqual(rate.quota(0.5), { limit: 1, window: 2000 })
   })
 
-  it("falls to the fair half at a refusal, and once for requests that were out together", () => {
-    for (const [limit, fair] of [[1, 0.32], [2, 0.76], [10, 4.52], [100, 47.26]] as const) {
+  it("falls to half of the limit at a refusal, and once for requests that were out together", () => {
+    for (const [limit, fair] of [[1, 0.32], [2, 0.77], [10, 4.57], [100, 47.76]] as const) {
       const rate = new AdaptiveRate()
       rate.served(10, 0, false, limit)
       assert.strictEqual(rate.rejected(1000, 900, undefined, limit, 0), 1000)
@@ -99,18 +99,18 @@ describe("AdaptiveRate", () => {
     assert.strictEqual(rate.current(10), found)
   })
 
-  it("keeps to one request a second until the limit is known, and begins with the fair half where that was refused", () => {
+  it("keeps to one request a second until the limit is known, and starts at half of it if that was refused", () => {
     const rate = new AdaptiveRate()
     rate.served(10, 0, true, undefined)
     rate.rejected(100, 50, 1000, undefined, 0)
     assert.strictEqual(rate.current(undefined), 1)
     rate.limitChanged(10, true)
-    assert.closeTo(rate.current(10), 4.52, 0.01)
+    assert.closeTo(rate.current(10), 4.57, 0.01)
     rate.limitChanged(20, false)
     assert.strictEqual(rate.current(20), 20)
   })
 
-  it("gives way at every refusal while it has more than the fair half", () => {
+  it("lowers its rate at every refusal while it is above half of the limit", () => {
     const rate = new AdaptiveRate()
     let now = refuse(rate, saturate(rate, 0, 60_000, 16), 16)
     now = saturate(rate, now, now + 60_000, 16)
@@ -122,7 +122,7 @@ describe("AdaptiveRate", () => {
     }
   })
 
-  it("insists on the fair half and on less: one refusal in a while changes nothing, many in a row do", () => {
+  it("keeps half of the limit and less: a refusal now and then changes nothing, many in a row do", () => {
     const rate = new AdaptiveRate()
     let now = refuse(rate, saturate(rate, 0, 60_000, 16), 16)
     const fair = rate.current(16)
@@ -156,15 +156,24 @@ describe("AdaptiveRate", () => {
     assert.strictEqual(rate.rejected(2, -1, 1e12, 10, 1), 24 * 3_600_000)
   })
 
-  it("spreads the pauses after further refusals at random, so that two clients do not stay in step", () => {
-    const pauseOf = (random: number) => {
+  it("keeps the first pause exact and spreads later ones at random, so that two clients do not stay in step", () => {
+    const pausesOf = (random: number) => {
       const rate = new AdaptiveRate()
       rate.served(0, -1, false, 10)
-      rate.rejected(1000, 900, 1000, 10, random)
-      return rate.rejected(2100, 2050, 1000, 10, random)!
+      return [1000, 2100].map((now) => rate.rejected(now, now - 50, 1000, 10, random)!)
     }
-    assert.strictEqual(pauseOf(0), 1000)
-    assert.strictEqual(pauseOf(1), 2200)
+    assert.deepStrictEqual(pausesOf(0), [1000, 1000])
+    assert.deepStrictEqual(pausesOf(1), [1000, 5000])
+  })
+
+  it("tries about every second once it was refused often, to find the gap of a busy process, with some longer pauses", () => {
+    const rate = new AdaptiveRate()
+    const pauses = Array.from(
+      { length: 33 },
+      (_, n) => rate.rejected(10_000 * n, 10_000 * n - 1, undefined, undefined, 1)!
+    )
+    assert.isBelow(Math.max(...pauses.slice(4, 15), ...pauses.slice(16, 31)), 1100)
+    assert.isAtLeast(Math.min(...pauses.slice(1, 4), pauses[15]!, pauses[31]!), 5000)
   })
 
   it("asks a host that refuses everything ever less often, down to once in a minute", () => {

@@ -33,10 +33,10 @@ const LATE = 5
 const GAP = 1080
 /**
  * The first gap comes after this many milliseconds, each further one after twice the time, up to this many permits or
- * milliseconds.
+ * milliseconds: a call that is refused for a minute finds one.
  */
 const FIRST_GAP = 4000
-const GAP_PERMITS = 52
+const GAP_PERMITS = 44
 const GAP_TIME = 6000
 /** No gap is needed if a permit is free for this part of the window before the response shows it. */
 const IDLE = 0.1
