@@ -76,7 +76,9 @@ export class SharedWindow {
       // It may have been acquired nevertheless.
       yield* this.release(permit, undefined)
       this.#awayUntil = millisOf(clock) + REST
-      if (!this.#saidAway) yield* Effect.logWarning(`the store of the rate limit does not result: ${this.#consequence}`)
+      if (!this.#saidAway) {
+        yield* Effect.logWarning(`the store of the rate limit does not respond: ${this.#consequence}`)
+      }
       this.#saidAway = true
     }
     if (this.#store.whenAway !== "fail") return undefined
