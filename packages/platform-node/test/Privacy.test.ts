@@ -90,6 +90,8 @@ describe("privacy", () => {
         yield* fileIo.list()
         yield* fileIo.downloadBytes(file.link)
         yield* Effect.exit(fileIo.downloadBytes(file.link))
+        yield* fileIo.status(file.key, { token: file.deleteToken })
+        yield* Effect.exit(fileIo.delete(file.key, { token: file.deleteToken }))
         yield* Effect.exit(fileIo.delete(file.key))
         return file
       }).pipe(
@@ -102,12 +104,29 @@ describe("privacy", () => {
         Effect.provide(server)
       )
       const names = spans.map((span) => span.name)
-      for (const name of ["FileIo.upload", "FileIo.list", "FileIo.downloadBytes", "FileIo.download", "FileIo.delete"]) {
+      for (
+        const name of [
+          "FileIo.upload",
+          "FileIo.list",
+          "FileIo.downloadBytes",
+          "FileIo.download",
+          "FileIo.delete",
+          "FileIo.status"
+        ]
+      ) {
         assert.include(names, name)
       }
       const attributes = spans.map((span) => ({ name: span.name, attributes: [...span.attributes] }))
       const said = JSON.stringify(attributes) + lines.join("\n")
-      for (const secret of [Redacted.value(apiKey), file.key, file.link, "secret content"]) {
+      for (
+        const secret of [
+          Redacted.value(apiKey),
+          Redacted.value(file.deleteToken!),
+          file.key,
+          file.link,
+          "secret content"
+        ]
+      ) {
         assert.notInclude(said, secret)
       }
     }))
@@ -151,7 +170,7 @@ describe("privacy", () => {
     ].join("\n")
 
   for (const transport of transportNames) {
-    it.live(`an error over ${transport} does not have the key, wherever the host repeats it`, () =>
+    it.live(`an error over ${transport} has neither the key nor a deletion token, wherever the host repeats it`, () =>
       Effect.gen(function*() {
         for (const [what, answer] of Object.entries(echoes)) {
           const host = yield* speaking(answer)
@@ -169,7 +188,19 @@ describe("privacy", () => {
             Effect.provide(transports[transport]({ baseUrl: host, apiKey, checkLimits: false })),
             Effect.withTracer(tracer)
           )
-          const errors = exits.filter((exit) => exit._tag === "Failure")
+          // A deletion token that looks like the key, of a caller without one.
+          const withToken = yield* Effect.gen(function*() {
+            const fileIo = yield* FileIo.FileIo
+            return [
+              yield* Effect.exit(fileIo.delete("AAAAAAAA", { token: apiKey })),
+              yield* Effect.exit(fileIo.status("AAAAAAAA", { token: apiKey }))
+            ]
+          }).pipe(
+            FileIo.withRetry(RetryPolicy.none),
+            Effect.provide(Layer.fresh(transports[transport]({ baseUrl: host }))),
+            Effect.withTracer(tracer)
+          )
+          const errors = [...exits, ...withToken].filter((exit) => exit._tag === "Failure")
           assert.isNotEmpty(errors, what)
           for (const error of [...errors, ...spans.map(({ attributes }) => attributes)]) {
             assert.notMatch(told(error), /0000001-0000002|VEVTVEtFWS4wMDAwMDAx/, what)
