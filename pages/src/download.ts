@@ -15,6 +15,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Sink } from "./save.ts"
+import { prepareCryptography } from "./withoutSubtle.ts"
 
 /** What a link needs besides itself, or why it cannot be used. */
 export type Needs =
@@ -101,6 +102,7 @@ const http = Layer.effect(
 const patient = RetryPolicy.make({ times: 100_000, base: "500 millis", maxDelay: "3 seconds", budget: "5 minutes" })
 
 export const connect = (baseUrl: string) => {
+  prepareCryptography()
   const runtime = ManagedRuntime.make(Layer.provide(FileIo.layer({ baseUrl }), http))
   const use = <A, E>(call: (fileIo: FileIo.Service) => Effect.Effect<A, E>, signal: AbortSignal): Promise<A> =>
     runtime.runPromise(FileIo.withRetry(FileIo.FileIo.use(call), patient), { signal })

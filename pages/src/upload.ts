@@ -10,6 +10,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { Chosen } from "./choose.ts"
+import { prepareCryptography } from "./withoutSubtle.ts"
 
 /** A network that was away for hours is no reason to start over. */
 const patient = RetryPolicy.make({ times: 100_000, maxDelay: "5 seconds", budget: "2 days" })
@@ -93,6 +94,7 @@ export const text = (content: string): FileBody.FileBody => FileBody.text(conten
 
 /** The calls of one host and one account, or of none. */
 export const connect = (baseUrl: string, apiKey: string | undefined) => {
+  prepareCryptography()
   const runtime = ManagedRuntime.make(FetchFileIo.layer({
     baseUrl,
     resumableFrom: RESUMABLE_FROM,

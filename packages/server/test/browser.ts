@@ -29,6 +29,8 @@ export const launch = async () => {
       "--disable-gpu",
       "--disable-background-networking",
       "--disable-quic",
+      // A host that is not this machine: without https it is no safe origin.
+      "--host-resolver-rules=MAP files.test 127.0.0.1",
       "--no-first-run",
       "--disable-component-update",
       "--disable-sync"

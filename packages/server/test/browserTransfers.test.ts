@@ -454,4 +454,28 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
       }),
     60_000
   )
+
+  it.live(
+    "without https, where browsers have neither a worker nor their own cryptography, files are encrypted too",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* start(free)
+        const url = server.url.replace("127.0.0.1", "files.test")
+        const { page, seen } = yield* open(url)
+        const content = pattern(300_000)
+        yield* run(async () => {
+          await page.goto(url)
+          assert.isFalse(await page.evaluate("isSecureContext"))
+          await page.locator("#file").setInputFiles({ name: "a.bin", mimeType: "", buffer: Buffer.from(content) })
+          const link = await send(page)
+          assert.match(link, /^http:\/\/files\.test:\d+\/\w+#age=AGE-SECRET-KEY-1/)
+          await page.goto(link)
+          await page.getByRole("heading", { name: "a.bin" }).waitFor()
+        })
+        const file = yield* saved(page)
+        assert.isTrue(file.bytes.equals(content))
+        assert.deepStrictEqual(seen, [])
+      }),
+    60_000
+  )
 })
