@@ -4,7 +4,7 @@
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Effect, Layer, Redacted } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import { fileURLToPath } from "node:url"
@@ -169,6 +169,42 @@ const load = (name: string, servers: ReadonlyArray<Process>) =>
     agent.destroy()
   })
 
+const GIBIBYTE = 1024 ** 3
+
+/** Transactions of PostgreSQL during an upload of a gigabyte; those of an idle server are subtracted. */
+const largeUpload = (database: Redacted.Redacted) =>
+  Effect.gen(function*() {
+    const { url } = yield* startProcess({
+      FILEIO_SERVER_CATALOG: Redacted.value(database),
+      FILEIO_SERVER_SWEEP_INTERVAL: "1 hour"
+    })
+    const transactions = Effect.promise(async () => {
+      // PostgreSQL counts what ended a second ago.
+      await new Promise((resolve) => setTimeout(resolve, 3000))
+      const query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+      return Number(
+        execFileSync("psql", [Redacted.value(database), "-X", "-A", "-t", "-c", query], { encoding: "utf8" })
+      )
+    })
+    const idle = -(yield* transactions) + (yield* transactions)
+    const before = yield* transactions
+    yield* Effect.promise(async () => {
+      const body = new ReadableStream({
+        start: () => {},
+        pull: (controller) => {
+          sent += 1024 * 1024
+          controller.enqueue(new Uint8Array(1024 * 1024))
+          if (sent === GIBIBYTE) controller.close()
+        }
+      })
+      let sent = 0
+      const init = { method: "PUT", body, duplex: "half" } as RequestInit
+      const { status } = await fetch(`${url}/large.bin`, init)
+      if (status !== 200) throw new Error(`the upload was a ${status}`)
+    })
+    console.log(`transactions of PostgreSQL for an upload of 1 GiB: ${(yield* transactions) - before - idle}`)
+  })
+
 const sqlite = SqliteCatalog.layer({ grace: 30_000 }).pipe(
   Layer.provide([DataFolder.layerTemporary, NodeCrypto.layerSecureRandom])
 )
@@ -181,13 +217,20 @@ const program = Effect.gen(function*() {
   const server = yield* postgres({ durable: true })
   const pg = PgCatalog.layer({ url: yield* server.database, grace: 30_000 })
   yield* catalogs("PostgreSQL", pg.pipe(Layer.provide(NodeCrypto.layerSecureRandom)))
+  const shards = PgCatalog.layer({
+    url: yield* Effect.all([server.database, server.database, server.database]),
+    grace: 30_000
+  })
+  yield* catalogs("PostgreSQL, 3 shards", shards.pipe(Layer.provide(NodeCrypto.layerSecureRandom)))
   const catalog = Redacted.value(yield* server.database)
   const counter = (yield* redis).url
   yield* load("PostgreSQL and a folder, 1 process", [yield* startProcess({ FILEIO_SERVER_CATALOG: catalog })])
+  yield* largeUpload(yield* server.database)
   const { endpoint } = yield* s3
   const environment = {
     ...S3_CREDENTIALS,
-    FILEIO_SERVER_CATALOG: catalog,
+    // A catalog belongs to one store.
+    FILEIO_SERVER_CATALOG: Redacted.value(yield* server.database),
     FILEIO_SERVER_BLOBS: `s3://files?endpoint=${endpoint}`,
     FILEIO_SERVER_RATE_COUNTER: counter
   }

@@ -107,12 +107,7 @@ export const open = Effect.fnUntraced(function*(options: Options) {
 
     list: files.list,
 
-    usedBytes: (owner) =>
-      Effect.zipWith(
-        sql.usedBytes({ owner }),
-        uploads.bytesOf(owner),
-        ([row], unfinished) => Number(row!["bytes"]) + unfinished
-      ),
+    usedBytes: (owner) => Effect.map(sql.usedBytes({ owner }), ([row]) => Number(row!["bytes"])),
 
     probe: Effect.asVoid(sql.probe({})),
 

@@ -70,9 +70,10 @@ export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace
       last_attempt = CASE WHEN :replaced::boolean THEN NULL ELSE last_attempt END,
       max_downloads = :maxDownloads::bigint, count_from = :countFrom, auto_delete = :autoDelete, modified = :now
     WHERE key = :key RETURNING *`),
-  usedBytes: prepare<"owner">(
-    "SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM usage WHERE owner = :owner"
-  ),
+  // Its files, and what unfinished uploads have sent.
+  usedBytes: prepare<"owner">(`
+    SELECT ((SELECT coalesce(sum(bytes), 0) FROM usage WHERE owner = :owner) +
+      (SELECT coalesce(sum(received), 0) FROM uploads WHERE owner = :owner))::bigint AS bytes`),
   totals: prepare(
     "SELECT coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes FROM usage"
   ),

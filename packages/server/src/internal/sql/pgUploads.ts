@@ -37,8 +37,7 @@ const statements = ({ prepare, relaxed }: Prepared) => ({
   discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING"),
   remove: prepare<"id">(remove("id = :id")),
   // A later sweep repeats what a crash of the database undoes.
-  end: relaxed(remove(`id IN (SELECT id FROM uploads WHERE ends <= :now LIMIT ${END_UPLOADS} FOR UPDATE SKIP LOCKED)`)),
-  bytes: prepare<"owner">("SELECT coalesce(sum(received), 0)::bigint AS bytes FROM uploads WHERE owner = :owner")
+  end: relaxed(remove(`id IN (SELECT id FROM uploads WHERE ends <= :now LIMIT ${END_UPLOADS} FOR UPDATE SKIP LOCKED)`))
 })
 
 export const make = (prepared: Prepared) => {
@@ -59,9 +58,6 @@ export const make = (prepared: Prepared) => {
 
   return {
     uploads,
-
-    /** Bytes of the unfinished uploads of an account. */
-    bytesOf: (owner: string) => Effect.map(sql.bytes({ owner }), ([row]) => Number(row!["bytes"])),
 
     /**
      * Makes a change that completes an upload. If it was made before, and its response was lost, returns its result; fails
