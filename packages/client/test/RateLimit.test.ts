@@ -241,17 +241,17 @@ describe("waiting", () => {
   it.effect("a waiter learns how long it will wait, and waitTime says so", () =>
     Effect.gen(function*() {
       const host = strictHost({ limit: 2 })
-      const told: Array<RateLimit.Waiting> = []
+      const reported: Array<RateLimit.Waiting> = []
       const baseUrl = "http://waiting.localhost"
       const client = yield* fileIo(host, { baseUrl }).pipe(
-        Effect.provideService(RateLimit.CurrentOnWait, (waiting) => Effect.sync(() => told.push(waiting)))
+        Effect.provideService(RateLimit.CurrentOnWait, (waiting) => Effect.sync(() => reported.push(waiting)))
       )
       yield* client.list()
       assert.strictEqual(Duration.toMillis(yield* client.waitTime), 1002)
       const fibers = yield* start(4, client.list())
       yield* advance(0)
       assert.deepStrictEqual(
-        told.map(({ ahead, expected, limit, reason }) => [reason, ahead, Duration.toMillis(expected), limit]),
+        reported.map(({ ahead, expected, limit, reason }) => [reason, ahead, Duration.toMillis(expected), limit]),
         [["limit", 0, 1002, 2], ["limit", 1, 1002, 2], ["limit", 2, 2004, 2], ["limit", 3, 2004, 2]]
       )
       yield* advance("2004 millis")
@@ -359,16 +359,17 @@ describe("learning the limit", () => {
 
   it.effect("is repeated after its lifetime, while calls continue", () =>
     Effect.gen(function*() {
-      let told = 2
+      let reported = 2
       const host = strictHost({
         limit: 50,
-        answer: (path) => path === "GET /me" ? json(200, { success: true, status: 200, rateLimit: told }) : undefined
+        answer: (path) =>
+          path === "GET /me" ? json(200, { success: true, status: 200, rateLimit: reported }) : undefined
       })
       const client = yield* fileIo(host).pipe(
         Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.learned({ lifetime: "1 minute" }))
       )
       yield* client.list()
-      told = 20
+      reported = 20
       yield* advance("61 seconds")
       yield* client.list()
       yield* advance("2 seconds")
@@ -440,7 +441,7 @@ describe("learning the limit", () => {
   it.effect("a host without a limit, and calls without a key, start slowly and become faster", () =>
     Effect.gen(function*() {
       for (const anonymous of [true, false]) {
-        const host = strictHost({ limit: 1000, told: null })
+        const host = strictHost({ limit: 1000, reported: null })
         const client = yield* fileIo(host, { anonymous })
         const call = Effect.exit(client.downloadBytes("abcdefghijkl"))
         const fibers = yield* start(500, call)
@@ -453,12 +454,12 @@ describe("learning the limit", () => {
 
   it.effect("an invalid limit counts as none", () =>
     Effect.gen(function*() {
-      for (const told of [0, -1, -1000]) {
-        const host = strictHost({ limit: 1000, told })
+      for (const reported of [0, -1, -1000]) {
+        const host = strictHost({ limit: 1000, reported })
         const client = yield* fileIo(host)
         const fibers = yield* start(100, client.list())
         yield* advance("10 seconds")
-        assert.strictEqual(done(fibers), 100, `${told}`)
+        assert.strictEqual(done(fibers), 100, `${reported}`)
       }
     }))
 
@@ -584,7 +585,7 @@ describe("after a refusal", () => {
 
   it.effect("requests me again, but not for every refusal", () =>
     Effect.gen(function*() {
-      const host = strictHost({ limit: 3, told: 10 })
+      const host = strictHost({ limit: 3, reported: 10 })
       const client = yield* fileIo(host)
       const fibers = yield* start(60, client.list())
       yield* advance("30 seconds")

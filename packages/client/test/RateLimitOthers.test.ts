@@ -12,7 +12,7 @@ const HOSTS = [
   { countsRefused: true, hasRetryAfter: true }
 ]
 
-/** Makes calls on several fibers, as many as the limit takes and more. Gives how many failed. */
+/** Makes calls on several fibers, as many as the limit takes and more. Returns how many failed. */
 const busy = Effect.fnUntraced(function*(client: FileIo.Service, fibers: number) {
   const failed = { count: 0 }
   const call = Effect.tapError(client.list(), () => Effect.sync(() => failed.count++))
@@ -32,7 +32,7 @@ describe("a limit that is as the host says", () => {
             yield* Effect.scoped(Effect.gen(function*() {
               const jitter = roundTrip === 0 ? 1 : 10
               const host = modelHost({
-                told: limit,
+                reported: limit,
                 limit,
                 countsRefused: true,
                 hasRetryAfter: true,
@@ -58,14 +58,14 @@ describe("a limit that is as the host says", () => {
 
 /** `RateLimitSharing.test.ts` looks at many more hosts and seeds, without the rest of the client. */
 describe("a limit that is lower than the host says", () => {
-  for (const [told, limit, window] of [[1, 1, 2000], [3, 2, 1000], [10, 5, 1000]] as const) {
+  for (const [reported, limit, window] of [[1, 1, 2000], [3, 2, 1000], [10, 5, 1000]] as const) {
     it.effect(
-      `${told} a second are said, ${limit} in ${window} ms are taken: it is found in a minute and remembered`,
+      `a host that reports ${reported} per second and allows ${limit} in ${window} ms: the limit is found in a minute and remembered`,
       () =>
         Effect.forEach(HOSTS, (kind) =>
           Effect.scoped(Effect.gen(function*() {
-            const host = modelHost({ told, limit, window, roundTrip: 200, jitter: 10, ...kind })
-            const failed = yield* busy(yield* host.client("one"), told * 3)
+            const host = modelHost({ reported, limit, window, roundTrip: 200, jitter: 10, ...kind })
+            const failed = yield* busy(yield* host.client("one"), reported * 3)
             yield* seconds(60)
             const from = yield* Clock.currentTimeMillis
             yield* seconds(120)
@@ -86,7 +86,7 @@ describe("an account that two processes use without a store", () => {
       `both get at least a quarter of ${limit} a second: ${JSON.stringify(kind)}`,
       () =>
         Effect.scoped(Effect.gen(function*() {
-          const host = modelHost({ told: limit, limit, roundTrip: 20, jitter: 5, ...kind })
+          const host = modelHost({ reported: limit, limit, roundTrip: 20, jitter: 5, ...kind })
           const first = yield* busy(yield* host.client("first"), limit * 2)
           yield* seconds(30)
           const from = yield* Clock.currentTimeMillis
@@ -107,7 +107,7 @@ describe("an account that two processes use without a store", () => {
       Effect.forEach(HOSTS, (kind) =>
         Effect.scoped(Effect.gen(function*() {
           const limit = 3
-          const host = modelHost({ told: limit, limit, roundTrip: 20, jitter: 5, ...kind })
+          const host = modelHost({ reported: limit, limit, roundTrip: 20, jitter: 5, ...kind })
           yield* busy(yield* host.client("busy"), limit * 2)
           yield* seconds(47)
           const alone = yield* host.client("alone")
@@ -130,7 +130,7 @@ describe("an account that two processes use without a store", () => {
       lines.push(String(message))
     })
     return Effect.scoped(Effect.gen(function*() {
-      const host = modelHost({ told: 3, limit: 3, countsRefused: false, hasRetryAfter: true })
+      const host = modelHost({ reported: 3, limit: 3, countsRefused: false, hasRetryAfter: true })
       yield* busy(yield* host.client("first"), 9)
       yield* seconds(30)
       yield* busy(yield* host.client("second"), 9)

@@ -35,7 +35,15 @@ const scene = (seed: number, limit: number, count: number) => {
   })
   const from = Math.max(...processes.map(({ at }) => at))
   // The limit is that of a second; other hosts count the same rate over a longer time.
-  const options = { told: limit, limit: limit * window / 1000, window, roundTrip, jitter, seed, ...HOSTS[seed % 4]! }
+  const options = {
+    reported: limit,
+    limit: limit * window / 1000,
+    window,
+    roundTrip,
+    jitter,
+    seed,
+    ...HOSTS[seed % 4]!
+  }
   return { options, processes, from }
 }
 
@@ -100,7 +108,7 @@ describe("the command line beside a busy process", () => {
     it(`is answered within a minute at ${limit} a second, and the busy one goes back to its rate`, () => {
       for (let n = 0; n < seedsOf(limit); n++) {
         const [roundTrip, jitter] = ROUND_TRIPS[n % 4]!
-        const options = { told: limit, limit, roundTrip, jitter, seed: FIRST_SEED + n, ...HOSTS[n % 4]! }
+        const options = { reported: limit, limit, roundTrip, jitter, seed: FIRST_SEED + n, ...HOSTS[n % 4]! }
         const at = 30 + (n * 3.7) % 50
         const model = simulate(options, [{ at: 0, fibers: limit * 3 }, { at, oneShotEvery: Infinity }], at + 240)
         const label = JSON.stringify({ ...options, at })
@@ -116,7 +124,7 @@ describe("a host that takes half of the limit that it gives", () => {
     it(`refuses less than 1 % after a minute, and 0.9 of what it takes is used: ${limit} a second`, () => {
       for (let n = 0; n < seedsOf(limit); n++) {
         const [roundTrip, jitter] = ROUND_TRIPS[n % 4]!
-        const options = { told: limit * 2, limit, roundTrip, jitter, seed: FIRST_SEED + n, ...HOSTS[n % 4]! }
+        const options = { reported: limit * 2, limit, roundTrip, jitter, seed: FIRST_SEED + n, ...HOSTS[n % 4]! }
         const model = simulate(options, [{ at: 0, fibers: limit * 6 }], 240)
         const { refused, served, share } = model.between(60, 240)
         assert.isAtLeast(share, 0.9, JSON.stringify(options))

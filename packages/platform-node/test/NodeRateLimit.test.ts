@@ -76,7 +76,7 @@ const strictHost = (limit: number) =>
 
 const apiKey = Redacted.make("REDISKEY.0000001-0000002-0000003-0000004")
 
-/** What one process has: stores are told apart, so that nothing but Redis is shared. */
+/** What one process has: each has its own store, so only Redis is shared. */
 const process_ = (
   baseUrl: string,
   port: number,

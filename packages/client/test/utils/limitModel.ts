@@ -52,7 +52,7 @@ class Timeline {
 const BUDGET = 60_000
 
 export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process>, seconds: number) => {
-  const { countsRefused, hasRetryAfter, jitter = 0, limit, roundTrip = 0, seed = 1, told, window = 1000 } = options
+  const { countsRefused, hasRetryAfter, jitter = 0, limit, roundTrip = 0, seed = 1, reported, window = 1000 } = options
   const random = generator(seed)
   const timeline = new Timeline()
   const arrivals: Array<{ readonly process: number; readonly at: number; readonly isRefused: boolean }> = []
@@ -129,7 +129,7 @@ export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process
           }
         } else {
           account.served(sent, now, rateLimit)
-          if (call.isMe) account.learned(now, told)
+          if (call.isMe) account.learned(now, reported)
           else add()
         }
         pump(now)

@@ -10,7 +10,7 @@ export interface ModelOptions {
   /** … in any window of this length. @default 1000 */
   readonly window?: number
   /** The rate limit that `me` reports. */
-  readonly told: number
+  readonly reported: number
   /** Whether a refused request counts as well. */
   readonly countsRefused: boolean
   /** Whether a refusal has a `Retry-After` in whole seconds. */
@@ -40,7 +40,7 @@ let hosts = 0
 
 /** A host that counts the requests of one account in a sliding window; the first part of the path names the client. */
 export const modelHost = (options: ModelOptions) => {
-  const { countsRefused, hasRetryAfter, jitter = 0, limit, roundTrip = 0, told, window = 1000 } = options
+  const { countsRefused, hasRetryAfter, jitter = 0, limit, roundTrip = 0, reported, window = 1000 } = options
   const host = `model${++hosts}.localhost`
   const random = generator(options.seed ?? 1)
   const arrivals: Array<Arrival> = []
@@ -61,7 +61,7 @@ export const modelHost = (options: ModelOptions) => {
         refused
           ? refusal(hasRetryAfter ? { "retry-after": String(Math.max(1, Math.ceil(wait / 1000))) } : {})
           : path === "me"
-          ? json(200, { success: true, status: 200, rateLimit: told })
+          ? json(200, { success: true, status: 200, rateLimit: reported })
           : json(200, { success: true, status: 200, nodes: [], count: 0, size: 0 })
       )
     })

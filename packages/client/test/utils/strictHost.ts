@@ -23,7 +23,7 @@ export class StrictCounter {
 export interface HostOptions {
   readonly limit: number
   /** The limit that `me` reports. @default the limit */
-  readonly told?: number | null | undefined
+  readonly reported?: number | null | undefined
   readonly upMillis?: number
   readonly downMillis?: number
   readonly window?: number
@@ -69,7 +69,7 @@ export const strictHost = (options: HostOptions) => {
       const body = isTooMany
         ? { success: false, status: 429, code: "TOO_MANY_REQUESTS", message: "Too many requests", key: null }
         : path === "GET /me"
-        ? { success: true, status: 200, rateLimit: options.told === undefined ? options.limit : options.told }
+        ? { success: true, status: 200, rateLimit: options.reported === undefined ? options.limit : options.reported }
         : { success: true, status: 200, nodes: [], count: 0, size: 0, screeningStatus: "passed" }
       return respond(request, own ?? json(isTooMany ? 429 : 200, body))
     })

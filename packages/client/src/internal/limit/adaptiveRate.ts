@@ -18,7 +18,7 @@ const SLOWEST = 1 / 64
 
 /**
  * The rate of one of this many equal processes. The part of a request leaves room in which their requests can lie: at one request
- * per second, two processes that each waited exactly two seconds would find a place beside each other only by chance.
+ * per second, two processes that each waited exactly two seconds would rarely fit beside each other.
  */
 const shareOf = (limit: number, processes: number): number => 0.96 * limit / (processes + 1 / limit)
 const processesOf = (limit: number, rate: number): number => 0.96 * limit / rate - 1 / limit
@@ -66,7 +66,7 @@ const MAX_PAUSE = 60_000
 const MAX_RETRY_AFTER = 24 * 3_600_000
 /** The most milliseconds of a pause to which its random part is proportional. */
 const MAX_SPREAD = 10_000
-/** Of a new process, the first of these many pauses and every so many later are long. */
+/** If a process does not know of others, this many pauses at first may be long, and later every one with a multiple of this number. */
 const WIDE = 4
 const EVERY = 16
 
@@ -74,7 +74,7 @@ const isLong = (refusals: number): boolean => refusals <= WIDE || refusals % EVE
 
 /**
  * How much longer a pause may be at random, as a part of it. The first pause is exact: the request then comes just behind the one
- * which took its place, and both can keep their pace. Beside others, later pauses grow. A process that does not know of others tries
+ * that was faster, and both can keep their pace. Beside others, later pauses grow. A process that does not know of others tries
  * about every second, so that it finds the gap of a busy one; some long pauses help if the host counts refused requests too.
  */
 const spreadOf = (refusals: number, isShared: boolean): number => {
