@@ -45,15 +45,17 @@ export default defineConfig({
   plugins: [undici, assets],
   ssr: { noExternal: true },
   build: {
-    ssr: resolve("src/bin.ts"),
+    ssr: true,
     outDir: resolve("dist"),
     emptyOutDir: true,
     target: "node22",
     minify: false,
     license: { fileName: "LICENSES.md" },
     rolldownOptions: {
+      // The server starts its catalog's thread from a file beside its own code.
+      input: { fileio: resolve("src/bin.ts"), sqliteThread: resolve("../server/src/internal/sql/sqliteThread.ts") },
       external: (id) => optional.some((name) => id === name || id.startsWith(`${name}/`)),
-      output: { entryFileNames: "fileio.js", chunkFileNames: "[name]-[hash].js" }
+      output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" }
     }
   }
 })

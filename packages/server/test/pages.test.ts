@@ -100,6 +100,21 @@ describe("the pages", () => {
       }
     }))
 
+  it.effect("tell previews nothing of the file", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ plans: { premium: { directDownload: false } } })
+      const { key } = yield* uploaded(url, "x", { name: "secret-name.txt", fields: { title: "secret-title" } })
+      for (const path of [`/download/${key}`, `/uploaded/${key}`]) {
+        const { text } = yield* page(`${url}${path}`)
+        assert.include(text, "secret-name")
+        const tags = text.match(/<meta [^>]*>/g)!
+        for (const name of ["og:title", "og:description", "description"]) {
+          assert.isTrue(tags.some((tag) => tag.includes(`="${name}" content="`) && !tag.includes(`content=""`)), name)
+        }
+        assert.notMatch(tags.join(), new RegExp(`secret|${key}`))
+      }
+    }))
+
   it.effect("do not let a name or a title change the direction of the text around it", () =>
     Effect.gen(function*() {
       const { url } = yield* start({ plans: { premium: { directDownload: false } } })

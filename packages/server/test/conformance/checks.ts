@@ -515,6 +515,26 @@ export const checks: ReadonlyArray<Check> = [
     await isGone(host, file["key"])
     return undefined
   }),
+  check("status", "says what is there, and to the sender what became of it, where the host has it", async (host) => {
+    const file = await upload(host)
+    const at = `/status/${String(file["key"])}`
+    const ask = (headers: Record<string, string> = {}) => send(host, at, { headers, anonymous: true })
+    const first = await ask()
+    if (first.status !== 200) {
+      await remove(host, file)
+      return "the host does not report the status of files"
+    }
+    const there = succeeded(first)
+    assert.equal(there["state"], "available")
+    assert.equal(there["size"], 7)
+    // Asking has taken nothing.
+    assert.equal(String((await download(host, file["key"])).body), "content")
+    refused(await ask(), 404)
+    refused(await ask({ "delete-token": "wrong" }), 404)
+    const token = { "delete-token": String(file["deleteToken"]) }
+    assert.equal(succeeded(await ask(token))["state"], "downloaded")
+    return undefined
+  }),
   check("deletion", "deletes, and finds nothing the second time", async (host) => {
     const { key } = await upload(host)
     const answer = await send(host, `/${String(key)}`, { method: "DELETE" })

@@ -25,6 +25,8 @@ export const document = ({ body, broad, language, root, title }: Frame): string 
 <meta name="color-scheme" content="light dark">
 <meta property="og:title" content="${words.brand}">
 <meta property="og:type" content="website">
+<meta property="og:description" content="${words.footer}">
+<meta name="description" content="${words.footer}">
 <title>${title}</title>
 <link rel="icon" href="${root}assets/${Assets.icon}">
 <link rel="stylesheet" href="${root}assets/${Assets.style}">
