@@ -305,7 +305,8 @@ describe("await", () => {
       "waiting",
       "taken"
     ])
-    const [short] = await t.lines(["upload", write(room, "short.txt", "s"), "--expires", "2s"])
+    // The host keeps it, so that it is found however late the command starts.
+    const [short] = await t.lines(["upload", write(room, "short.txt", "s"), "--expires", "2s", "--keep"])
     const expired = await t.run(["await", short!, "--every", "1"])
     assert.deepStrictEqual([expired.code, expired.stdout], [3, "expired\n"])
     assert.include(expired.stderr, "it expired before it was taken")
