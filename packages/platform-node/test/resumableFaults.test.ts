@@ -12,12 +12,14 @@ const SIZES = { small: 1000, large: 700_000 }
 const clients = { undici: NodeFileIo.layer, sockets: NodeFileIo.layerSockets }
 const retry = RetryPolicy.make({ base: "1 millis", maxDelay: "20 millis" })
 
+const isStall = (name: string) => name.includes("stall")
+
 /** A host that supports resumable uploads, and a client of it. */
 const setUp = (client: keyof typeof clients, name: string) =>
   Effect.gen(function*() {
     const host = yield* NodeFaultHost.make({ resumableUploads: true })
-    // Long enough that no other row runs into it on a slow machine; such a row would pass nevertheless.
-    const patience = name.includes("stall") ? "2 seconds" : "1 minute"
+    // An upload that runs into it on a slow machine is repeated, so that its row passes nevertheless.
+    const patience = isStall(name) ? "2 seconds" : "1 minute"
     const context = yield* Layer.build(
       Layer.fresh(clients[client]({
         baseUrl: host.baseUrl,
@@ -37,7 +39,8 @@ describe.concurrent.each(Object.keys(clients) as Array<keyof typeof clients>)("o
   for (const [size, bytes] of Object.entries(SIZES)) {
     for (const encryption of size === "large" ? [undefined, "link"] as const : [undefined]) {
       const kind = encryption === undefined ? size : `${size}, encrypted`
-      for (const [name, fault, fails] of rows) {
+      // Each stall takes a time-out, and its size makes no difference to a transport.
+      for (const [name, fault, fails] of rows.filter(([name]) => !isStall(name) || kind === "large")) {
         it.live(`${name}, ${kind}`, () =>
           Effect.gen(function*() {
             const { fileIo, host } = yield* setUp(client, name)
@@ -60,7 +63,8 @@ describe.concurrent.each(Object.keys(clients) as Array<keyof typeof clients>)("o
             const created = (yield* host.requests).filter(({ method, target }) =>
               method === "POST" && target.split("?")[0] === "/"
             )
-            assert.strictEqual(created.length, 1)
+            // A slow machine may run into the time-out of a stall before.
+            if (!isStall(name)) assert.strictEqual(created.length, 1)
           }).pipe(Effect.scoped), 60_000)
       }
     }
