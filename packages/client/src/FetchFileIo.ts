@@ -9,7 +9,6 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as FileIo from "./FileIo.ts"
-import * as FetchPieces from "./internal/request/fetchPieces.ts"
 
 /** Browsers stream a request's body over HTTP/2 only; elsewhere they need a blob, which they may keep on disk. */
 const isBrowser = (): boolean => "document" in globalThis || "importScripts" in globalThis
@@ -18,10 +17,14 @@ const isBrowser = (): boolean => "document" in globalThis || "importScripts" in 
 const send: typeof globalThis.fetch = async (input, init) => {
   if (!(init?.body instanceof ReadableStream) || !isBrowser()) return globalThis.fetch(input, init)
   const { duplex: _, ...rest } = init as RequestInit & { readonly duplex?: "half" }
-  const headers = new Headers(init.headers)
-  const offset = FetchPieces.offsetOf(init.method, headers)
-  if (offset !== undefined) {
-    return FetchPieces.send(globalThis.fetch, input, { ...rest, headers, body: init.body }, offset)
+  if (init.method === "PATCH") {
+    // Only large uploads need it.
+    const FetchPieces = await import("./internal/request/fetchPieces.ts")
+    const headers = new Headers(init.headers)
+    const offset = FetchPieces.offsetOf(headers)
+    if (offset !== undefined) {
+      return FetchPieces.send(globalThis.fetch, input, { ...rest, headers, body: init.body }, offset)
+    }
   }
   return globalThis.fetch(input, { ...rest, body: await new Response(init.body).blob() })
 }

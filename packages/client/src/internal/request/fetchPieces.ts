@@ -12,10 +12,10 @@ const PIECE_MILLIS = 2000
 /** A fast first piece says little about the next ones. */
 const MOST_GROWTH = 8
 
-/** The offset of the last request of a resumable upload, which may be divided; `undefined` for every other request. */
-export const offsetOf = (method: string | undefined, headers: Headers): number | undefined => {
+/** The offset of the last PATCH of a resumable upload, which may be divided; `undefined` for every other one. */
+export const offsetOf = (headers: Headers): number | undefined => {
   const offset = headers.get("upload-offset")
-  return method === "PATCH" && headers.get("upload-complete") === "?1" && /^\d+$/.test(offset ?? "")
+  return headers.get("upload-complete") === "?1" && /^\d+$/.test(offset ?? "")
     ? Number(offset)
     : undefined
 }
