@@ -213,7 +213,17 @@ const storeCalls = ({ blobs }: Reads, { call }: SqliteWriter.Writer, { read }: R
     expect: (blob) => Effect.asVoid(call("expect", blob)),
     garbage: (from) => read((now) => blobs.garbage(from, now)),
     forget: (gone) => inPieces(gone, (some) => call("forget", some)),
-    unknown: (some) => read(() => blobs.unknown(some)),
+    unknown: Effect.fnUntraced(function*(some) {
+      const unknown: Array<string> = []
+      yield* inPieces(some, (piece) =>
+        Effect.andThen(
+          Effect.yieldNow,
+          read(() => {
+            unknown.push(...blobs.unknown(piece))
+          })
+        ))
+      return unknown
+    }),
     newest: (limit) => read(() => blobs.newest(limit)),
     // The lock of the data folder keeps other servers out meanwhile.
     pair: Effect.fnUntraced(function*(decide) {
