@@ -84,7 +84,8 @@ export interface Lab {
   readonly random: Random
   /** A server, which may be down. */
   readonly server: () => string
-  readonly headers: Record<string, string>
+  /** Those of each account. */
+  readonly accounts: ReadonlyArray<Record<string, string>>
   readonly newName: () => string
 }
 
@@ -95,13 +96,13 @@ const sizeFrom = (random: Random): number => random.below(50) === 0 ? 17_000_000
 const send = (lab: Lab, method: string, path: string, entry: Entry, { number, size }: Version) =>
   call(`${lab.server()}${path}`, lab.ledger, {
     method,
-    headers: { ...lab.headers, "content-type": `multipart/form-data; boundary=${BOUNDARY}` },
+    headers: { ...entry.headers, "content-type": `multipart/form-data; boundary=${BOUNDARY}` },
     body: form(entry.name, entry.allowed, contentOf(entry.name, number, size))
   })
 
 const upload = async (lab: Lab): Promise<void> => {
-  const { ledger, newName, random } = lab
-  const entry = ledger.add(newName(), random.pick([1, 1, 1, 3]), sizeFrom(random))
+  const { accounts, ledger, newName, random } = lab
+  const entry = ledger.add(newName(), random.pick([1, 1, 1, 3]), sizeFrom(random), random.pick(accounts))
   const { body, complete, status } = await send(lab, "POST", "/", entry, entry.versions[0]!)
   if (status === 200 && complete) {
     const { deleteToken, key } = JSON.parse(body.toString()) as { readonly key: string; readonly deleteToken: string }
@@ -174,9 +175,9 @@ const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Pr
 }
 
 /** By the account's key, or by the token of the upload. */
-const remove = async ({ headers, ledger, random, server }: Lab, entry: Entry): Promise<void> => {
+const remove = async ({ ledger, random, server }: Lab, entry: Entry): Promise<void> => {
   entry.deletion = "asked"
-  const by = random.pick([headers, { "delete-token": entry.deleteToken! }])
+  const by = random.pick([entry.headers, { "delete-token": entry.deleteToken! }])
   const { complete, status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers: by })
   if (status === 200 && complete) entry.deletion = "done"
   ledger.count(`delete ${status}`)
@@ -192,7 +193,7 @@ const alone = async (entry: Entry, run: () => Promise<void>): Promise<void> => {
 
 /** One action of a client. */
 export const act = async (lab: Lab): Promise<void> => {
-  const { headers, ledger, random, server } = lab
+  const { accounts, ledger, random, server } = lab
   const dice = random.below(20)
   if (dice < 7) return upload(lab)
   const known = ledger.entries.slice(-200).filter(({ deletion, key }) => key !== undefined && deletion === "not asked")
@@ -201,7 +202,7 @@ export const act = async (lab: Lab): Promise<void> => {
   if (dice === 7) return alone(entry, () => remove(lab, entry))
   if (dice < 11) return alone(entry, () => replace(lab, entry))
   if (dice === 11) {
-    await call(`${server()}/?limit=20&sort=size&search=lab`, ledger, { headers })
+    await call(`${server()}/?limit=20&sort=size&search=lab`, ledger, { headers: random.pick(accounts) })
     return
   }
   const broken = dice < 14 ? known.map((entry) => ({ entry, one: resumableOf(entry) })) : []

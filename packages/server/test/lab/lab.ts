@@ -22,8 +22,13 @@ import { proxy } from "./proxy.ts"
 import { makeServer, type Server } from "./server.ts"
 import { verify } from "./verify.ts"
 
-const KEY = "ANNA000.0000000-0000000-0000000-0000001"
-const HEADERS = { authorization: `Bearer ${KEY}` }
+/** Accounts, and their keys; of three shards, each is the home of one. */
+const KEYS = {
+  anna: "ANNA000.0000000-0000000-0000000-0000001",
+  bert: "BERT000.0000000-0000000-0000000-0000002",
+  carl: "CARL000.0000000-0000000-0000000-0000003"
+}
+const ACCOUNTS = Object.values(KEYS).map((key) => ({ authorization: `Bearer ${key}` }))
 
 /** On a slow machine the lab continues until there were enough uploads, downloads and faults: else it would prove nothing. */
 const ENOUGH = 5
@@ -52,13 +57,15 @@ export interface Summary {
 
 const accountsFile = (folder: string): string => {
   const path = Path.join(folder, "accounts.json")
-  const sha256 = createHash("sha256").update(KEY).digest("hex")
-  const keys = [{ id: "ANNA000", sha256, created: "2026-01-01T00:00:00.000Z" }]
+  const accounts = Object.entries(KEYS).map(([name, key]) => {
+    const sha256 = createHash("sha256").update(key).digest("hex")
+    return { name, plan: "premium", keys: [{ id: key.slice(0, 7), sha256, created: "2026-01-01T00:00:00.000Z" }] }
+  })
   Fs.writeFileSync(
     path,
     JSON.stringify({
       plans: { premium: { rateLimit: 1_000_000 } },
-      accounts: [{ name: "anna", plan: "premium", keys }]
+      accounts
     })
   )
   return path
@@ -133,7 +140,7 @@ export const run = async (
     const server = () => random.pick(servers).url()
     const client = async () => {
       while (goesOn()) {
-        await act({ ledger, random, server, headers: HEADERS, newName: () => `${NAME}${++names}.bin` })
+        await act({ ledger, random, server, accounts: ACCOUNTS, newName: () => `${NAME}${++names}.bin` })
         await sleep(random.below(100))
       }
     }

@@ -46,6 +46,8 @@ export class Entry {
   readonly name: string
   /** How many times each content may be downloaded. */
   readonly allowed: number
+  /** Those of its account. */
+  readonly headers: Record<string, string>
   /** `unknown`: the response to the upload was lost, or said so. */
   stored: "yes" | "no" | "unknown" = "unknown"
   key: string | undefined
@@ -58,9 +60,10 @@ export class Entry {
   /** One client at a time changes or deletes it. */
   busy = false
 
-  constructor(name: string, allowed: number, size: number) {
+  constructor(name: string, allowed: number, size: number, headers: Record<string, string>) {
     this.name = name
     this.allowed = allowed
+    this.headers = headers
     this.versions = []
     this.current = [this.newVersion(size)]
   }
@@ -87,8 +90,8 @@ export class Ledger {
   readonly violations: Array<{ readonly verdict: Verdict; readonly what: string }> = []
   readonly counts: Record<string, number> = {}
 
-  add(name: string, allowed: number, size: number): Entry {
-    const entry = new Entry(name, allowed, size)
+  add(name: string, allowed: number, size: number, headers: Record<string, string>): Entry {
+    const entry = new Entry(name, allowed, size, headers)
     this.entries.push(entry)
     return entry
   }

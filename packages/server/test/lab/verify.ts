@@ -81,8 +81,8 @@ const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql) => {
 }
 
 const verifyUsage = (ledger: Ledger, psql: Psql) => {
-  const used = totalOf(psql("SELECT coalesce(sum(bytes), 0) FROM usage WHERE owner = 'anna'"))
-  const sizes = totalOf(psql("SELECT coalesce(sum(size), 0) FROM files WHERE owner = 'anna'"))
+  const used = psql("SELECT owner, sum(bytes) FROM usage GROUP BY owner HAVING sum(bytes) <> 0 ORDER BY owner")
+  const sizes = psql("SELECT owner, sum(size) FROM files GROUP BY owner ORDER BY owner")
   if (used !== sizes) ledger.violated("quota not exact", `the storage in use is ${used}, and the files have ${sizes}`)
 }
 
