@@ -6,8 +6,9 @@ import { Account } from "./account.ts"
 import { SharedWindow } from "./sharedWindow.ts"
 
 /** Accounts belong to a clock too: times of a `TestClock` mean nothing to another one. */
-const inMemory = new WeakMap<Clock.Clock, Map<string, Account>>()
-const shared = new WeakMap<Clock.Clock, WeakMap<Store, Map<string, Account>>>()
+const registry = new WeakMap<Clock.Clock, WeakMap<object, Map<string, Account>>>()
+/** Stands for the store of accounts that have none. */
+const MEMORY = {}
 
 const orSet = <K, V>(map: { get(key: K): V | undefined; set(key: K, value: V): unknown }, key: K, make: () => V): V => {
   let value = map.get(key)
@@ -26,9 +27,7 @@ export const get = (
   baseUrl: string,
   fingerprint: string | undefined
 ): Account => {
-  const accounts = store === undefined
-    ? orSet(inMemory, clock, () => new Map())
-    : orSet(orSet(shared, clock, () => new WeakMap()), store, () => new Map())
+  const accounts = orSet(orSet(registry, clock, () => new WeakMap()), store ?? MEMORY, () => new Map())
   const name = `${baseUrl}\n${fingerprint ?? ""}`
   const found = accounts.get(name)
   if (found !== undefined) return found
