@@ -15,7 +15,7 @@ const apiKey = "BROWSER.0000001-0000002-0000003-0000004"
 describe("core and client in a browser", () => {
   // With resumable uploads, deletion tokens, and what finds out whether a file is encrypted; encryption, and uploads in pieces, are loaded
   // when they are used.
-  it("add at most 36 kB to effect", { timeout: 60_000 }, async () => {
+  it("add at most 36 kB to effect", { timeout: 300_000 }, async () => {
     const { beyondEffect, whole, withoutEffect } = await sizes()
     assert.isAtMost(beyondEffect, 36_000, "gzipped, beyond what they use of effect")
     // The limit for a page's size: it fails when much was added at once.
@@ -50,7 +50,7 @@ describe("core and client in a browser", () => {
     })
 
   it.skipIf(executablePath === undefined)("upload and download over fetch, from a page of another origin", {
-    timeout: 60_000
+    timeout: 300_000
   }, async () => {
     const page = await servePage(await bundle({ external: false }))
     const browser = await launch()
@@ -110,7 +110,7 @@ describe("core and client in a browser", () => {
 
   it.skipIf(executablePath === undefined)(
     "run the page in the README of the promises",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async () => {
       const block = (await collect()).find(({ code, document }) =>
         document === "packages/promise/README.md" && code.includes("document.querySelector")
@@ -131,7 +131,7 @@ describe("core and client in a browser", () => {
           await tab.goto(page.url)
           const file = { name: "nöte.txt", mimeType: "text/plain", buffer: Buffer.from("see you at eight") }
           await tab.setInputFiles("input", file)
-          const link = await tab.locator("output", { hasText: /^http/ }).textContent({ timeout: 50_000 })
+          const link = await tab.locator("output", { hasText: /^http/ }).textContent({ timeout: 240_000 })
           assert.strictEqual(await (await fetch(link!)).text(), "see you at eight")
           assert.deepStrictEqual(problems, [])
         } finally {

@@ -32,7 +32,7 @@ beforeAll(async () => {
     await must("tar", ["-xzf", tarball, "-C", unpacked, "--strip-components=1"], { cwd: folder })
   }
   return () => rm(folder, { recursive: true, force: true })
-}, 240_000)
+}, 600_000)
 
 /** Fails with all problems that a check finds, in any package. */
 const assertEach = async (check: (packed: Packed, unpacked: string) => Promise<ReadonlyArray<string>>) => {
@@ -225,7 +225,7 @@ const assertReadmeRuns = async (project: string, command: string, args: Readonly
 }
 
 describe("a project that installs them", () => {
-  it("compiles and runs a program, with one copy of effect", { timeout: 240_000 }, async (test) => {
+  it("compiles and runs a program, with one copy of effect", { timeout: 600_000 }, async (test) => {
     const project = join(folder, "scratch")
     const names = ["core", "client", "platform-node", "promise", "server", "cli"].map((name) =>
       `@effect-fileio/${name}`
@@ -256,7 +256,7 @@ describe("a project that installs them", () => {
     assert.match(hidden.stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
   })
 
-  it("compiles and runs README.md under pnpm, which hides what is not declared", { timeout: 240_000 }, async (test) => {
+  it("compiles and runs README.md under pnpm, which hides what is not declared", { timeout: 600_000 }, async (test) => {
     const project = join(folder, "scratch-pnpm")
     if (!await install(packed, project, "pnpm", [...await readmeInstall(), "@types/node@24"])) {
       return test.skip("npm reaches no registry")
@@ -273,7 +273,7 @@ describe("a project that installs them", () => {
     await assertCompiles(promises, "nodenext", ["declarations-promise.ts"], { skipLibCheck: true })
   })
 
-  it("compiles and runs README.md, and a server, under Yarn's Plug'n'Play", { timeout: 240_000 }, async (test) => {
+  it("compiles and runs README.md, and a server, under Yarn's Plug'n'Play", { timeout: 600_000 }, async (test) => {
     const project = join(folder, "scratch-yarn")
     const names = [...await readmeInstall(), "@effect-fileio/server", "@types/node@24"]
     // The oldest that reads the declarations of effect; Yarn patches it so that it finds them in archives.
@@ -298,7 +298,7 @@ describe("a project that installs them", () => {
   ]
   it.for(runtimes)(
     "runs README.md, files on disk over TLS, promises and fetch on %s",
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async (row, test) => {
       const [, name, command, args] = row
       const modules = existsSync(join(scratch(), "node_modules")) ? await program(name) : undefined
@@ -331,7 +331,7 @@ describe("a project that installs them", () => {
 
   it(
     "needs no permission of Deno but for the network and the environment, over fetch",
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async (test) => {
       const modules = existsSync(join(scratch(), "node_modules")) ? await program("deno") : undefined
       if (modules === undefined) return test.skip("npm reaches no registry")
@@ -343,7 +343,7 @@ describe("a project that installs them", () => {
     }
   )
 
-  it("says on Bun that a proxy needs another client", { timeout: 240_000 }, async (test) => {
+  it("says on Bun that a proxy needs another client", { timeout: 600_000 }, async (test) => {
     const modules = existsSync(join(scratch(), "node_modules")) ? await program("bun") : undefined
     if (modules === undefined) return test.skip("npm reaches no registry")
     await writeFile(join(scratch(), "app.ts"), await readmeProgram())
@@ -355,7 +355,7 @@ describe("a project that installs them", () => {
     assert.match(stderr, /invalid runtime: Bun has no undici/)
   })
 
-  it("uploads and downloads in a worker, on workerd", { timeout: 240_000 }, async (test) => {
+  it("uploads and downloads in a worker, on workerd", { timeout: 600_000 }, async (test) => {
     const modules = existsSync(join(scratch(), "node_modules")) ? await program("miniflare") : undefined
     if (modules === undefined) return test.skip("npm reaches no registry")
     await copyFixture(scratch(), "worker.ts")
@@ -373,7 +373,7 @@ describe("a project that installs them", () => {
     ])
   })
 
-  it("uses the promises beside Effect 3", { timeout: 240_000 }, async (test) => {
+  it("uses the promises beside Effect 3", { timeout: 600_000 }, async (test) => {
     const project = join(folder, "scratch-3")
     if (!await install(packed, project, "npm", ["effect@3", "@effect-fileio/promise", "@types/node@24"])) {
       return test.skip("npm reaches no registry")
