@@ -166,6 +166,14 @@ describe("AdaptiveRate", () => {
     assert.deepStrictEqual(pausesOf(1), [1000, 5000])
   })
 
+  it("waits at most ten seconds longer than the host asks", () => {
+    const rate = new AdaptiveRate()
+    rate.served(0, -1, false, 10)
+    const pauses = Array.from({ length: 20 }, (_, n) => rate.rejected(60_000 * n, 60_000 * n - 1, 20_000, 10, 1)!)
+    assert.strictEqual(pauses[0], 20_000)
+    assert.strictEqual(Math.max(...pauses), 30_000)
+  })
+
   it("tries about every second once it was refused often, to find the gap of a busy process, with some longer pauses", () => {
     const rate = new AdaptiveRate()
     const pauses = Array.from(

@@ -64,8 +64,8 @@ const MANY = 96
 const MAX_PAUSE = 60_000
 /** The longest pause if the host asks for one. */
 const MAX_RETRY_AFTER = 24 * 3_600_000
-/** The most milliseconds of a pause to which its random part is proportional. */
-const MAX_SPREAD = 10_000
+/** The random part of a pause is proportional to this many milliseconds of it at most, so that a call's budget is not spent on it. */
+const MAX_SPREAD = 2500
 /** If a process does not know of others, this many pauses at first may be long, and later every one with a multiple of this number. */
 const WIDE = 4
 const EVERY = 16
