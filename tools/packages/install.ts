@@ -1,6 +1,9 @@
 /** Installs the packed packages into a project, as users do, by each package manager. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { must, type Packed, root, run, serve } from "./pack.ts"
 import { NPM_INSTALL, OFFLINE, program } from "./programs.ts"
 
@@ -75,4 +78,21 @@ export const install = async (
 export const readmeInstall = async (): Promise<ReadonlyArray<string>> => {
   const line = /^npm install (?<names>@effect-fileio\/.+)$/m.exec(await readFile(join(root, "README.md"), "utf8"))
   return line!.groups!["names"]!.split(" ")
+}
+
+/** `fileio serve` of the command line that npm installed into a project, until the function ends. */
+export const withHost = async <A>(project: string, use: (url: string) => Promise<A>): Promise<A> => {
+  const fileio = join(project, "node_modules/@effect-fileio/cli/dist/fileio.js")
+  const host = spawn(process.execPath, [fileio, "serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] })
+  const ended = once(host, "close")
+  try {
+    for await (const line of createInterface(host.stdout)) {
+      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0]
+      if (url !== undefined) return await use(url)
+    }
+    throw new Error("fileio serve ended")
+  } finally {
+    host.kill()
+    await ended
+  }
 }

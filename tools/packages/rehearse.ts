@@ -3,14 +3,11 @@
  * as a fresh clone does, serves them as a registry, and installs them with each package manager. Each then runs the first
  * program of README.md, on its own runtime, against the server of the packed command line.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { createInterface } from "node:readline"
 import { collect } from "../docs/blocks.ts"
-import { install, type Manager, readmeInstall } from "./install.ts"
+import { install, type Manager, readmeInstall, withHost } from "./install.ts"
 import { must, pack, root } from "./pack.ts"
 import { program } from "./programs.ts"
 
@@ -25,23 +22,6 @@ const copyWorkspace = async () => {
     await mkdir(join(clone, dirname(file)), { recursive: true })
     // A file that is deleted in the working tree is still listed.
     await copyFile(join(root, file), join(clone, file)).catch(() => {})
-  }
-}
-
-/** `fileio serve` of an installed command line, until the function ends. */
-const withHost = async <A>(project: string, use: (url: string) => Promise<A>): Promise<A> => {
-  const fileio = join(project, "node_modules/@effect-fileio/cli/dist/fileio.js")
-  const host = spawn(process.execPath, [fileio, "serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] })
-  const ended = once(host, "close")
-  try {
-    for await (const line of createInterface(host.stdout)) {
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0]
-      if (url !== undefined) return await use(url)
-    }
-    throw new Error("fileio serve ended")
-  } finally {
-    host.kill()
-    await ended
   }
 }
 

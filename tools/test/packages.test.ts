@@ -11,7 +11,7 @@ import { formatMessage } from "publint/utils"
 import { fixturePath, PASSPHRASE, secureHost } from "../../packages/platform-node/test/network.ts"
 import { bundleOne } from "../browser/bundle.ts"
 import { collect } from "../docs/blocks.ts"
-import { install, readmeInstall } from "../packages/install.ts"
+import { install, readmeInstall, withHost } from "../packages/install.ts"
 import { must, pack, type Packed, root, run } from "../packages/pack.ts"
 import { type Program, program } from "../packages/programs.ts"
 
@@ -239,7 +239,7 @@ describe("a project that installs them", () => {
       1
     )
 
-    await copyFixture(project, "consumer.ts")
+    for (const script of ["consumer.ts", "consumer-fetch.ts"]) await copyFixture(project, script)
     await assertCompiles(project, "nodenext", ["consumer.ts"])
     await assertCompiles(project, "bundler", ["consumer.ts"], { skipLibCheck: true })
     const printed = await must(process.execPath, ["consumer.ts"], { cwd: project })
@@ -248,6 +248,11 @@ describe("a project that installs them", () => {
 
     const help = await must(join(project, "node_modules/.bin/fileio"), ["--help"], { cwd: project })
     assert.match(help, /upload/)
+    const published = await withHost(
+      project,
+      (url) => must(process.execPath, ["consumer-fetch.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
+    )
+    assert.strictEqual(published, OVER_FETCH)
     const hidden = await run(
       process.execPath,
       ["--input-type=module", "--eval", "await import('@effect-fileio/client/internal/exchange')"],
