@@ -144,6 +144,13 @@ describe("an engine", () => {
         assert.include(error.message, `${part}: not an address that begins with`)
         assert.notInclude(error.message, "secret")
       }
+      const good = "postgresql://user:sec,ret@127.0.0.1:1/files"
+      const second = yield* Effect.flip(start({ catalog: `${good}, mysql://user:secret@127.0.0.1/files` }))
+      assert.strictEqual(second.message, "catalog: not an address that begins with postgresql://")
+      const twice = yield* Effect.flip(start({ catalog: [good, good] }))
+      assert.strictEqual(twice.message, "catalog: an address is in the list twice")
+      const none = yield* Effect.flip(start({ catalog: [] }))
+      assert.strictEqual(none.message, "catalog: not an address that begins with postgresql://")
       const away = yield* Effect.flip(start({ rateCounter: "redis://user:secret@127.0.0.1:1" }))
       assert.include(away.message, "Redis cannot be reached")
       const nowhere = yield* Effect.flip(start({ catalog: "postgresql://user:secret@127.0.0.1:1/files" }))
