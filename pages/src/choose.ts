@@ -38,7 +38,8 @@ const read = async ({ files, items }: DataTransfer): Promise<Array<Chosen>> => {
 
 export interface Choice {
   readonly files: () => ReadonlyArray<Chosen>
-  readonly clear: () => void
+  /** Removes the first files, which are sent. */
+  readonly drop: (count: number) => void
 }
 
 export const choice = (words: Words, options: {
@@ -118,5 +119,5 @@ export const choice = (words: Words, options: {
     if (clipboardData.files.length > 0) add(await read(clipboardData))
     else if (text !== "" && !options.isBusy()) options.onText(text)
   })
-  return { files: () => chosen, clear: () => set([]) }
+  return { files: () => chosen, drop: (count) => set(chosen.slice(count)) }
 }

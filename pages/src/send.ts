@@ -136,9 +136,12 @@ export const enhance = (form: HTMLFormElement): void => {
   }
   if (who.key() !== undefined) void applyPlan()
 
-  const finish = (sent: ReadonlyArray<Results.Result>, settings: Upload.Settings) => {
+  /** What was sent since the form was last empty: an upload of several files may fail at one of them, and go on with the rest. */
+  const sent: Array<Results.Result> = []
+  const beginning = [get("h1").textContent, get("#lead").textContent, document.title] as const
+
+  const finish = (settings: Upload.Settings) => {
     const heading = get("h1")
-    const before = [heading.textContent, get("#lead").textContent, document.title] as const
     heading.textContent = document.title = sent.length === 1 ? words.ready : words.readyMany
     const isOne = sent.length === 1
     get("#lead").textContent = !settings.isEncrypted
@@ -151,13 +154,14 @@ export const enhance = (form: HTMLFormElement): void => {
     show(form, false)
     show(get("#terminal"), false)
     results.replaceChildren(...Results.cards(words, sent, () => {
-      ;[heading.textContent, get("#lead").textContent, document.title] = before
+      ;[heading.textContent, get("#lead").textContent, document.title] = beginning
+      sent.length = 0
       results.replaceChildren()
       show(results, false)
       show(form, true)
       show(get("#terminal"), true)
       form.reset()
-      chosen.clear()
+      chosen.drop(Infinity)
       get("#file").focus()
     }))
     show(results, true)
@@ -166,7 +170,7 @@ export const enhance = (form: HTMLFormElement): void => {
 
   const send = async (items: ReadonlyArray<Item>, settings: Upload.Settings, { signal }: AbortController) => {
     const upload = await import("./upload.ts")
-    const sent: Array<Results.Result> = []
+    const earlier = sent.length
     const total = items.reduce((sum, item) => sum + item.size, 0)
     let before = 0
     try {
@@ -186,18 +190,18 @@ export const enhance = (form: HTMLFormElement): void => {
         Links.add({ key, name: item.name, link, expires, token, sentAt: Date.now() })
       }
       connection.close()
-      finish(sent, settings)
+      finish(settings)
     } catch (error) {
       const { isKeyWrong, isMaybeStored, reason } = upload.problemOf(error)
+      chosen.drop(sent.length - earlier)
       if (sent.length > 0) {
-        // What was sent has its links; the rest follows below them.
-        finish(sent, settings)
+        // What was sent has its links; the rest can be sent again.
+        finish(settings)
         show(form, true)
-        show(fields, false)
       }
       complain(
         signal.aborted
-          ? words.cancelled
+          ? sent.length > 0 ? "" : words.cancelled
           : isKeyWrong
           ? words.keyWrong
           : fill(isMaybeStored ? words.uploadUnknown : words.uploadFailed, { reason })

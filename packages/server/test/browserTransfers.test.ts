@@ -478,4 +478,39 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
       }),
     60_000
   )
+
+  it.live(
+    "where one of several files fails, the others have their links, and the rest can be sent again",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* start(free)
+        const { page, seen } = yield* open(url)
+        const files = ["a.bin", "b.bin", "c.bin"].map((name) => ({ name, mimeType: "", buffer: Buffer.from(name) }))
+        yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles(files)
+          let uploads = 0
+          await page.route(`${url}/`, (route) =>
+            route.request().method() === "POST" && ++uploads === 2
+              ? route.fulfill({
+                status: 400,
+                json: { success: false, status: 400, code: "INVALID_REQUEST", message: "no" }
+              })
+              : route.continue())
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("alert").getByText("The file was not uploaded").waitFor()
+          assert.strictEqual(await page.locator("#results input").count(), 1)
+          assert.deepStrictEqual(await page.locator("#chosen-list .name").allTextContents(), ["b.bin", "c.bin"])
+          await page.getByRole("button", { name: "Upload" }).click()
+          await page.getByRole("heading", { name: "Your links are ready" }).waitFor()
+          assert.strictEqual(await page.locator("#results input").count(), 3)
+          assert.isTrue(await page.locator("#upload").isHidden())
+          await page.getByRole("button", { name: "Send another file" }).click()
+          await page.getByRole("heading", { name: "Send a file once" }).waitFor()
+          assert.strictEqual(await page.locator("#chosen-list li").count(), 0)
+        })
+        assert.deepStrictEqual(seen.filter((line) => !line.includes("400")), [])
+      }),
+    60_000
+  )
 })
