@@ -43,6 +43,8 @@ export const open = (url: string, options: BrowserContextOptions = {}) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const context = await browser.newContext({ viewport: DESKTOP, ...options })
+      // A busy machine is slow, not wrong.
+      context.setDefaultTimeout(120_000)
       const page = await context.newPage()
       const seen: Array<string> = []
       page.on("request", (request) => {

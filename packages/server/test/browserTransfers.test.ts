@@ -218,7 +218,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.isTrue(file.bytes.equals(content))
         assert.deepStrictEqual(seen, [])
       }),
-    120_000
+    240_000
   )
 
   it.live.skipIf(!hasAge)(
@@ -257,7 +257,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.strictEqual((yield* call(`${url}/${key}`)).status, 404)
         assert.deepStrictEqual(seen, [])
       }),
-    180_000
+    240_000
   )
 
   it.live(
@@ -318,7 +318,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.strictEqual(String((yield* saved(page)).bytes), "content")
         assert.deepStrictEqual(seen, [])
       }),
-    120_000
+    240_000
   )
 
   it.live(
@@ -376,7 +376,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.strictEqual((yield* call(plain)).status, 404)
         assert.deepStrictEqual(seen, [])
       }),
-    120_000
+    240_000
   )
 
   it.live(
@@ -416,7 +416,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         })
         assert.deepStrictEqual(seen, [])
       }),
-    60_000
+    240_000
   )
 
   it.live(
@@ -452,7 +452,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         })
         assert.deepStrictEqual(seen.filter((line) => !line.includes("401")), [])
       }),
-    60_000
+    240_000
   )
 
   it.live(
@@ -476,7 +476,7 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         assert.isTrue(file.bytes.equals(content))
         assert.deepStrictEqual(seen, [])
       }),
-    60_000
+    240_000
   )
 
   it.live(
@@ -511,6 +511,6 @@ describe.skipIf(!hasChromium)("encrypted transfers in a real browser", () => {
         })
         assert.deepStrictEqual(seen.filter((line) => !line.includes("400")), [])
       }),
-    60_000
+    240_000
   )
 })
