@@ -12,7 +12,7 @@ const host = (options: FileIoTest.Options = {}) =>
 const body = FileBody.text("see you at eight", { name: "a.txt" })
 
 describe("the status of a file", () => {
-  it.effect("says what is there to whoever has the link, and takes nothing", () =>
+  it.effect("says what is there to anyone who has the link, and takes nothing", () =>
     Effect.gen(function*() {
       const fileIo = yield* FileIo.FileIo
       const test = yield* FileIoTest.FileIoTest

@@ -126,7 +126,7 @@ describe("a deletion token", () => {
         assert.notInclude(later.text, token)
         assert.notMatch(later.text, /deletetoken|deletehash/i)
       }
-      // Whoever has the key of another account still needs only the token.
+      // A caller with the key of another account still needs only the token.
       assert.strictEqual((yield* remove(url, key, token, bert)).status, 200)
       assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
     }))

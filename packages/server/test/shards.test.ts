@@ -61,7 +61,7 @@ const open = (...url: ReadonlyArray<Redacted.Redacted>) =>
 const refusal = (...url: ReadonlyArray<Redacted.Redacted>) =>
   Effect.map(Effect.flip(Effect.scoped(open(...url))), ({ message }) => message)
 
-/** An account whose home is that shard of so many. */
+/** An account whose home is that shard. */
 const accountOn = (shard: number, size: number, also: (name: string) => boolean = () => true): string =>
   names.find((name) => homeAmong(size, name) === shard && also(name))!
 
