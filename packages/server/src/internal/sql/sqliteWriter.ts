@@ -26,6 +26,12 @@ export interface Writer {
 /** The same file as a source and as a compiled one. */
 const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./sqliteThread.ts" : "./sqliteThread.js", import.meta.url)
 
+/**
+ * The thread has the options of the process, since loaders of modules are among them. Node refuses a file with `--input-type`, which a
+ * program of `node -e` or of standard input may have.
+ */
+const OPTIONS = process.execArgv.some((option) => option.startsWith("--input-type")) ? { execArgv: [] } : {}
+
 const causeOf = ({ cause, code, errcode, message }: Failure): Error =>
   Object.assign(
     new Error(message, cause === undefined ? {} : { cause: causeOf(cause) }),
@@ -51,8 +57,7 @@ interface Thread {
 }
 
 const startThread = (start: Start, onEnd: (thread: Thread, cause: unknown) => void): Thread => {
-  // It has the options of the process, since loaders of modules are among them.
-  const worker = new Worker(THREAD, { workerData: start })
+  const worker = new Worker(THREAD, { workerData: start, ...OPTIONS })
   // It keeps a program running only while a change waits.
   worker.unref()
   const opened = Promise.withResolvers<CatalogError | undefined>()
