@@ -1,20 +1,21 @@
 /**
  * Small files a second: uploads and one-time downloads of 1 KiB over HTTP, over connections that are kept alive, by the server's
- * program with SQLite and a folder. With `--root` also by other checkouts of this repository, in turn, round after round.
+ * program with SQLite and a folder. With `--root` also by other checkouts of this repository, in turn, round after round. The last
+ * lines, on the error stream, are a table: the best round of each, and how many times as many files as the last checkout it takes.
  *
- * `pnpm bench capacity [--count 3000] [--connections 64] [--bytes 1024] [--rounds 3] [--sync-millis 2] [--root FOLDER ...]`
+ * `pnpm bench capacity [--count 3000] [--connections 64] [--bytes 1024] [--rounds 3] [--sync-millis 0] [--root FOLDER ...]`
  *
  * `--sync-millis` makes every sync of the disk take so much longer, as on one without power-loss protection; it needs Linux and a
- * C compiler.
+ * C compiler. It and `--connections` may be lists, such as `--connections 1,16,64,256 --sync-millis 0,2`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
+import { drive } from "./internal/drive.ts"
 
 const { values } = parseArgs({
   options: {
@@ -26,15 +27,27 @@ const { values } = parseArgs({
     root: { type: "string", multiple: true, default: [] }
   }
 })
-const count = Number(values.count)
-const connections = Number(values.connections)
-const syncMillis = Number(values["sync-millis"])
+const numbers = (list: string): ReadonlyArray<number> => list.split(",").map(Number)
 const roots = [join(import.meta.dirname, ".."), ...values.root.map((root) => resolve(root))]
 
 const folder = await mkdtemp(join(tmpdir(), "fileio-bench-"))
 
+interface Case {
+  readonly connections: number
+  readonly syncMillis: number
+  readonly count: number
+}
+/** With fewer connections fewer files are sent, since they take longer. */
+const MANY = 16
+const cases: ReadonlyArray<Case> = numbers(values["sync-millis"]).flatMap((syncMillis) =>
+  numbers(values.connections).map((connections) => {
+    const count = Math.ceil(Number(values.count) * Math.min(1, (connections + 1) / MANY))
+    return { connections, syncMillis, count }
+  })
+)
+
 /** A library to preload that makes syncs slow. */
-const slowSyncs = async (): Promise<string | undefined> => {
+const slowSyncs = async (syncMillis: number): Promise<string | undefined> => {
   if (syncMillis === 0) return undefined
   const source = join(folder, "slow.c")
   const library = join(folder, "slow.so")
@@ -93,40 +106,22 @@ const body = `--${boundary}\r\nContent-Disposition: form-data; name="file"; file
   "x".repeat(Number(values.bytes))
 }\r\n--${boundary}--\r\n`
 
-/** One request after another over each connection; `take` gets the body of each response. */
-const drive = async ({ url }: Server, next: () => string | undefined, take: (text: string) => void) => {
-  const one = async () => {
-    const socket = connect(Number(url.port), url.hostname)
-    socket.setNoDelay(true)
-    await once(socket, "connect")
-    await new Promise<void>((resolve, reject) => {
-      let text = ""
-      const go = () => {
-        const request = next()
-        if (request === undefined) return void socket.end(resolve)
-        socket.write(request)
-      }
-      socket.setEncoding("latin1").on("data", (chunk: string) => {
-        text += chunk
-        const head = text.indexOf("\r\n\r\n")
-        if (head === -1) return
-        const length = Number(/content-length: *(\d+)/i.exec(text)?.[1])
-        if (text.length < head + 4 + length) return
-        if (!text.startsWith("HTTP/1.1 200 ")) return void reject(new Error(text))
-        take(text.slice(head + 4))
-        text = ""
-        go()
-      })
-      socket.on("error", reject)
-      go()
-    })
-  }
-  await Promise.all(Array.from({ length: connections }, one))
-}
-
 const round = (value: number) => Math.round(value * 100) / 100
 
-const measured = async (server: Server, what: string, root: string, run: () => Promise<void>) => {
+interface Figures {
+  readonly perSecond: number
+  readonly hostCpuMillisEach: number
+  readonly loopWorstMs: number
+  readonly loopWorstWorkMs: number
+}
+
+const measured = async (
+  server: Server,
+  { connections, count, syncMillis }: Case,
+  what: string,
+  root: string,
+  run: () => Promise<void>
+): Promise<Figures> => {
   const { child } = server
   child.send("report")
   await once(child, "message")
@@ -136,7 +131,12 @@ const measured = async (server: Server, what: string, root: string, run: () => P
   const wallS = (performance.now() - began) / 1000
   child.send("report")
   const [{ worstMs, worstWorkMs }] = await once(child, "message") as [Readonly<Record<string, number>>]
-  const perSecond = Math.round(count / wallS)
+  const figures: Figures = {
+    perSecond: Math.round(count / wallS),
+    hostCpuMillisEach: round((cpuOf(child.pid!) - cpu) / count * 1000),
+    loopWorstMs: round(worstMs!),
+    loopWorstWorkMs: round(worstWorkMs!)
+  }
   console.log(JSON.stringify({
     bench: "capacity",
     what,
@@ -144,30 +144,34 @@ const measured = async (server: Server, what: string, root: string, run: () => P
     connections,
     syncMillis,
     wallS: round(wallS),
-    perSecond,
-    hostCpuMillisEach: round((cpuOf(child.pid!) - cpu) / count * 1000),
-    loopWorstMs: round(worstMs!),
-    loopWorstWorkMs: round(worstWorkMs!)
+    ...figures
   }))
-  return perSecond
+  return figures
 }
 
 const host = "Host: localhost\r\nAccept: */*\r\nUser-Agent: bench\r\n"
 const uploadRequest =
   `POST /?maxDownloads=1 HTTP/1.1\r\n${host}Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 
-const once_ = async (root: string, preload: string | undefined) => {
+const once_ = async (root: string, each: Case, preload: string | undefined) => {
+  const { connections, count } = each
   const server = await start(root, preload)
   try {
     const upload = async (left: number) => {
       const keys: Array<string> = []
-      await drive(server, () => left-- > 0 ? uploadRequest : undefined, (text) => keys.push(JSON.parse(text).key))
+      await drive(
+        server.url,
+        connections,
+        () => left-- > 0 ? uploadRequest : undefined,
+        (text) => keys.push(JSON.parse(text).key)
+      )
       return keys
     }
     const download = async (keys: Array<string>) => {
       let got = 0
       await drive(
-        server,
+        server.url,
+        connections,
         () => {
           const key = keys.pop()
           return key === undefined ? undefined : `GET /${key} HTTP/1.1\r\n${host}\r\n`
@@ -178,10 +182,10 @@ const once_ = async (root: string, preload: string | undefined) => {
     }
     await download(await upload(Math.ceil(count / 5)))
     let keys: Array<string> = []
-    const uploads = await measured(server, "uploads", root, async () => {
+    const uploads = await measured(server, each, "uploads", root, async () => {
       keys = await upload(count)
     })
-    const downloads = await measured(server, "downloads", root, async () => {
+    const downloads = await measured(server, each, "downloads", root, async () => {
       if (await download(keys) !== count * Number(values.bytes)) throw new Error("not all bytes came")
     })
     return { uploads, downloads }
@@ -191,22 +195,48 @@ const once_ = async (root: string, preload: string | undefined) => {
   }
 }
 
-const best = new Map<string, { uploads: number; downloads: number }>()
+/** The figures of the better round, and the shortest of the longest times that its event loop was blocked. */
+const better = (one: Figures | undefined, other: Figures): Figures => {
+  if (one === undefined) return other
+  const loopWorstMs = Math.min(one.loopWorstMs, other.loopWorstMs)
+  return { ...(one.perSecond > other.perSecond ? one : other), loopWorstMs }
+}
+
+const rows: Array<ReadonlyArray<string | number>> = [
+  ["case", "at once", "checkout", "per second", "ratio", "processor, ms each", "loop blocked, ms"],
+  ["---", "--:", "---", "--:", "--:", "--:", "--:"]
+]
 try {
-  const preload = await slowSyncs()
-  for (let each = 0; each < Number(values.rounds); each++) {
-    for (const root of roots) {
-      const { downloads, uploads } = await once_(root, preload)
-      const before = best.get(root) ?? { uploads: 0, downloads: 0 }
-      best.set(root, {
-        uploads: Math.max(before.uploads, uploads),
-        downloads: Math.max(before.downloads, downloads)
-      })
+  for (const each of cases) {
+    const preload = await slowSyncs(each.syncMillis)
+    const best = new Map<string, { readonly uploads?: Figures; readonly downloads?: Figures }>()
+    for (let done = 0; done < Number(values.rounds); done++) {
+      for (const root of roots) {
+        const { downloads, uploads } = await once_(root, each, preload)
+        const before = best.get(root)
+        best.set(root, {
+          uploads: better(before?.uploads, uploads),
+          downloads: better(before?.downloads, downloads)
+        })
+      }
+    }
+    for (const what of ["uploads", "downloads"] as const) {
+      const last = best.get(roots.at(-1)!)![what]!
+      for (const [root, figures] of best) {
+        const { hostCpuMillisEach, loopWorstMs, perSecond } = figures[what]!
+        rows.push([
+          each.syncMillis === 0 ? what : `${what}, + ${each.syncMillis} ms`,
+          each.connections,
+          root,
+          perSecond,
+          (perSecond / last.perSecond).toFixed(2),
+          hostCpuMillisEach,
+          loopWorstMs
+        ])
+      }
     }
   }
-  for (const [root, figures] of best) {
-    console.log(JSON.stringify({ bench: "capacity", best: root, syncMillis, ...figures }))
-  }
+  for (const row of rows) console.error(`| ${row.join(" | ")} |`)
 } finally {
   await rm(folder, { recursive: true, force: true })
 }

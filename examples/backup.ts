@@ -1,6 +1,6 @@
 /** A nightly backup for a receiver: uploads it, watches until it is downloaded, and forgets it then. */
 import { FileIo, FileTransfer } from "@effect-fileio/client"
-import { Console, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
+import { Console, Deferred, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { run } from "./internal/run.ts"
 
 const backup = Effect.gen(function*() {
@@ -15,15 +15,16 @@ const backup = Effect.gen(function*() {
   const file = yield* transfer.uploadFile(path, { expires: "1d", title: "Nightly backup" })
   yield* Console.log("handed over:", file.link)
 
-  // At some time, the other side downloads it.
+  // At some time, the other side downloads it; here, once its sender watches.
   const taken = `${folder}/taken.tar`
+  const watched = yield* Deferred.make<void>()
   const receiver = yield* Effect.forkChild(
-    Effect.delay(transfer.downloadFile(file.link, { path: taken }), "300 millis")
+    Effect.andThen(Deferred.await(watched), transfer.downloadFile(file.link, { path: taken }))
   )
 
   yield* Stream.runForEach(
     fileIo.awaitDownloaded(file.key, { every: "100 millis" }),
-    (state) => Console.log("state:", state._tag)
+    (state) => Effect.andThen(Console.log("state:", state._tag), Deferred.succeed(watched, undefined))
   )
   // Only now is the original no longer needed.
   yield* fs.remove(path)

@@ -161,7 +161,14 @@ const install = async () => {
 }
 
 /** The pages' sources; they contain the SDK. The build takes a second. */
-const PAGES = ["pages", "packages/core/src", "packages/client/src", "pnpm-lock.yaml"]
+const PAGES = [
+  "pages",
+  "packages/core/src",
+  "packages/client/src",
+  "packages/server/src/internal/web/longName.ts",
+  "packages/server/src/internal/web/words",
+  "pnpm-lock.yaml"
+]
 
 const buildPages = async () => {
   const output = join(root, "packages/server/web/pages.json")

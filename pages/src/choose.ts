@@ -45,6 +45,8 @@ export interface Choice {
 export const choice = (words: Words, options: {
   readonly isBusy: () => boolean
   readonly onChange: () => void
+  /** What was dropped or pasted cannot be read. */
+  readonly onUnreadable: () => void
   readonly onText: (text: string) => void
 }): Choice => {
   const input = get<HTMLInputElement>("#file")
@@ -107,16 +109,17 @@ export const choice = (words: Words, options: {
   addEventListener("dragover", (event) => {
     if (event.dataTransfer?.types.includes("Files") === true) event.preventDefault()
   })
-  addEventListener("drop", async (event) => {
+  const take = (data: DataTransfer) => read(data).then(add, options.onUnreadable)
+  addEventListener("drop", (event) => {
     over(event, 0)
-    if (event.dataTransfer !== null) add(await read(event.dataTransfer))
+    if (event.dataTransfer !== null) void take(event.dataTransfer)
   })
-  addEventListener("paste", async (event) => {
+  addEventListener("paste", (event) => {
     if (event.target instanceof Element && event.target.matches("input, textarea")) return
     const { clipboardData } = event
     if (clipboardData === null) return
     const text = clipboardData.getData("text")
-    if (clipboardData.files.length > 0) add(await read(clipboardData))
+    if (clipboardData.files.length > 0) void take(clipboardData)
     else if (text !== "" && !options.isBusy()) options.onText(text)
   })
   return { files: () => chosen, drop: (count) => set(chosen.slice(count)) }

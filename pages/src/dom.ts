@@ -1,4 +1,5 @@
 /** The page's elements, its words, and how it shows sizes and times. */
+import * as LongName from "../../packages/server/src/internal/web/longName.ts"
 import type { Words as AllWords } from "../../packages/server/src/internal/web/words/en.ts"
 
 export type Words = AllWords["script"]
@@ -29,19 +30,21 @@ export const make = <Name extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-const MOST_CHARACTERS = 84
-const END_CHARACTERS = 24
+/** A name without characters that nobody sees, which can reverse it: `PlainText.strip` of core would load all of the SDK. */
+export const visible = (name: string): string => name.replace(/[\p{Cc}\p{Bidi_Control}]/gu, "")
 
 /** A file's name, isolated so that it cannot change the direction of the text around it; a long one keeps its end. */
-export const isolated = (name: string): HTMLElement => {
-  const characters = Array.from(name)
-  return characters.length <= MOST_CHARACTERS
-    ? make("bdi", {}, name)
-    : make(
-      "bdi",
-      { title: name },
-      `${characters.slice(0, MOST_CHARACTERS - END_CHARACTERS).join("")}…${characters.slice(-END_CHARACTERS).join("")}`
-    )
+export const isolated = (given: string): HTMLElement => {
+  const name = visible(given)
+  const long = LongName.split(name)
+  if (long === undefined) return make("bdi", {}, name)
+  return make(
+    "bdi",
+    { title: name },
+    make("span", { class: "start" }, long.start),
+    ...long.isCut ? [make("span", { class: "dots" }, "…")] : [],
+    make("span", { class: "end" }, long.end)
+  )
 }
 
 /** The address of `/`, below any path of a proxy, without a slash at its end. */
@@ -74,7 +77,7 @@ export const size = (bytes: number): string => {
 }
 
 /** Such as `3 minutes`. */
-const duration = (seconds: number): string => {
+export const duration = (seconds: number): string => {
   const [value, unit] = seconds < 90
     ? [seconds, "second"]
     : seconds < 5400
@@ -95,17 +98,25 @@ export const showLocalTimes = (): void => {
   }
 }
 
+/** Without https there is no clipboard, but the old way: a selected field. */
+const copySelected = (text: string): void => {
+  const field = make("textarea", { class: "sr", readonly: "" })
+  field.value = text
+  document.body.append(field)
+  field.select()
+  document.execCommand("copy")
+  field.remove()
+}
+
 /** Copies a text when a button is pressed. */
-export const copyOnClick = (button: HTMLButtonElement, text: () => string, copied: string, select: Node): void => {
+export const copyOnClick = (button: HTMLButtonElement, text: () => string, copied: string): void => {
   const label = button.textContent
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text())
     } catch {
-      // Without https there is no clipboard but the old way.
-      if (select instanceof HTMLInputElement) select.select()
-      else getSelection()?.selectAllChildren(select)
-      document.execCommand("copy")
+      copySelected(text())
+      button.focus()
     }
     // A button whose words change is announced.
     button.setAttribute("aria-live", "polite")
@@ -121,13 +132,15 @@ export interface Running {
   readonly start: (status: string) => void
   readonly status: (status: string) => void
   readonly advance: (done: number, total: number | undefined) => void
+  /** Says why nothing is transferred now, until something is. */
+  readonly hold: (why: string) => void
   readonly stop: () => void
 }
 
 /** The rate is that of the last seconds. */
 const RATE_MILLIS = 5000
-/** Without any progress for so long, the connection counts as away. */
-const AWAY_MILLIS = 8000
+/** Without any progress for so long, the page says so. */
+const STALLED_MILLIS = 8000
 
 export const running = (words: Words, away: string, cancel: () => void): Running => {
   const part = get(".running")
@@ -136,22 +149,28 @@ export const running = (words: Words, away: string, cancel: () => void): Running
   let samples: Array<readonly [at: number, bytes: number]> = []
   let said = -1
   let about = ""
+  /** Whether the page says why nothing is transferred. */
+  let isHeld = false
   let timer: ReturnType<typeof setInterval> | undefined
   get("#cancel").addEventListener("click", cancel)
 
   const say = (text: string) => {
     if (status.textContent !== text) status.textContent = text
   }
-  const isAway = () => !navigator.onLine || performance.now() - (samples.at(-1)?.[0] ?? 0) > AWAY_MILLIS
-  const watch = () => {
-    if (!isAway()) return
-    say(away)
+  const hold = (why: string) => {
+    isHeld = true
+    say(why)
     left.textContent = ""
+  }
+  const watch = () => {
+    if (!navigator.onLine) hold(away)
+    else if (!isHeld && performance.now() - (samples.at(-1)?.[0] ?? 0) > STALLED_MILLIS) hold(words.stalled)
   }
   return {
     start: (text) => {
       samples = [[performance.now(), 0]]
       said = -1
+      isHeld = false
       about = text
       bar.removeAttribute("value")
       numbers.textContent = left.textContent = ""
@@ -162,13 +181,16 @@ export const running = (words: Words, away: string, cancel: () => void): Running
     status: (text) => {
       about = text
       said = -1
+      isHeld = false
       say(text)
     },
+    hold,
     advance: (done, total) => {
       const now = performance.now()
       const last = samples.at(-1)!
       if (done < last[1]) samples = []
-      if (done !== last[1]) samples.push([now, done])
+      const isMoving = done !== last[1]
+      if (isMoving) samples.push([now, done])
       while (samples.length > 2 && now - samples[0]![0] > RATE_MILLIS) samples.shift()
       if (total === undefined) {
         numbers.textContent = size(done)
@@ -186,9 +208,13 @@ export const running = (words: Words, away: string, cancel: () => void): Running
         : fill(words.left, { rate: size(rate), time: duration((total - done) / rate) })
       const percent = Math.floor(done / total * 100)
       // A screen reader hears every quarter, not every packet.
-      if (percent - said >= 25 || status.textContent === away) {
+      if (percent - said >= 25 || isHeld && isMoving) {
         said = percent
-        say(`${about}, ${percent} %`)
+        isHeld = false
+        say(fill(words.progress, {
+          what: about,
+          percent: new Intl.NumberFormat(language(), { style: "percent" }).format(percent / 100)
+        }))
       }
     },
     stop: () => {

@@ -13,9 +13,13 @@ export interface Sent {
   readonly sentAt: number
 }
 
+/** The calls of the SDK; `undefined` if the network is away, or the host has other files since it was updated. */
+export const loadUpload = () => import("./upload.ts").catch(() => undefined)
+
 /** One list for each host and path. */
 const storeName = (): string => `fileio-links ${baseUrl()}`
-const MOST = 50
+/** The newest links that are kept. An older one loses its deletion token; its file ends when it expires. */
+const MOST_LINKS = 50
 
 const isSent = (value: unknown): value is Sent =>
   typeof value === "object" && value !== null && "key" in value && typeof value.key === "string" &&
@@ -31,18 +35,20 @@ const read = (): ReadonlyArray<Sent> => {
   }
 }
 
-/** A browser that keeps nothing has no list. */
-const write = (list: ReadonlyArray<Sent>): void => {
+/** Returns whether the browser keeps it: its storage may be full, or forbidden. */
+const write = (list: ReadonlyArray<Sent>): boolean => {
   try {
-    localStorage.setItem(storeName(), JSON.stringify(list.slice(0, MOST)))
+    localStorage.setItem(storeName(), JSON.stringify(list.slice(0, MOST_LINKS)))
+    return true
   } catch {
-    // It may be full, or forbidden.
+    return false
   }
 }
 
-export const add = (sent: Sent): void => write([sent, ...read().filter(({ key }) => key !== sent.key)])
+/** Returns whether the browser keeps the link. */
+export const add = (sent: Sent): boolean => write([sent, ...read().filter(({ key }) => key !== sent.key)])
 
-const forget = (key: string): void => write(read().filter((sent) => sent.key !== key))
+const forget = (key: string): boolean => write(read().filter((sent) => sent.key !== key))
 
 const wordOf = (words: Words, { expires }: Sent, state: Status["state"]): string => {
   switch (state) {
@@ -77,14 +83,18 @@ const deleteButton = (words: Words, { key, token }: Sent, say: (text: string) =>
       return
     }
     button.disabled = true
-    const { connect, problemOf } = await import("./upload.ts")
+    const upload = await loadUpload()
+    if (upload === undefined) {
+      button.disabled = false
+      return say(words.notLoaded)
+    }
     try {
-      await connect(baseUrl(), undefined).remove(key, token!)
+      await upload.connect(baseUrl(), undefined).remove(key, token!)
       say(words.stateDeleted)
       button.remove()
     } catch (error) {
       button.disabled = false
-      say(fill(words.deleteFailed, { reason: problemOf(error).reason }))
+      say(fill(words.deleteFailed, { reason: upload.problemOf(error).reason }))
     }
   })
   button.addEventListener("blur", () => {
@@ -100,7 +110,7 @@ const row = (words: Words, sent: Sent, render: () => void) => {
     state.textContent = text
   }
   const copy = small(words.copyLink)
-  copyOnClick(copy, () => sent.link, words.copied, state)
+  copyOnClick(copy, () => sent.link, words.copied)
   const remove = small(words.forget)
   remove.addEventListener("click", () => {
     forget(sent.key)
@@ -121,6 +131,7 @@ const row = (words: Words, sent: Sent, render: () => void) => {
     say(wordOf(words, sent, status.state))
     const isThere = ["available", "downloading", "interrupted"].includes(status.state)
     copy.hidden = !isThere
+    if (!isThere) write(read().map((one) => one.key === sent.key ? { ...one, link: one.link.split("#", 1)[0]! } : one))
     if (isThere && sent.token !== undefined) buttons.prepend(deleteButton(words, sent, say))
   }
   return { element, refresh }

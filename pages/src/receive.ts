@@ -1,8 +1,8 @@
 /** The page of receivers. */
-import { baseUrl, fill, find, get, isolated, make, running, show, size, wordsOf } from "./dom.ts"
+import { baseUrl, duration, fill, find, get, isolated, make, running, show, size, wordsOf } from "./dom.ts"
 import type { Secret } from "./download.ts"
 import * as Save from "./save.ts"
-import { statusOf } from "./status.ts"
+import { type Status, statusOf } from "./status.ts"
 
 /** A text that is shown in the page. */
 const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.test(name) && bytes <= 256 * 1024
@@ -11,17 +11,19 @@ const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.t
 const POLL_MILLIS = 1500
 const POLLS = 400
 
-/** Runs for one tab at a time: two would take the download from each other. */
+/** Runs for one tab at a time: two would take the download from each other. `run` does not fail. */
 const alone = async (key: string, run: () => Promise<void>): Promise<boolean> => {
-  if (!("locks" in navigator)) {
+  try {
+    return await navigator.locks.request(`fileio ${key}`, { ifAvailable: true }, async (lock) => {
+      if (lock === null) return false
+      await run()
+      return true
+    })
+  } catch {
+    // A browser without locks, or whose settings forbid what a site may store.
     await run()
     return true
   }
-  return navigator.locks.request(`fileio ${key}`, { ifAvailable: true }, async (lock) => {
-    if (lock === null) return false
-    await run()
-    return true
-  })
 }
 
 interface Page {
@@ -36,12 +38,13 @@ interface Page {
 const end = ({ form, say }: Page, text: string) => {
   say(text)
   for (const button of form.querySelectorAll("button")) button.disabled = true
+  show(get("#counting"), false)
 }
 
 /** Says that this browser's own download broke, and for how long it may begin again. */
 const sayBroken = ({ complain, say, words }: Page, seconds: number | undefined) => {
   say("")
-  complain(seconds === undefined ? words.broken : fill(words.brokenFor, { seconds }))
+  complain(seconds === undefined ? words.broken : fill(words.brokenFor, { time: duration(seconds) }))
 }
 
 /** Says what becomes of the browser's own download. */
@@ -60,6 +63,16 @@ const follow = async (page: Page) => {
     if (status.state === "downloaded") return end(page, words.taken)
     if (status.state === "interrupted") return sayBroken(page, status.seconds)
   }
+}
+
+/** The status of this browser's download after it stopped, which the host notices a moment later. */
+const settled = async (key: string): Promise<Status | undefined> => {
+  for (let poll = 0; poll < 10; poll++) {
+    const status = await statusOf(key)
+    if (status?.isMine !== true || status.state !== "downloading") return status
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS))
+  }
+  return undefined
 }
 
 /** After a reload in the middle. */
@@ -87,10 +100,16 @@ const plain = (page: Page) => {
     complain("")
     try {
       const response = await fetch(`${baseUrl()}/${key}?download=1`, { headers: { accept: "*/*" } })
-      const content = await response.text()
       if (response.status === 404) return end(page, words.goneNow)
-      if (!response.ok || new TextEncoder().encode(content).length < bytes) throw new Error(String(response.status))
-      reveal(page, content)
+      if (!response.ok) {
+        button.disabled = false
+        return complain(
+          response.status === 423 ? words.someoneDownloading : fill(words.downloadFailed, { reason: response.status })
+        )
+      }
+      const content = new Uint8Array(await response.arrayBuffer())
+      if (content.length < bytes) throw new Error("the response is too short")
+      reveal(page, content, form.dataset["name"] ?? "")
     } catch {
       button.disabled = false
       complain(words.broken)
@@ -98,11 +117,38 @@ const plain = (page: Page) => {
   })
 }
 
-const reveal = (page: Page, content: string) => {
+/** A text of any encoding that a text file has. */
+const textOf = (bytes: Uint8Array): string => {
+  const [first, second] = bytes
+  const encoding = first === 0xFF && second === 0xFE
+    ? "utf-16le"
+    : first === 0xFE && second === 0xFF
+    ? "utf-16be"
+    : "utf-8"
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes)
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes)
+  }
+}
+
+/** Offers what is in memory, since the host may not have it any more. */
+const offer = (label: string, parts: Array<BlobPart>, name: string): HTMLButtonElement => {
+  const button = make("button", { type: "button", class: "button quiet small" }, label)
+  button.addEventListener("click", () => Save.saveWhole(parts, name))
+  const said = get("#said")
+  said.append(" ", button)
+  show(said, true)
+  return button
+}
+
+/** Shows a text, and offers its bytes, since no browser knows every encoding. */
+const reveal = (page: Page, content: Uint8Array<ArrayBuffer>, name: string) => {
   const shown = get("#shown")
-  shown.textContent = content
+  shown.textContent = textOf(content)
   show(shown, true)
   end(page, page.words.doneShown)
+  offer(page.words.saveText, [content], name)
   shown.focus()
 }
 
@@ -117,78 +163,104 @@ const encrypted = async (page: Page) => {
   const [submit, reader] = [get<HTMLButtonElement>("[type=submit]", form), get<HTMLButtonElement>("#show")]
   submit.disabled = true
 
-  const Download = await import("./download.ts")
+  const Download = await import("./download.ts").catch(() => undefined)
+  if (Download === undefined) return complain(words.notLoaded)
   const name = Download.nameOf(link) ?? (form.dataset["name"] ?? "").replace(/\.age$/i, "")
   get("h1").replaceChildren(isolated(name))
   document.title = name
   const needs = Download.needsOf(link)
-  if (needs._tag === "Wrong") {
-    complain(fill(words.linkWrong, { reason: needs.reason }))
-    return
-  }
-  note.textContent = needs._tag === "Passphrase"
+  if (needs === "Wrong") return complain(words.linkWrong)
+  note.textContent = needs === "Passphrase"
     ? words.passphraseNeeded
-    : needs._tag === "Identity"
+    : needs === "Identity"
     ? words.identityNeeded
     : words.encryptedInfo
-  if (needs._tag === "Identity") {
+  if (needs === "Identity") {
     const label = get<HTMLLabelElement>("label[for=secret]")
     label.textContent = label.dataset["key"] ?? ""
   }
-  show(get("#secret-part"), needs._tag !== "Nothing")
+  show(get("#secret-part"), needs !== "Nothing")
   show(reader, isShownText(name, bytes))
   submit.disabled = false
 
   const connection = Download.connect(baseUrl())
   let abort: AbortController | undefined
   let held: Uint8Array<ArrayBuffer> | undefined
+  /** Whether the page has what the host may not have any more, and nothing else has it. */
+  let isOnlyHere = false
   const progress = running(words, words.downloadWaiting, () => abort?.abort())
 
   /** What the receiver entered; `false`: nothing usable, and the page says why. */
   const secretOf = (): Secret | undefined | false => {
-    if (needs._tag === "Nothing") return undefined
-    const text = secretField.value.trim()
-    const reason = needs._tag === "Identity" && text !== "" ? Download.wrongIdentity(text) : undefined
-    if (text !== "" && reason === undefined) return { _tag: needs._tag, text }
-    complain(reason === undefined ? words.enterSecret : fill(words.keyMistyped, { reason }))
+    if (needs === "Nothing") return undefined
+    // Spaces may be part of a passphrase.
+    const text = needs === "Identity" ? secretField.value.trim() : secretField.value
+    if (text !== "" && (needs === "Passphrase" || Download.isIdentity(text))) return { _tag: needs, text }
+    complain(text === "" ? words.enterSecret : words.keyMistyped)
     secretField.focus()
     return false
   }
 
   /** Downloads all of it, then decrypts: a wrong secret costs nothing, since the bytes are here. */
-  const whole = async (
-    secret: Secret | undefined,
-    isShown: boolean,
-    { signal }: AbortController
-  ) => {
+  const whole = async (secret: Secret | undefined, isShown: boolean, signal: AbortSignal) => {
     held ??= await connection.bytes(link, progress.advance, signal)
+    isOnlyHere = true
     progress.status(words.decrypting)
     const parts = await connection.decrypt(held, link, secret, signal)
-    if (isShown) return reveal(page, await new Blob(parts).text())
+    isOnlyHere = false
+    if (isShown) return reveal(page, new Uint8Array(await new Blob(parts).arrayBuffer()), name)
     Save.saveWhole(parts, name)
     end(page, words.done)
+    // The disk may have been full.
+    offer(words.saveAgain, parts, name)
   }
 
-  const streamed = async (secret: Secret | undefined, { signal }: AbortController) => {
+  const download = async (secret: Secret | undefined, isShown: boolean, signal: AbortSignal) => {
+    if (bytes <= Save.WHOLE_BYTES) return whole(secret, isShown, signal)
     const worker = await Save.prepare(form.dataset["worker"]!)
     signal.throwIfAborted()
+    if (worker === undefined) {
+      return await Save.hasRoom(bytes)
+        ? whole(secret, isShown, signal)
+        : complain(fill(words.tooLargeHere, { size: size(bytes) }))
+    }
     await connection.stream(link, secret, (_, total) => Save.openSink(worker, name, total), progress.advance, signal)
     end(page, words.done)
   }
 
-  const saveEncrypted = () => {
-    if (held === undefined) return
-    const button = make("button", { type: "button", class: "button quiet" }, words.saveEncrypted)
-    const bytes = held
-    button.addEventListener("click", () => Save.saveWhole([bytes], `${name}.age`))
-    const said = get("#said")
-    said.replaceChildren(button)
-    show(said, true)
+  /** The host may have sent its last byte before the browser stopped; for the grace time it gives the same browser all of it again. */
+  const notSaved = async () => {
+    const status = await settled(key)
+    const isAgain = status?.isMine === true && status.seconds !== undefined
+    if (isAgain) return complain(fill(words.notSaved, { time: duration(status.seconds!) }))
+    if (status?.state !== "gone" && status?.state !== "downloaded") return complain(words.stopped)
+    end(page, "")
+    complain(words.notSavedGone)
   }
 
-  const failed = (error: unknown, { signal }: AbortController) => {
+  /** Offers the encrypted file, which the host may not have any more. */
+  const offerHeld = (encrypted: Uint8Array<ArrayBuffer>) =>
+    offer(words.saveEncrypted, [encrypted], `${name}.age`).addEventListener("click", () => {
+      isOnlyHere = false
+    })
+
+  /** The receiver cancelled; the host may have sent its last byte before. */
+  const stopped = async () => {
+    if (held !== undefined) {
+      complain(words.stoppedHere)
+      offerHeld(held)
+      return
+    }
+    const status = await statusOf(key)
+    if (status?.isMine === true && status.state === "downloaded") return sayBroken(page, status.seconds)
+    if (status?.state === "gone") return end(page, words.goneNow)
+    complain(words.stopped)
+  }
+
+  const failed = async (error: unknown, { signal }: AbortController) => {
+    if (signal.aborted) return stopped()
+    if (error instanceof Save.NotSaved) return notSaved()
     const { _tag, reason } = Download.problemOf(error)
-    if (signal.aborted) return complain(words.stopped)
     switch (_tag) {
       case "WrongSecret":
         complain(held === undefined ? words.wrongSecretStream : words.wrongSecret)
@@ -203,30 +275,24 @@ const encrypted = async (page: Page) => {
       case "Other":
         complain(fill(words.downloadFailed, { reason }))
     }
-    saveEncrypted()
-    if (needs._tag !== "Nothing") secretField.focus()
+    if (held !== undefined) offerHeld(held)
+    if (needs !== "Nothing") secretField.focus()
   }
 
   const begin = async (isShown: boolean) => {
     if (abort !== undefined) return
     const secret = secretOf()
     if (secret === false) return
-    const isWhole = bytes <= Save.WHOLE_BYTES || !Save.canStream()
-    if (isWhole && bytes > Save.WHOLE_BYTES_WITHOUT_WORKER) {
-      complain(fill(words.tooLargeHere, { size: size(bytes) }))
-      return
-    }
-    complain("")
-    say("")
     const controller = new AbortController()
     abort = controller
+    complain("")
+    say("")
     submit.disabled = reader.disabled = true
     const isAlone = await alone(key, async () => {
       progress.start(held === undefined ? words.downloadingDecrypting : words.decrypting)
       submit.disabled = reader.disabled = false
       show(form, false)
-      await (isWhole ? whole(secret, isShown, controller) : streamed(secret, controller))
-        .catch((error: unknown) => failed(error, controller))
+      await download(secret, isShown, controller.signal).catch((error: unknown) => failed(error, controller))
       progress.stop()
       show(form, true)
     })
@@ -237,7 +303,7 @@ const encrypted = async (page: Page) => {
   }
 
   addEventListener("beforeunload", (event) => {
-    if (abort !== undefined) event.preventDefault()
+    if (abort !== undefined || isOnlyHere) event.preventDefault()
   })
   form.addEventListener("submit", (event) => {
     event.preventDefault()

@@ -1,18 +1,22 @@
 /** The links of an upload: to copy, to share, as a QR code, and for a terminal. */
-import { encode } from "uqr"
-import { copyOnClick, fill, isolated, make, type Words } from "./dom.ts"
+import * as QrCode from "@effect-fileio/core/QrCode"
+import { copyOnClick, fill, isolated, make, visible, type Words } from "./dom.ts"
 
 const SVG = "http://www.w3.org/2000/svg"
 
 /** Dark on light in both colour schemes, since many readers do not support the reverse. */
-const qrCode = (text: string, label: string): SVGElement => {
-  const { data, size } = encode(text, { ecc: "L", border: 3 })
+const drawing = (text: string, label: string): SVGElement => {
+  const rows = QrCode.encode(text)
+  const border = 3
+  const size = String(rows.length + 2 * border)
   const element = (name: string, attributes: Readonly<Record<string, string>>) => {
     const made = document.createElementNS(SVG, name)
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
     return made as SVGElement
   }
-  const path = data.flatMap((row, y) => row.flatMap((dark, x) => dark ? [`M${x} ${y}h1v1h-1z`] : [])).join("")
+  const path = rows.flatMap((row, y) =>
+    row.flatMap((isDark, x) => isDark ? [`M${x + border} ${y + border}h1v1h-1z`] : [])
+  ).join("")
   const code = element("svg", {
     viewBox: `0 0 ${size} ${size}`,
     role: "img",
@@ -20,7 +24,7 @@ const qrCode = (text: string, label: string): SVGElement => {
     "shape-rendering": "crispEdges"
   })
   code.append(
-    element("rect", { width: String(size), height: String(size), fill: "#fff" }),
+    element("rect", { width: size, height: size, fill: "#fff" }),
     element("path", { d: path, fill: "#10201b" })
   )
   return code
@@ -28,7 +32,7 @@ const qrCode = (text: string, label: string): SVGElement => {
 
 /** A name for a shell, which neither runs anything nor takes it for an option or a folder. */
 export const shellQuoted = (name: string): string => {
-  const safe = name.replace(/[\p{Cc}/]/gu, "_")
+  const safe = visible(name).replaceAll("/", "_")
   return `'${(/^[-.]/.test(safe) ? `./${safe}` : safe).replaceAll("'", "'\\''")}'`
 }
 
@@ -38,10 +42,10 @@ const terminalLine = (link: string, name: string): string => {
   const age = new URLSearchParams(fragment).get("age")
   const output = shellQuoted(name)
   return age === null
-    ? `curl -o ${output} '${address}'`
+    ? `curl -f -o ${output} '${address}'`
     : age === "passphrase"
-    ? `curl '${address}' | age -d -o ${output}`
-    : `curl '${address}' | age -d -i <(echo ${age}) -o ${output}`
+    ? `curl -f '${address}' | age -d -o ${output}`
+    : `curl -f '${address}' | age -d -i <(echo ${age}) -o ${output}`
 }
 
 export interface Result {
@@ -49,68 +53,96 @@ export interface Result {
   readonly link: string
 }
 
-const copyButton = (words: Words, className: string, label: string, text: () => string, select: Node) => {
+const copyButton = (words: Words, className: string, label: string, text: () => string) => {
   const button = make("button", { type: "button", class: className }, label)
-  copyOnClick(button, text, words.copied, select)
+  copyOnClick(button, text, words.copied)
   return button
 }
 
-/** The card of one link. Only a single one has a QR code: a page of them is no help. */
-const card = (words: Words, { link, name }: Result, isOnly: boolean, index: number): HTMLElement => {
+/** Opens the share sheet of a device that has one. */
+const shareButton = (className: string, label: string, data: ShareData): ReadonlyArray<HTMLElement> => {
+  if (typeof navigator.share !== "function") return []
+  const button = make("button", { type: "button", class: className }, label)
+  // A sheet that was closed without a choice is no error.
+  button.addEventListener("click", () => void navigator.share(data).catch(() => undefined))
+  return [button]
+}
+
+/** The line for a terminal, with a button that copies it. */
+const terminal = (words: Words, { link, name }: Result): HTMLElement => {
+  const line = terminalLine(link, name)
+  const code = make("code", { dir: "ltr" }, line)
+  return make(
+    "section",
+    { class: "terminal" },
+    make(
+      "div",
+      { class: "row" },
+      make("h2", {}, words.downloadFromTerminal),
+      copyButton(words, "button quiet", words.copyLine, () => line)
+    ),
+    make("pre", {}, code)
+  )
+}
+
+/** The QR code and the line of one of several links. A code is made when it is asked for: fifty at once are slow. */
+const more = (words: Words, result: Result): HTMLElement => {
+  const details = make("details", {}, make("summary", {}, words.more))
+  details.addEventListener("toggle", () => {
+    details.append(make("div", { class: "more" }, drawing(result.link, words.qrCode), terminal(words, result)))
+  }, { once: true })
+  return details
+}
+
+const card = (words: Words, result: Result, isOnly: boolean, index: number): HTMLElement => {
+  const { link, name } = result
   const id = `link-${index}`
   const field = make("input", { class: "link", id, dir: "ltr", readonly: "" })
   field.value = link
-  const buttons = make("div", { class: "buttons" })
-  buttons.append(copyButton(words, "button wide", words.copyLink, () => link, field))
-  if (typeof navigator.share === "function") {
-    const share = make("button", { type: "button", class: "button quiet wide" }, words.share)
-    share.addEventListener("click", () => void navigator.share({ url: link }).catch(() => undefined))
-    buttons.append(share)
-  }
-  const label = make("label", { for: id })
-  label.append(isOnly ? words.link : isolated(name))
+  const label = make("label", { for: id }, isOnly ? words.link : isolated(name))
   const fields = make(
     "div",
     { class: "card-fields" },
     make("div", { class: "field" }, label, field),
-    buttons
+    make(
+      "div",
+      { class: isOnly ? "buttons" : "row-buttons" },
+      copyButton(words, isOnly ? "button wide" : "button quiet", words.copyLink, () => link),
+      ...shareButton(isOnly ? "button quiet wide" : "button quiet", words.share, { url: link })
+    )
   )
   if (isOnly) {
     return make(
       "div",
       { class: "card" },
       make("p", { class: "name whole" }, isolated(name)),
-      make("div", { class: "share" }, qrCode(link, words.qrCode), fields)
+      make("div", { class: "share" }, drawing(link, words.qrCode), fields)
     )
   }
   field.setAttribute("aria-label", fill(words.linkOf, { name }))
+  fields.append(more(words, result))
   return make("div", { class: "card" }, fields)
 }
 
-/** The cards of all links, and the line for a terminal of a single one. */
+/** The cards of all links, with what copies and shares them together. */
 export const cards = (words: Words, results: ReadonlyArray<Result>, again: () => void): Array<HTMLElement> => {
   const isOnly = results.length === 1
   const shown: Array<HTMLElement> = results.map((result, index) => card(words, result, isOnly, index))
-  if (isOnly) {
-    const line = terminalLine(results[0]!.link, results[0]!.name)
-    const code = make("code", { dir: "ltr" }, line)
-    shown.push(make(
-      "section",
-      { class: "terminal" },
-      make(
-        "div",
-        { class: "row" },
-        make("h2", {}, words.downloadFromTerminal),
-        copyButton(words, "button quiet", words.copyLine, () => line, code)
-      ),
-      make("pre", {}, code)
-    ))
-  } else {
+  if (isOnly) shown.push(terminal(words, results[0]!))
+  else {
     const all = results.map(({ link }) => link).join("\n")
-    const button = copyButton(words, "button quiet", words.copyAll, () => all, document.body)
-    shown.unshift(make("div", {}, button))
+    shown.unshift(make(
+      "div",
+      { class: "row-buttons" },
+      copyButton(words, "button", words.copyAll, () => all),
+      ...shareButton("button quiet", words.shareAll, { text: all })
+    ))
   }
-  const another = make("button", { type: "button", class: "button quiet" }, words.sendAnother)
+  const another = make(
+    "button",
+    { type: "button", class: "button quiet" },
+    isOnly ? words.sendAnother : words.sendMore
+  )
   another.addEventListener("click", again)
   shown.push(make("div", {}, another))
   return shown

@@ -7,7 +7,21 @@ export const WHOLE_BYTES = 64_000_000
 export const WHOLE_BYTES_WITHOUT_WORKER = 1_000_000_000
 
 /** Browsers have workers only where the connection is safe, and some have none in private windows. */
-export const canStream = (): boolean => isSecureContext && "serviceWorker" in navigator
+const canStream = (): boolean => isSecureContext && "serviceWorker" in navigator && "locks" in navigator
+
+/** Whether a browser without a worker has room for the encrypted bytes and the file; one that does not say may try. */
+export const hasRoom = async (bytes: number): Promise<boolean> => {
+  if (bytes > WHOLE_BYTES_WITHOUT_WORKER) return false
+  try {
+    const { quota, usage = 0 } = await navigator.storage.estimate()
+    return quota === undefined || quota - usage >= 2 * bytes
+  } catch {
+    return true
+  }
+}
+
+/** The browser does not save any more: its user cancelled that, or the disk is full. */
+export class NotSaved extends Error {}
 
 /** Saves bytes under a name. */
 export const saveWhole = (parts: Array<BlobPart>, name: string): void => {
@@ -21,13 +35,14 @@ export const saveWhole = (parts: Array<BlobPart>, name: string): void => {
 export interface Sink {
   /** Waits until the browser has room for more. */
   readonly write: (bytes: Uint8Array) => Promise<void>
-  readonly close: () => void
+  /** Waits until the browser has taken the last bytes. */
+  readonly close: () => Promise<void>
   /** The browser discards what it has. */
   readonly fail: () => void
 }
 
-/** Pages with Trusted Types name the script of a worker through a policy. */
-const scriptUrl = (url: string): string => {
+/** Pages with Trusted Types name the script of a worker through a policy, which a page can make once. */
+const makeScriptUrl = (url: string): string => {
   const { trustedTypes } = globalThis as {
     readonly trustedTypes?: {
       readonly createPolicy: (
@@ -45,10 +60,12 @@ const scriptUrl = (url: string): string => {
   return (trustedTypes?.createPolicy("fileio", rules) ?? rules).createScriptURL(url)
 }
 
+let scriptUrl: string | undefined
 let registration: Promise<ServiceWorker> | undefined
 
 const activeWorker = async (url: string): Promise<ServiceWorker> => {
-  const { active, installing, waiting } = await navigator.serviceWorker.register(scriptUrl(url))
+  scriptUrl ??= makeScriptUrl(url)
+  const { active, installing, waiting } = await navigator.serviceWorker.register(scriptUrl)
   const worker = installing ?? waiting ?? active
   if (worker === null) throw new Error("the browser started no worker")
   if (worker.state === "activated") return worker
@@ -60,13 +77,16 @@ const activeWorker = async (url: string): Promise<ServiceWorker> => {
   })
 }
 
-/** Prepares the worker, before the only copy of a file is taken. */
-export const prepare = (workerUrl: string): Promise<ServiceWorker> => {
-  registration ??= activeWorker(workerUrl)
-  registration.catch(() => {
+/** Prepares the worker, before the only copy of a file is taken; `undefined`: this browser has none, or its settings forbid it. */
+export const prepare = async (workerUrl: string): Promise<ServiceWorker | undefined> => {
+  if (!canStream()) return undefined
+  try {
+    return await (registration ??= activeWorker(workerUrl))
+  } catch (error) {
     registration = undefined
-  })
-  return registration
+    if (error instanceof DOMException && error.name === "SecurityError") return undefined
+    throw error
+  }
 }
 
 /** Begins a download of the browser that this page fills. */
@@ -80,35 +100,49 @@ export const openSink = async (worker: ServiceWorker, name: string, size: number
     port.addEventListener("message", ({ data }) => {
       if (data === "ready") resolve()
       if (data === "pull") pulled++
-      if (data === "cancel") isCancelled = true
       wake?.()
     })
     port.start()
     worker.postMessage({ id, name, size }, [port2])
   })
+  // The worker releases it when the browser saves no more, or when it is stopped itself.
+  void navigator.locks.request(id, () => {
+    isCancelled = true
+    wake?.()
+  })
   const frame = make("iframe", { src: new URL(`save/${id}`, worker.scriptURL).href, hidden: "" })
   document.body.append(frame)
-  // A browser ends a worker that gets no message for half a minute.
-  const alive = setInterval(() => {
-    port.postMessage("alive")
+  // A browser ends a worker that gets no message for half a minute. In the background a tab's timers are rare, but bytes come.
+  let pinged = 0
+  const keepAlive = () => {
+    if (performance.now() - pinged < 10_000) return
+    pinged = performance.now()
     worker.postMessage("alive")
-  }, 10_000)
+  }
+  const alive = setInterval(keepAlive, 10_000)
   const end = (how: "end" | "failed") => {
     clearInterval(alive)
     port.postMessage(how)
   }
+  const room = async () => {
+    while (pulled === 0 && !isCancelled) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+    if (isCancelled) throw new NotSaved()
+  }
   return {
     write: async (bytes) => {
-      while (pulled === 0 && !isCancelled) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-      if (isCancelled) throw new Error("the browser's download was cancelled")
+      keepAlive()
+      await room()
       pulled--
       port.postMessage(bytes)
     },
-    close: () => end("end"),
+    close: async () => {
+      await room()
+      end("end")
+    },
     fail: () => end("failed")
   }
 }

@@ -1,34 +1,43 @@
 /** The page of senders. */
 import { account } from "./account.ts"
 import { type Choice, choice, type Chosen } from "./choose.ts"
-import { baseUrl, fill, find, get, running, show, size, wordsOf } from "./dom.ts"
+import { baseUrl, fill, find, get, make, running, show, size, visible, wordsOf } from "./dom.ts"
 import * as Links from "./links.ts"
 import * as Results from "./results.ts"
 import type * as Upload from "./upload.ts"
+
+type Body = Parameters<Upload.Connection["upload"]>[0]
 
 /** What an upload sends: a file, a text, or an archive. */
 interface Item {
   readonly name: string
   readonly size: number
-  readonly body: (upload: typeof Upload) => Parameters<Upload.Connection["upload"]>[0]
+  /** How many of the chosen files it has. */
+  readonly files: number
+  readonly body: (upload: typeof Upload) => Body | Promise<Body>
 }
 
 /** Bytes that the encryption adds: a header, and 16 bytes to each 64 KiB. */
 const sealedSize = (bytes: number): number => bytes + 512 + Math.ceil(bytes / 65_536) * 16
 
 const itemsOf = (files: ReadonlyArray<Chosen>, text: string, isArchive: boolean): ReadonlyArray<Item> => {
-  if (files.length === 0) {
-    return text === ""
-      ? []
-      : [{ name: "text.txt", size: new Blob([text]).size, body: (upload) => upload.text(text) }]
-  }
+  const texts: ReadonlyArray<Item> = text === ""
+    ? []
+    : [{ name: "text.txt", size: new Blob([text]).size, files: 0, body: (upload) => upload.text(text) }]
   if (isArchive && files.length > 1) {
     const name = `${files.length} files.zip`
     // Its headers are small beside the files; the exact size is checked by the host.
     const total = files.reduce((sum, { file, path }) => sum + file.size + 2 * path.length + 128, 0)
-    return [{ name, size: total, body: (upload) => upload.archive(files, name) }]
+    const body = () => import("./archive.ts").then(({ archive }) => archive(files, name))
+    return [{ name, size: total, files: files.length, body }, ...texts]
   }
-  return files.map((one) => ({ name: one.file.name, size: one.file.size, body: (upload) => upload.single(one) }))
+  const each = files.map((one): Item => ({
+    name: one.file.name,
+    size: one.file.size,
+    files: 1,
+    body: (upload) => upload.single(one)
+  }))
+  return [...each, ...texts]
 }
 
 /** The fields of the form. */
@@ -60,13 +69,17 @@ const offer = ({ maxDownloads, maxExpires }: Upload.Limits): void => {
   get("#settings").replaceChildren(choices)
 }
 
-/** The line for a terminal follows the form. */
+/** A name as `curl -F` reads it, where some characters separate parts. */
+const forCurl = (name: string): string => /[;,"\\]/.test(name) ? `"${name.replace(/["\\]/g, "\\$&")}"` : name
+
+/** The line for a terminal follows the form. A name that does not show all its characters is not in it: it would deceive, or miss the file. */
 const showLine = (form: HTMLFormElement, files: ReadonlyArray<Chosen>): void => {
   const code = get("#curl")
+  const name = files[0]?.file.name
   const line = [
     "curl",
     "-F",
-    files[0] === undefined ? "file=@FILE" : Results.shellQuoted(`file=@${files[0].file.name}`)
+    name === undefined || name !== visible(name) ? "file=@FILE" : Results.shellQuoted(`file=@${forCurl(name)}`)
   ]
   for (const select of form.querySelectorAll("select")) {
     const { selectedOptions: [option], value } = select
@@ -81,6 +94,8 @@ export const enhance = (form: HTMLFormElement): void => {
   const anonymousMost = Number(form.dataset["most"])
   const anonymousSettings = Array.from(get("#settings").childNodes, (node) => node.cloneNode(true))
   let most = anonymousMost
+  /** Bytes that the account may still store. */
+  let left = Infinity
   let abort: AbortController | undefined
 
   const complain = (text: string) => {
@@ -95,6 +110,7 @@ export const enhance = (form: HTMLFormElement): void => {
       complain(wrong(chosen?.files() ?? []) ?? "")
       showLine(form, chosen?.files() ?? [])
     },
+    onUnreadable: () => complain(words.unreadable),
     onText: (text) => {
       get<HTMLDetailsElement>("#text-part").open = true
       get<HTMLTextAreaElement>("#text").value = text
@@ -104,13 +120,14 @@ export const enhance = (form: HTMLFormElement): void => {
   /** Why a file cannot be sent, before anything is. */
   const wrong = (files: ReadonlyArray<Chosen>): string | undefined => {
     const isEncrypted = get<HTMLInputElement>("#encrypt").checked
+    let total = 0
     for (const { name, size: bytes } of itemsOf(files, "", get<HTMLInputElement>("#archive").checked)) {
       if (bytes === 0) return fill(words.empty, { name })
-      if ((isEncrypted ? sealedSize(bytes) : bytes) > most) {
-        return fill(words.tooLarge, { name, size: size(bytes), most: size(most) })
-      }
+      const sent = isEncrypted ? sealedSize(bytes) : bytes
+      if (sent > most) return fill(words.tooLarge, { name, size: size(bytes), most: size(most) })
+      total += sent
     }
-    return undefined
+    return total > left ? fill(words.noRoom, { left: size(left), size: size(total) }) : undefined
   }
 
   const applyPlan = async () => {
@@ -118,24 +135,29 @@ export const enhance = (form: HTMLFormElement): void => {
     complain("")
     if (key === undefined) {
       most = anonymousMost
+      left = Infinity
       get("#settings").replaceChildren(...anonymousSettings.map((node) => node.cloneNode(true)))
       return
     }
-    const { connect, problemOf } = await import("./upload.ts")
+    const upload = await Links.loadUpload()
+    if (upload === undefined) return complain(words.notLoaded)
     try {
-      const connection = connect(baseUrl(), key)
-      const limits = await connection.limits().finally(connection.close)
+      const connection = upload.connect(baseUrl(), key)
+      const limits = await connection.limits()
       if (key !== who.key()) return
       most = limits.maxUploadBytes ?? Infinity
+      left = limits.storageLeft ?? Infinity
       offer(limits)
       complain(wrong(chosen.files()) ?? "")
     } catch (error) {
-      const { isKeyWrong, reason } = problemOf(error)
+      const { isKeyWrong, reason } = upload.problemOf(error)
       complain(isKeyWrong ? words.keyWrong : reason)
     }
   }
   if (who.key() !== undefined) void applyPlan()
 
+  /** Whether a link is only in this page: the browser keeps none. */
+  let isOnlyHere = false
   /** What was sent since the form was last empty: an upload of several files may fail at one of them, and go on with the rest. */
   const sent: Array<Results.Result> = []
   const beginning = [get("h1").textContent, get("#lead").textContent, document.title] as const
@@ -147,7 +169,7 @@ export const enhance = (form: HTMLFormElement): void => {
     get("#lead").textContent = !settings.isEncrypted
       ? isOne ? words.readyLead : words.readyLeadMany
       : settings.passphrase !== ""
-      ? words.readyPassphrase
+      ? isOne ? words.readyPassphrase : words.readyPassphraseMany
       : isOne
       ? words.readyEncrypted
       : words.readyEncryptedMany
@@ -156,6 +178,7 @@ export const enhance = (form: HTMLFormElement): void => {
     results.replaceChildren(...Results.cards(words, sent, () => {
       ;[heading.textContent, get("#lead").textContent, document.title] = beginning
       sent.length = 0
+      isOnlyHere = false
       results.replaceChildren()
       show(results, false)
       show(form, true)
@@ -164,13 +187,15 @@ export const enhance = (form: HTMLFormElement): void => {
       chosen.drop(Infinity)
       get("#file").focus()
     }))
+    if (isOnlyHere) results.prepend(make("p", { class: "note" }, words.notKept))
     show(results, true)
     heading.focus()
   }
 
   const send = async (items: ReadonlyArray<Item>, settings: Upload.Settings, { signal }: AbortController) => {
-    const upload = await import("./upload.ts")
-    const earlier = sent.length
+    const upload = await Links.loadUpload()
+    if (upload === undefined) return complain(words.notLoaded)
+    let filesSent = 0
     const total = items.reduce((sum, item) => sum + item.size, 0)
     let before = 0
     try {
@@ -181,19 +206,26 @@ export const enhance = (form: HTMLFormElement): void => {
         progress.status(
           items.length === 1 ? what : `${what}: ${fill(words.uploadingOne, { number: index + 1, count: items.length })}`
         )
-        const body = item.body(upload)
-        const { expires, key, link, token } = await connection.upload(body, settings, (bytes, of) => {
-          progress.advance(before + bytes, items.length === 1 ? of : Math.max(total, before + bytes))
-        }, signal)
+        const body = await item.body(upload)
+        const { expires, key, link, token } = await connection.upload(
+          body,
+          settings,
+          (bytes, of) => {
+            progress.advance(before + bytes, items.length === 1 ? of : Math.max(total, before + bytes))
+          },
+          (reason) => progress.hold(reason === undefined ? words.waiting : fill(words.hostError, { reason })),
+          signal
+        )
         before += item.size
+        left -= settings.isEncrypted ? sealedSize(item.size) : item.size
+        filesSent += item.files
         sent.push({ name: item.name, link })
-        Links.add({ key, name: item.name, link, expires, token, sentAt: Date.now() })
+        if (!Links.add({ key, name: item.name, link, expires, token, sentAt: Date.now() })) isOnlyHere = true
       }
-      connection.close()
       finish(settings)
     } catch (error) {
-      const { isKeyWrong, isMaybeStored, reason } = upload.problemOf(error)
-      chosen.drop(sent.length - earlier)
+      const { isHostFull, isKeyWrong, isMaybeStored, isUnreadable, reason } = upload.problemOf(error)
+      chosen.drop(filesSent)
       if (sent.length > 0) {
         // What was sent has its links; the rest can be sent again.
         finish(settings)
@@ -204,13 +236,17 @@ export const enhance = (form: HTMLFormElement): void => {
           ? sent.length > 0 ? "" : words.cancelled
           : isKeyWrong
           ? words.keyWrong
+          : isHostFull
+          ? words.hostFull
+          : isUnreadable
+          ? words.unreadable
           : fill(isMaybeStored ? words.uploadUnknown : words.uploadFailed, { reason })
       )
     }
   }
 
   addEventListener("beforeunload", (event) => {
-    if (abort !== undefined) event.preventDefault()
+    if (abort !== undefined || isOnlyHere) event.preventDefault()
   })
   form.addEventListener("change", () => {
     complain(wrong(chosen.files()) ?? "")

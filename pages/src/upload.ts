@@ -3,17 +3,35 @@ import * as FetchFileIo from "@effect-fileio/client/FetchFileIo"
 import * as FileBody from "@effect-fileio/client/FileBody"
 import * as FileIo from "@effect-fileio/client/FileIo"
 import * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
+import * as Transport from "@effect-fileio/client/Transport"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
-import { downloadZip, predictLength } from "client-zip"
 import * as Effect from "effect/Effect"
-import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Schedule from "effect/Schedule"
 import type { Chosen } from "./choose.ts"
-import { prepareCryptography } from "./withoutSubtle.ts"
 
-/** A network that was away for hours is no reason to start over. */
-const patient = RetryPolicy.make({ times: 100_000, maxDelay: "5 seconds", budget: "2 days" })
+const isUnreachable = ({ reason }: FileIoError.FileIoError): boolean =>
+  ["Unreachable", "TimedOut", "TransferInterrupted"].includes(reason._tag)
+
+const isFull = ({ reason }: FileIoError.FileIoError): boolean =>
+  reason._tag === "ServerFailure" && reason.status === 507
+
+/**
+ * A network that was away for hours is no reason to start over; a host without room is one to say so. `onHostError` is called with
+ * what the host responds, `undefined` where it does not respond.
+ */
+const patient = (onHostError: (reason: string | undefined) => void) =>
+  RetryPolicy.fromSchedule(
+    Schedule.while(
+      RetryPolicy.make({ times: 100_000, maxDelay: "5 seconds" }).schedule,
+      ({ input }) =>
+        Effect.sync(() => {
+          onHostError(isUnreachable(input) ? undefined : input.reason.message)
+          return !isFull(input)
+        })
+    ),
+    { budget: "2 days" }
+  )
 
 /** Smaller uploads are sent in one request, whose progress `fetch` does not tell. */
 const RESUMABLE_FROM = 512 * 1024
@@ -37,6 +55,9 @@ export interface Uploaded {
 export interface Problem {
   readonly reason: string
   readonly isKeyWrong: boolean
+  readonly isHostFull: boolean
+  /** Whether a file cannot be read: it has changed, or is not there any more. */
+  readonly isUnreadable: boolean
   /** Whether the host may have the file. */
   readonly isMaybeStored: boolean
 }
@@ -46,46 +67,19 @@ export const problemOf = (error: unknown): Problem =>
     ? {
       reason: error.reason.message,
       isKeyWrong: error.reason._tag === "Unauthorized",
+      isHostFull: isFull(error),
+      isUnreadable: error.reason._tag === "SourceFailed",
       isMaybeStored: error.stored === "unknown"
     }
-    : { reason: String(error), isKeyWrong: false, isMaybeStored: false }
+    : { reason: String(error), isKeyWrong: false, isHostFull: false, isUnreadable: false, isMaybeStored: false }
 
 /** The limits of an account, as far as its host reports them. */
 export interface Limits {
   readonly maxUploadBytes: number | undefined
+  readonly storageLeft: number | undefined
   readonly maxDownloads: number | undefined
   /** In seconds. */
   readonly maxExpires: number | undefined
-}
-
-const skip = <E>(bytes: Stream.Stream<Uint8Array, E>, count: number): Stream.Stream<Uint8Array, E> =>
-  Stream.suspend(() => {
-    let left = count
-    return bytes.pipe(
-      Stream.map((chunk) => {
-        const skipped = Math.min(left, chunk.length)
-        left -= skipped
-        return chunk.subarray(skipped)
-      }),
-      Stream.filter((chunk) => chunk.length > 0)
-    )
-  })
-
-/** Several files as one ZIP archive, made while it is sent. It is the same each time, so a broken upload continues. */
-export const archive = (files: ReadonlyArray<Chosen>, name: string): FileBody.FileBody => {
-  const entries = () =>
-    files.map(({ file, path }) => ({ input: file, name: path, size: file.size, lastModified: file.lastModified }))
-  const bytes = () =>
-    Stream.fromReadableStream<Uint8Array, unknown>({
-      evaluate: () => downloadZip(entries()).body!,
-      onError: (cause) => cause
-    })
-  const body = FileBody.stream(bytes, {
-    name,
-    contentType: "application/zip",
-    size: Number(predictLength(entries()))
-  })
-  return { ...body, openAt: (position, buffers) => skip(body.open(buffers), position) }
 }
 
 export const single = ({ file }: Chosen): FileBody.FileBody => FileBody.blob(file)
@@ -94,19 +88,21 @@ export const text = (content: string): FileBody.FileBody => FileBody.text(conten
 
 /** The calls of one host and one account, or of none. */
 export const connect = (baseUrl: string, apiKey: string | undefined) => {
-  prepareCryptography()
-  const runtime = ManagedRuntime.make(FetchFileIo.layer({
+  const options = {
     baseUrl,
     resumableFrom: RESUMABLE_FROM,
     ...(apiKey === undefined ? {} : { apiKey: Redacted.make(apiKey) })
-  }))
-  const use = <A, E>(call: (fileIo: FileIo.Service) => Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> =>
-    runtime.runPromise(FileIo.FileIo.use(call), signal === undefined ? {} : { signal })
+  }
+  const uploads = Effect.runSync(Effect.cached(
+    Effect.provideServiceEffect(FileIo.makeUploads(options), Transport.Transport, FetchFileIo.makeTransport)
+  ))
+  const use = <A, E>(call: (fileIo: FileIo.Uploads) => Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> =>
+    Effect.runPromise(Effect.flatMap(uploads, call), signal === undefined ? {} : { signal })
   return {
-    close: () => void runtime.dispose(),
     limits: (): Promise<Limits> =>
-      use((fileIo) => fileIo.me).then(({ extra, maxUploadBytes }) => ({
+      use((fileIo) => fileIo.me).then(({ extra, maxUploadBytes, storageLeft }) => ({
         maxUploadBytes: maxUploadBytes ?? undefined,
+        storageLeft,
         maxDownloads: typeof extra["maxDownloads"] === "number" ? extra["maxDownloads"] : undefined,
         maxExpires: typeof extra["maxExpires"] === "number" ? extra["maxExpires"] : undefined
       })),
@@ -116,6 +112,7 @@ export const connect = (baseUrl: string, apiKey: string | undefined) => {
       body: FileBody.FileBody,
       { expires, isEncrypted, maxDownloads, passphrase }: Settings,
       onProgress: (bytes: number, total: number | undefined) => void,
+      onHostError: (reason: string | undefined) => void,
       signal: AbortSignal
     ): Promise<Uploaded> =>
       use((fileIo) =>
@@ -129,7 +126,7 @@ export const connect = (baseUrl: string, apiKey: string | undefined) => {
             : {}),
           onProgress: ({ bytes, total }) => Effect.sync(() => onProgress(bytes, total))
         }).pipe(
-          FileIo.withRetry(patient),
+          FileIo.withRetry(patient(onHostError)),
           Effect.map(({ deleteToken, expires, key, link }) => ({
             key,
             link,

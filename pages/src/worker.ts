@@ -1,11 +1,14 @@
 /**
  * Responds to the download of a file that a page decrypts, so that the browser saves it while it comes. The page sends a port; each
- * message of this worker asks for the next bytes.
+ * message of this worker asks for the next bytes. The worker holds a lock until the save ends: the page gets it when the browser has
+ * stopped saving, and also when the browser has stopped this worker, which then can send no message.
  */
 interface Saved {
   readonly name: string
   readonly size: number | undefined
   readonly port: MessagePort
+  /** Releases the lock. */
+  readonly release: () => void
 }
 
 interface Scope {
@@ -15,7 +18,7 @@ interface Scope {
     type: string,
     listener: (
       event: ExtendableEvent & {
-        readonly data: { readonly id: string; readonly name: string; readonly size: number | undefined }
+        readonly data: "alive" | { readonly id: string; readonly name: string; readonly size: number | undefined }
         readonly ports: ReadonlyArray<MessagePort>
         readonly request: Request
         readonly respondWith: (response: Response) => void
@@ -30,16 +33,18 @@ interface ExtendableEvent {
 
 const scope = globalThis as unknown as Scope
 const waiting = new Map<string, Saved>()
+/** How long a message of the page keeps this worker: longer than the minute between two timers of a tab in the background. */
+const ALIVE_MILLIS = 90_000
 
-const bytesOf = (port: MessagePort): ReadableStream<Uint8Array> => {
+const bytesOf = ({ port, release }: Saved): ReadableStream<Uint8Array> => {
   let next: PromiseWithResolvers<void> | undefined
   return new ReadableStream({
     start: (controller) => {
-      port.addEventListener("message", ({ data }: MessageEvent<Uint8Array | "end" | "failed" | "alive">) => {
-        if (data === "alive") return
+      port.addEventListener("message", ({ data }: MessageEvent<Uint8Array | "end" | "failed">) => {
         if (data === "end") controller.close()
         else if (data === "failed") controller.error(new Error("the download broke"))
         else controller.enqueue(data)
+        if (typeof data === "string") release()
         next?.resolve()
       })
       port.start()
@@ -49,16 +54,22 @@ const bytesOf = (port: MessagePort): ReadableStream<Uint8Array> => {
       port.postMessage("pull")
       return next.promise
     },
-    cancel: () => port.postMessage("cancel")
+    cancel: release
   })
 }
 
 scope.addEventListener("install", (event) => event.waitUntil(scope.skipWaiting()))
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()))
-scope.addEventListener("message", ({ data: { id, name, size }, ports: [port] }) => {
+scope.addEventListener("message", (event) => {
+  const { data, ports: [port] } = event
+  if (data === "alive") return event.waitUntil(new Promise((resolve) => setTimeout(resolve, ALIVE_MILLIS)))
   if (port === undefined) return
-  waiting.set(id, { name, size, port })
-  port.postMessage("ready")
+  const { id, name, size } = data
+  event.waitUntil(navigator.locks.request(id, () =>
+    new Promise<void>((release) => {
+      waiting.set(id, { name, size, port, release })
+      port.postMessage("ready")
+    })))
 })
 scope.addEventListener("fetch", (event) => {
   const id = /\/save\/([\w-]+)$/.exec(new URL(event.request.url).pathname)?.[1]
@@ -66,9 +77,9 @@ scope.addEventListener("fetch", (event) => {
   const saved = waiting.get(id)
   waiting.delete(id)
   if (saved === undefined) return event.respondWith(new Response("gone", { status: 404 }))
-  const { name, port, size } = saved
+  const { name, size } = saved
   event.respondWith(
-    new Response(bytesOf(port), {
+    new Response(bytesOf(saved), {
       headers: {
         "content-type": "application/octet-stream",
         "content-disposition": `attachment; filename*=UTF-8''${

@@ -12,8 +12,8 @@ export interface Bundle {
   readonly entry: string
   /** The code of each file, by its path. */
   readonly files: ReadonlyMap<string, string>
-  /** The code of the entry and of what it imports at once. */
-  readonly initial: string
+  /** The code of the entry, and of each file that it imports at once. */
+  readonly initial: ReadonlyArray<string>
 }
 
 /** `external` keeps `effect` out of it. */
@@ -50,7 +50,7 @@ export const bundle = async (
   return {
     entry: `/${entry.fileName}`,
     files: new Map(chunks.map(({ code, fileName }) => [`/${fileName}`, code])),
-    initial: chunks.filter(({ fileName }) => initial.has(fileName)).map(({ code }) => code).join("\n")
+    initial: chunks.filter(({ fileName }) => initial.has(fileName)).map(({ code }) => code)
   }
 }
 
@@ -76,12 +76,12 @@ export const bundleOne = async (input: string): Promise<string> => {
   return chunks[0]!.code
 }
 
-/** Bytes of a text after gzip, as a host would send it. */
-export const gzipped = (code: string): number => gzipSync(code, { level: 9 }).length
+/** Bytes of files after gzip, as a host would send them. */
+export const gzipped = (files: ReadonlyArray<string>): number => gzipSync(files.join("\n"), { level: 9 }).length
 
-/** A program that contains the same parts of `effect` as core and client, and nothing else. */
-const effectAlone = async (): Promise<string> => {
-  const code = (await bundle({ external: true, minify: false })).initial.replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
+/** A module that contains the same parts of `effect` as a chunk of a page, and nothing else. */
+const effectAlone = (chunk: string): string => {
+  const code = chunk.replace(/^\s*(?:\/\*\*|\*|\/\/).*$/gm, "")
   const imports: Array<string> = []
   const used = new Set<string>()
   for (const [statement, name] of code.matchAll(/^import \* as (\w+) from "effect\/[^"]+";$/gm)) {
@@ -92,8 +92,9 @@ const effectAlone = async (): Promise<string> => {
     imports.push(statement)
     for (const name of names!.split(",")) used.add(name.split(" as ").at(-1)!.trim())
   }
-  if (imports.length === 0 || used.size < 50) throw new Error("what is used of effect was not found")
-  return `${imports.join("\n")}\nObject.assign(globalThis, { used: [${[...used].join(", ")}] })\n`
+  return `${imports.join("\n")}\nObject.assign(globalThis, { used: [...(globalThis.used ?? []), ${
+    [...used].join(", ")
+  }] })\n`
 }
 
 /** Sizes after gzip, in bytes, of what a page loads at once. */
@@ -104,18 +105,28 @@ export interface Sizes {
   readonly beyondEffect: number
   /** Their own files, with every name of `effect` written out. */
   readonly withoutEffect: number
+  /** A page that only uploads, and one that only downloads. */
+  readonly uploads: number
+  readonly downloads: number
 }
 
 export const sizes = async (): Promise<Sizes> => {
   const folder = await mkdtemp(join(import.meta.dirname, ".alone-"))
   try {
     const input = join(folder, "alone.ts")
-    await writeFile(input, await effectAlone())
+    const chunks = (await bundle({ external: true, minify: false })).initial
+    const modules = chunks.map((_, index) => `./${index}.ts`)
+    for (const [index, chunk] of chunks.entries()) await writeFile(join(folder, modules[index]!), effectAlone(chunk))
+    await writeFile(input, modules.map((module) => `import "${module}"\n`).join(""))
     const whole = gzipped((await bundle({ external: false })).initial)
+    const page = async (name: string) =>
+      gzipped((await bundle({ external: false, input: join(import.meta.dirname, name) })).initial)
     return {
       whole,
       beyondEffect: whole - gzipped((await bundle({ external: false, input })).initial),
-      withoutEffect: gzipped((await bundle({ external: true })).initial)
+      withoutEffect: gzipped((await bundle({ external: true })).initial),
+      uploads: await page("uploads.ts"),
+      downloads: await page("downloads.ts")
     }
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -50,7 +50,8 @@ export const gapsOf = (path: string, source: string): ReadonlyArray<string> => {
   const seen = new Set<string>()
   for (const statement of file.statements) {
     if (ts.isExportDeclaration(statement)) {
-      if (statement.exportClause === undefined) continue
+      // What comes from another module has the comment of its declaration.
+      if (statement.moduleSpecifier !== undefined || statement.exportClause === undefined) continue
       if (!ts.isNamedExports(statement.exportClause)) continue
       for (const element of statement.exportClause.elements) add(element, element.name.text, problemsOf(element))
       continue

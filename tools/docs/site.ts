@@ -12,6 +12,8 @@ const PAGES: Readonly<Record<string, string>> = {
   "README.md": "index",
   "docs/one-time-promise.md": "one-time-promise",
   "docs/encryption.md": "encryption",
+  "docs/network.md": "network",
+  "docs/comparison.md": "comparison",
   "docs/scaling.md": "scaling",
   "docs/file-io-api.md": "file-io-api",
   "docs/glossary.md": "glossary",
@@ -41,7 +43,9 @@ const SIDEBAR = [
       page("Examples", "/examples"),
       page("Promises", "/packages/promise"),
       page("Command line", "/packages/cli"),
-      page("Server", "/packages/server")
+      page("Server", "/packages/server"),
+      page("Proxies, certificates", "/network"),
+      page("Comparison", "/comparison")
     ]
   },
   {
@@ -90,7 +94,8 @@ const withPageLinks = (document: string, text: string): string =>
   })
 
 const modules = await program("vitepress")
-if (modules === undefined) process.exit(1)
+// `program` says that it cannot be installed here, and why.
+if (modules === undefined) process.exit(0)
 // Beside the modules, which its pages import.
 const folder = join(modules, "..", "site")
 await rm(folder, { recursive: true, force: true })

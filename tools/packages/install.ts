@@ -80,19 +80,38 @@ export const readmeInstall = async (): Promise<ReadonlyArray<string>> => {
   return line!.groups!["names"]!.split(" ")
 }
 
-/** `fileio serve` of the command line that npm installed into a project, until the function ends. */
-export const withHost = async <A>(project: string, use: (url: string) => Promise<A>): Promise<A> => {
-  const fileio = join(project, "node_modules/@effect-fileio/cli/dist/fileio.js")
-  const host = spawn(process.execPath, [fileio, "serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] })
+/**
+ * A server of the packages that npm installed into a project, until the function ends: by default `fileio serve`, on the Node that
+ * runs this.
+ */
+export const withHost = async <A>(
+  project: string,
+  use: (url: string) => Promise<A>,
+  options: {
+    readonly runtime?: readonly [string, ...Array<string>]
+    readonly program?: readonly [string, ...Array<string>]
+    readonly env?: Readonly<Record<string, string>>
+  } = {}
+): Promise<A> => {
+  const [command, ...args] = options.runtime ?? [process.execPath]
+  const program = options.program ?? [fileioOf(project), "serve", "--port", "0"]
+  const host = spawn(command, [...args, ...program], {
+    cwd: project,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...options.env }
+  })
   const ended = once(host, "close")
   try {
     for await (const line of createInterface(host.stdout)) {
       const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0]
       if (url !== undefined) return await use(url)
     }
-    throw new Error("fileio serve ended")
+    throw new Error(`${program.join(" ")} ended`)
   } finally {
     host.kill()
     await ended
   }
 }
+
+/** The command line that was installed into a project. */
+export const fileioOf = (project: string): string => join(project, "node_modules/@effect-fileio/cli/dist/fileio.js")

@@ -21,7 +21,7 @@ export const PROGRAMS = {
 
 /** npm's message, and those of the other package managers, without a network. */
 export const OFFLINE =
-  /ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ENOTCACHED|network (?:timeout|connectivity)|dns error/
+  /ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED|\bE50[234]\b|network (?:timeout|connectivity)|dns error/
 
 /** Flags of `npm install` for a test. */
 export const NPM_INSTALL = [

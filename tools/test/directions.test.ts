@@ -11,7 +11,7 @@ const ROOMS: Readonly<Record<string, string>> = {
     "FileBody,Metrics,Platform,Progress,shared",
   server: "modules cli FileIoServer routes handlers web http Accounts,Blocklist,Health,Sweeper ops Engines " +
     "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder shards sql,s3,redis,disk " +
-    "Catalog,Blobs,RateCounter,FileListing ApiKeys,Plans,Logs ServerOptions node,shared",
+    "Catalog,Blobs,RateCounter,FileListing ApiKeys,Plans,Logs options ServerOptions node,shared",
   "platform-node": "modules undici sockets internal",
   promise: "modules internal",
   cli: "modules main run internal ExitCode,JsonLine"

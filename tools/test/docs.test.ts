@@ -18,6 +18,22 @@ describe("code in the documentation", () => {
     await write(blocks)
   })
 
+  it("of a package's README imports only what that tells to install", async () => {
+    const missing: Array<string> = []
+    for (const { code, document } of blocks) {
+      if (!/^packages\/[\w-]+\/README\.md$/.test(document)) continue
+      const text = await readFile(join(root, document), "utf8")
+      const installed = [...text.matchAll(/npm install ([^\n`]+)/g)].flatMap(([, names]) =>
+        names!.split(" ").map((name) => name.replace(/(?<=.)@~?\d.*$/, ""))
+      )
+      for (const [, name] of code.matchAll(/ from "((?:@[\w-]+\/)?[\w.-]+)/g)) {
+        if (name!.startsWith(".") || name!.startsWith("node:") || name === "node") continue
+        if (!installed.includes(name!)) missing.push(`${document}: ${name}`)
+      }
+    }
+    assert.deepStrictEqual(missing, [])
+  })
+
   const where = (file: string): string => {
     const block = blocks.find((block) => block.file === file)
     return block === undefined ? file : `${block.document}:${block.line}`
@@ -29,7 +45,7 @@ describe("code in the documentation", () => {
     }
   })
 
-  it("type-checks", { timeout: 120_000 }, async () => {
+  it("type-checks", { timeout: 600_000 }, async () => {
     const { stdout } = await run(join(root, "node_modules/.bin/tsc"), ["-p", folder, "--pretty", "false"], {
       cwd: root
     })
@@ -40,7 +56,7 @@ describe("code in the documentation", () => {
     assert.deepStrictEqual(problems, [])
   })
 
-  it("runs", { timeout: 120_000 }, async () => {
+  it("runs", { timeout: 600_000 }, async () => {
     const files = blocks.filter((block) => block.run).map((block) => block.file)
     const { stderr, stdout } = await run(process.execPath, [join(root, "tools/docs/run.ts"), ...files], { cwd: root })
     const verdicts = stdout.trim().split("\n").map((line): { file: string; error?: string } => JSON.parse(line))
@@ -74,7 +90,7 @@ describe("the documentation", () => {
     ])
   })
 
-  it("becomes a reference without warnings", { timeout: 120_000 }, async () => {
+  it("becomes a reference without warnings", { timeout: 600_000 }, async () => {
     const { code, stderr, stdout } = await run(process.execPath, [join(root, "tools/docs/api.ts"), "--emit", "none"], {
       cwd: root
     })

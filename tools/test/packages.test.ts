@@ -9,9 +9,10 @@ import { join } from "node:path"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import { fixturePath, PASSPHRASE, secureHost } from "../../packages/platform-node/test/network.ts"
+import { runAll } from "../../packages/server/test/conformance/runAll.ts"
 import { bundleOne } from "../browser/bundle.ts"
 import { collect } from "../docs/blocks.ts"
-import { install, readmeInstall, withHost } from "../packages/install.ts"
+import { fileioOf, install, readmeInstall, withHost } from "../packages/install.ts"
 import { must, pack, type Packed, root, run } from "../packages/pack.ts"
 import { type Program, program } from "../packages/programs.ts"
 
@@ -149,7 +150,7 @@ describe("the packed packages", () => {
 
   it(
     "are clean to arethetypeswrong",
-    { timeout: 180_000 },
+    { timeout: 600_000 },
     () =>
       assertEach(async ({ tarball }) => {
         const { code, stderr, stdout } = await run(
@@ -215,13 +216,33 @@ const readmeProgram = async (): Promise<string> => {
 }
 
 /** Runs the program of README.md in a project, by a command whose last argument is the path of the program. */
-const assertReadmeRuns = async (project: string, command: string, args: ReadonlyArray<string>) => {
+const assertReadmeRuns = async (
+  project: string,
+  command: string,
+  args: ReadonlyArray<string>,
+  url?: string
+): Promise<void> => {
+  if (url === undefined) return withServer((url) => assertReadmeRuns(project, command, args, url))
   await writeFile(join(project, "app.ts"), await readmeProgram())
   await rm(join(project, "inbox"), { recursive: true, force: true })
-  const printed = await withServer((url) =>
-    must(command, [...args, "app.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
-  )
+  const printed = await must(command, [...args, "app.ts"], { cwd: project, env: { FILEIO_BASE_URL: url } })
   assert.match(printed, /^http:\S+ http:\S+\n\S*inbox\/package\.json \d+\n$/)
+}
+
+/** The key of the hosts that the tests of runtimes start. */
+const KEY = "K".repeat(32)
+
+/** Uploads a file and downloads it with the installed command line, run by a command. */
+const assertFileio = async (project: string, [command, ...args]: readonly [string, ...Array<string>], url: string) => {
+  const fileio = (...given: ReadonlyArray<string>) =>
+    must(command, [...args, fileioOf(project), "--base-url", url, ...given], { cwd: project })
+  const link = (await fileio("upload", "package.json")).trim()
+  await fileio("download", link, "-o", "copy.json")
+  assert.strictEqual(
+    await readFile(join(project, "copy.json"), "utf8"),
+    await readFile(join(project, "package.json"), "utf8")
+  )
+  await rm(join(project, "copy.json"))
 }
 
 describe("a project that installs them", () => {
@@ -296,22 +317,23 @@ describe("a project that installs them", () => {
 
   const scratch = () => join(folder, "scratch")
   const runtimes: ReadonlyArray<readonly [string, Program, string, ReadonlyArray<string>]> = [
-    ["the oldest Node", "oldestNode", "node", ["--no-warnings"]],
+    ["the oldest Node", "oldestNode", "node", []],
     ["the newest Node", "newestNode", "node", []],
     ["Bun", "bun", "bun", ["run"]],
     ["Deno", "deno", "deno", ["run", "--allow-all"]]
   ]
   it.for(runtimes)(
-    "runs README.md, files on disk over TLS, promises and fetch on %s",
+    "serves, and runs the command line, README.md, files on disk over TLS, promises and fetch on %s",
     { timeout: 600_000 },
     async (row, test) => {
       const [, name, command, args] = row
       const modules = existsSync(join(scratch(), "node_modules")) ? await program(name) : undefined
       if (modules === undefined) return test.skip("npm reaches no registry")
       const executable = join(modules, ".bin", command)
-      await assertReadmeRuns(scratch(), executable, args)
       for (const script of ["consumer-fetch.ts", "consumer-node.ts"]) await copyFixture(scratch(), script)
-      await withServer(async (url) => {
+      const use = async (url: string) => {
+        await assertReadmeRuns(scratch(), executable, args, url)
+        await assertFileio(scratch(), [executable, ...args], url)
         const over = (script: string, env: Readonly<Record<string, string>>) =>
           must(executable, [...args, script], { cwd: scratch(), env })
         assert.strictEqual(await over("consumer-fetch.ts", { FILEIO_BASE_URL: url }), OVER_FETCH)
@@ -330,7 +352,30 @@ describe("a project that installs them", () => {
         )
         const printed = await Effect.runPromise(Effect.scoped(secure))
         assert.strictEqual(printed, "report.pdf, 5400000 bytes\nFileNotFound absent\n".repeat(2))
+      }
+      const runtime = [executable, ...args] as const
+      await withHost(scratch(), use, { runtime })
+      const bin = join(scratch(), "node_modules/@effect-fileio/server/dist/bin.js")
+      const data = join(folder, `data-${name}`)
+      const { failed } = await withHost(scratch(), (url) => Effect.runPromise(runAll(url, KEY)), {
+        runtime,
+        program: [bin, "--data", data, "--port", "0", "--admin-port", "0", "--anonymous-rate", "none"],
+        env: { FILEIO_SERVER_API_KEY: KEY }
       })
+      // It needs as much free space on this disk as the plan takes; the other one says that there is too little.
+      const mayFail = "upload: of more than the plan takes is refused with 413"
+      assert.deepStrictEqual(failed.filter(({ name }) => name !== mayFail), [])
+    }
+  )
+
+  it.for([["bun", ["run"]], ["deno", ["run", "--allow-all"]]] as const)(
+    "runs README.md as %s installs the packages",
+    { timeout: 600_000 },
+    async ([manager, args], test) => {
+      const project = join(folder, `scratch-${manager}`)
+      const names = await readmeInstall()
+      if (!await install(packed, project, manager, names)) return test.skip("npm reaches no registry")
+      await assertReadmeRuns(project, join((await program(manager))!, ".bin", manager), args)
     }
   )
 

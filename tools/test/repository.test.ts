@@ -38,6 +38,70 @@ describe("the workflows", () => {
   })
 })
 
+/** What a job may do beyond reading the repository, by workflow. */
+const PERMISSIONS: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>> = {
+  "docs.yml": { build: { contents: "read" }, deploy: { pages: "write", "id-token": "write" } },
+  "release.yml": { release: { contents: "write", "pull-requests": "write", "id-token": "write" } },
+  "test.yml": {}
+}
+
+describe("a workflow", () => {
+  it.each(Object.keys(PERMISSIONS))(
+    "%s has the permissions that it needs, a time limit, and actions of one commit, with its version for readers",
+    async (name) => {
+      const text = await read(`.github/workflows/${name}`)
+      const workflow = parse(text)
+      assert.deepStrictEqual(workflow.permissions, name === "test.yml" ? { contents: "read" } : {})
+      // A tag can be moved to other code. Dependabot raises the commit and the version beside it together.
+      for (const [, uses = ""] of text.matchAll(/\buses: (.*)$/gm)) {
+        assert.match(uses, /^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
+      }
+      for (const [id, job] of Object.entries<any>(workflow.jobs)) {
+        assert.deepStrictEqual(job.permissions, PERMISSIONS[name]![id], id)
+        assert.isNumber(job["timeout-minutes"], id)
+        for (const { run } of job.steps) {
+          // It would be run as code of the shell.
+          assert.notMatch(run ?? "", /\$\{\{/)
+        }
+      }
+    }
+  )
+
+  it("names projects of vitest that there are", async () => {
+    const config = await read("vitest.config.ts")
+    for (const [, name] of (await read(".github/workflows/test.yml")).matchAll(/--project (\w+)/g)) {
+      assert.include(config, `project("${name}"`)
+    }
+  })
+})
+
+describe("on Windows", () => {
+  it("the scripts of package.json need no shell of POSIX", async () => {
+    for (const path of ["package.json", ...await pathsOf("{packages,tools,pages,bench,examples}/**/package.json")]) {
+      if (path.includes("node_modules")) continue
+      for (const [name, script] of Object.entries<string>(JSON.parse(await read(path)).scripts ?? {})) {
+        // Those kill processes, for hours.
+        if (name.startsWith("soak:")) continue
+        assert.notMatch(script, /[$;'`|<>]|(?:^|&& )(?:\w+=|rm|cp|mv|mkdir|cat|bash|sh|\.\/)\b/, `${path}: ${name}`)
+      }
+    }
+  })
+
+  it("every file of the repository can be checked out", async () => {
+    const paths = (await run("git", ["ls-files", "-z"], { cwd: root })).stdout.split("\0").filter((path) => path !== "")
+    assert.isAbove(paths.length, 100)
+    const lower = new Set<string>()
+    for (const path of paths) {
+      assert.notMatch(path, /[<>:"\\|?*]|[. ](?:\/|$)|(?:^|\/)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\/|$)/i)
+      // Windows has 260 characters, with the folder that the repository is in.
+      assert.isBelow(path.length, 150, path)
+      assert.isFalse(lower.has(path.toLowerCase()), `${path} differs only in case from another`)
+      lower.add(path.toLowerCase())
+    }
+    assert.match(await read(".gitattributes"), /^\* text=auto eol=lf$/m)
+  })
+})
+
 it("the forms of issues have what GitHub requires", async () => {
   for (const path of await pathsOf(".github/ISSUE_TEMPLATE/[!c]*.yml")) {
     const form = parse(await read(path))

@@ -112,7 +112,7 @@ export const Deleted = line("deleted", { key: Schema.String })
  */
 export const State = line("state", {
   key: Schema.String,
-  state: Schema.Literals(["waiting", "taken", "expired"]),
+  state: Schema.Literals(["waiting", "downloaded", "expired"]),
   downloads: Schema.optionalKey(Schema.Finite),
   maxDownloads: nullable(Schema.Finite),
   attempts: Schema.optionalKey(Schema.Finite)
@@ -219,7 +219,10 @@ const encode = /* @__PURE__ */ (() => Schema.encodeSync(Schema.fromJsonString(Js
  * @category encoding
  * @since 0.1.0
  */
-export const format = (line: JsonLine): string => PlainText.escapeJson(encode(line))
+export const format = (line: JsonLine): string => {
+  const text = PlainText.escapeJson(encode(line))
+  return line.type === "error" ? PlainText.withoutSecrets(text) : text
+}
 
 /**
  * Fields of a line that describe a file.

@@ -74,6 +74,10 @@ describe.concurrent("fileio upload --encrypt and fileio download", () => {
     assert.match(unasked.stderr, /--identity.*\n.*still/)
     const [path] = await t.lines(["download", link!, "--identity", keys, "-o", `${room}/`, "--number"])
     assert.strictEqual(path, join(room, "plan (1).txt"))
+    const [again] = await t.lines(["upload", source(room), "--recipient", RECIPIENT])
+    const piped = await t.run(["download", again!, "-i", "-", "-o", "-"], { stdin: Fs.readFileSync(keys, "utf8") })
+    assert.strictEqual(piped.stdout, "for you alone", piped.stderr)
+    assert.match((await t.run(["download", "-", "-i", "-"], { stdin: again! })).stderr, /read only once/)
 
     const file = join(room, "passphrase.txt")
     Fs.writeFileSync(file, "vier Wörter reichen hier\n")
@@ -81,16 +85,25 @@ describe.concurrent("fileio upload --encrypt and fileio download", () => {
     const [shared] = await t.lines(["upload", source(room), "--passphrase-file", file])
     assert.match(shared!, /#age=passphrase&name=plan\.txt$/)
     assert.strictEqual((await t.run(["download", shared!, "-o", "-"])).code, 2)
-    assert.strictEqual((await t.run(["download", shared!, "-o", "-"], { env })).stdout, "for you alone")
+    const several = { FILEIO_PASSPHRASE: `${env.FILEIO_PASSPHRASE}\nand more\n` }
+    const refused = await t.run(["download", shared!, "-o", "-"], { env: several })
+    assert.strictEqual(refused.code, 2)
+    assert.match(refused.stderr, /FILEIO_PASSPHRASE is not one line/)
+    const withLineEnd = { FILEIO_PASSPHRASE: `${env.FILEIO_PASSPHRASE}\r\n` }
+    assert.strictEqual((await t.run(["download", shared!, "-o", "-"], { env: withLineEnd })).stdout, "for you alone")
   })
 
   it("refuse what excludes itself or is no key, without a request and without repeating a secret", async () => {
     const room = t.room()
     const path = source(room)
+    const sshKey = join(room, "id_ed25519")
+    Fs.writeFileSync(sshKey, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----\n")
     const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
       [["upload", path, "--encrypt", "--recipient", RECIPIENT], /exclude each other/],
       [["upload", path, "--recipient", RECIPIENT.slice(0, -2)], /number 1\): it is cut or mistyped/],
       [["upload", path, "--recipient", IDENTITY], /it is a secret key/],
+      [["upload", path, "--recipient", "ssh-ed25519 AAAAC3Nza"], /it is an SSH key/],
+      [["download", "abcdefghijkl", "-i", sshKey], /it is an SSH key, .* with the age program/],
       [["upload", path, "--passphrase"], /no terminal to ask on/],
       [["download", "abcdefghijkl", "-i", path], /identity file .* line 1/],
       [["download", `abcdefghijkl#age=${IDENTITY.slice(0, -3)}`], /cut or mistyped/],
@@ -155,6 +168,31 @@ describe.concurrent("fileio upload --encrypt and fileio download", () => {
       assert.notMatch(ran.stdout + ran.stderr, SECRET)
     } finally {
       host.close()
+    }
+  })
+
+  it("advise to send again what was stopped with the same encryption, never without", async () => {
+    const keys = join(t.room(), "passphrase.txt")
+    Fs.writeFileSync(keys, "vier Wörter reichen hier\n")
+    const flags = [["--encrypt"], ["--recipient", RECIPIENT, "--name-at-host"], ["--passphrase-file", keys], []]
+    for (const flag of flags) {
+      let asked = () => {}
+      const request = new Promise<void>((resolve) => {
+        asked = resolve
+      })
+      const host = await fakeHost(() => asked())
+      try {
+        const path = source(t.room())
+        const { child, ended } = t.start(["upload", path, ...flag, "--base-url", host.url])
+        await request
+        child.kill("SIGINT")
+        const { code, stderr } = await ended
+        assert.strictEqual(code, 130)
+        if (flag.length > 0) assert.include(stderr, "An encrypted upload starts over")
+        assert.include(stderr.replaceAll(/\s+/g, " "), [path, ...flag].join(" "))
+      } finally {
+        host.close()
+      }
     }
   })
 

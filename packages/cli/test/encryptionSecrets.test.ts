@@ -65,6 +65,45 @@ describe.concurrent("the secret of an encrypted file", () => {
     })
   }
 
+  it("is in nothing that a mistyped command writes", async () => {
+    const { env, inbox, room, source } = setting()
+    const link = `${t.url()}/abcdefghijkl#age=${IDENTITY}&name=plan.bin`
+    const mistyped = [
+      [link],
+      ["me", link],
+      ["list", link],
+      ["serve", link],
+      ["upload", link],
+      ["upload", IDENTITY],
+      ["upload", source, "--recipient", IDENTITY],
+      ["upload", source, "--recipient", link],
+      ["upload", source, "--expires", link],
+      ["upload", source, "--base-url", link],
+      ["upload", source, "--cacert", link],
+      ["upload", source, "--tar", link],
+      ["upload", source, "--passphrase-file", link],
+      ["download", link, link],
+      ["download", "-o", link, "abcdefghijkl"],
+      ["download", link, "-o", link],
+      ["download", link, "--identity", IDENTITY],
+      ["download", link, "--identity", link],
+      ["update", "abcdefghijkl", "--expires", link],
+      ["update", "abcdefghijkl", "--file", link],
+      ["config", "set", link],
+      ["config", "set", "encrypt", link],
+      ["config", "set", "base-url", link],
+      ["config", "unset", link],
+      [`--${link}`],
+      ["upload", `--encrypt=${link}`, source]
+    ]
+    await Promise.all(mistyped.map(async (args, index) => {
+      const ran = await t.run([...args, index % 2 === 0 ? "--json" : "--verbose"], { env })
+      assert.notStrictEqual(ran.code, 0, args.join(" "))
+      assertSilent(room, ran)
+    }))
+    assert.deepStrictEqual(Fs.readdirSync(inbox), [])
+  })
+
   it("is in nothing that an upload leaves that fails, or is killed", async () => {
     const { env, room, source } = setting()
     const host = await fakeHost((request, response) => {
@@ -93,13 +132,13 @@ describe.concurrent("the secret of an encrypted file", () => {
       host.close()
       slow.close()
     }
-  }, 60_000)
+  })
 
   it("is in nothing that a download leaves that fails, is stopped, or is killed", async () => {
     const { env, inbox, room, source } = setting()
     const sent = await t.run(["upload", source, "--encrypt", "--json"], { env })
     const link = linkOf(sent.stdout)
-    const slow = await gate(t.url(), { down: 2 * MIB })
+    const slow = await gate(t.url(), { down: MIB / 2 })
     const own = new URL(link)
     const through = `${slow.url}${own.pathname}${own.hash}`
     const wrong = link.replace(/AGE-SECRET-KEY-1[A-Z0-9]+/, IDENTITY)
@@ -129,5 +168,5 @@ describe.concurrent("the secret of an encrypted file", () => {
     } finally {
       slow.close()
     }
-  }, 60_000)
+  })
 })

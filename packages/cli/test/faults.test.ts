@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import type { RequestListener } from "node:http"
+import { type AddressInfo, createServer } from "node:net"
 import { dirname, join } from "node:path"
 import * as ExitCode from "../src/ExitCode.ts"
 import * as JsonLine from "../src/JsonLine.ts"
@@ -170,8 +171,9 @@ describe.concurrent("exit codes", () => {
   it("8: a local file or folder", async () => {
     assertFails(await t.run(["upload", "missing.txt"]), 8, "there is no such file", "Nothing was stored on the host.")
     assertFails(await t.run(["upload", write(t.room(), "empty", "")]), 8, "it is empty")
-    const ran = await t.run(["download", "abcdefgh", "-o", "no/such/folder/x.txt"])
-    assertFails(ran, 8, "the folder does not exist", "The file is still on the host.")
+    const file = write(t.room(), "file", "f")
+    const ran = await t.run(["download", "abcdefgh", "-o", join(file, "below", "x.txt")])
+    assertFails(ran, 8, "a part of the path is a file, and no folder", "The file is still on the host.")
   })
 
   it("9: the copy is lost or may be, and the error names the received bytes", () =>
@@ -227,6 +229,47 @@ describe("stopped by Ctrl-C", () => {
     const left = jsonLines((await t.run(["list", "--json"], { env })).stdout)
     assert.isFalse(left.some((line) => line.type === "file" && line.name === "stopped.bin"))
   })
+
+  it.each([["", "https"], [" or the proxy", "proxy"]] as const)(
+    "before the host%s has taken the connection: nothing was sent, and the copy is kept",
+    async (_, way) => {
+      let taken = 0
+      // It takes connections, and never responds to TLS or to a proxy's CONNECT.
+      const silent = createServer((socket) => {
+        taken++
+        socket.on("error", () => {})
+      })
+      await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve))
+      const at = `127.0.0.1:${(silent.address() as AddressInfo).port}`
+      const env = {
+        FILEIO_API_KEY: undefined,
+        FILEIO_CONNECT_TIMEOUT: "10 minutes",
+        ...(way === "https"
+          ? { FILEIO_BASE_URL: `https://${at}` }
+          : { FILEIO_BASE_URL: "https://host.invalid", FILEIO_PROXY: `http://${at}` })
+      }
+      const stopped = async (...args: ReadonlyArray<string>) => {
+        const before = taken
+        const { child, ended } = t.start([...args, "--json"], { env })
+        await until(() => taken > before, "a connection")
+        child.kill("SIGINT")
+        const ran = await ended
+        assert.strictEqual(ran.code, 130)
+        return jsonLines(ran.stdout)
+      }
+      try {
+        // A small file is read before there is a connection.
+        assert.containSubset(await stopped("upload", write(t.room(), "small.txt", "small")), [
+          { stored: "no", bytesDone: 0, message: "stopped before it was sent" }
+        ])
+        assert.containSubset(await stopped("download", "abcdefgh", "-o", t.room()), [
+          { copy: "kept", message: "stopped before the request" }
+        ])
+      } finally {
+        silent.close()
+      }
+    }
+  )
 
   it("an upload from a pipe is streamed, and the known links are written", async () => {
     const room = t.room()
@@ -301,15 +344,22 @@ describe("await", () => {
     await t.run(["download", link!, "-o", "-"])
     const ran = await ended
     assert.strictEqual(ran.code, 0)
-    assert.deepStrictEqual(jsonLines(ran.stdout).map((line) => line.type === "state" ? line.state : line.type), [
-      "waiting",
-      "taken"
-    ])
+    const states = jsonLines(ran.stdout).map((line) => line.type === "state" ? line.state : line.type)
+    // A look in the middle of the download shows one attempt more, and is another line.
+    assert.deepStrictEqual([...new Set(states)], ["waiting", "downloaded"])
+    assert.strictEqual(states.indexOf("downloaded"), states.length - 1)
     // The host keeps it, so that it is found however late the command starts.
     const [short] = await t.lines(["upload", write(room, "short.txt", "s"), "--expires", "2s", "--keep"])
-    const expired = await t.run(["await", short!, "--every", "1"])
+    const expired = await t.run(["await", short!, "--every", "1s"])
     assert.deepStrictEqual([expired.code, expired.stdout], [3, "expired\n"])
     assert.include(expired.stderr, "it expired before it was taken")
+    for (
+      const [every, allowed] of [["soon", "Allowed: a time such as 30s"], ["500ms", "Allowed: at least 1s"]] as const
+    ) {
+      const refused = await t.run(["await", short!, "--every", every])
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, allowed)
+    }
   })
 })
 

@@ -275,6 +275,30 @@ describe("headers", () => {
   )
 
   it.live(
+    "and a unix socket are shown by config with all their sources, without their values",
+    scoped(Effect.gen(function*() {
+      const file = join(t.room(), "headers")
+      writeFileSync(file, "X-Stored: s3cret\n")
+      const env = {
+        FILEIO_CONFIG: join(t.room(), "config.json"),
+        FILEIO_HEADERS: "X-Variable: s3cret",
+        FILEIO_SOCKET_PATH: "/run/fileio.sock"
+      }
+      yield* run(["config", "set", "header-file", file], env)
+      const shown = yield* run(["config", "--header", "X-Flag: s3cret"], env)
+      const rows = shown.stdout.split("\n").map((line) => line.split(/ {2,}/))
+      assert.deepStrictEqual(rows.filter(([name]) => name === "header-file" || name === "unix-socket"), [
+        ["header-file", "set", "(flag)"],
+        ["header-file", "set", "(variable)"],
+        ["header-file", file, "(file)"],
+        ["unix-socket", "/run/fileio.sock", "(variable)"]
+      ])
+      assert.notInclude(shown.stdout, "s3cret")
+    })),
+    LONG
+  )
+
+  it.live(
     "that cannot be read are refused without their value",
     scoped(Effect.gen(function*() {
       for (

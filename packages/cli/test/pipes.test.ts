@@ -36,7 +36,7 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(again.code, 3)
     assert.strictEqual(again.stdout, "")
     assertTwoLines(again.stderr)
-    assert.include(again.stderr, "This used up no copy.")
+    assert.include(again.stderr, "No copy was used up.")
     const asJson = await t.run(["download", link!, "--output", inbox, "--json"])
     assert.deepInclude(JSON.parse(asJson.stdout.trim().split("\n").at(-1)!), {
       type: "error",
@@ -80,6 +80,38 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(second.reason, "SourceFailed")
     assert.strictEqual(second.stored, "no")
     assert.strictEqual(second.exitCode, 8)
+  })
+
+  it("says on standard error what standard output does not take: a link with its secret, and where a file is", async () => {
+    const room = t.room()
+    const source = write(room, "a.txt", "one copy")
+    const unread = (args: ReadonlyArray<string>) => {
+      const { child, ended } = t.start(args)
+      child.stdin.end()
+      child.stdout.destroy()
+      return ended
+    }
+    const [link] = await t.lines(["upload", source, "--max-downloads", "9"])
+    for (
+      const args of [
+        ["upload", source, "--encrypt"],
+        ["upload", source, "--encrypt", "--json"],
+        ["update", link!, "--file", source, "--encrypt"],
+        ["replace", link!, "--file", source, "--encrypt", "--json"]
+      ]
+    ) {
+      const { code, stderr } = await unread(args)
+      assert.strictEqual(code, 8, stderr)
+      const said = /The link: (\S+#age=AGE-SECRET-KEY-1\S+)/.exec(stderr)?.[1]
+      const { stdout } = await t.run(["download", said ?? "none", "--output", "-"])
+      assert.strictEqual(stdout, "one copy", stderr)
+    }
+    const [plain] = await t.lines(["upload", source])
+    const path = join(room, "saved.txt")
+    const saved = await unread(["download", plain!, "--output", path, "--json"])
+    assert.strictEqual(saved.code, 8, saved.stderr)
+    assert.include(saved.stderr, `it is saved as ${path}`)
+    assert.strictEqual(Fs.readFileSync(path, "utf8"), "one copy")
   })
 
   it("reads standard input and writes to standard output, byte for byte", async () => {

@@ -22,7 +22,8 @@ const terminal = (columns: number) => {
     stderr: {
       isTerminal: true,
       columns: () => screen.columns,
-      write: (text) => screen.write(text.replaceAll("\n", "\r\n"))
+      write: (text) => screen.write(text.replaceAll("\n", "\r\n")),
+      writeLink: (text) => screen.write(text.replaceAll("\n", "\r\n"))
     }
   }
   return { stdio, screen }
@@ -154,7 +155,9 @@ describe("text", () => {
   })
 
   it("quotes text that a shell would split", () => {
-    assert.strictEqual(Text.quoted("plain/file.txt"), "plain/file.txt")
-    assert.strictEqual(Text.quoted("it's here"), "'it'\\''s here'")
+    assert.strictEqual(Text.quoted("plain/file.txt", false), "plain/file.txt")
+    assert.strictEqual(Text.quoted("it's here", false), "'it'\\''s here'")
+    assert.strictEqual(Text.quoted("C:\\plain\\file.txt", true), "C:\\plain\\file.txt")
+    assert.strictEqual(Text.quoted("C:\\it's here & there", true), "\"C:\\it's here & there\"")
   })
 })

@@ -4,17 +4,15 @@ import { assert } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted, Schema, Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs"
+import { mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { createServer as createHttpServer, type RequestListener } from "node:http"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { build } from "vite"
-import { afterAll, beforeAll } from "vitest"
+import { afterAll, beforeAll, inject } from "vitest"
 import * as JsonLine from "../src/JsonLine.ts"
 
-const PACKAGE = fileURLToPath(new URL("..", import.meta.url))
 const TERMINAL = fileURLToPath(new URL("terminal.py", import.meta.url))
 
 export const KEY = "CLITEST.0000001-0000002-0000003-0000004"
@@ -40,15 +38,11 @@ export interface RunOptions {
 export const setUp = () => {
   const scope = Scope.makeUnsafe()
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "fileio-cli-")))
-  const program = join(folder, "program")
+  const program = inject("program")
   const bin = join(program, "dist", "fileio.js")
   let url = ""
 
   beforeAll(async () => {
-    // Outside the repository, so that it has only its own files.
-    mkdirSync(program)
-    copyFileSync(join(PACKAGE, "package.json"), join(program, "package.json"))
-    await build({ configFile: join(PACKAGE, "vite.config.ts"), build: { outDir: join(program, "dist") } })
     const services = await Effect.runPromise(Scope.provide(
       Layer.build(FileIoServer.layerTemporary({
         accounts: [
@@ -75,6 +69,8 @@ export const setUp = () => {
       PATH: process.env["PATH"],
       HOME: folder,
       TERM: "xterm-256color",
+      // Most of a start is compiling.
+      NODE_COMPILE_CACHE: join(program, "compiled"),
       FILEIO_CONFIG: join(folder, "config.json"),
       FILEIO_BASE_URL: url,
       FILEIO_API_KEY: KEY,
@@ -169,7 +165,7 @@ const pty = async (
     columns: options.columns ?? 80,
     stdout: options.stdout,
     acts: options.acts ?? [],
-    timeout: 25
+    timeout: 100
   }
   const child = spawn("python3", [TERMINAL, JSON.stringify(spec)], { stdio: ["ignore", "pipe", "inherit"] })
   let output = ""
@@ -264,7 +260,7 @@ export const fakeHost = async (listener: RequestListener) => {
 /** Waits until a condition holds. */
 export const until = async (condition: () => boolean, what: string): Promise<void> => {
   for (let tries = 0; !condition(); tries++) {
-    if (tries > 1000) assert.fail(`waited in vain for ${what}`)
+    if (tries > 5000) assert.fail(`waited in vain for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

@@ -242,7 +242,7 @@ describe.skipIf(!hasPty)("the words of a host", () => {
       }
     }
     host.close()
-  }, 120_000)
+  })
 
   it("are unchanged in JSON for the program that reads it, and made visible in a pipe", async () => {
     const host = await hostile(mode)

@@ -8,14 +8,12 @@
  */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { FileBody, OneShotBody } from "./FileBody.ts"
 import { checkBody, invalid } from "./internal/calls/shared.ts"
-import * as Decrypt from "./internal/encryption/decrypt.ts"
-import * as Encrypt from "./internal/encryption/encrypt.ts"
 import { Fault } from "./internal/encryption/fault.ts"
-import { loadLibrary } from "./internal/encryption/loadLibrary.ts"
+import { loadDecrypt, loadEncrypt, loadHeader } from "./internal/encryption/load.ts"
 import * as Secrets from "./internal/encryption/secrets.ts"
 
 /**
@@ -89,7 +87,10 @@ export const encrypt = <B extends FileBody | OneShotBody>(
 ): Effect.Effect<EncryptedBody<B>, FileIoError.FileIoError> =>
   Effect.andThen(
     checkBody("upload", body),
-    Effect.mapError(Encrypt.encrypt(body, encryption), ({ field, problem }) => invalid("upload", field, problem))
+    Effect.mapError(
+      Effect.flatMap(loadEncrypt, ({ encrypt }) => encrypt(body, encryption)),
+      ({ field, problem }) => invalid("upload", field, problem)
+    )
   )
 
 /**
@@ -109,9 +110,11 @@ export const decrypt = <E, R>(
       Effect.fromResult(Secrets.read(options)),
       ({ field, problem }) => invalid("download", field, problem)
     )
-    const { payload } = yield* Decrypt.open(encrypted, secrets)
-    return payload("owned")
-  })).pipe(Stream.mapError((error) => error instanceof Fault ? Decrypt.toError(error, "received") : error))
+    const { open, toError } = yield* loadDecrypt
+    const explain = <Other>(error: Other | Fault) => error instanceof Fault ? toError(error, "received") : error
+    const { payload } = yield* Effect.mapError(open(encrypted, secrets), explain)
+    return Stream.mapError(payload("owned"), explain)
+  }))
 
 /**
  * Makes a new secret key of age (`AGE-SECRET-KEY-1…`), and its public key.
@@ -121,11 +124,4 @@ export const decrypt = <E, R>(
  */
 export const generateIdentity: Effect.Effect<
   { readonly identity: Redacted.Redacted; readonly recipient: string }
-> = Effect.flatMap(loadLibrary, (library) =>
-  Effect.promise(async () => {
-    const identity = await library.generateIdentity()
-    return {
-      identity: Redacted.make(identity, { label: "age identity" }),
-      recipient: await library.identityToRecipient(identity)
-    }
-  }))
+> = /* @__PURE__ */ Effect.flatMap(loadHeader, (header) => Effect.promise(header.generateIdentity))

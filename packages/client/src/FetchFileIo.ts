@@ -4,33 +4,24 @@
  * @since 0.1.0
  */
 import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
-import type * as Config from "effect/Config"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as FileIo from "./FileIo.ts"
-
-/** Browsers stream a request's body over HTTP/2 only; elsewhere they need a blob, which they may keep on disk. */
-const isBrowser = (): boolean => "document" in globalThis || "importScripts" in globalThis
-
-// @effect-diagnostics globalFetch:off - this is the fetch that Effect's client is given
-const send: typeof globalThis.fetch = async (input, init) => {
-  if (!(init?.body instanceof ReadableStream) || !isBrowser()) return globalThis.fetch(input, init)
-  const { duplex: _, ...rest } = init as RequestInit & { readonly duplex?: "half" }
-  if (init.method === "PATCH") {
-    // Only large uploads need it.
-    const FetchPieces = await import("./internal/request/fetchPieces.ts")
-    const headers = new Headers(init.headers)
-    const offset = FetchPieces.offsetOf(headers)
-    if (offset !== undefined) {
-      return FetchPieces.send(globalThis.fetch, input, { ...rest, headers, body: init.body }, offset)
-    }
-  }
-  return globalThis.fetch(input, { ...rest, body: await new Response(init.body).blob() })
-}
+import * as FetchTransport from "./internal/request/fetchTransport.ts"
+import { type Service, Transport } from "./Transport.ts"
 
 /**
- * The HTTP client of `layer`.
+ * The transport of `layer`, for a program without layers.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeTransport: Effect.Effect<Service> = FetchTransport.make
+
+/**
+ * The transport of `layer`. It calls the `fetch` of `FetchHttpClient.Fetch`, with the options of `FetchHttpClient.RequestInit`, such as
+ * `credentials`.
  *
  * **Details**
  *
@@ -46,9 +37,7 @@ const send: typeof globalThis.fetch = async (input, init) => {
  * @category layers
  * @since 0.1.0
  */
-export const layerHttp: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.layer.pipe(
-  Layer.provide(Layer.succeed(FetchHttpClient.Fetch, send))
-)
+export const layerTransport: Layer.Layer<Transport> = /* @__PURE__ */ Layer.effect(Transport, makeTransport)
 
 /**
  * Everything that a program in a browser needs. The host must allow the page's origin.
@@ -70,7 +59,7 @@ export const layerHttp: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.lay
  * @since 0.1.0
  */
 export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, InvalidOption> =>
-  Layer.provide(FileIo.layer(options), layerHttp)
+  Layer.provide(FileIo.layerTransport(options), layerTransport)
 
 /**
  * `layer`, configured by `FileIo.config`, or by your own configuration.
@@ -81,4 +70,4 @@ export const layer = (options?: FileIo.Options): Layer.Layer<FileIo.FileIo, Inva
 export const layerConfig = (
   options: Config.Wrap<FileIo.Options> = FileIo.config
 ): Layer.Layer<FileIo.FileIo, InvalidOption | Config.ConfigError> =>
-  Layer.provide(FileIo.layerConfig(options), layerHttp)
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

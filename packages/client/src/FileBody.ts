@@ -17,6 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Paths from "./internal/shared/paths.ts"
 import * as ToBytes from "./internal/shared/toBytes.ts"
 import type { Buffers } from "./Transport.ts"
 
@@ -58,8 +59,6 @@ export interface FileBody extends Content {
     | undefined
   /** Path of the file on disk, if there is one. */
   readonly path: string | undefined
-  /** The bytes, if they are in memory; `open` gives the same. */
-  readonly content?: Uint8Array | undefined
 }
 
 /**
@@ -146,8 +145,7 @@ export const bytes = (content: Chunk, options?: Options): FileBody => {
       : {
         size: converted.length,
         open: () => chunked(converted),
-        openAt: (position) => chunked(converted, position),
-        content: converted
+        openAt: (position) => chunked(converted, position)
       })
   }
 }
@@ -269,18 +267,20 @@ const changeOf = (
   announced: FileSystem.File.Info,
   now: FileSystem.File.Info,
   snapshot: boolean
-): string | undefined => {
+): { readonly problem: string; readonly hasGrown?: true } | undefined => {
   if (snapshot) {
     const isOther = now.dev !== announced.dev || Option.getOrUndefined(now.ino) !== Option.getOrUndefined(announced.ino)
-    if (isOther) return "another file has its name by now, so what it had at the start cannot be sent again"
+    if (isOther) {
+      return { problem: "another file has its name by now, so what it had at the start cannot be sent again" }
+    }
     if (now.size > announced.size) return undefined
   } else if (Option.getOrElse(now.nlink, () => 1n) === 0n) {
-    return "it was removed while it was sent; send it again"
+    return { problem: "it was removed while it was sent; send it again" }
   }
   if (now.size === announced.size && millis(now) === millis(announced)) return undefined
   return now.size > announced.size
-    ? "it became longer while it was sent; `snapshot` sends what it had at the start, a stream what comes"
-    : `it ${now.size < announced.size ? "became shorter" : "changed"} while it was sent; send it again`
+    ? { problem: "it became longer while it was sent", hasGrown: true }
+    : { problem: `it ${now.size < announced.size ? "became shorter" : "changed"} while it was sent; send it again` }
 }
 
 /**
@@ -300,8 +300,8 @@ const readWhole = (
     const scope = yield* Effect.scope
     const file = yield* Effect.mapError(fs.open(path, { flag: "r" }), fail)
     const verify = Effect.flatMap(Effect.mapError(file.stat, fail), (now) => {
-      const problem = changeOf(announced, now, snapshot)
-      return problem === undefined ? Effect.void : new FileIoError.SourceFailed({ path, problem })
+      const change = changeOf(announced, now, snapshot)
+      return change === undefined ? Effect.void : new FileIoError.SourceFailed({ path, ...change })
     })
     yield* verify
     const size = Number(announced.size)
@@ -371,8 +371,9 @@ export const file = /* @__PURE__ */ Effect.fnUntraced(function*(
   const paths = yield* Path.Path
   const fail = (reason: FileIoError.SourceFailed) =>
     new FileIoError.FileIoError({ operation: "upload", reason, stored: "no" })
-  if (typeof path !== "string" || path === "") {
-    const reason = new FileIoError.InvalidRequest({ field: "path", problem: "allowed: a path, as text" })
+  const problem = Paths.problemOf(path)
+  if (problem !== undefined) {
+    const reason = new FileIoError.InvalidRequest({ field: "path", problem })
     return yield* new FileIoError.FileIoError({ operation: "upload", reason, stored: "no" })
   }
   const info = yield* Effect.mapError(fs.stat(path), (error) => fail(unreadable(path)(error)))
@@ -409,17 +410,13 @@ export const validate = (
   const fail = (field: string, problem: string) => Result.fail({ field, problem })
   const given: unknown = body
   if (!Predicate.isTagged(given, "FileBody") && !Predicate.isTagged(given, "OneShotBody")) {
-    return fail(
-      "file",
-      `it is ${ToBytes.nameOf(given)}; allowed: a FileBody, such as that of FileBody.text or FileBody.bytes`
-    )
+    const forms = typeof given === "string"
+      ? "FileBody.text for this text, or uploadFile for the file at this path"
+      : "a FileBody, such as that of FileBody.text or FileBody.bytes"
+    return fail("file", `it is ${ToBytes.nameOf(given)}; allowed: ${forms}`)
   }
   const { contentType, name, open, problem, size } = body
   if (problem !== undefined) return fail("file", problem)
-  const content: unknown = body._tag === "FileBody" ? body.content : undefined
-  if (content !== undefined && !(content instanceof Uint8Array && content.length === size)) {
-    return fail("file", "its `content` is no Uint8Array of its size")
-  }
   if (typeof open !== "function") return fail("file", "its `open` is no function that gives a Stream")
   if (size === 0) return fail("file", "it is empty; a file has at least one byte")
   if (size !== undefined && (!Number.isSafeInteger(size) || size < 0)) {

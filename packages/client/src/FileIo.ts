@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Account from "@effect-fileio/core/Account"
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileList from "@effect-fileio/core/FileList"
@@ -41,13 +42,13 @@ import * as Delete from "./internal/calls/delete.ts"
 import * as DownloadCall from "./internal/calls/download.ts"
 import * as List from "./internal/calls/list.ts"
 import * as Me from "./internal/calls/me.ts"
-import { PlanLimits } from "./internal/calls/planLimits.ts"
 import * as Reconcile from "./internal/calls/reconcile.ts"
-import * as ResumableSupport from "./internal/calls/resumableSupport.ts"
 import type { Client } from "./internal/calls/shared.ts"
 import * as Status from "./internal/calls/status.ts"
 import * as Upload from "./internal/calls/upload.ts"
+import { UploadLimits } from "./internal/calls/uploadLimits.ts"
 import * as Limiter from "./internal/limit/limiter.ts"
+import * as Pauses from "./internal/limit/pauses.ts"
 import * as Credentials from "./internal/request/credentials.ts"
 import * as Endpoint from "./internal/request/endpoint.ts"
 import * as Timeouts from "./internal/request/timeouts.ts"
@@ -95,7 +96,7 @@ export interface Service {
     keyOrLink: string,
     options?: {
       /** How long to wait between two requests. @default 5 seconds */
-      readonly every?: Duration.Input | undefined
+      readonly every?: DurationInput | undefined
     }
   ) => Stream.Stream<FileState, FileIoError.FileIoError>
   /** Starts a download of a key or a link. Closing the scope closes the connection. */
@@ -117,7 +118,7 @@ export interface Service {
   readonly listAll: (options?: ListAllOptions) => Stream.Stream<FileDetails.FileDetails, FileIoError.FileIoError>
   /** The account and its plan. Needs a key. */
   readonly me: Effect.Effect<Account.Account, FileIoError.FileIoError>
-  /** Changes the given settings and keeps the others (PATCH). Needs a key. */
+  /** Changes the given settings and keeps the others (PATCH). Needs a key. Without new content, the result has the link as given. */
   readonly update: (
     keyOrLink: string,
     options: UpdateOptions
@@ -181,10 +182,13 @@ export interface Options {
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** Send the key, and headers that are secrets, over plain HTTP to hosts other than this machine. @default false */
   readonly allowInsecureKey?: boolean | undefined
-  /** How long to wait for the response after the request was sent. @default 1 minute */
-  readonly firstByteTimeout?: Duration.Input | undefined
+  /**
+   * How long to wait for the response after the request was sent. Where that is unknown, as with `fetch` in browsers, a second is
+   * added for each 8 KiB of the body. @default 1 minute
+   */
+  readonly firstByteTimeout?: DurationInput | undefined
   /** How long a transfer may be idle; there is no limit on its whole time. @default 1 minute */
-  readonly idleTimeout?: Duration.Input | undefined
+  readonly idleTimeout?: DurationInput | undefined
   /**
    * Check an upload against the limits of `me` before its first byte. This takes a `me` request every few minutes,
    * under the rate limit. Only with a key. @default true
@@ -198,6 +202,22 @@ export interface Options {
 }
 
 /**
+ * The calls of `makeUploads`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Uploads = Pick<Service, "upload" | "me" | "delete">
+
+/**
+ * The calls of `makeDownloads`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Downloads = Pick<Service, "download" | "downloadBytes">
+
+/**
  * The public host. In 2026 it no longer serves the API: see `NotAnApi`.
  *
  * @category constants
@@ -208,15 +228,11 @@ export const DEFAULT_BASE_URL = "https://file.io"
 /** The request that creates an upload takes a round trip, which is little beside the time that these bytes take. */
 const RESUMABLE_FROM = 4 * 1024 * 1024
 
-/**
- * Makes the calls over the `Transport` in the context. Fails with `InvalidRequest` if an option is invalid.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const makeTransport = Effect.fnUntraced(function*(
-  options?: Options
-): Effect.fn.Return<Service, InvalidOption, Transport.Transport> {
+/** What the calls share: the host, the credentials, the rate limit. */
+const makeClient = /* @__PURE__ */ Effect.fnUntraced(function*(
+  options: Options | undefined,
+  makeLimiter: (client: Omit<Client, "limiter">) => Effect.Effect<Limiter.Limiter, FileIoError.InvalidRequest>
+): Effect.fn.Return<Client, InvalidOption, Transport.Transport> {
   const refuse = ({ field, problem }: { readonly field: string; readonly problem: string }) =>
     new InvalidOption({ option: field, problem })
   const { allowInsecureKey = false, apiKey, baseUrl = DEFAULT_BASE_URL, headers = {} } = options ?? {}
@@ -227,33 +243,53 @@ export const makeTransport = Effect.fnUntraced(function*(
     refuse
   )
   const timeouts = yield* Effect.mapError(Effect.fromResult(Timeouts.make(firstByteTimeout, idleTimeout)), refuse)
-  const meOnce = Effect.suspend(() => withRetry(me, RetryPolicy.none))
-  const client: Client = {
+  const client = {
     transport: yield* Transport.Transport,
     endpoint,
     credentials,
     timeouts,
-    limiter: yield* Effect.mapError(
-      Limiter.open({ baseUrl: endpoint.baseUrl, account: credentials.fingerprint, learn: meOnce }),
-      refuse
-    ),
     platform: yield* CurrentPlatform,
     // The public host sees nothing of it.
-    support: new ResumableSupport.Support(endpoint.baseUrl !== DEFAULT_BASE_URL),
+    support: { isKnown: undefined, mayAsk: endpoint.baseUrl !== DEFAULT_BASE_URL },
     resumableFrom: options?.resumableFrom ?? RESUMABLE_FROM
   }
-  const plan = new PlanLimits(meOnce, credentials.hasKey && options?.checkLimits !== false)
-  const me = Me.make(client, (account) => plan.remember(account))
-  const getPage = List.makeGetPage(client)
+  return { ...client, limiter: yield* Effect.mapError(makeLimiter(client), refuse) }
+})
+
+/** What uploads and the calls of an account share. */
+const makeSending = /* @__PURE__ */ Effect.fnUntraced(function*(options: Options | undefined) {
+  const client = yield* makeClient(options, ({ credentials, endpoint }) =>
+    Limiter.make({
+      baseUrl: endpoint.baseUrl,
+      account: credentials.fingerprint,
+      learn: Effect.suspend(() => withRetry(me, RetryPolicy.none))
+    }))
+  const plan = new UploadLimits(
+    Effect.suspend(() => withRetry(me, RetryPolicy.none)),
+    client.credentials.hasKey && options?.checkLimits !== false
+  )
+  const me: Service["me"] = Me.make(client, (account) => plan.remember(account))
+  return { client, me, plan, getPage: List.makeGetPage(client), known: Reconcile.makeKnownKeys() }
+})
+
+/**
+ * Makes the calls over the `Transport` in the context. Fails with `InvalidOption` if an option is invalid.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeTransport = /* @__PURE__ */ Effect.fnUntraced(function*(
+  options?: Options
+): Effect.fn.Return<Service, InvalidOption, Transport.Transport> {
+  const sending = yield* makeSending(options)
+  const { client, getPage, known, me, plan } = sending
   const listAll = List.makeAll(getPage)
-  const known = Reconcile.makeKnownKeys()
-  const uploading = { client, plan, getPage, known }
   const download = DownloadCall.make(client)
   const deleteFile = Delete.make(client)
   return {
-    upload: Upload.make(uploading),
-    uploadOnce: Upload.makeOnce(uploading),
-    uploadScoped: Upload.makeScoped(uploading, deleteFile),
+    upload: Upload.make(sending),
+    uploadOnce: Upload.makeOnce(sending),
+    uploadScoped: Upload.makeScoped(sending, deleteFile),
     reconcile: Reconcile.make(getPage, known),
     awaitDownloaded: AwaitDownloaded.make(client, getPage, listAll),
     download,
@@ -270,7 +306,37 @@ export const makeTransport = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes the calls over the `HttpClient` in the context. Fails with `InvalidRequest` if an option is invalid.
+ * Makes only the calls of senders, as `makeTransport` does: a bundler leaves out of a page what it does not use.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeUploads = /* @__PURE__ */ Effect.fnUntraced(function*(
+  options?: Options
+): Effect.fn.Return<Uploads, InvalidOption, Transport.Transport> {
+  const sending = yield* makeSending(options)
+  return { upload: Upload.make(sending), me: sending.me, delete: Delete.make(sending.client) }
+})
+
+/**
+ * Makes only the calls that download, as `makeTransport` does: a bundler leaves out of a page what it does not use.
+ *
+ * **Details**
+ *
+ * Receivers have no account, so these calls keep to no rate limit (`RateLimit`); after a refusal (429) they wait as long as the host asks.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeDownloads = /* @__PURE__ */ Effect.fnUntraced(function*(
+  options?: Options
+): Effect.fn.Return<Downloads, InvalidOption, Transport.Transport> {
+  const download = DownloadCall.make(yield* makeClient(options, () => Effect.succeed(Pauses.make())))
+  return { download, downloadBytes: DownloadCall.makeBytes(download) }
+})
+
+/**
+ * Makes the calls over the `HttpClient` in the context. Fails with `InvalidOption` if an option is invalid.
  *
  * @category constructors
  * @since 0.1.0
@@ -299,7 +365,7 @@ export const withRetry: {
 )
 
 /**
- * The service over the `HttpClient` in the context. Fails with `InvalidRequest` if an option is invalid.
+ * The service over the `HttpClient` in the context. Fails with `InvalidOption` if an option is invalid.
  *
  * @category layers
  * @since 0.1.0
@@ -309,7 +375,7 @@ export const layer = (
 ): Layer.Layer<FileIo, InvalidOption, HttpClient.HttpClient> => Layer.effect(FileIo, make(options))
 
 /**
- * The service over the `Transport` in the context, in place of an `HttpClient`. Fails with `InvalidRequest` if an
+ * The service over the `Transport` in the context, in place of an `HttpClient`. Fails with `InvalidOption` if an
  * option is invalid.
  *
  * @category layers

@@ -54,8 +54,6 @@ export interface UploadOptions extends FileSettings.Input {
 export interface Resumption {
   /** The address that `save` got for the same content and host; if the host does not have that upload any more, it starts over. */
   readonly address?: string | undefined
-  /** Fails if the host does not have the upload any more, instead of starting over. @default false */
-  readonly only?: boolean | undefined
   /** Called with the address before the first byte is sent. Who knows it can continue the upload and give it up. */
   readonly save: (address: string) => Effect.Effect<void>
 }
@@ -76,7 +74,7 @@ export interface LostUpload {
 }
 
 /**
- * State of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it expired,
+ * State of a file that others are to download. `Downloaded`: its downloads are used up, or it was deleted before it expired,
  * which looks the same.
  *
  * @category models
@@ -84,7 +82,7 @@ export interface LostUpload {
  */
 export type FileState =
   | { readonly _tag: "Available"; readonly file: FileDetails.FileDetails }
-  | { readonly _tag: "Taken"; readonly file: FileDetails.FileDetails }
+  | { readonly _tag: "Downloaded"; readonly file: FileDetails.FileDetails }
   | { readonly _tag: "Expired"; readonly file: FileDetails.FileDetails }
 
 /**

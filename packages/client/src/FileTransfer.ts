@@ -7,8 +7,7 @@
  * @since 0.1.0
  */
 import type * as FileDetails from "@effect-fileio/core/FileDetails"
-import * as FileIoError from "@effect-fileio/core/FileIoError"
-import * as FileKey from "@effect-fileio/core/FileKey"
+import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,130 +15,28 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import * as FileBody from "./FileBody.ts"
 import * as FileIo from "./FileIo.ts"
+import type {
+  BatchOptions,
+  DownloadAllOptions,
+  DownloadedFile,
+  DownloadFileOptions,
+  PendingDownload,
+  Target,
+  UploadAllOptions,
+  UploadFileOptions
+} from "./FileTransferModels.ts"
 import * as Encrypted from "./internal/calls/encrypted.ts"
+import { parseLink } from "./internal/calls/shared.ts"
 import * as Batch from "./internal/disk/batch.ts"
 import * as Destination from "./internal/disk/destination.ts"
 import * as PartFile from "./internal/disk/partFile.ts"
 import { CurrentPlatform } from "./Platform.ts"
-import type * as Progress from "./Progress.ts"
 import * as UploadNote from "./UploadNote.ts"
 
-/**
- * Settings of the new file, with its name and type.
- *
- * @category models
- * @since 0.1.0
- */
-export interface UploadFileOptions extends FileIo.UploadOptions, FileBody.FileOptions {
-  /**
-   * Folder for a note about the upload while it is unfinished: the same call in another process continues it, as long as the file
-   * and the options are the same and the host keeps what it has. Only for large files on a host that supports resumable uploads,
-   * and not with `encryption`, since the note would have to hold the key. See `UploadNote`. @default none
-   */
-  readonly notes?: string | undefined
-}
-
-/**
- * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). With
- * overwriting, a link at a path that you give is followed; one with the name that the host sent is not.
- *
- * @category models
- * @since 0.1.0
- */
-export type Collision = "fail" | "overwrite" | "number"
-
-/**
- * Destination of a download: a folder, in which it gets its original name, or a path.
- *
- * @category models
- * @since 0.1.0
- */
-export type Target = { readonly directory: string } | { readonly path: string }
-
-/**
- * How a file is written to the disk.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DownloadFileOptions extends FileIo.DownloadOptions {
-  /** @default "fail" for a path, "number" in a folder, where the name is not known beforehand */
-  readonly onCollision?: Collision | undefined
-  /** Wait until the disk holds the file, so that it survives a power failure. @default true */
-  readonly durable?: boolean | undefined
-  /** Size of the file in bytes, if known: then free disk space is checked before the request. */
-  readonly size?: number | undefined
-  /** Resume the part that an earlier download of this file left in the folder. @default true */
-  readonly resume?: boolean | undefined
-  /**
-   * Folder for the rest of a download whose destination fails, such as on a full disk; best on another disk.
-   * @default a new folder among the system's temporary files
-   */
-  readonly fallbackDirectory?: string | undefined
-}
-
-/**
- * A file that was downloaded.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DownloadedFile {
-  /** Its path. */
-  readonly path: string
-  /** The last component of `path`. */
-  readonly name: FileName.FileName
-  readonly key: FileKey.FileKey
-  /** Its size. */
-  readonly bytes: number
-}
-
-/**
- * A part file in its folder, which the same call resumes.
- *
- * @category models
- * @since 0.1.0
- */
-export interface PendingDownload {
-  /** Path of the part. */
-  readonly path: string
-  /** Bytes in the part. */
-  readonly bytes: number
-  /** Bytes of the whole file. */
-  readonly size: number
-}
-
-/**
- * How many files are transferred at a time, and their progress.
- *
- * @category models
- * @since 0.1.0
- */
-export interface BatchOptions {
-  /** Concurrent transfers. @default 4 */
-  readonly concurrency?: number | undefined
-  /** Called with the progress of all of them together. */
-  readonly onProgress?: Progress.BatchListener | undefined
-}
-
-/**
- * Settings of all new files.
- *
- * @category models
- * @since 0.1.0
- */
-export interface UploadAllOptions extends Omit<UploadFileOptions, "onProgress" | "name">, BatchOptions {}
-
-/**
- * How all files are written to the disk.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DownloadAllOptions extends Omit<DownloadFileOptions, "onProgress" | "size" | "sha256">, BatchOptions {}
+export type * from "./FileTransferModels.ts"
 
 /**
  * Transfers between the host and the disk. Each fails only with `FileIoError`, and requires no services.
@@ -232,37 +129,32 @@ export const make = Effect.gen(function*() {
 
   const downloadFile: Service["downloadFile"] = Effect.fn("FileTransfer.downloadFile")(
     function*(keyOrLink, target, options) {
-      const link = FileKey.parse(keyOrLink)
-      const secrets = Result.isSuccess(link) ? yield* Encrypted.secretsFor(link.success, options) : undefined
-      const destination = yield* Destination.prepare(target, Result.getOrUndefined(link), options, secrets)
-      const { bytes, path } = destination.finished !== undefined && Result.isSuccess(link)
+      const link = yield* parseLink("download", keyOrLink)
+      const secrets = yield* Encrypted.secretsFor(link, options)
+      const destination = yield* Destination.prepare(target, link, options, secrets)
+      const { bytes, path } = destination.finished !== undefined
         ? yield* destination.finished
         : yield* fileIo.download(keyOrLink, {
           ...options,
           resume: destination.resume,
-          // It is decrypted on the disk, once all of it is there.
+          // It is decrypted on its way to the disk.
           ...(secrets === undefined ? {} : { decrypt: false, sha256: undefined })
         }).pipe(
           Effect.catch(destination.explain),
           Effect.flatMap(destination.receive)
         )
       const paths = yield* Path.Path
-      const { key } = Result.getOrThrow(link)
-      return { path, name: FileName.sanitize(paths.basename(path)), key, bytes }
+      return { path, name: FileName.sanitize(paths.basename(path)), key: link.key, bytes }
     },
     Effect.scoped,
     Effect.provideContext(disk)
   )
 
   const pending: Service["pending"] = Effect.fn("FileTransfer.pending")(function*(keyOrLink, target) {
-    const link = FileKey.parse(keyOrLink)
-    if (Result.isFailure(link)) {
-      const reason = new FileIoError.InvalidRequest({ field: "key", problem: link.failure })
-      return yield* new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" })
-    }
+    const { key } = yield* parseLink("download", keyOrLink)
     yield* Destination.checkTarget(target)
     for (const folder of yield* Destination.foldersOf(target)) {
-      const found = yield* PartFile.pending(folder, link.success.key)
+      const found = yield* PartFile.pending(folder, key)
       if (Option.isSome(found)) return found
     }
     return Option.none()

@@ -12,7 +12,7 @@ import * as Metric from "effect/Metric"
  * @category metrics
  * @since 0.1.0
  */
-export const requests = Metric.counter("fileio_requests_total", {
+export const requests = /* @__PURE__ */ Metric.counter("fileio_requests_total", {
   description: "Requests by operation and outcome",
   incremental: true
 })
@@ -23,7 +23,7 @@ export const requests = Metric.counter("fileio_requests_total", {
  * @category metrics
  * @since 0.1.0
  */
-export const retries = Metric.counter("fileio_retries_total", {
+export const retries = /* @__PURE__ */ Metric.counter("fileio_retries_total", {
   description: "Requests that repeat a failed one",
   incremental: true
 })
@@ -34,7 +34,7 @@ export const retries = Metric.counter("fileio_retries_total", {
  * @category metrics
  * @since 0.1.0
  */
-export const waits = Metric.histogram("fileio_rate_limit_wait_milliseconds", {
+export const waits = /* @__PURE__ */ Metric.histogram("fileio_rate_limit_wait_milliseconds", {
   description: "Time that requests waited for the account's limit",
   boundaries: [0, 10, 100, 1000, 10_000, 100_000]
 })
@@ -46,7 +46,7 @@ export const waits = Metric.histogram("fileio_rate_limit_wait_milliseconds", {
  * @category metrics
  * @since 0.1.0
  */
-export const bytes = Metric.counter("fileio_bytes_total", {
+export const bytes = /* @__PURE__ */ Metric.counter("fileio_bytes_total", {
   description: "Bytes of files that were sent and received",
   incremental: true
 })
@@ -57,7 +57,7 @@ export const bytes = Metric.counter("fileio_bytes_total", {
  * @category metrics
  * @since 0.1.0
  */
-export const remaining = Metric.gauge("fileio_rate_limit_remaining", {
+export const remaining = /* @__PURE__ */ Metric.gauge("fileio_rate_limit_remaining", {
   description: "Requests that the account may make at once"
 })
 
@@ -67,7 +67,7 @@ export const remaining = Metric.gauge("fileio_rate_limit_remaining", {
  * @category metrics
  * @since 0.1.0
  */
-export const pauses = Metric.counter("fileio_rate_limit_pauses_total", {
+export const pauses = /* @__PURE__ */ Metric.counter("fileio_rate_limit_pauses_total", {
   description: "Pauses that a host asked for (429)",
   incremental: true
 })

@@ -71,6 +71,18 @@ export interface ProcessIdentity {
 }
 
 /**
+ * There is not enough memory to derive a key from a passphrase.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NotEnoughMemory {
+  readonly _tag: "NotEnoughMemory"
+  /** Bytes that could be used; absent if unknown. */
+  readonly free?: number
+}
+
+/**
  * What a platform provides.
  *
  * @category models
@@ -91,8 +103,15 @@ export interface Platform {
   readonly sha256: () => Hasher
   /** The cipher of encrypted files; loaded when it is first needed. */
   readonly cipher: Effect.Effect<Cipher>
-  /** Derives 32 bytes from a passphrase by scrypt (RFC 7914) with r = 8 and p = 1, and does not hold the event loop. */
-  readonly scrypt: (passphrase: string, salt: Uint8Array, logN: number) => Effect.Effect<Uint8Array>
+  /**
+   * Derives 32 bytes from a passphrase by scrypt (RFC 7914) with r = 8 and p = 1, and does not hold the event loop. Takes 2 to the
+   * power of `logN` KiB of memory.
+   */
+  readonly scrypt: (
+    passphrase: string,
+    salt: Uint8Array,
+    logN: number
+  ) => Effect.Effect<Uint8Array, NotEnoughMemory>
 }
 
 /** A writer that cannot be looked up counts as exited if it has not written for this long, in milliseconds. */
@@ -131,8 +150,11 @@ export const portable: Platform = {
   sha256: makeSha256,
   cipher: Effect.promise(() => import("./internal/shared/portableCipher.ts").then(({ cipher }) => cipher)),
   scrypt: (passphrase, salt, logN) =>
-    Effect.promise(() =>
-      import("./internal/shared/portableCipher.ts").then(({ scrypt }) => scrypt(passphrase, salt, logN))
+    Effect.flatMap(
+      Effect.promise(() =>
+        import("./internal/shared/portableCipher.ts").then(({ scrypt }) => scrypt(passphrase, salt, logN))
+      ),
+      (key) => key === undefined ? Effect.fail({ _tag: "NotEnoughMemory" as const }) : Effect.succeed(key)
     )
 }
 

@@ -1,5 +1,6 @@
 /**
- * The rate limit of an account: learned from the host, shared by all users of the account, kept exactly.
+ * The rate limit of an account: learned from the host, shared by all fibers and layers of this process, and through a
+ * permit store (`RateLimitStore`) by other processes.
  *
  * **Details**
  *
@@ -12,20 +13,26 @@
  *
  * **Gotchas**
  *
- * A request whose response is lost (it broke, or was interrupted) counts until a second after that. An upload counts
- * from the arrival of its head at the host, assumed a second after more than 2 MiB of it have been sent, or 10 seconds
- * after its start; so a long transfer does not hold a permit until it ends. A host that counts a request only when it
- * has received all of it counts long uploads later than the client does.
+ * A request whose response is lost (it broke, or was interrupted) may still be on its way, so it is assumed to reach the
+ * host up to a second later: it holds its permit for a second, a window and 2 ms after that. An upload counts from the arrival
+ * of its head at the host, assumed a second after more than 2 MiB of it have been sent, or 10 seconds after its start; so
+ * a long transfer does not hold a permit until it ends. A host that counts a request only when it has received all of it
+ * counts long uploads later than the client does.
+ *
+ * A request that waits for a connection holds its permit until it is sent, for 5 minutes at most: that is more than any
+ * time to connect, but where `connections` are few, a request may wait longer for one. A transport that does not report
+ * the wait, such as `fetch`, is assumed to connect within 10 seconds.
  *
  * @since 0.1.0
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { Quota } from "./RateLimitStore.ts"
 
 /**
@@ -58,8 +65,8 @@ export interface Waiting {
   readonly window: Duration.Duration
 }
 
-const millisOf = (duration: Duration.Input): number =>
-  Option.match(Duration.fromInput(duration), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+const millisOf = (duration: DurationInput.DurationInput): number =>
+  Result.match(DurationInput.parse(duration), { onFailure: () => Number.NaN, onSuccess: Duration.toMillis })
 
 /**
  * The limit from `GET /me`, which is requested before the first call that has a key, and again after the lifetime or an
@@ -76,17 +83,17 @@ const millisOf = (duration: Duration.Input): number =>
  */
 export const learned = (options?: {
   /** How long a learned limit is used. @default 10 minutes */
-  readonly lifetime?: Duration.Input | undefined
+  readonly lifetime?: DurationInput.DurationInput | undefined
 }): RateLimit => ({ _tag: "Learned", lifetime: millisOf(options?.lifetime ?? "10 minutes") })
 
 /**
- * At most `limit` requests in any second, or in any other window. Calls fail with `InvalidRequest` if one of them is
- * not above 0.
+ * At most `limit` requests in any second, or in any other window. Calls fail with `InvalidRequest` if `limit` or
+ * `window` is not positive. A fraction above 1 is rounded down.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fixed = (limit: number, window: Duration.Input = "1 second"): RateLimit => {
+export const fixed = (limit: number, window: DurationInput.DurationInput = "1 second"): RateLimit => {
   const millis = millisOf(window)
   return {
     _tag: "Fixed",
@@ -105,15 +112,18 @@ export const fixed = (limit: number, window: Duration.Input = "1 second"): RateL
 export const unlimited: RateLimit = { _tag: "Unlimited" }
 
 /**
- * The limit of a `FileIo` when it is made, or of a call when it is provided around the call. `undefined` is
+ * The rate limit. Read when a `FileIo` is made; provided around a call, it replaces that limit. `undefined` is
  * `learned()`.
  *
  * @category references
  * @since 0.1.0
  */
-export const CurrentRateLimit = Context.Reference<RateLimit | undefined>("@effect-fileio/client/RateLimit", {
-  defaultValue: () => undefined
-})
+export const CurrentRateLimit = /* @__PURE__ */ Context.Reference<RateLimit | undefined>(
+  "@effect-fileio/client/RateLimit",
+  {
+    defaultValue: () => undefined
+  }
+)
 
 const ignore = () => Effect.void
 
@@ -123,7 +133,7 @@ const ignore = () => Effect.void
  * @category references
  * @since 0.1.0
  */
-export const CurrentOnWait = Context.Reference<(waiting: Waiting) => Effect.Effect<void>>(
+export const CurrentOnWait = /* @__PURE__ */ Context.Reference<(waiting: Waiting) => Effect.Effect<void>>(
   "@effect-fileio/client/RateLimit/OnWait",
   { defaultValue: () => ignore }
 )
@@ -134,7 +144,7 @@ export const CurrentOnWait = Context.Reference<(waiting: Waiting) => Effect.Effe
  * @category layers
  * @since 0.1.0
  */
-export const layer = (limit: RateLimit): Layer.Layer<never> => Layer.succeed(CurrentRateLimit, limit)
+export const layer = (rateLimit: RateLimit): Layer.Layer<never> => Layer.succeed(CurrentRateLimit, rateLimit)
 
 /**
  * Applies another limit to the calls of an effect. Requests that the account has already sent count too.
@@ -143,10 +153,10 @@ export const layer = (limit: RateLimit): Layer.Layer<never> => Layer.succeed(Cur
  * @since 0.1.0
  */
 export const withRateLimit: {
-  (limit: RateLimit): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(effect: Effect.Effect<A, E, R>, limit: RateLimit): Effect.Effect<A, E, R>
+  (rateLimit: RateLimit): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, rateLimit: RateLimit): Effect.Effect<A, E, R>
 } = /* @__PURE__ */ dual(
   2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, limit: RateLimit): Effect.Effect<A, E, R> =>
-    Effect.provideService(effect, CurrentRateLimit, limit)
+  <A, E, R>(effect: Effect.Effect<A, E, R>, rateLimit: RateLimit): Effect.Effect<A, E, R> =>
+    Effect.provideService(effect, CurrentRateLimit, rateLimit)
 )

@@ -27,8 +27,14 @@ export interface Options {
 }
 
 /**
- * A store in Redis. One script takes a permit, by the clock of Redis alone. Keys contain a SHA-256 of the host and the
+ * A permit store in Redis. One Lua script acquires a permit, by Redis' clock alone. Keys contain a SHA-256 of the host and the
  * API key, and expire.
+ *
+ * **Gotchas**
+ *
+ * The processes together keep the limit as long as each request reaches the host within 10 seconds after it was sent. While
+ * one waits for a connection, its permit is renewed, for 5 minutes at most. The permits of a process that has died are
+ * free after 10 seconds and a window.
  *
  * @category constructors
  * @since 0.1.0
@@ -38,6 +44,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<RateLimitStore.Store, never, Redis.Redis> {
   const redis = yield* Redis.Redis
   const acquire = redis.eval(Scripts.acquire)
+  const renew = redis.eval(Scripts.renew)
   const release = redis.eval(Scripts.release)
   const pause = redis.eval(Scripts.pause)
   const keys = (account: string) => Scripts.keysOf(options?.prefix ?? "fileio", account)
@@ -47,6 +54,7 @@ export const make = Effect.fnUntraced(function*(
         acquire(keys(account), [permit, quota?.limit ?? 0, quota?.window ?? 0, isReduced ? 1 : 0]),
         ([_tag, wait]): RateLimitStore.Acquired => ({ _tag, wait: Number(wait) })
       ),
+    renew: (account, permit) => renew(keys(account), [permit]),
     release: (account, permit, countedIn) =>
       countedIn === undefined
         ? redis.send("ZREM", keys(account)[0]!, permit)

@@ -1,6 +1,6 @@
 /**
- * Shares the permits of an account between processes. Without a store each process has its own. `RateLimitRedis` is
- * one; implement `Store` for another database.
+ * Shares the permits of an account between processes. Without a permit store each process has its own permits.
+ * `RateLimitRedis` is one; implement `Store` for another database.
  *
  * @since 0.1.0
  */
@@ -52,7 +52,8 @@ export type Acquired =
   | { readonly _tag: "Paused"; readonly wait: number }
 
 /**
- * All times are durations in milliseconds: the store has its own clock, and no clock of a process is compared with it.
+ * A permit store. All times are durations in milliseconds: it has its own clock, and no clock of a process is compared
+ * with it.
  *
  * @category models
  * @since 0.1.0
@@ -60,9 +61,11 @@ export type Acquired =
 export interface Store {
   /**
    * Acquires a permit if fewer than the quota's are held. A permit is held until a window after the host has counted
-   * its request. One that is never released counts as if counted 10 seconds after it was acquired.
+   * its request. One that is never released counts as if counted 10 seconds after it was acquired or last renewed.
    */
   readonly acquire: (request: Acquire) => Effect.Effect<Acquired, unknown>
+  /** The request of this permit waits for a connection: it counts as if acquired now. Called every 4 seconds meanwhile. */
+  readonly renew: (account: string, permit: string) => Effect.Effect<void, unknown>
   /**
    * The host has counted the request of this permit at most this many milliseconds from now; `undefined`: the request
    * was never sent.
@@ -74,16 +77,19 @@ export interface Store {
   ) => Effect.Effect<void, unknown>
   /** Nobody gets a permit of the account for this long. */
   readonly pause: (account: string, millis: number) => Effect.Effect<void, unknown>
-  /** What calls do while the store is unavailable: fail, or use this share of the limit. */
+  /** What calls do while the permit store is unavailable: fail, or use this share of the limit. */
   readonly whenAway: "fail" | { readonly processes: number }
 }
 
 /**
- * The store when a `FileIo` is made; `undefined`: memory.
+ * The permit store, read when a `FileIo` is made; `undefined`: the permits are in the memory of this process.
  *
  * @category references
  * @since 0.1.0
  */
-export const CurrentRateLimitStore = Context.Reference<Store | undefined>("@effect-fileio/client/RateLimitStore", {
-  defaultValue: () => undefined
-})
+export const CurrentRateLimitStore = /* @__PURE__ */ Context.Reference<Store | undefined>(
+  "@effect-fileio/client/RateLimitStore",
+  {
+    defaultValue: () => undefined
+  }
+)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -41,12 +42,15 @@ export interface Options {
   /** The most repetitions of a call. @default 4 */
   readonly times?: number | undefined
   /** The first delay; each further one is twice as long. @default 250 milliseconds */
-  readonly base?: Duration.Input | undefined
+  readonly base?: DurationInput.DurationInput | undefined
   /** The longest delay. @default 10 seconds */
-  readonly maxDelay?: Duration.Input | undefined
+  readonly maxDelay?: DurationInput.DurationInput | undefined
   /** See `RetryPolicy.budget`. @default 1 minute */
-  readonly budget?: Duration.Input | undefined
+  readonly budget?: DurationInput.DurationInput | undefined
 }
+
+const budgetOf = (options: Pick<Options, "budget"> | undefined): Duration.Duration =>
+  DurationInput.parseOptionUnsafe("budget", options?.budget ?? "1 minute")
 
 /**
  * Exponential delays, each multiplied by a random factor between 0.8 and 1.2.
@@ -55,14 +59,14 @@ export interface Options {
  * @since 0.1.0
  */
 export const make = (options?: Options): RetryPolicy => {
-  const maxDelay = Duration.fromInputUnsafe(options?.maxDelay ?? "10 seconds")
+  const maxDelay = DurationInput.parseOptionUnsafe("maxDelay", options?.maxDelay ?? "10 seconds")
   return {
-    schedule: Schedule.exponential(options?.base ?? "250 millis").pipe(
+    schedule: Schedule.exponential(DurationInput.parseOptionUnsafe("base", options?.base ?? "250 millis")).pipe(
       Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, maxDelay))),
       Schedule.jittered,
       Schedule.upTo({ times: options?.times ?? 4 })
     ),
-    budget: Duration.fromInputUnsafe(options?.budget ?? "1 minute")
+    budget: budgetOf(options)
   }
 }
 
@@ -75,7 +79,7 @@ export const make = (options?: Options): RetryPolicy => {
 export const fromSchedule = (
   schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>,
   options?: Pick<Options, "budget">
-): RetryPolicy => ({ schedule, budget: Duration.fromInputUnsafe(options?.budget ?? "1 minute") })
+): RetryPolicy => ({ schedule, budget: budgetOf(options) })
 
 /**
  * Nothing is repeated. A call still waits, at most a minute, for a pause that the host asked for.
@@ -92,6 +96,6 @@ export const none: RetryPolicy = make({ times: 0 })
  * @category references
  * @since 0.1.0
  */
-export const CurrentRetryPolicy = Context.Reference<RetryPolicy>("@effect-fileio/client/RetryPolicy", {
+export const CurrentRetryPolicy = /* @__PURE__ */ Context.Reference<RetryPolicy>("@effect-fileio/client/RetryPolicy", {
   defaultValue: () => make()
 })

@@ -88,13 +88,21 @@ export interface Request {
  * @since 0.1.0
  */
 export interface Observer {
-  /** The request waits for a connection, as long as the transport allows. Time-outs start when its head is written. */
+  /**
+   * The request waits for a connection, as long as the transport allows. Time-outs start when its head is written, and
+   * its permit of the rate limit is held until then, for 5 minutes at most.
+   */
   readonly onWaiting: () => void
   /**
    * The head of the request is written to an open connection. `reused`: the connection has carried a response before.
    * No round trip is learned from `new` ones, whose first response may take untypically long.
    */
   readonly onHeadWritten: (connection: "new" | "reused") => void
+  /**
+   * The transport has read this many bytes of the body into memory before it sends them, and will not learn how many are
+   * sent, as `fetch` in browsers. The time-out starts now, and is longer by the time that a slow network takes for them.
+   */
+  readonly onCollected: (bytes: number) => void
 }
 
 /**
@@ -224,7 +232,7 @@ export class Transport extends Context.Service<Transport, Service>()("@effect-fi
  * @category references
  * @since 0.1.0
  */
-export const CurrentRequest = Context.Reference<
+export const CurrentRequest = /* @__PURE__ */ Context.Reference<
   { readonly request: Request; readonly observer: Observer } | undefined
 >("@effect-fileio/client/Transport/CurrentRequest", { defaultValue: () => undefined })
 
@@ -291,6 +299,7 @@ export const fromHttpClient = (client: HttpClient.HttpClient): Service => {
         let isHeadWritten = false
         const watching: Observer = {
           onWaiting: observer.onWaiting,
+          onCollected: observer.onCollected,
           onHeadWritten: (connection) => {
             isHeadWritten = true
             observer.onHeadWritten(connection)

@@ -34,16 +34,6 @@ export interface Note {
   readonly remove: Effect.Effect<void>
 }
 
-/** What must be unchanged to continue an upload. */
-interface Identity {
-  readonly path: string
-  readonly size: number
-  readonly mtime: number
-  readonly name: string
-  readonly contentType: string
-  readonly settings: string
-}
-
 const Stored = Schema.fromJsonString(Schema.Struct({
   version: Schema.Literal(1),
   path: Schema.String,
@@ -56,6 +46,9 @@ const Stored = Schema.fromJsonString(Schema.Struct({
 }))
 const decode = Schema.decodeUnknownOption(Stored)
 const encode = Schema.encodeSync(Stored)
+
+/** What must be unchanged to continue an upload. */
+type Identity = Omit<typeof Stored.Type, "version" | "address">
 
 /** The longest note, in bytes. */
 const MAX_BYTES = 64 * 1024

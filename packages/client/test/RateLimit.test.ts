@@ -1,7 +1,8 @@
-import { FileBody, FileIo, Metrics, RateLimit, RetryPolicy, Transport } from "@effect-fileio/client"
+import { FileBody, FileIo, Metrics, RateLimit, RateLimitStore, RetryPolicy, Transport } from "@effect-fileio/client"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Arbitrary,
+  Clock,
   Deferred,
   Duration,
   Effect,
@@ -10,6 +11,7 @@ import {
   Layer,
   Logger,
   Metric,
+  Queue,
   Redacted,
   Schema,
   Stream
@@ -310,6 +312,153 @@ describe("waiting", () => {
       assert.strictEqual(yield* timeOf(1), 12)
     }))
 
+  it.effect("how long an upload takes says nothing about a round trip, so later calls are as fast as before", () =>
+    Effect.gen(function*() {
+      const limiter = yield* Effect.provideService(
+        Limiter.make({ baseUrl: "http://underway.localhost", account: undefined, learn: Effect.void }),
+        RateLimit.CurrentRateLimit,
+        RateLimit.fixed(1)
+      )
+      const clock = yield* Clock.Clock
+      const run = (millis: number, isUpload: boolean) =>
+        Effect.withFiber((fiber) => {
+          const hooks: Limiter.RequestHooks = {
+            underway: undefined,
+            onConnectionWait: undefined,
+            onDeparture: undefined
+          }
+          const request = Effect.suspend(() => {
+            hooks.onDeparture?.(true)
+            if (isUpload) hooks.underway?.()
+            return Effect.sleep(millis)
+          })
+          return limiter.permitsFor("upload", fiber).run(request, () => 1000, hooks)
+        })
+      const timeOf = Effect.fnUntraced(function*(effect: Effect.Effect<unknown, unknown>) {
+        const began = clock.currentTimeMillisUnsafe()
+        const fiber = yield* Effect.forkChild(effect)
+        while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(10)
+        return clock.currentTimeMillisUnsafe() - began
+      })
+      const some = Effect.repeat(run(200, false), { times: 19 })
+      yield* timeOf(some)
+      const before = yield* timeOf(some)
+      yield* timeOf(run(60_000, true))
+      assert.isAtMost(yield* timeOf(some), before + 100)
+    }))
+
+  /** Two calls at a host that allows one request per second; the first one waits for its connection. */
+  const behindSlowConnection = (options: {
+    readonly connectMillis: number
+    readonly downMillis: number
+    readonly interruptAfter?: number
+  }) =>
+    Effect.gen(function*() {
+      const host = strictHost({ limit: 1, downMillis: options.downMillis, refuses: false })
+      let observer: Transport.Observer | undefined
+      const slow = Layer.effect(
+        HttpClient.HttpClient,
+        Effect.map(HttpClient.HttpClient, (http) =>
+          HttpClient.transform(http, (sent) =>
+            Effect.withFiber((fiber) => {
+              const current = fiber.getRef(Transport.CurrentRequest)!.observer
+              const isFirst = observer === undefined
+              observer ??= current
+              if (isFirst) current.onWaiting()
+              return Effect.sleep(isFirst ? options.connectMillis : 0).pipe(
+                Effect.tap(() => Effect.sync(() => current.onHeadWritten("new"))),
+                Effect.andThen(sent)
+              )
+            })))
+      ).pipe(Layer.provide(host.httpClient))
+      const client = yield* FileIo.make({ baseUrl: "http://connecting.localhost", firstByteTimeout: "1 hour" }).pipe(
+        Effect.provide(slow),
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1))
+      )
+      const call = Effect.exit(client.downloadBytes("abcdefghijkl"))
+      const first = yield* Effect.forkChild(call)
+      yield* advance(0)
+      const second = yield* Effect.forkChild(call)
+      if (options.interruptAfter !== undefined) {
+        yield* advance(options.interruptAfter)
+        yield* Fiber.interrupt(first)
+        // Too late: the request has ended.
+        observer!.onWaiting()
+      }
+      yield* advance(options.interruptAfter === undefined ? "310 seconds" : "3 seconds")
+      assert.isDefined(second.pollUnsafe())
+      assert.strictEqual(host.counter.worst, 1)
+      const { arrivals } = host.counter
+      return arrivals.map((at) => at - arrivals[0]!)
+    })
+
+  it.effect("a request holds its permit until it has a connection", () =>
+    Effect.gen(function*() {
+      // Two milliseconds are for hosts that count whole milliseconds.
+      assert.deepStrictEqual(yield* behindSlowConnection({ connectMillis: 15_000, downMillis: 200 }), [0, 1202])
+      assert.deepStrictEqual(yield* behindSlowConnection({ connectMillis: 40_000, downMillis: 0 }), [0, 1002])
+    }))
+
+  it.effect("a request without a response holds its permit for 10 seconds and a window after it was sent", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* behindSlowConnection({ connectMillis: 15_000, downMillis: 60_000 }), [0, 11_002])
+    }))
+
+  it.effect("a request that is interrupted while it waits for a connection releases its permit", () =>
+    Effect.gen(function*() {
+      const options = { connectMillis: 100_000, downMillis: 0, interruptAfter: 20_000 }
+      assert.strictEqual((yield* behindSlowConnection(options)).length, 1)
+    }))
+
+  it.effect("a request that waits for a connection without end does not stop the other calls of its account", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* behindSlowConnection({ connectMillis: 3_600_000, downMillis: 0 })).length, 1)
+    }))
+
+  it.effect("the permit in a store is renewed while its request waits for a connection", () =>
+    Effect.gen(function*() {
+      const renewed = yield* Queue.unbounded<string>()
+      const isSending = yield* Deferred.make<void>()
+      const released = yield* Deferred.make<string>()
+      let acquired: string | undefined
+      const store: RateLimitStore.Store = {
+        acquire: ({ permit }) =>
+          Effect.sync(() => {
+            acquired = permit
+            return { _tag: "Acquired" } as const
+          }),
+        renew: (_, permit) => Effect.asVoid(Queue.offer(renewed, permit)),
+        release: (_, permit) => Effect.asVoid(Deferred.succeed(released, permit)),
+        pause: () => Effect.void,
+        whenAway: "fail"
+      }
+      const limiter = yield* Limiter.make({
+        baseUrl: "http://renewing.localhost",
+        account: undefined,
+        learn: Effect.void
+      }).pipe(
+        Effect.provideService(RateLimitStore.CurrentRateLimitStore, store),
+        Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1))
+      )
+      const hooks: Limiter.RequestHooks = { underway: undefined, onConnectionWait: undefined, onDeparture: undefined }
+      const request = Effect.andThen(Deferred.succeed(isSending, undefined), Effect.never)
+      const call = yield* Effect.forkChild(
+        Effect.withFiber((fiber) => limiter.permitsFor("download", fiber).run(request, () => Infinity, hooks))
+      )
+      yield* Deferred.await(isSending)
+      hooks.onConnectionWait!()
+      for (let n = 0; n < 5; n++) {
+        yield* advance("4 seconds")
+        assert.strictEqual(yield* Queue.take(renewed), acquired)
+      }
+      hooks.onDeparture!(false)
+      assert.strictEqual(yield* Queue.take(renewed), acquired)
+      yield* advance("1 minute")
+      yield* Fiber.interrupt(call)
+      assert.strictEqual(yield* Deferred.await(released), acquired)
+      assert.strictEqual(yield* Queue.size(renewed), 0)
+    }))
+
   it.effect("a request that was never sent releases its permit at once", () =>
     Effect.gen(function*() {
       let attempts = 0
@@ -378,6 +527,22 @@ describe("learning the limit", () => {
       yield* advance(0)
       assert.strictEqual(done(fibers), 19)
     }))
+
+  it.effect("that fails because the key is wrong is not logged: the call says so", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => {
+      lines.push(String(message))
+    })
+    return Effect.gen(function*() {
+      const host = strictHost({ limit: 10, answer: () => failure(401) })
+      const client = yield* fileIo(host)
+      const fiber = yield* Effect.forkChild(Effect.flip(client.list()))
+      yield* advance("5 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "Unauthorized")
+      assert.strictEqual(host.count("GET /me"), 1)
+      assert.deepStrictEqual(lines, [])
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("that fails causes no storm and fails no call: one request a second, logged once, retried later", () => {
     const lines: Array<string> = []
@@ -728,13 +893,17 @@ describe("every interleaving", () => {
         const failed = (stage: Failure.Stage) =>
           new Failure.Failure(stage, { _tag: "Unreachable", isRetryable: true } as Failure.Failure["reason"])
         const limiter = yield* Effect.provideService(
-          Limiter.open({ baseUrl: "http://interleaving.localhost", account: undefined, learn: Effect.void }),
+          Limiter.make({ baseUrl: "http://interleaving.localhost", account: undefined, learn: Effect.void }),
           RateLimit.CurrentRateLimit,
           RateLimit.fixed(limit)
         )
         const run = (request: Effect.Effect<void, Failure.Failure>) =>
           Effect.withFiber((fiber) =>
-            limiter.turn("list", fiber).run(request, () => 1000, { underway: undefined, onDeparture: undefined })
+            limiter.permitsFor("list", fiber).run(request, () => 1000, {
+              underway: undefined,
+              onConnectionWait: undefined,
+              onDeparture: undefined
+            })
           )
         // What is on its way arrives, whatever becomes of its caller.
         const arrive = Effect.forkDetach(

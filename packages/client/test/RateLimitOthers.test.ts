@@ -51,8 +51,7 @@ describe("a limit that is as the host says", () => {
               assert.isAtLeast(served / (length * limit), 0.95, `${roundTrip} ms`)
             })).pipe(Random.withSeed(1))
           }
-        }),
-      120_000
+        })
     )
   }
 })
@@ -74,8 +73,7 @@ describe("a limit that is lower than the host says", () => {
             assert.isBelow(refusedPart, 0.01, JSON.stringify(kind))
             assert.isAtLeast(served / (120 * limit * 1000 / window), 0.9, JSON.stringify(kind))
             assert.strictEqual(failed.count, 0, JSON.stringify(kind))
-          })).pipe(Random.withSeed(1)), { discard: true }),
-      120_000
+          })).pipe(Random.withSeed(1)), { discard: true })
     )
   }
 })
@@ -97,8 +95,7 @@ describe("an account that two processes use without a store", () => {
           for (const name of ["first", "second"]) {
             assert.isAtLeast(host.share(from, from + 180_000, name).served / (180 * limit), 0.25, name)
           }
-        })).pipe(Random.withSeed(3)),
-      120_000
+        })).pipe(Random.withSeed(3))
     )
   }
 
@@ -121,8 +118,7 @@ describe("an account that two processes use without a store", () => {
           const now = yield* Clock.currentTimeMillis
           const { served } = host.share(now - 60_000, now, "busy")
           assert.isAtLeast(served / (60 * limit), 0.85, JSON.stringify(kind))
-        })).pipe(Random.withSeed(7)), { discard: true }),
-    120_000
+        })).pipe(Random.withSeed(7)), { discard: true })
   )
 
   it.effect("the log says once that something else uses the account, and what to do", () => {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveRate, type Limit } from "../src/internal/limit/adaptiveRate.ts"
+import { AdaptiveRate, type HostRate } from "../src/internal/limit/adaptiveRate.ts"
 
 /** Serves requests at the rate in force, one after the other, until a time. */
-const saturate = (rate: AdaptiveRate, from: number, until: number, limit: Limit) => {
+const saturate = (rate: AdaptiveRate, from: number, until: number, limit: HostRate) => {
   let now = from
   while (now < until) {
     now += 1000 / rate.current(limit)
@@ -12,7 +12,7 @@ const saturate = (rate: AdaptiveRate, from: number, until: number, limit: Limit)
 }
 
 /** Runs against a host that refuses every request that comes sooner after the one before than its rate allows. */
-const against = (real: number, rate: AdaptiveRate, from: number, until: number, limit: Limit) => {
+const against = (real: number, rate: AdaptiveRate, from: number, until: number, limit: HostRate) => {
   let now = from
   let refused = 0
   while (now < until) {
@@ -30,7 +30,7 @@ const against = (real: number, rate: AdaptiveRate, from: number, until: number, 
 }
 
 /** A refusal after a pause that let one request through. */
-const refuse = (rate: AdaptiveRate, now: number, limit: Limit) => {
+const refuse = (rate: AdaptiveRate, now: number, limit: HostRate) => {
   rate.rejected(now, now - 1, 1000, limit, 0)
   rate.served(now + 1001, now + 1000, true, limit)
   return now + 1001
@@ -61,11 +61,14 @@ describe("AdaptiveRate", () => {
     }
   })
 
-  it("keeps its rate where its first request was refused: it has not used it", () => {
+  it("keeps its lower rate while it is refused in a row: it has not used it", () => {
     const rate = new AdaptiveRate()
     rate.rejected(100, 50, 1000, 10, 0)
-    assert.strictEqual(rate.current(10), 10)
-    assert.strictEqual(rate.consecutiveRejections, 1)
+    const lower = rate.current(10)
+    assert.isBelow(lower, 5)
+    for (let n = 1; n < 20; n++) rate.rejected(n * 2000, n * 2000 - 50, 1000, 10, 0)
+    assert.strictEqual(rate.current(10), lower)
+    assert.strictEqual(rate.consecutiveRejections, 20)
   })
 
   for (const [limit, part] of [[1, 1 / 2], [3, 1 / 2], [10, 1 / 2], [100, 1 / 2], [10, 0.9], [10, 1 / 8]] as const) {
@@ -104,9 +107,9 @@ describe("AdaptiveRate", () => {
     rate.served(10, 0, true, undefined)
     rate.rejected(100, 50, 1000, undefined, 0)
     assert.strictEqual(rate.current(undefined), 1)
-    rate.limitChanged(10, true)
+    rate.hostRateChanged(10, true)
     assert.closeTo(rate.current(10), 4.57, 0.01)
-    rate.limitChanged(20, false)
+    rate.hostRateChanged(20, false)
     assert.strictEqual(rate.current(20), 20)
   })
 

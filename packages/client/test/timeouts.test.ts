@@ -62,14 +62,13 @@ describe("the time-outs of a request", () => {
       const source = Stream.concat(Stream.make(chunk, chunk), Stream.never)
       let seen = 0
       const reader = yield* Effect.forkChild(
-        Effect.exit(Effect.scoped(Effect.flatMap(
-          watch({ lastAt: Infinity, phase: "firstByte" }, timeouts),
-          (guard) =>
-            Stream.runForEach(guarded(source, guard), () => {
-              seen++
-              return Effect.sleep("1 hour")
-            })
-        ))),
+        Effect.exit(Clock.clockWith((clock) => {
+          const guard = watch(clock, { lastAt: Infinity, phase: "firstByte" }, timeouts)
+          return Stream.runForEach(guarded(source, guard), () => {
+            seen++
+            return Effect.sleep("1 hour")
+          })
+        })),
         { startImmediately: true }
       )
       yield* TestClock.adjust("2 hours")
@@ -77,5 +76,37 @@ describe("the time-outs of a request", () => {
       yield* TestClock.adjust("5 seconds")
       const exit = yield* Fiber.join(reader)
       assert.isTrue(Exit.isFailure(exit))
+    }))
+
+  it.effect("wait until what they ended has released its resources, and leave nothing behind when nothing is late", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const activity: Activity = { lastAt: Infinity, phase: "idle" }
+      const guard = watch(clock, activity, timeouts)
+      assert.strictEqual(yield* guard(Effect.succeed(1)), 1)
+      const inTime = yield* Effect.forkChild(guard(Effect.delay(Effect.succeed(2), "59 seconds")))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(inTime), activity.lastAt], [2, Infinity])
+      const events: Array<string> = []
+      const release = Effect.delay(Effect.sync(() => events.push("released")), "3 seconds")
+      const late = yield* Effect.forkChild(Effect.flip(guard(Effect.onInterrupt(Effect.never, () => release))))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([late.pollUnsafe(), events], [undefined, []])
+      yield* TestClock.adjust("3 seconds")
+      const error = yield* Fiber.join(late)
+      assert.deepStrictEqual([error._tag, events], ["TimedOut", ["released"]])
+    }))
+
+  it.effect("an interruption of the caller ends what is guarded, and waits for it", () =>
+    Effect.gen(function*() {
+      const guard = watch(yield* Clock.Clock, { lastAt: Infinity, phase: "idle" }, timeouts)
+      let isReleased = false
+      const release = Effect.sync(() => {
+        isReleased = true
+      })
+      const fiber = yield* Effect.forkChild(guard(Effect.onInterrupt(Effect.never, () => release)))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      assert.isTrue(isReleased)
     }))
 })

@@ -106,7 +106,7 @@ describe("an upload whose response is lost", () => {
       assert.strictEqual(error.reason._tag, "Unauthorized")
       assert.strictEqual(error.stored, "no")
       assert.strictEqual((yield* counts).upload, 0)
-    }).pipe(Effect.provide(FileIoTest.layerAnonymous())))
+    }).pipe(Effect.provide(FileIoTest.layer({ apiKey: undefined }))))
 
   it.effect("does not adopt an older file of the same name and size, nor one of another upload", () =>
     Effect.gen(function*() {
@@ -281,7 +281,7 @@ describe("awaitDownloaded", () => {
       assert.deepStrictEqual(states.map(({ _tag, file }) => [_tag, file.downloads]), [
         ["Available", 0],
         ["Available", 1],
-        ["Taken", 1]
+        ["Downloaded", 1]
       ])
     }).pipe(Effect.provide(host({ resumable: false }))))
 
@@ -307,7 +307,7 @@ describe("awaitDownloaded", () => {
       )
       assert.deepStrictEqual(
         states.map(({ _tag, file }) => [_tag, file.attempts, file.downloads]),
-        [["Available", 0, 0], ["Available", 1, 0], ["Available", 2, 1], ["Taken", 3, 2]]
+        [["Available", 0, 0], ["Available", 1, 0], ["Available", 2, 1], ["Downloaded", 3, 2]]
       )
     }))
 

@@ -99,7 +99,7 @@ const encode = ({ directDownload, extra, ...rest }: typeof Account.Encoded): Wir
  * @category schemas
  * @since 0.1.0
  */
-export const AccountFromWire = Schema.Record(Schema.String, Schema.Unknown).pipe(Schema.decodeTo(
+export const AccountFromWire = /* @__PURE__ */ Schema.Record(Schema.String, Schema.Unknown).pipe(Schema.decodeTo(
   Account,
   SchemaTransformation.transform({ decode, encode })
 ))

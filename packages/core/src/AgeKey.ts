@@ -22,7 +22,7 @@ const IDENTITIES: ReadonlyArray<readonly [prefix: string, bytes: number]> = [
 ]
 
 const isOne = (kinds: typeof RECIPIENTS, text: string): boolean =>
-  kinds.some(([prefix, bytes]) => Bech32.byteLength(prefix, text) === bytes)
+  kinds.some(([prefix, bytes]) => Bech32.decode(prefix, text)?.length === bytes)
 
 /**
  * Parses a public key, such as `age1…` or the post-quantum `age1pq1…`. Fails with what is wrong.
@@ -38,6 +38,8 @@ export const parseRecipient = (input: string): Result.Result<string, string> => 
     ? Result.fail("it is a secret key; give the public key that belongs to it (age1…)")
     : /^age1/i.test(text)
     ? Result.fail("it is cut or mistyped: its checksum is wrong; copy the whole public key")
+    : /^(?:ssh-|github:)/i.test(text)
+    ? Result.fail("it is an SSH key, which is not supported; encrypt the file with the age program, and upload that")
     : Result.fail("allowed: a public key of age, such as age1… or age1pq1…")
 }
 
@@ -70,6 +72,33 @@ export const parseIdentity = (input: string): Result.Result<Redacted.Redacted, s
 }
 
 /**
+ * The 32 bytes of a key of X25519, the usual kind: of a public key (`age1…`) or a secret one (`AGE-SECRET-KEY-1…`). `undefined` for
+ * the other kinds.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toX25519 = (key: string): Uint8Array | undefined =>
+  Bech32.decode("age", key) ?? Bech32.decode("age-secret-key-", key)
+
+/**
+ * The public key (`age1…`) of 32 bytes of X25519.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const recipientOf = (bytes: Uint8Array): string => Bech32.encode("age", bytes)
+
+/**
+ * The secret key (`AGE-SECRET-KEY-1…`) of 32 bytes of X25519.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const identityOf = (bytes: Uint8Array): Redacted.Redacted =>
+  Redacted.make(Bech32.encode("age-secret-key-", bytes).toUpperCase(), { label: "age identity" })
+
+/**
  * Parses a file of identities as `age-keygen` writes it: one secret key per line, with comments (`#`) and empty lines between
  * them. Fails with the number of the invalid line, without its content.
  *
@@ -81,6 +110,9 @@ export const parseIdentityFile = (content: string): Result.Result<ReadonlyArray<
   for (const [index, line] of content.split(/\r?\n/).entries()) {
     const text = line.trim()
     if (text === "" || text.startsWith("#")) continue
+    if (/^-----BEGIN (?:OPENSSH|RSA|DSA|EC)? ?PRIVATE KEY/.test(text)) {
+      return Result.fail("it is an SSH key, which is not supported; decrypt the file with the age program")
+    }
     if (text.startsWith("age-encryption.org/") || text.startsWith("-----BEGIN AGE")) {
       return Result.fail("it is encrypted itself; decrypt it first with the age program")
     }

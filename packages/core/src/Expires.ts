@@ -21,7 +21,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
  * @category models
  * @since 0.1.0
  */
-export const Unit = Schema.Literals(["y", "Q", "M", "w", "d", "h", "m", "s"])
+export const Unit = /* @__PURE__ */ Schema.Literals(["y", "Q", "M", "w", "d", "h", "m", "s"])
 
 /**
  * @category models
@@ -80,7 +80,7 @@ export class At extends Schema.TaggedClass<At>("@effect-fileio/core/Expires/At")
  * @category schemas
  * @since 0.1.0
  */
-export const Expires = Schema.Union([Never, After, At])
+export const Expires = /* @__PURE__ */ Schema.Union([Never, After, At])
 
 /**
  * @category models
@@ -164,7 +164,7 @@ const at = (millis: number): Result.Result<Expires, string> =>
     ? Result.succeed(new At({ time: DateTime.makeUnsafe(millis) }))
     : Result.fail(TOO_FAR)
 
-const EPOCH = DateTime.makeUnsafe(0)
+const EPOCH = /* @__PURE__ */ DateTime.makeUnsafe(0)
 
 const isoTime = (match: RegExpExecArray): Result.Result<Expires, string> => {
   const [, y, mo, d, h, mi, s, fraction] = match
@@ -210,7 +210,7 @@ const fromDuration = (duration: Duration.Duration): Result.Result<Expires, strin
   return after(String(seconds / SECONDS[unit]), unit)
 }
 
-const isExpires = Schema.is(Expires)
+const isExpires = /* @__PURE__ */ Schema.is(Expires)
 
 /**
  * Parses any form of input; fails with a sentence that says what is allowed.

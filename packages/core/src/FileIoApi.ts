@@ -88,21 +88,12 @@ export class OptionalAuthentication extends HttpApiMiddleware.Service<OptionalAu
  * @since 0.1.0
  */
 export const ListQuery = {
-  search: Schema.optionalKey(PlainText.PlainText.annotate({
-    description:
-      "Text that the file name contains, in any case; at most 1,024 bytes of UTF-8 without control characters"
-  })),
+  search: Schema.optionalKey(PlainText.PlainText),
   sort: Schema.optionalKey(Schema.String.annotate({
     description: "A field such as `name`, `size`, `expires` or `created`; a leading `-` sorts downwards"
   })),
-  offset: Schema.optionalKey(
-    Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
-      .annotate({ description: "How many files to skip. Default: 0" })
-  ),
-  limit: Schema.optionalKey(
-    Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))
-      .annotate({ description: "How many files to list, at most 1,000. Default: 100" })
-  ),
+  offset: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))),
+  limit: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1))),
   after: Schema.optionalKey(Schema.String.annotate({
     description:
       "The `next` of an earlier page, to continue behind it with the same `sort` and `search`; `offset` is ignored"

@@ -11,6 +11,9 @@ import { TimedOut, Unreachable } from "./NetworkReasons.ts"
 import { visible } from "./PlainText.ts"
 import { DecryptionFailed, DestinationFailed, SourceFailed, TransferInterrupted } from "./TransferReasons.ts"
 
+export * from "./NetworkReasons.ts"
+export * from "./TransferReasons.ts"
+
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
 const size = (bytes: number) => `${bytes.toLocaleString("en-US")} bytes`
@@ -199,37 +202,6 @@ export class ServerFailure extends Schema.TaggedError<ServerFailure>()("ServerFa
   }
 }
 
-export {
-  /**
-   * Why no connection was made.
-   *
-   * @category models
-   * @since 0.1.0
-   */
-  type ConnectionProblem,
-  /**
-   * Classifies an error code of the system, of OpenSSL or of `NodeHttp`.
-   *
-   * @category guards
-   * @since 0.1.0
-   */
-  connectionProblem,
-  /**
-   * Nothing happened for too long.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  TimedOut,
-  /**
-   * There was no connection, or it broke before a response.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  Unreachable
-} from "./NetworkReasons.ts"
-
 /**
  * The host does not serve this API: it sent an HTML page, a redirect to another site, or text.
  *
@@ -307,51 +279,13 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
   }
 }
 
-export {
-  /**
-   * An encrypted file came and cannot be opened.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  DecryptionFailed,
-  /**
-   * What kept an encrypted file from being opened.
-   *
-   * @category models
-   * @since 0.1.0
-   */
-  DecryptionProblem,
-  /**
-   * The destination of a download could not be written.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  DestinationFailed,
-  /**
-   * The source of an upload could not be read, or does not match its declared size or type.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  SourceFailed,
-  /**
-   * A transfer broke after it had begun.
-   *
-   * @category reasons
-   * @since 0.1.0
-   */
-  TransferInterrupted
-} from "./TransferReasons.ts"
-
 /**
  * Reason of a failed call.
  *
  * @category reasons
  * @since 0.1.0
  */
-export const Reason = Schema.Union([
+export const Reason = /* @__PURE__ */ Schema.Union([
   Unauthorized,
   FileNotFound,
   RateLimited,
@@ -382,7 +316,7 @@ export type Reason = typeof Reason.Type
  * @category models
  * @since 0.1.0
  */
-export const Operation = Schema.Literals([
+export const Operation = /* @__PURE__ */ Schema.Literals([
   "upload",
   "download",
   "list",
@@ -407,7 +341,7 @@ export type Operation = typeof Operation.Type
  * @category models
  * @since 0.1.0
  */
-export const Copy = Schema.Literals(["kept", "consumed", "absent", "unknown"])
+export const Copy = /* @__PURE__ */ Schema.Literals(["kept", "consumed", "absent", "unknown"])
 
 /**
  * @category models
@@ -422,7 +356,7 @@ export type Copy = typeof Copy.Type
  * @category models
  * @since 0.1.0
  */
-export const Stored = Schema.Literals(["no", "unknown"])
+export const Stored = /* @__PURE__ */ Schema.Literals(["no", "unknown"])
 
 /**
  * @category models

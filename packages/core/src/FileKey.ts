@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as AgeKey from "./AgeKey.ts"
 import * as FileName from "./FileName.ts"
 import { PATTERN } from "./internal/key.ts"
+import * as PlainText from "./PlainText.ts"
 
 /**
  * A file's key: 5 to 64 letters and digits, compared exactly.
@@ -19,7 +20,7 @@ import { PATTERN } from "./internal/key.ts"
  * @category schemas
  * @since 0.1.0
  */
-export const FileKey = Schema.String.check(
+export const FileKey = /* @__PURE__ */ Schema.String.check(
   Schema.isPattern(PATTERN, { message: "expected 5 to 64 letters and digits" })
 ).pipe(Schema.brand("FileKey"))
 
@@ -60,8 +61,11 @@ export interface FileLink {
   readonly name?: FileName.FileName
 }
 
+/** A secret that is not where it belongs, as in `##age=`: without it, the download would take the file and not decrypt it. */
+const DAMAGED = /[?#&/!]age(?:=|%3D)|age-secret-key-/i
+
 const SHA256 = /^[0-9a-f]{64}$/
-const isKey = Schema.is(FileKey)
+const isKey = (text: string): text is FileKey => PATTERN.test(text)
 
 /** Length of today's keys; older ones are shorter. */
 const USUAL_LENGTH = 12
@@ -137,7 +141,11 @@ const readOne = (given: string): Result.Result<Read, string> => {
   if (sha256 !== undefined && !SHA256.test(sha256)) {
     return Result.fail("the link's #sha256= is not a SHA-256 digest (64 hexadecimal digits)")
   }
-  const opener = readOpener(fragment.get("age"))
+  const age = fragment.get("age")
+  if (age === null && DAMAGED.test(url.search + url.hash)) {
+    return Result.fail("the link's #age= cannot be read: a program changed it on the way; copy the whole link again")
+  }
+  const opener = readOpener(age)
   if (Result.isFailure(opener)) return Result.fail(`the link's #age= cannot be used: ${opener.failure}`)
   const name = fragment.get("name")
   return Result.succeed({
@@ -191,8 +199,7 @@ export const encryptedLink = (
  * @category formatting
  * @since 0.1.0
  */
-export const withoutFragment = (input: string): string =>
-  input.replace(/#[\s\S]*$/, "").replace(/AGE-SECRET-KEY-[\w-]*/gi, "AGE-SECRET-KEY-<redacted>")
+export const withoutFragment = (input: string): string => PlainText.withoutSecrets(input.replace(/#[\s\S]*$/, ""))
 
 /** A mail may break a link over lines. If the end of the key is ambiguous, the error says so. */
 const readLines = (lines: ReadonlyArray<string>): Result.Result<Read, string> => {

@@ -27,7 +27,7 @@ export class FileList extends Schema.Class<FileList>("@effect-fileio/core/FileLi
   screeningStatus: Schema.optionalKey(Schema.NullOr(Schema.String))
 }) {}
 
-const Wire = Schema.Struct({
+const Wire = /* @__PURE__ */ Schema.Struct({
   nodes: Schema.optionalKey(Schema.Array(FileDetails)),
   files: Schema.optionalKey(Schema.Array(FileDetails)),
   count: Schema.optionalKey(Schema.Finite),
@@ -44,7 +44,7 @@ const Wire = Schema.Struct({
  * @category schemas
  * @since 0.1.0
  */
-export const FileListFromWire = Wire.pipe(Schema.decodeTo(
+export const FileListFromWire = /* @__PURE__ */ Wire.pipe(Schema.decodeTo(
   Schema.toType(FileList),
   SchemaTransformation.transform({
     decode: ({ files, nodes, ...rest }: typeof Wire.Type) => {

@@ -17,7 +17,7 @@ import * as PlainText from "./PlainText.ts"
  * @category schemas
  * @since 0.1.0
  */
-export const MaxDownloads = Schema.Union([
+export const MaxDownloads = /* @__PURE__ */ Schema.Union([
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   Schema.Literal("unlimited")
 ])
@@ -29,7 +29,7 @@ export const MaxDownloads = Schema.Union([
 export type MaxDownloads = typeof MaxDownloads.Type
 
 const MAX_DOWNLOADS_ALLOWED = "allowed: a whole number from 1, or unlimited"
-const isMaxDownloads = Schema.is(MaxDownloads)
+const isMaxDownloads = /* @__PURE__ */ Schema.is(MaxDownloads)
 
 /**
  * From which byte on a download counts: `last-byte`, so that a broken one is given back, or `first-byte`, so that
@@ -38,7 +38,7 @@ const isMaxDownloads = Schema.is(MaxDownloads)
  * @category schemas
  * @since 0.1.0
  */
-export const CountFrom = Schema.Literals(["last-byte", "first-byte"])
+export const CountFrom = /* @__PURE__ */ Schema.Literals(["last-byte", "first-byte"])
 
 /**
  * @category models
@@ -46,7 +46,7 @@ export const CountFrom = Schema.Literals(["last-byte", "first-byte"])
  */
 export type CountFrom = typeof CountFrom.Type
 
-const isCountFrom = Schema.is(CountFrom)
+const isCountFrom = /* @__PURE__ */ Schema.is(CountFrom)
 
 /** Digits, or empty for no limit. */
 const formatMaxDownloads = (value: MaxDownloads): string => value === "unlimited" ? "" : String(value)

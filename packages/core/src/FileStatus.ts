@@ -15,7 +15,7 @@ const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(
  * @category schemas
  * @since 0.1.0
  */
-export const State = Schema.Literals([
+export const State = /* @__PURE__ */ Schema.Literals([
   "available",
   "downloading",
   "interrupted",

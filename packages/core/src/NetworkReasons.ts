@@ -72,7 +72,7 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   code: Schema.optionalKey(Schema.String),
   /** The proxy, as `host:port`. */
   proxy: Schema.optionalKey(Schema.String),
-  /** How long until the next attempt, while a circuit breaker is open. */
+  /** Set only if the permit store of a shared rate limit is unavailable: how long until a call asks it again. */
   retryAfter: Schema.optionalKey(Schema.Duration),
   ...cause
 }) {
@@ -88,6 +88,10 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
     return this.problem === "network"
   }
   override get message() {
+    if (this.retryAfter !== undefined) {
+      const again = Duration.format(this.retryAfter)
+      return `${this.host} does not respond; check its address and the network. It is asked again after ${again}; with the option whenAway, calls go on without it`
+    }
     const why = this.code === undefined ? "" : ` (${this.code})`
     if (this.sent === "unknown") {
       const code = this.code ?? ""

@@ -106,3 +106,13 @@ const escape = (character: string): string =>
  */
 export const escapeJson = (json: string): string =>
   json.replace(INVISIBLE, (found, flag?: string) => flag ?? escape(found))
+
+/**
+ * Returns a text, such as a message or a path, without the secrets of encrypted files: those of links in it, and secret keys.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const withoutSecrets = (text: string): string =>
+  text.replace(/AGE-SECRET-KEY-[\w-]*/gi, "AGE-SECRET-KEY-<redacted>")
+    .replace(/(#age=)(?!(?:identity|passphrase|AGE-SECRET-KEY-<redacted>)(?![\w-]))[^\s&"'<>]+/gi, "$1<redacted>")

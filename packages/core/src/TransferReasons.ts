@@ -19,6 +19,8 @@ export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFail
   /** Path of the file, if there is one. */
   path: Schema.optionalKey(Schema.String),
   problem: Schema.String,
+  /** Whether the file became longer while it was sent; the option `snapshot` sends what it had at the start. */
+  hasGrown: Schema.optionalKey(Schema.Boolean),
   ...cause
 }) {
   get isRetryable() {
@@ -26,7 +28,10 @@ export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFail
   }
   override get message() {
     const what = this.path ?? "the source"
-    return `cannot read ${what}: ${this.problem}; check that it is readable and does not change during the upload`
+    const advice = this.hasGrown === true
+      ? "`snapshot` sends what it had at the start, a stream what comes"
+      : "check that it is readable and does not change during the upload"
+    return `cannot read ${what}: ${this.problem}; ${advice}`
   }
 }
 
@@ -91,13 +96,20 @@ export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>
 
 /**
  * Why an encrypted file cannot be decrypted. `otherKey`: it is for another key or passphrase. `notEncrypted`: it is no file in
- * the age format. `malformed`: its header cannot be parsed. `changed`: its bytes are not those that were encrypted. `cut`: its
- * end is missing.
+ * the age format. `malformed`: its header cannot be parsed. `workFactor`: to check its passphrase takes more memory than is allowed
+ * or free here. `changed`: its bytes are not those that were encrypted. `cut`: its end is missing.
  *
  * @category models
  * @since 0.1.0
  */
-export const DecryptionProblem = Schema.Literals(["otherKey", "notEncrypted", "malformed", "changed", "cut"])
+export const DecryptionProblem = /* @__PURE__ */ Schema.Literals([
+  "otherKey",
+  "notEncrypted",
+  "malformed",
+  "workFactor",
+  "changed",
+  "cut"
+])
 
 /**
  * @category models
@@ -105,18 +117,19 @@ export const DecryptionProblem = Schema.Literals(["otherKey", "notEncrypted", "m
  */
 export type DecryptionProblem = typeof DecryptionProblem.Type
 
-const DECRYPTION_PROBLEMS: Record<DecryptionProblem, string> = {
-  otherKey: "it is encrypted for another key or passphrase; ask the sender which one opens it",
-  notEncrypted: "it is not encrypted in the age format; ask the sender for the right link",
-  malformed: "its header cannot be read; ask the sender to send it again",
-  changed: "its bytes are not those that were encrypted; ask the sender to send it again",
-  cut: "its end is missing; ask the sender to send it again"
+const DECRYPTION_PROBLEMS: Record<DecryptionProblem, readonly [problem: string, advice: string]> = {
+  otherKey: ["it is encrypted for another key or passphrase", "ask the sender which one opens it"],
+  notEncrypted: ["it is not encrypted in the age format", "ask the sender for the right link"],
+  workFactor: ["to check its passphrase takes more memory than is allowed or free here", "use a machine with more"],
+  malformed: ["its header cannot be read", "ask the sender to send it again"],
+  changed: ["its bytes are not those that were encrypted", "ask the sender to send it again"],
+  cut: ["its end is missing", "ask the sender to send it again"]
 }
 
 /**
  * An encrypted file was received and cannot be decrypted. The caller got no unauthenticated bytes. After a download to disk,
- * the encrypted file is kept at `encryptedPath`, so that the right key can still decrypt it; a large file for another key is not
- * fetched whole where the host can resume, and `partPath` names the part with which the right key continues.
+ * the file is kept at `encryptedPath` as it arrived, so that the right key can still decrypt it if it is intact; a large file for
+ * another key is not fetched whole where the host can resume, and `partPath` names the part with which the right key continues.
  *
  * @category reasons
  * @since 0.1.0
@@ -136,13 +149,20 @@ export class DecryptionFailed extends Schema.TaggedError<DecryptionFailed>()("De
   get isRetryable() {
     return false
   }
+  /** Whether the file that arrived is whole and encrypted, as far as known, so that the right key can still decrypt it. */
+  get isIntact() {
+    return this.problem === "otherKey" || this.problem === "workFactor" || this.problem === "malformed"
+  }
   override get message() {
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    const [problem, advice] = DECRYPTION_PROBLEMS[this.problem]
     const kept = this.encryptedPath === undefined
       ? this.partPath === undefined
         ? ""
         : `; the rest was not fetched, and the same call with the right key continues with the part ${this.partPath}`
-      : `; the encrypted file is kept as ${this.encryptedPath}, the right key opens it: age -d -i KEYFILE`
-    return visible(`the file cannot be decrypted: ${DECRYPTION_PROBLEMS[this.problem]}${detail}${kept}`)
+      : this.isIntact
+      ? `; the encrypted file is kept as ${this.encryptedPath}, the right key opens it: age -d -i KEYFILE`
+      : `; it is kept as ${this.encryptedPath}, as it arrived`
+    return visible(`the file cannot be decrypted: ${problem}${detail}; ${advice}${kept}`)
   }
 }

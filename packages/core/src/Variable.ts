@@ -7,13 +7,14 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as DurationInput from "./DurationInput.ts"
 import * as PlainText from "./PlainText.ts"
 
 /**
@@ -112,29 +113,6 @@ export const flag: Parse<boolean> = (value) => {
     : Result.fail("true, yes, on or 1, and false, no, off or 0")
 }
 
-const MILLIS: Readonly<Record<string, number>> = {
-  ms: 1,
-  milli: 1,
-  millisecond: 1,
-  s: 1000,
-  sec: 1000,
-  second: 1000,
-  m: 60_000,
-  min: 60_000,
-  minute: 60_000,
-  h: 3_600_000,
-  hr: 3_600_000,
-  hour: 3_600_000,
-  d: 86_400_000,
-  day: 86_400_000,
-  w: 604_800_000,
-  week: 604_800_000
-}
-
-const AMOUNT = /^(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)$/
-const ISO = /^P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?$/i
-const DURATIONS = "a time such as 30s, 30 seconds, 1 min, 2 hours, 90 days or PT30S; a number alone is seconds"
-
 /**
  * A duration: `30s`, `30 sec`, `1 min`, `2 hours`, `90 days`, `500 ms`, `PT1M30S`; a number alone is seconds.
  *
@@ -143,22 +121,10 @@ const DURATIONS = "a time such as 30s, 30 seconds, 1 min, 2 hours, 90 days or PT
  */
 export const duration: Parse<Duration.Duration> = (value) => {
   const text = value.trim()
-  const amount = AMOUNT.exec(text)
-  if (amount !== null) {
-    const unit = amount[2]!.toLowerCase()
-    const millis = unit === "" ? 1000 : MILLIS[unit] ?? (unit.endsWith("s") ? MILLIS[unit.slice(0, -1)] : undefined)
-    return millis === undefined ? Result.fail(DURATIONS) : Result.succeed(Duration.millis(Number(amount[1]) * millis))
-  }
-  const iso = ISO.exec(text)
-  if (iso === null || iso.slice(1).every((part) => part === undefined)) return Result.fail(DURATIONS)
-  const [weeks, days, hours, minutes, seconds] = iso.slice(1).map((part) => Number(part ?? 0)) as [
-    number,
-    number,
-    number,
-    number,
-    number
-  ]
-  return Result.succeed(Duration.seconds((((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds))
+  return Result.mapError(
+    DurationInput.parseText(/^\d{1,15}(?:\.\d{1,9})?$/.test(text) ? `${text} s` : text),
+    (allowed) => `${allowed}; a number alone is seconds`
+  )
 }
 
 const SIZES = "a size such as 1048576, 128MiB or 2 GB"
@@ -224,6 +190,8 @@ export const noneOr = <A>(parse: Parse<A>): Parse<A | "none"> => (value) =>
 export const words: Parse<ReadonlyArray<string>> = (value) =>
   Result.succeed(value.split(/[\s,]+/).filter((word) => word !== ""))
 
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+)(?:[:/]|$)/
+
 /**
  * An HTTP or HTTPS address without a user name, a query or a fragment.
  *
@@ -239,7 +207,8 @@ export const address: Parse<URL> = (value) => {
   ) return Result.succeed(url)
   // If only the scheme is missing, the message shows the address with it.
   const bare = /^(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?(?:\/[\w./~-]*)?$/.exec(text.length > 200 ? "" : text)?.[0]
-  return Result.fail(`an address of http or https, such as https://${bare ?? "share.example"}`)
+  const scheme = bare !== undefined && LOOPBACK.test(bare) ? "http" : "https"
+  return Result.fail(`an address of http or https, such as ${scheme}://${bare ?? "share.example"}`)
 }
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/

@@ -35,7 +35,7 @@ describe("AgeKey", () => {
     assert.match(failure(AgeKey.parseIdentity(IDENTITY.slice(0, -1))), /cut or mistyped/)
     assert.match(failure(AgeKey.parseIdentity(RECIPIENT)), /public key/)
     assert.match(failure(AgeKey.parseRecipient(IDENTITY)), /secret key/)
-    assert.match(failure(AgeKey.parseRecipient("ssh-ed25519 AAAA")), /age1/)
+    assert.match(failure(AgeKey.parseRecipient("ssh-ed25519 AAAA")), /SSH key/)
     assert.match(failure(AgeKey.parseIdentity("aGe-secret-key-1egtz")), /mistyped/)
   })
 
@@ -49,6 +49,32 @@ describe("AgeKey", () => {
     assert.notInclude(wrong, "EGTZ")
     assert.match(failure(AgeKey.parseIdentityFile("# nothing\n")), /no secret key/)
     assert.match(failure(AgeKey.parseIdentityFile("age-encryption.org/v1\n-> scrypt")), /encrypted itself/)
+  })
+
+  it("takes only the one form of a key: the bits that fill up its last character are 0", () => {
+    // The same keys with one of these bits set, and a checksum that fits.
+    const recipient = "age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4pggh3ym"
+    const identity = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40PHH72XA"
+    assert.match(failure(AgeKey.parseRecipient(recipient)), /mistyped/)
+    assert.match(failure(AgeKey.parseIdentity(identity)), /mistyped/)
+  })
+
+  it("converts keys of X25519 to bytes and back, and no others", () => {
+    for (
+      const bytes of [
+        new Uint8Array(32),
+        new Uint8Array(32).fill(255),
+        Uint8Array.from({ length: 32 }, (_, i) => i)
+      ]
+    ) {
+      const [identity, recipient] = [Redacted.value(AgeKey.identityOf(bytes)), AgeKey.recipientOf(bytes)]
+      assert.strictEqual(Redacted.value(Result.getOrThrow(AgeKey.parseIdentity(identity))), identity)
+      assert.strictEqual(Result.getOrThrow(AgeKey.parseRecipient(recipient)), recipient)
+      assert.deepStrictEqual([AgeKey.toX25519(identity), AgeKey.toX25519(recipient)], [bytes, bytes])
+    }
+    assert.strictEqual(AgeKey.recipientOf(AgeKey.toX25519(RECIPIENT)!), RECIPIENT)
+    assert.strictEqual(Redacted.value(AgeKey.identityOf(AgeKey.toX25519(IDENTITY)!)), IDENTITY)
+    for (const other of [POST_QUANTUM, RECIPIENT.slice(0, -1), ""]) assert.isUndefined(AgeKey.toX25519(other))
   })
 
   it("keeps what it has read out of texts", () => {

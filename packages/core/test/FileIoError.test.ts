@@ -162,7 +162,17 @@ const cases: ReadonlyArray<readonly [reason: FileIoError.Reason, retryable: bool
     "cannot be decrypted",
     "/tmp/a.age",
     "age -d -i"
-  ]]
+  ]],
+  [
+    new FileIoError.DecryptionFailed({ problem: "changed", detail: "within chunk 2", encryptedPath: "/tmp/a.age" }),
+    false,
+    ["were encrypted (within chunk 2); ask the sender to send it again; it is kept as /tmp/a.age, as it arrived"]
+  ],
+  [
+    new FileIoError.DecryptionFailed({ problem: "notEncrypted", encryptedPath: "/tmp/x.bin" }),
+    false,
+    ["is not encrypted in the age format", "it is kept as /tmp/x.bin, as it arrived"]
+  ]
 ]
 
 const named = cases.map(([reason, retryable, words], index) => ({

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Redacted, Result, Schema } from "effect"
-import { FileKey, FileName } from "../src/index.ts"
+import { FileKey, FileName, PlainText } from "../src/index.ts"
 import { assertLinear, EVIL } from "./utils/evil.ts"
 import { literals, text } from "./utils/generators.ts"
 
@@ -352,7 +352,34 @@ describe("the link of an encrypted file", () => {
     }
   )
 
-  it("is shown without its fragment", () => {
+  it("is refused if its secret is not where it belongs, since the download would not decrypt the file", () => {
+    const forms = [
+      `#age=${IDENTITY}`,
+      `age%3D${IDENTITY}`,
+      "#age=passphrase",
+      "AGE=identity",
+      "/age=identity",
+      "!age%3didentity",
+      IDENTITY,
+      `secret=${IDENTITY.toLowerCase()}`,
+      `name=a.pdf#age=${IDENTITY}`,
+      `sha256=${DIGEST}#age=${IDENTITY}`
+    ]
+    for (const form of forms) assert.notMatch(refusal(`${HOST}#${form}`), /EGTZ/i, form)
+    assert.match(refusal(`${HOST}?age=${IDENTITY}`), /copy the whole link again/)
+    // Other fragments, and names, are their owners'.
+    for (const other of ["page=3", "message", "name=age.pdf"]) assert.isUndefined(read(`${HOST}#${other}`).opener)
+  })
+
+  it("is shown without its fragment, and in other texts without secrets", () => {
+    for (const opener of [IDENTITY, IDENTITY.toLowerCase(), "AGE-SECRET-KEY-PQ-1EGTZ", "EGTZ", "identityEGTZ"]) {
+      const text = PlainText.withoutSecrets(`no such file "${HOST}#age=${opener}&name=a.pdf", see --help`)
+      assert.notMatch(text, /EGTZ/i)
+      assert.match(text, /name=a.pdf", see --help$/)
+    }
+    for (const opener of ["identity", "passphrase"]) {
+      assert.strictEqual(PlainText.withoutSecrets(`${HOST}#age=${opener}&name=a`), `${HOST}#age=${opener}&name=a`)
+    }
     assert.strictEqual(FileKey.withoutFragment(`${HOST}#age=${IDENTITY}\nmore`), HOST)
     assert.notInclude(FileKey.withoutFragment(IDENTITY), "EGTZ")
     assert.strictEqual(FileKey.withoutFragment(KEY), KEY)

@@ -163,7 +163,8 @@ describe("an address", () => {
 
   it.each([
     ["share.example:8080", "https://share.example:8080"],
-    ["localhost:8080", "https://localhost:8080"],
+    ["localhost:8080", "http://localhost:8080"],
+    ["127.0.0.1:8080/files", "http://127.0.0.1:8080/files"],
     ["share.example", "https://share.example"],
     ["share.example/files", "https://share.example/files"],
     ["ftp://x", "https://share.example"],

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Transport from "@effect-fileio/client/Transport"
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import type * as Undici from "@effect/platform-node/Undici"
 import type * as Config from "effect/Config"
@@ -63,7 +64,7 @@ export interface Tls {
  */
 export interface SocketsOptions {
   /** Time-out of connecting, over all addresses of the host, with TLS and proxy. @default 10 seconds */
-  readonly connectTimeout?: Duration.Input | undefined
+  readonly connectTimeout?: DurationInput.DurationInput | undefined
   /** The most connections to one host at a time; further requests wait. @default no limit */
   readonly connections?: number | undefined
   /** Certificates and keys. */
@@ -101,7 +102,10 @@ const invalid = ({ field, problem }: { readonly field: string; readonly problem:
 
 /** The parsed and checked options. */
 const prepare = Effect.fnUntraced(function*(options: SocketsOptions | undefined) {
-  const timeout = Option.filter(Duration.fromInput(options?.connectTimeout ?? "10 seconds"), Duration.isPositive)
+  const timeout = Option.filter(
+    Result.getSuccess(DurationInput.parse(options?.connectTimeout ?? "10 seconds")),
+    Duration.isPositive
+  )
   if (Option.isNone(timeout) || !Duration.isFinite(timeout.value)) {
     return yield* invalid({ field: "connectTimeout", problem: "allowed: a positive duration, such as 10 seconds" })
   }

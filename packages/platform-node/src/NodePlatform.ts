@@ -96,6 +96,13 @@ const setMode: Platform.Platform["setMode"] = (file, mode) =>
     })
   })
 
+/**
+ * How much memory there is for a key. A process that takes more than there is may be killed without an error. What a container uses
+ * contains its cache of files, so only its limit counts; and only Linux says how much could be made free.
+ */
+const freeMemory = (): number =>
+  Math.min(Process.platform === "linux" ? Os.freemem() : Os.totalmem(), Process.constrainedMemory() || Infinity)
+
 /** Bytes of a tag. */
 const TAG = 16
 
@@ -155,16 +162,13 @@ export const make: Platform.Platform = {
   },
   cipher: Effect.succeed(cipher),
   scrypt: (passphrase, salt, logN) =>
-    Effect.callback<Uint8Array>((resume) => {
+    Effect.callback<Uint8Array, Platform.NotEnoughMemory>((resume) => {
+      const free = freeMemory()
+      const refused = Effect.fail({ _tag: "NotEnoughMemory" as const, free })
+      if (2 ** (logN + 10) > free) return resume(refused)
       const options = { N: 2 ** logN, r: 8, p: 1, maxmem: 2 ** (logN + 11) }
       // Only a lack of memory makes it fail.
-      scrypt(
-        passphrase,
-        salt,
-        32,
-        options,
-        (error, key) => resume(error === null ? Effect.succeed(key) : Effect.die(error))
-      )
+      scrypt(passphrase, salt, 32, options, (error, key) => resume(error === null ? Effect.succeed(key) : refused))
     })
 }
 

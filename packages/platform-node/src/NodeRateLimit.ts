@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import * as RateLimitRedis from "@effect-fileio/client/RateLimitRedis"
+import * as DurationInput from "@effect-fileio/core/DurationInput"
+import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -24,15 +26,20 @@ export interface RedisOptions extends RateLimitRedis.Options {
   /** Address of Redis, such as `redis://localhost:6379` or `rediss://user:password@host:6380/0`. */
   readonly url: string
   /** How long connecting may take. @default 2 seconds */
-  readonly connectTimeout?: Duration.Input | undefined
+  readonly connectTimeout?: DurationInput.DurationInput | undefined
+}
+
+interface Connection {
+  readonly url: string
+  readonly connectTimeout: Duration.Duration
 }
 
 const connect = Effect.fnUntraced(function*(
-  options: RedisOptions
+  options: Connection
 ): Effect.fn.Return<Redis.Redis["Service"], Redis.RedisError, Scope.Scope> {
   // Loaded lazily: other programs do not need the Redis client.
   const NodeRedis = yield* Effect.promise(() => import("@effect/platform-node/NodeRedis"))
-  const connectTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "2 seconds"))
+  const connectTimeout = Duration.toMillis(options.connectTimeout)
   const context = yield* Layer.build(
     // A command that waits for the connection would delay a call invisibly.
     NodeRedis.layer({ url: options.url, disableOfflineQueue: true, socket: { connectTimeout } }).pipe(
@@ -45,7 +52,7 @@ const connect = Effect.fnUntraced(function*(
 
 /** A Redis that may be unavailable when the program starts. */
 const connectLater = Effect.fnUntraced(function*(
-  options: RedisOptions
+  options: Connection
 ): Effect.fn.Return<Redis.Redis["Service"], never, Scope.Scope> {
   let connected: Redis.Redis["Service"] | undefined
   yield* connect(options).pipe(
@@ -97,12 +104,18 @@ const connectLater = Effect.fnUntraced(function*(
  * @category layers
  * @since 0.1.0
  */
-export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.RedisError> =>
+export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.RedisError | InvalidOption> =>
   Layer.provide(
     RateLimitRedis.layer(options),
     Layer.effect(
       Redis.Redis,
-      (options.whenAway ?? "fail") === "fail" ? connect(options) : connectLater(options)
+      Effect.flatMap(
+        Effect.fromResult(DurationInput.parseOption("connectTimeout", options.connectTimeout ?? "2 seconds")),
+        (connectTimeout) => {
+          const connection = { url: options.url, connectTimeout }
+          return (options.whenAway ?? "fail") === "fail" ? connect(connection) : connectLater(connection)
+        }
+      )
     )
   )
 
@@ -114,7 +127,7 @@ export const layerRedis = (options: RedisOptions): Layer.Layer<never, Redis.Redi
  */
 export const layerRedisConfig = (
   options?: Omit<RedisOptions, "url">
-): Layer.Layer<never, Redis.RedisError | Config.ConfigError> =>
+): Layer.Layer<never, Redis.RedisError | InvalidOption | Config.ConfigError> =>
   Layer.unwrap(
     Effect.map(Config.NonEmptyString("FILEIO_REDIS_URL"), (url) => layerRedis({ ...options, url: url.trim() }))
   )

@@ -27,6 +27,9 @@ const freePort = Effect.promise(async () => {
   return port
 })
 
+/** A busy machine may take longer than the default. */
+const CONNECT_TIMEOUT = "1 minute"
+
 /** A Redis that keeps nothing; it goes away with its scope. */
 const startRedis = (port: number) =>
   Effect.acquireRelease(
@@ -89,6 +92,7 @@ const process_ = (
           NodeHttp.layerSockets(),
           NodeRateLimit.layerRedis({
             url: `redis://127.0.0.1:${port}`,
+            connectTimeout: CONNECT_TIMEOUT,
             ...(whenAway === undefined ? {} : { whenAway })
           })
         ]),
@@ -99,30 +103,36 @@ const process_ = (
   })
 
 const storeOf = Effect.fnUntraced(function*(port: number) {
-  const context = yield* Layer.build(NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}` }))
+  const context = yield* Layer.build(
+    NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}`, connectTimeout: CONNECT_TIMEOUT })
+  )
   const store = Context.get(context, RateLimitStore.CurrentRateLimitStore)
   return store ?? (yield* Effect.die("no store"))
 })
 
+/** Each service makes calls on several fibers, until something holds. */
+const busyUntil = (services: ReadonlyArray<FileIo.Service>, fibers: number, holds: () => boolean) =>
+  Effect.raceFirst(
+    Effect.all(
+      services.flatMap((service) => Array.from({ length: fibers }, () => Effect.forever(service.list()))),
+      { concurrency: "unbounded", discard: true }
+    ),
+    Effect.repeat(Effect.delay(Effect.sync(holds), 20), { until: (is) => is })
+  )
+
 const redisKeys = (port: number): ReadonlyArray<string> =>
   spawnSync("redis-cli", ["-p", String(port), "keys", "*"], { encoding: "utf8" }).stdout.trim().split("\n")
 
-describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
+// Each test has its own Redis, and mostly waits.
+describe.skipIf(!hasRedis).concurrent("a limit that is shared through Redis", () => {
   it.live("four processes together keep it, learn it once each, and use it", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
       yield* startRedis(port)
       const host = yield* strictHost(20)
       const services = yield* Effect.all([0, 1, 2, 3].map(() => process_(host.baseUrl, port)))
-      yield* Effect.timeoutOption(
-        Effect.all(
-          services.flatMap((service) => Array.from({ length: 10 }, () => Effect.forever(service.list()))),
-          { concurrency: "unbounded", discard: true }
-        ),
-        "3500 millis"
-      )
+      yield* busyUntil(services, 10, () => host.arrivals.length >= 60)
       assert.isAtMost(host.worst(), 20)
-      assert.isAtLeast(host.arrivals.length, 50)
       assert.isAtMost(host.asked.filter((path) => path === "/me").length, 4)
     })))
 
@@ -168,7 +178,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       const upload = yield* Effect.forkChild(one.upload(file))
       yield* Effect.sleep("2500 millis")
       assert.isFalse(isListed)
-      yield* Effect.timeout(other.list(), "6 seconds")
+      yield* Effect.timeout(other.list(), "9 seconds")
       yield* Fiber.join(upload)
     })))
 
@@ -210,6 +220,29 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       assert.isAtLeast(paused.wait, 30_000)
     })))
 
+  it.live("a permit counts from when it was last renewed, and is there again if Redis has lost it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startRedis(port)
+      const { acquire, release, renew } = yield* storeOf(port)
+      const quota = { limit: 1, window: 3_600_000 }
+      const ask = (permit: string) => acquire({ account: "account", permit, quota, isReduced: false })
+      const cli = (...args: ReadonlyArray<string>) =>
+        spawnSync("redis-cli", ["-p", String(port), ...args], { encoding: "utf8" }).stdout.trim()
+      const countedAt = () => Number(cli("zscore", "fileio:{account}:permits", "a"))
+      yield* ask("a")
+      const acquired = countedAt()
+      yield* Effect.sleep(20)
+      yield* renew("account", "a")
+      assert.isAtLeast(countedAt(), acquired + 20)
+      yield* release("account", "a", 0)
+      assert.isBelow(countedAt(), acquired)
+      cli("flushall")
+      yield* renew("account", "a")
+      assert.isAtLeast(countedAt(), acquired)
+      assert.strictEqual((yield* ask("b"))._tag, "Full")
+    })))
+
   it.live("a process that does not know the limit yet has that of the others, and all keep to a quota that was reduced", () =>
     Effect.scoped(Effect.gen(function*() {
       const port = yield* freePort
@@ -244,7 +277,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       const keys = redisKeys(port)
       assert.isAbove(keys.length, 0)
       for (const key of keys) {
-        assert.match(key, /^fileio:\{[0-9a-f]{64}\}:(?:out|counted|state)$/)
+        assert.match(key, /^fileio:\{[0-9a-f]{64}\}:(?:permits|state)$/)
         const ttl = spawnSync("redis-cli", ["-p", String(port), "pttl", key], { encoding: "utf8" }).stdout
         assert.isAbove(Number(ttl), 0)
       }
@@ -296,7 +329,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
         for (let n = 0; n < 3; n++) {
           const error = yield* Effect.flip(FileIo.withRetry(service.list(), RetryPolicy.none))
           if (error.reason._tag !== "Unreachable") return assert.fail(error.reason._tag)
-          assert.include(error.reason.message, "store of the rate limit")
+          assert.match(error.reason.message, /^the permit store of the rate limit does not respond; .*whenAway/)
         }
       }).pipe(Effect.provide(Logger.layer([
         Logger.make(({ message }) => {
@@ -308,7 +341,7 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       yield* startRedis(port)
       yield* service.list().pipe(
         Effect.retry(Schedule.spaced("200 millis")),
-        Effect.timeout("15 seconds")
+        Effect.timeout("1 minute")
       )
     })))
 
@@ -317,12 +350,8 @@ describe.skipIf(!hasRedis)("a limit that is shared through Redis", () => {
       const port = yield* freePort
       const host = yield* strictHost(8)
       const service = yield* process_(host.baseUrl, port, { processes: 4 })
-      yield* Effect.timeoutOption(
-        Effect.all(Array.from({ length: 5 }, () => Effect.forever(service.list())), { concurrency: "unbounded" }),
-        "3 seconds"
-      )
+      yield* busyUntil([service], 5, () => host.arrivals.length >= 6)
       assert.isAtMost(host.worst(), 2)
-      assert.isAtLeast(host.arrivals.length, 4)
     })))
 
   it.live("without Redis the layer fails, if calls are to fail", () =>

@@ -1,9 +1,9 @@
 /** Node's ChaCha20-Poly1305 and scrypt against those in plain JavaScript, byte by byte. */
-import { FileBody, FileIo, Platform } from "@effect-fileio/client"
+import { Encryption, FileBody, FileIo, Platform } from "@effect-fileio/client"
 import { NodeHttp, NodePlatform } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted, Stream } from "effect"
 import { bytesOf } from "./faults/support.ts"
 
 it.effect("seals the same bytes as plain JavaScript, and each opens what the other sealed", () =>
@@ -38,6 +38,38 @@ it.effect("derives the same keys from a passphrase", () =>
     const salt = bytesOf(16)
     const native = yield* NodePlatform.make.scrypt("Zoë 日本", salt, 10)
     assert.deepStrictEqual(new Uint8Array(native), yield* Platform.portable.scrypt("Zoë 日本", salt, 10))
+  }))
+
+it.effect("says so if a passphrase takes more memory than there is, before that much is used", () =>
+  Effect.gen(function*() {
+    for (const { scrypt } of [NodePlatform.make, Platform.portable]) {
+      const error = yield* Effect.flip(scrypt("four words", new Uint8Array(16), 50))
+      assert.strictEqual(error._tag, "NotEnoughMemory")
+    }
+    const passphrase = Redacted.make("four words")
+    const { body } = yield* Effect.provide(
+      Encryption.encrypt(FileBody.text("hello"), { passphrase }),
+      NodePlatform.layer
+    )
+    const encrypted = yield* Stream.mkUint8Array(body.open("owned"))
+    const small: Platform.Platform = {
+      ...NodePlatform.make,
+      scrypt: () => Effect.fail({ _tag: "NotEnoughMemory", free: 100 * 1024 * 1024 })
+    }
+    const decrypted = Stream.mkUint8Array(Encryption.decrypt(Stream.succeed(encrypted), { passphrase }))
+    const error = yield* Effect.flip(Effect.provideService(decrypted, Platform.CurrentPlatform, small))
+    assert(error.reason._tag === "DecryptionFailed")
+    assert.strictEqual(error.reason.problem, "workFactor")
+    assert.strictEqual(error.reason.detail, "it takes 256 MiB of memory, and 100 MiB can be used")
+    const refused = yield* Effect.flip(
+      Effect.provideService(
+        Encryption.encrypt(FileBody.text("hello"), { passphrase }),
+        Platform.CurrentPlatform,
+        small
+      )
+    )
+    assert.strictEqual(refused.stored, "no")
+    assert.match(refused.message, /invalid encryption\.passphrase: it takes 256 MiB.*encrypt for a key/)
   }))
 
 it.live("is that of the client's layer in every call, whatever is in the context of the call", () =>
@@ -77,7 +109,7 @@ it.live("is that of the client's layer in every call, whatever is in the context
     // One chunk is the file's key in the header.
     assert.deepStrictEqual(used, { seal: 5, open: 0, scrypt: 1 })
     const changed = yield* fileIo.update(file.key, { file: body, encryption: "link" })
-    assert.deepStrictEqual(used, { seal: 9, open: 0, scrypt: 1 })
+    assert.deepStrictEqual(used, { seal: 10, open: 0, scrypt: 1 })
     assert.isTrue(Buffer.from((yield* fileIo.downloadBytes(changed.link)).bytes).equals(content))
-    assert.strictEqual(used.open, 4)
+    assert.strictEqual(used.open, 5)
   }).pipe(Effect.scoped))

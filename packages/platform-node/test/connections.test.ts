@@ -147,7 +147,7 @@ describe("connections", () => {
       const [first] = yield* Stream.runCollect(Stream.take(body("owned"), 1))
       assert.strictEqual(new TextDecoder().decode(first), "beginning")
       yield* Effect.callback<void>((resume) => void host.connections[0]!.once("close", () => resume(Effect.void)))
-    }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("5 seconds")))
+    }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("4 minutes")))
 
   it.live("close with the scope of a request whose response nobody reads", () =>
     Effect.gen(function*() {
@@ -156,7 +156,7 @@ describe("connections", () => {
       const [connection] = host.connections
       if (connection!.closed) return
       yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
-    }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("5 seconds")))
+    }).pipe(Effect.scoped, Effect.provide(http), Effect.timeout("4 minutes")))
 
   it.live("close when a download is dropped with its scope", () =>
     Effect.gen(function*() {
@@ -173,7 +173,7 @@ describe("connections", () => {
         if (socket!.destroyed) return resume(Effect.void)
         socket!.once("close", () => resume(Effect.void))
       })
-    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("4 minutes")))
 
   it.live("are as many as requests begin in one turn, and each request has its own answer", () =>
     Effect.gen(function*() {
@@ -207,7 +207,7 @@ describe("connections", () => {
       ["undici", over(NodeHttp.layerUndici())],
       ["a client that is derived from it", over(derived)],
       ["node:http", over(NodeHttpClient.layerNodeHttp)],
-      ["fetch", over(FetchFileIo.layerHttp)]
+      ["fetch", FetchFileIo.layerTransport]
     ] as const
   )(
     "close when a call is interrupted before the end of the response: %s",
@@ -226,8 +226,9 @@ describe("connections", () => {
                 FileIo.layerTransport({
                   baseUrl: host.url,
                   apiKey,
-                  firstByteTimeout: "100 millis",
-                  idleTimeout: "100 millis"
+                  // Only the expected one can end it, however slow the machine is.
+                  firstByteTimeout: phase === "firstByte" ? "700 millis" : "1 minute",
+                  idleTimeout: phase === "idle" ? "700 millis" : "1 minute"
                 }).pipe(Layer.provide(transport))
               ),
               Effect.provideService(RetryPolicy.CurrentRetryPolicy, RetryPolicy.none),
@@ -236,12 +237,13 @@ describe("connections", () => {
             const { reason } = error
             assert.strictEqual(reason._tag === "TimedOut" ? reason.phase : reason._tag, phase, call)
             const [connection] = host.connections
-            if (!connection!.closed) {
-              yield* Effect.callback<void>((resume) => void connection!.once("close", () => resume(Effect.void)))
+            // On a busy machine a call may end before it has connected.
+            if (connection?.closed === false) {
+              yield* Effect.callback<void>((resume) => void connection.once("close", () => resume(Effect.void)))
             }
           }
         }
-      }).pipe(Effect.scoped, Effect.timeout("5 seconds"))
+      }).pipe(Effect.scoped, Effect.timeout("4 minutes"))
   )
 
   it.live("report bytes that are no HTTP as a broken response", () =>
@@ -288,7 +290,7 @@ describe("an early success", () => {
       // Sent bytes may still be in transit.
       yield* Deferred.await(ended)
       assert.isAtLeast(received, 64 * 65_536)
-    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("4 minutes")))
 
   it.live("is none when the connection ends before the request is out", () =>
     Effect.gen(function*() {
@@ -300,7 +302,7 @@ describe("an early success", () => {
       const error = yield* Effect.flip(FileIo.FileIo.use((fileIo) => fileIo.upload(body))).pipe(
         Effect.provide(NodeFileIo.layerSockets({ baseUrl: host.url })),
         FileIo.withRetry(RetryPolicy.none),
-        Effect.timeout("10 seconds")
+        Effect.timeout("4 minutes")
       )
       assert.strictEqual(error._tag, "FileIoError", String(error))
       if (error._tag === "FileIoError") assert.strictEqual(error.stored, "unknown")

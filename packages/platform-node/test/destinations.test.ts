@@ -72,18 +72,20 @@ describe("the permissions of a download", () => {
 })
 
 describe("a folder that is not there", () => {
-  it.live("is made where it is named as one, and not where a path only leads through it", () =>
+  it.live("is made, with those above it, where it is named as one and where a path leads through it", () =>
     Effect.gen(function*() {
       const directory = yield* folder
       const key = yield* put()
       const { path } = yield* download(key, { directory: join(directory, "new", "inbox") })
       assert.strictEqual(path, join(directory, "new", "inbox", "a.bin"))
       assert.isTrue(isWhole(path))
-      assertLocal(
-        yield* Effect.flip(download(key, { path: join(directory, "typo", "a.bin") })),
-        /folder does not exist/
-      )
-      assertLocal(yield* Effect.flip(download(key, { directory: join(path, "below a file") })), /folder/)
+      for (const options of [undefined, overwrite, { durable: false }]) {
+        const copy = join(directory, "copies", "of today", "b.bin")
+        assert.strictEqual((yield* download(key, { path: copy }, options)).path, copy)
+        assert.isTrue(isWhole(copy))
+        Fs.rmSync(join(directory, "copies"), { recursive: true })
+      }
+      assertLocal(yield* Effect.flip(download(key, { directory: join(path, "below a file") })), /is a file/)
       assert.deepStrictEqual(Fs.readdirSync(directory), ["new"])
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })

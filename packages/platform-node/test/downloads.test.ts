@@ -63,7 +63,7 @@ describe("a host that can resume", () => {
         assert.match(requests[2]!.headers["if-range"]!, /^"lease-/)
         // The host knows the last byte after it has handed it over.
         yield* until("counted", Effect.map(host.files, (files) => files[0]?.downloads === 1))
-      }).pipe(Effect.scoped, Effect.provide(overSockets({ idleTimeout: "150 millis" }))))
+      }).pipe(Effect.scoped, Effect.provide(overSockets(how === "stands still" ? { idleTimeout: "2 seconds" } : {}))))
   }
 
   it.live("the same call resumes the previous call's part, and checks the digest", () =>
@@ -95,6 +95,18 @@ describe("a host that can resume", () => {
       assert.deepStrictEqual(yield* read(path), FILE)
       assert.deepStrictEqual(yield* list(directory), ["a.bin"])
       assert.strictEqual((yield* downloadsOf)[1]!.headers["range"], `bytes=${reason.bytesDone}-`)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  it.live("an empty response is no file, also when it is asked for again", () =>
+    Effect.gen(function*() {
+      const host = yield* NodeFaultHost.NodeFaultHost
+      const directory = yield* folder
+      const { link } = yield* host.put({ bytes: new Uint8Array(0), name: "x", maxDownloads: 2 })
+      for (let call = 1; call <= 2; call++) {
+        const error = yield* Effect.flip(download(link, { directory }))
+        assert.match(error.message, /the body is empty/)
+        assert.deepStrictEqual(yield* list(directory), [])
+      }
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
   it.live("a part with all bytes gets its name without a request", () =>
@@ -263,7 +275,21 @@ describe("before the request", () => {
       }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
   const make = FileSystem.FileSystem
-  refused("no folder of a path", (directory) => Effect.succeed([{ path: `${directory}/no/a` }]), /does not exist/)
+  refused(
+    "a file above the folder of a path",
+    (directory) =>
+      Effect.as(make.use((fs) => fs.writeFileString(`${directory}/f`, "")), [{ path: `${directory}/f/no/a` }] as const),
+    /a part of the path is a file/
+  )
+  refused(
+    "a link in place of the folder that leads nowhere",
+    (directory) =>
+      Effect.as(
+        make.use((fs) => fs.symlink("/nowhere/at/all", `${directory}/f`)),
+        [{ path: `${directory}/f/a` }] as const
+      ),
+    /the folder does not exist/
+  )
   refused(
     "a file in place of the folder",
     (directory) =>

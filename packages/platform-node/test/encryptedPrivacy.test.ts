@@ -157,9 +157,22 @@ it.live("no request, log, span, metric, error or file on the disk has a secret, 
           yield* host.inject(Fault.status(401), { on: "delete" })
           yield* failed(fileIo.delete(link))
           yield* failed(transfer.pending(`${link.slice(0, link.indexOf("&"))}Q`, { directory }))
+          // A link or a secret key in place of something else.
+          const secret = Redacted.value(own.identity)
+          for (const given of [link, secret]) {
+            yield* failed(transfer.uploadFile(given))
+            yield* failed(transfer.downloadFile(link, { path: given }))
+            yield* failed(transfer.downloadFile(link, { directory: `${directory}/${given}` }))
+            yield* failed(transfer.downloadFile(link, { directory }, { fallbackDirectory: given }))
+            yield* failed(fileIo.upload(body, { encryption: { recipients: [given] } }))
+            yield* failed(fileIo.downloadBytes(link, { identities: [Redacted.make(`${given}Q`)] }))
+            yield* failed(fileIo.downloadBytes(link, { sha256: given }))
+            yield* failed(fileIo.update(given, { expires: given }))
+            yield* failed(fileIo.list({ sort: given as "created" }))
+          }
         })
     )
-    assert.strictEqual(errors, 16)
+    assert.strictEqual(errors, 34)
     isPlace(places, /\.json$/)
     isPlace(places, /\.part$/)
   }).pipe(Effect.scoped, Effect.provide(overSockets({ grace: "1 hour" }))))

@@ -1,10 +1,13 @@
 import { Encryption, FileBody, FileIo, FileTransfer } from "@effect-fileio/client"
-import type { FileIoError } from "@effect-fileio/core"
+import { AgeKey, type FileIoError } from "@effect-fileio/core"
+import { NodeFileIo } from "@effect-fileio/platform-node"
 import { FileIoServer } from "@effect-fileio/server"
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, FileSystem, Path, Redacted, Stream } from "effect"
+import { Effect, FileSystem, Layer, Path, Redacted, Stream } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 import { folder, keyed } from "./utils.ts"
 
 const pattern = (size: number) => Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >>> 8) * 7) & 0xFF)
@@ -136,6 +139,8 @@ describe("an encrypted file", () => {
           [{ recipients: [] }, /one or more/],
           [{ recipients: [recipient.slice(0, -1)] }, /number 1: it is cut or mistyped/],
           [{ recipients: [recipient, Redacted.value(identity)] }, /number 2: it is a secret key/],
+          // Its checksum is right, but it is a point of low order.
+          [{ recipients: [AgeKey.recipientOf(new Uint8Array(32))] }, /a key cannot be used/],
           [{ recipients: [recipient], link: true }, /one of/],
           [{ passphrase: "plain" }, /Redacted/],
           [{ passphrase: Redacted.make("") }, /at least one/],
@@ -171,6 +176,27 @@ describe("an encrypted file", () => {
         assert.strictEqual(new TextDecoder().decode((yield* fileIo.downloadBytes(third.link)).bytes), "3")
         const alone = yield* Effect.flip(fileIo.update(third.link, { encryption: "link", expires: "1d" }))
         assert.match(alone.message, /invalid encryption: only new content/)
+      }))
+
+    it.effect("whose settings alone are changed has its link with what opens it: secret, name and digest", () =>
+      Effect.gen(function*() {
+        const fileIo = yield* FileIo.FileIo
+        const { link } = yield* fileIo.upload(FileBody.text("one", { name: "a b.txt" }), { encryption: "link" })
+        const digest = `&sha256=${"a".repeat(64)}`
+        for (
+          const given of [
+            link,
+            `${link}${digest}`,
+            link.replace(/#age=\w.*&/, "#age=identity&"),
+            link.replace(/#.*/, "")
+          ]
+        ) {
+          const updated = yield* fileIo.update(given, { expires: "1d" })
+          assert.strictEqual(updated.link, given)
+          assert.strictEqual((yield* fileIo.replace(`<${given}>`, { expires: "2d" })).link, given)
+        }
+        const received = yield* fileIo.downloadBytes((yield* fileIo.update(link, { expires: "3d" })).link)
+        assert.strictEqual(received.name, "a b.txt")
       }))
 
     it.effect("that is for another key, is not encrypted, was cut or changed is kept on the disk, and said to be so", () =>
@@ -212,6 +238,62 @@ describe("an encrypted file", () => {
             isSame(yield* Stream.mkUint8Array(opened), content, what)
           }
         }
+      }))
+
+    it.effect("read as a stream that fails says what became of the copy, wherever the fault is", () =>
+      Effect.gen(function*() {
+        const fileIo = yield* FileIo.FileIo
+        const { identity, recipient } = yield* Encryption.generateIdentity
+        for (const size of [65_536 * 3, 65_536 * 3 + 5]) {
+          const { body } = yield* Encryption.encrypt(FileBody.bytes(pattern(size)), { recipients: [recipient] })
+          const whole = yield* Stream.mkUint8Array(body.open("owned"))
+          const start = whole.length - size - 16 * Math.ceil(size / 65_536)
+          const last = start + (Math.ceil(size / 65_536) - 1) * 65_552
+          const wrong: ReadonlyArray<readonly [string, Uint8Array, string]> = [
+            ["first chunk", changed(whole, start), "changed, unknown"],
+            ["before the last chunk", changed(whole, last - 1), "changed, unknown"],
+            ["last chunk", changed(whole, last), "changed, consumed"],
+            ["last byte", changed(whole, whole.length - 1), "changed, consumed"],
+            ["cut in the last chunk", whole.subarray(0, -1), "changed, consumed"],
+            ["cut in its tag", whole.subarray(0, last + 15), "cut, consumed"],
+            ["cut at a chunk", whole.subarray(0, last), "cut, consumed"]
+          ]
+          for (const [what, bytes, problem] of wrong) {
+            const { key } = yield* fileIo.upload(FileBody.bytes(bytes))
+            const error = yield* Effect.flip(fileIo.downloadBytes(key, { identities: [identity] }))
+            assert.strictEqual(problemOf(error), problem, `${size}: ${what}`)
+          }
+        }
+      }))
+
+    it.effect("cut in its last chunk, without a length, is unknown to be whole, as a connection that broke", () =>
+      Effect.gen(function*() {
+        const { identity, recipient } = yield* Encryption.generateIdentity
+        const { body } = yield* Encryption.encrypt(FileBody.bytes(pattern(70_000)), { recipients: [recipient] })
+        const cut = (yield* Stream.mkUint8Array(body.open("owned"))).subarray(0, -1)
+        const host = yield* Effect.acquireRelease(
+          Effect.callback<Server>((resume) => {
+            const server = createServer((_, response) => {
+              response.useChunkedEncodingByDefault = false
+              response.writeHead(200, { "content-type": "application/octet-stream", connection: "close" }).end(cut)
+            })
+            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+        )
+        const baseUrl = `http://127.0.0.1:${(host.address() as AddressInfo).port}`
+        const directory = yield* folder
+        const identities = [identity]
+        yield* Effect.gen(function*() {
+          const fileIo = yield* FileIo.FileIo
+          const transfer = yield* FileTransfer.FileTransfer
+          const streamed = yield* Effect.flip(fileIo.downloadBytes("abcdefghijkl", { identities }))
+          assert.strictEqual(problemOf(streamed), "changed, unknown")
+          const landed = yield* Effect.flip(transfer.downloadFile("abcdefghijkl", { directory }, { identities }))
+          assert.strictEqual(problemOf(landed), "changed, unknown")
+          assert(landed.reason._tag === "DecryptionFailed")
+          isSame(readFileSync(landed.reason.encryptedPath!), cut, "it is kept as it came")
+        }).pipe(Effect.provide(Layer.fresh(NodeFileIo.layer({ baseUrl }))))
       }))
 
     it.effect("of which any byte was changed, or that ends at any byte, gives nothing that was not encrypted", () =>
@@ -306,8 +388,9 @@ describe("an encrypted file", () => {
         const bytes = yield* Effect.flip(fileIo.downloadBytes((yield* upload).link, { sha256: other }))
         assert.match(bytes.message, /SHA-256/)
         const onDisk = yield* Effect.flip(transfer.downloadFile((yield* upload).link, { directory }, { sha256: other }))
-        assert.match(onDisk.message, /SHA-256.*hello\.txt\.age/)
-        assert.sameMembers(yield* fs.readDirectory(directory), ["hello.txt", "hello.txt.age"])
+        assert.match(onDisk.message, /SHA-256.*\/\.hello\.txt\.\w+\.part/)
+        const names = yield* fs.readDirectory(directory)
+        assert.deepStrictEqual(names.filter((name) => !name.startsWith(".")), ["hello.txt"])
       }))
 
     if (hasAge) {

@@ -17,7 +17,7 @@ const FORGED = bytesOf(200_000, 0x1234567)
 const download = (key: string, directory: string) =>
   FileTransfer.FileTransfer.use((transfer) => transfer.downloadFile(key, { directory })).pipe(
     FileIo.withRetry(RetryPolicy.none),
-    Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die("it hangs") })
+    Effect.timeoutOrElse({ duration: "100 seconds", orElse: () => Effect.die("it hangs") })
   )
 
 const downloadsOf = Effect.flatMap(

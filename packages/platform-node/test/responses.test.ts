@@ -337,7 +337,7 @@ describe("an account whose limits say nothing", () => {
           yield* fileIo.upload(FileBody.text("hello"))
         }).pipe(
           Effect.timeoutOrElse({
-            duration: "20 seconds",
+            duration: "1 minute",
             orElse: () => Effect.die(`it waits: ${JSON.stringify(limits)}`)
           }),
           Effect.provide(NodeFileIo.layer({ baseUrl: host.baseUrl, apiKey }))

@@ -65,7 +65,7 @@ describe.concurrent.each(Object.keys(clients) as Array<keyof typeof clients>)("o
             )
             // A slow machine may run into the time-out of a stall before.
             if (!isStall(name)) assert.strictEqual(created.length, 1)
-          }).pipe(Effect.scoped), 60_000)
+          }).pipe(Effect.scoped))
       }
     }
   }
@@ -95,5 +95,5 @@ describe.concurrent.each(Object.keys(clients) as Array<keyof typeof clients>)("o
         [file.key]
       )
       assert.isTrue(Buffer.from((yield* host.files)[0]!.bytes).equals(content))
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })

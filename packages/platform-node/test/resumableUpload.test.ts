@@ -88,7 +88,7 @@ describe("an upload that breaks", () => {
       assert.isAbove(starts.at(-1)!, 0)
       assert.strictEqual(events.at(-1)!._tag, "Finished")
       assert.strictEqual(events.at(-1)!.bytes, content.length)
-    }).pipe(Effect.scoped, Effect.provide(server)), 60_000)
+    }).pipe(Effect.scoped, Effect.provide(server)))
 
   it.live("continues from each byte at which a small one breaks", () =>
     Effect.gen(function*() {
@@ -119,7 +119,7 @@ describe("an upload that breaks", () => {
         const back = yield* direct.downloadBytes(file.key)
         assert.isTrue(Buffer.from(back.bytes).equals(content), `cut after ${cut} bytes`)
       }
-    }).pipe(Effect.scoped, Effect.provide(server)), 120_000)
+    }).pipe(Effect.scoped, Effect.provide(server)))
 
   for (const encryption of [undefined, "link"] as const) {
     it.live(
@@ -198,7 +198,7 @@ describe("an upload that breaks", () => {
       assert.deepStrictEqual(yield* fs.readDirectory(notes), [])
       const got = yield* Effect.promise(() => fetch(`${url}/${file.key}`).then((response) => response.arrayBuffer()))
       assert.isTrue(Buffer.from(got).equals(content))
-    }).pipe(Effect.scoped, Effect.provide([server, NodeServices.layer])), 60_000)
+    }).pipe(Effect.scoped, Effect.provide([server, NodeServices.layer])))
 
   it.live("gives a file another content", () =>
     Effect.gen(function*() {
@@ -214,7 +214,7 @@ describe("an upload that breaks", () => {
       assert.strictEqual(changed.size, content.length)
       const back = yield* fileIo.downloadBytes(key)
       assert.isTrue(Buffer.from(back.bytes).equals(content))
-    }).pipe(Effect.scoped, Effect.provide(server)), 60_000)
+    }).pipe(Effect.scoped, Effect.provide(server)))
 
   it.live(
     "is not asked for anything by a client that has seen what the host can do, and knows it from no other",
@@ -239,7 +239,6 @@ describe("an upload that breaks", () => {
         const off = yield* through(() => undefined, { resumableFrom: Infinity })
         yield* off.fileIo.upload(FileBody.bytes(pattern(5 * MIB)))
         assert.deepStrictEqual(off.proxy.requests(), ["POST /"])
-      }).pipe(Effect.scoped, Effect.provide(server)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(server))
   )
 })

@@ -28,7 +28,7 @@ export const anonymous = Layer.unwrap(
 /** A folder that is removed with the scope. */
 export const folder = FileSystem.FileSystem.use((fs) => fs.makeTempDirectoryScoped({ prefix: "fileio-test-" }))
 
-const nobody: Transport.Observer = { onWaiting: () => {}, onHeadWritten: () => {} }
+const nobody: Transport.Observer = { onWaiting: () => {}, onHeadWritten: () => {}, onCollected: () => {} }
 
 /** Sends a request over the transport in the context. */
 export const send = (url: string, options?: Partial<Transport.Request>) =>

@@ -7,55 +7,12 @@ import * as ClientFileBody from "@effect-fileio/client/FileBody"
 import { toStream } from "./internal/toStream.ts"
 
 export {
-  /**
-   * A `Blob` or `File` of the web platform.
-   *
-   * @category constructors
-   * @since 0.1.0
-   */
   blob,
-  /**
-   * Bytes in memory: a `Uint8Array`, any other view, an `ArrayBuffer`, or a text as UTF-8. They are not copied: do not
-   * change them during the upload.
-   *
-   * @category constructors
-   * @since 0.1.0
-   */
   bytes,
-  /**
-   * Content: text, as UTF-8, or memory, as its bytes.
-   *
-   * @category models
-   * @since 0.1.0
-   */
   type Chunk,
-  /**
-   * A body that can be opened again, so that a failed attempt can be repeated.
-   *
-   * @category models
-   * @since 0.1.0
-   */
   type FileBody,
-  /**
-   * A body that can be read only once. Send it with `uploadOnce`, which never repeats it.
-   *
-   * @category models
-   * @since 0.1.0
-   */
   type OneShotBody,
-  /**
-   * Name and MIME type of a body.
-   *
-   * @category models
-   * @since 0.1.0
-   */
   type Options,
-  /**
-   * A text, sent as UTF-8.
-   *
-   * @category constructors
-   * @since 0.1.0
-   */
   text
 } from "@effect-fileio/client/FileBody"
 

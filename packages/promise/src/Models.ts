@@ -4,13 +4,15 @@
  * @since 0.1.0
  */
 import type * as ClientFileIo from "@effect-fileio/client/FileIo"
-import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import type * as CoreAccount from "@effect-fileio/core/Account"
 import type * as CoreFileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as CoreFileList from "@effect-fileio/core/FileList"
 import type * as CoreFileStatus from "@effect-fileio/core/FileStatus"
 import type * as DateTime from "effect/DateTime"
+
+export type { DownloadedBytes } from "@effect-fileio/client/FileIo"
+export type { DownloadedFile, PendingDownload } from "@effect-fileio/client/FileTransfer"
 
 type DateOf<A> = A extends DateTime.DateTime ? Date : A
 
@@ -53,7 +55,7 @@ export interface FileList extends Omit<Plain<CoreFileList.FileList>, "files"> {
 }
 
 /**
- * State of a file that others are to download. `Taken`: its downloads are used up, or it was deleted before it expired,
+ * State of a file that others are to download. `Downloaded`: its downloads are used up, or it was deleted before it expired,
  * which looks the same.
  *
  * @category models
@@ -93,30 +95,6 @@ export interface Download extends Omit<ClientFileIo.Download, "stream" | "open">
  * @since 0.1.0
  */
 export interface ScopedFile extends FileDetails, Closeable {}
-
-/**
- * A download in memory.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DownloadedBytes extends ClientFileIo.DownloadedBytes {}
-
-/**
- * A file that was downloaded to disk.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DownloadedFile extends FileTransfer.DownloadedFile {}
-
-/**
- * The part file of a broken download.
- *
- * @category models
- * @since 0.1.0
- */
-export interface PendingDownload extends FileTransfer.PendingDownload {}
 
 /**
  * Result of one of many transfers, in the form of `Promise.allSettled`.

@@ -450,7 +450,7 @@ describe("ordinary networks", () => {
 
   it.live("a unix socket, and headers", () =>
     Effect.gen(function*() {
-      const socketPath = join(folder, "host.sock")
+      const socketPath = process.platform === "win32" ? "\\\\.\\pipe\\fileio-promise" : join(folder, "host.sock")
       let given: string | undefined
       yield* listening(
         createServer((request, response) => {

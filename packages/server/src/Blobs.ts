@@ -21,8 +21,11 @@ const codeOf = (cause: unknown): string | undefined =>
 export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/server/BlobsError")("BlobsError", {
   operation: Schema.String,
   code: Schema.optionalKey(Schema.String),
-  /** `unavailable`: the store does not respond, or cannot do it now. */
-  reason: Schema.optionalKey(Schema.Literal("unavailable")),
+  /**
+   * `unavailable`: the store does not respond, or cannot do it now. `lost`: it does not have all bytes of an unfinished blob any
+   * more, so that they have to be sent again from the first one on.
+   */
+  reason: Schema.optionalKey(Schema.Literals(["unavailable", "lost"])),
   /** What to do about it, if known. */
   advice: Schema.optionalKey(Schema.String),
   cause: Schema.Defect()

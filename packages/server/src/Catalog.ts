@@ -18,6 +18,7 @@
  */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
@@ -36,9 +37,10 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
     cause: Schema.Defect(),
     /**
      * `unavailable`: it cannot do this now. `unknown`: whether the change was made is unknown. `ended`: the resumable upload has
-     * ended, or a newer request continues it. Without a reason, it refused for good. Only after `unknown` can something have changed.
+     * ended, or a newer request continues it. `slow`: the list takes longer than it may. Without a reason, it refused for good. Only
+     * after `unknown` can something have changed.
      */
-    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown", "ended"])),
+    reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown", "ended", "slow"])),
     /** What is wrong and what to do, if known. */
     problem: Schema.optionalKey(Schema.String)
   }
@@ -103,6 +105,10 @@ export interface FileRecord {
  */
 export interface NewFile {
   readonly blob: string
+  /** The bytes, if the catalog is to hold them: `blob` is then an id of `SmallFiles`. @default in the store */
+  readonly bytes?: Uint8Array | undefined
+  /** Whether `expect` recorded the blob. If that is too long ago, its bytes may be removed, and the change fails. @default false */
+  readonly isExpected?: boolean | undefined
   readonly owner: string
   readonly plan: string
   readonly name: string
@@ -117,6 +123,8 @@ export interface NewFile {
   readonly created: number
   /** @default null */
   readonly deleteHash?: string | null
+  /** The shard that expects its blob, which gets the file too. @default the shard of the owner, or of the blob without one */
+  readonly shard?: number | undefined
 }
 
 /**
@@ -127,7 +135,7 @@ export interface NewFile {
  * @since 0.1.0
  */
 export interface Changes {
-  readonly content?: { readonly blob: string; readonly name: string; readonly mimeType: string; readonly size: number }
+  readonly content?: Pick<NewFile, "blob" | "bytes" | "isExpected" | "name" | "mimeType" | "size">
   readonly title?: string | null
   readonly expires?: number | null
   readonly maxDownloads?: number | null
@@ -165,6 +173,26 @@ export interface Lease {
 export interface Progress {
   readonly lease: Lease
   readonly sent: number
+}
+
+/**
+ * Some leases were not prolonged.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotProlonged extends Data.TaggedError("NotProlonged")<{
+  /** Why; where several shards failed, the error of one. */
+  readonly cause: CatalogError
+  /**
+   * Those whose bytes may not count yet, so that they are to be reported again. After a lost response they count twice, which gives
+   * a lease no more than a faster receiver gets: the patience and the grace time from now, and never more than its latest end.
+   */
+  readonly transfers: ReadonlyArray<Progress>
+}> {
+  override get message() {
+    return `${this.transfers.length} leases were not prolonged: ${this.cause.message}`
+  }
 }
 
 /**
@@ -212,7 +240,7 @@ export interface Tombstone {
  * @category models
  * @since 0.1.0
  */
-export interface Held {
+export interface LeaseState {
   /** `flowing`: a transfer runs. `broken`: none does. `counted`: the download counts. Its holder may begin again in each. */
   readonly phase: "flowing" | "broken" | "counted"
   /** How long its holder may begin again, in milliseconds; `null`: as long as bytes are sent. */
@@ -349,6 +377,24 @@ export interface Uploads {
 }
 
 /**
+ * Bytes of small files in the catalog: stored by `insert` and `update` in the same step as the file's row, and removed by `forget`
+ * as those of any blob. So an upload of a small file takes one sync of the disk, where the store takes two more.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SmallFiles {
+  /** Size of the largest new one. */
+  readonly maxBytes: number
+  /** The id of a new one. The store has no such ids. */
+  readonly newId: Effect.Effect<string>
+  /** Whether it is the id of one. */
+  readonly isOne: (blob: string) => boolean
+  /** Its bytes, if it was not removed. */
+  readonly read: (blob: string) => Effect.Effect<Option.Option<Uint8Array>, CatalogError>
+}
+
+/**
  * The files and the leases on them.
  *
  * @category services
@@ -359,6 +405,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly where: string
   /** Absent if the catalog is a single database. */
   readonly shards?: ReadonlyArray<Shard> | undefined
+  /** Absent if all bytes are in the store. */
+  readonly smallFiles?: SmallFiles | undefined
   /** Adds a file under a new key, and completes the upload that it is of in the same step. */
   readonly insert: (file: NewFile, completes?: Completion) => Effect.Effect<FileRecord, CatalogError>
   /** A file as its owner sees it: not expired or used up, unless it is kept then. */
@@ -383,7 +431,7 @@ export class Catalog extends Context.Service<Catalog, {
   readonly tombstone: (key: string) => Effect.Effect<Option.Option<Tombstone>, CatalogError>
 
   /** What `resume` would find now, without a new transfer. */
-  readonly held: (key: string, lease: string) => Effect.Effect<Option.Option<Held>, CatalogError>
+  readonly held: (key: string, lease: string) => Effect.Effect<Option.Option<LeaseState>, CatalogError>
   /** The result of a `claim` now, without claiming. */
   readonly peek: (key: string) => Effect.Effect<Availability, CatalogError>
   /** `lease` is the id of the new lease, if it is not used yet; it must be unguessable. */
@@ -402,7 +450,7 @@ export class Catalog extends Context.Service<Catalog, {
    * Says which transfers go on, and the bytes that each has sent since the last time. A lease whose bytes go out more slowly than
    * the minimum rate ends, and so does one of a server that says nothing.
    */
-  readonly prolong: (transfers: ReadonlyArray<Progress>) => Effect.Effect<void, CatalogError>
+  readonly prolong: (transfers: ReadonlyArray<Progress>) => Effect.Effect<void, NotProlonged>
   /** How often `prolong` has to be called. */
   readonly prolongInterval: Duration.Duration
 
@@ -410,15 +458,15 @@ export class Catalog extends Context.Service<Catalog, {
   readonly bury: Effect.Effect<void, CatalogError>
   /**
    * Records a blob before its bytes are stored: they are garbage an hour later, unless they belong to a file by then. So no
-   * failure in between leaves unrecorded bytes.
+   * failure in between leaves unrecorded bytes. A change that comes shortly before the end of the hour, or later, fails. Returns the shard that has the record, for `insert`; 0 if there is one database.
    */
-  readonly expect: (blob: string, purpose: Purpose) => Effect.Effect<void, CatalogError>
+  readonly expect: (blob: string, purpose: Purpose) => Effect.Effect<number, CatalogError>
   /** Blobs that nobody may read any more, in order: at most 1,000, after the given one. */
   readonly garbage: (after: string) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   readonly forget: (blobs: ReadonlyArray<string>) => Effect.Effect<void, CatalogError>
   /** Those of these blobs that are neither a file's nor garbage. */
   readonly unknown: (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, CatalogError>
-  /** Blobs of the newest files. */
+  /** Blobs in the store, of the newest files if some of these are there. */
   readonly newest: (limit: number) => Effect.Effect<ReadonlyArray<string>, CatalogError>
   /**
    * Calls `decide` with the recorded id of the store, and records its result if there is none. One server at a time.

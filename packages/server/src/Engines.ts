@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,8 +13,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Blobs from "./Blobs.ts"
 import type * as Catalog from "./Catalog.ts"
-import type { DataFolder } from "./DataFolder.ts"
+import { DataFolder } from "./DataFolder.ts"
 import * as FolderBlobs from "./FolderBlobs.ts"
+import * as SmallFiles from "./internal/disk/smallFiles.ts"
+import { hasFiles, problemOf } from "./internal/sql/sqliteOpen.ts"
 import * as RateCounter from "./RateCounter.ts"
 import * as SqliteCatalog from "./SqliteCatalog.ts"
 
@@ -91,7 +94,7 @@ export interface Options {
    *
    * @default 10 seconds
    */
-  readonly engineTimeout?: Duration.Input | undefined
+  readonly engineTimeout?: DurationInput.DurationInput | undefined
 }
 
 const textOf = (address: Address): string => Redacted.isRedacted(address) ? Redacted.value(address) : address
@@ -119,21 +122,43 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
   })
 
 /**
+ * With another catalog over the same folder, each would remove the other's bytes as orphans. The folder alone does not show it: small
+ * files are in the catalog.
+ */
+const refuseOtherCatalog = Effect.gen(function*() {
+  const { path } = yield* DataFolder
+  const isUsed = yield* Effect.try({
+    try: () => hasFiles(path),
+    catch: (cause) => new EngineError({ part: "catalog", problem: problemOf(cause, path), cause })
+  })
+  if (isUsed) {
+    return yield* new StoreMismatch({
+      catalog: "PostgreSQL",
+      store: `the folder ${path}`,
+      problem:
+        "the folder has a catalog in SQLite with files; start without an address of a catalog, or with another data folder. " +
+        "If those files are of no use, remove catalog.sqlite, catalog.sqlite-wal and catalog.sqlite-shm"
+    })
+  }
+})
+
+/**
  * The catalog of the options: SQLite, PostgreSQL, or several databases of it.
  *
  * @category layers
  * @since 0.1.0
  */
 export const catalog = (
-  { catalog: addresses, engineTimeout: timeout }: Options,
+  { blobs, catalog: addresses, engineTimeout: timeout }: Options,
   options: Catalog.Options
 ): Layer.Layer<
   Catalog.Catalog,
-  Catalog.CatalogError | EngineError,
+  Catalog.CatalogError | EngineError | StoreMismatch,
   DataFolder | SecureRandom.SecureRandom
 > =>
   addresses === undefined
-    ? SqliteCatalog.layer(options)
+    // An operator who chose a store for the bytes gets all of them there.
+    ? SqliteCatalog.layer({ ...options, ...(blobs === undefined ? {} : { smallFileBytes: 0 }) })
     : Layer.unwrap(Effect.gen(function*() {
       const given = addressesOf(addresses)
       const parsed = yield* Effect.forEach(
@@ -144,6 +169,7 @@ export const catalog = (
       if (new Set(parsed.map(({ href }) => href)).size < urls.length) {
         return yield* new EngineError({ part: "catalog", problem: "an address is in the list twice" })
       }
+      if (blobs === undefined) yield* refuseOtherCatalog
       const PgCatalog = yield* load("catalog", "@effect/sql-pg", () => import("./PgCatalog.ts"))
       return PgCatalog.layer({ ...options, url: urls, timeout })
     }))
@@ -166,6 +192,21 @@ export const blobs = (
     }))
 
 /**
+ * The catalog and the store of the options. The bytes of small files may be in the catalog; callers of the store need not know which.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const stores = (
+  given: Options,
+  options: Catalog.Options
+): Layer.Layer<
+  Catalog.Catalog | Blobs.Blobs,
+  Catalog.CatalogError | Blobs.BlobsError | EngineError | StoreMismatch,
+  DataFolder | SecureRandom.SecureRandom
+> => Layer.provideMerge(SmallFiles.layer(blobs(given)), catalog(given, options))
+
+/**
  * The rate counter of the options: memory, or Redis.
  *
  * @category layers
@@ -182,7 +223,7 @@ export const rateCounter = (
       return Layer.catch(
         RedisRateCounter.layer({
           url: Redacted.make(url.href),
-          timeout: Duration.min(Duration.fromInputUnsafe(engineTimeout), Duration.seconds(1))
+          timeout: Duration.min(DurationInput.parseOptionUnsafe("engineTimeout", engineTimeout), Duration.seconds(1))
         }),
         (cause) =>
           Layer.effect(

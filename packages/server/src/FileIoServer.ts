@@ -63,6 +63,7 @@ import * as Listener from "./internal/http/listener.ts"
 import { Settings } from "./internal/http/settings.ts"
 import * as Journal from "./internal/ops/journal.ts"
 import * as Spans from "./internal/ops/spans.ts"
+import { type Complete, complete } from "./internal/options/completeOptions.ts"
 import * as Admin from "./internal/routes/admin.ts"
 import * as Control from "./internal/routes/control.ts"
 import * as Routes from "./internal/routes/routes.ts"
@@ -156,13 +157,6 @@ export type StartError =
   | Blobs.BlobsError
   | ListenError
 
-const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
-
-/** The options with defaults. */
-const complete = (options: ServerOptions.TemporaryOptions) =>
-  ServerOptions.withDefaults(options, ServerOptions.defaults)
-type Complete = ReturnType<typeof complete>
-
 /** A client cannot connect to a wildcard address. */
 const reachable = (host: string): string =>
   host === "0.0.0.0" || host === "::" || host === "" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
@@ -211,9 +205,8 @@ const makeAccounts = ({ accounts = [], accountsFile, anonymousPlan, maxLife, pla
   Layer.unwrap(Effect.gen(function*() {
     yield* checkAccounts(accounts)
     const used = [anonymousPlan, ...accounts.map(({ plan = "free" }) => plan)]
-    const longest = maxLife === undefined ? undefined : Duration.fromInputUnsafe(maxLife)
-    if (accountsFile !== undefined) return Accounts.layer(accountsFile, { accounts, maxLife: longest, plans, used })
-    const all = Plans.make(plans, { maxLife: longest })
+    if (accountsFile !== undefined) return Accounts.layer(accountsFile, { accounts, maxLife, plans, used })
+    const all = Plans.make(plans, { maxLife })
     yield* Plans.check(all, used)
     return Layer.merge(ApiKeys.layer(accounts), Layer.succeed(Plans.Plans, all))
   }))
@@ -227,18 +220,18 @@ const parseProxies = (options: Complete) =>
 /** Accepts connections only when requests can be handled. */
 const makeListener = (options: Complete) =>
   Layer.unwrap(Effect.map(parseProxies(options), (proxies) => {
-    const idle = millis(options.idleTimeout)
+    const idle = Duration.toMillis(options.idleTimeout)
     return Listener.layer({
       idle,
-      headers: millis(options.headersTimeout),
+      headers: Duration.toMillis(options.headersTimeout),
       // Longer than proxies keep a connection, so that the server never closes one that a proxy is about to use.
       keepAlive: Math.min(idle, 75_000),
       connections: options.maxConnections,
       connectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
       proxies,
       rate: options.minimumRate,
-      patience: millis(options.minimumRatePatience),
-      drain: millis(options.drainTimeout),
+      patience: Duration.toMillis(options.minimumRatePatience),
+      drain: Duration.toMillis(options.drainTimeout),
       drainBytes: options.maxDrainBytes
     }, {
       host: options.host,
@@ -276,7 +269,8 @@ const makeSettings = (options: Complete) =>
         anonymous: options.anonymous,
         anonymousPlan: options.anonymousPlan,
         anonymousRateLimit: options.anonymousRateLimit,
-        uploadLifetime: millis(options.uploadLifetime),
+        uploadLifetime: Duration.toMillis(options.uploadLifetime),
+        grace: Duration.toMillis(options.grace),
         allowedOrigins: new Set(options.allowedOrigins ?? [])
       }
     })
@@ -294,15 +288,13 @@ const makeJournal = (options: Complete) =>
 /** The catalog's reserve, which no upload may use after it was released. */
 const LEAST_FREE_BYTES = 2 * 1024 ** 2
 
-const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
-  const options = complete(given)
+const make = (options: Complete, isControlled: boolean) => {
   const stores = Layer.mergeAll(
     Layer.provideMerge(Leases.layer, Health.layer),
     Sweeper.layer({ interval: options.sweepInterval, removeOrphans: options.removeOrphans })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      Engines.catalog(options, Terms.of(options)),
-      Engines.blobs(options),
+      Engines.stores(options, Terms.of(options)),
       Engines.rateCounter(options),
       options.blobs !== undefined && options.catalog !== undefined
         ? DiskSpace.layerUnlimited
@@ -338,6 +330,9 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
   )
 }
 
+const makeComplete = (given: ServerOptions.TemporaryOptions, isControlled: boolean) =>
+  Layer.unwrap(Effect.map(Effect.fromResult(complete(given)), (options) => make(options, isControlled)))
+
 /**
  * A server with persistent files in `dataDirectory`, until the scope closes. Needs only Node.
  *
@@ -345,7 +340,7 @@ const make = (given: ServerOptions.TemporaryOptions, isControlled: boolean) => {
  * @since 0.1.0
  */
 export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer, StartError> =>
-  make(options, true).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
+  makeComplete(options, true).pipe(Layer.provide(DataFolder.layer(options.dataDirectory)))
 
 /**
  * A server for tests and examples, in a temporary folder that is removed when the scope closes. By default callers without a
@@ -355,7 +350,7 @@ export const layer = (options: ServerOptions.Options): Layer.Layer<FileIoServer,
  * @since 0.1.0
  */
 export const layerTemporary = (options: ServerOptions.TemporaryOptions = {}): Layer.Layer<FileIoServer, StartError> =>
-  make({ maxConnectionsPerAddress: null, ...options }, false).pipe(
+  makeComplete({ maxConnectionsPerAddress: null, ...options }, false).pipe(
     Layer.provide(DataFolder.layerTemporary)
   )
 

@@ -26,8 +26,8 @@
  *
  * @since 0.1.0
  */
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -55,7 +55,7 @@ export interface Options extends CatalogOptions {
   /** Most connections to the database; each carries many statements at a time. @default 8 */
   readonly maxConnections?: number | undefined
   /** How long a call may take before it fails and its connection is closed. @default 10 seconds */
-  readonly timeout?: Duration.Input | undefined
+  readonly timeout?: DurationInput | undefined
 }
 
 const AGAIN = Schedule.spaced("5 seconds")
@@ -99,7 +99,7 @@ const make = Effect.fnUntraced(function*({ url, ...options }: Options) {
     opened[at] = yield* open(
       at,
       ({ identity }) =>
-        Effect.flatMap(identity.read, ({ recorded }) =>
+        Effect.flatMap(identity.recorded, (recorded) =>
           recorded?.id === set.ids[at]
             ? Effect.void
             : Effect.andThen(
@@ -115,21 +115,17 @@ const make = Effect.fnUntraced(function*({ url, ...options }: Options) {
     yield* Effect.forkScoped(Effect.retry(join(at), AGAIN))
   }
 
-  const count = Effect.suspend(() =>
-    Effect.firstSuccessOf(
-      opened.flatMap((shard) =>
-        shard === undefined
-          ? []
-          : [Effect.map(shard.identity.read, ({ recorded }) => recorded?.set.ids.length ?? 1)]
-      )
-    )
-  )
-
   return Router.make({
-    shards: wheres.map((where, at) => ({ where, catalog: () => opened[at]?.catalog })),
+    shards: wheres.map((where, at) => ({
+      where,
+      catalog: () => opened[at]?.catalog,
+      sizes: Effect.suspend(() =>
+        Effect.map(opened[at]!.identity.recorded, (recorded) => recorded?.set.sizes ?? set.sizes)
+      )
+    })),
     sizes: set.sizes,
-    count,
-    prolongInterval: some.catalog.prolongInterval
+    prolongInterval: some.catalog.prolongInterval,
+    scope
   })
 })
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -32,6 +33,17 @@ export interface Plan {
   readonly keepsFiles: boolean
   /** Whether browsers get the bytes too, instead of a page with a button. */
   readonly directDownload: boolean
+}
+
+/**
+ * The limits of a plan that are set; `maxExpires` in any form, such as `"90 days"` or `"90d"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Partial<Omit<Plan, "maxExpires">> {
+  /** Longest life of a file; `null`: never expiring is allowed too. */
+  readonly maxExpires?: DurationInput | null | undefined
 }
 
 /**

@@ -12,6 +12,7 @@
  *
  * @since 0.1.0
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -32,7 +33,7 @@ export interface Options {
   /** Prefix of the keys. @default "fileio:rate:" */
   readonly prefix?: string | undefined
   /** How long a request may wait for Redis. @default 1 second */
-  readonly timeout?: Duration.Input | undefined
+  readonly timeout?: DurationInput.DurationInput | undefined
 }
 
 /** The times of the last second in one sorted set; returns whether it was counted, how many are left, and the wait in µs. */
@@ -69,7 +70,7 @@ export const layer = (options: Options): Layer.Layer<RateCounter, RedisError> =>
       const probe = [`${prefix}probe`, "1"] as const
       const run = yield* RedisLink.make({
         url: options.url,
-        timeout: Duration.fromInputUnsafe(options.timeout ?? "1 second"),
+        timeout: DurationInput.parseOptionUnsafe("timeout", options.timeout ?? "1 second"),
         lua: TAKE,
         probe
       })

@@ -23,8 +23,8 @@ import {
   PutObjectCommand,
   type S3ClientConfig
 } from "@aws-sdk/client-s3"
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Fs from "node:fs/promises"
@@ -52,7 +52,7 @@ export interface Options {
   /** Options of the client, such as `endpoint`, `region`, `forcePathStyle` and `credentials`. */
   readonly client?: S3ClientConfig | undefined
   /** How long the store may be silent before a call fails and its connection is closed. @default 10 seconds */
-  readonly timeout?: Duration.Input | undefined
+  readonly timeout?: DurationInput.DurationInput | undefined
 }
 
 /**
@@ -103,7 +103,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
     Effect.gen(function*() {
       const random = yield* SecureRandom.SecureRandom
       const { bucket: Bucket, prefix = "" } = options
-      const timeout = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)
+      const timeout = DurationInput.parseOptionUnsafe("timeout", options.timeout ?? defaults.engineTimeout)
       const store = yield* S3Store.make(options.client ?? {}, timeout)
       const { call, client } = store
       yield* call("reach the bucket", (abortSignal) => client.send(new HeadBucketCommand({ Bucket }), { abortSignal }))
@@ -121,8 +121,9 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       const openObject = yield* S3Reader.make(store)
       const ours: S3Bucket.Bucket = { store, bucket: Bucket, prefix }
 
+      const newId = Effect.map(random.randomBytes(16), (bytes) => Buffer.from(bytes).toString("hex"))
       const writer = Effect.gen(function*() {
-        const id = Buffer.from(yield* random.randomBytes(16)).toString("hex")
+        const id = yield* newId
         return yield* S3Writer.make(store, Spool.make(spools, id), id, S3Bucket.objectOf(ours, id))
       })
 
@@ -141,7 +142,8 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
 
       return Blobs.of({
         writer,
-        unfinished: (id, state) => S3Unfinished.open(ours, Spool.make(spools, id), id, state),
+        unfinished: (id, state) =>
+          Effect.flatMap(newId, (unique) => S3Unfinished.open(ours, Spool.make(spools, unique), id, unique, state)),
         open,
         remove: S3Bucket.removing(ours),
         syncRemovals: Effect.void,

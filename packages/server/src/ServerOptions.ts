@@ -4,9 +4,9 @@
  *
  * @since 0.1.0
  */
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import * as Variable from "@effect-fileio/core/Variable"
 import * as Config from "effect/Config"
-import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Path from "node:path"
@@ -50,7 +50,7 @@ export interface TemporaryOptions extends Engines.Options {
    */
   readonly accountsFile?: string | undefined
   /** Plans beside `free` and `premium`, or other limits for these. */
-  readonly plans?: Readonly<Record<string, Partial<Plans.Plan>>> | undefined
+  readonly plans?: Readonly<Record<string, Plans.Options>> | undefined
   /** What callers without a key may do: upload and download, only download, or nothing. @default uploads */
   readonly anonymous?: Anonymous | undefined
   /** Name of the plan of callers without a key. @default premium; program: free */
@@ -60,7 +60,7 @@ export interface TemporaryOptions extends Engines.Options {
   /** File of contents (by SHA-256) and addresses that are refused; see `Blocklist`. @default none */
   readonly blocklist?: string | undefined
   /** Longest life of a file that comes or changes from now on, whatever its plan says. @default what the plan says */
-  readonly maxLife?: Duration.Input | undefined
+  readonly maxLife?: DurationInput | undefined
   /**
    * Addresses and networks, such as `10.0.0.0/8`, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the server trusts.
    *
@@ -74,7 +74,7 @@ export interface TemporaryOptions extends Engines.Options {
   /** Origins whose pages may call from a browser, such as `https://app.example`; `*` is any. @default none */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
   /** How long the receiver may resume a broken download before others can have the file. @default 30 seconds */
-  readonly grace?: Duration.Input | undefined
+  readonly grace?: DurationInput | undefined
   /**
    * Downloads of a file that may break without being counted. Later ones count from their first byte, so that nobody can read
    * the file uncounted any number of times.
@@ -83,9 +83,9 @@ export interface TemporaryOptions extends Engines.Options {
    */
   readonly maxBrokenDownloads?: number | undefined
   /** How long a broken upload can be resumed; its bytes count against the plan meanwhile. @default 1 hour */
-  readonly uploadLifetime?: Duration.Input | undefined
+  readonly uploadLifetime?: DurationInput | undefined
   /** Time between sweeps, which remove ended files. @default 15 seconds */
-  readonly sweepInterval?: Duration.Input | undefined
+  readonly sweepInterval?: DurationInput | undefined
   /**
    * Whether to remove orphaned bytes even if they are a large part of the store; by default the server takes that as a sign of
    * a wrong catalog, and keeps them.
@@ -94,9 +94,9 @@ export interface TemporaryOptions extends Engines.Options {
    */
   readonly removeOrphans?: boolean | undefined
   /** How long a connection may be idle. @default 2 minutes */
-  readonly idleTimeout?: Duration.Input | undefined
+  readonly idleTimeout?: DurationInput | undefined
   /** How long the headers of a request may take. @default 30 seconds */
-  readonly headersTimeout?: Duration.Input | undefined
+  readonly headersTimeout?: DurationInput | undefined
   /**
    * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. A download whose bytes go out more slowly,
    * or stop for longer than `minimumRatePatience` and `grace`, is given back, however often its receiver resumes it; and so is one
@@ -106,7 +106,7 @@ export interface TemporaryOptions extends Engines.Options {
    */
   readonly minimumRate?: number | undefined
   /** How long a transfer may stop that had been fast enough. @default 1 minute */
-  readonly minimumRatePatience?: Duration.Input | undefined
+  readonly minimumRatePatience?: DurationInput | undefined
   /** Concurrent connections; more get a 503. @default 4096 */
   readonly maxConnections?: number | undefined
   /**
@@ -121,7 +121,7 @@ export interface TemporaryOptions extends Engines.Options {
    *
    * @default 10 seconds
    */
-  readonly drainTimeout?: Duration.Input | undefined
+  readonly drainTimeout?: DurationInput | undefined
   /** Bytes that it discards after an early response. @default 64MiB */
   readonly maxDrainBytes?: number | undefined
   /**
@@ -141,7 +141,7 @@ export interface TemporaryOptions extends Engines.Options {
   /** Where to serve `/healthz` and `/metrics`, without a key. @default nowhere; program: the next port */
   readonly admin?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined
   /** How long running transfers may continue when the server stops. @default 1 second; program: 20 seconds */
-  readonly gracefulShutdownTimeout?: Duration.Input | undefined
+  readonly gracefulShutdownTimeout?: DurationInput | undefined
 }
 
 /**

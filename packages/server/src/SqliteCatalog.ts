@@ -12,13 +12,22 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { Catalog, CatalogError, type Claim, type Lease, LeaseEnded, type Options } from "./Catalog.ts"
+import {
+  Catalog,
+  CatalogError,
+  type Claim,
+  type Lease,
+  LeaseEnded,
+  NotProlonged,
+  type Options,
+  type SmallFiles
+} from "./Catalog.ts"
 import { DataFolder } from "./DataFolder.ts"
 import * as Reserve from "./internal/disk/reserve.ts"
 import * as Key from "./internal/shared/key.ts"
 import * as Machine from "./internal/sql/lease.ts"
 import * as LeaseTerms from "./internal/sql/leaseTerms.ts"
-import { toListed } from "./internal/sql/listing.ts"
+import * as Listing from "./internal/sql/listing.ts"
 import * as Sqlite from "./internal/sql/sqlite.ts"
 import * as SqliteBlobs from "./internal/sql/sqliteBlobs.ts"
 import * as SqliteFiles from "./internal/sql/sqliteFiles.ts"
@@ -30,7 +39,7 @@ import * as SqliteUploads from "./internal/sql/sqliteUploads.ts"
 import * as SqliteWriter from "./internal/sql/sqliteWriter.ts"
 import { defaults } from "./ServerOptions.ts"
 
-const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: SqliteLeases.Held): Lease => ({
+const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: SqliteLeases.StoredLease): Lease => ({
   id,
   key,
   generation,
@@ -43,8 +52,12 @@ const toLease = ({ blob, generation, id, key, mimeType, name, phase, size }: Sql
 
 /** Files that one change removes: few enough for the reserve, and for requests that wait meanwhile. */
 const BURY_FILES = 16
-/** Leases that one change prolongs, and blobs that one forgets. */
+/** Random bytes of the id of a small file. */
+const SMALL_ID_BYTES = 8
+/** Leases that one change prolongs. */
 const ROWS_AT_ONCE = 200
+/** Blobs that one change forgets: the bytes of small files, up to 1 MiB of them, are overwritten. */
+const FORGET_BLOBS = 64
 /** How often the reserve is restored after it was used. */
 const RESTORE_INTERVAL = "10 seconds"
 
@@ -81,7 +94,7 @@ type Reads = ReturnType<typeof readsOf>
 const attempt = <A>(run: () => A): Effect.Effect<A, CatalogError> =>
   Effect.try({ try: run, catch: (cause) => new CatalogError({ cause }) })
 
-type Calls = Omit<Catalog["Service"], "where" | "prolongInterval">
+type Calls = Omit<Catalog["Service"], "where" | "prolongInterval" | "smallFiles">
 type FileCalls = Pick<Calls, "insert" | "get" | "list" | "usedBytes" | "totals" | "update" | "remove" | "tombstone">
 type DownloadCalls = Pick<
   Calls,
@@ -91,16 +104,17 @@ type StoreCalls = Omit<Calls, keyof FileCalls | keyof DownloadCalls | "uploads">
 
 type Random = SecureRandom.SecureRandom["Service"]
 
-const listError = ({ cause, unavailable }: SqliteReader.ReaderError) =>
-  new CatalogError({ cause, ...(unavailable ? { reason: "unavailable" } : {}) })
+const listError = ({ cause, reason }: SqliteReader.ReaderError) =>
+  new CatalogError({ cause, ...(reason === undefined ? {} : { reason }) })
 
 /** A long list, in pieces that leave other changes room in between. */
 const inPieces = <A>(
   all: ReadonlyArray<A>,
-  run: (some: ReadonlyArray<A>) => Effect.Effect<void, CatalogError>
+  run: (some: ReadonlyArray<A>) => Effect.Effect<void, CatalogError>,
+  size = ROWS_AT_ONCE
 ): Effect.Effect<void, CatalogError> =>
   Effect.gen(function*() {
-    for (let at = 0; at < all.length; at += ROWS_AT_ONCE) yield* run(all.slice(at, at + ROWS_AT_ONCE))
+    for (let at = 0; at < all.length; at += size) yield* run(all.slice(at, at + size))
   })
 
 /**
@@ -127,12 +141,18 @@ const makeReading = ({ call }: SqliteWriter.Writer) => {
 
 type Reading = ReturnType<typeof makeReading>
 
+/** A list that reads all files of an account must not delay those that read a page. */
+interface Readers {
+  readonly short: SqliteReader.Reader
+  readonly long: SqliteReader.Reader
+}
+
 /** The calls about files. */
 const fileCalls = (
   { files, uploads }: Reads,
   { call }: SqliteWriter.Writer,
   { read, settled }: Reading,
-  reader: SqliteReader.Reader,
+  readers: Readers,
   random: Random
 ): FileCalls => ({
   insert: Effect.fnUntraced(function*(file, completes) {
@@ -147,10 +167,15 @@ const fileCalls = (
 
   list: (options) =>
     Effect.flatMap(settled, () => Clock.currentTimeMillis).pipe(
-      Effect.flatMap((now) => Effect.mapError(reader.read(statements(options, now)), listError)),
+      Effect.flatMap((now) =>
+        Effect.mapError(
+          (Listing.readsAll(options) ? readers.long : readers.short).read(statements(options, now)),
+          listError
+        )
+      ),
       Effect.map(([rows, totals]) => {
         const { count, size } = totals![0]!
-        return { files: rows!.map(toListed), count: count as number, size: size as number }
+        return { files: rows!.map(Listing.toListed), count: count as number, size: size as number }
       })
     ),
 
@@ -175,7 +200,7 @@ const downloadCalls = ({ call }: SqliteWriter.Writer, { commit }: Reading, rando
     peek: (key) => call("peek", key),
 
     claim: Effect.fnUntraced(function*(key, given) {
-      const other = Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+      const other = yield* Key.makeLeaseId(random)
       const claimed = yield* call("claim", key, other, given)
       return "_tag" in claimed ? claimed : { _tag: "Claimed", lease: toLease(claimed) } satisfies Claim
     }),
@@ -192,7 +217,18 @@ const downloadCalls = ({ call }: SqliteWriter.Writer, { commit }: Reading, rando
     commit,
     abandon: (lease) => call("abandon", lease.id, lease.generation),
     release: (lease, sent) => call("release", lease.id, lease.generation, sent),
-    prolong: (transfers) => inPieces(transfers, (some) => call("prolong", some))
+    prolong: (transfers) =>
+      Effect.suspend(() => {
+        let done = 0
+        const prolong = (some: typeof transfers) =>
+          Effect.map(call("prolong", some), () => {
+            done += some.length
+          })
+        return Effect.mapError(
+          inPieces(transfers, prolong),
+          (cause) => new NotProlonged({ cause, transfers: transfers.slice(done) })
+        )
+      })
   }
 }
 
@@ -210,9 +246,15 @@ const storeCalls = ({ blobs }: Reads, { call }: SqliteWriter.Writer, { read }: R
       const now = yield* Clock.currentTimeMillis
       yield* call("endTombstones", now - Key.TOMBSTONE_MILLIS, Key.END_TOMBSTONES)
     }),
-    expect: (blob) => Effect.asVoid(call("expect", blob)),
+    expect: (blob) => Effect.as(call("expect", blob), 0),
     garbage: (from) => read((now) => blobs.garbage(from, now)),
-    forget: (gone) => inPieces(gone, (some) => call("forget", some)),
+    forget: Effect.fnUntraced(function*(gone) {
+      yield* inPieces(gone, (some) => call("forget", some), FORGET_BLOBS)
+      // The bytes are gone; a file that cannot be made smaller now is so after the next sweep.
+      yield* Effect.repeat(call("shrinkSome"), { while: (more) => more }).pipe(
+        Effect.catch((error) => Effect.logWarning("the catalog's file could not be made smaller", error))
+      )
+    }),
     unknown: Effect.fnUntraced(function*(some) {
       const unknown: Array<string> = []
       yield* inPieces(some, (piece) =>
@@ -246,7 +288,31 @@ const uploadCalls = (
   remove: (id) => call("removeUpload", id)
 })
 
-const make = Effect.fnUntraced(function*(options: Options) {
+const smallFiles = ({ blobs }: Reads, maxBytes: number, random: Random): SmallFiles => ({
+  maxBytes,
+  newId: Effect.gen(function*() {
+    const bytes = Buffer.from(yield* random.randomBytes(SMALL_ID_BYTES))
+    return SqliteBlobs.smallId(yield* Clock.currentTimeMillis, bytes.toString("hex"))
+  }),
+  isOne: SqliteBlobs.isSmall,
+  read: (blob) => attempt(() => Option.fromUndefinedOr(blobs.content(blob)))
+})
+
+/**
+ * Settings of the catalog.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface SqliteOptions extends Options {
+  /** Size in bytes of the largest new file that the catalog holds itself; 0: none. @default 16384 */
+  readonly smallFileBytes?: number | undefined
+}
+
+/** Larger files are no faster here than in the folder. */
+const SMALL_FILE_BYTES = 16 * 1024
+
+const make = Effect.fnUntraced(function*(options: SqliteOptions) {
   const random = yield* SecureRandom.SecureRandom
   const folder = (yield* DataFolder).path
   const path = pathOf(folder)
@@ -254,7 +320,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const maxBroken = options.maxBrokenDownloads ?? defaults.maxBrokenDownloads
   const writer = yield* SqliteWriter.make({ folder, terms, maxBroken })
   yield* holdReserve(Reserve.make(folder))
-  const reader = yield* SqliteReader.make(path)
+  const readers = { short: yield* SqliteReader.make(path), long: yield* SqliteReader.make(path) }
   const db = yield* Effect.acquireRelease(
     attempt(() => Sqlite.openReadOnly(path)),
     (db) => Effect.sync(() => db.close())
@@ -266,18 +332,20 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return Catalog.of({
     where: `SQLite in ${path}`,
     prolongInterval: Duration.millis(Machine.prolongInterval(terms)),
-    ...fileCalls(reads, writer, reading, reader, random),
+    ...fileCalls(reads, writer, reading, readers, random),
     ...downloadCalls(writer, reading, random),
     ...storeCalls(reads, writer, reading),
-    uploads: uploadCalls(reads, writer, reading)
+    uploads: uploadCalls(reads, writer, reading),
+    smallFiles: smallFiles(reads, options.smallFileBytes ?? SMALL_FILE_BYTES, random)
   })
 })
 
 /**
- * A catalog in the data folder.
+ * A catalog in the data folder. It has the bytes of small files itself; `Engines.stores` joins it with the store of larger ones.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Catalog, CatalogError, DataFolder | SecureRandom.SecureRandom> =>
-  Layer.effect(Catalog, make(options))
+export const layer = (
+  options: SqliteOptions
+): Layer.Layer<Catalog, CatalogError, DataFolder | SecureRandom.SecureRandom> => Layer.effect(Catalog, make(options))

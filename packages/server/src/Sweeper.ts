@@ -4,9 +4,9 @@
  *
  * @since 0.1.0
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as Context from "effect/Context"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
@@ -42,7 +42,7 @@ export class Sweeper extends Context.Service<Sweeper, {
  */
 export interface Options {
   /** Time between sweeps. @default 15 seconds */
-  readonly interval?: Duration.Input | undefined
+  readonly interval?: DurationInput.DurationInput | undefined
   /** Whether to remove orphans even if they are a large part of all bytes. @default false */
   readonly removeOrphans?: boolean | undefined
 }
@@ -77,7 +77,7 @@ export const layer = (
       const catalog = yield* Catalog
       const blobs = yield* Blobs
       const random = yield* SecureRandom.SecureRandom
-      const interval = Duration.fromInputUnsafe(options.interval ?? defaults.sweepInterval)
+      const interval = DurationInput.parseOptionUnsafe("interval", options.interval ?? defaults.sweepInterval)
       const removesAll = options.removeOrphans === true
       yield* pair(removesAll)
 

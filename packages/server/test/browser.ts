@@ -2,17 +2,20 @@
 import { assert } from "@effect/vitest"
 import Axe from "axe-core"
 import { Effect } from "effect"
+import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { pattern } from "./support.ts"
 
 const CHROMIUM = "/usr/bin/chromium"
 export const hasChromium = Fs.existsSync(CHROMIUM)
 if (!hasChromium) console.warn(`SKIPPED: the pages in a real browser; there is no ${CHROMIUM} (Debian: chromium)`)
 
 const SCREENSHOTS = fileURLToPath(new URL("../.screenshots", import.meta.url))
-const PHONE = { width: 360, height: 740 }
+const PHONE = { width: 320, height: 640 }
+const TABLET = { width: 768, height: 1024 }
 export const DESKTOP = { width: 1280, height: 860 }
 
 let browser: Browser
@@ -72,7 +75,7 @@ export const until = async (page: Page, expression: string) => {
 
 export const shoot = (page: Page, name: string) =>
   run(async () => {
-    for (const [size, viewport] of [["desktop", DESKTOP], ["phone", PHONE]] as const) {
+    for (const [size, viewport] of [["desktop", DESKTOP], ["tablet", TABLET], ["phone", PHONE]] as const) {
       await page.setViewportSize(viewport)
       for (const colorScheme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" })
@@ -103,12 +106,92 @@ export const assertAccessible = (page: Page, name: string) =>
     await page.emulateMedia({ colorScheme: "light" })
   })
 
-export const saved = (page: Page) =>
+/** Bytes that a process has for itself, without those of files that it shares. */
+const privateBytes = (id: number): number => {
+  try {
+    return 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(Fs.readFileSync(`/proc/${id}/status`, "utf8"))?.[1] ?? 0)
+  } catch {
+    // It has ended.
+    return 0
+  }
+}
+
+/** By how much the browser's processes grow, at most, from now until the returned function is called. */
+export const watchMemory = async () => {
+  const session = await browser.newBrowserCDPSession()
+  const measure = async () => {
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo")
+    return processInfo.reduce((sum, { id }) => sum + privateBytes(id), 0)
+  }
+  const first = await measure()
+  let most = first
+  let isOver = false
+  const watching = (async () => {
+    while (!isOver) {
+      most = Math.max(most, await measure())
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  })()
+  return async () => {
+    isOver = true
+    await watching
+    return most - first
+  }
+}
+
+export const saved = (page: Page, button = "Download") =>
   run(async () => {
     const waiting = page.waitForEvent("download")
-    await page.getByRole("button", { name: "Download" }).click()
+    await page.getByRole("button", { name: button }).click()
     const download = await waiting
     return { name: download.suggestedFilename(), bytes: Fs.readFileSync(await download.path()) }
   })
+
+/** A browser on a slow machine may need longer than half a minute to resume a download. */
+export const free = {
+  anonymousPlan: "free",
+  grace: "5 minutes",
+  plans: { free: { rateLimit: null, maxDownloads: 5 } }
+} as const
+
+export const sha256 = (path: string): string => createHash("sha256").update(Fs.readFileSync(path)).digest("hex")
+
+/** A file of the given size, whose blocks differ. */
+export const largeFile = (folder: string, megabytes: number): string => {
+  const path = Path.join(folder, `${megabytes} megabytes.bin`)
+  const file = Fs.openSync(path, "w")
+  const block = Buffer.from(pattern(1_000_000))
+  for (let index = 0; index < megabytes; index++) {
+    block.writeUInt32LE(index, 0)
+    Fs.writeSync(file, block)
+  }
+  Fs.closeSync(file)
+  return path
+}
+
+/** Sends what is chosen; returns its link. */
+export const send = async (page: Page): Promise<string> => {
+  await page.getByRole("button", { name: "Upload" }).click()
+  await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
+  return page.locator("#link-0").inputValue()
+}
+
+/** Until the bar has come so far. */
+export const progressed = (page: Page, part: number) =>
+  until(page, `(({ value, max }) => value / max > ${part})(document.querySelector("progress"))`)
+
+/** Limits the rate; returns what lifts the limit. */
+export const slowly = async (page: Page, bytesPerSecond: number): Promise<() => Promise<unknown>> => {
+  const session = await page.context().newCDPSession(page)
+  const limit = (rate: number) =>
+    session.send("Network.emulateNetworkConditions", {
+      offline: false,
+      latency: 0,
+      downloadThroughput: rate,
+      uploadThroughput: rate
+    })
+  await limit(bytesPerSecond)
+  return () => limit(-1)
+}
 
 export const close = () => browser.close()

@@ -109,7 +109,7 @@ const promises = (engine: Engine) => {
       const { key } = yield* catalog.insert(file({ maxDownloads: 2 }))
       const lease = claimed(yield* catalog.claim(key))
       const held = catalog.held(key, lease.id)
-      const is = (phase: Catalog.Held["phase"], millisLeft: number | null) =>
+      const is = (phase: Catalog.LeaseState["phase"], millisLeft: number | null) =>
         Effect.map(held, (found) => assert.deepStrictEqual<unknown>(found, Option.some({ phase, millisLeft })))
       yield* is("flowing", null)
       yield* is("flowing", null)
@@ -153,7 +153,7 @@ const promises = (engine: Engine) => {
       assert.deepStrictEqual<unknown>(kept, given)
       assert.deepStrictEqual([downloads, attempts, lastAttempt, modified], [0, 0, null, 5])
       assert.match(id, /^[0-9a-f-]{36}$/)
-      assert.deepStrictEqual(Option.getOrThrow(yield* catalog.get(key)), {
+      assert.deepStrictEqual<unknown>(Option.getOrThrow(yield* catalog.get(key)), {
         ...given,
         countFrom: "first-byte",
         attempts,
@@ -245,6 +245,9 @@ const promises = (engine: Engine) => {
       yield* catalog.commit(lease)
       assert.strictEqual(Option.getOrThrow(yield* catalog.get(old.key)).downloads, 0)
       assert.isTrue(Option.isNone(yield* catalog.resume(old.key, lease.id)))
+      // Other ranges of it may still be sent.
+      assert.deepStrictEqual(yield* catalog.garbage(""), [])
+      yield* TestClock.adjust(GRACE)
       assert.deepStrictEqual(yield* catalog.garbage(""), [old.blob])
       yield* catalog.forget([old.blob])
       assert.deepStrictEqual(yield* catalog.garbage(""), [])
@@ -295,6 +298,38 @@ const promises = (engine: Engine) => {
       assert.notInclude(yield* catalog.garbage(""), running!.blob)
       yield* pass(30)
       assert.include(yield* catalog.garbage(""), running!.blob)
+    }).pipe(Effect.provide(engine)))
+
+  it.effect("takes no bytes that a sweep may have removed, and changes nothing then", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const expected = (blob: string) =>
+        Effect.map(catalog.expect(blob, { owner: "anna" }), (shard) => file({ blob, shard, isExpected: true }))
+      const given = yield* expected("first")
+      yield* TestClock.adjust("54 minutes")
+      const { key } = yield* catalog.insert(given)
+      const late = yield* expected("late")
+      // A file's key is not known before, so this is expected where the file is.
+      yield* catalog.expect("newer", { owner: "anna", key })
+      yield* TestClock.adjust("56 minutes")
+      assert.deepStrictEqual(yield* catalog.garbage(""), [])
+      const isRefused = Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(catalog.insert(late))).reason, "unavailable")
+        const content = { ...file({ blob: "newer" }), isExpected: true }
+        assert.strictEqual((yield* Effect.flip(catalog.update(key, "anna", { content }))).reason, "unavailable")
+        assert.strictEqual(Option.getOrThrow(yield* catalog.get(key)).blob, "first")
+        assert.deepStrictEqual(yield* catalog.totals, { files: 1, bytes: file().size })
+      })
+      yield* isRefused
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(yield* catalog.garbage(""), ["late", "newer"])
+      yield* isRefused
+      yield* catalog.forget(["late", "newer"])
+      yield* isRefused
+      yield* catalog.expect("newest", { owner: "anna", key })
+      const content = { ...file({ blob: "newest" }), isExpected: true }
+      assert.isTrue(Option.isSome(yield* catalog.update(key, "anna", { content })))
+      assert.deepStrictEqual(yield* catalog.garbage(""), ["first"])
     }).pipe(Effect.provide(engine)))
 
   it.effect("continues a listing behind any file, in any order", () =>
@@ -383,7 +418,7 @@ skipping("the catalog in PostgreSQL")
 describe.skipIf(!hasPostgres)("a catalog in PostgreSQL", () => {
   beforeAll(async () => {
     server = await Effect.runPromise(Scope.provide(postgres(), scope))
-  }, 60_000)
+  })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   promises(pg)

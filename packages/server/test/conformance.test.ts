@@ -16,7 +16,7 @@ describe("the conformance suite", () => {
       const { failed, skipped } = yield* runAll(url, ANNA)
       assert.deepStrictEqual(failed, [])
       assert.deepStrictEqual(skipped, ["download: gives a browser a page unless the plan has direct download"])
-    }), 60_000)
+    }))
 
   it.live("holds for the free plan, whose limits it takes as they are", () =>
     Effect.gen(function*() {
@@ -29,7 +29,7 @@ describe("the conformance suite", () => {
         "maxDownloads: empty means no limit",
         "maxDownloads: n allows n downloads"
       ])
-    }), 60_000)
+    }))
 
   it.live(
     "is a program that runs against any address, and fails where the contract does not hold",
@@ -53,7 +53,6 @@ describe("the conformance suite", () => {
         assert.strictEqual(wrong.code, 1, wrong.output)
         assert.match(wrong.output, /^FAIL {2}authentication: a bearer token is taken$/m)
         assert.strictEqual((yield* run("nowhere", "x")).code, 2)
-      }),
-    60_000
+      })
   )
 })

@@ -221,7 +221,6 @@ describe("what an operator deploys", () => {
           () => Fs.readFileSync(accessLog, "utf8").trimEnd().split("\n").length >= 4
         )
         assert.include(Fs.readFileSync(accessLog, "utf8"), "\"route\":\"/:key\",\"status\":200")
-      }),
-    60_000
+      })
   )
 })

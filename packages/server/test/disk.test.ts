@@ -20,6 +20,7 @@ import {
   eventually,
   pattern,
   plans,
+  swept,
   temporaryFolder,
   upload,
   uploaded
@@ -76,8 +77,7 @@ describe.skipIf(!canMount)("a disk without a byte left", () => {
       assert.strictEqual((yield* call(`${server.url}/${once.key}`)).text, "once")
       assertRefused(yield* call(`${server.url}/${once.key}`), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* call(`${server.url}/${kept.key}`)).text, "kept")
-      yield* TestClock.adjust("2 minutes")
-      yield* eventually("what has ended is swept", () => blobs(server).length === 1)
+      yield* swept("2 minutes", "what has ended is swept", () => blobs(server).length === 1)
       assert.isAbove(freeBytes(folder), 3_000_000)
       yield* TestClock.adjust("10 seconds")
       yield* reserved(folder)

@@ -5,6 +5,7 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import S3rver from "s3rver"
 import { eventually } from "./support.ts"
@@ -118,7 +119,37 @@ export interface Postgres {
   readonly crash: Effect.Effect<void>
 }
 
+const CACHE = fileURLToPath(new URL("../../../node_modules/.cache/engines", import.meta.url))
+
 let databases = 0
+
+/**
+ * Makes the folder of a new server. `initdb` takes several times as long as starting one, so the files of all tests copy the folder
+ * that the first of them made.
+ */
+const initialize = async (data: string, as: { readonly uid?: number; readonly gid?: number; readonly cwd: string }) => {
+  const run = promisify(execFile)
+  const initdb = Path.join(postgresFolder!, "initdb")
+  const { stdout } = await run(initdb, ["--version"])
+  const kept = Path.join(CACHE, `postgres ${stdout.replace(/[^\w.]+/g, " ").trim()}`)
+  if (!Fs.existsSync(kept)) {
+    const args = ["-U", "fileio", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
+    await run(initdb, ["-D", data, ...args], as)
+    // Renamed when it is whole; another file may be quicker.
+    Fs.mkdirSync(CACHE, { recursive: true })
+    const copy = Fs.mkdtempSync(`${kept} `)
+    await run("cp", ["-a", data, Path.join(copy, "data")])
+    try {
+      Fs.renameSync(Path.join(copy, "data"), kept)
+    } catch (error) {
+      if (!Fs.existsSync(kept)) throw error
+    } finally {
+      Fs.rmSync(copy, { recursive: true, force: true })
+    }
+    return
+  }
+  await run("cp", ["-a", kept, data])
+}
 
 /** Without syncs of the disk it is fast; `durable` is for measuring. */
 export const postgres = (options: { readonly durable?: boolean } = {}) =>
@@ -128,13 +159,7 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
     const as = { ...user, cwd: folder }
     const data = Path.join(folder, "data")
     const run = promisify(execFile)
-    yield* Effect.promise(() =>
-      run(
-        bin("initdb"),
-        ["-D", data, "-U", "fileio", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"],
-        as
-      )
-    )
+    yield* Effect.promise(() => initialize(data, as))
     const port = yield* freePort
     const settings = {
       listen_addresses: "127.0.0.1",
@@ -142,7 +167,7 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
       max_connections: "300",
       ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off" })
     }
-    const { restart } = yield* running(
+    const { child, restart } = yield* running(
       bin("postgres"),
       [
         "-D",
@@ -153,9 +178,14 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
       ],
       as
     )
-    const ready = () => run(bin("psql"), [...to("postgres"), "-c", "SELECT 1"], as).then(() => true, () => false)
+    // The server notes in its first lines its process and its state, which pg_ctl reads too.
+    const isUp = () => {
+      const path = Path.join(data, "postmaster.pid")
+      const [pid, ...rest] = Fs.existsSync(path) ? Fs.readFileSync(path, "utf8").split("\n") : []
+      return Number(pid) === child().pid && rest[6]?.trim() === "ready"
+    }
     const to = (name: string) => ["-h", "127.0.0.1", "-p", String(port), "-U", "fileio", "-d", name]
-    const isReady = eventually("PostgreSQL takes connections", ready, 60_000)
+    const isReady = eventually("PostgreSQL takes connections", isUp)
     yield* isReady
     const database = Effect.promise(async () => {
       const name = `files${++databases}`

@@ -13,9 +13,11 @@ import {
   anna,
   type Answer,
   assertRefused,
+  blobs,
   call,
   eventually,
   LARGE,
+  large,
   pattern,
   plans,
   start,
@@ -159,18 +161,20 @@ describe("a folder that became read-only", () => {
         const server = yield* startOn(folder)
         const { key } = yield* uploaded(server.url, "kept")
         // Open files prevent remounting, but not a read-only bind mount over the same path.
-        const blobs = Path.join(folder, "incoming")
+        const incoming = Path.join(folder, "incoming")
         yield* Effect.acquireRelease(
-          Effect.sync(() => assert.isTrue(mount("--bind", blobs, blobs) && mount("-o", "remount,bind,ro", blobs))),
-          () => Effect.sync(() => spawnSync("umount", ["-l", blobs]))
+          Effect.sync(() =>
+            assert.isTrue(mount("--bind", incoming, incoming) && mount("-o", "remount,bind,ro", incoming))
+          ),
+          () => Effect.sync(() => spawnSync("umount", ["-l", incoming]))
         )
-        const refused = yield* upload(server.url, "new")
+        const refused = yield* upload(server.url, large("new"))
         assertRefused(refused, 500, "INTERNAL_ERROR")
         tellsNothing(refused, folder)
         const sick = yield* health(server.adminUrl)
         assert.strictEqual(sick.status, 503)
         assert.deepStrictEqual(sick.json["blobs"] as object, { ok: false, problem: "not-writable" })
-        spawnSync("umount", ["-l", blobs])
+        spawnSync("umount", ["-l", incoming])
         assert.strictEqual((yield* health(server.adminUrl)).status, 200)
         yield* uploaded(server.url, "new")
         assert.strictEqual((yield* call(`${server.url}/${key}`)).text, "kept")
@@ -183,9 +187,9 @@ describe("a missing blob", () => {
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const server = yield* startOn(folder)
-      const { key } = yield* uploaded(server.url, "lost")
-      const blobs = Path.join(folder, "blobs")
-      for (const name of Fs.readdirSync(blobs)) Fs.rmSync(Path.join(blobs, name))
+      const { key } = yield* uploaded(server.url, large("lost"))
+      const store = Path.join(folder, "blobs")
+      for (const name of Fs.readdirSync(store)) Fs.rmSync(Path.join(store, name))
       const answer = yield* call(`${server.url}/${key}`)
       assertRefused(answer, 500, "INTERNAL_ERROR")
       tellsNothing(answer, folder)
@@ -204,8 +208,8 @@ describe("a blob that lost its end", () => {
     Effect.gen(function*() {
       const server = yield* startOn(yield* temporaryFolder)
       const { key } = yield* uploaded(server.url, pattern(3_000_000))
-      const blobs = Path.join(server.folder, "blobs")
-      for (const name of Fs.readdirSync(blobs)) Fs.truncateSync(Path.join(blobs, name), 2_500_000)
+      const store = Path.join(server.folder, "blobs")
+      for (const name of Fs.readdirSync(store)) Fs.truncateSync(Path.join(store, name), 2_500_000)
       const got = yield* Effect.promise(() =>
         fetch(`${server.url}/${key}`).then((one) => one.arrayBuffer()).catch(() => "broken")
       )
@@ -272,7 +276,7 @@ describe("a catalog that cannot be written", () => {
       const noInsert = yield* failing(server.folder, "INSERT ON files")
       assertRefused(yield* upload(server.url, "new"), 500, "INTERNAL_ERROR")
       noInsert()
-      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 1)
+      assert.strictEqual(blobs(server).length, 1)
       const noDelete = yield* failing(server.folder, "DELETE ON files")
       assertRefused(
         yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna }),
@@ -289,10 +293,10 @@ describe("a catalog that cannot be written", () => {
       yield* uploaded(server.url, "short-lived", { fields: { expires: "1m" } })
       const lift = yield* failing(server.folder, "DELETE ON files")
       yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 1)
+      assert.strictEqual(blobs(server).length, 1)
       lift()
       yield* TestClock.adjust("15 seconds")
-      yield* eventually("it is swept", () => Fs.readdirSync(Path.join(server.folder, "blobs")).length === 0)
+      yield* eventually("it is swept", () => blobs(server).length === 0)
     }))
 })
 
@@ -303,12 +307,12 @@ describe("the bytes of a file that has ended", () => {
       const { key } = yield* uploaded(server.url, "used up")
       yield* uploaded(server.url, "expires", { fields: { expires: "1s" } })
       yield* call(`${server.url}/${key}`)
-      assert.strictEqual(Fs.readdirSync(Path.join(server.folder, "blobs")).length, 2)
+      assert.strictEqual(blobs(server).length, 2)
       for (let second = 1; second < 60; second++) {
         yield* TestClock.adjust("1 second")
         // A sweep takes real time on the real disk, and the next one is scheduled from its end.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
       }
-      yield* eventually("both are gone", () => Fs.readdirSync(Path.join(server.folder, "blobs")).length === 0)
+      yield* eventually("both are gone", () => blobs(server).length === 0)
     }))
 })

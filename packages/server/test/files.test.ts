@@ -9,12 +9,12 @@ import {
   bert,
   blobs,
   call,
-  eventually,
   fred,
   LARGE,
   openDownload,
   pattern,
   start,
+  swept,
   upload,
   uploaded
 } from "./support.ts"
@@ -376,8 +376,7 @@ describe("a deletion", () => {
       assertRefused(yield* call(at), 404, "FILE_NOT_FOUND")
       assertRefused(yield* call(at, { method: "DELETE", headers: anna }), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* call(server.url, { headers: anna })).json["count"], 0)
-      yield* TestClock.adjust("1 minute")
-      yield* eventually("the bytes are deleted", () => blobs(server).length === 0)
+      yield* swept("1 minute", "the bytes are deleted", () => blobs(server).length === 0)
     }))
 })
 

@@ -95,6 +95,54 @@ export const leaseRules = (engine: Engine) => {
       assert.strictEqual((yield* catalog.claim(key))._tag, "Claimed")
     }).pipe(Effect.provide(engine)))
 
+  it.effect("keeps a counted lease, and its bytes, while other ranges of the file go out at the minimum rate", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const isGarbage = (blob: string) => Effect.map(catalog.garbage(""), (all) => all.includes(blob))
+      const seconds = 600
+      const given = file({ size: seconds * RATE })
+      const { key } = yield* catalog.insert(given)
+      const lease = claimed(yield* catalog.claim(key))
+      // A download manager gets the end of the file first.
+      yield* catalog.handOver(lease)
+      yield* catalog.commit(lease)
+      assert.strictEqual((yield* catalog.claim(key))._tag, "Gone")
+      let other = Option.getOrThrow(yield* catalog.resume(key, lease.id))
+      for (let passed = 0; passed < seconds; passed += 5) {
+        yield* TestClock.adjust("5 seconds")
+        yield* catalog.prolong([{ lease: other, sent: 3 * RATE }])
+        if (passed % 100 === 0) {
+          yield* catalog.release(other, 2 * RATE)
+          other = Option.getOrThrow(yield* catalog.resume(key, lease.id))
+        } else yield* catalog.prolong([{ lease: other, sent: 2 * RATE }])
+        assert.isFalse(yield* isGarbage(given.blob), `after ${passed} s`)
+      }
+      yield* catalog.release(other, 0)
+      yield* TestClock.adjust("31 seconds")
+      assert.isTrue(Option.isNone(yield* catalog.resume(key, lease.id)))
+      yield* catalog.bury
+      assert.isTrue(yield* isGarbage(given.blob))
+    }).pipe(Effect.provide(engine)))
+
+  it.effect("ends a counted lease however often its holder asks for single bytes", () =>
+    Effect.gen(function*() {
+      const catalog = yield* Catalog.Catalog
+      const { key } = yield* catalog.insert(file({ size: 600 * RATE }))
+      const lease = claimed(yield* catalog.claim(key))
+      yield* catalog.handOver(lease)
+      yield* catalog.commit(lease)
+      let passed = 0
+      for (; passed < 600; passed += 5) {
+        const again = yield* catalog.resume(key, lease.id)
+        if (Option.isNone(again)) break
+        yield* catalog.prolong([{ lease: again.value, sent: 1 }])
+        yield* catalog.release(again.value, 1)
+        yield* TestClock.adjust("5 seconds")
+      }
+      // The patience and the grace time of the claim, and what the bytes gain.
+      assert.isBelow(passed, 120)
+    }).pipe(Effect.provide(engine)))
+
   it.effect("gives a lease back whose bytes go out at half of the minimum rate", () =>
     Effect.gen(function*() {
       const catalog = yield* Catalog.Catalog

@@ -23,7 +23,7 @@ const GRACE = 30_000
 const RATE = 1000
 const PATIENCE = 60_000
 /** One that is given back at once when it breaks, and one that is not; the second has an end that a walk reaches. */
-const SIZES = [1000, Machine.RESUMABLE_BYTES + 1]
+const SIZES = [1000, Machine.RETURNED_AT_ONCE_BYTES + 1]
 
 type Service = Catalog.Catalog["Service"]
 
@@ -102,7 +102,7 @@ const walk = (engine: Engine, { seed, steps, wild }: Options) =>
     const pick = <A>(items: ReadonlyArray<A>): A | undefined => items[random(items.length)]
     const server = () => random(servers.length)
     /** Sent bytes: none, some that a second takes at the minimum rate, or all of a file. */
-    const bytes = () => [0, random(3000), Machine.RESUMABLE_BYTES][random(3)]!
+    const bytes = () => [0, random(3000), Machine.RETURNED_AT_ONCE_BYTES][random(3)]!
     const on = <A, E>(index: number, use: (catalog: Service) => Effect.Effect<A, E>) =>
       timed(use(servers[index]!.catalog))
     /** Expected values, if the model can know them. */
@@ -458,7 +458,7 @@ describe.skipIf(!hasPostgres)("leases in PostgreSQL", () => {
   const scope = Scope.makeUnsafe()
   beforeAll(async () => {
     postgreSql = await Effect.runPromise(Scope.provide(postgres(), scope))
-  }, 60_000)
+  })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   walks(() => ({

@@ -20,6 +20,7 @@ import {
   pattern,
   start,
   startStoppable,
+  swept,
   temporaryFolder,
   uploaded
 } from "./support.ts"
@@ -118,8 +119,7 @@ describe("an expired file", () => {
       assertRefused(yield* call(at), 404, "FILE_NOT_FOUND")
       assertRefused(yield* call(at, { method: "PATCH", headers: anna }), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* call(server.url, { headers: anna })).json["count"], 0)
-      yield* TestClock.adjust("1 minute")
-      yield* eventually("the bytes are deleted", () => blobs(server).length === 0)
+      yield* swept("1 minute", "the bytes are deleted", () => blobs(server).length === 0)
       assert.strictEqual((yield* call(`${server.url}/me`, { headers: anna })).json["usedStorageBytes"], 0)
     }))
 
@@ -143,8 +143,7 @@ describe("an expired file", () => {
     Effect.gen(function*() {
       const server = yield* start()
       yield* uploaded(server.url, "nobody's", { fields: { expires: "1m", autoDelete: "false" } })
-      yield* TestClock.adjust("2 minutes")
-      yield* eventually("the bytes are deleted", () => blobs(server).length === 0)
+      yield* swept("2 minutes", "the bytes are deleted", () => blobs(server).length === 0)
     }))
 
   it.effect("is swept at the start too, and its key stays a 404", () =>
@@ -174,8 +173,7 @@ describe("a used-up file", () => {
       const { key } = yield* uploaded(server.url, "once", { headers: anna })
       yield* call(`${server.url}/${key}`)
       assert.strictEqual((yield* call(`${server.url}/me`, { headers: anna })).json["usedStorageBytes"], 0)
-      yield* TestClock.adjust("1 minute")
-      yield* eventually("the bytes are deleted", () => blobs(server).length === 0)
+      yield* swept("1 minute", "the bytes are deleted", () => blobs(server).length === 0)
     }))
 })
 
@@ -278,7 +276,6 @@ describe("the program", () => {
         const [first, ...others] = output.trim().split("\n")
         assert.match(first!, /^file\.io on /)
         assert.deepStrictEqual(others, ["stopping: running transfers have at most 20s"])
-      }),
-    60_000
+      })
   )
 })

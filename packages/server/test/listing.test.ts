@@ -1,17 +1,18 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
-import { execFileSync } from "node:child_process"
+import { Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { execFileSync, spawn } from "node:child_process"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as FileListing from "../src/FileListing.ts"
 import * as Listing from "../src/internal/sql/listing.ts"
+import { statements } from "../src/internal/sql/sqliteLists.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { hasPostgres, postgres, skipping } from "./engines.ts"
-import { anna, type Answer, assertRefused, call, start, temporaryFolder, uploaded } from "./support.ts"
+import { anna, type Answer, assertRefused, call, eventually, start, temporaryFolder, uploaded } from "./support.ts"
 
 const FILES = 100_000
 const OWNER = "anna"
@@ -44,11 +45,13 @@ const filled = Effect.gen(function*() {
   return folder
 })
 
+const SHOWS_COSTS = process.env["SHOW_COSTS"] !== undefined
+
 /** Milliseconds of processor time, the minimum of some runs: its cost, without other work of the machine. */
 const cost = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     let least = Infinity
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < (SHOWS_COSTS ? 5 : 1); i++) {
       const before = process.cpuUsage()
       yield* effect
       const { system, user } = process.cpuUsage(before)
@@ -88,14 +91,56 @@ describe("a list of 100,000 files", () => {
       costs["a search that finds nothing"] = yield* cost(ask({ search: "nothing of that" }))
       const sorted = Object.entries(costs).toSorted(([, a], [, b]) => b - a)
       // Figures to read: times depend on the machine, so they are printed and not asserted.
-      if (process.env["SHOW_COSTS"] !== undefined) console.table(sorted)
+      if (SHOWS_COSTS) console.table(sorted)
 
       // A sweep reads only ended files.
       yield* catalog.bury
       const { count } = yield* ask({})
       assert.strictEqual(count, FILES - ended)
       assert.deepStrictEqual(yield* catalog.totals, { files: FILES - ended, bytes: first.size })
-    }), 90_000)
+    }))
+
+  it.live("has its pages read from an index in the usual orders, and its searches counted in one", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Effect.scoped(openIn(folder))
+      const db = new DatabaseSync(Path.join(folder, "catalog.sqlite"), { readOnly: true })
+      const plansOf = (options: Partial<FileListing.ListOptions>) =>
+        statements({ owner: OWNER, sort: "created", descending: false, offset: 0, limit: 100, ...options }, 1).map(
+          ({ text, values }) => db.prepare(`EXPLAIN QUERY PLAN ${text}`).all(values).map(({ detail }) => String(detail))
+        )
+      const indexes = { created: "creation", name: "name", size: "size", expires: "expiry" } as const
+      for (const sort of ["created", "name", "size", "expires"] as const) {
+        for (const descending of [false, true]) {
+          const value = sort === "name" ? "report" : 5
+          for (const after of [undefined, { value, seq: 1, shard: 0 }, { value: null, seq: 1, shard: 0 }]) {
+            if (after?.value === null && sort !== "expires") continue
+            const [page] = plansOf({ sort, descending, after })
+            assert.match(page!.join("\n"), new RegExp(`USING (COVERING )?INDEX files_by_${indexes[sort]} `))
+            assert.deepStrictEqual(page!.filter((step) => step.startsWith("SCAN files")), [])
+          }
+        }
+      }
+      // The other orders and searches read all files, so they run where they delay no usual list.
+      for (const sort of FileListing.SortField.literals) {
+        const sorts = plansOf({ sort })[0]!.some((step) => step.startsWith("USE TEMP B-TREE FOR ORDER BY"))
+        if (!sorts) assert.isFalse(Listing.readsAll({ sort }), sort)
+        assert.strictEqual(Listing.readsAll({ sort }), !(sort in indexes), sort)
+        assert.isTrue(Listing.readsAll({ sort, search: "report" }))
+      }
+      const [, all] = plansOf({})
+      const [, found] = plansOf({ search: "report" })
+      assert.include(found!, "SEARCH files USING COVERING INDEX files_by_name (owner=?)")
+      // Files are counted as they come and go, and only those are read that have ended and are not swept yet.
+      assert.deepStrictEqual(
+        all!.filter((step) => step.includes(" files ") && !step.includes("rowid=?")),
+        [
+          "SEARCH files USING INDEX files_by_expiry (owner=? AND expires>? AND expires<?)",
+          "SEARCH files USING INDEX files_used_up (owner=?)"
+        ]
+      )
+      db.close()
+    }))
 })
 
 describe("GET /?after=", () => {
@@ -154,11 +199,13 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
         for (const descending of [false, true]) {
           const order = Listing.orderOf({ sort, descending })
           const after = { value: value[sort], seq: 1, shard: 0 }
+          const rows = (condition: string) =>
+            `SELECT * FROM files WHERE owner = 'anna' ${condition} ${order} LIMIT :limit`
           const texts = [
-            `SELECT * FROM files WHERE owner = 'anna' ${order} LIMIT :limit`,
-            Listing.pageAfter({ sort, descending, after }, "owner = 'anna'"),
+            rows(""),
+            Listing.pageAfter({ sort, descending, after }, rows),
             ...(sort === "expires"
-              ? [Listing.pageAfter({ sort, descending, after: { ...after, value: null } }, "owner = 'anna'")]
+              ? [Listing.pageAfter({ sort, descending, after: { ...after, value: null } }, rows)]
               : [])
           ]
           for (const text of texts) {
@@ -172,5 +219,46 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
           }
         }
       }
-    }), 60_000)
+    }))
+
+  it.live("gets a refusal that says what to do when a list takes too long, and the server stays healthy", () =>
+    Effect.gen(function*() {
+      const url = Redacted.value(yield* (yield* postgres()).database)
+      const server = yield* start({ catalog: url, engineTimeout: "2 minutes", admin: {} })
+      const psql = (text: string) => execFileSync("psql", [url, "-X", "-A", "-t", "-c", text], { encoding: "utf8" })
+      // The lists wait for this lock, until PostgreSQL cancels them, as it does at the deadline.
+      const locks = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn("psql", [url, "-X", "-A", "-t"], { stdio: ["pipe", "pipe", "inherit"] })),
+        (child) => Effect.sync(() => child.kill())
+      )
+      locks.stdin.write("BEGIN; LOCK TABLE files IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+      yield* Effect.promise(() =>
+        new Promise<void>((resolve) => {
+          locks.stdout.on("data", (text) => String(text).includes("locked") && resolve())
+        })
+      )
+      const cancelled = (query: string, column: string) =>
+        Effect.gen(function*() {
+          const listing = yield* Effect.forkChild(call(`${server.url}/${query}`, { headers: anna }))
+          const cancel =
+            `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ORDER BY ${column}%'`
+          yield* eventually("the list waits", () => Number(psql(cancel)) > 0)
+          return yield* Fiber.join(listing)
+        })
+      const refused = yield* cancelled("?sort=title", "title")
+      assertRefused(refused, 400, "INVALID_REQUEST")
+      assert.include(refused.text, "Sort by created, name, size or expires, without search, and continue by after")
+      // Repeating it does not help.
+      assert.isNull(refused.headers.get("retry-after"))
+      // This one reads no more than its page, so it may be faster later.
+      const later = yield* cancelled("?sort=created", "created")
+      assertRefused(later, 503, "UNAVAILABLE")
+      assert.isNotNull(later.headers.get("retry-after"))
+      locks.stdin.end("ROLLBACK;\n")
+      yield* eventually(
+        "the lock is gone",
+        () => Number(psql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'")) === 0
+      )
+      assert.deepStrictEqual((yield* call(`${server.adminUrl}/healthz`)).json["faults"], {})
+    }))
 })

@@ -9,7 +9,7 @@ interface Parsed {
   problem: string | undefined
 }
 
-const parse = (body: Buffer, type: string, chunk: number): Parsed => {
+const parsePieces = (pieces: Iterable<Buffer>, type: string): Parsed => {
   const parsed: Parsed = { parts: [], problem: undefined }
   const parser = MultipartParser.make({
     contentType: type,
@@ -28,16 +28,27 @@ const parse = (body: Buffer, type: string, chunk: number): Parsed => {
       parsed.problem = problem
     }
   })
-  for (let at = 0; at < body.length; at += chunk) parser.write(body.subarray(at, at + chunk))
+  for (const piece of pieces) parser.write(piece)
   parser.end()
   return parsed
 }
+
+const parse = (body: Buffer, type: string, chunk: number): Parsed =>
+  parsePieces(
+    Array.from({ length: Math.ceil(body.length / chunk) }, (_, at) => body.subarray(at * chunk, (at + 1) * chunk)),
+    type
+  )
 
 const FILE =
   "Content-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
 const B = "multipart/form-data; boundary=B"
 const disposition = (rest: string, content = "hello") =>
   `--B\r\nContent-Disposition: ${rest}\r\n\r\n${content}\r\n--B--\r\n`
+
+/** Each begins with a line break and the boundary, and none is a delimiter: its line goes on, or does not end as the first one. */
+const LOOK_ALIKES =
+  "\r\n--B--x\r\n--B-- --\r\n--B--\tx\r\n--B--\n\r\n--B \n\r\n--B\n\r\n--B\r\r\n--B x\r\n--B---\r\n--BB--\r\n"
+const LINE_FEED_LOOK_ALIKES = "\r\n--B\r\n--B--\r\n--B--x\n--B \r\n--Bx\n--B--\r"
 
 const FORMS: ReadonlyArray<
   readonly [what: string, body: string | Buffer, name: string, content?: string, type?: string]
@@ -74,6 +85,27 @@ const FORMS: ReadonlyArray<
     "a.txt",
     "\r\n--\r\n--X\r\n-B\r\n--\n--B\r\n--Bx\r\n--B-\r"
   ],
+  [
+    "lines that only begin like a delimiter",
+    disposition("form-data; name=f; filename=a.txt", LOOK_ALIKES),
+    "a.txt",
+    LOOK_ALIKES
+  ],
+  [
+    "lines that only begin like a delimiter, with line feeds alone",
+    `--B\n${FILE}--B--\n`.replaceAll("\r", "").replace("hello", LINE_FEED_LOOK_ALIKES),
+    "a.txt",
+    LINE_FEED_LOOK_ALIKES
+  ],
+  ["blanks and no line break behind the last boundary", `--B\r\n${FILE}--B-- \t`, "a.txt"],
+  ["a line feed alone behind the last boundary", `--B\r\n${FILE}--B--\n`, "a.txt"],
+  ["half a line break behind the last boundary", `--B\r\n${FILE}--B--\r`, "a.txt"],
+  [
+    "a line break of two bytes behind the last boundary of lines with one",
+    `--B\r\n${FILE}`.replaceAll("\r", "") + "--B--\r\n",
+    "a.txt"
+  ],
+  ["an epilogue that looks like a form", `--B\r\n${FILE}--B--\r\n\r\n--B\r\n${FILE}--B--x`, "a.txt"],
   ["no name, as curl -F '=@a.txt' sends it", disposition("form-data; filename=\"a.txt\""), "a.txt"],
   ["attachment in place of form-data", disposition("attachment; name=\"file\"; filename=\"a.txt\""), "a.txt"],
   [
@@ -111,6 +143,11 @@ describe("a form", () => {
       assert.isUndefined(problem)
       assert.deepStrictEqual(parts.map((part) => [part.fileName, part.content]), [[fileName, content]])
     }
+    for (let at = 1; at < bytes.length; at++) {
+      const { parts, problem } = parsePieces([bytes.subarray(0, at), bytes.subarray(at)], type)
+      assert.isUndefined(problem)
+      assert.deepStrictEqual(parts.map((part) => [part.fileName, part.content]), [[fileName, content]], `cut at ${at}`)
+    }
   })
 
   it("is read with several parts, empty ones and a charset", () => {
@@ -137,6 +174,17 @@ describe("a form", () => {
     ["without a boundary", FILE, "ends early"],
     ["of nothing", "", "ends early"],
     ["with line feeds after line breaks", `--B\r\n${FILE}`.replaceAll("\r\n--", "\n--") + "\n--B--\n", "ends early"],
+    ["whose last boundary's line goes on", `--B\r\n${FILE}--B--x\r\n`, "ends early"],
+    [
+      "with a name that has an empty line of line feeds",
+      "--B\r\nContent-Disposition: form-data; name=file; filename=\"a\n\nb\"\r\n\r\nx\r\n--B--\r\n",
+      "no header"
+    ],
+    [
+      "with headers that end in line feeds, and lines that do not",
+      "--B\r\nContent-Disposition: form-data; filename=a\n\ncontent\r\n\r\nmore\r\n--B--\r\n",
+      "no header"
+    ],
     ["with a line that is no header", "--B\r\nbad header line\r\n\r\nx\r\n--B--\r\n", "no header"],
     [
       "with two dispositions",
@@ -177,7 +225,7 @@ describe("a form", () => {
       let content = ""
       for (let n = next(12); n > 0; n--) content += bytes[next(bytes.length)]
       // A string that would be another boundary is none here.
-      content = content.replace(/\r\n--B(?=--|[ \t]*\r?\n|$)/g, "\r\n--By").replace(/^--B/, "-B")
+      content = content.replace(/\r\n--B(?=(?:--)?(?:\r\n|$))/g, "\r\n--By").replace(/^--B/, "-B")
       const { parts, problem } = parse(Buffer.from(disposition("form-data; filename=a", content)), B, 1 + next(9))
       assert.isUndefined(problem)
       assert.deepStrictEqual(parts.map((part) => part.content), [content], JSON.stringify(content))

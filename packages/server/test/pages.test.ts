@@ -1,11 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { gzipSync } from "node:zlib"
+import { once } from "node:events"
+import { type IncomingMessage, request } from "node:http"
+import { brotliDecompressSync, gunzipSync, gzipSync } from "node:zlib"
+import * as LongName from "../src/internal/web/longName.ts"
 import { ar } from "../src/internal/web/words/ar.ts"
 import { de } from "../src/internal/web/words/de.ts"
 import { en } from "../src/internal/web/words/en.ts"
 import { es } from "../src/internal/web/words/es.ts"
 import { zh } from "../src/internal/web/words/zh.ts"
+import { RARELY_LOADED } from "./pageAssets.ts"
 import { anna, type Answer, assertRefused, call, sendParts, start, upload, uploaded } from "./support.ts"
 
 const browser = { accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" }
@@ -50,41 +54,69 @@ describe("the pages", () => {
         fetched.set(name, answer.text)
         return answer.text
       })
-      /** Bytes after gzip of scripts, and of what they import: at once, or also what they load later. */
-      const weigh = Effect.fnUntraced(function*(
-        starts: ReadonlyArray<string>,
-        imports: RegExp,
-        except: RegExp = /^$/
-      ) {
-        const names = new Set(starts)
-        let bytes = 0
+      /** Bytes after gzip of a page, its style sheet and its script, with what the script imports at once, or also later. */
+      const weigh = Effect.fnUntraced(function*({ text }: Answer, imports: RegExp, except: RegExp = /^$/) {
+        const isLoaded = (name: string) => !except.test(name) && !RARELY_LOADED.test(name)
+        const names = new Set(["css", "js"].map((type) => new RegExp(`assets/([\\w-]+\\.${type})"`).exec(text)![1]!))
+        let bytes = gzipSync(text, { level: 9 }).length
         for (const name of names) {
           const code = yield* asset(name)
           bytes += gzipSync(code, { level: 9 }).length
-          for (const [, imported] of code.matchAll(imports)) if (!except.test(imported!)) names.add(imported!)
+          for (const [, imported] of code.matchAll(imports)) if (isLoaded(imported!)) names.add(imported!)
         }
         return bytes
       })
       const atOnce = /(?:from|import)\s*["`']\.\/([\w-]+\.js)["`']/g
       const later = /["`']\.\/([\w-]+\.js)["`']/g
-      const [style, script] = ["css", "js"].map((type) =>
-        new RegExp(`assets/([\\w-]+\\.${type})"`).exec(home.text)![1]!
-      )
-      const common = gzipSync(yield* asset(style!)).length
-      const [sendingPage, receivingPage] = [home, receiving].map(({ text }) => common + gzipSync(text).length)
       const sizes = {
-        sending: sendingPage! + (yield* weigh([script!], atOnce)),
-        receiving: receivingPage! + (yield* weigh([script!], atOnce)),
-        encryptedSending: sendingPage! + (yield* weigh([script!], later, /^(?:download|decrypt)-/)),
-        encryptedReceiving: receivingPage! + (yield* weigh([script!], later, /^(?:upload|encrypt)-/))
+        sending: yield* weigh(home, atOnce),
+        receiving: yield* weigh(receiving, atOnce),
+        encryptedSending: yield* weigh(home, later, /^(?:archive|decrypt)-/),
+        encryptedReceiving: yield* weigh(receiving, later, /^(?:encrypt|fetchPieces)-/)
       }
       console.log(`the pages, gzipped: ${JSON.stringify(sizes)}`)
-      assert.isBelow(sizes.sending, 25_000)
-      assert.isBelow(sizes.receiving, 25_000)
-      // With the SDK, Effect and age, loaded when the first file is sent, or on the page of an encrypted file.
-      assert.isBelow(sizes.encryptedSending, 165_000)
-      assert.isBelow(sizes.encryptedReceiving, 160_000)
+      assert.isBelow(sizes.sending, 16_100)
+      assert.isBelow(sizes.receiving, 11_900)
+      // With the SDK, Effect and encryption, loaded when the first file is sent, or on the page of an encrypted file.
+      assert.isBelow(sizes.encryptedSending, 99_800)
+      assert.isBelow(sizes.encryptedReceiving, 60_000)
       assertRefused(yield* call(`${url}/assets/page-000000000000.css`), 404, "NOT_FOUND")
+    }))
+
+  it.effect("come with assets in the smallest encoding that a client accepts", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start()
+      const name = /assets\/([\w-]+\.js)"/.exec((yield* page(url)).text)![1]!
+      /** Without the decoding of `fetch`. */
+      const get = (accepted: string | undefined) =>
+        Effect.promise(async () => {
+          const headers = accepted === undefined ? {} : { "accept-encoding": accepted }
+          const [response] = await once(request(`${url}/assets/${name}`, { headers }).end(), "response") as [
+            IncomingMessage
+          ]
+          assert.strictEqual(response.statusCode, 200)
+          assert.strictEqual(response.headers.vary, "accept-encoding")
+          const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>))
+          assert.strictEqual(response.headers["content-length"], String(bytes.length))
+          return { bytes, encoding: response.headers["content-encoding"] }
+        })
+      const plain = yield* get(undefined)
+      assert.strictEqual(plain.encoding, undefined)
+      for (const accepted of ["identity", "br;q=0, gzip;q=0.0", "zstd"]) {
+        assert.deepStrictEqual(yield* get(accepted), plain, accepted)
+      }
+      for (
+        const [accepted, encoding, decode] of [
+          ["gzip, deflate, br, zstd", "br", brotliDecompressSync],
+          ["gzip", "gzip", gunzipSync],
+          ["GZIP;q=0.5, br;q=0", "gzip", gunzipSync]
+        ] as const
+      ) {
+        const answer = yield* get(accepted)
+        assert.strictEqual(answer.encoding, encoding, accepted)
+        assert.isTrue(decode(answer.bytes).equals(plain.bytes), accepted)
+        assert.isBelow(answer.bytes.length, plain.bytes.length / 2)
+      }
     }))
 
   it.effect("show what a stranger wrote as text", () =>
@@ -114,6 +146,23 @@ describe("the pages", () => {
         assert.notMatch(tags.join(), new RegExp(`secret|${key}`))
       }
     }))
+
+  it("split a long name by its width, and keep its end", () => {
+    assert.isUndefined(LongName.split("a".repeat(36)))
+    assert.deepStrictEqual(LongName.split(`${"a".repeat(33)}.txt`), {
+      start: "a".repeat(21),
+      isCut: false,
+      end: `${"a".repeat(12)}.txt`
+    })
+    const { end, isCut, start } = LongName.split(`${"a".repeat(81)}.txt`)!
+    assert.deepStrictEqual([start.length, isCut, end], [68, true, `${"a".repeat(12)}.txt`])
+    // Letters that are twice as wide take twice the room.
+    assert.isUndefined(LongName.split("漢".repeat(18)))
+    for (const wide of ["漢", "W", "한", "😀"]) {
+      const long = LongName.split(`${wide.repeat(50)}.txt`)!
+      assert.deepStrictEqual(long, { start: wide.repeat(34), isCut: true, end: `${wide.repeat(6)}.txt` })
+    }
+  })
 
   it.effect("do not let a name or a title change the direction of the text around it", () =>
     Effect.gen(function*() {
@@ -145,6 +194,34 @@ describe("the pages", () => {
       assert.strictEqual((yield* call(link)).text, "content")
       assertPage(yield* page(link), 404, "This file is gone")
       assertPage(yield* page(link.replace(url, `${url}/uploaded`)), 404, "This file is gone")
+    }))
+
+  it.effect("let the browser that sent a file delete it, by a cookie for that page alone and by a command", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free" })
+      const answer = yield* upload(url, "content", { headers: browser, name: "a.txt" })
+      const [pair, ...attributes] = answer.headers.get("set-cookie")!.split("; ")
+      const address = new URL(answer.headers.get("location")!, `${url}/`)
+      assert.notInclude(address.href, pair!.split("=")[1]!)
+      assert.includeMembers(attributes, [`Path=${address.pathname}`, "HttpOnly", "SameSite=Strict"])
+      const mine = yield* call(address.href, { headers: { ...browser, cookie: pair! } })
+      const [, token, link] = /Delete-Token: ([\w-]+)' ([^<]+)</.exec(mine.text)!
+      assert.strictEqual(`fileio-sender=${token}`, pair)
+      // Neither without the cookie nor with another one.
+      for (const cookie of ["", "fileio-sender=AAAA", `fileio-sender=${"A".repeat(32)}`]) {
+        const headers = { ...browser, ...(cookie === "" ? {} : { cookie }) }
+        assert.notInclude((yield* call(address.href, { headers })).text, "Delete-Token")
+        assertPage(yield* call(address.href, { method: "POST", headers }), 404, "This file is gone")
+      }
+      const strangers = { ...browser, cookie: pair!, origin: "https://other.example" }
+      assert.strictEqual((yield* call(address.href, { method: "POST", headers: strangers })).status, 403)
+      assert.strictEqual((yield* call(link!, { method: "HEAD" })).status, 200)
+      assertPage(
+        yield* call(address.href, { method: "POST", headers: { ...browser, cookie: pair! } }),
+        200,
+        "The file is deleted"
+      )
+      assert.strictEqual((yield* call(link!)).status, 404)
     }))
 
   it.effect("take the text of a form whose file was left empty", () =>
@@ -208,6 +285,22 @@ describe("the pages", () => {
         assertPage(answer, 200, title)
         assert.include(answer.text, `<html lang="${tag}" dir="${tag === "ar" ? "rtl" : "ltr"}"`)
         assert.include(answer.headers.get("vary")!, "accept-language")
+      }
+    }))
+
+  it.effect("say for how long a broken download may go on, with the plural of the language", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ grace: "5 minutes" })
+      const { key } = yield* uploaded(url, "x", { headers: anna })
+      for (
+        const [language, time] of [["en", "within 5 minutes"], ["de", "von 5 Minuten"], [
+          "ar",
+          /خلال [5٥] دقائق/
+        ]] as const
+      ) {
+        const { text } = yield* call(`${url}/download/${key}`, { headers: { ...browser, "accept-language": language } })
+        assert.match(text, new RegExp(time))
+        assert.notInclude(text, "{grace}")
       }
     }))
 

@@ -153,5 +153,5 @@ describe.skipIf(!hasPostgres)("privacy, with a catalog of PostgreSQL,", () => {
       const { key } = yield* uploaded(server.url, "x", { name: NAME, headers: anna })
       yield* execute(address, BREAK)
       yield* askBroken(server, key)
-    }), 60_000)
+    }))
 })

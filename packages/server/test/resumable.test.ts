@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Resumable from "./resumableClient.ts"
@@ -202,7 +203,7 @@ describe("resumable uploads", () => {
           assert.isTrue((yield* download(url, key)).equals(content), `cut at ${cut}`)
         }
         assert.deepStrictEqual(unfinished(server), [])
-      }), 60_000)
+      }))
   }
 
   it.live("refuse an offset that is not the upload's, and lengths that do not agree", () =>
@@ -452,6 +453,52 @@ describe("resumable uploads", () => {
       assert.isAtMost(yield* used, 300_000)
     }))
 
+  it.live("count once against the plan, and in place of the file that they change", () =>
+    Effect.gen(function*() {
+      // The progress is recorded every 16 MiB; from then on the catalog counts these bytes.
+      const size = 40 * 1024 * 1024
+      const { url } = yield* Support.start({
+        plans: { premium: { maxStorageBytes: size + 1000, rateLimit: null } }
+      })
+      const send = (asked: Partial<Resumable.Asked>, body: Uint8Array) =>
+        Effect.promise(() =>
+          create(url, { ...asked, headers: { ...Support.anna, "upload-complete": "?1" }, body: Buffer.from(body) })
+        )
+      const key = keyOf(yield* send({}, Buffer.alloc(size, 1)))
+      assert.strictEqual(keyOf(yield* send({ method: "PATCH", path: `/${key}` }, Buffer.alloc(size, 2))), key)
+      const me = yield* Support.call(`${url}/me`, { headers: Support.anna })
+      assert.strictEqual(me.json["usedStorageBytes"], size)
+      const tooMuch = yield* send({}, Buffer.alloc(2000))
+      assert.strictEqual(tooMuch.status, 413)
+      assert.include(tooMuch.text, "STORAGE_QUOTA_EXCEEDED")
+    }))
+
+  it.effect("do not end while their bytes arrive, however slowly", () =>
+    Effect.gen(function*() {
+      const server = yield* Support.start({ uploadLifetime: "1 hour", sweepInterval: "1 minute" })
+      const { url } = server
+      const path = (yield* Effect.promise(() => create(url))).headers["location"]!
+      const { hostname, port } = new URL(url)
+      const socket = Net.connect({ host: hostname, port: Number(port) })
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+      socket.write(
+        `PATCH ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/partial-upload\r\nupload-offset: 0\r\n` +
+          "upload-complete: ?1\r\ncontent-length: 80000\r\nconnection: close\r\n\r\n"
+      )
+      const response = new Promise<string>((resolve) => {
+        let text = ""
+        socket.setEncoding("latin1").on("data", (some: string) => text += some).on("close", () => resolve(text))
+      })
+      // Each part is in the file before the clock goes on.
+      for (let sent = 20_000; sent <= 60_000; sent += 20_000) {
+        socket.write(Buffer.alloc(20_000, 7))
+        yield* Support.eventually(`${sent} bytes are stored`, () => Promise.resolve(stored(server) >= sent))
+        yield* TestClock.adjust("40 minutes")
+      }
+      socket.write(Buffer.alloc(20_000, 7))
+      assert.include(yield* Effect.promise(() => response), "upload-complete: ?1")
+    }))
+
   it.effect("end when their time is over, with their bytes and rows", () =>
     Effect.gen(function*() {
       const server = yield* Support.start({ uploadLifetime: "1 hour", sweepInterval: "1 minute" })
@@ -488,7 +535,7 @@ describe("resumable uploads", () => {
       db.close()
       // The file of the completed one stays.
       assert.strictEqual((yield* download(url, keyOf(done))).length, 9)
-    }), 60_000)
+    }))
 
   it.live("continue after a restart", () =>
     Effect.gen(function*() {

@@ -1,7 +1,8 @@
 /** Resumable uploads over PostgreSQL and S3: begun at one server, continued at another. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
+import { promisify } from "node:util"
 import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { ask, finish, offsetOf, PARTIAL } from "./resumableClient.ts"
 import { anna, call, eventually, pattern, start, uploaded } from "./support.ts"
@@ -14,7 +15,7 @@ const engines = Scope.makeUnsafe()
 let postgresql: Postgres
 beforeAll(async () => {
   if (hasPostgres) postgresql = await Effect.runPromise(Scope.provide(postgres(), engines))
-}, 60_000)
+})
 afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
 
 const servers = (options: Parameters<typeof start>[0] = {}) =>
@@ -24,9 +25,12 @@ const servers = (options: Parameters<typeof start>[0] = {}) =>
     const blobs = `s3://files/some?endpoint=${encodeURIComponent(endpoint)}&region=us-east-1`
     const one = yield* start({ catalog, blobs, ...options })
     const two = yield* start({ catalog, blobs, ...options })
-    const sql = (text: string): string =>
-      execFileSync("psql", [Redacted.value(catalog), "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
-    return { urls: [one.url, two.url] as const, sql }
+    const psql = (text: string) => [Redacted.value(catalog), "-X", "-A", "-t", "-c", text]
+    const sql = (text: string): string => execFileSync("psql", psql(text), { encoding: "utf8" }).trim()
+    /** The servers are in this process: on a busy machine, asking again and again without a pause would stop them. */
+    const received = async () =>
+      Number((await promisify(execFile)("psql", psql("SELECT received FROM uploads"))).stdout)
+    return { urls: [one.url, two.url] as const, sql, received }
   })
 
 const begin = (url: string, asked: Partial<Parameters<typeof ask>[1]>) =>
@@ -48,7 +52,7 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
     "break at one and continue at the other, on both sides of each part that the store takes",
     () =>
       Effect.gen(function*() {
-        const { sql, urls } = yield* servers()
+        const { received, sql, urls } = yield* servers()
         const size = 17 * MIB + 5
         const body = pattern(size)
         const begun = yield* begin(urls[0], { headers: { "upload-length": String(size) } })
@@ -71,13 +75,16 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
           )
           if (!isBroken) assert.strictEqual(part.status, 204, part.text)
           // What the other server does not know of yet would be sent again.
-          yield* eventually("the received bytes are recorded", () =>
-            sql("SELECT received FROM uploads") === String(until))
-          const { offset } = yield* Effect.promise(() =>
-            offsetOf(urls[(index + 1) % 2]!, path)
+          yield* eventually(
+            "received bytes are recorded",
+            async () => (await received()) > from,
+            100_000
           )
-          assert.strictEqual(offset, until)
-          from = until
+          const { offset } = yield* Effect.promise(() => offsetOf(urls[(index + 1) % 2]!, path))
+          // Of a part that broke, bytes that were on their way inside the server may be missing: a client continues before them.
+          if (isBroken) assert.isTrue(from < offset && offset <= until, `${from} < ${offset} <= ${until}`)
+          else assert.strictEqual(offset, until)
+          from = offset
         }
         const last = yield* Effect.promise(() => finish(urls[1], path, body, from))
         assert.strictEqual(last.status, 200, last.text)
@@ -87,8 +94,7 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
         assert.strictEqual((JSON.parse(again.text) as { readonly key: string }).key, key)
         assert.isTrue((yield* download(urls[0], key)).equals(body))
         assert.strictEqual(sql("SELECT count(*), sum(received) FROM uploads"), "1|0")
-      }),
-    120_000
+      })
   )
 
   it.live(
@@ -119,9 +125,49 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
         assert.strictEqual(last.status, 200, last.text)
         const { key } = JSON.parse(last.text) as { readonly key: string }
         assert.isTrue((yield* download(urls[1], key)).equals(body))
-      }),
-    60_000
+      })
   )
+
+  it.live("continue at another server while the first still stores what it has received", () =>
+    Effect.gen(function*() {
+      const { sql, urls } = yield* servers()
+      const body = pattern(5 * MIB)
+      const begun = yield* begin(urls[0], { body: body.subarray(0, MIB) })
+      assert.strictEqual(begun.status, 201, begun.text)
+      const path = begun.headers["location"]!
+      const headers = { ...PARTIAL, "upload-complete": "?0" }
+      // Three times, the other server takes the upload before or after the first has stored bytes that it cannot record any more.
+      for (const _ of [1, 2, 3]) {
+        const { offset } = yield* Effect.promise(() => offsetOf(urls[0], path))
+        yield* Effect.promise(() =>
+          ask(urls[0], {
+            method: "PATCH",
+            path,
+            headers: { ...headers, "upload-offset": String(offset) },
+            body: body.subarray(offset),
+            cut: MIB
+          })
+        )
+        const taken = yield* Effect.promise(() => offsetOf(urls[1], path))
+        assert.isAtLeast(taken.offset, offset)
+        const part = yield* Effect.promise(() =>
+          ask(urls[1], {
+            method: "PATCH",
+            path,
+            headers: { ...headers, "upload-offset": String(taken.offset) },
+            body: body.subarray(taken.offset, taken.offset + 1000)
+          })
+        )
+        assert.strictEqual(part.status, 204, part.text)
+        assert.strictEqual(part.headers["upload-offset"], String(taken.offset + 1000))
+        assert.strictEqual(sql("SELECT received FROM uploads"), String(taken.offset + 1000))
+      }
+      const { offset } = yield* Effect.promise(() => offsetOf(urls[1], path))
+      const last = yield* Effect.promise(() => finish(urls[1], path, body, offset))
+      assert.strictEqual(last.status, 200, last.text)
+      const { key } = JSON.parse(last.text) as { readonly key: string }
+      assert.isTrue((yield* download(urls[0], key)).equals(body))
+    }), 120_000)
 
   it.live("change a file, read forms, count against the plan, and end with their bytes", () =>
     Effect.gen(function*() {
@@ -148,5 +194,5 @@ describe.skipIf(!hasPostgres)("resumable uploads at several servers", () => {
       assert.strictEqual((yield* Effect.promise(() => offsetOf(urls[1], ending.headers["location"]!))).status, 404)
       yield* eventually("the rows are gone", () => sql("SELECT count(*) FROM uploads WHERE file IS NULL") === "0")
       yield* eventually("the bytes are gone", () => sql("SELECT count(*) FROM garbage") === "0")
-    }), 60_000)
+    }))
 })

@@ -1,6 +1,6 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import type * as Net from "node:net"
@@ -12,6 +12,7 @@ import * as DataFolder from "../src/DataFolder.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
 import { s3, S3_CREDENTIALS } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
+import { ask, finish, offsetOf } from "./resumableClient.ts"
 import { call, eventually, openDownload, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
 Object.assign(process.env, S3_CREDENTIALS)
@@ -23,6 +24,8 @@ const overS3 = Effect.gen(function*() {
   const server = yield* start({ blobs: `s3://files?endpoint=http://127.0.0.1:${line.port}` })
   return { ...server, line }
 })
+
+const BEGIN = { "upload-complete": "?0", "content-disposition": "inline; filename=a.bin" }
 
 /** Bytes of buffers that are still used. */
 const buffers = (): number => {
@@ -53,7 +56,7 @@ describe("downloads from S3", () => {
       const whole = yield* call(`${url}/${key}`)
       assert.strictEqual(whole.status, 200)
       assert.isAtMost(line.accepted() - before, 2)
-    }), 60_000)
+    }))
 
   it.live("hold no connection while their client reads nothing, and continue afterwards", () =>
     Effect.gen(function*() {
@@ -69,7 +72,7 @@ describe("downloads from S3", () => {
         return Buffer.concat(chunks)
       })
       assert.isTrue(read.equals(content))
-    }), 60_000)
+    }))
 
   it.live("hold little memory each while their clients read nothing", () =>
     Effect.gen(function*() {
@@ -81,11 +84,11 @@ describe("downloads from S3", () => {
         concurrency: 8
       })
       for (const { response } of responses) response.pause()
-      yield* eventually("the connections to the store are given back", () => line.open() === 0, 60_000)
+      yield* eventually("the connections to the store are given back", () => line.open() === 0)
       // Both sides of each are in this process; whole files would take 768 MiB.
       assert.isAtMost(buffers() - before, 48 * 1024 * 1024)
       for (const { response } of responses) response.destroy()
-    }), 120_000)
+    }))
 
   it.live("reuse the connections to the store", () =>
     Effect.gen(function*() {
@@ -97,8 +100,11 @@ describe("downloads from S3", () => {
     }))
 })
 
-/** A store that responds with 200 to everything, with this body for the end of a multipart upload. */
-const agreeable = (completed: (tries: number) => string) =>
+/**
+ * A store that responds with 200 to everything, with this body for the end of a multipart upload. `isEmpty`: but to the question
+ * for an object.
+ */
+const agreeable = (completed: (tries: number) => string, isEmpty = false) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(() =>
@@ -117,7 +123,8 @@ const agreeable = (completed: (tries: number) => string) =>
                 : request.method!
               asked.push(what)
               if (what === "complete") completions++
-              if (what === "part") response.setHeader("etag", "\"part\"")
+              if (what === "part" || what === "PUT") response.setHeader("etag", "\"part\"")
+              if (isEmpty && what === "HEAD" && /^\/files\/./.test(request.url!)) response.statusCode = 404
               response.end(
                 what === "begin"
                   ? "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
@@ -138,6 +145,7 @@ const agreeable = (completed: (tries: number) => string) =>
     ({ asked, completions, server }) => ({
       asked,
       completions,
+      endpoint: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`,
       blobs: Layer.build(
         S3Blobs.layer({
           bucket: "files",
@@ -192,6 +200,73 @@ describe("an upload to S3", () => {
     }))
 })
 
+/** A clock that is a week and a day ahead of the system's. */
+const nextWeek = Object.assign(Object.create(Clock.Clock.defaultValue()) as Clock.Clock, {
+  currentTimeMillis: Effect.map(Clock.Clock.defaultValue().currentTimeMillis, (now) => now + 8 * 24 * 3_600_000)
+})
+
+describe("a resumable upload to S3", () => {
+  it.live("starts over if a part was replaced at the store, which gives it another ETag", () =>
+    Effect.gen(function*() {
+      const { endpoint } = yield* agreeable(() => "<Error><Code>InvalidPart</Code></Error>", true)
+      const { url } = yield* start({ blobs: `s3://files?endpoint=${endpoint}` })
+      const { headers } = yield* Effect.promise(() => ask(url, { method: "POST", path: "/", headers: BEGIN }))
+      const path = headers["location"]!
+      const answer = yield* Effect.promise(() => finish(url, path, pattern(17 * 1024 * 1024), 0))
+      assert.deepStrictEqual([answer.status, JSON.parse(answer.text).code], [404, "UPLOAD_NOT_FOUND"])
+      // That would be the response for the file.
+      assert.notStrictEqual(answer.headers["upload-complete"], "?1")
+      assert.strictEqual((yield* Effect.promise(() => offsetOf(url, path))).status, 404)
+    }))
+
+  it.live("leaves no object behind but that of its file, however it ends", () =>
+    Effect.gen(function*() {
+      const store = yield* s3
+      const context = yield* Layer.build(
+        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${store.endpoint}`))).pipe(
+          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
+        )
+      )
+      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const tails = (id: string) => {
+        const folder = Path.join(store.folder, "files", "tails", id)
+        return Fs.existsSync(folder) ? Fs.readdirSync(folder).filter((name) => name.endsWith("_object")).length : 0
+      }
+      /** A request that goes on in a state, and records or completes the upload. */
+      const request = (id: string, state: string | undefined, bytes: number, ends = false) =>
+        Effect.scoped(Effect.gen(function*() {
+          const blob = yield* blobs.unfinished!(id, state)
+          if (bytes > 0) yield* blob.write(pattern(bytes))
+          const progress = yield* blob.sync
+          if (ends) yield* blob.finish
+          return progress.state
+        }))
+      const [small, large, given] = ["1", "2", "3"].map((digit) => digit.repeat(31) + "a") as [string, string, string]
+      const part = 16 * 1024 * 1024
+      for (const [id, pieces] of [[small, [1000, 1000, 0]], [large, [part - 1000, 2000, 10]]] as const) {
+        let state: string | undefined
+        for (const [index, bytes] of pieces.entries()) {
+          state = yield* request(id, state, bytes, index === pieces.length - 1)
+          // The new one, and the one before it until its state is known to be recorded.
+          yield* eventually("older tails are gone", () => tails(id) <= 2)
+        }
+        yield* eventually("no tail is left", () => tails(id) === 0)
+        assert.deepStrictEqual((yield* blobs.remove([id])).removed, [id])
+      }
+      // Its state was not recorded, so the next request replaces the same tail once more.
+      const state = yield* request(given, undefined, 1000)
+      yield* request(given, state, 1000)
+      yield* request(given, state, 500)
+      assert.isAbove(tails(given), 1)
+      yield* blobs.remove([given])
+      yield* blobs.tidy
+      assert.isAbove(tails(given), 1)
+      // Nobody continues it any more.
+      yield* Effect.provideService(blobs.tidy, Clock.Clock, nextWeek)
+      assert.strictEqual(tails(given), 0)
+    }))
+})
+
 describe("idle uploads to S3", () => {
   it.live("wait on the disk and not in memory, and continue", () =>
     Effect.gen(function*() {
@@ -232,7 +307,7 @@ describe("idle uploads to S3", () => {
         yield* Effect.scoped(Effect.flatMap(blobs.open(id), (reader) => Effect.promise(() => reader.read(read, 0))))
         assert.isTrue(read.equals(content))
       }
-    }), 60_000)
+    }))
 
   it.live("fail with an error of the disk on which they wait, not of the store", () =>
     Effect.gen(function*() {
@@ -313,5 +388,5 @@ describe("a store that cannot be used", () => {
         yield* writer.finish
       })))
       assert.deepStrictEqual([error.code, error.reason, asked], ["TimeoutError", "unavailable", 2])
-    }), 60_000)
+    }))
 })

@@ -1,9 +1,11 @@
 import { assert } from "@effect/vitest"
-import { Effect, Layer, Redacted, Scope } from "effect"
+import { type Duration, Effect, Layer, Redacted, Scope } from "effect"
+import * as TestClock from "effect/testing/TestClock"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import * as FileIoServer from "../src/FileIoServer.ts"
 import type * as ServerOptions from "../src/ServerOptions.ts"
 
@@ -62,20 +64,53 @@ export const startStoppable = (options: Parameters<typeof start>[0]) =>
     return { ...server, scope }
   })
 
-export const blobs = ({ folder }: Running): Array<string> => Fs.readdirSync(Path.join(folder, "blobs"))
+/** Ids of small files, whose bytes are in the catalog. */
+const smallFiles = ({ folder }: Pick<Running, "folder">): Array<string> => {
+  const path = Path.join(folder, "catalog.sqlite")
+  if (!Fs.existsSync(path)) return []
+  const db = new DatabaseSync(path, { readOnly: true })
+  try {
+    return db.prepare("SELECT blob FROM contents").all().map(({ blob }) => String(blob))
+  } finally {
+    db.close()
+  }
+}
+
+/** Ids of all stored bytes, in the folder and in the catalog. */
+export const blobs = (server: Pick<Running, "folder">): Array<string> => [
+  ...Fs.readdirSync(Path.join(server.folder, "blobs")),
+  ...smallFiles(server)
+]
+/** A content that is too large for the catalog, so that it is a file in the folder. */
+export const large = (content: string): string => content.padEnd(16 * 1024 + 1)
 export const incoming = ({ folder }: Running): Array<string> => Fs.readdirSync(Path.join(folder, "incoming"))
 
 /** Waits for a condition in real time, whatever the test's clock. */
 export const eventually = (
   what: string,
   condition: () => boolean | Promise<boolean>,
-  within = 20_000
+  within = 100_000
 ): Effect.Effect<void> =>
   Effect.promise(async () => {
     const end = performance.now() + within
     while (!(await condition())) {
       if (performance.now() > end) assert.fail(`it did not come about: ${what}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  })
+
+/**
+ * Waits for what a sweep does, after the test's clock has moved by `after`. A sweep that runs at that moment is followed by the next
+ * one a minute after its end, so the clock moves on.
+ */
+export const swept = (after: Duration.Input, what: string, condition: () => boolean): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    yield* TestClock.adjust(after)
+    const end = performance.now() + 100_000
+    for (let looks = 1; !condition(); looks++) {
+      if (performance.now() > end) assert.fail(`it did not come about: ${what}`)
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+      if (looks % 200 === 0) yield* TestClock.adjust("1 minute")
     }
   })
 

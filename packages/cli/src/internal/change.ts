@@ -61,7 +61,12 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
           ? { v: JsonLine.VERSION, type: "updated", ...fields }
           : { v: JsonLine.VERSION, type: "replaced", ...fields },
         Text.visible(details.link)
-      )
+      ).pipe(Effect.catch((error) =>
+        Effect.flatMap(
+          report.lostLink(details.link, error, FileKey.withoutFragment(key)),
+          (problem) => finish([problem])
+        )
+      ))
       const until = details.expires === null
         ? "never expires"
         : details.expires === undefined

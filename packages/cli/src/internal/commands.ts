@@ -53,7 +53,7 @@ const keys = key.pipe(Argument.atLeast(1))
 const runner = <I>(command: string, load: () => Promise<{ readonly run: Runner<I> }>) =>
 (
   input: I
-): Effect.Effect<void, Services.Failure, Services.Needs> =>
+): Effect.Effect<void, Services.Failure, Services.Requirements> =>
   Effect.gen(function*() {
     const [{ provide }, { run }] = yield* Effect.promise(() => Promise.all([import("./services.ts"), load()]))
     yield* provide(command, run(input))
@@ -107,7 +107,7 @@ const download = Command.make("download", {
     Flag.withAlias("o"),
     Flag.withMetavar("PATH|DIR|-"),
     Flag.withDescription(
-      "Destination: a path, a folder (the file keeps its name), a device or pipe, or - for standard output"
+      "A path, or a folder (FOLDER/ if it is new; the file keeps its name), a device or pipe, or - for standard output"
     ),
     Flag.optional,
     Flag.map(Option.getOrUndefined)
@@ -122,7 +122,7 @@ const download = Command.make("download", {
     Flag.withAlias("i"),
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "Decrypt with the secret keys in this file, in the format of age-keygen; may be given several times"
+      "Decrypt with the secret keys in this file (- is standard input), as age-keygen writes it; may be given several times"
     ),
     Flag.atLeast(0)
   ),
@@ -185,10 +185,10 @@ const remove = Command.make("delete", {
 
 const wait = Command.make("await", {
   key,
-  every: Flag.Int("every").pipe(
-    Flag.withMetavar("SECONDS"),
-    Flag.withDefault(5),
-    Flag.withDescription("How long to wait between two requests")
+  every: Flag.String("every").pipe(
+    Flag.withMetavar("TIME"),
+    Flag.withDefault("5s"),
+    Flag.withDescription("How long to wait between two requests: 10s, 1 min; a number alone is seconds")
   )
 }, runner("await", () => import("./run/await.ts"))).pipe(
   Command.withDescription(
@@ -273,7 +273,7 @@ const completions = Command.make("completions", {
   Command.withExamples([{ command: "fileio completions bash > /etc/bash_completion.d/fileio" }])
 )
 
-export const root: Command.Command<"fileio", {}, {}, Services.Failure, Services.Outside> = Command.make("fileio").pipe(
+export const root: Command.Command<"fileio", {}, {}, Services.Failure, Services.Provided> = Command.make("fileio").pipe(
   Command.withDescription("One-time file sharing over the file.io API"),
   Command.withSubcommands([upload, download, list, me, update, replace, remove, wait, serve, config, completions]),
   Command.withGlobalFlags(Flags.all)

@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { local, type Problem, usage } from "./problem.ts"
-import type { Settings } from "./settings.ts"
+import { type Settings, sourceOf } from "./settings.ts"
 import { Stdio } from "./stdio.ts"
-import * as Text from "./text.ts"
 
 export interface PassphraseInput {
   readonly passphrase: boolean
@@ -31,10 +31,12 @@ export interface DecryptInput extends PassphraseInput {
   readonly noDecrypt: boolean
 }
 
+/** Reads a file; `-` is standard input. */
 const readFile = Effect.fnUntraced(function*(path: string, what: string) {
   const fs = yield* FileSystem.FileSystem
+  const { stdin } = yield* Stdio
   return yield* Effect.mapError(
-    fs.readFileString(path),
+    path === "-" ? Stream.mkString(Stream.decodeText(stdin.bytes)) : fs.readFileString(path),
     (error) =>
       local(`${what} ${path} cannot be read`, "Check the path and its permissions. No request was made.", error)
   )
@@ -53,7 +55,13 @@ const readPassphrase = Effect.fnUntraced(function*(
     return Redacted.make(line)
   }
   const variable = env["FILEIO_PASSPHRASE"]
-  if (variable !== undefined && variable !== "") return Redacted.make(variable)
+  if (variable !== undefined && variable !== "") {
+    // A file that was read into it may have left its line end.
+    const line = variable.replace(/\r?\n$/, "")
+    return line === "" || /[\r\n]/.test(line)
+      ? yield* usage("FILEIO_PASSPHRASE is not one line", "No request was made. Set it to the passphrase alone.")
+      : Redacted.make(line)
+  }
   if (!stdin.isTerminal) return yield* usage("a passphrase is needed, and there is no terminal to ask on", advice)
   const ask = (question: string) => Effect.orElseSucceed(stdin.ask(question, true), () => "")
   const typed = yield* ask("Passphrase (not shown): ")
@@ -88,12 +96,11 @@ export const forUpload = Effect.fnUntraced(function*(
     }
     return { recipients: input.recipient, name }
   }
-  const byDefault = settings.encrypt?.value
-  if (byDefault !== undefined && byDefault !== "link" && byDefault !== "none") {
-    const from = settings.encrypt?.from === "variable" ? "FILEIO_ENCRYPT" : "encrypt of the settings"
-    return yield* usage(`invalid ${from}`, "Allowed: link, none. Nothing was sent.")
+  const { encrypt } = settings
+  if (encrypt !== undefined && encrypt.value !== "link" && encrypt.value !== "none") {
+    return yield* usage(`invalid ${sourceOf("encrypt", encrypt.from)}`, "Allowed: link, none. Nothing was sent.")
   }
-  const isEncrypted = input.encrypt || (byDefault === "link" && !input.noEncrypt)
+  const isEncrypted = input.encrypt || (encrypt?.value === "link" && !input.noEncrypt)
   if (input.nameAtHost && !isEncrypted) {
     return yield* usage("--name-at-host is for encrypted files; others have their name there", "Give --encrypt too.")
   }
@@ -103,7 +110,9 @@ export const forUpload = Effect.fnUntraced(function*(
 /** The secrets that decrypt downloads of these links. Asks for a passphrase as soon as one of the links needs it. */
 export const forDownload = Effect.fnUntraced(function*(
   input: DecryptInput,
-  links: ReadonlyArray<string>
+  links: ReadonlyArray<string>,
+  /** Whether the links came from standard input. */
+  areLinksPiped: boolean
 ): Effect.fn.Return<DecryptionOptions, Problem, Stdio | FileSystem.FileSystem> {
   const identities: Array<Redacted.Redacted> = []
   const needsPassphrase = links.some((link) =>
@@ -113,6 +122,9 @@ export const forDownload = Effect.fnUntraced(function*(
     return input.identity.length > 0 || input.passphrase || input.passphraseFile !== undefined
       ? yield* usage("--no-decrypt goes with neither --identity nor --passphrase", "Leave one of them out.")
       : { decrypt: false }
+  }
+  if (input.identity.filter((path) => path === "-").length + (areLinksPiped ? 1 : 0) > 1) {
+    return yield* usage("standard input can be read only once", "Write the links or the secret keys to a file.")
   }
   for (const path of input.identity) {
     const parsed = AgeKey.parseIdentityFile(yield* readFile(path, "the identity file"))
@@ -128,11 +140,3 @@ export const forDownload = Effect.fnUntraced(function*(
       : {})
   }
 })
-
-/** The command that repeats a download, without the secret of its link: the placeholder stands for the link as given. */
-export const again = (keyOrLink: string, input: DecryptInput): string => {
-  const shown = FileKey.withoutFragment(keyOrLink)
-  const hasFragment = shown !== keyOrLink
-  const identities = input.identity.map((path) => ` --identity ${Text.quoted(path)}`)
-  return `fileio download ${Text.quoted(hasFragment ? `${shown}#…` : shown)}${identities.join("")}`
-}

@@ -1,7 +1,4 @@
-/**
- * How the host is reached: proxies, certificates, headers, a unix socket. Flags override variables, variables override
- * the file.
- */
+/** How the host is reached: proxies, certificates, headers, a unix socket. */
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import * as Variable from "@effect-fileio/core/Variable"
 import type * as NodeFileIo from "@effect-fileio/platform-node/NodeFileIo"
@@ -43,7 +40,10 @@ const headersOf = Effect.fnUntraced(function*(flags: ReadonlyArray<string>) {
   return headers
 })
 
-const file = (path: string | undefined) => path === undefined ? undefined : pathToFileURL(path)
+const at = (path: string | undefined) => path === undefined ? undefined : pathToFileURL(path)
+
+const proxyOf = (text: string | undefined) =>
+  text === undefined ? undefined : text.trim() === "none" ? false as const : Redacted.make(text)
 
 /**
  * Settings that the flags and the file add to the variables. Headers, a client certificate and a unix socket are only
@@ -54,29 +54,36 @@ export const options = Effect.fnUntraced(function*(
   baseUrl: string,
   variables: NodeFileIo.Options
 ) {
-  const flags = yield* Settings.CurrentNetworkFlags
+  const given = yield* Settings.CurrentNetworkFlags
+  const { file } = settings
   const isConfigured = Settings.normalize(baseUrl) === Settings.normalize(settings.baseUrl.value)
-  const stored = settings.file.hosts?.[Settings.normalize(baseUrl)]
-  const proxy = flags.proxy ?? (variables.proxy === undefined ? settings.file.proxy : undefined)
-  const own = isConfigured
-    ? {
-      cert: file(flags.cert) ?? variables.tls?.cert ?? file(stored?.clientCert),
-      key: file(flags.certKey) ?? variables.tls?.key ?? file(stored?.clientKey),
-      passphrase: variables.tls?.passphrase
-    }
-    : { cert: file(stored?.clientCert), key: file(stored?.clientKey) }
-  const tls = { ca: file(flags.cacert) ?? variables.tls?.ca ?? file(settings.file.caCert), ...own }
+  const stored = file.hosts?.[Settings.normalize(baseUrl)]
+  const { first } = Settings
+  const flags = isConfigured ? given : undefined
+  const ofHost = isConfigured ? variables : undefined
+  const tls = {
+    ca: first({ flag: at(given.cacert), variable: variables.tls?.ca, file: at(file.caCert) })?.value,
+    cert: first({ flag: at(flags?.cert), variable: ofHost?.tls?.cert, file: at(stored?.clientCert) })?.value,
+    key: first({ flag: at(flags?.certKey), variable: ofHost?.tls?.key, file: at(stored?.clientKey) })?.value,
+    passphrase: ofHost?.tls?.passphrase
+  }
+  // Where two sources have a header of the same name, the first one counts.
   const headers: Headers = {
     ...(stored?.headerFile === undefined ? {} : yield* readHeaders(stored.headerFile)),
-    ...(isConfigured ? variables.headers : {}),
-    ...(isConfigured ? yield* headersOf(flags.header) : {})
+    ...ofHost?.headers,
+    ...yield* headersOf(flags?.header ?? [])
   }
+  const proxy = first<NodeFileIo.Options["proxy"]>({
+    flag: proxyOf(given.proxy),
+    variable: variables.proxy,
+    file: proxyOf(file.proxy)
+  })
   return {
     ...variables,
     headers,
-    proxy: proxy === undefined ? variables.proxy : proxy.trim() === "none" ? false as const : Redacted.make(proxy),
+    proxy: proxy?.value,
     tls: Object.values(tls).every((value) => value === undefined) ? undefined : tls,
-    socketPath: isConfigured ? flags.unixSocket ?? variables.socketPath : undefined
+    socketPath: first({ flag: flags?.unixSocket, variable: ofHost?.socketPath })?.value
   }
 })
 

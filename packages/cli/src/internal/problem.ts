@@ -36,7 +36,7 @@ export const local = (what: string, advice: string, cause?: unknown): Problem =>
 const VERDICT_OF_COPY = {
   kept: "The file is still on the host.",
   consumed: "The host has counted the download.",
-  absent: "This used up no copy.",
+  absent: "No copy was used up.",
   unknown: "Whether the host still has the file is unknown."
 } as const
 
@@ -66,8 +66,8 @@ const amount = (limit: string, value: number): string =>
     : limit === "expires"
     ? Text.life(value)
     : value.toLocaleString("en-US")
-/** What the host itself said. */
-const own = (detail: string | undefined): string => detail === undefined ? "" : `: ${detail}`
+/** The host's own message, to append. */
+const detailOf = (detail: string | undefined): string => detail === undefined ? "" : `: ${detail}`
 
 const joined = (parts: ReadonlyArray<string>): string =>
   parts.length === 1
@@ -170,7 +170,7 @@ const transferInterrupted = (reason: FileIoError.TransferInterrupted, resume: Re
 }
 
 const unauthorized = (reason: FileIoError.Unauthorized, operation: FileIoError.Operation): Words => {
-  const detail = own(reason.detail)
+  const detail = detailOf(reason.detail)
   if (reason.status === 403) {
     return {
       what: `the host does not allow this to the account (403)${detail}`,
@@ -216,7 +216,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       const asked = reason.asked === undefined ? "" : `, asked ${amount(reason.limit, reason.asked)}`
       const allowed = reason.allowed === undefined ? "" : `, allowed ${amount(reason.limit, reason.allowed)}`
       return {
-        what: `beyond the plan's ${reason.limit}${asked}${allowed}${own(reason.detail)}`,
+        what: `beyond the plan's ${reason.limit}${asked}${allowed}${detailOf(reason.detail)}`,
         advice: "Ask for less, or delete files: see \"fileio me\" and \"fileio list\"."
       }
     }
@@ -260,9 +260,9 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
       }
     case "SourceFailed":
       return {
-        what: `cannot read ${reason.path ?? "the source"}: ${reason.problem.split(";")[0]}`,
-        advice: reason.problem.includes("`snapshot`")
-          ? "Add --snapshot to send what it has at the start, or send what it has now through a pipe: cat FILE | fileio upload -."
+        what: `cannot read ${reason.path ?? "the source"}: ${reason.problem}`,
+        advice: reason.hasGrown === true
+          ? "Add --snapshot to send what it has at the start, or send what it has now through a pipe, with the same options: cat FILE | fileio upload -."
           : "Check that it is readable and does not change during the upload."
       }
     case "DestinationFailed":
@@ -290,7 +290,9 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
           ? "Ask the sender which key opens it, or to send it again."
           : path === partPath
           ? `The rest was not fetched. Give the right key with the same command: it continues with ${path}.`
-          : `The encrypted file is kept as ${path}; the right key opens it: age -d -i KEYFILE ${Text.quoted(path)}`,
+          : reason.isIntact
+          ? `The encrypted file is kept as ${path}; the right key opens it: age -d -i KEYFILE ${Text.quoted(path)}`
+          : `It is kept as ${path}, as it arrived. Ask the sender to send it again.`,
         details: path === undefined ? {} : { parts: [path] }
       }
     }
@@ -300,6 +302,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
 const DECRYPTION: Record<FileIoError.DecryptionProblem, string> = {
   otherKey: "it is for another key or passphrase",
   notEncrypted: "it is not encrypted in the age format",
+  workFactor: "to check its passphrase takes more memory than is allowed or free here",
   malformed: "its header cannot be read",
   changed: "its bytes are not those that were encrypted",
   cut: "its end is missing"
@@ -307,7 +310,7 @@ const DECRYPTION: Record<FileIoError.DecryptionProblem, string> = {
 
 /** Converts a wrong option of the SDK, which is a flag, a setting or a variable of the command line. */
 export const fromInvalidOption = ({ option, problem }: InvalidOption): Problem =>
-  usage(`invalid ${FLAGS[option] ?? option}: ${problem}`, "Correct it.")
+  usage(`invalid ${FLAGS[option] ?? option}: ${problem}`, option === "baseUrl" ? SET_HOST : "Correct it.")
 
 /** Converts an error of the SDK for the command line. For a download the advice starts with what became of the copy. */
 export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {

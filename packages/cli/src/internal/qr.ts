@@ -1,13 +1,16 @@
 /** Prints a link as a QR code, two modules per character. */
-import { encode } from "uqr"
+import * as QrCode from "@effect-fileio/core/QrCode"
 
 /** Dark on light whatever the terminal's colours are, since many readers do not support the reverse. */
 const INK = "\u001B[38;5;16m\u001B[48;5;231m"
 const RESET = "\u001B[0m"
+/** Light modules around the code. */
+const BORDER = 2
 
 export const lines = (text: string, color: boolean): string => {
-  const { data, size } = encode(text, { ecc: "M", border: 2 })
-  const dark = (row: number, column: number): boolean => data[row]?.[column] === true
+  const data = QrCode.encode(text)
+  const size = data.length + 2 * BORDER
+  const dark = (row: number, column: number): boolean => data[row - BORDER]?.[column - BORDER] === true
   const rows: Array<string> = []
   for (let row = 0; row < size; row += 2) {
     let line = ""

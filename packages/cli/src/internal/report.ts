@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ExitCode from "../ExitCode.ts"
 import * as JsonLine from "../JsonLine.ts"
-import { type Problem, Reported } from "./problem.ts"
+import { local, type Problem, Reported } from "./problem.ts"
 import * as Progress from "./progress.ts"
 import { type OutputClosed, Stdio } from "./stdio.ts"
 import * as Text from "./text.ts"
@@ -45,6 +45,11 @@ export interface Report {
   /** Writes lines with terminal escapes to standard error. */
   readonly drawing: (text: string) => Effect.Effect<void>
   readonly problem: (problem: Problem, subject?: string) => Effect.Effect<void>
+  /**
+   * Reports a stored file whose link standard output did not take: on standard error, with the secret that opens the file. If
+   * nobody sees the link, nobody can ever download the file.
+   */
+  readonly lostLink: (link: string, error: OutputClosed, subject: string) => Effect.Effect<Problem>
   /** From now on standard output carries a file: lines of JSON go to standard error. */
   readonly giveStdoutAway: Effect.Effect<void>
   /** Remembers a transfer until the scope closes, to report what became of it if the program is stopped. */
@@ -133,7 +138,8 @@ export const make = Effect.fnUntraced(function*(
     problem: Effect.fnUntraced(function*(problem, subject) {
       if (flags.json) {
         const line = `${errorLine(problem, subject)}\n`
-        yield* stdoutIsOurs ? Effect.ignore(toStdout(line)) : toStderr(line)
+        // Where standard output takes nothing any more, the error would be lost with it.
+        yield* stdoutIsOurs ? Effect.catch(toStdout(line), () => toStderr(line)) : toStderr(line)
       } else {
         yield* toStderr(lines(stdio, about(subject, problem.what), problem.advice))
       }
@@ -141,6 +147,12 @@ export const make = Effect.fnUntraced(function*(
         for (const line of causes(problem.cause)) yield* toStderr(`  cause: ${line}\n`)
       }
     }),
+    lostLink: (link, { cause, code }, subject) => {
+      const what = `it is on the host, but its link could not be written to standard output (${code})`
+      const problem = local(what, `The link: ${link}`, cause)
+      const text = lines(stdio, about(subject, what), problem.advice)
+      return Effect.as(view.aside(Effect.sync(() => stdio.stderr.writeLink(text))), problem)
+    },
     giveStdoutAway: Effect.sync(() => {
       stdoutIsOurs = false
     }),

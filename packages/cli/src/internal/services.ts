@@ -22,8 +22,8 @@ export declare namespace Services {
   /** Services of the platform that a command needs. */
   type Platform = Stdio | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
   /** Services that the program provides. */
-  type Outside = Platform | Context.Service.Identifier<typeof Current>
-  type Needs = Outside | Context.Service.Identifier<(typeof Flags.all)[number]>
+  type Provided = Platform | Context.Service.Identifier<typeof Current>
+  type Requirements = Provided | Context.Service.Identifier<(typeof Flags.all)[number]>
   type Failure = Problem.Reported
 }
 
@@ -31,7 +31,7 @@ export type Runner<I> = (
   input: I
 ) => Effect.Effect<void, Report.CommandError, Services.Platform | Report.Report | Scope.Scope>
 
-/** The report of the running command, for a stop from outside. */
+/** The report of the running command, so that the handler of a signal can say what became of its transfers. */
 export interface Current {
   report: Report.Report | undefined
 }
@@ -49,7 +49,7 @@ const waiting = (report: Report.Report) => (wait: RateLimit.Waiting) => {
   const window = Duration.toMillis(wait.window)
   const rate = window === 1000 ? `${wait.limit}/s` : `${wait.limit} in ${Text.seconds(window)}`
   return report.view.waiting(
-    wait.reason === "limit" ? `the account's limit of ${rate}` : "the host, which has refused a call for now",
+    wait.reason === "limit" ? `the account's limit of ${rate}` : "the host, which responded 429",
     Duration.toMillis(wait.expected)
   )
 }
@@ -57,7 +57,7 @@ const waiting = (report: Report.Report) => (wait: RateLimit.Waiting) => {
 export const provide = Effect.fnUntraced(function*<E extends Report.CommandError>(
   command: string,
   effect: Effect.Effect<void, E, Services.Platform | Report.Report | Scope.Scope>
-): Effect.fn.Return<void, Problem.Reported, Services.Needs> {
+): Effect.fn.Return<void, Problem.Reported, Services.Requirements> {
   const flags: Report.Flags = {
     json: yield* Flags.Json,
     quiet: yield* Flags.Quiet,
@@ -78,7 +78,7 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
     const report = yield* Report.make(command, flags)
     current.report = report
     yield* effect.pipe(
-      Effect.catch((error) => tell(report, error)),
+      Effect.catch((error) => reportError(report, error)),
       Effect.provideService(Report.Report, report),
       Effect.provideService(BaseUrlFlag, baseUrl),
       Effect.provideService(CurrentNetworkFlags, network),
@@ -89,9 +89,9 @@ export const provide = Effect.fnUntraced(function*<E extends Report.CommandError
   }))
 })
 
-const tell = Effect.fnUntraced(function*(report: Report.Report, error: Report.CommandError) {
+const reportError = Effect.fnUntraced(function*(report: Report.Report, error: Report.CommandError) {
   if (error._tag === "Reported") return yield* error
-  // The reader of the output has read enough, as "head" does.
+  // The reader closed the pipe, as "head" does when it has read enough.
   if (error._tag === "OutputClosed" && error.code === "EPIPE") return
   const problem = toProblem(error)
   yield* report.problem(problem)

@@ -2,6 +2,7 @@
 import type * as FileIo from "@effect-fileio/client/FileIo"
 import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
+import type * as Transport from "@effect-fileio/client/Transport"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -30,6 +31,33 @@ export interface Session {
   readonly open: (link?: string) => Effect.Effect<Client, Problem | FileIoError.FileIoError>
 }
 
+/**
+ * Called when a request is written to an open connection. Before that nothing was sent, however much of the file was read, so a
+ * command that is stopped knows that the host has done nothing.
+ */
+export const CurrentOnSent = Context.Reference<(request: Transport.Request) => void>(
+  "@effect-fileio/cli/CurrentOnSent",
+  { defaultValue: () => () => {} }
+)
+
+/** The transport, which also calls `CurrentOnSent`. */
+const observed = (service: typeof Transport.Transport) =>
+  Layer.effect(
+    service,
+    Effect.map(service, ({ send }) =>
+      service.of({
+        send: (request, observer) =>
+          Effect.flatMap(CurrentOnSent, (onSent) =>
+            send(request, {
+              ...observer,
+              onHeadWritten: (connection) => {
+                onSent(request)
+                observer.onHeadWritten(connection)
+              }
+            }))
+      }))
+  )
+
 export const Session = Context.Service<Session>("@effect-fileio/cli/Session")
 
 /** A command that makes one call does without the rate limit, which another call would have to learn. */
@@ -39,20 +67,25 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
   Stdio | FileSystem.FileSystem | Path.Path | ChildProcessSpawner | Scope.Scope
 > {
   const settings = yield* Settings.resolve
-  const environment = yield* Effect.context<Stdio | ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope>()
+  const environment = yield* Effect.context<
+    Stdio | ChildProcessSpawner | FileSystem.FileSystem | Path.Path | Scope.Scope
+  >()
   const clients = new Map<string, Client>()
 
   const connect = Effect.fnUntraced(function*(baseUrl: string) {
     // Loaded lazily: it is most of the code, and "config" and "--help" do not need it.
-    const [NodeFileIo, { hasProxy }, Network, { FileIo }, { FileTransfer }] = yield* Effect.promise(() =>
+    const modules = yield* Effect.promise(() =>
       Promise.all([
+        import("@effect-fileio/client/Transport"),
         import("@effect-fileio/platform-node/NodeFileIo"),
         import("@effect-fileio/platform-node/NodeHttp"),
+        import("@effect-fileio/platform-node/NodePlatform"),
         import("./network.ts"),
         import("@effect-fileio/client/FileIo"),
         import("@effect-fileio/client/FileTransfer")
       ])
     )
+    const [{ Transport }, NodeFileIo, NodeHttp, NodePlatform, Network, FileIo, FileTransfer] = modules
     const apiKey = yield* Settings.keyFor(settings, baseUrl)
     const provider = yield* Settings.provider
     const variables = yield* Effect.mapError(
@@ -61,8 +94,16 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     )
     const options = { ...yield* Network.options(settings, baseUrl, variables), baseUrl, apiKey }
     const services = yield* Effect.flatMap(
-      hasProxy(options),
-      (isProxied) => Layer.build(isProxied ? NodeFileIo.layer(options) : NodeFileIo.layerSockets(options))
+      NodeHttp.hasProxy(options),
+      (isProxied) =>
+        Layer.build(
+          Layer.fresh(FileTransfer.layer).pipe(
+            Layer.provideMerge(FileIo.layerTransport(options)),
+            Layer.provide(observed(Transport)),
+            Layer.provide(isProxied ? NodeHttp.layer(options) : NodeHttp.layerSockets(options)),
+            Layer.provide(NodePlatform.layer)
+          )
+        )
     ).pipe(
       Effect.mapError(fromInvalidOption),
       Effect.provideService(ConfigProvider.ConfigProvider, provider),
@@ -71,8 +112,8 @@ export const make = Effect.fnUntraced(function*(calls: "one" | "many"): Effect.f
     return {
       baseUrl,
       hasKey: apiKey !== undefined,
-      fileIo: Context.get(services, FileIo),
-      transfer: Context.get(services, FileTransfer)
+      fileIo: Context.get(services, FileIo.FileIo),
+      transfer: Context.get(services, FileTransfer.FileTransfer)
     }
   })
 

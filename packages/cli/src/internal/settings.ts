@@ -1,4 +1,4 @@
-/** The settings. Flags override `FILEIO_…` variables, variables override the file. */
+/** The settings, and the order of their sources (`first`): flags, `FILEIO_…` variables, the file, the default. */
 import * as FileIo from "@effect-fileio/client/FileIo"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -41,12 +41,32 @@ export const File = Schema.Struct({
 
 export type File = typeof File.Type
 
-export type From = "flag" | "variable" | "file" | "default"
+/** The sources of a setting, in their order. */
+const SOURCES = ["flag", "variable", "file", "default"] as const
 
-export interface Value {
-  readonly value: string
+export type From = typeof SOURCES[number]
+
+export interface Value<A = string> {
+  readonly value: A
   readonly from: From
 }
+
+/** The value of the first source that has one. */
+export const first = <A>(sources: { readonly [K in From]?: A | undefined }): Value<A> | undefined => {
+  for (const from of SOURCES) {
+    const value = sources[from]
+    if (value !== undefined) return { value, from }
+  }
+  return undefined
+}
+
+/** How a message names the source of a setting. */
+export const sourceOf = (name: string, from: From): string =>
+  from === "flag"
+    ? `--${name}`
+    : from === "variable"
+    ? `FILEIO_${name.toUpperCase().replaceAll("-", "_")}`
+    : `${name} of the settings`
 
 export interface Settings {
   readonly path: string
@@ -184,65 +204,70 @@ export const write = Effect.fnUntraced(function*(given: string, file: File) {
   }).pipe(Effect.scoped, Effect.mapError(failed))
 })
 
-const pick = (...values: ReadonlyArray<readonly [string | undefined, From]>): Value | undefined => {
-  const found = values.find(([value]) => value !== undefined)
-  return found?.[0] === undefined ? undefined : { value: found[0], from: found[1] }
-}
-
 type Env = Stdio["env"]
+type StoredHost = NonNullable<File["hosts"]>[string] | undefined
 
 /** The network settings that are set. */
 const networkOf = (
   env: Env,
   flags: NetworkFlags,
   file: File,
-  stored: NonNullable<File["hosts"]>[string] | undefined
+  stored: StoredHost
 ): Settings["network"] => {
   const one = (flag: string | undefined, variable: string, inFile: string | undefined) =>
-    pick([flag, "flag"], [present(env[variable]), "variable"], [inFile, "file"])
+    first({ flag, variable: present(env[variable]), file: inFile })
   const proxy = one(flags.proxy, "FILEIO_PROXY", file.proxy)
-  const headers = flags.header.length > 0
-    ? { value: "set", from: "flag" as const }
-    : pick([present(env["FILEIO_HEADERS"]) && "set", "variable"], [stored?.headerFile, "file"])
+  // Headers of all sources are sent; where two have the same name, that of the first.
+  const headers = [
+    first({ flag: flags.header.length > 0 ? "set" : undefined }),
+    first({ variable: present(env["FILEIO_HEADERS"]) && "set" }),
+    first({ file: stored?.headerFile })
+  ].filter((value) => value !== undefined)
   return [
     ["proxy", proxy && { ...proxy, value: withoutPassword(proxy.value) }],
     ["ca-cert", one(flags.cacert, "FILEIO_CA_CERT", file.caCert)],
     ["client-cert", one(flags.cert, "FILEIO_CLIENT_CERT", stored?.clientCert)],
     ["client-key", one(flags.certKey, "FILEIO_CLIENT_KEY", stored?.clientKey)],
-    ["header-file", headers]
+    ...(headers.length === 0 ? [undefined] : headers).map((value) => ["header-file", value] as const),
+    ["unix-socket", one(flags.unixSocket, "FILEIO_SOCKET_PATH", undefined)]
   ]
 }
 
 /** A proxy without its password, for display. */
-const withoutPassword = (proxy: string): string => proxy.replace(/^((?:\w+:)?\/\/)?[^@]*@/, "$1<redacted>@")
+export const withoutPassword = (proxy: string): string => proxy.replace(/^((?:\w+:)?\/\/)?[^@]*@/, "$1<redacted>@")
+
+/** A key, or the command that prints it. */
+type KeySource = { readonly key: string } | { readonly command: string }
+
+const keySource = (env: Env, stored: StoredHost): Value<KeySource> | undefined => {
+  const one = (key: string | undefined, command: string | undefined): KeySource | undefined =>
+    key !== undefined ? { key } : command !== undefined ? { command } : undefined
+  return first({
+    variable: one(present(env["FILEIO_API_KEY"]), present(env["FILEIO_API_KEY_COMMAND"])),
+    file: one(stored?.apiKey, stored?.apiKeyCommand)
+  })
+}
 
 export const resolve = Effect.gen(function*() {
   const { env } = yield* Stdio
   const flag = yield* BaseUrlFlag
   const path = yield* filePath
   const file = yield* read(path)
-  const baseUrl = pick(
-    [flag, "flag"],
-    [present(env["FILEIO_BASE_URL"]), "variable"],
-    [file.baseUrl, "file"]
-  ) ?? { value: FileIo.DEFAULT_BASE_URL, from: "default" as const }
+  const fallback = { value: FileIo.DEFAULT_BASE_URL, from: "default" } as const
+  const baseUrl = first({ flag, variable: present(env["FILEIO_BASE_URL"]), file: file.baseUrl }) ?? fallback
   const stored = file.hosts?.[normalize(baseUrl.value)]
+  const key = keySource(env, stored)
   const settings: Settings = {
     path,
     file,
     baseUrl,
-    expires: pick([present(env["FILEIO_EXPIRES"]), "variable"], [file.expires, "file"]),
-    maxDownloads: pick([present(env["FILEIO_MAX_DOWNLOADS"]), "variable"], [file.maxDownloads, "file"]),
-    encrypt: pick([present(env["FILEIO_ENCRYPT"]), "variable"], [file.encrypt, "file"]),
-    key: present(env["FILEIO_API_KEY"]) !== undefined
-      ? { value: "set", from: "variable" }
-      : present(env["FILEIO_API_KEY_COMMAND"]) !== undefined
-      ? { value: `from the command: ${env["FILEIO_API_KEY_COMMAND"]}`, from: "variable" }
-      : stored?.apiKey !== undefined
-      ? { value: "set", from: "file" }
-      : stored?.apiKeyCommand !== undefined
-      ? { value: `from the command: ${stored.apiKeyCommand}`, from: "file" }
-      : undefined,
+    expires: first({ variable: present(env["FILEIO_EXPIRES"]), file: file.expires }),
+    maxDownloads: first({ variable: present(env["FILEIO_MAX_DOWNLOADS"]), file: file.maxDownloads }),
+    encrypt: first({ variable: present(env["FILEIO_ENCRYPT"]), file: file.encrypt }),
+    key: key && {
+      value: "command" in key.value ? `from the command: ${key.value.command}` : "set",
+      from: key.from
+    },
     network: networkOf(env, yield* CurrentNetworkFlags, file, stored)
   }
   return settings
@@ -269,15 +294,10 @@ const fetchKey = Effect.fnUntraced(function*(
 /** The key for a host: for the configured one from a variable or the file, for others only from the file. */
 export const keyFor = Effect.fnUntraced(function*(settings: Settings, baseUrl: string) {
   const { env } = yield* Stdio
-  const variable = normalize(baseUrl) === normalize(settings.baseUrl.value)
-  const stored = settings.file.hosts?.[normalize(baseUrl)]
-  const key = variable ? present(env["FILEIO_API_KEY"]) : undefined
-  const command = variable ? present(env["FILEIO_API_KEY_COMMAND"]) : undefined
-  if (key !== undefined) return Redacted.make(key)
-  if (command !== undefined) return yield* fetchKey(command)
-  if (stored?.apiKey !== undefined) return Redacted.make(stored.apiKey)
-  if (stored?.apiKeyCommand !== undefined) return yield* fetchKey(stored.apiKeyCommand)
-  return undefined
+  const isConfigured = normalize(baseUrl) === normalize(settings.baseUrl.value)
+  const key = keySource(isConfigured ? env : {}, settings.file.hosts?.[normalize(baseUrl)])?.value
+  if (key === undefined) return undefined
+  return "key" in key ? Redacted.make(key.key) : yield* fetchKey(key.command)
 })
 
 /** Variables that the SDK reads itself (such as time-outs). */

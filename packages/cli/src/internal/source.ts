@@ -10,7 +10,6 @@ import * as RawPath from "./rawPath.ts"
 import { Report } from "./report.ts"
 import * as SpecialFiles from "./specialFiles.ts"
 import { Stdio } from "./stdio.ts"
-import * as Text from "./text.ts"
 
 export type Body = FileBody.FileBody | FileBody.OneShotBody
 
@@ -86,7 +85,7 @@ export const bodyOf = Effect.fnUntraced(function*(path: string, { name, snapshot
   if (isFolder) {
     return yield* local(
       "it is a folder",
-      `Nothing was sent. Send it as one archive: fileio upload --tar ${Text.quoted(path)}`
+      "Nothing was sent. Add --tar to the command to send it as one archive."
     )
   }
   if (isUndecoded) return yield* undecoded(raw, { name, snapshot })

@@ -34,6 +34,8 @@ export interface Stdio {
     readonly isTerminal: boolean
     readonly columns: () => number
     readonly write: (text: string) => void
+    /** Writes a text with the secret of a link: for a link that standard output did not take, without which its file is lost. */
+    readonly writeLink: (text: string) => void
   }
 }
 
@@ -109,7 +111,9 @@ export const make = (): Stdio => {
     stderr: {
       isTerminal: process.stderr.isTTY === true,
       columns: () => process.stderr.columns || 80,
-      write: (text) => void process.stderr.write(text)
+      // An argument with a secret may be in any message, such as that about a mistyped command.
+      write: (text) => void process.stderr.write(PlainText.withoutSecrets(text)),
+      writeLink: (text) => void process.stderr.write(text)
     }
   }
 }

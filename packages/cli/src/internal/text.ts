@@ -1,6 +1,7 @@
 /** Formats values for a terminal. */
 import * as PlainText from "@effect-fileio/core/PlainText"
 import { displayWidth } from "effect/cli/CliOutput"
+import { sep } from "node:path"
 
 const UNITS = ["kB", "MB", "GB", "TB", "PB"] as const
 
@@ -114,6 +115,10 @@ export const bar = (share: number, columns: number): string => {
   return `[${"#".repeat(filled)}${".".repeat(columns - filled)}]`
 }
 
-/** Quotes a word for a POSIX shell. */
-export const quoted = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+/** Quotes a word for the shells of this system: those of POSIX, or PowerShell and `cmd.exe`, which knows no single quotes. */
+export const quoted = (word: string, isWindows = sep === "\\"): string =>
+  isWindows
+    ? /^[\w@+=:./\\-]+$/.test(word) ? word : `"${word.replaceAll("\"", "\"\"")}"`
+    : /^[\w@%+=:,./-]+$/.test(word)
+    ? word
+    : `'${word.replaceAll("'", "'\\''")}'`

@@ -4,9 +4,9 @@
  *
  * @since 0.1.0
  */
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
 
 /**
  * A fault of a host, or of the network before it, for one request.
@@ -39,7 +39,7 @@ export type Fault = Data.TaggedEnum<{
   /** The response stops after this many bytes of its body, and the connection stays open. */
   readonly StallBody: { readonly atByte: number }
   /** The response is correct and slow: `bytes` at a time, with a pause before each. */
-  readonly Drip: { readonly bytes: number; readonly every: Duration.Input }
+  readonly Drip: { readonly bytes: number; readonly every: DurationInput }
   /** An HTML page instead of JSON, or instead of a file. */
   readonly Html: { readonly status: number }
   /** A redirect to an address, to the file's page, or in a loop. */

@@ -21,6 +21,7 @@
  *
  * @since 0.1.0
  */
+import { parseOptionUnsafe } from "@effect-fileio/core/DurationInput"
 import type { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -33,6 +34,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as FileIo from "../FileIo.ts"
+import { concat } from "../internal/shared/bytes.ts"
 import type { Fault } from "./Fault.ts"
 import * as MemoryHost from "./memoryHost.ts"
 
@@ -86,13 +88,7 @@ const collect = (
         if (length < stopAt && body.contentLength !== undefined && body.contentLength !== length) {
           return Effect.fail(broken("UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"))
         }
-        const whole = new Uint8Array(length)
-        let at = 0
-        for (const chunk of chunks) {
-          whole.set(chunk, at)
-          at += chunk.length
-        }
-        return Effect.succeed(whole)
+        return Effect.succeed(concat(chunks, length))
       })
     )
   })
@@ -120,7 +116,7 @@ const sending = (hostResponse: MemoryHost.HostResponse, fault: Fault | undefined
     case "Drip":
       return Stream.mapEffect(
         chunksOf(hostResponse.body, fault.bytes),
-        (chunk) => Effect.delay(Effect.succeed(chunk), fault.every)
+        (chunk) => Effect.delay(Effect.succeed(chunk), parseOptionUnsafe("every", fault.every))
       )
     default:
       return until(hostResponse.body.length)
@@ -197,25 +193,23 @@ export const make = (
           arrived.bodyBytes = total
         })
         const now = clock.currentTimeMillisUnsafe()
+        const stalled = Effect.onInterrupt(Effect.never, () =>
+          Effect.sync(() => {
+            arrived.aborted = true
+          }))
         switch (fault?._tag) {
           case "ResetRequest":
             core.keep(arrived, body.subarray(0, stopAt))
             return yield* Effect.fail(broken("ECONNRESET"))
           case "StallRequest":
             core.keep(arrived, body.subarray(0, stopAt))
-            return yield* Effect.onInterrupt(Effect.never, () =>
-              Effect.sync(() => {
-                arrived.aborted = true
-              }))
+            return yield* stalled
           case "ResetBeforeHeaders":
             if (fault.handled) core.handle(arrived, body, now).settle(Infinity, now)
             return yield* Effect.fail(broken("ECONNRESET"))
           case "StallBeforeHeaders":
             if (fault.handled) core.handle(arrived, body, now).settle(Infinity, now)
-            return yield* Effect.onInterrupt(Effect.never, () =>
-              Effect.sync(() => {
-                arrived.aborted = true
-              }))
+            return yield* stalled
           default: {
             const hostResponse = fault === undefined
               ? core.handle(arrived, body, now)
@@ -253,7 +247,7 @@ export const layerHost = (options?: MemoryHost.Options): Layer.Layer<FileIoTest 
   )
 
 /**
- * `FileIo` over a host in memory, with the host's key.
+ * `FileIo` over a host in memory, with the host's key; `apiKey: undefined` makes calls without one.
  *
  * @category layers
  * @since 0.1.0
@@ -264,14 +258,3 @@ export const layer = (
   FileIo.layer({ apiKey: MemoryHost.apiKey, ...options, baseUrl: BASE_URL }).pipe(
     Layer.provideMerge(layerHost(options))
   )
-
-/**
- * `FileIo` over a host in memory, without a key.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerAnonymous = (
-  options?: Omit<Options, "apiKey">
-): Layer.Layer<FileIo.FileIo | FileIoTest, InvalidOption> =>
-  FileIo.layer({ ...options, baseUrl: BASE_URL, apiKey: undefined }).pipe(Layer.provideMerge(layerHost(options)))

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
+import type { DurationInput } from "@effect-fileio/core/DurationInput"
 import type * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
@@ -113,7 +113,7 @@ export interface Options {
   /** Whether the response to an upload has a deletion token, as with the server of this project. @default true */
   readonly deleteTokens?: boolean | undefined
   /** How long the holder of a broken download has to resume it. @default 1 minute */
-  readonly grace?: Duration.Input | undefined
+  readonly grace?: DurationInput | undefined
 }
 
 /**

@@ -75,7 +75,7 @@ export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process
       timeline.push(at + roundTrip / 2 + jitter * random(), (now) => then(now, isRefused, retryAfter))
     })
   }
-  const open = (now: number) => new Account({ host: "model", isAnonymous: false, shared: undefined, now })
+  const open = (now: number) => new Account({ host: "model", isAnonymous: false, sharedWindow: undefined, now })
 
   const start = (process: number, from: number) => {
     const account = open(from)
@@ -95,11 +95,11 @@ export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process
         const { learning } = account
         const isDue = account.pausedUntil <= now && account.rate.consecutiveRejections === 0
         if (isDue && learning.isDue(now, lifetime)) {
-          learning.isRunning = true
+          learning.started(now)
           join({ order: 0, isMe: true, refusedAt: Infinity })
         }
         const call = calls[0]!
-        const awaitsMe = !call.isMe && learning.limit === undefined && learning.isRunning
+        const awaitsMe = !call.isMe && learning.hostRate === undefined && learning.isRunning
         const readyAt = awaitsMe ? Infinity : account.readyAt(now, account.quota(rateLimit))
         if (readyAt > now) {
           if (readyAt === Infinity) return
@@ -116,7 +116,7 @@ export const simulate = (options: ModelOptions, processes: ReadonlyArray<Process
       const sent = account.acquire(now, rateLimit, true)
       send(process, now, (now, isRefused, retryAfter) => {
         account.responded(sent, now)
-        if (call.isMe) account.learning.isRunning = false
+        if (call.isMe) account.learning.ended(now, false)
         if (isRefused) {
           account.rejected(sent, now, retryAfter, rateLimit, random())
           call.refusedAt = Math.min(call.refusedAt, now)

@@ -63,8 +63,11 @@ const download = {
   "416": { description: "The range is beyond the file" }
 }
 
-/** The meaning of the settings, which are the same as form fields and as query parameters. */
-const SETTINGS: Record<string, string> = {
+/** The meaning of query parameters, and of the form fields with the same names: schemas that decode lose their descriptions. */
+const FIELDS: Record<string, string> = {
+  search: "Text that the file name contains, in any case; at most 1,024 bytes of UTF-8 without control characters",
+  offset: "How many files to skip. Default: 0",
+  limit: "How many files to list, at most 1,000. Default: 100",
   expires:
     "A period such as `10m` or `2w` (units y Q M w d h m s), an ISO 8601 time, a date (its end, in UTC), or empty for never. In a query, a `+` may stand as it is. Default: 14 days",
   maxDownloads: "How many downloads the file allows: a whole number from 1, or empty for no limit. Default: 1",
@@ -105,7 +108,7 @@ const open = <A>(schema: A): A => {
 const described = (properties: Record<string, Property>): Record<string, Property> =>
   Object.fromEntries(
     Object.entries(properties).map(([name, property]) => {
-      const description = SETTINGS[name]
+      const description = FIELDS[name]
       return [name, description === undefined ? property : { ...property, description }]
     })
   )
@@ -155,7 +158,7 @@ const complete = (operation: Operation): Operation => {
     ...operation,
     parameters: [
       ...operation.parameters.map((parameter) => {
-        const description = SETTINGS[parameter.name]
+        const description = FIELDS[parameter.name]
         return description === undefined ? parameter : { ...parameter, description }
       }),
       ...(operation.operationId === "delete" ? [deleteToken] : [])

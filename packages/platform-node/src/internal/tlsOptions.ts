@@ -23,13 +23,20 @@ class Unreadable extends Error {
 const reasonOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : ""
 
+/** The path as the system writes it. */
+const pathOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "path" in cause && typeof cause.path === "string" ? cause.path : undefined
+
 const contentOf = (pem: Pem, field: string): string => {
   if (typeof pem === "string") return pem
   if (!(pem instanceof URL)) return Buffer.from(pem).toString("latin1")
   try {
     return readFileSync(pem, "latin1")
   } catch (cause) {
-    throw new Unreadable(field, `cannot read ${pem.protocol === "file:" ? pem.pathname : pem.href}${reasonOf(cause)}`)
+    throw new Unreadable(
+      field,
+      `cannot read ${pathOf(cause) ?? pem.href}${reasonOf(cause)}`
+    )
   }
 }
 

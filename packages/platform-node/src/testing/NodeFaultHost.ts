@@ -27,6 +27,7 @@
  */
 import type { Fault } from "@effect-fileio/client/testing/Fault"
 import * as MemoryHost from "@effect-fileio/client/testing/memoryHost"
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -141,58 +142,35 @@ const send = async (
   hostResponse: MemoryHost.HostResponse,
   fault: Fault
 ): Promise<number> => {
-  const whole = (content: Uint8Array) => writeBody(socket, content, { piece: WRITE_BYTES })
+  const { body } = hostResponse
+  const chunked = fault._tag === "CutChunked"
+  await write(socket, headOf(hostResponse, chunked ? { "content-length": "", "transfer-encoding": "chunked" } : {}))
   switch (fault._tag) {
-    case "ResetBody": {
-      await write(socket, headOf(hostResponse, {}))
-      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
-      // A reset overtakes bytes that the receiver has not read yet, so wait a moment.
-      await sleep(20)
-      socket.resetAndDestroy()
-      return sent
-    }
-    case "Truncate": {
-      await write(socket, headOf(hostResponse, {}))
-      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
-      socket.end()
-      return sent
-    }
-    case "CutChunked": {
-      await write(socket, headOf(hostResponse, { "content-length": "", "transfer-encoding": "chunked" }))
-      const sent = await writeBody(socket, hostResponse.body.subarray(0, fault.atByte), {
-        piece: WRITE_BYTES,
-        chunked: true
-      })
-      socket.end()
-      return sent
-    }
-    case "TooManyBytes": {
-      await write(socket, headOf(hostResponse, {}))
-      const content = new Uint8Array(hostResponse.body.length + fault.extra)
-      content.set(hostResponse.body)
-      return whole(content)
-    }
+    case "ResetBody":
+    case "Truncate":
+    case "CutChunked":
     case "StallBody": {
-      await write(socket, headOf(hostResponse, {}))
-      const sent = await whole(hostResponse.body.subarray(0, fault.atByte))
-      if (!socket.destroyed) await once(socket, "close")
+      const sent = await writeBody(socket, body.subarray(0, fault.atByte), { piece: WRITE_BYTES, chunked })
+      if (fault._tag === "ResetBody") {
+        // A reset overtakes bytes that the receiver has not read yet, so wait a moment.
+        await sleep(20)
+        socket.resetAndDestroy()
+      } else if (fault._tag !== "StallBody") socket.end()
+      else if (!socket.destroyed) await once(socket, "close")
       return sent
     }
+    case "TooManyBytes":
+      return writeBody(socket, Buffer.concat([body, new Uint8Array(fault.extra)]), { piece: WRITE_BYTES })
     case "Drip":
-      await write(socket, headOf(hostResponse, {}))
-      return writeBody(socket, hostResponse.body, {
+      return writeBody(socket, body, {
         piece: fault.bytes,
-        everyMillis: Duration.toMillis(Duration.fromInputUnsafe(fault.every))
+        everyMillis: Duration.toMillis(DurationInput.parseOptionUnsafe("every", fault.every))
       })
-    case "EarlyStatus": {
-      await write(socket, headOf(hostResponse, {}))
-      const sent = await whole(hostResponse.body)
-      if (fault.close) socket.destroySoon()
+    default: {
+      const sent = await writeBody(socket, body, { piece: WRITE_BYTES })
+      if (fault._tag === "EarlyStatus" && fault.close) socket.destroySoon()
       return sent
     }
-    default:
-      await write(socket, headOf(hostResponse, {}))
-      return whole(hostResponse.body)
   }
 }
 

@@ -39,6 +39,6 @@ export const overSockets = (
 export const until = <R>(what: string, holds: Effect.Effect<boolean, never, R>): Effect.Effect<void, never, R> =>
   Effect.gen(function*() {
     while (!(yield* holds)) yield* Effect.sleep(5)
-  }).pipe(Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(`it never was so: ${what}`) }))
+  }).pipe(Effect.timeoutOrElse({ duration: "100 seconds", orElse: () => Effect.die(`it never was so: ${what}`) }))
 
 export type Name = FileName.FileName

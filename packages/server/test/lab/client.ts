@@ -100,9 +100,17 @@ const send = (lab: Lab, method: string, path: string, entry: Entry, { number, si
     body: form(entry.name, entry.allowed, contentOf(entry.name, number, size))
   })
 
+/** Files without an account go to any shard, and only their token changes them. */
+const WITHOUT_ACCOUNT: Record<string, string> = {}
+
 const upload = async (lab: Lab): Promise<void> => {
   const { accounts, ledger, newName, random } = lab
-  const entry = ledger.add(newName(), random.pick([1, 1, 1, 3]), sizeFrom(random), random.pick(accounts))
+  const entry = ledger.add(
+    newName(),
+    random.pick([1, 1, 1, 3]),
+    sizeFrom(random),
+    random.pick([...accounts, WITHOUT_ACCOUNT])
+  )
   const { body, complete, status } = await send(lab, "POST", "/", entry, entry.versions[0]!)
   if (status === 200 && complete) {
     const { deleteToken, key } = JSON.parse(body.toString()) as { readonly key: string; readonly deleteToken: string }
@@ -177,7 +185,8 @@ const resume = async ({ ledger, server }: Lab, entry: Entry, broken: Broken): Pr
 /** By the account's key, or by the token of the upload. */
 const remove = async ({ ledger, random, server }: Lab, entry: Entry): Promise<void> => {
   entry.deletion = "asked"
-  const by = random.pick([entry.headers, { "delete-token": entry.deleteToken! }])
+  const byToken = { "delete-token": entry.deleteToken! }
+  const by = entry.headers === WITHOUT_ACCOUNT ? byToken : random.pick([entry.headers, byToken])
   const { complete, status } = await call(`${server()}/${entry.key!}`, ledger, { method: "DELETE", headers: by })
   if (status === 200 && complete) entry.deletion = "done"
   ledger.count(`delete ${status}`)
@@ -200,7 +209,7 @@ export const act = async (lab: Lab): Promise<void> => {
   if (known.length === 0) return upload(lab)
   const entry = random.pick(known)
   if (dice === 7) return alone(entry, () => remove(lab, entry))
-  if (dice < 11) return alone(entry, () => replace(lab, entry))
+  if (dice < 11 && entry.headers !== WITHOUT_ACCOUNT) return alone(entry, () => replace(lab, entry))
   if (dice === 11) {
     await call(`${server()}/?limit=20&sort=size&search=lab`, ledger, { headers: random.pick(accounts) })
     return

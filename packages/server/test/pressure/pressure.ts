@@ -157,7 +157,8 @@ export interface Figures {
 const serves = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = Net.connect({ port, host: "127.0.0.1", localAddress: "127.0.1.1" })
-    socket.setTimeout(30_000, () => socket.destroy())
+    // Only tells a server that serves nobody else from a slow machine.
+    socket.setTimeout(300_000, () => socket.destroy())
     socket.on("connect", () => socket.write("GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
     socket.once("data", (chunk) => resolve(String(chunk).startsWith("HTTP/1.1 200")))
     socket.on("error", () => resolve(false))

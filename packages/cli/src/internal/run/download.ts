@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
+import * as Again from "../again.ts"
 import * as Encryption from "../encryption.ts"
 import { fromError, local, Problem, usage } from "../problem.ts"
 import { finish, Report } from "../report.ts"
@@ -52,6 +53,12 @@ const throughOf = Effect.fnUntraced(function*(output: string | undefined) {
   if (typeof kind !== "string") return yield* kind
   return { label: output, path: output, open: SpecialFiles.open(output, kind) } satisfies Through
 })
+
+/** The command that repeats a download, without the secret of its link: the placeholder stands for the link as given. */
+const againOf = (keyOrLink: string, { keys: _keys, resume: _resume, ...flags }: Input) => {
+  const shown = FileKey.withoutFragment(keyOrLink)
+  return Again.command("download", shown === keyOrLink ? shown : `${shown}#…`, { ...flags })
+}
 
 /** How far a download has come, for the report if it is stopped. */
 interface Stage {
@@ -114,16 +121,14 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   if (keys.length > 1 && target !== undefined && "path" in target) {
     return yield* usage(`${output} is no folder`, "Give a folder for several files. No copy was used up.")
   }
-  const decryption = yield* Encryption.forDownload(input, keys)
+  const decryption = yield* Encryption.forDownload(input, keys, input.keys.includes("-"))
   const session = yield* Session.make(keys.length === 1 ? "one" : "many")
   const failures: Array<Problem> = []
 
   const download = Effect.fnUntraced(function*(keyOrLink: string) {
     const stage: Stage = { at: "local", last: undefined, pending: Effect.undefined }
     const shown = FileKey.withoutFragment(keyOrLink)
-    const again = `${Encryption.again(keyOrLink, input)}${
-      output === undefined ? "" : ` --output ${Text.quoted(output)}`
-    }`
+    const again = yield* againOf(keyOrLink, input)
     yield* report.remember({ subject: shown, describe: Effect.suspend(() => fateOf(stage, again)) })
     const { fileIo, transfer } = yield* session.open(keyOrLink)
     if (target !== undefined) {
@@ -147,7 +152,6 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       stage.last = progress
       return track.listener(progress)
     }
-    stage.at = "asked"
     const received = through !== undefined
       ? passOn(through, fileIo.download(keyOrLink, { ...decryption, onProgress }))
       : transfer.downloadFile(keyOrLink, target!, {
@@ -156,6 +160,9 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
         onCollision: overwrite ? "overwrite" : number ? "number" : undefined
       })
     return yield* received.pipe(
+      Effect.provideService(Session.CurrentOnSent, () => {
+        if (stage.at === "local") stage.at = "asked"
+      }),
       Effect.tap(track.end("done")),
       Effect.onError(() => track.end("failed")),
       Effect.catchTag("FileIoError", (error) => Effect.fail(fromError(error, () => again)))
@@ -195,7 +202,13 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
         report.result(
           { v: JsonLine.VERSION, type: "downloaded", key, path, name, bytes },
           path === "-" ? "" : path
-        )
+        ).pipe(Effect.mapError(({ cause, code }) =>
+          local(
+            `it is saved as ${path}, but its path could not be written to standard output (${code})`,
+            "Check the destination of the output.",
+            cause
+          )
+        ))
       ),
       Effect.catch((error) => {
         const problem = toProblem(error)

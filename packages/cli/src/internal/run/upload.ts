@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
+import * as Again from "../again.ts"
 import * as DeleteTokens from "../deleteTokens.ts"
 import * as Encryption from "../encryption.ts"
 import { local, type Problem, usage } from "../problem.ts"
@@ -42,7 +43,10 @@ interface Input extends Encryption.EncryptInput {
 
 /** How far an upload has come, for the report if it is stopped. */
 interface Stage {
+  /** How much of the file was read. */
   at: "waiting" | "sending" | "sent"
+  /** Whether a request with bytes of the file was written to a connection: a small file is read before there is one. */
+  isOnItsWay: boolean
   bytes: number
   /** Whether the host keeps what it has of it, so that the same command continues it. */
   isNoted: boolean
@@ -73,20 +77,26 @@ const watched = <B extends Source.Body>(body: B, stage: Stage): B => {
   }
 }
 
-const fateOf = (stage: Stage, source: string) =>
+/** The command that sends a file again; it continues a broken upload. */
+const againOf = (source: string, { paths: _paths, resume: _resume, ...flags }: Input) =>
+  Again.command("upload", source, { ...flags })
+
+const fateOf = (stage: Stage, again: string, isEncrypted: boolean) =>
   Effect.sync(() =>
-    stage.at === "sent"
+    stage.at === "sent" && stage.isOnItsWay
       ? {
         what: "stopped before the host had responded",
         advice: "It may have been stored on the host: see \"fileio list\" before you send it again.",
         details: { stored: "unknown" as const }
       }
       : {
-        what: stage.at === "waiting" ? "stopped before it was sent" : `stopped after ${Text.bytes(stage.bytes)}`,
+        what: stage.isOnItsWay ? `stopped after ${Text.bytes(stage.bytes)}` : "stopped before it was sent",
         advice: stage.isNoted
-          ? `Continue it by the same command: fileio upload ${Text.quoted(source)}`
-          : `Nothing was stored on the host. Send it again: fileio upload ${Text.quoted(source)}`,
-        details: { stored: "no" as const, bytesDone: stage.bytes }
+          ? `Continue it by the same command: ${again}`
+          : `Nothing was stored on the host. ${
+            isEncrypted ? "An encrypted upload starts over" : "Send it again"
+          }: ${again}`,
+        details: { stored: "no" as const, bytesDone: stage.isOnItsWay ? stage.bytes : 0 }
       }
   )
 
@@ -103,15 +113,12 @@ const summary = (details: FileDetails): string => {
 
 /** Checks the arguments and the settings; returns the options that all files share. */
 const optionsOf = Effect.fnUntraced(function*(input: Input, settings: Settings.Settings) {
-  const maxDownloads = input.maxDownloads ?? settings.maxDownloads?.value
-  const from = input.maxDownloads !== undefined
-    ? "--max-downloads"
-    : settings.maxDownloads?.from === "variable"
-    ? "FILEIO_MAX_DOWNLOADS"
-    : "max-downloads of the settings"
+  const maxDownloads = Settings.first({ flag: input.maxDownloads }) ?? settings.maxDownloads
+  const expires = Settings.first({ flag: input.expires }) ?? settings.expires
   const options: FileIo.UploadOptions = {
-    expires: input.expires ?? settings.expires?.value,
-    maxDownloads: maxDownloads === undefined ? undefined : yield* Settings.maxDownloads(maxDownloads, from),
+    expires: expires?.value,
+    maxDownloads: maxDownloads &&
+      (yield* Settings.maxDownloads(maxDownloads.value, Settings.sourceOf("max-downloads", maxDownloads.from))),
     autoDelete: input.keep ? false : undefined,
     title: input.title,
     countFrom: input.countFirst ? "first-byte" : undefined
@@ -119,7 +126,7 @@ const optionsOf = Effect.fnUntraced(function*(input: Input, settings: Settings.S
   const checked = FileSettings.parse(options)
   if (Result.isSuccess(checked)) return options
   const { field, problem } = checked.failure
-  const isVariable = field === "expires" && input.expires === undefined && settings.expires?.from === "variable"
+  const isVariable = field === "expires" && expires?.from === "variable"
   return yield* usage(`invalid ${isVariable ? "FILEIO_EXPIRES" : field}: ${problem}`, "Nothing was sent. Correct it.")
 })
 
@@ -134,7 +141,13 @@ interface Upload {
 }
 
 /** The note of an unfinished upload of a file; without encryption, whose keys are in no note. */
-const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body: Source.Body, stage: Stage) {
+const noteOf = Effect.fnUntraced(function*(
+  upload: Upload,
+  source: string,
+  again: string,
+  body: Source.Body,
+  stage: Stage
+) {
   const { client, encryption, input, notes, options } = upload
   const report = yield* Report
   if (input.resume && encryption !== undefined) {
@@ -155,7 +168,7 @@ const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body:
   if (input.resume && note?.state !== "unfinished") {
     return yield* local(
       "there is no broken upload of this file to continue",
-      `Nothing was sent. Upload it: fileio upload ${Text.quoted(source)}`
+      `Nothing was sent. Upload it: ${again}`
     )
   }
   if (note === undefined) return undefined
@@ -174,10 +187,11 @@ const noteOf = Effect.fnUntraced(function*(upload: Upload, source: string, body:
 const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
   const { client: { baseUrl, fileIo, hasKey }, encryption, input, options } = upload
   const report = yield* Report
-  const stage: Stage = { at: "waiting", bytes: 0, isNoted: false }
-  yield* report.remember({ subject: source, describe: fateOf(stage, source) })
+  const stage: Stage = { at: "waiting", isOnItsWay: false, bytes: 0, isNoted: false }
+  const again = yield* againOf(source, input)
+  yield* report.remember({ subject: source, describe: fateOf(stage, again, encryption !== undefined) })
   const body = yield* Source.bodyOf(source, input)
-  const note = yield* noteOf(upload, source, body, stage)
+  const note = yield* noteOf(upload, source, again, body, stage)
   const track = yield* report.view.track(body.name, "sending")
   const sending: FileIo.UploadOptions = {
     ...options,
@@ -189,6 +203,9 @@ const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
   return yield* (body._tag === "FileBody"
     ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
     : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
+      Effect.provideService(Session.CurrentOnSent, ({ body }) => {
+        if (body._tag !== "Empty") stage.isOnItsWay = true
+      }),
       Effect.tap(note?.remove ?? Effect.void),
       // An account's key deletes its files.
       Effect.tap((details) => hasKey ? Effect.void : DeleteTokens.keep(details, baseUrl)),
@@ -213,16 +230,8 @@ const show = Effect.fnUntraced(function*({ input }: Upload, source: string, deta
     Text.visible(details.link)
   ).pipe(
     Effect.as(undefined),
-    // If nobody sees the link, nobody can ever download the file.
-    Effect.catch((error) =>
-      Effect.succeed(local(
-        `it is on the host, but its link could not be written to standard output (${error.code})`,
-        `The link: ${details.link}`,
-        error.cause
-      ))
-    )
+    Effect.catch((error) => report.lostLink(details.link, error, source))
   )
-  if (problem !== undefined) yield* report.problem(problem, source)
   const which = input.paths.length === 1 ? "" : `${source}: `
   if (!report.flags.json) yield* report.note(`  ${which}${summary(details)}`)
   if (input.showToken && token === undefined) yield* report.warn(`${which}this host gives no deletion token`)

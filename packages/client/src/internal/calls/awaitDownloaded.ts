@@ -1,4 +1,5 @@
 /** Watches a file until somebody has downloaded it. */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
@@ -7,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { FileState, ListAllOptions } from "../../FileIoModels.ts"
 import { toError } from "../request/retry.ts"
@@ -38,10 +40,10 @@ export const states = (options: {
 
   const stateOf = (file: FileDetails, isThere: boolean, now: number): FileState => {
     const left = file.downloadsLeft
-    if (left === 0) return { _tag: "Taken", file }
+    if (left === 0) return { _tag: "Downloaded", file }
     const isExpired = file.expires != null && DateTime.toEpochMillis(file.expires) <= now
     if (isExpired) return { _tag: "Expired", file }
-    return isThere ? { _tag: "Available", file } : { _tag: "Taken", file }
+    return isThere ? { _tag: "Available", file } : { _tag: "Downloaded", file }
   }
 
   return Stream.paginate(
@@ -68,12 +70,15 @@ export const make = (
 ) =>
 (
   keyOrLink: string,
-  options?: { readonly every?: Duration.Input | undefined }
+  options?: { readonly every?: DurationInput.DurationInput | undefined }
 ): Stream.Stream<FileState, FileIoError.FileIoError> =>
   Stream.unwrap(Effect.gen(function*() {
     yield* requireKey(client, "list")
     const { key } = yield* parseLink("list", keyOrLink)
-    const every = Option.filter(Duration.fromInput(options?.every ?? "5 seconds"), Duration.isPositive)
+    const every = Option.filter(
+      Result.getSuccess(DurationInput.parse(options?.every ?? "5 seconds")),
+      Duration.isPositive
+    )
     if (Option.isNone(every)) {
       return yield* invalid("list", "every", "allowed: a positive duration, such as 5 seconds")
     }

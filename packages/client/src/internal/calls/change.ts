@@ -1,4 +1,6 @@
 /** The calls that change a file: `update` keeps settings that are not given (PATCH), `replace` resets them (PUT). */
+import { FileDetails } from "@effect-fileio/core/FileDetails"
+import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -7,12 +9,20 @@ import * as Span from "../observe/span.ts"
 import * as Send from "../request/send.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./jsonCall.ts"
-import type { PlanLimits } from "./planLimits.ts"
 import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
+import type { UploadLimits } from "./uploadLimits.ts"
 
-const change = Effect.fnUntraced(function*(
+/** The link of a file whose content stayed: what was given with the link still opens it, and would be missed in the new one. */
+const relinked = (file: FileDetails, { name, opener, sha256 }: FileKey.FileLink): FileDetails => {
+  if (opener === undefined) return file
+  const secret = opener._tag === "Secret" ? opener.identity : opener._tag === "Identity" ? "identity" : "passphrase"
+  const link = FileKey.encryptedLink(file.link, secret, name)
+  return new FileDetails({ ...file, link: sha256 === undefined ? link : `${link}&sha256=${sha256}` })
+}
+
+const change = /* @__PURE__ */ Effect.fnUntraced(function*(
   client: Client,
-  plan: PlanLimits,
+  plan: UploadLimits,
   operation: "update" | "replace",
   keyOrLink: string,
   options: UpdateOptions
@@ -42,17 +52,17 @@ const change = Effect.fnUntraced(function*(
     },
     { body: file, fields, onProgress, tally }
   )
-  return encrypted === undefined ? changed : encrypted.linked(changed)
+  return encrypted === undefined ? relinked(changed, link) : encrypted.linked(changed)
 })
 
-export const makeUpdate = (client: Client, plan: PlanLimits) =>
+export const makeUpdate = (client: Client, plan: UploadLimits) =>
   Span.fn(
     "FileIo.update",
     "update",
     (keyOrLink: string, options: UpdateOptions) => change(client, plan, "update", keyOrLink, options)
   )
 
-export const makeReplace = (client: Client, plan: PlanLimits) =>
+export const makeReplace = (client: Client, plan: UploadLimits) =>
   Span.fn(
     "FileIo.replace",
     "replace",

@@ -8,7 +8,7 @@ import * as DeleteToken from "./deleteToken.ts"
 import { ask } from "./jsonCall.ts"
 import { callOf, type Client, parseLink, requireKey } from "./shared.ts"
 
-const readNothing = Response.json(Schema.Unknown, "accept")
+const readNothing = /* @__PURE__ */ Response.json(Schema.Unknown, "accept")
 
 export const make = (client: Client) =>
   Span.fn(

@@ -31,7 +31,7 @@ const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
 /** The bytes of a 206, which must be the requested rest, and the size of the whole file. */
 const restOf = (
   key: FileKey,
-  { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: ContentEncoding.Head },
+  { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: ContentEncoding.ResponseHead },
   asked: DownloadStream.Asked
 ): Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure> => {
   const rest = DownloadStream.readHead(key, response, asked)
@@ -44,7 +44,6 @@ const restOf = (
 export const make = (client: Client) => {
   const { limiter, platform: { sha256 } } = client
 
-  /** Requests a file, or the rest of one. */
   const fetch = Effect.fnUntraced(function*(
     call: Refusal.Call,
     key: FileKey,
@@ -79,6 +78,7 @@ export const make = (client: Client) => {
         ? "a decrypted download cannot be resumed by offset; allowed: decrypt: false, or FileTransfer"
         : wrongResume(resume)
       if (problem !== undefined) return yield* invalid("download", "resume", problem)
+      if (secrets !== undefined) yield* Encrypted.loadFor(client, secrets)
       // The digest of an encrypted file is that of its plaintext.
       const digest = expected === undefined || secrets !== undefined ? undefined : { hasher: sha256(), expected }
       if (digest !== undefined && resume?.content !== undefined) {
@@ -115,13 +115,10 @@ export const make = (client: Client) => {
           : digest,
         rest
       })
+      const { resumable, ...facts } = head
       const download = {
-        key: head.key,
-        name: head.name,
-        contentType: head.contentType,
-        size: head.size,
-        offset: head.offset,
-        validator: head.resumable ? head.validator : undefined,
+        ...facts,
+        validator: resumable ? head.validator : undefined,
         sha256: expected,
         stream: open("owned"),
         open

@@ -13,15 +13,10 @@ import type { Download } from "../../FileIoModels.ts"
 import { CurrentPlatform } from "../../Platform.ts"
 import type { Buffers } from "../../Transport.ts"
 import { Fault } from "../encryption/fault.ts"
-import type { Secrets } from "../encryption/library.ts"
+import type { Secrets } from "../encryption/header.ts"
+import { loadDecrypt, loadEncrypt, loadHeader } from "../encryption/load.ts"
 import * as SecretsOf from "../encryption/secrets.ts"
-import { toError } from "../request/retry.ts"
-import { wrongDigest } from "../shared/failure.ts"
 import { checkBody, type Client, invalid } from "./shared.ts"
-
-// Loaded when a file is encrypted, so that a page that encrypts none does not load it.
-const loadEncrypt = Effect.promise(() => import("../encryption/encrypt.ts"))
-const loadDecrypt = Effect.promise(() => import("../encryption/decrypt.ts"))
 
 interface Prepared<B> {
   /** The content to send. */
@@ -31,7 +26,7 @@ interface Prepared<B> {
 }
 
 /** Checks a body, and encrypts it if the options ask for that. */
-export const prepare = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
+export const prepare = /* @__PURE__ */ Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
   client: Client,
   operation: "upload" | "update" | "replace",
   given: B,
@@ -60,41 +55,41 @@ export const secretsFor = (
     ({ field, problem }) => invalid("download", field, problem)
   )
 
-/** Fails if the plaintext does not have the expected digest. */
-const checked = (
-  payload: Stream.Stream<Uint8Array, FileIoError.FileIoError>,
-  client: Client,
-  expected: string | undefined
-): Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
-  if (expected === undefined) return payload
-  const hasher = client.platform.sha256()
-  let bytesDone = 0
-  const compare = Effect.suspend(() =>
-    hasher.digest() === expected ? Effect.void : Effect.fail(toError("download", wrongDigest({ bytesDone })))
-  )
-  return Stream.map(payload, (chunk) => {
-    hasher.update(chunk)
-    bytesDone += chunk.length
-    return chunk
-  }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(compare))))
-}
+/**
+ * Loads all code that decrypts with these secrets. It is called before the request, since a page whose host was updated may find it
+ * gone, and the host may have counted the download by then.
+ */
+export const loadFor = /* @__PURE__ */ Effect.fnUntraced(function*({ platform }: Client, secrets: Secrets) {
+  yield* loadDecrypt
+  yield* platform.cipher
+  const { prepare } = yield* loadHeader
+  yield* Effect.promise(() => prepare(secrets))
+  // Little work, which loads scrypt. (`Effect.ignore` would bring Effect's logger into browser bundles.)
+  if (secrets.passphrase !== undefined) yield* Effect.exit(platform.scrypt("", new Uint8Array(16), 10))
+})
 
 /** Decrypts a download. Reads the header first, so that a wrong key shows at once. */
-export const opened = Effect.fnUntraced(function*(
+export const opened = /* @__PURE__ */ Effect.fnUntraced(function*(
   client: Client,
   download: Download,
   link: FileKey.FileLink,
   secrets: Secrets
 ): Effect.fn.Return<Download, FileIoError.FileIoError, Scope.Scope> {
   const Decrypt = yield* loadDecrypt
+  // Without a length, the end of a file looks like a connection that broke.
+  const stageOf = ({ isAtEnd }: Fault) => isAtEnd && download.size !== undefined ? "received" : "begun"
   const fail = (error: FileIoError.FileIoError | Fault) =>
-    error instanceof Fault ? Decrypt.toError(error, error.isAtEnd ? "received" : "begun") : error
+    error instanceof Fault ? Decrypt.toError(error, stageOf(error)) : error
   const { overhead, payload } = yield* Decrypt.open(download.open("reused"), secrets).pipe(
     Effect.provideService(CurrentPlatform, client.platform),
     Effect.mapError(fail)
   )
   const name = Decrypt.nameOf(link, download.name)
-  const open = (buffers: Buffers) => checked(Stream.mapError(payload(buffers), fail), client, download.sha256)
+  const { sha256 } = download
+  const open = (buffers: Buffers) => {
+    const plain = Stream.mapError(payload(buffers), fail)
+    return sha256 === undefined ? plain : Decrypt.checkDigest(plain, client.platform.sha256(), sha256)
+  }
   return {
     ...download,
     name,

@@ -3,7 +3,6 @@ import * as FileDetails from "@effect-fileio/core/FileDetails"
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
-import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Random from "effect/Random"
 import type * as FileBody from "../../FileBody.ts"
 import type { Resumption } from "../../FileIoModels.ts"
@@ -16,19 +15,10 @@ import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
 import { type Failure, unexpected } from "../shared/failure.ts"
+import * as ResumableSupport from "./resumableSupport.ts"
 import * as ResumableUpload from "./resumableUpload.ts"
-import { type Client, request } from "./shared.ts"
+import { type Client, type JsonCall, request } from "./shared.ts"
 
-export interface JsonCall<A> {
-  readonly call: Refusal.Call
-  readonly method: HttpMethod.HttpMethod
-  readonly path: string
-  /** Headers of this call alone. */
-  readonly headers?: Readonly<Record<string, string>>
-  readonly read: (call: Refusal.Call, response: Received) => Effect.Effect<A, Failure>
-}
-
-/** Sends one request, and reads its response. */
 const exchange = <A>(
   client: Client,
   { call, headers, method, path, read }: JsonCall<A>,
@@ -37,12 +27,11 @@ const exchange = <A>(
   Effect.scoped(Effect.flatMap(
     Send.execute(client, request(client, method, path, "application/json", headers), options),
     (response) => {
-      client.support.learn(response)
+      ResumableSupport.learn(client, response)
       return read(call, response)
     }
   ))
 
-/** Makes a call without a body. */
 export const ask = <A>(
   client: Client,
   call: JsonCall<A>,
@@ -67,7 +56,6 @@ export interface Form {
   readonly resumption?: Resumption | undefined
 }
 
-/** Makes a call that sends a form. */
 export const submit = <A>(
   client: Client,
   call: JsonCall<A>,
@@ -97,7 +85,7 @@ export const submit = <A>(
       }
     )
     const submitted = !ResumableUpload.isResumable(body, client.resumableFrom) ? asForm : Effect.flatMap(
-      client.support.known(client, operation),
+      ResumableSupport.isSupported(client, operation),
       (isSupported) =>
         isSupported
           ? ResumableUpload.run(client, call, { body, fields, tally, meter, resumption }, recover)
@@ -106,7 +94,7 @@ export const submit = <A>(
     return Effect.onInterrupt(submitted, () => meter.failed)
   })
 
-const readDetails = Response.json(FileDetails.FileDetails)
+const readDetails = /* @__PURE__ */ Response.json(FileDetails.FileDetails)
 
 /** Reads the details of an uploaded file, and compares its size with the sent one. */
 export const readStored =

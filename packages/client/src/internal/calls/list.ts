@@ -20,7 +20,7 @@ export interface Page {
 /** Requests one page; the calls that look for a file use it too. */
 export type GetPage = (options: ListOptions) => Effect.Effect<Page, FileIoError.FileIoError>
 
-const readList = Response.json(FileList.FileListFromWire)
+const readList = /* @__PURE__ */ Response.json(FileList.FileListFromWire)
 
 export const makeGetPage = (client: Client): GetPage =>
   Effect.fnUntraced(function*(options) {
@@ -83,7 +83,6 @@ const makeSeen = (limit: number) => {
   const keys = new Set<string>()
   return {
     has: (key: string): boolean => keys.has(key),
-    /** Returns the files that are new. */
     add: (files: ReadonlyArray<FileDetails>): ReadonlyArray<FileDetails> => {
       const found = files.filter(({ key }) => !keys.has(key))
       for (const { key } of found) keys.add(key)

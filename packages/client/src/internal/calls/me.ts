@@ -7,7 +7,7 @@ import * as Response from "../request/response.ts"
 import { ask } from "./jsonCall.ts"
 import { callOf, type Client, requireKey } from "./shared.ts"
 
-const readAccount = Response.json(Account.AccountFromWire)
+const readAccount = /* @__PURE__ */ Response.json(Account.AccountFromWire)
 
 /** `onAccount` is called with every account that is read, also when the rate limiter requested it. */
 export const make = (

@@ -2,6 +2,7 @@
  * The requests of a resumable upload, one function each, and what their responses say. `resumableUpload` decides which one is
  * next, `resumableSupport` asks whether the host knows them.
  */
+import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileName from "@effect-fileio/core/FileName"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
@@ -50,14 +51,14 @@ export const locate = (client: Client, location: string | undefined): string | u
   return url.origin === new URL(base).origin ? url.href : undefined
 }
 
-const offsetOf = ({ headers }: ContentEncoding.Head): number | undefined => {
+const offsetOf = ({ headers }: ContentEncoding.ResponseHead): number | undefined => {
   const text = headers["upload-offset"]?.trim() ?? ""
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
-const isComplete = ({ headers }: ContentEncoding.Head): boolean => headers["upload-complete"]?.trim() === "?1"
+const isComplete = ({ headers }: ContentEncoding.ResponseHead): boolean => headers["upload-complete"]?.trim() === "?1"
 
-const isGone = ({ status }: ContentEncoding.Head): boolean => status === 404 || status === 410
+const isGone = ({ status }: ContentEncoding.ResponseHead): boolean => status === 404 || status === 410
 
 /** Creates an empty upload for a body; returns its address. Nothing of the file is sent, so nothing is stored if it fails. */
 export const create = (client: Client, withPermit: WithPermit, { body, call, fields, method, path, tally }: {
@@ -121,7 +122,7 @@ export const ask = (
 export interface NotAppended {
   readonly _tag: "NotAppended"
   readonly isGone: boolean
-  readonly failure: Failure
+  readonly reason: FileIoError.Reason
 }
 
 /** Sends the rest of a body. A complete upload gives its response again. */
@@ -145,7 +146,15 @@ export const append = <A>(client: Client, withPermit: WithPermit, { address, bod
         (!isGone(response) && response.status !== 409 && response.status < 500)
       return isForFile ? read(call, response) : Effect.catch(
         Response.refuse(call, response),
-        (failure) => Effect.fail<NotAppended>({ _tag: "NotAppended", isGone: isGone(response), failure })
+        ({ reason }) => {
+          // Neither says anything about what the caller gave: the upload starts over, or continues from the right offset.
+          const isRepeated = isGone(response) || offsetOf(response) !== undefined
+          return Effect.fail<NotAppended>({
+            _tag: "NotAppended",
+            isGone: isGone(response),
+            reason: isRepeated ? new FileIoError.ServerFailure({ status: response.status, cause: reason }) : reason
+          })
+        }
       )
     }
   ))

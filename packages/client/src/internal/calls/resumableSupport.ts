@@ -12,40 +12,30 @@ import { PARTIAL, send } from "./resumableRequests.ts"
 import type { Client } from "./shared.ts"
 
 /** How long a host may take to say whether it supports resumable uploads: an upload waits for it. */
-const OPTIONS_TIMEOUT = Duration.seconds(5)
+const OPTIONS_TIMEOUT = /* @__PURE__ */ Duration.seconds(5)
 
-/** What is known of one host. */
-export class Support {
-  #isSupported: boolean | undefined
-  readonly #mayAsk: boolean
+/** Learns from a response to another call. */
+export const learn = ({ support }: Client, { headers, status }: ContentEncoding.ResponseHead): void => {
+  if (Response.isSuccess(status)) support.isKnown = headers["upload-limit"] !== undefined
+}
 
-  /** `mayAsk`: whether to ask the host with an `OPTIONS` request. */
-  constructor(mayAsk: boolean) {
-    this.#mayAsk = mayAsk
-  }
-
-  /** Learns from a response to another call. */
-  learn({ headers, status }: ContentEncoding.Head): void {
-    if (Response.isSuccess(status)) this.#isSupported = headers["upload-limit"] !== undefined
-  }
-
-  /** Whether the host supports resumable uploads; asks it only if no response has said so. */
-  known(client: Client, operation: Refusal.Call["operation"]): Effect.Effect<boolean> {
-    if (this.#isSupported !== undefined) return Effect.succeed(this.#isSupported)
-    if (!this.#mayAsk) return Effect.succeed(false)
-    // The wait for a permit does not count.
-    const patient = { ...client, timeouts: { firstByte: OPTIONS_TIMEOUT, idle: OPTIONS_TIMEOUT } }
-    return Retry.once(client.limiter, operation, (withPermit) =>
-      Effect.scoped(Effect.map(
-        send(patient, withPermit, "OPTIONS", `${client.endpoint.baseUrl}/`, {}),
-        ({ headers, status }) =>
-          this.#isSupported = Response.isSuccess(status) && (headers["accept-patch"] ?? "").includes(PARTIAL)
-      ))).pipe(Effect.catch((failure) =>
-        Effect.sync(() => {
-          // A host that was reached and does not respond to this is not asked again.
-          if (failure.stage === "broken") this.#isSupported = false
-          return false
-        })
-      ))
-  }
+/** Whether the host supports resumable uploads; asks it only if no response has said so. */
+export const isSupported = (client: Client, operation: Refusal.Call["operation"]): Effect.Effect<boolean> => {
+  const { endpoint, limiter, support } = client
+  if (support.isKnown !== undefined) return Effect.succeed(support.isKnown)
+  if (!support.mayAsk) return Effect.succeed(false)
+  // The wait for a permit does not count.
+  const patient = { ...client, timeouts: { firstByte: OPTIONS_TIMEOUT, idle: OPTIONS_TIMEOUT } }
+  return Retry.once(limiter, operation, (withPermit) =>
+    Effect.scoped(Effect.map(
+      send(patient, withPermit, "OPTIONS", `${endpoint.baseUrl}/`, {}),
+      ({ headers, status }) =>
+        support.isKnown = Response.isSuccess(status) && (headers["accept-patch"] ?? "").includes(PARTIAL)
+    ))).pipe(Effect.catch((failure) =>
+      Effect.sync(() => {
+        // A host that was reached and does not respond to this is not asked again.
+        if (failure.stage === "broken") support.isKnown = false
+        return false
+      })
+    ))
 }

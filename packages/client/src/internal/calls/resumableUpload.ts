@@ -6,7 +6,6 @@
  * proxy: interim responses (104) do not. Then the file goes by one request. After a break the host is asked for the offset, which also
  * ends what is left of the broken request, and the next attempt continues from there.
  */
-import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"
 import type * as FileBody from "../../FileBody.ts"
@@ -16,9 +15,8 @@ import type { WithPermit } from "../limit/limiter.ts"
 import * as Retry from "../request/retry.ts"
 import type * as Send from "../request/send.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
-import type { JsonCall } from "./jsonCall.ts"
 import * as Requests from "./resumableRequests.ts"
-import type { Client } from "./shared.ts"
+import type { Client, JsonCall } from "./shared.ts"
 
 /** Stored bytes after which the retry policy's delays and budget restart. */
 const ADVANCE_BYTES = 256 * 1024
@@ -32,15 +30,6 @@ export const isResumable = (
 ): body is Requests.ResumableBody =>
   body?._tag === "FileBody" && body.openAt !== undefined && body.size !== undefined && body.size >= from
 
-const gone = new Failure(
-  "refused",
-  new FileIoError.InvalidRequest({
-    field: "resumption",
-    problem: "the host does not have the broken upload any more; upload the file again"
-  })
-)
-
-/** The progress of one upload. */
 interface State {
   /** Its address; `undefined` before it is created. */
   address: string | undefined
@@ -95,15 +84,12 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
     return address
   })
 
-  /** Asks for the offset; returns whether the host still has the upload. */
+  /** Asks for the offset; forgets an upload that the host does not have any more. */
   const ask = (address: string, withPermit: WithPermit) =>
     Effect.map(Requests.ask(client, withPermit, call, address, body.size), (stored) => {
-      if (stored === undefined) forget()
-      else {
-        state.isMaybeStored = stored.isComplete
-        state.offset = stored.offset
-      }
-      return stored !== undefined
+      if (stored === undefined) return forget()
+      state.isMaybeStored = stored.isComplete
+      state.offset = stored.offset
     })
 
   const append = (address: string, offset: number, withPermit: WithPermit) =>
@@ -113,7 +99,7 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
         if (problem._tag === "Failure") return problem
         if (problem.isGone) forget()
         else state.offset = undefined
-        return new Failure("resumable", problem.failure.reason)
+        return new Failure("resumable", problem.reason)
       }
     )
 
@@ -121,7 +107,8 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
   const broken = (offset: number, withPermit: WithPermit) => (failure: Failure) =>
     Effect.gen(function*() {
       if (failure.stage !== "broken" && failure.stage !== "resumable") return yield* Effect.fail(resumable(failure))
-      state.isMaybeStored = tally.complete || offset === body.size
+      // A host that does not have the upload has stored nothing by this request, only perhaps by one before it.
+      if (state.address !== undefined) state.isMaybeStored = tally.complete || offset === body.size
       state.hasLeft = tally.bytes - offset > BUFFERED_BYTES
       const { address } = state
       if (address !== undefined && failure.stage === "broken") {
@@ -133,15 +120,14 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
 
   const attempt = (withPermit: WithPermit): Effect.Effect<A, Failure> =>
     Effect.gen(function*() {
-      const wasMaybeStored = state.isMaybeStored
       if (state.address !== undefined && state.offset === undefined) {
-        const isThere = yield* Effect.mapError(ask(state.address, withPermit), resumable)
-        if (!isThere && wasMaybeStored) {
-          const problem = "it does not have the upload any more, and may have stored the file"
-          return yield* Effect.fail(unexpected(404, problem))
-        }
+        yield* Effect.mapError(ask(state.address, withPermit), resumable)
       }
-      if (state.address === undefined && resumption?.only === true) return yield* Effect.fail(gone)
+      // Another upload could store the file twice.
+      if (state.address === undefined && state.isMaybeStored) {
+        const problem = "it does not have the upload any more, and may have stored the file"
+        return yield* Effect.fail(unexpected(404, problem))
+      }
       const address = state.address ?? (yield* create(withPermit))
       const offset = state.offset ?? 0
       state.hasLeft = false
@@ -160,7 +146,6 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
   return { attempt, progress }
 }
 
-/** Makes a call that uploads a body, and resumes it after a break. */
 export const run = <A>(
   client: Client,
   call: JsonCall<A>,

@@ -13,14 +13,14 @@ import * as FileBody from "../../FileBody.ts"
 import type { Platform } from "../../Platform.ts"
 import type * as Transport from "../../Transport.ts"
 import type { Limiter } from "../limit/limiter.ts"
+import type { Response } from "../request/contentEncoding.ts"
 import type { Credentials } from "../request/credentials.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
 import { toError } from "../request/retry.ts"
-import type { Head } from "../request/send.ts"
+import type { RequestHead } from "../request/send.ts"
 import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
-import type { Support } from "./resumableSupport.ts"
 
 /** The client of one service's calls. */
 export interface Client {
@@ -31,8 +31,8 @@ export interface Client {
   readonly limiter: Limiter
   /** That of the layer: calls work alike wherever they are made. */
   readonly platform: Platform
-  /** Whether the host supports resumable uploads. */
-  readonly support: Support
+  /** Whether the host supports resumable uploads, as far as known, and whether to ask it. `resumableSupport` learns it. */
+  readonly support: { isKnown: boolean | undefined; readonly mayAsk: boolean }
   /** The smallest body that is uploaded so, in bytes. */
   readonly resumableFrom: number
 }
@@ -64,7 +64,6 @@ export const parseLink = (
   return Result.isSuccess(link) ? Effect.succeed(link.success) : Effect.fail(invalid(operation, "key", link.failure))
 }
 
-/** Fails if the call needs a key and the service has none. */
 export const requireKey = (
   client: Client,
   operation: FileIoError.Operation
@@ -73,6 +72,15 @@ export const requireKey = (
     ? Effect.void
     : Effect.fail(toError(operation, new Failure("local", new FileIoError.Unauthorized({}))))
 
+export interface JsonCall<A> {
+  readonly call: Refusal.Call
+  readonly method: HttpMethod.HttpMethod
+  readonly path: string
+  /** Headers of this call alone. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly read: (call: Refusal.Call, response: Response) => Effect.Effect<A, Failure>
+}
+
 /** A request to the host, with all headers except those of a body. */
 export const request = (
   { credentials, endpoint }: Client,
@@ -80,7 +88,7 @@ export const request = (
   path: string,
   accept: "application/json" | "*/*",
   headers: Readonly<Record<string, string>> = {}
-): Head => ({
+): RequestHead => ({
   method,
   url: endpoint.baseUrl + path,
   // The bytes of a file must not be encoded, so that they can be counted and resumed.

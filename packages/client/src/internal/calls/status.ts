@@ -11,7 +11,7 @@ import * as DeleteToken from "./deleteToken.ts"
 import { ask } from "./jsonCall.ts"
 import { callOf, type Client, parseLink } from "./shared.ts"
 
-const readStatus = Response.json(FileStatus)
+const readStatus = /* @__PURE__ */ Response.json(FileStatus)
 
 export const make = (client: Client) =>
   Span.fn(

@@ -17,18 +17,17 @@ import { Failure, storedOf } from "../shared/failure.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./jsonCall.ts"
 import type { GetPage } from "./list.ts"
-import type { PlanLimits } from "./planLimits.ts"
 import * as Reconcile from "./reconcile.ts"
 import { callOf, type Client, parseSettings, requireKey } from "./shared.ts"
+import type { UploadLimits } from "./uploadLimits.ts"
 
 export interface Options {
   readonly client: Client
-  readonly plan: PlanLimits
+  readonly plan: UploadLimits
   readonly getPage: GetPage
   readonly known: Reconcile.KnownKeys
 }
 
-/** Looks for an upload whose response was lost. */
 const recover = ({ getPage, known }: Options, name: string, tally: Send.Tally, sentAt: number) =>
   Effect.fnUntraced(function*(failure: Failure): Effect.fn.Return<FileDetails, Failure> {
     if (storedOf(failure) !== "unknown") return yield* Effect.fail(failure)
@@ -42,7 +41,7 @@ const recover = ({ getPage, known }: Options, name: string, tally: Send.Tally, s
     return yield* Effect.fail(failure.reason._tag === "Unreachable" ? new Failure("absent", failure.reason) : failure)
   })
 
-const send = Effect.fnUntraced(function*(
+const send = /* @__PURE__ */ Effect.fnUntraced(function*(
   options: Options,
   body: FileBody.FileBody | FileBody.OneShotBody,
   given: UploadOptions | undefined,
@@ -72,7 +71,7 @@ const send = Effect.fnUntraced(function*(
 })
 
 /** Checks a body, encrypts it if the options ask for that, and sends it. */
-const upload = Effect.fnUntraced(function*(
+const upload = /* @__PURE__ */ Effect.fnUntraced(function*(
   options: Options,
   given: FileBody.FileBody | FileBody.OneShotBody,
   settings: UploadOptions | undefined

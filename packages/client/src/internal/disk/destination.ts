@@ -12,17 +12,20 @@ import * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileIo from "../../FileIo.ts"
-import type { DownloadFileOptions, Target } from "../../FileTransfer.ts"
+import type { DownloadFileOptions, Target } from "../../FileTransferModels.ts"
 import { CurrentPlatform } from "../../Platform.ts"
-import { nameOf } from "../encryption/decrypt.ts"
-import type { Secrets } from "../encryption/library.ts"
+import { invalid } from "../calls/shared.ts"
+import * as Decrypt from "../encryption/decrypt.ts"
+import type { Secrets } from "../encryption/header.ts"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage, wrongDigest } from "../shared/failure.ts"
+import * as Paths from "../shared/paths.ts"
 import { destinationFailed, local, problemOf, TAKEN } from "./destinationError.ts"
 import * as OpenPart from "./openPart.ts"
 import * as PartFile from "./partFile.ts"
 import * as Publish from "./publish.ts"
 import * as Receive from "./receive.ts"
+import * as SealedDownload from "./sealedDownload.ts"
 
 /** A checked destination for a download. */
 export interface Destination {
@@ -45,6 +48,24 @@ const folderAt = Effect.fnUntraced(function*(path: string) {
   yield* Effect.mapError(fs.access(path, { writable: true }), local(path))
   return info
 })
+
+/**
+ * Makes a folder that does not exist, with those above it. Each is synced to its parent, since a synced file in a folder that a
+ * power failure takes away would be lost.
+ */
+const makeFolder = (
+  path: string,
+  isDurable: boolean
+): Effect.Effect<void, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const parent = (yield* Path.Path).dirname(path)
+    if (parent === path || Option.isSome(yield* Effect.option(fs.stat(path)))) return
+    yield* makeFolder(parent, isDurable)
+    // Recursive, since somebody else may make it at the same time.
+    yield* Effect.mapError(fs.makeDirectory(path, { recursive: true }), local(path))
+    yield* Publish.syncFolder({ folder: parent, isDurable })
+  })
 
 /** The most links to follow, as in systems. */
 const MAX_LINKS = 40
@@ -94,10 +115,10 @@ const publishOptionsOf = Effect.fnUntraced(function*(
   const paths = yield* Path.Path
   const given = "path" in target ? paths.resolve(target.path) : undefined
   const collision = options?.onCollision ?? (given === undefined ? "number" : "fail")
+  const isDurable = options?.durable !== false
+  yield* makeFolder("directory" in target ? paths.resolve(target.directory) : paths.dirname(given!), isDurable)
   const wanted = given !== undefined && collision === "overwrite" ? yield* followed(given) : given
   const folder = "directory" in target ? paths.resolve(target.directory) : paths.dirname(wanted!)
-  // A folder that was named as one is made; the folder of a path would be a typing error.
-  if ("directory" in target) yield* Effect.ignore(fs.makeDirectory(folder, { recursive: true }))
   const folderInfo = yield* folderAt(folder)
   if (wanted !== undefined) {
     const there = Option.getOrUndefined(yield* Effect.option(fs.stat(wanted)))
@@ -109,7 +130,7 @@ const publishOptionsOf = Effect.fnUntraced(function*(
     }
     if (taken !== undefined && collision === "fail") return yield* destinationFailed("local", wanted, TAKEN)
   }
-  return { folder, folderInfo, wanted, collision, isDurable: options?.durable !== false }
+  return { folder, folderInfo, wanted, collision, isDurable }
 })
 
 const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, needed: number) {
@@ -120,22 +141,25 @@ const assertRoom = Effect.fnUntraced(function*(folder: string, path: string, nee
   return yield* destinationFailed("local", path, problem)
 })
 
+const SHAPE = "allowed: { directory } or { path }, as text"
+
 /** Checks where a caller without types wants a download to go. */
 export const checkTarget = (target: unknown): Effect.Effect<void, FileIoError.FileIoError> => {
   const { directory, path } = (typeof target === "object" && target !== null ? target : {}) as Record<string, unknown>
-  const given = directory ?? path
-  if (typeof given === "string" && given !== "" && (directory === undefined || path === undefined)) return Effect.void
-  const reason = new FileIoError.InvalidRequest({
-    field: "target",
-    problem: "allowed: { directory } or { path }, as text"
-  })
-  return Effect.fail(new FileIoError.FileIoError({ operation: "download", reason, copy: "kept" }))
+  return directory !== undefined && path !== undefined
+    ? Effect.fail(invalid("download", "target", SHAPE))
+    : checkPath("target", directory ?? path, SHAPE)
+}
+
+const checkPath = (field: string, path: unknown, allowed?: string): Effect.Effect<void, FileIoError.FileIoError> => {
+  const problem = Paths.problemOf(path, allowed)
+  return problem === undefined ? Effect.void : Effect.fail(invalid("download", field, problem))
 }
 
 /** Checks everything that can be checked before the request. */
 export const prepare = Effect.fnUntraced(function*(
   target: Target,
-  link: FileLink | undefined,
+  link: FileLink,
   options: DownloadFileOptions | undefined,
   secrets: Secrets | undefined
 ): Effect.fn.Return<Destination, FileIoError.FileIoError, Disk> {
@@ -143,49 +167,75 @@ export const prepare = Effect.fnUntraced(function*(
   yield* checkTarget(target)
   const publishing = yield* publishOptionsOf(target, options)
   const { folder, wanted } = publishing
+  if (options?.fallbackDirectory !== undefined) yield* checkPath("fallbackDirectory", options.fallbackDirectory)
   const fallback = options?.fallbackDirectory === undefined ? undefined : paths.resolve(options.fallbackDirectory)
+  // It is not made: one that is not there may be a disk that is not mounted.
   if (fallback !== undefined) yield* folderAt(fallback)
   const nameFor = (name: FileName.FileName) =>
     wanted !== undefined
       ? FileName.sanitize(paths.basename(wanted))
       : secrets === undefined
       ? name
-      : nameOf(link, name)
+      : Decrypt.nameOf(link, name)
   const partNameFor = (name: FileName.FileName) =>
     secrets === undefined ? nameFor(name) : FileName.sanitize(`${nameFor(name)}.age`)
 
-  const parts = link === undefined ? undefined : yield* PartFile.make(folder, publishing.folderInfo, link.key)
-  if (parts !== undefined) yield* Effect.addFinalizer(() => parts.release)
+  const parts = yield* PartFile.make(folder, publishing.folderInfo, link.key)
+  yield* Effect.addFinalizer(() => parts.release)
   const finalPath = yield* Publish.pathOf(publishing)
-  const found = parts === undefined || options?.resume === false
+  const found = options?.resume === false
     ? undefined
     : yield* Effect.orElseSucceed(
       parts.claim((note) => Array.from({ length: 20 }, (_, n) => finalPath(nameFor(note.name), n))),
       () => undefined
     )
   if (options?.size !== undefined) {
-    // The decrypted file lies beside the encrypted one until it is complete.
-    const needed = secrets === undefined ? options.size : 2 * options.size
-    yield* assertRoom(folder, wanted ?? folder, needed - (found?.bytes ?? 0))
+    yield* assertRoom(folder, wanted ?? folder, options.size - (found?.bytes ?? 0))
   }
 
-  const digest = (options?.sha256 ?? link?.sha256)?.toLowerCase()
-  const full: Receive.Target = { ...publishing, parts, found, fallback, nameFor, partNameFor, secrets, digest }
+  const digest = (options?.sha256 ?? link.sha256)?.toLowerCase()
+  const unlocked = found === undefined ? undefined : yield* unlock(found, secrets)
+  const full: Publish.Target = {
+    ...publishing,
+    parts,
+    found: found && { ...found, unlocked },
+    fallback,
+    nameFor,
+    partNameFor,
+    secrets,
+    digest
+  }
   const receive: Destination["receive"] = (download) => Receive.receive(full, download)
-  return found === undefined || parts === undefined
+  return found === undefined
     ? { resume: undefined, finished: undefined, receive, explain: Effect.fail }
     : { receive, ...goingOn(full, parts, found) }
 })
 
+/** The key of a part that was decrypted on its way to the disk. */
+const unlock = Effect.fnUntraced(function*(
+  { bytes, note: { sealed }, path }: PartFile.ResumablePart,
+  secrets: Secrets | undefined
+) {
+  if (sealed === undefined) return undefined
+  if (secrets === undefined) {
+    const problem = "it has the decrypted part of the file; give the file's secret to continue, or remove the part"
+    return yield* destinationFailed("local", path, problem)
+  }
+  return yield* Effect.mapError(
+    Decrypt.unlock(sealed.start, secrets),
+    (fault) => Decrypt.toError(fault, "begun", { bytesDone: bytes, partPath: path })
+  )
+})
+
 /** How to resume from an existing part. */
 const goingOn = (
-  target: Receive.Target,
+  target: Publish.Target,
   parts: PartFile.Parts,
   found: PartFile.ResumablePart
 ): Omit<Destination, "receive"> => {
   const { bytes, file, note, path } = found
   // The digest of an encrypted file is that of its plaintext.
-  const digest = target.secrets === undefined ? target.digest : undefined
+  const digest = target.secrets === undefined || note.sealed !== undefined ? target.digest : undefined
   const content: Stream.Stream<Uint8Array, FileIoError.FileIoError> = Stream.mapError(
     OpenPart.reading(file, bytes),
     (error) => destinationFailed("local", path, problemOf(error), error)
@@ -224,18 +274,26 @@ const goingOn = (
       }
     }
     const piece = { path, file, bytes }
-    return encryptedPart === undefined
+    return encryptedPart === undefined && note.sealed === undefined
       ? yield* Receive.finish(target, piece, note.name)
       : yield* Receive.publishWhole(target, piece, target.nameFor(note.name))
   })
+  // No bytes are a whole file only if an authentic end said so: the size alone is the host's.
+  const isComplete = bytes >= note.size && (bytes > 0 || note.encryptedPart !== undefined)
+  const offset = note.sealed !== undefined
+    ? SealedDownload.offsetOf(note.sealed.start, bytes)
+    // Of so little, the header may be missing, without which it could not be decrypted as it arrives.
+    : target.secrets !== undefined && bytes < Decrypt.MAX_HEADER
+    ? 0
+    : bytes
   return {
     resume: {
-      offset: bytes,
+      offset,
       validator: note.validator,
-      size: note.size,
-      content: digest === undefined ? undefined : content
+      size: note.sealed?.size ?? note.size,
+      content: digest === undefined || target.secrets !== undefined ? undefined : content
     },
-    finished: bytes < note.size ? undefined : finished,
+    finished: isComplete ? finished : undefined,
     explain: (error) => {
       const { reason } = error
       const why = reason._tag === "FileNotFound"

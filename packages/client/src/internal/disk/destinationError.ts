@@ -16,6 +16,7 @@ const PROBLEMS: Record<string, string> = {
 
 const CODES: Record<string, string> = {
   ENOSPC: FULL,
+  ENOTDIR: "a part of the path is a file, and no folder",
   EDQUOT: "the disk quota is used up",
   EROFS: "the disk is read-only",
   EFBIG: "the file system does not take a file this large",
@@ -48,33 +49,21 @@ export const local = (path: string) => (error: PlatformError) =>
 /** Adds the paths of the received bytes to an error of the transfer. */
 export const withPart = (
   error: FileIoError.FileIoError,
-  part: string | undefined,
-  done: number
+  partPath: string | undefined,
+  bytesDone: number
 ): FileIoError.FileIoError => {
   const { reason } = error
-  if (part === undefined || (reason._tag !== "TransferInterrupted" && reason._tag !== "TimedOut")) {
-    return error
+  if (partPath === undefined) return error
+  if (reason._tag === "TimedOut") {
+    return new FileIoError.FileIoError({
+      ...error,
+      reason: new FileIoError.TimedOut({ ...reason, bytesDone, partPath })
+    })
   }
-  const cause = reason.cause === undefined ? {} : { cause: reason.cause }
-  return new FileIoError.FileIoError({
-    operation: error.operation,
-    ...(error.copy === undefined ? {} : { copy: error.copy }),
-    reason: reason._tag === "TimedOut"
-      ? new FileIoError.TimedOut({
-        phase: reason.phase,
-        after: reason.after,
-        bytesDone: done,
-        partPath: part,
-        ...(reason.resumable === undefined ? {} : { resumable: reason.resumable }),
-        ...cause
-      })
-      : new FileIoError.TransferInterrupted({
-        bytesDone: done,
-        ...(reason.bytesExpected === undefined ? {} : { bytesExpected: reason.bytesExpected }),
-        partPath: part,
-        resumable: reason.resumable,
-        problem: reason.problem,
-        ...cause
-      })
-  })
+  return reason._tag === "TransferInterrupted"
+    ? new FileIoError.FileIoError({
+      ...error,
+      reason: new FileIoError.TransferInterrupted({ ...reason, bytesDone, partPath })
+    })
+    : error
 }

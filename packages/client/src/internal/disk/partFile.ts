@@ -11,7 +11,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { PendingDownload } from "../../FileTransfer.ts"
+import type { PendingDownload } from "../../FileTransferModels.ts"
 import { CurrentPlatform, portable, type ProcessState } from "../../Platform.ts"
 import { isStrong } from "../request/downloadStream.ts"
 import * as OwnFile from "./ownFile.ts"
@@ -29,7 +29,12 @@ const Note = Schema.fromJsonString(Schema.Struct({
   inode: Schema.optionalKey(Schema.String),
   /** The `ETag` that identifies the download to the host. */
   validator: Schema.String.check(Schema.makeFilter(isStrong)),
-  /** Size of the whole file. */
+  /** Of a file that is decrypted on its way to the part: the bytes before its payload, and the size of the encrypted file. */
+  sealed: Schema.optionalKey(Schema.Struct({
+    start: Schema.Uint8ArrayFromBase64.check(Schema.isMinLength(1)),
+    size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+  })),
+  /** Size of the part when it is complete. */
   size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
   /** Name of the whole file. */
   name: FileName.FileName,
@@ -44,8 +49,8 @@ export type Note = typeof Note.Type
 const decodeNote = Schema.decodeUnknownOption(Note)
 const encodeNote = Schema.encodeSync(Note)
 
-/** The longest note, in bytes; real ones have some hundreds. */
-const MAX_NOTE_BYTES = 16 * 1024
+/** The longest note, in bytes; most have some hundreds, and that of an encrypted file has its header. */
+const MAX_NOTE_BYTES = 1536 * 1024
 
 /** A part of an earlier download that this one resumes. */
 export interface ResumablePart {
@@ -106,7 +111,10 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
     const opened = yield* OwnFile.open(path, userId)
     if (opened === undefined) return "absent"
     if (typeof opened === "string") return { untrusted: opened }
-    const bytes = yield* Effect.orElseSucceed(opened.file.readAlloc(MAX_NOTE_BYTES), () => Option.none())
+    const bytes = yield* Effect.orElseSucceed(
+      opened.file.readAlloc(Math.min(MAX_NOTE_BYTES, Number(opened.info.size))),
+      () => Option.none()
+    )
     const text = new TextDecoder().decode(Option.getOrElse(bytes, () => new Uint8Array(0)))
     const note = Option.filter(decodeNote(text), (note) => note.file === file)
     return Option.getOrElse(note, () => "torn" as const)
@@ -187,31 +195,29 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** Writes the note, unless somebody else's is there; without it, the download only cannot be resumed. */
-  const write = (given: Omit<Note, "owner" | "version" | "file">): Effect.Effect<void> =>
+  /** Writes the note, unless somebody else's is there, and returns whether it did; without it, the download only cannot be resumed. */
+  const write = (given: Omit<Note, "owner" | "version" | "file">): Effect.Effect<boolean> =>
     Effect.suspend(() => {
       const isOurs = current !== undefined
-      if (!isOurs && active.has(path)) return Effect.void
+      if (!isOurs && active.has(path)) return Effect.succeed(false)
       const note = { ...given, version: 2, file } as const
       // Before the note exists, so that no other fiber takes it for a leftover.
       active.add(path)
       return Effect.match(put({ ...note, owner: process.self }, isOurs), {
         onFailure: () => {
           if (!isOurs) active.delete(path)
+          return false
         },
         onSuccess: () => {
           current = note
+          return true
         }
       })
     }).pipe(Effect.uninterruptible)
 
-  /** Changes an existing note; returns whether it names the new part. */
-  const update = (change: Partial<Note> & Pick<Note, "part">): Effect.Effect<boolean> =>
-    Effect.suspend(() =>
-      current === undefined
-        ? Effect.succeed(false)
-        : Effect.map(write({ ...current, ...change }), () => current?.part === change.part)
-    )
+  /** Changes an existing note; returns whether that succeeded. */
+  const update = (change: Partial<Note>): Effect.Effect<boolean> =>
+    Effect.suspend(() => current === undefined ? Effect.succeed(false) : write({ ...current, ...change }))
 
   const remove: Effect.Effect<void> = Effect.suspend(() => {
     if (current === undefined) return Effect.void

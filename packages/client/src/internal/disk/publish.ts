@@ -5,10 +5,15 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { type PlatformError, systemError } from "effect/PlatformError"
-import type { Collision } from "../../FileTransfer.ts"
+import * as Schedule from "effect/Schedule"
+import type { Collision } from "../../FileTransferModels.ts"
 import { CurrentPlatform } from "../../Platform.ts"
+import type { Unlocked } from "../encryption/decrypt.ts"
+import type { Secrets } from "../encryption/header.ts"
+import * as SystemError from "../shared/systemError.ts"
 import type { Piece } from "./openPart.ts"
 import * as OwnFile from "./ownFile.ts"
+import type * as PartFile from "./partFile.ts"
 
 /** Where a complete part gets its name, and how. */
 export interface PublishOptions {
@@ -18,6 +23,23 @@ export interface PublishOptions {
   readonly wanted: string | undefined
   readonly collision: Collision
   readonly isDurable: boolean
+}
+
+/** The destination of one download. */
+export interface Target extends PublishOptions {
+  readonly parts: PartFile.Parts
+  /** The part of an earlier download to resume; with its key, if the part is decrypted. */
+  readonly found: PartFile.ResumablePart & { readonly unlocked?: Unlocked | undefined } | undefined
+  /** The caller's folder for the rest if the destination fails. */
+  readonly fallback: string | undefined
+  /** The local name of a file with this name on the host. */
+  readonly nameFor: (name: FileName.FileName) => FileName.FileName
+  /** The name for its part: of an encrypted file, with `.age` appended. */
+  readonly partNameFor: (name: FileName.FileName) => FileName.FileName
+  /** Decrypts the file, if it is encrypted. */
+  readonly secrets: Secrets | undefined
+  /** Expected digest of a decrypted file; for others, the stream is checked. */
+  readonly digest: string | undefined
 }
 
 /** The path of a file with this name, or of the n-th one. */
@@ -34,10 +56,24 @@ export const isSpecial = (type: FileSystem.File.Type): boolean =>
 const taken = (path: string): PlatformError =>
   systemError({ module: "FileSystem", method: "link", _tag: "AlreadyExists", pathOrDescriptor: path })
 
+/** What Windows responds while a virus scanner or an indexer reads the file. */
+const BUSY: ReadonlySet<unknown> = new Set(["EACCES", "EBUSY", "EPERM"])
+
+/** Where there are no users, which is Windows, tries again for two seconds to rename or remove a file that another program reads. */
+const patiently = Effect.fnUntraced(function*<A>(change: Effect.Effect<A, PlatformError>) {
+  const { userId } = yield* CurrentPlatform
+  if (userId !== undefined) return yield* change
+  return yield* Effect.retry(change, {
+    schedule: Schedule.spaced("100 millis"),
+    times: 20,
+    while: (error) => BUSY.has(SystemError.find(error.reason.cause)?.code)
+  })
+})
+
 const move = Effect.fnUntraced(function*(part: string, path: string) {
   const fs = yield* FileSystem.FileSystem
   return yield* Effect.matchEffect(fs.link(part, path), {
-    onSuccess: () => Effect.ignore(fs.remove(part)),
+    onSuccess: () => Effect.ignore(patiently(fs.remove(part))),
     onFailure: (error) =>
       error.reason._tag === "AlreadyExists" || error.reason._tag === "NotFound"
         ? Effect.fail(error)
@@ -45,7 +81,7 @@ const move = Effect.fnUntraced(function*(part: string, path: string) {
         // empty file would break the promise that a name never holds less than the whole file.
         : Effect.flatMap(
           Effect.option(fs.lstat(path)),
-          (there) => there._tag === "Some" ? Effect.fail(taken(path)) : fs.rename(part, path)
+          (there) => there._tag === "Some" ? Effect.fail(taken(path)) : patiently(fs.rename(part, path))
         )
   })
 })
@@ -68,7 +104,7 @@ const named = Effect.fnUntraced(function*(options: PublishOptions, piece: Piece,
   yield* Effect.ignore(setMode(piece.file, there?.type === "File" ? there.mode & PERMISSIONS : undefined))
   // A name from the host never replaces a device or a pipe: the file gets a number.
   if (options.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
-    yield* fs.rename(piece.path, finalPath(name, 0))
+    yield* patiently(fs.rename(piece.path, finalPath(name, 0)))
     return finalPath(name, 0)
   }
   for (let n = 0;; n++) {
@@ -97,8 +133,10 @@ export const publish = Effect.fnUntraced(function*(options: PublishOptions, piec
   return isOther ? yield* Effect.fail("exchanged" as const) : path
 })
 
+type Named = Pick<PublishOptions, "folder" | "isDurable">
+
 /** Syncs the folder so that the new name survives too; some systems cannot open a folder. */
-export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: PublishOptions) {
+export const syncFolder = Effect.fnUntraced(function*({ folder, isDurable }: Named) {
   if (!isDurable) return
   const fs = yield* FileSystem.FileSystem
   yield* Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(folder, { flag: "r" }), (file) => file.sync)))

@@ -4,6 +4,7 @@
  * it.
  */
 import type { Cipher } from "../../Platform.ts"
+import { concat } from "../shared/bytes.ts"
 import { Fault } from "./fault.ts"
 
 /** Bytes of plaintext in a chunk; only the last one may have fewer. */
@@ -32,6 +33,7 @@ interface Done {
 }
 
 const RIGHT: Done = { isAuthentic: true, fault: undefined }
+const CUT: Done = { isAuthentic: false, fault: new Fault("cut", "its last bytes are missing") }
 
 /** One direction: converts a chunk of `from` bytes to one of `to` bytes, or returns an error. */
 abstract class Chunks {
@@ -44,7 +46,10 @@ abstract class Chunks {
   /** An error behind valid chunks, which are returned first. */
   #fault: Fault | undefined
   #isEnded = false
-  protected index = 0
+  /** How many chunks were converted, counted from the first of the payload. */
+  index = 0
+  /** After an error: the input from the chunk with the error on. */
+  held: Uint8Array = new Uint8Array(0)
   readonly #nonce = new Uint8Array(12)
 
   constructor(from: number, to: number, buffers: "owned" | "reused") {
@@ -76,7 +81,10 @@ abstract class Chunks {
 
   /** Returns the output of complete chunks that are certainly not the last; empty if there are none yet. */
   push(bytes: Uint8Array): Uint8Array | Fault | undefined {
-    if (this.#fault !== undefined) return this.#fault
+    if (this.#fault !== undefined) {
+      this.held = concat([this.held, bytes], this.held.length + bytes.length)
+      return this.#fault
+    }
     const total = this.#filled + bytes.length
     const count = Math.max(0, Math.ceil(total / this.#from) - 1)
     const output = count === 0 ? undefined : this.#output(count * this.#to)
@@ -93,6 +101,7 @@ abstract class Chunks {
       const done = this.apply(chunk, false, output!.subarray(n * this.#to, (n + 1) * this.#to))
       if (done.fault !== undefined) {
         this.#fault = done.fault
+        this.held = concat([chunk, bytes.subarray(at)], chunk.length + bytes.length - at).slice()
         const authentic = n + (done.isAuthentic ? 1 : 0)
         return authentic === 0 ? done.fault : output!.subarray(0, authentic * this.#to)
       }
@@ -103,19 +112,20 @@ abstract class Chunks {
     return output
   }
 
-  /** Returns the output of the last chunk, then the error, if any; call it until it returns nothing. */
-  end(): Uint8Array | Fault | undefined {
+  /**
+   * Returns the output of the last chunk, then the error, if any; call it until it returns nothing. Without `isLast`, the bytes end
+   * here, but not the payload.
+   */
+  end(isLast = true): Uint8Array | Fault | undefined {
     if (this.#fault !== undefined) return this.#fault
     if (this.#isEnded) return undefined
     this.#isEnded = true
     const size = this.#filled + this.#to - this.#from
-    if (size < 0) {
-      this.#fault = new Fault("cut", "its last bytes are missing")
-      return this.#fault
-    }
-    const output = this.#output(size)
-    const done = this.apply(this.#pending.subarray(0, this.#filled), true, output)
+    const chunk = this.#pending.subarray(0, this.#filled)
+    const output = this.#output(Math.max(0, size))
+    const done = size < 0 ? CUT : this.apply(chunk, isLast, output)
     this.#fault = done.fault
+    if (done.fault !== undefined) this.held = chunk
     return done.isAuthentic ? output : done.fault
   }
 }
@@ -181,16 +191,20 @@ export class Sealing extends Chunks {
 export class Opening extends Chunks {
   readonly #cipher: Cipher
   readonly #key: Uint8Array
+  readonly #isStrict: boolean
 
-  constructor(cipher: Cipher, key: Uint8Array, buffers: "owned" | "reused") {
+  /** `first` is the chunk to start with. If strict, it does not return an authentic chunk in the wrong position. */
+  constructor(cipher: Cipher, key: Uint8Array, buffers: "owned" | "reused", first = 0, isStrict = false) {
     super(SEALED_CHUNK, PLAIN_CHUNK, buffers)
+    this.index = first
     this.#cipher = cipher
     this.#key = key
+    this.#isStrict = isStrict
   }
 
   protected apply(chunk: Uint8Array, isLast: boolean, into: Uint8Array): Done {
     const opens = (asLast: boolean) => this.#cipher.open(this.#key, this.nonce(asLast), chunk, into)
-    const wrong = (fault: Fault, isAuthentic = false): Done => ({ isAuthentic, fault })
+    const wrong = (fault: Fault, isAuthentic = false): Done => ({ isAuthentic: isAuthentic && !this.#isStrict, fault })
     const number = this.index + 1
     if (opens(isLast)) {
       return isLast && into.length === 0 && this.index > 0

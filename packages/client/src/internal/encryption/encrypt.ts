@@ -11,11 +11,11 @@ import type { EncryptedBody, Encryption } from "../../Encryption.ts"
 import type { FileBody, OneShotBody } from "../../FileBody.ts"
 import { type Cipher, CurrentPlatform } from "../../Platform.ts"
 import type { Buffers } from "../../Transport.ts"
-import { concat, dropBytes } from "../shared/bytes.ts"
+import { concat, dropBytes, followedBy, mapChunks } from "../shared/bytes.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import * as Chunks from "./chunks.ts"
-import { Fault } from "./fault.ts"
-import { loadLibrary } from "./loadLibrary.ts"
+import { Fault, memoryProblem } from "./fault.ts"
+import * as Header from "./header.ts"
 import { transform } from "./transform.ts"
 
 /** An invalid input. */
@@ -74,27 +74,38 @@ const check = (encryption: unknown): Result.Result<Checked, Problem> => {
 }
 
 /** Makes the header of one file, and the secret for its link. */
-const makeHeader = Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
-  const library = yield* loadLibrary
+const makeHeader = /* @__PURE__ */ Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
   switch (checked._tag) {
     case "Link": {
-      const identity = yield* Effect.promise(() => library.generateIdentity())
-      const made = yield* Effect.promise(async () =>
-        library.forRecipients([await library.identityToRecipient(identity)])
-      )
-      return { ...made, library, opener: Redacted.make(identity, { label: "age identity" }) }
+      const { identity, recipient } = yield* Effect.promise(Header.generateIdentity)
+      const made = yield* Effect.promise(() => Header.forRecipients([recipient], cipher))
+      return { ...made, opener: identity }
     }
     case "Recipients": {
-      const made = yield* Effect.promise(() => library.forRecipients(checked.recipients))
-      return { ...made, library, opener: "identity" as const }
+      // A key may have the right form and be no point to encrypt for, such as one of low order.
+      const made = yield* Effect.tryPromise({
+        try: () => Header.forRecipients(checked.recipients, cipher),
+        catch: (cause): Problem => ({
+          field: "encryption.recipients",
+          problem: `a key cannot be used: ${cause instanceof Error ? cause.message : "it is invalid"}`
+        })
+      })
+      return { ...made, opener: "identity" as const }
     }
     case "Passphrase": {
       const { scrypt } = yield* CurrentPlatform
       const derive = (passphrase: string, salt: Uint8Array, logN: number) =>
-        Effect.runPromise(scrypt(passphrase, salt, logN))
-      const salt = randomBytesUnsafe(library.KEY_BYTES)
-      const made = yield* Effect.promise(() => library.forPassphrase(checked.passphrase, salt, derive, cipher))
-      return { ...made, library, opener: "passphrase" as const }
+        Effect.runPromise(
+          Effect.mapError(scrypt(passphrase, salt, logN), (error): Problem => ({
+            field: "encryption.passphrase",
+            problem: `${memoryProblem(logN, error)}; free some, or encrypt for a key`
+          }))
+        )
+      const made = yield* Effect.tryPromise({
+        try: () => Header.forPassphrase(checked.passphrase, derive, cipher),
+        catch: (problem) => problem as Problem
+      })
+      return { ...made, opener: "passphrase" as const }
     }
   }
 })
@@ -110,7 +121,7 @@ const counted = (body: FileBody | OneShotBody, from: number): Stream.Stream<Uint
   if (!Stream.isStream(content)) return Stream.fail(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
   let done = from
   // A body that was made by hand may violate its type.
-  return Stream.mapArrayEffect(content as ReturnType<FileBody["open"]>, (chunks) => {
+  return mapChunks(content as ReturnType<FileBody["open"]>, (chunks) => {
     for (const chunk of chunks) {
       if (!(chunk instanceof Uint8Array)) return Effect.fail(wrong(`it gave ${nameOf(chunk)} in place of a Uint8Array`))
       done += chunk.length
@@ -118,7 +129,7 @@ const counted = (body: FileBody | OneShotBody, from: number): Stream.Stream<Uint
     return size !== undefined && done > size
       ? Effect.fail(wrong(`it gave more than the ${size} bytes that were announced`))
       : Effect.succeed(chunks)
-  }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(Effect.suspend(() =>
+  }).pipe(followedBy(Stream.drain(Stream.fromEffect(Effect.suspend(() =>
     done === 0
       ? Effect.fail(wrong("it gave no bytes; a file has at least one"))
       : size !== undefined && done < size
@@ -132,18 +143,18 @@ const neutralName = (): string =>
   `${Array.from(randomBytesUnsafe(8), (byte) => byte.toString(16).padStart(2, "0")).join("")}.age`
 
 /** Encrypts a body for one upload, which may open it again: each time it gives the same encrypted bytes. */
-export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
+export const encrypt = /* @__PURE__ */ Effect.fnUntraced(function*<B extends FileBody | OneShotBody>(
   body: B,
   encryption: Encryption
 ): Effect.fn.Return<EncryptedBody<B>, Problem> {
   const checked = check(encryption)
   if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
   const cipher = yield* (yield* CurrentPlatform).cipher
-  const { fileKey, header, library, opener } = yield* makeHeader(checked.success, cipher)
+  const { fileKey, header, opener } = yield* makeHeader(checked.success, cipher)
   const isNameAtHost = typeof encryption === "object" && encryption.name === "host"
   const { size } = body
-  const nonce = randomBytesUnsafe(library.KEY_BYTES)
-  const key = library.payloadKey(fileKey, nonce)
+  const nonce = randomBytesUnsafe(Header.KEY_BYTES)
+  const key = Header.payloadKey(fileKey, nonce)
   const sealed = new Chunks.Sealed()
   const start = concat([header, nonce], header.length + nonce.length)
   const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}
@@ -153,13 +164,13 @@ export const encrypt = Effect.fnUntraced(function*<B extends FileBody | OneShotB
     Stream.suspend(() => {
       const sealing = new Chunks.Sealing(cipher, key, sealed, buffers, chunk)
       const source = counted(body, chunk * Chunks.PLAIN_CHUNK)
-      return Stream.transformPull(source, (pull) => Effect.succeed(transform(pull, sealing)))
+      return Stream.transformPull(source, (pull) => Effect.succeed(transform(pull, sealing).output))
     }).pipe(
       Stream.mapError((error) =>
         error instanceof Fault ? new FileIoError.SourceFailed({ ...path, problem: error.detail! }) : error
       )
     )
-  const open = (buffers: Buffers): Bytes => Stream.concat(Stream.succeed(start), payloadFrom(0, buffers))
+  const open = (buffers: Buffers): Bytes => followedBy(payloadFrom(0, buffers))(Stream.succeed(start))
   /** Starts at the chunk of the position: to encrypt everything before it again would take longer than a host waits. */
   const openAt = (position: number, buffers: Buffers): Bytes =>
     Stream.suspend(() => {

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { DecryptionOptions } from "../../Encryption.ts"
 import type { Problem } from "./encrypt.ts"
-import type { Secrets } from "./library.ts"
+import type { Secrets } from "./header.ts"
 
 const fail = (field: string, problem: string) => Result.fail<Problem>({ field, problem })
 

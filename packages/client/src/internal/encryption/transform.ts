@@ -9,9 +9,18 @@ export interface Chunks {
   readonly push: (bytes: Uint8Array) => Uint8Array | Fault | undefined
   /** Called until it returns nothing, or an error. */
   readonly end: () => Uint8Array | Fault | undefined
+  /** After an error: the input from the chunk with the error on. */
+  readonly held?: Uint8Array
 }
 
-type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
+/** Pieces of memory, at least one. */
+export type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
+
+export interface Transformed<E, R> {
+  readonly output: Pull.Pull<Bytes, E | Fault, void, R>
+  /** After an error of the chunks: the input from the chunk with the error on. */
+  readonly rest: Pull.Pull<Bytes, E, void, R>
+}
 
 /**
  * The input may be a reused buffer: all of it is read before more is requested. Within a large input, other fibers and the
@@ -20,7 +29,7 @@ type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
 export const transform = <E, R>(
   input: Pull.Pull<ReadonlyArray<Uint8Array>, E, void, R>,
   chunks: Chunks
-): Pull.Pull<Bytes, E | Fault, void, R> => {
+): Transformed<E, R> => {
   let queue: ReadonlyArray<Uint8Array> = []
   let at = 0
   let from = 0
@@ -73,5 +82,23 @@ export const transform = <E, R>(
         }
       })
   )
-  return next
+
+  let isHeldGiven = false
+  const rest: Pull.Pull<Bytes, E, void, R> = Effect.suspend((): Pull.Pull<Bytes, E, void, R> => {
+    const held = isHeldGiven || chunks.held === undefined ? [] : [chunks.held]
+    isHeldGiven = true
+    const [first, ...more] = [
+      ...held,
+      ...queue.slice(at, at + 1).map((one) => one.subarray(from)),
+      ...queue.slice(at + 1)
+    ]
+    queue = []
+    if (first !== undefined) return Effect.succeed([first, ...more])
+    return isEnded ? Cause.done() : Effect.flatMap(input, (got) => {
+      queue = got
+      at = from = 0
+      return rest
+    })
+  })
+  return { output: next, rest }
 }

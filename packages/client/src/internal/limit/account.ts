@@ -1,27 +1,27 @@
 /**
  * The rate limit of one account in this process: its permits, its rate, and the host's reports. `limiter.ts` calls it for each
- * request. It uses neither Effect nor a clock: every method gets the time in milliseconds.
+ * request. It uses no clock: every method gets the time in milliseconds.
  */
+import type * as Fiber from "effect/Fiber"
+import type * as Metric from "effect/Metric"
 import type { RateLimit } from "../../RateLimit.ts"
 import type { Quota } from "../../RateLimitStore.ts"
-import { AdaptiveRate, type Limit, pauseOf } from "./adaptiveRate.ts"
+import * as Series from "../observe/metrics.ts"
+import { AdaptiveRate, type HostRate, pauseOf } from "./adaptiveRate.ts"
 import { Learning } from "./learning.ts"
 import { Queue } from "./queue.ts"
 import { RoundTripStats } from "./roundTrip.ts"
 import type { SharedWindow } from "./sharedWindow.ts"
 import { type Permit, SlidingWindow } from "./slidingWindow.ts"
 
-/**
- * After a failure it is unknown when the host counted the request; a request in transit arrives within this time, in
- * milliseconds.
- */
+/** After a failure it is unknown when the host counted the request; one in transit arrives within this time, in milliseconds. */
 export const IN_TRANSIT = 1000
 /** How long an idle connection is assumed to stay open, in milliseconds, if the transport does not report it. */
 const KEEP_ALIVE = 3000
 /** Requests that may go out at once; further ones go out at most at twice the rate of the limit. */
 const BURST = 25
-/** Above this many requests per window, even spacing alone keeps a searched rate. */
-const SPACED = 4
+/** From this many requests per window on, spacing is enough and the window check gets one permit more. */
+const SPACED = 5
 /** A timer that fires up to this many milliseconds late does not slow down later requests. */
 const LATE = 5
 /**
@@ -31,82 +31,87 @@ const LATE = 5
  * alone.
  */
 const GAP = 1080
-/**
- * The first gap comes after this many milliseconds, each further one after twice the time, up to this many permits or
- * milliseconds: a call that is refused for a minute finds one.
- */
+/** The first gap, in milliseconds after calls began to wait. */
 const FIRST_GAP = 4000
-const GAP_PERMITS = 44
+/** The least milliseconds between gaps. */
 const GAP_TIME = 6000
-/** No gap is needed if a permit is free for this part of the window before the response shows it. */
+/** Permits before the second gap; half as many again before each further one. */
+const GAP_PERMITS = 4
+/** The most permits between gaps. */
+const MAX_GAP_PERMITS = 50
+/** If the mean round trip exceeds the bound by this part of the window, others find room anyway. */
 const IDLE = 0.1
 
 /** A request that was sent. */
 export interface Sent {
   readonly permit: Permit
   readonly sentAt: number
-  /** When its head was sent, and whether over a connection that had been used before. */
+  /** When its head was sent, as far as known. */
   leftAt: number
+  /** Whether that was over a connection that had been used before. */
   isReused: boolean
+  /** Whether its head has arrived, long before its response. */
+  isUnderway: boolean
   /** How much longer the permit is held, in milliseconds, to leave a gap. */
-  readonly rest: number
+  readonly extraHold: number
   readonly hasWaited: boolean
+  /** The name of its permit in the permit store, until that is released. */
+  storePermit: string | undefined
+  /** Renews it while the request waits for a connection. */
+  renewal: Fiber.Fiber<unknown> | undefined
 }
 
 export class Account {
   readonly host: string
   readonly isAnonymous: boolean
-  /** The permits in a store, if other processes use the account too. */
-  readonly shared: SharedWindow | undefined
+  /** The metric of its free permits. */
+  readonly gauge: Metric.Gauge<number>
+  /** The permits in a permit store, if there is one. */
+  readonly sharedWindow: SharedWindow | undefined
   readonly queue = new Queue()
-  readonly learning: Learning
+  readonly learning = new Learning()
   readonly rate = new AdaptiveRate()
   readonly #window = new SlidingWindow()
-  readonly #roundTrips: RoundTripStats
+  readonly #roundTrips = new RoundTripStats()
   /** When connections became idle. */
   readonly #idle: Array<number> = []
   pausedUntil = -Infinity
-  #pacedUntil = -Infinity
   #nextAt = -Infinity
-  #gapAt: number | undefined
-  #gapEvery = FIRST_GAP
-  /** Pending calls. */
-  active = 0
-  usedAt: number
-  /** Another object represents the same account by now. */
-  isForgotten = false
-  /** Whether the log has reported that the host refuses requests. */
-  saidRefused = false
+  #gapAt = Infinity
+  #gapPermits = GAP_PERMITS
+  #usedAt: number
+  /** Whether the log has reported that the host refuses requests, and that its limit cannot be learned. */
+  hasLoggedRefusal = false
+  hasLoggedUnknownLimit = false
 
   constructor(options: {
     readonly host: string
     readonly isAnonymous: boolean
-    readonly shared: SharedWindow | undefined
+    readonly sharedWindow: SharedWindow | undefined
     readonly now: number
   }) {
     this.host = options.host
     this.isAnonymous = options.isAnonymous
-    this.shared = options.shared
-    this.usedAt = options.now
-    this.learning = new Learning(options.host)
-    this.#roundTrips = new RoundTripStats(options.now)
+    this.sharedWindow = options.sharedWindow
+    this.#usedAt = options.now
+    this.gauge = Series.remaining(options.host)
   }
 
-  /** Whether it has been unused for this long. */
-  isIdle(now: number, millis: number): boolean {
-    return this.active === 0 && now - this.usedAt > millis && now > this.pausedUntil
+  /** Whether it has not been used for this long. */
+  isUnused(now: number, millis: number): boolean {
+    return this.queue.waiters.length === 0 && now - this.#usedAt > millis && now > this.pausedUntil
   }
 
-  #limitOf(limit: RateLimit): Limit {
-    if (limit._tag === "Fixed") return limit.quota.limit / limit.quota.window * 1000
-    return limit._tag === "Unlimited" || this.isAnonymous ? null : this.learning.limit
+  #hostRate(policy: RateLimit): HostRate {
+    if (policy._tag === "Fixed") return policy.quota.limit / policy.quota.window * 1000
+    return policy._tag === "Unlimited" || this.isAnonymous ? null : this.learning.hostRate
   }
 
   /** How many requests may be sent in which window; `undefined` without a limit. */
-  quota(limit: RateLimit): Quota | undefined {
-    if (limit._tag === "Unlimited") return undefined
-    if (limit._tag === "Fixed" && !this.rate.isReduced) return limit.quota
-    return this.rate.quota(this.#limitOf(limit))
+  quota(policy: RateLimit): Quota | undefined {
+    if (policy._tag === "Unlimited") return undefined
+    if (policy._tag === "Fixed" && !this.rate.isReduced) return policy.quota
+    return this.rate.quota(this.#hostRate(policy))
   }
 
   /**
@@ -114,127 +119,130 @@ export class Account {
    * large numbers of requests are spaced: they would queue at both ends, and hold their permits longer. A searched rate is
    * spaced evenly.
    */
-  #spacing(now: number, { limit, window }: Quota): { readonly millis: number; readonly burst: number } {
-    if (this.rate.isReduced || now < this.#pacedUntil) return { millis: window / limit, burst: 1 }
+  #spacing({ limit, window }: Quota): { readonly millis: number; readonly burst: number } {
+    if (this.rate.isReduced) return { millis: window / limit, burst: 1 }
     return { millis: limit <= BURST ? 0 : window / limit / 2, burst: BURST }
   }
 
-  /** When the next request may go out, as known now; `Infinity` while that depends on pending responses. */
+  /** When the next request may go out, if no response changes that. */
   readyAt(now: number, quota: Quota | undefined): number {
     const from = Math.max(now, this.pausedUntil)
     if (quota === undefined) return from
-    const { burst, millis } = this.#spacing(from, quota)
-    // Evenly spaced requests at a fast rate need no slack for the window.
+    const { burst, millis } = this.#spacing(quota)
+    // Even spacing keeps the rate, so the window gets one permit more and never delays an evenly spaced request.
     const { limit, window } = quota
-    const permits = this.rate.isReduced && limit > SPACED ? { limit: limit + 1, window } : quota
+    const permits = this.rate.isReduced && limit >= SPACED ? { limit: limit + 1, window } : quota
     return Math.max(from, this.#window.freeAt(now, permits), this.#nextAt - (burst - 1) * millis)
   }
 
-  /** Whether the next permit leaves a gap. */
-  #isGapDue(now: number, { limit, window }: Quota, isRoomLeft: boolean): boolean {
-    if (this.#gapAt === undefined || isRoomLeft) {
-      this.#gapEvery = FIRST_GAP
-      this.#gapAt = now + FIRST_GAP
-    }
-    const idle = this.#roundTrips.mean - (this.shared === undefined ? this.#roundTrips.bound : 0)
-    if (now < this.#gapAt || idle >= IDLE * window) return false
-    this.#gapEvery = Math.min(2 * this.#gapEvery, Math.max(GAP_PERMITS * window / limit, GAP_TIME))
-    this.#gapAt = now + this.#gapEvery
-    return true
-  }
-
-  /** A request is sent. */
-  acquire(now: number, limit: RateLimit, hasWaited: boolean): Sent {
-    const quota = this.quota(limit)
-    if (quota !== undefined) {
-      const { burst, millis } = this.#spacing(now, quota)
-      this.#nextAt = Math.max(this.#nextAt, burst === 1 ? now - LATE : now) + millis
-    }
-    let rest = 0
-    if (quota !== undefined && hasWaited && this.#isGapDue(now, quota, this.rate.leavesRoom(this.#limitOf(limit)))) {
-      rest = GAP + this.#roundTrips.mean
-    }
-    return {
-      permit: this.#window.acquire(now),
-      sentAt: now,
-      leftAt: now,
-      isReused: this.#connect(now),
-      rest,
-      hasWaited
-    }
+  /** How long the call behind `ahead` others would wait now. */
+  wait(now: number, policy: RateLimit, ahead: number): number {
+    const from = Math.max(now, this.pausedUntil)
+    const quota = this.quota(policy)
+    const roundTrip = Math.min(this.#roundTrips.mean, 1000)
+    return (quota === undefined ? from : this.#window.freeAt(from, quota, ahead, roundTrip)) - now
   }
 
   /** Number of free permits. */
   remaining(now: number, { limit, window }: Quota): number {
-    return Math.max(0, limit - this.#window.held(now, window))
+    return Math.max(0, limit - this.#window.inUse(now, window))
   }
 
-  /** How long a call would wait now. */
-  wait(now: number, limit: RateLimit, ahead = this.queue.length): number {
-    const from = Math.max(now, this.pausedUntil)
-    const quota = this.quota(limit)
-    const roundTrip = Math.min(this.#roundTrips.mean, 1000)
-    return from - now + (quota === undefined ? 0 : this.#window.wait(from, quota, ahead, roundTrip))
+  /** How much longer the next permit is held: not at all, or for a gap. */
+  #extraHold(now: number, { limit, window }: Quota, isRoomLeft: boolean): number {
+    const { bound, mean } = this.#roundTrips
+    if (this.#gapAt === Infinity || isRoomLeft) {
+      this.#gapAt = now + FIRST_GAP
+      this.#gapPermits = GAP_PERMITS
+    }
+    if (now < this.#gapAt || mean - (this.sharedWindow === undefined ? bound : 0) >= IDLE * window) return 0
+    this.#gapAt = now + Math.max(this.#gapPermits * window / limit, GAP_TIME)
+    this.#gapPermits = Math.min(MAX_GAP_PERMITS, 1.5 * this.#gapPermits)
+    return GAP + mean
   }
 
-  /** Whether the request may use an open connection. */
-  #connect(now: number): boolean {
+  /** A request is sent. */
+  acquire(now: number, policy: RateLimit, hasWaited: boolean, storePermit?: string): Sent {
+    this.#usedAt = now
+    const quota = this.quota(policy)
+    let extraHold = 0
+    if (quota !== undefined) {
+      const { burst, millis } = this.#spacing(quota)
+      this.#nextAt = Math.max(this.#nextAt, burst === 1 ? now - LATE : now) + millis
+      if (hasWaited) extraHold = this.#extraHold(now, quota, this.rate.leavesRoom(this.#hostRate(policy)))
+    }
     let closed = 0
-    while (closed < this.#idle.length && now - this.#idle[closed]! > KEEP_ALIVE) closed++
+    while (this.#idle[closed]! < now - KEEP_ALIVE) closed++
     this.#idle.splice(0, closed)
-    return this.#idle.pop() !== undefined
+    const isReused = this.#idle.pop() !== undefined
+    return {
+      permit: this.#window.acquire(now),
+      sentAt: now,
+      leftAt: now,
+      isReused,
+      isUnderway: false,
+      extraHold,
+      hasWaited,
+      storePermit,
+      renewal: undefined
+    }
+  }
+
+  /** The request waits for a connection. */
+  waitsForConnection(sent: Sent, now: number) {
+    this.#window.waitsForConnection(sent.permit, now)
+  }
+
+  /** The head of the request is sent. */
+  departed(sent: Sent, now: number, isReused: boolean) {
+    sent.leftAt = now
+    sent.isReused = isReused
+    if (!sent.isUnderway) this.#window.departed(sent.permit, now)
   }
 
   responded(sent: Sent, now: number) {
+    this.#usedAt = now
     this.#idle.push(now)
     this.#roundTrips.observe(now - sent.leftAt, now, sent.isReused)
     this.#window.leastRoundTrip = this.#roundTrips.bound
-    this.#window.responded(sent.permit, now + sent.rest)
+    this.#window.responded(sent.permit, now + sent.extraHold)
   }
 
   /** The response was no refusal. */
-  served({ hasWaited, sentAt }: Sent, now: number, limit: RateLimit) {
-    this.rate.served(now, sentAt, hasWaited, this.#limitOf(limit))
+  served({ hasWaited, sentAt }: Sent, now: number, policy: RateLimit) {
+    this.rate.served(now, sentAt, hasWaited, this.#hostRate(policy))
   }
 
-  /** No response comes, or only long after the host has counted the request: a request in transit arrives within a second. */
-  lost(sent: Sent, now: number) {
-    this.#window.countedBy(sent.permit, now + IN_TRANSIT)
+  /** The host counts the request within `IN_TRANSIT`, if ever: its response is lost, or comes long after that. */
+  countedSoon(sent: Sent, now: number) {
+    this.#window.countedAt(sent.permit, now + IN_TRANSIT)
   }
 
-  /** The request was never sent. */
+  /** The host does not count the request: it was never sent, or is repeated after a refusal. */
   cancel(sent: Sent) {
     this.#window.cancel(sent.permit)
   }
 
   /** The host refused a request. Returns how long the account pauses, if that extends the pause. */
-  rejected(
-    sent: Sent,
-    now: number,
-    retryAfter: number | undefined,
-    limit: RateLimit,
-    random: number
-  ): number | undefined {
-    // It is repeated as soon as the pause is over.
-    this.#window.cancel(sent.permit)
-    this.learning.doubt()
-    const pause = limit._tag === "Unlimited"
+  rejected(sent: Sent, now: number, retryAfter: number | undefined, policy: RateLimit, random: number) {
+    this.cancel(sent)
+    this.learning.isDoubted = true
+    const pause = policy._tag === "Unlimited"
       ? pauseOf(retryAfter, random)
-      : this.rate.rejected(now, sent.sentAt, retryAfter, this.#limitOf(limit), random)
+      : this.rate.rejected(now, sent.sentAt, retryAfter, this.#hostRate(policy), random)
     if (pause === undefined || now + pause <= this.pausedUntil) return undefined
     this.pausedUntil = now + pause
     this.#nextAt = this.pausedUntil
-    this.#pacedUntil = this.pausedUntil + (this.quota(limit)?.window ?? 0)
     this.queue.pokeAll()
     return pause
   }
 
   /** `me` reported this limit. */
   learned(now: number, rateLimit: number | null | undefined) {
-    const before = this.learning.limit
+    const before = this.learning.hostRate
     this.learning.learned(now, rateLimit)
-    const { limit } = this.learning
-    if (limit !== before) this.rate.limitChanged(limit, before === undefined)
+    const { hostRate } = this.learning
+    if (hostRate !== before) this.rate.hostRateChanged(hostRate, before === undefined)
     this.queue.pokeAll()
   }
 }

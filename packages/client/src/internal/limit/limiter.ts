@@ -1,8 +1,9 @@
 /**
  * The rate limiter: every request of a `FileIo` goes through it. `retry.ts` and `send.ts` call it; it finds the account in
- * `registry.ts`, waits in `queue.ts` until `account.ts` allows the request, and asks a store if there is one.
+ * `registry.ts`, waits in `queue.ts` until `account.ts` allows the request, and asks the permit store if there is one.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -13,20 +14,23 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Metrics from "../../Metrics.ts"
 import * as RateLimit from "../../RateLimit.ts"
-import { CurrentRateLimitStore } from "../../RateLimitStore.ts"
+import { CurrentRateLimitStore, type Quota } from "../../RateLimitStore.ts"
 import * as Series from "../observe/metrics.ts"
 import { Failure, retryAfterOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
 import { type Account, IN_TRANSIT, type Sent } from "./account.ts"
 import { quotaOf } from "./adaptiveRate.ts"
-import type { Waiter } from "./queue.ts"
+import * as Queue from "./queue.ts"
 import * as Registry from "./registry.ts"
+import { RENEW_AFTER, type SharedWindow } from "./sharedWindow.ts"
 
 /** Callbacks for an in-flight request; the limiter sets them, and the sender of the request calls them. */
 export interface RequestHooks {
-  /** The head of the request must have arrived, which for an upload is long before its response. */
+  /** Called when the head can be assumed to have reached the host, which for an upload is long before its response. */
   underway: (() => void) | undefined
-  /** The head of the request is sent, over a connection that had been used before or over a new one. */
+  /** Called when the request waits for a connection. */
+  onConnectionWait: (() => void) | undefined
+  /** Called when the head of the request is sent, over a connection that had been used before or over a new one. */
   onDeparture: ((isReused: boolean) => void) | undefined
   /** For how many milliseconds this process did not run during the request. */
   readonly stalledMillis?: number
@@ -39,22 +43,22 @@ export type WithPermit = <A, R>(
 ) => Effect.Effect<A, Failure, R>
 
 /** The requests of one call: the first one and its retries. */
-export interface Turn {
+export interface CallPermits {
   /** Makes one request once there is a permit; waits at most `maxWait` milliseconds for a pause that the host asked for. */
   readonly run: <A, R>(
     request: Effect.Effect<A, Failure, R>,
     maxWait: () => number,
     hooks: RequestHooks
   ) => Effect.Effect<A, Failure, R>
-  /** Records the result of the last request, from its whole response; returns an effect if something follows from it. */
-  readonly done: (failure: Failure | undefined) => Effect.Effect<void> | undefined
+  /** Records the outcome of the last request; returns the effect that pauses the account after a 429, else `undefined`. */
+  readonly recordOutcome: (failure: Failure | undefined) => Effect.Effect<void> | undefined
   /** How many milliseconds the call has waited for permits, and how many requests it has sent. */
   readonly stats: { readonly waited: number; readonly requests: number }
 }
 
 export interface Limiter {
   /** For a call of this fiber. */
-  readonly turn: (operation: FileIoError.Operation, fiber: Fiber.Fiber<unknown, unknown>) => Turn
+  readonly permitsFor: (operation: FileIoError.Operation, fiber: Fiber.Fiber<unknown, unknown>) => CallPermits
   /** Uses the limit in a response of `me`. */
   readonly learnedFrom: (account: { readonly rateLimit?: number | null | undefined }) => Effect.Effect<void>
   /** How long a call would wait now. */
@@ -62,16 +66,16 @@ export interface Limiter {
 }
 
 /** Set around the call with which an account learns its limit: the others wait for it, so it goes first. */
-const IsFirst = Context.Reference<boolean>("@effect-fileio/client/internal/limit/IsFirst", {
+const IsLearning = Context.Reference<boolean>("@effect-fileio/client/internal/limit/IsLearning", {
   defaultValue: () => false
 })
 
-/** What is wrong with a limit. */
-const problemOf = (limit: RateLimit.RateLimit): FileIoError.InvalidRequest | undefined => {
+/** What is wrong with a policy. */
+const problemOf = (policy: RateLimit.RateLimit): FileIoError.InvalidRequest | undefined => {
   const isPositive = (value: number) => value > 0 && value < Infinity
-  const problem = limit._tag === "Learned" && !isPositive(limit.lifetime)
+  const problem = policy._tag === "Learned" && !isPositive(policy.lifetime)
     ? "allowed: a lifetime that is a positive duration, such as 10 minutes"
-    : limit._tag === "Fixed" && !(isPositive(limit.quota.limit) && isPositive(limit.quota.window))
+    : policy._tag === "Fixed" && !(isPositive(policy.quota.limit) && isPositive(policy.quota.window))
     ? "allowed: more than 0 requests in a positive duration, such as 1 second"
     : undefined
   return problem === undefined ? undefined : new FileIoError.InvalidRequest({ field: "rateLimit", problem })
@@ -83,24 +87,12 @@ interface Call {
   readonly clock: Clock.Clock
   readonly operation: FileIoError.Operation
   readonly order: number
-  readonly limit: RateLimit.RateLimit
-  /** Whether the host refused a request of this call. */
-  wasRefused: boolean
+  readonly policy: RateLimit.RateLimit
   readonly learn: Effect.Effect<unknown, unknown>
   readonly onWait: ((waiting: RateLimit.Waiting) => Effect.Effect<void>) | undefined
+  /** Whether the host refused a request of this call. */
+  wasRefused: boolean
 }
-
-/** A permit, here and in the store if there is one. */
-interface Acquired {
-  readonly sent: Sent
-  readonly shared: string | undefined
-  isCounted: boolean
-}
-
-const rateLimited = (millis: number) => new FileIoError.RateLimited({ retryAfter: Duration.millis(Math.ceil(millis)) })
-
-/** Nothing was sent, and a longer wait would not help the caller. */
-const notSent = (reason: FileIoError.Reason) => new Failure("local", reason)
 
 const isUnsent = (exit: Exit.Exit<unknown, Failure>): boolean =>
   Exit.isFailure(exit) && exit.cause.reasons.length > 0 &&
@@ -108,226 +100,264 @@ const isUnsent = (exit: Exit.Exit<unknown, Failure>): boolean =>
     reason._tag === "Fail" && (reason.error.stage === "unsent" || reason.error.stage === "local")
   )
 
-/** Requests `me` if the limit is unknown or may have changed. */
-const learnIfDue = ({ account, learn, limit, operation }: Call, now: number): Effect.Effect<void> => {
-  if (limit._tag !== "Learned" || account.isAnonymous || operation === "me") return Effect.void
-  // While the host refuses requests, permits are for the caller's own requests.
-  if (account.rate.consecutiveRejections > 0 || !account.learning.isDue(now, limit.lifetime)) return Effect.void
-  account.active++
-  return account.learning.start(learn, now, {
-    wasRefused: () => account.rate.consecutiveRejections > 0,
-    onEnd: () => {
-      account.active--
-      account.queue.pokeFirst()
-    }
-  })
+const isUnauthorized = (cause: Cause.Cause<unknown>): boolean => {
+  const error = Cause.squash(cause)
+  return error instanceof FileIoError.FileIoError && error.reason._tag === "Unauthorized"
 }
 
-/** Asks the store for a permit. Returns its name, or how long to wait before asking again. */
+/** Requests `me` if the limit is unknown or may have changed; in its own fiber, since the response is for all callers. */
+const learnIfDue = ({ account, clock, learn, operation, policy }: Call, now: number): Effect.Effect<unknown> => {
+  const { host, learning, queue, rate } = account
+  if (policy._tag !== "Learned" || account.isAnonymous || operation === "me") return Effect.void
+  // While the host refuses requests, permits are for the caller's own requests.
+  if (rate.consecutiveRejections > 0 || !learning.isDue(now, policy.lifetime)) return Effect.void
+  learning.started(now)
+  return Effect.exit(learn).pipe(
+    Effect.flatMap((exit) => {
+      const hasFailed = Exit.isFailure(exit) && rate.consecutiveRejections === 0
+      learning.ended(millisOf(clock), hasFailed)
+      queue.pokeFirst()
+      // A call with a wrong key fails by itself, and says so.
+      if (!hasFailed || isUnauthorized(exit.cause) || learning.hostRate !== undefined) return Effect.void
+      if (account.hasLoggedUnknownLimit) return Effect.void
+      account.hasLoggedUnknownLimit = true
+      return Effect.logWarning(
+        `the rate limit of the account at ${host} could not be learned from GET /me: one call a second until it is; RateLimit.fixed sets it`
+      )
+    }),
+    Effect.forkDetach
+  )
+}
+
+/** Asks the permit store. Returns the permit's name, or milliseconds to wait; 0: send without one, the permit store is unavailable. */
 const acquireShared = Effect.fnUntraced(function*(
-  { account, clock, limit }: Call,
-  waiter: Waiter
-): Effect.fn.Return<{ readonly permit?: string | undefined; readonly wait?: number }, FileIoError.Unreachable> {
-  const { learning, rate, shared } = account
-  const quota = account.quota(limit)
-  if (shared === undefined || quota === undefined) return {}
-  const isUnknown = limit._tag === "Learned" && !account.isAnonymous && learning.limit === undefined
-  const asked = yield* shared.acquire(isUnknown ? undefined : quota, rate.isReduced)
+  { account, clock, policy }: Call,
+  sharedWindow: SharedWindow,
+  quota: Quota,
+  waiter: Queue.Waiter
+) {
+  const isUnknown = policy._tag === "Learned" && !account.isAnonymous && account.learning.hostRate === undefined
+  const asked = yield* sharedWindow.acquire(isUnknown ? undefined : quota, account.rate.isReduced)
   const now = millisOf(clock)
-  if (asked === undefined) {
-    const freeAt = account.readyAt(now, quotaOf(quota.limit / quota.window * 1000 * shared.part))
-    return freeAt <= now ? {} : { wait: freeAt === Infinity ? 100 : freeAt - now }
+  if ("part" in asked) return account.readyAt(now, quotaOf(quota.limit / quota.window * 1000 * asked.part)) - now
+  const { permit, result } = asked
+  if (result._tag === "Paused") {
+    account.pausedUntil = now + result.wait
+    // Wakes all waiters, so that those whose budget is shorter fail now.
+    account.queue.pokeAll()
   }
-  const { result, permit } = asked
-  if (result._tag === "Paused") account.pausedUntil = now + result.wait
-  if (result._tag !== "Acquired") return { wait: result.wait }
-  // The request to the store takes time, in which the host may have refused a request, or another call come first.
-  if (account.queue.isFirst(waiter) && account.readyAt(now, quota) <= now) return { permit }
-  yield* shared.release(permit, undefined)
-  return { wait: 0 }
+  if (result._tag !== "Acquired") return Math.max(1, result.wait)
+  // The request to the permit store takes time, in which the host may have refused a request, or another call come first.
+  if (account.queue.waiters[0] === waiter && account.readyAt(now, quota) <= now) return permit
+  yield* sharedWindow.release(permit, undefined)
+  return 1
 })
 
-/** Waits for a permit. */
-const acquire = (call: Call, maxWait: () => number): Effect.Effect<Acquired, Failure> =>
+/** Waits for a permit in the queue. */
+const acquire = (call: Call, maxWait: () => number): Effect.Effect<Sent, Failure> =>
   Effect.suspend(() => {
-    const { account } = call
-    const waiter = account.queue.join(call.order)
+    const { queue } = call.account
+    const waiter = queue.join(call.order)
     return Effect.ensuring(
-      Effect.mapError(acquireAs(waiter, call, maxWait), notSent),
-      Effect.sync(() => account.queue.leave(waiter))
+      // Stage `local`: nothing was sent, and the call's budget is used up.
+      Effect.mapError(acquireFor(waiter, call, maxWait), (reason) => new Failure("local", reason)),
+      Effect.sync(() => queue.leave(waiter))
     )
   })
 
-const acquireAs = Effect.fnUntraced(function*(
-  waiter: Waiter,
+const acquireFor = Effect.fnUntraced(function*(
+  waiter: Queue.Waiter,
   call: Call,
   maxWait: () => number
-): Effect.fn.Return<Acquired, FileIoError.RateLimited | FileIoError.Unreachable> {
-  const { account, clock, limit, operation } = call
-  const { learning, queue } = account
+) {
+  const { account, clock, operation, policy } = call
+  const { learning, queue, sharedWindow } = account
   let hasWaited = false
   while (true) {
-    waiter.isPoked = false
+    waiter.poked.closeUnsafe()
     const now = millisOf(clock)
     // Calls without a limit do not wait for others, only for their own refusals.
-    const isPausable = limit._tag !== "Unlimited" || call.wasRefused
+    const isPausable = policy._tag !== "Unlimited" || call.wasRefused
     const paused = isPausable ? account.pausedUntil - now : 0
-    if (paused > maxWait()) return yield* Effect.fail(rateLimited(paused))
+    if (paused > maxWait()) {
+      return yield* new FileIoError.RateLimited({ retryAfter: Duration.millis(Math.ceil(paused)) })
+    }
     let sleep = Infinity
-    const quota = account.quota(limit)
-    if (queue.isFirst(waiter) || quota === undefined) {
+    const quota = account.quota(policy)
+    if (queue.waiters[0] === waiter || quota === undefined) {
       if (paused <= 0) yield* learnIfDue(call, now)
-      const readyAt = isPausable ? account.readyAt(now, quota) : now
-      if (readyAt > now) sleep = readyAt - now
-      else if (operation !== "me" && limit._tag === "Learned" && learning.awaitedFor(now) > 0) {
-        sleep = learning.awaitedFor(now)
-      } else {
-        const { permit, wait } = yield* acquireShared(call, waiter)
-        if (wait === undefined) {
-          const then = millisOf(clock)
-          return { sent: account.acquire(then, limit, hasWaited), shared: permit, isCounted: false }
-        }
-        sleep = wait
+      sleep = isPausable ? account.readyAt(now, quota) - now : 0
+      if (operation !== "me" && policy._tag === "Learned") sleep = Math.max(sleep, learning.awaitedFor(now))
+      let storePermit: string | undefined
+      if (sleep <= 0 && sharedWindow !== undefined && quota !== undefined) {
+        const asked = yield* acquireShared(call, sharedWindow, quota, waiter)
+        if (typeof asked === "number") sleep = asked
+        else storePermit = asked
       }
+      if (sleep <= 0) return account.acquire(millisOf(clock), policy, hasWaited, storePermit)
     }
     // The duration is unknown while the limit is being learned.
     if (!hasWaited && learning.awaitedFor(now) === 0) {
       hasWaited = true
-      if (call.onWait === undefined) continue
-      yield* call.onWait(waitingOf(call, waiter, now))
+      if (call.onWait !== undefined) yield* call.onWait(waitingOf(call, waiter, now))
     }
-    // Something may have changed while the listener ran.
-    if (!waiter.isPoked) yield* waiter.sleep(sleep)
+    yield* Queue.sleep(waiter, sleep)
   }
 })
 
-const waitingOf = ({ account, limit, operation }: Call, waiter: Waiter, now: number): RateLimit.Waiting => {
-  const ahead = account.queue.ahead(waiter)
-  const quota = account.quota(limit)
+const waitingOf = ({ account, operation, policy }: Call, waiter: Queue.Waiter, now: number): RateLimit.Waiting => {
+  const ahead = account.queue.waiters.indexOf(waiter)
+  const quota = account.quota(policy)
   return {
     operation,
     reason: account.pausedUntil > now ? "refused" : "limit",
-    expected: Duration.millis(Math.ceil(account.wait(now, limit, ahead))),
+    expected: Duration.millis(Math.ceil(account.wait(now, policy, ahead))),
     ahead,
     limit: quota?.limit ?? Infinity,
     window: Duration.millis(quota?.window ?? 1000)
   }
 }
 
-/** The host refused a request: the account pauses; the log reports it, and once what to do. */
-const rejected = Effect.fnUntraced(function*(call: Call, { sent }: Acquired, retryAfter: number | undefined) {
-  const { account, clock, limit } = call
-  const { host, shared } = account
-  const allowed = account.quota(limit)
-  const wasPaused = account.pausedUntil > millisOf(clock)
-  const pause = account.rejected(sent, millisOf(clock), retryAfter, limit, yield* Random.next)
-  if (pause === undefined) return
-  if (shared !== undefined) yield* shared.pause(pause)
-  if (wasPaused) return
-  yield* Metric.update(Series.pauses(host), 1)
-  if (account.saidRefused && pause < LONG_PAUSE) return
-  const isFirst = !account.saidRefused
-  account.saidRefused = true
-  const time = Duration.format(Duration.millis(Math.round(pause)))
-  yield* Effect.logWarning(`${host} refused a request (429): all calls of this account wait ${time}`)
-  if (account.isAnonymous || !isFirst || shared !== undefined || allowed === undefined) return
-  yield* Effect.logWarning(
-    `the account at ${host} is within the limit that is known here, so something else uses it too, or the limit is lower than the host says. Let all processes share it through Redis (NodeRateLimit.layerRedis), or give each its own key`
-  )
-})
-
 /** Where clients share an account, short pauses are normal: the log has the first one, and all of at least this many milliseconds. */
 const LONG_PAUSE = 10_000
 
-/** The request of a permit is sent. */
-const depart = (
-  { account, clock, limit }: Call,
-  acquired: Acquired,
-  context: Context.Context<never>,
-  hooks: RequestHooks
-) => {
-  const { sent, shared } = acquired
-  const quota = account.quota(limit)
-  if (quota !== undefined) {
-    Series.remaining(account.host).updateUnsafe(account.remaining(sent.sentAt, quota), context)
+/** The host refused a request: the account pauses; the log reports it, and once what to do. */
+const rejected = Effect.fnUntraced(
+  function*({ account, clock, policy }: Call, sent: Sent, retryAfter: number | undefined) {
+    const { host, isAnonymous, sharedWindow } = account
+    const now = millisOf(clock)
+    const allowed = account.quota(policy)
+    const wasPaused = account.pausedUntil > now
+    const pause = account.rejected(sent, now, retryAfter, policy, yield* Random.next)
+    if (pause === undefined) return
+    if (sharedWindow !== undefined) yield* sharedWindow.pause(pause)
+    if (wasPaused) return
+    yield* Metric.update(Series.pauses(host), 1)
+    const isFirst = !account.hasLoggedRefusal
+    if (!isFirst && pause < LONG_PAUSE) return
+    account.hasLoggedRefusal = true
+    const time = Duration.format(Duration.millis(Math.round(pause)))
+    yield* Effect.logWarning(`${host} refused a request (429): all calls of this account wait ${time}`)
+    if (isAnonymous || !isFirst || sharedWindow !== undefined || allowed === undefined) return
+    yield* Effect.logWarning(
+      `the account at ${host} is within the limit that is known here, so something else uses it too, or the limit is lower than the host says. Let all processes share it through Redis (NodeRateLimit.layerRedis), or give each its own key`
+    )
   }
+)
+
+/** Keeps the permit in the permit store while its request waits for a connection. */
+const renewShared = ({ account: { sharedWindow } }: Call, sent: Sent, context: Context.Context<never>) => {
+  if (sharedWindow === undefined || sent.storePermit === undefined || sent.renewal !== undefined) return
+  sent.renewal = Effect.runForkWith(context)(sharedWindow.keepRenewing(sent.storePermit))
+}
+
+/** The request waits no longer: after a long wait its permit counts from now. */
+const endRenewal = ({ account, clock }: Call, sent: Sent, context: Context.Context<never>) => {
+  sent.renewal?.interruptUnsafe()
+  if (sent.renewal === undefined || sent.storePermit === undefined) return
+  if (millisOf(clock) - sent.sentAt > RENEW_AFTER) {
+    Effect.runForkWith(context)(account.sharedWindow!.renew(sent.storePermit))
+  }
+}
+
+/** Releases the permit in the permit store, once: the host has counted its request in at most this many milliseconds. */
+const releaseShared = ({ account }: Call, sent: Sent, countedIn: number | undefined) => {
+  sent.renewal?.interruptUnsafe()
+  if (sent.storePermit === undefined) return undefined
+  const release = account.sharedWindow!.release(sent.storePermit, countedIn)
+  sent.storePermit = undefined
+  return release
+}
+
+/** The request of a permit is sent. */
+const onSent = (call: Call, sent: Sent, context: Context.Context<never>, hooks: RequestHooks) => {
+  const { account, clock, policy } = call
+  const quota = account.quota(policy)
+  if (quota !== undefined) account.gauge.updateUnsafe(account.remaining(sent.sentAt, quota), context)
   hooks.underway = () => {
-    if (acquired.isCounted) return
-    acquired.isCounted = true
-    account.lost(sent, millisOf(clock))
+    if (sent.isUnderway) return
+    sent.isUnderway = true
+    account.countedSoon(sent, millisOf(clock))
     account.queue.pokeFirst()
-    if (shared !== undefined) Effect.runForkWith(context)(account.shared!.release(shared, IN_TRANSIT))
+    const release = releaseShared(call, sent, IN_TRANSIT)
+    if (release !== undefined) Effect.runForkWith(context)(release)
+  }
+  hooks.onConnectionWait = () => {
+    account.waitsForConnection(sent, millisOf(clock))
+    renewShared(call, sent, context)
   }
   hooks.onDeparture = (isReused) => {
-    sent.leftAt = millisOf(clock)
-    sent.isReused = isReused
+    account.departed(sent, millisOf(clock), isReused)
+    endRenewal(call, sent, context)
+    // While the request waited for a connection, its permit seemed to end later.
+    account.queue.pokeFirst()
   }
 }
 
 /** A request has ended. */
-const arrive = ({ account, clock }: Call, { isCounted, sent, shared }: Acquired, exit: Exit.Exit<unknown, Failure>) => {
-  const now = millisOf(clock)
-  let countedIn: number | undefined
-  // Everything about it was reported while it was in flight.
-  if (isCounted) return undefined
+const onEnded = (
+  call: Call,
+  sent: Sent,
+  hooks: RequestHooks,
+  exit: Exit.Exit<unknown, Failure>,
+  now: number
+) => {
+  const { account } = call
+  // A transport that reports late must not take the permit again.
+  hooks.onConnectionWait = hooks.onDeparture = undefined
+  // Its head has been counted long before, and how long the upload took says nothing about a round trip.
+  if (sent.isUnderway) return undefined
   if (isUnsent(exit)) account.cancel(sent)
-  else if (Exit.isSuccess(exit)) {
-    account.responded(sent, now)
-    countedIn = sent.rest
-  } else {
-    account.lost(sent, now)
-    countedIn = IN_TRANSIT
-  }
-  return shared === undefined ? undefined : account.shared!.release(shared, countedIn)
+  else if (Exit.isSuccess(exit)) account.responded(sent, now)
+  else account.countedSoon(sent, now)
+  return releaseShared(call, sent, isUnsent(exit) ? undefined : Exit.isSuccess(exit) ? sent.extraHold : IN_TRANSIT)
 }
 
-const turnOf = (call: Call): Turn => {
+const permitsOf = (call: Call): CallPermits => {
   const { account, clock } = call
-  const problem = problemOf(call.limit)
+  const problem = problemOf(call.policy)
   const stats = { waited: 0, requests: 0 }
-  let last: Acquired | undefined
+  let last: Sent | undefined
   return {
     stats,
     run: (request, maxWait, hooks) =>
       Effect.withFiber((fiber) => {
-        if (problem !== undefined) return Effect.fail(notSent(problem))
+        if (problem !== undefined) return Effect.fail(new Failure("local", problem))
         const began = millisOf(clock)
-        let acquired: Acquired | undefined
-        account.active++
+        let sent: Sent | undefined
         return Effect.onExitPrimitive(
-          Effect.flatMap(acquire(call, maxWait), (permit) => {
-            last = acquired = permit
+          Effect.flatMap(acquire(call, maxWait), (acquired) => {
+            last = sent = acquired
             stats.requests++
-            stats.waited += permit.sent.sentAt - began
-            Metrics.waits.updateUnsafe(permit.sent.sentAt - began, fiber.context)
-            depart(call, permit, fiber.context, hooks)
+            stats.waited += sent.sentAt - began
+            Metrics.waits.updateUnsafe(sent.sentAt - began, fiber.context)
+            onSent(call, sent, fiber.context, hooks)
             return request
           }),
           (exit) => {
             const now = millisOf(clock)
-            if (acquired === undefined) stats.waited += now - began
-            const release = acquired === undefined ? undefined : arrive(call, acquired, exit)
-            account.active--
-            account.usedAt = now
+            if (sent === undefined) stats.waited += now - began
+            const release = sent === undefined ? undefined : onEnded(call, sent, hooks, exit, now)
             account.queue.pokeFirst()
             return release
           }
         )
       }),
-    done: (failure) => {
+    recordOutcome: (failure) => {
       if (last === undefined) return undefined
       if (failure?.stage === "limited") {
         call.wasRefused = true
         const retryAfter = retryAfterOf(failure)
         return rejected(call, last, retryAfter === undefined ? undefined : Duration.toMillis(retryAfter))
       }
-      account.served(last.sent, millisOf(clock), call.limit)
+      account.served(last, millisOf(clock), call.policy)
       return undefined
     }
   }
 }
 
-export const open = Effect.fnUntraced(function*(options: {
+/** The limiter of a `FileIo`. */
+export const make = Effect.fnUntraced(function*(options: {
   readonly baseUrl: string
   /** Distinguishes the accounts of a host; `undefined` for anonymous calls. */
   readonly account: string | undefined
@@ -339,42 +369,29 @@ export const open = Effect.fnUntraced(function*(options: {
   if (problem !== undefined) return yield* problem
   const onWaitHere = yield* RateLimit.CurrentOnWait
   const store = yield* CurrentRateLimitStore
-  const learn = Effect.provideService(options.learn, IsFirst, true)
+  const learn = Effect.provideService(options.learn, IsLearning, true)
   const nobody = RateLimit.CurrentOnWait.defaultValue()
   const fallback = RateLimit.learned()
-  const limitOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
+  const policyOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
     fiber.getRef(RateLimit.CurrentRateLimit) ?? configured ?? fallback
-  let found: { readonly clock: Clock.Clock; readonly account: Account } | undefined
-  const accountOf = (clock: Clock.Clock): Account => {
-    if (found === undefined || found.clock !== clock || found.account.isForgotten) {
-      found = { clock, account: Registry.get(clock, store, options.baseUrl, options.account) }
-    }
-    return found.account
-  }
+  const accountOf = (clock: Clock.Clock) => Registry.get(clock, store, options.baseUrl, options.account)
   return {
-    turn: (operation, fiber) => {
+    permitsFor: (operation, fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const account = accountOf(clock)
-      const order = fiber.getRef(IsFirst) ? 0 : account.queue.nextOrder()
+      const order = fiber.getRef(IsLearning) ? 0 : account.queue.nextOrder()
       const listener = fiber.getRef(RateLimit.CurrentOnWait)
-      const onWait = listener === nobody ? onWaitHere : listener
-      const limit = limitOf(fiber)
-      return turnOf({
-        account,
-        clock,
-        operation,
-        order,
-        limit,
-        wasRefused: false,
-        learn,
-        onWait: onWait === nobody ? undefined : onWait
-      })
+      const onWait = listener !== nobody ? listener : onWaitHere !== nobody ? onWaitHere : undefined
+      return permitsOf({ account, clock, operation, order, policy: policyOf(fiber), learn, onWait, wasRefused: false })
     },
     learnedFrom: ({ rateLimit }) =>
       Effect.clockWith((clock) => Effect.sync(() => accountOf(clock).learned(millisOf(clock), rateLimit))),
     waitTime: Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
-      return Effect.succeed(Duration.millis(accountOf(clock).wait(millisOf(clock), limitOf(fiber))))
+      const account = accountOf(clock)
+      return Effect.succeed(
+        Duration.millis(account.wait(millisOf(clock), policyOf(fiber), account.queue.waiters.length))
+      )
     })
   }
 })

@@ -1,42 +1,22 @@
 /** The calls that wait for a permit, in order. */
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 
-export class Waiter {
+export interface Waiter {
   readonly order: number
-  /** Whether something has happened since this was last set to false. */
-  isPoked = false
-  #resume: (() => void) | undefined
-
-  constructor(order: number) {
-    this.order = order
-  }
-
-  poke() {
-    this.isPoked = true
-    this.#resume?.()
-  }
-
-  /** Sleeps for this many milliseconds, or until it is poked. */
-  sleep(millis: number): Effect.Effect<void> {
-    const poked = Effect.callback<void>((resume) => {
-      if (this.isPoked) return resume(Effect.void)
-      this.#resume = () => resume(Effect.void)
-      return Effect.sync(() => {
-        this.#resume = undefined
-      })
-    })
-    // Node's timers round down; asking a window too early only means asking twice.
-    return Number.isFinite(millis) ? Effect.raceFirst(Effect.sleep(Math.max(1, Math.ceil(millis))), poked) : poked
-  }
+  /** Open when the waiter must check again; the waiter closes it before it checks. */
+  readonly poked: Latch.Latch
 }
 
-export class Queue {
-  readonly #waiters: Array<Waiter> = []
-  #orders = 0
+/** Sleeps for this many milliseconds, or until the waiter is poked. */
+export const sleep = ({ poked }: Waiter, millis: number): Effect.Effect<unknown> =>
+  // Rounded up: Node drops fractions, and the caller would check too early and once more.
+  Number.isFinite(millis) ? Effect.timeoutOption(poked.await, Math.max(1, Math.ceil(millis))) : poked.await
 
-  get length(): number {
-    return this.#waiters.length
-  }
+export class Queue {
+  /** The first one is the next to get a permit. */
+  readonly waiters: Array<Waiter> = []
+  #orders = 0
 
   /** The position of a new call; a retried one stays before those that came later. */
   nextOrder(): number {
@@ -44,33 +24,24 @@ export class Queue {
   }
 
   join(order: number): Waiter {
-    const waiter = new Waiter(order)
-    let at = this.#waiters.length
-    while (at > 0 && this.#waiters[at - 1]!.order > order) at--
-    this.#waiters.splice(at, 0, waiter)
+    const waiter = { order, poked: Latch.makeUnsafe() }
+    let at = this.waiters.length
+    while (at > 0 && this.waiters[at - 1]!.order > order) at--
+    this.waiters.splice(at, 0, waiter)
     return waiter
   }
 
   leave(waiter: Waiter) {
-    const at = this.#waiters.indexOf(waiter)
-    this.#waiters.splice(at, 1)
+    const at = this.waiters.indexOf(waiter)
+    this.waiters.splice(at, 1)
     if (at === 0) this.pokeFirst()
   }
 
-  /** Number of calls before this one. */
-  ahead(waiter: Waiter): number {
-    return this.#waiters.indexOf(waiter)
-  }
-
-  isFirst(waiter: Waiter): boolean {
-    return this.#waiters[0] === waiter
-  }
-
   pokeFirst() {
-    this.#waiters[0]?.poke()
+    this.waiters[0]?.poked.openUnsafe()
   }
 
   pokeAll() {
-    for (const waiter of this.#waiters) waiter.poke()
+    for (const { poked } of this.waiters) poked.openUnsafe()
   }
 }

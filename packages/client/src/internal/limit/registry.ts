@@ -7,7 +7,7 @@ import { SharedWindow } from "./sharedWindow.ts"
 
 /** Accounts belong to a clock too: times of a `TestClock` mean nothing to another one. */
 const registry = new WeakMap<Clock.Clock, WeakMap<object, Map<string, Account>>>()
-/** Stands for the store of accounts that have none. */
+/** Key of the accounts without a permit store. */
 const MEMORY = {}
 
 const orSet = <K, V>(map: { get(key: K): V | undefined; set(key: K, value: V): unknown }, key: K, make: () => V): V => {
@@ -25,26 +25,16 @@ export const get = (
   clock: Clock.Clock,
   store: Store | undefined,
   baseUrl: string,
-  fingerprint: string | undefined
+  key: string | undefined
 ): Account => {
   const accounts = orSet(orSet(registry, clock, () => new WeakMap()), store ?? MEMORY, () => new Map())
-  const name = `${baseUrl}\n${fingerprint ?? ""}`
-  const found = accounts.get(name)
-  if (found !== undefined) return found
-  const now = millisOf(clock)
-  if (accounts.size >= FEW) {
-    for (const [other, account] of accounts) {
-      if (!account.isIdle(now, KEEP)) continue
-      account.isForgotten = true
-      accounts.delete(other)
+  const name = `${baseUrl}\n${key ?? ""}`
+  return orSet(accounts, name, () => {
+    const now = millisOf(clock)
+    if (accounts.size >= FEW) {
+      for (const [other, account] of accounts) if (account.isUnused(now, KEEP)) accounts.delete(other)
     }
-  }
-  const account = new Account({
-    host: new URL(baseUrl).host,
-    isAnonymous: fingerprint === undefined,
-    shared: store === undefined ? undefined : new SharedWindow(store, name),
-    now
+    const sharedWindow = store === undefined ? undefined : new SharedWindow(store, name)
+    return new Account({ host: new URL(baseUrl).host, isAnonymous: key === undefined, sharedWindow, now })
   })
-  accounts.set(name, account)
-  return account
 }

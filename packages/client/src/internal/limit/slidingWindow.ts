@@ -7,8 +7,8 @@ import type { Quota } from "../../RateLimitStore.ts"
 /** One request that the host counts, or may count. */
 export interface Permit {
   readonly acquiredAt: number
-  /** The latest time at which the host may have counted it, plus `leastRoundTrip`; `undefined` while unknown. */
-  releasedAt: number | undefined
+  /** The latest time at which the host may have counted it, plus `leastRoundTrip`. */
+  releaseBase: number
 }
 
 /**
@@ -17,8 +17,16 @@ export interface Permit {
  */
 export const GUARD = 2
 
-/** Connecting takes at most this many milliseconds, so a request without a response has arrived by then or never will. */
-export const MAX_CONNECT = 10_000
+/**
+ * A request without a response reaches the host at most this many milliseconds after it was sent, or never does. This includes the
+ * time to connect only if the transport does not report that.
+ */
+export const ARRIVES_WITHIN = 10_000
+/**
+ * A request that waits for a connection holds its permit for at most this many milliseconds. Connecting hardly takes as long; but where
+ * connections are few, one that is never read must not stop all other users of the account.
+ */
+export const CONNECTS_WITHIN = 300_000
 
 export class SlidingWindow {
   /**
@@ -26,104 +34,98 @@ export class SlidingWindow {
    * response.
    */
   leastRoundTrip = 0
-  /** Permits with a known release, the earliest first. */
-  #released: Array<Permit> = []
-  /** Permits of pending requests, in the order in which they were sent. */
-  readonly #out = new Set<Permit>()
+  /** Sorted by `releaseBase`. Includes some that no longer count. */
+  readonly permits: Array<Permit> = []
   /** The longest window so far: nothing that matters to it is dropped. */
   #longest = 1000
 
   /** Until when a permit counts. No request is counted before it was sent. */
   #until(permit: Permit, window: number): number {
-    return Math.max(permit.acquiredAt, permit.releasedAt! - this.leastRoundTrip) + window + GUARD
+    return Math.max(permit.acquiredAt, permit.releaseBase - this.leastRoundTrip) + window + GUARD
   }
 
-  #forget(now: number) {
-    for (const permit of this.#out) {
-      if (permit.acquiredAt + MAX_CONNECT > now) break
-      this.countedBy(permit, permit.acquiredAt + MAX_CONNECT)
-    }
-    const over = this.#first(now, this.#longest)
-    // Removing moves all others, so it waits until it is worthwhile.
-    if (over > this.#released.length / 2) this.#released.splice(0, over)
-  }
-
-  /** The index of the first released permit that still counts. */
+  /** The index of the first permit that still counts. */
   #first(now: number, window: number): number {
     let low = 0
-    let high = this.#released.length
+    let high = this.permits.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.#until(this.#released[middle]!, window) <= now) low = middle + 1
+      if (this.#until(this.permits[middle]!, window) <= now) low = middle + 1
       else high = middle
     }
     return low
   }
 
-  /** Number of stored permits, including those that no longer count. */
-  get size(): number {
-    return this.#out.size + this.#released.length
-  }
-
   /** Number of permits that count. */
-  held(now: number, window: number): number {
+  inUse(now: number, window: number): number {
     this.#longest = Math.max(this.#longest, window)
-    this.#forget(now)
-    return this.#out.size + this.#released.length - this.#first(now, window)
+    return this.permits.length - this.#first(now, window)
   }
 
   /** Acquires a permit, whether one is free or not. */
   acquire(now: number): Permit {
-    this.#forget(now)
-    const permit: Permit = { acquiredAt: now, releasedAt: undefined }
-    this.#out.add(permit)
+    const over = this.#first(now, this.#longest)
+    // Removing moves all others, so it waits until it is worthwhile.
+    if (over > this.permits.length / 2) this.permits.splice(0, over)
+    const permit: Permit = { acquiredAt: now, releaseBase: Infinity }
+    this.permits.push(permit)
+    this.countedAt(permit, now + ARRIVES_WITHIN)
     return permit
   }
 
-  /** When a permit may be free: now, at a known time, or `Infinity` while that depends on pending responses. */
-  freeAt(now: number, { limit, window }: Quota): number {
-    const surplus = this.held(now, window) - limit
-    if (surplus < 0) return now
-    const last = this.#first(now, window) + surplus
-    if (last < this.#released.length) return this.#until(this.#released[last]!, window)
-    let left = last - this.#released.length
-    for (const permit of this.#out) if (left-- === 0) return permit.acquiredAt + MAX_CONNECT + window + GUARD
-    return Infinity
+  /** The latest time at which the call behind `ahead` others gets a permit; with `roundTrip`, an estimate. */
+  freeAt(now: number, { limit, window }: Quota, ahead = 0, roundTrip = Infinity): number {
+    const inUse = this.inUse(now, window)
+    const behind = ahead - Math.max(0, limit - inUse)
+    if (behind < 0) return now
+    // Permits beyond the limit have to be free before the first waiter gets one.
+    const index = this.permits.length - inUse + Math.max(0, inUse - limit) + behind % limit
+    const permit = this.permits[index]
+    // When a permit taken now would end.
+    const next = now + window + GUARD
+    const until = permit === undefined
+      ? next
+      : Math.min(this.#until(permit, window), Math.max(next, permit.acquiredAt + roundTrip + window + GUARD))
+    return until + Math.floor(behind / limit) * (window + GUARD)
   }
 
-  /** The response of the request arrived at this time. */
+  /** The host counts the request at this time at the latest, which may be later than was known before. */
+  #extend(permit: Permit, at: number) {
+    this.cancel(permit)
+    permit.releaseBase = Infinity
+    this.permits.push(permit)
+    this.countedAt(permit, at)
+  }
+
+  /** The request waits for a connection, so the host counts it only after it departs. */
+  waitsForConnection(permit: Permit, now: number) {
+    this.#extend(permit, now + CONNECTS_WITHIN)
+  }
+
+  /** The head of the request was sent at this time, by which the permit may have ended: it counts from then on. */
+  departed(permit: Permit, at: number) {
+    this.#extend(permit, at + ARRIVES_WITHIN)
+  }
+
+  /** The response of the request arrived at this time, so it was counted before that. */
   responded(permit: Permit, at: number) {
-    if (!this.#out.delete(permit)) return
-    permit.releasedAt = at
-    let index = this.#released.length
-    while (index > 0 && this.#released[index - 1]!.releasedAt! > at) index--
-    this.#released.splice(index, 0, permit)
+    let index = this.permits.lastIndexOf(permit)
+    if (index < 0 || at >= permit.releaseBase) return
+    permit.releaseBase = at
+    for (; index > 0 && this.permits[index - 1]!.releaseBase > at; index--) {
+      this.permits[index] = this.permits[index - 1]!
+    }
+    this.permits[index] = permit
   }
 
   /** The host has counted the request by this time, if it ever does. */
-  countedBy(permit: Permit, at: number) {
+  countedAt(permit: Permit, at: number) {
     this.responded(permit, at + this.leastRoundTrip)
   }
 
   /** The host does not count the request. */
   cancel(permit: Permit) {
-    if (this.#out.delete(permit)) return
-    const index = this.#released.indexOf(permit)
-    if (index >= 0) this.#released.splice(index, 1)
-  }
-
-  /** Estimates how long the waiter behind `ahead` others will wait, if a response takes `roundTrip`. */
-  wait(now: number, { limit, window }: Quota, ahead: number, roundTrip: number): number {
-    const held = this.held(now, window)
-    const index = ahead - Math.max(0, limit - held)
-    if (index < 0) return 0
-    const until = [
-      ...this.#released.slice(this.#first(now, window)).map((permit) => this.#until(permit, window)),
-      ...Array.from(this.#out, ({ acquiredAt }) => Math.max(now, acquiredAt + roundTrip) + window + GUARD)
-    ].toSorted((a, b) => a - b)
-    // Permits beyond the limit have to be free before the first waiter gets one.
-    const at = Math.max(0, held - limit) + (index % limit)
-    const free = until[Math.min(at, until.length - 1)] ?? now
-    return Math.max(0, free - now) + Math.floor(index / limit) * (window + GUARD)
+    const index = this.permits.lastIndexOf(permit)
+    if (index >= 0) this.permits.splice(index, 1)
   }
 }

@@ -15,20 +15,23 @@ export type Bytes = (
 ) => Stream.Stream<Uint8Array, FileIoError.TimedOut | Transport.TransportError>
 
 /** A response without its bytes. */
-export type Head = Omit<Transport.Response, "body">
+export type ResponseHead = Omit<Transport.Response, "body">
 
 /** A response whose bytes are decoded, if that is possible, and watched for time-outs. */
-export interface Response extends Head {
+export interface Response extends ResponseHead {
   readonly body: Bytes
 }
 
 /** The web platform's names of the codings that it can decode, if it has any. */
 const FORMATS: Readonly<Record<string, string>> = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate", br: "brotli" }
 
+/** Transports remove this framing; another transfer coding reaches us in the bytes. */
+const CHUNKED = "chunked"
+
 /** The codings of a response, in lower case, in the order in which they were applied. */
-const codingsOf = (response: Head): ReadonlyArray<string> =>
-  (response.headers["content-encoding"] ?? "").toLowerCase().split(",")
-    .map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity")
+const codingsOf = ({ headers }: ResponseHead): ReadonlyArray<string> =>
+  `${headers["content-encoding"] ?? ""},${headers["transfer-encoding"] ?? ""}`.toLowerCase().split(",")
+    .map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity" && coding !== CHUNKED)
 
 const decompressor = (coding: string): GenericTransformStream | undefined => {
   const format = FORMATS[coding]
@@ -40,10 +43,10 @@ const decompressor = (coding: string): GenericTransformStream | undefined => {
 }
 
 /** Whether the bytes of a response are, or were, encoded. */
-export const isEncoded = (response: Head): boolean => codingsOf(response).length > 0
+export const isEncoded = (response: ResponseHead): boolean => codingsOf(response).length > 0
 
 /** The codings of a response that cannot be decoded here. */
-export const unknownOf = (response: Head): string | undefined => {
+export const unknownOf = (response: ResponseHead): string | undefined => {
   const codings = codingsOf(response)
   return codings.length === 0 || response.isDecoded ||
       (codings.length === 1 && decompressor(codings[0]!) !== undefined)
@@ -58,14 +61,13 @@ class InvalidCoding extends Error {
 
 export const INVALID = "its bytes are not in the encoding that its Content-Encoding says"
 
-/** Whether a response failed because its bytes could not be decoded. */
 export const isInvalid = (error: Transport.TransportError): boolean => error.cause instanceof InvalidCoding
 
 const isBroken = (error: unknown): error is FileIoError.TimedOut | Transport.TransportError =>
   Predicate.isTagged(error, "TransportError") || Predicate.isTagged(error, "TimedOut")
 
 /** The decoded bytes; unchanged if their coding cannot be decoded. */
-export const decoded = (response: Head, bytes: Bytes): Bytes => {
+export const decoded = (response: ResponseHead, bytes: Bytes): Bytes => {
   const codings = codingsOf(response)
   if (codings.length === 0 || response.isDecoded || unknownOf(response) !== undefined) return bytes
   return () =>

@@ -5,53 +5,37 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import type { Download, Resume } from "../../FileIoModels.ts"
 import type { Hasher } from "../../Platform.ts"
 import type { Meter } from "../../Progress.ts"
 import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
 import type { Buffers, TransportError } from "../../Transport.ts"
-import { Failure, retryAfterOf, type Stage, unexpected, wrongDigest } from "../shared/failure.ts"
+import { followedBy, mapChunks } from "../shared/bytes.ts"
+import { Failure, type Stage, unexpected, wrongDigest } from "../shared/failure.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import { interrupted } from "./response.ts"
-import { toError } from "./retry.ts"
+import { type NextDelay, startDelays, toError } from "./retry.ts"
 import * as Timeouts from "./timeouts.ts"
 
-/** The parsed head of a download's response. */
-export interface Head {
-  readonly key: FileKey
-  readonly name: FileName.FileName
-  readonly contentType: string | undefined
-  /** Size of the whole file. */
-  readonly size: number | undefined
-  /** Offset of the body in the file. */
-  readonly offset: number
-  /** A strong `ETag`. */
-  readonly validator: string | undefined
+/** The parsed head of a download's response; `offset` is that of the body. */
+export interface FileHead extends Pick<Download, "key" | "name" | "contentType" | "size" | "offset" | "validator"> {
   /** Whether the host accepts ranges. */
   readonly resumable: boolean
 }
 
 /** A request for the rest of a file. */
-export interface Asked {
-  readonly offset: number
-  /** The strong `ETag` of the received bytes. */
-  readonly validator: string
-  /** Size of the whole file, if known. */
-  readonly size?: number | undefined
-}
+export type Asked = Pick<Resume, "offset" | "validator" | "size">
 
 /** Whether an entity tag is strong (RFC 9110, 8.8.3): a weak one does not identify bytes. */
 export const isStrong = (etag: string): boolean => /^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag)
 
-/** The headers of a request for the rest of a file. */
 export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<string, string>> => ({
   range: `bytes=${offset}-`,
   "if-range": validator
 })
 
-const lengthOf = (response: ContentEncoding.Head): number | undefined => {
+const lengthOf = (response: ContentEncoding.ResponseHead): number | undefined => {
   const length = response.headers["content-length"]
   // The length of encoded bytes says nothing about the file.
   return length === undefined || ContentEncoding.isEncoded(response) || !/^\d+$/.test(length)
@@ -59,14 +43,18 @@ const lengthOf = (response: ContentEncoding.Head): number | undefined => {
     : Number(length)
 }
 
-const nameOf = (key: FileKey, headers: ContentEncoding.Head["headers"]): FileName.FileName => {
+const nameOf = (key: FileKey, headers: ContentEncoding.ResponseHead["headers"]): FileName.FileName => {
   const disposition = headers["content-disposition"]
   const given = disposition === undefined ? Option.none() : FileName.fromContentDisposition(disposition)
   return FileName.sanitize(Option.getOrElse(given, () => key))
 }
 
 /** Parses the head of a 200, or of a 206 to a request for the rest. */
-export const readHead = (key: FileKey, response: ContentEncoding.Head, asked: Asked | undefined): Head | string => {
+export const readHead = (
+  key: FileKey,
+  response: ContentEncoding.ResponseHead,
+  asked: Asked | undefined
+): FileHead | string => {
   const { headers } = response
   const etag = headers["etag"]
   const validator = etag !== undefined && isStrong(etag) ? etag : undefined
@@ -95,7 +83,7 @@ export const readHead = (key: FileKey, response: ContentEncoding.Head, asked: As
  * Checks that a 206 is the rest of the same file, and returns the size of the whole. Parts join only if their strong validators
  * are equal (RFC 9110, 15.3.7.3): anything else would be halves of two files.
  */
-const readRange = (response: ContentEncoding.Head, asked: Asked): number | string => {
+const readRange = (response: ContentEncoding.ResponseHead, asked: Asked): number | string => {
   const { headers } = response
   const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
   if (range === null) return "a part of the file without a Content-Range"
@@ -117,7 +105,7 @@ const readRange = (response: ContentEncoding.Head, asked: Asked): number | strin
 }
 
 const broke = (
-  head: Head,
+  head: FileHead,
   bytesDone: number,
   problem: string,
   options: { readonly stage?: Stage; readonly resumable?: boolean; readonly cause?: unknown } = {}
@@ -134,7 +122,7 @@ const broke = (
   )
 
 /** Classifies a response that is not the rest of a file: final, or worth another request. */
-const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
+const refusedRest = (head: FileHead, done: number, failure: Failure): Failure => {
   const { reason } = failure
   switch (reason._tag) {
     case "FileNotFound":
@@ -159,7 +147,7 @@ const refusedRest = (head: Head, done: number, failure: Failure): Failure => {
 const PROGRESS_BYTES = 1024 * 1024
 
 /** The bytes stopped coming by an error of the connection, or by a time-out. */
-const brokeBy = (head: Head, done: number, error: FileIoError.TimedOut | TransportError): Failure => {
+const brokeBy = (head: FileHead, done: number, error: FileIoError.TimedOut | TransportError): Failure => {
   if (error._tag === "TimedOut") {
     const { after, phase } = error
     return new Failure(
@@ -177,12 +165,7 @@ interface State {
   /** The offset at which the delays of the retry policy last started over. */
   restarted: number
   began: number
-  step:
-    | ((
-      now: number,
-      error: FileIoError.FileIoError
-    ) => Pull.Pull<readonly [unknown, Duration.Duration], never, unknown>)
-    | undefined
+  nextDelay: NextDelay | undefined
 }
 
 /**
@@ -190,7 +173,7 @@ interface State {
  * the retry policy allows.
  */
 export const receive = (options: {
-  readonly head: Head
+  readonly head: FileHead
   readonly first: ContentEncoding.Bytes
   /** The coding of the bytes, if it cannot be decoded here. */
   readonly coding: string | undefined
@@ -227,25 +210,26 @@ export const receive = (options: {
   const checked = (bytes: ContentEncoding.Bytes, state: State): Stream.Stream<Uint8Array, Failure> =>
     bytes(state.buffers).pipe(
       Stream.mapError((error) => brokeBy(head, state.done, error)),
-      Stream.mapArrayEffect((chunks) => {
-        let count = 0
-        for (const chunk of chunks) {
-          count += chunk.length
-          digest?.hasher.update(chunk)
-        }
-        state.done += count
-        if (size !== undefined && state.done > size) {
-          return Effect.fail(
-            broke(head, state.done, "the host sent more bytes than it announced", {
-              stage: "received",
-              resumable: false
-            })
-          )
-        }
-        const event = meter.advance(count)
-        return event === undefined ? Effect.succeed(chunks) : Effect.as(event, chunks)
-      }),
-      Stream.concat(Stream.drain(Stream.fromEffect(complete(state))))
+      (stream) =>
+        mapChunks(stream, (chunks) => {
+          let count = 0
+          for (const chunk of chunks) {
+            count += chunk.length
+            digest?.hasher.update(chunk)
+          }
+          state.done += count
+          if (size !== undefined && state.done > size) {
+            return Effect.fail(
+              broke(head, state.done, "the host sent more bytes than it announced", {
+                stage: "received",
+                resumable: false
+              })
+            )
+          }
+          const event = meter.advance(count)
+          return event === undefined ? Effect.succeed(chunks) : Effect.as(event, chunks)
+        }),
+      followedBy(Stream.drain(Stream.fromEffect(complete(state))))
     )
 
   /** Waits and requests the rest, until it succeeds or the policy ends; then fails with the original error. */
@@ -257,22 +241,18 @@ export const receive = (options: {
       }
       const clock = yield* Clock.Clock
       const policy = yield* CurrentRetryPolicy
-      if (state.step === undefined || state.done - state.restarted >= PROGRESS_BYTES) {
-        state.step = yield* Schedule.toStep(policy.schedule)
+      if (state.nextDelay === undefined || state.done - state.restarted >= PROGRESS_BYTES) {
+        state.nextDelay = yield* startDelays(policy, clock)
         state.restarted = state.done
         state.began = clock.currentTimeMillisUnsafe()
       }
+      const { nextDelay } = state
+      const budget = Duration.toMillis(policy.budget)
       let last = failure
       while (true) {
         const now = clock.currentTimeMillisUnsafe()
-        const next = yield* state.step(now, toError("download", last)).pipe(
-          Effect.map(([, delay]) => Option.some(delay)),
-          Pull.catchDone(() => Effect.succeedNone)
-        )
-        if (Option.isNone(next)) return yield* Effect.fail(failure)
-        const asked = retryAfterOf(last)
-        const delay = Duration.toMillis(asked === undefined ? next.value : Duration.max(next.value, asked))
-        if (now - state.began + delay > Duration.toMillis(policy.budget)) return yield* Effect.fail(failure)
+        const delay = yield* nextDelay("download", last)
+        if (delay === undefined || now - state.began + delay > budget) return yield* Effect.fail(failure)
         state.began += yield* Timeouts.sleep(clock, delay)
         const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
         if (result._tag === "Success") {
@@ -295,7 +275,7 @@ export const receive = (options: {
 
   return (buffers) =>
     Stream.suspend(() =>
-      from(options.first, { buffers, done: head.offset, restarted: head.offset, began: 0, step: undefined })
+      from(options.first, { buffers, done: head.offset, restarted: head.offset, began: 0, nextDelay: undefined })
     ).pipe(
       Stream.mapError((failure) => toError("download", failure)),
       Stream.onStart(meter.started(size, head.offset)),

@@ -3,7 +3,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Credentials } from "./credentials.ts"
 
-/** The host's address. */
 export interface Endpoint {
   /** Address without a trailing slash. */
   readonly baseUrl: string

@@ -4,7 +4,7 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import { Failure, type Stage, unexpected } from "../shared/failure.ts"
 import { present } from "../shared/present.ts"
-import type { Head } from "./contentEncoding.ts"
+import type { ResponseHead } from "./contentEncoding.ts"
 import * as Envelope from "./envelope.ts"
 import type { Quote } from "./quote.ts"
 import * as RetryAfter from "./retryAfter.ts"
@@ -24,7 +24,7 @@ export interface Call {
 }
 
 /** The media type of a response, without parameters; types are case-insensitive (RFC 9110, 8.3.1). */
-export const mediaType = (response: Head): string | undefined =>
+export const mediaType = (response: ResponseHead): string | undefined =>
   response.headers["content-type"]?.split(/[;,]/, 1)[0]!.trim().toLowerCase() || undefined
 
 /** Whether a response is a page: by its type, or, without one, by the start of its text. */
@@ -33,7 +33,7 @@ export const isHtml = (type: string | undefined, text: string | undefined): bool
     ? type === "text/html" || type === "application/xhtml+xml"
     : text !== undefined && /^\s*(?:<!--[\s\S]{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]/i.test(text)
 
-export const notAnApi = (call: Call, response: Head, location?: string): FileIoError.NotAnApi => {
+export const notAnApi = (call: Call, response: ResponseHead, location?: string): FileIoError.NotAnApi => {
   const contentType = response.headers["content-type"]
   return new FileIoError.NotAnApi({
     host: call.host,
@@ -55,7 +55,7 @@ const NAME_LENGTH = 64
  */
 export const of = (
   call: Call,
-  response: Head,
+  response: ResponseHead,
   status: number,
   text: string | undefined,
   envelope: ErrorEnvelope | undefined,
@@ -111,7 +111,7 @@ export const of = (
 }
 
 /** An error with a status of success: the status in the body gives the reason. */
-export const ofSuccess = (call: Call, response: Head, envelope: ErrorEnvelope, nowMillis: number): Failure => {
+export const ofSuccess = (call: Call, response: ResponseHead, envelope: ErrorEnvelope, nowMillis: number): Failure => {
   const status = envelope.status ?? (typeof envelope.error === "number" ? envelope.error : 0)
   if (status < 400 && envelope.code === undefined && envelope.message === undefined) {
     return unexpected(response.status, "it says that the call failed, and not why")
@@ -125,7 +125,7 @@ export const isRedirect = (status: number): boolean => status === 0 || (status >
 /** The longest address in an error. */
 const PAGE_LENGTH = 2048
 
-export const redirected = (call: Call, response: Head): Failure => {
+export const redirected = (call: Call, response: ResponseHead): Failure => {
   const given = response.headers["location"]
   let location: URL | undefined
   try {
@@ -144,5 +144,5 @@ export const redirected = (call: Call, response: Head): Failure => {
 }
 
 /** The reason of an error response, from its text. */
-export const read = (call: Call, response: Head, text: string | undefined, nowMillis: number): Failure =>
+export const read = (call: Call, response: ResponseHead, text: string | undefined, nowMillis: number): Failure =>
   of(call, response, response.status, text, text === undefined ? undefined : Envelope.parse(text), nowMillis)

@@ -35,15 +35,12 @@ const readText = (
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let length = 0
-    return response.body("owned").pipe(
-      Stream.takeWhile((chunk) => {
-        length += chunk.length
-        chunks.push(chunk)
-        return length <= maxBytes
-      }),
-      Stream.runDrain,
-      Effect.map(() => length > maxBytes ? undefined : decoder.decode(concat(chunks, length)))
-    )
+    const read = Stream.runForEachWhile(response.body("owned"), (chunk) => {
+      length += chunk.length
+      chunks.push(chunk)
+      return Effect.succeed(length <= maxBytes)
+    })
+    return Effect.map(read, () => length > maxBytes ? undefined : decoder.decode(concat(chunks, length)))
   })
 
 /** A response that broke while it was read. */
@@ -57,12 +54,14 @@ export const interrupted = (
 }
 
 /** Reads the rest of an error response, and returns its reason. */
-export const refuse = Effect.fnUntraced(function*(call: Call, response: Response): Effect.fn.Return<never, Failure> {
-  if (Refusal.isRedirect(response.status)) return yield* Effect.fail(Refusal.redirected(call, response))
-  // The status alone is enough if the body breaks.
-  const text = yield* Effect.orElseSucceed(readText(response, MAX_ERROR_BYTES), () => undefined)
-  return yield* Effect.fail(Refusal.read(call, response, text, yield* Clock.currentTimeMillis))
-})
+export const refuse = /* @__PURE__ */ Effect.fnUntraced(
+  function*(call: Call, response: Response): Effect.fn.Return<never, Failure> {
+    if (Refusal.isRedirect(response.status)) return yield* Effect.fail(Refusal.redirected(call, response))
+    // The status alone is enough if the body breaks.
+    const text = yield* Effect.orElseSucceed(readText(response, MAX_ERROR_BYTES), () => undefined)
+    return yield* Effect.fail(Refusal.read(call, response, text, yield* Clock.currentTimeMillis))
+  }
+)
 
 export const isSuccess = (status: number): boolean => status >= 200 && status < 300
 
@@ -124,7 +123,7 @@ const isJson = (type: string | undefined): boolean =>
  * `Content-Disposition`, so only a response without one is inspected, and only if its type is ambiguous: a shared HTML file has
  * the header, or at least comes as `application/octet-stream`.
  */
-export const fileIn = Effect.fnUntraced(function*(
+export const fileIn = /* @__PURE__ */ Effect.fnUntraced(function*(
   call: Call,
   response: Response
 ): Effect.fn.Return<ContentEncoding.Bytes, Failure, Scope.Scope> {

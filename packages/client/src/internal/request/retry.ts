@@ -5,11 +5,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { CurrentRetryPolicy } from "../../RetryPolicy.ts"
-import type { Limiter, RequestHooks, Turn, WithPermit } from "../limit/limiter.ts"
+import { CurrentRetryPolicy, type RetryPolicy } from "../../RetryPolicy.ts"
+import type { CallPermits, Limiter, RequestHooks, WithPermit } from "../limit/limiter.ts"
 import * as Metrics from "../observe/metrics.ts"
 import * as Span from "../observe/span.ts"
 import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
@@ -27,20 +26,39 @@ export const toError = (operation: FileIoError.Operation, failure: Failure): Fil
       : {})
   })
 
+/** The delay after a failure, in milliseconds; `undefined` at the end of the policy. */
+export type NextDelay = (
+  operation: FileIoError.Operation,
+  failure: Failure
+) => Effect.Effect<number | undefined>
+
+/** Starts the delays of a policy. A longer wait that the host asks for wins. */
+export const startDelays = (policy: RetryPolicy, clock: Clock.Clock): Effect.Effect<NextDelay> =>
+  Effect.map(
+    Schedule.toStep(policy.schedule),
+    (step) => (operation, failure) =>
+      step(clock.currentTimeMillisUnsafe(), toError(operation, failure)).pipe(
+        Effect.map(([, delay]): number | undefined =>
+          Duration.toMillis(Duration.max(delay, retryAfterOf(failure) ?? Duration.zero))
+        ),
+        Pull.catchDone(() => Effect.undefined)
+      )
+  )
+
 /** Information about a finished attempt, for the limiter and the metrics. */
 const ended = (
   operation: FileIoError.Operation,
   number: number,
-  turn: Turn,
+  permits: CallPermits,
   requestsBefore: number,
   exit: Exit.Exit<unknown, Failure>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
-  Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(turn.stats.waited) })
+  Span.annotate(fiber, { "fileio.attempts": number, "fileio.waited_ms": Math.round(permits.stats.waited) })
   const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   // A failure before any request, or an interruption before the request was sent, is no attempt.
   const isRequest = failure === undefined
-    ? Exit.isSuccess(exit) || turn.stats.requests > requestsBefore
+    ? Exit.isSuccess(exit) || permits.stats.requests > requestsBefore
     : failure.stage !== "local"
   if (!isRequest) return undefined
   const outcome = failure !== undefined
@@ -52,19 +70,19 @@ const ended = (
     : "Defect"
   Metrics.requests(operation, outcome).updateUnsafe(1, fiber.context)
   if (number > 1) Metrics.retries(operation).updateUnsafe(1, fiber.context)
-  return failure !== undefined || Exit.isSuccess(exit) ? turn.done(failure) : undefined
+  return failure !== undefined || Exit.isSuccess(exit) ? permits.recordOutcome(failure) : undefined
 }
 
 /** One attempt, which starts now. */
 const attempted = <A, R>(
   operation: FileIoError.Operation,
   number: number,
-  turn: Turn,
+  permits: CallPermits,
   attempt: Effect.Effect<A, Failure, R>,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<A, Failure, R> => {
-  const before = turn.stats.requests
-  return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, turn, before, exit, fiber))
+  const before = permits.stats.requests
+  return Effect.onExitPrimitive(attempt, (exit) => ended(operation, number, permits, before, exit, fiber))
 }
 
 /**
@@ -87,7 +105,7 @@ export const run = <A, R>(
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
   Effect.withFiber((fiber) => {
     const { operation } = options
-    const turn = options.limiter.turn(operation, fiber)
+    const permits = options.limiter.permitsFor(operation, fiber)
     const policy = fiber.getRef(CurrentRetryPolicy)
     const clock = fiber.getRef(Clock.Clock)
     let began = millisOf(clock)
@@ -95,7 +113,7 @@ export const run = <A, R>(
     let stalledMillis = 0
     let last: RequestHooks | undefined
     // Neither a long wait for the first permit nor a stop of this process may shorten the retries.
-    const spent = () => millisOf(clock) - began - turn.stats.waited - stalledMillis - (last?.stalledMillis ?? 0)
+    const spent = () => millisOf(clock) - began - permits.stats.waited - stalledMillis - (last?.stalledMillis ?? 0)
     const budget = Duration.toMillis(policy.budget)
     /** When the host first refused a request of this call (429). */
     let refusedAt = Infinity
@@ -103,48 +121,40 @@ export const run = <A, R>(
     const withPermit: WithPermit = (request, hooks) => {
       stalledMillis += last?.stalledMillis ?? 0
       last = hooks
-      return turn.run(request, maxWait, hooks)
+      return permits.run(request, maxWait, hooks)
     }
     const again = (failed: Failure) =>
       Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
-        let step = yield* Schedule.toStep(policy.schedule)
-        const nextDelay = (error: FileIoError.FileIoError) =>
-          step(clock.currentTimeMillisUnsafe(), error).pipe(
-            Effect.map(([, delay]) => Option.some(Duration.toMillis(delay))),
-            Pull.catchDone(() => Effect.succeedNone)
-          )
+        let nextDelay = yield* startDelays(policy, clock)
         let failure = failed
         for (let number = 2;; number++) {
           if (options.onFailure !== undefined) yield* options.onFailure(failure)
           const error = toError(operation, failure)
           const progress = options.progress?.() ?? "unknown"
           if (progress !== "unknown") {
-            if (progress === "advanced") step = yield* Schedule.toStep(policy.schedule)
+            if (progress === "advanced") nextDelay = yield* startDelays(policy, clock)
             began += spent()
           }
           if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
           const isRefused = failure.stage === "limited"
           // However often the host refuses a request, it counts as one repetition for the policy.
           if (!isRefused || refusedAt === Infinity) {
-            const next = yield* nextDelay(error)
-            if (Option.isNone(next)) return yield* Effect.fail(error)
-            const asked = retryAfterOf(failure)
-            const delay = Math.max(next.value, asked === undefined ? 0 : Duration.toMillis(asked))
+            const delay = yield* nextDelay(operation, failure)
             // A wait that cannot end in time fails at once.
-            if (spent() + delay > budget) return yield* Effect.fail(error)
+            if (delay === undefined || spent() + delay > budget) return yield* Effect.fail(error)
             if (isRefused) refusedAt = millisOf(clock)
             else stalledMillis += yield* Timeouts.sleep(clock, delay)
           }
           // The limiter waits after a refusal; this only gives up.
           if (isRefused && maxWait() === 0) return yield* Effect.fail(error)
           const result = yield* Effect.result(
-            attempted(operation, number, turn, attempt(number, failure, withPermit), fiber)
+            attempted(operation, number, permits, attempt(number, failure, withPermit), fiber)
           )
           if (result._tag === "Success") return result.success
           failure = result.failure
         }
       })
-    return Effect.catch(attempted(operation, 1, turn, attempt(1, undefined, withPermit), fiber), again)
+    return Effect.catch(attempted(operation, 1, permits, attempt(1, undefined, withPermit), fiber), again)
   })
 
 /**
@@ -157,14 +167,14 @@ export const once = <A, R>(
   attempt: (withPermit: WithPermit) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, Failure, R> =>
   Effect.withFiber((fiber) => {
-    const turn = limiter.turn(operation, fiber)
+    const permits = limiter.permitsFor(operation, fiber)
     const clock = fiber.getRef(Clock.Clock)
     const budget = Duration.toMillis(fiber.getRef(CurrentRetryPolicy).budget)
     let refusedAt = Infinity
     const maxWait = () => Math.max(0, budget - Math.max(0, millisOf(clock) - refusedAt))
     const from = (number: number): Effect.Effect<A, Failure, R> =>
       Effect.catch(
-        attempted(operation, number, turn, attempt((request, hooks) => turn.run(request, maxWait, hooks)), fiber),
+        attempted(operation, number, permits, attempt((request, hooks) => permits.run(request, maxWait, hooks)), fiber),
         (failure) => {
           if (failure.stage === "limited") refusedAt = Math.min(refusedAt, millisOf(clock))
           return failure.stage === "limited" && maxWait() > 0 ? from(number + 1) : Effect.fail(failure)

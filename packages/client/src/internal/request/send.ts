@@ -10,7 +10,7 @@ import type * as FileBody from "../../FileBody.ts"
 import * as Progress from "../../Progress.ts"
 import type * as Transport from "../../Transport.ts"
 import type { RequestHooks, WithPermit } from "../limit/limiter.ts"
-import { concat } from "../shared/bytes.ts"
+import { concat, followedBy, mapChunks } from "../shared/bytes.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import { unreachable } from "./connectionError.ts"
@@ -24,6 +24,7 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   readonly #clock: Clock.Clock
   lastAt = Infinity
   stalledMillis = 0
+  collectedBytes = 0
   /** Whether the whole request was handed over. */
   isSent = true
   /** Whether the head of the response has come. */
@@ -32,6 +33,7 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
   sourceFailure: FileIoError.SourceFailed | undefined = undefined
   /** Set by the rate limiter. */
   underway: (() => void) | undefined = undefined
+  onConnectionWait: (() => void) | undefined = undefined
   onDeparture: ((isReused: boolean) => void) | undefined = undefined
 
   constructor(clock: Clock.Clock) {
@@ -54,11 +56,17 @@ class InFlight implements Timeouts.Activity, Transport.Observer, RequestHooks {
 
   readonly onWaiting = () => {
     this.lastAt = Infinity
+    this.onConnectionWait?.()
   }
 
   readonly onHeadWritten = (connection: "new" | "reused") => {
     this.touch()
     this.onDeparture?.(connection === "reused")
+  }
+
+  readonly onCollected = (bytes: number) => {
+    this.touch()
+    this.collectedBytes = bytes
   }
 }
 
@@ -112,10 +120,10 @@ const counted = (
       if (!isBytes(content)) {
         return Stream.fromEffect(wrong(`its \`open\` gave ${nameOf(content)} in place of a Stream`))
       }
-      return Stream.mapArrayEffect(content, (chunks) => {
+      return mapChunks(content, (chunks) => {
         const event = count(chunks)
         return event === undefined ? Effect.succeed(chunks) : Effect.as(event, chunks)
-      }).pipe(Stream.concat(Stream.drain(Stream.fromEffect(complete))))
+      }).pipe(followedBy(Stream.drain(Stream.fromEffect(complete))))
     })
 }
 
@@ -171,11 +179,11 @@ const prepare = (
         inFlight.touch()
         return head
       }).pipe(
-        Stream.concat(Stream.tapError(content(buffers), (reason) =>
+        followedBy(Stream.tapError(content(buffers), (reason) =>
           Effect.sync(() => {
             inFlight.sourceFailure = reason
           }))),
-        Stream.concat(Stream.sync(() => {
+        followedBy(Stream.sync(() => {
           inFlight.touch()
           inFlight.isSent = true
           return tail
@@ -186,7 +194,7 @@ const prepare = (
 }
 
 /** A request without its body. */
-export type Head = Pick<Transport.Request, "method" | "url" | "headers">
+export type RequestHead = Pick<Transport.Request, "method" | "url" | "headers">
 
 /**
  * Sends one request and waits for the head of the response. Fails with the stage that it reached. The connection is in use
@@ -198,7 +206,7 @@ export const execute = (
     readonly endpoint: Endpoint
     readonly timeouts: Timeouts.Timeouts
   },
-  head: Head,
+  head: RequestHead,
   options: {
     /** Without it, the request has no body. */
     readonly outgoing?: Outgoing | undefined
@@ -214,12 +222,14 @@ export const execute = (
     const { isRepeatable, meter = Progress.silent, outgoing, withPermit } = options
     const { endpoint: { host }, timeouts, transport } = client
     const inFlight = new InFlight(clock)
+    const guard = Timeouts.watch(clock, inFlight, timeouts)
     const send = (body: Transport.Body) =>
-      Effect.flatMap(Timeouts.watch(inFlight, timeouts), (guard) => {
+      Effect.suspend(() => {
         const began = clock.currentTimeMillisUnsafe()
         return Effect.mapBoth(guard(transport.send({ ...head, body, isRepeatable }, inFlight)), {
           onSuccess: (response): ContentEncoding.Response => {
             inFlight.hasResponse = true
+            inFlight.collectedBytes = 0
             const bytes = (buffers: Transport.Buffers) => Timeouts.guarded(response.body(buffers), guard)
             return { ...response, body: ContentEncoding.decoded(response, bytes) }
           },
@@ -266,7 +276,7 @@ interface Peeked {
 }
 
 /** Peeks at the bytes without losing any. They can be read as long as the scope is open. */
-export const peek = Effect.fnUntraced(function*(
+export const peek = /* @__PURE__ */ Effect.fnUntraced(function*(
   bytes: ContentEncoding.Bytes,
   maxBytes: number
 ): Effect.fn.Return<Peeked, never, Scope.Scope> {
@@ -291,6 +301,6 @@ export const peek = Effect.fnUntraced(function*(
   return {
     start: concat(chunks, length),
     isWhole,
-    bytes: () => Stream.concat(Stream.fromIterable(chunks), Stream.fromPull(Effect.succeed(rest)))
+    bytes: () => followedBy(Stream.fromPull(Effect.succeed(rest)))(Stream.fromIterable(chunks))
   }
 })

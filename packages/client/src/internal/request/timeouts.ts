@@ -1,14 +1,16 @@
 /**
  * Time-outs: end a request, and the reading of its response, when nothing has happened for too long. `send.ts` reports events.
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { millisOf } from "../shared/monotonic.ts"
 
@@ -20,12 +22,12 @@ export interface Timeouts {
 
 /** Checks the options of the same names. */
 export const make = (
-  firstByteTimeout: Duration.Input,
-  idleTimeout: Duration.Input
+  firstByteTimeout: DurationInput.DurationInput,
+  idleTimeout: DurationInput.DurationInput
 ): Result.Result<Timeouts, { readonly field: string; readonly problem: string }> => {
-  const read = (field: string, input: Duration.Input) =>
+  const read = (field: string, input: DurationInput.DurationInput) =>
     Result.fromOption(
-      Option.filter(Duration.fromInput(input), Duration.isPositive),
+      Option.filter(Result.getSuccess(DurationInput.parse(input)), Duration.isPositive),
       () => ({ field, problem: "allowed: a positive duration, such as 30 seconds" })
     )
   return Result.all({
@@ -41,7 +43,12 @@ export interface Activity {
   readonly phase: "firstByte" | "idle"
   /** For how many milliseconds this process did not run meanwhile. */
   stalledMillis?: number
+  /** Bytes that are being sent, if nothing reports how many of them are. */
+  readonly collectedBytes?: number
 }
+
+/** Collected bytes get the time that a network this slow takes for them, in bytes per second. */
+const LEAST_RATE = 8 * 1024
 
 /**
  * If a check runs this much later than planned, in milliseconds, this process did not run: it was stopped, the machine slept,
@@ -69,7 +76,8 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
     const look: Effect.Effect<never, FileIoError.TimedOut> = Effect.suspend(() => {
       const now = clock.currentTimeMillisUnsafe()
       if (now - wakesAt >= STALL_MILLIS && activity.lastAt < now) activity.lastAt = now
-      const after = timeouts[activity.phase]
+      const sending = Duration.seconds(Math.ceil((activity.collectedBytes ?? 0) / LEAST_RATE))
+      const after = Duration.sum(timeouts[activity.phase], sending)
       const deadline = Math.min(activity.lastAt, now) + Duration.toMillis(after)
       if (deadline <= now) return Effect.fail(new FileIoError.TimedOut({ phase: activity.phase, after }))
       wakesAt = Math.min(deadline, now + shortest)
@@ -85,22 +93,33 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
 export type Guard = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FileIoError.TimedOut, R>
 
 /**
- * Watches one request and its response until the scope closes: one fiber for all effects that the guard runs, one after another.
- * The time between them does not count.
+ * Watches one request and its response: the effects that the guard runs, one after another. The time between them does not count.
+ *
+ * It is a race of the effect and the time-out, without that of `Effect.raceFirst`, which interrupts the loser with a cause that has
+ * the caller's stack frames: that was half of the processor time of a small call.
  */
-export const watch = (activity: Activity, timeouts: Timeouts): Effect.Effect<Guard, never, Scope.Scope> =>
-  Clock.clockWith((clock) => {
-    const expired = Deferred.makeUnsafe<never, FileIoError.TimedOut>()
-    const rest = Effect.sync(() => {
-      activity.lastAt = Infinity
-    })
-    const guard: Guard = (effect) =>
-      Effect.suspend(() => {
+export const watch = (clock: Clock.Clock, activity: Activity, timeouts: Timeouts): Guard => {
+  const ofTimer = Context.make(Clock.Clock, clock)
+  return <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.withFiber<A, E | FileIoError.TimedOut, R>((caller) =>
+      Effect.callback((resume) => {
         activity.lastAt = clock.currentTimeMillisUnsafe()
-        return Effect.onExit(Effect.raceFirst(effect, Deferred.await(expired)), () => rest)
+        const running = Effect.runForkWith(caller.context as Context.Context<R>)(effect)
+        const timer = running.pollUnsafe() === undefined
+          ? Effect.runForkWith(ofTimer)(expiry(activity, timeouts))
+          : undefined
+        running.addObserver((exit) => {
+          activity.lastAt = Infinity
+          timer?.interruptUnsafe()
+          resume(exit)
+        })
+        timer?.addObserver((exit) => {
+          if (!Exit.hasInterrupts(exit)) resume(Effect.andThen(Fiber.interrupt(running), exit))
+        })
+        return Fiber.interrupt(running)
       })
-    return Effect.as(Effect.forkScoped(Deferred.into(expiry(activity, timeouts), expired)), guard)
-  })
+    )
+}
 
 /** Fails once nothing has arrived for too long, while a reader waits. */
 export const guarded = <E>(

@@ -1,3 +1,5 @@
+import * as Channel from "effect/Channel"
+import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
 /** Joins several pieces of memory; returns a single piece as it is. */
@@ -28,3 +30,19 @@ export const dropBytes = <E, R>(
       (chunk) => chunk.length > 0
     )
   })
+
+// `Stream.concat` and `Stream.mapArrayEffect` bring queues and semaphores, for several streams at a time, into every page.
+
+/** A stream, and then another one. */
+export const followedBy =
+  <B, E2, R2>(next: Stream.Stream<B, E2, R2>) =>
+  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A | B, E | E2, R | R2> =>
+    Stream.fromChannel(Channel.concat(Stream.toChannel(stream), Stream.toChannel(next)))
+
+type Chunks<A> = readonly [A, ...Array<A>]
+
+/** Replaces chunks by what an effect makes of them, one after the other. */
+export const mapChunks = <A, E, R, B, E2, R2>(
+  stream: Stream.Stream<A, E, R>,
+  f: (chunks: Chunks<A>) => Effect.Effect<Chunks<B>, E2, R2>
+): Stream.Stream<B, E | E2, R | R2> => Stream.transformPull(stream, (pull) => Effect.succeed(Effect.flatMap(pull, f)))

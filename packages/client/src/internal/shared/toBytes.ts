@@ -5,7 +5,7 @@
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Chunk } from "../../FileBody.ts"
+import { followedBy, mapChunks } from "./bytes.ts"
 
 const encoder = new TextEncoder()
 
@@ -43,7 +43,7 @@ export const problem = (value: unknown): string => `it is ${nameOf(value)}; ${AL
  * The bytes of a stream of texts and memory. A surrogate pair that two texts share is written once it is complete.
  */
 export const all = <E, R>(
-  stream: Stream.Stream<Chunk, E, R>
+  stream: Stream.Stream<unknown, E, R>
 ): Stream.Stream<Uint8Array, E | FileIoError.SourceFailed, R> =>
   Stream.suspend(() => {
     /** The first half of a surrogate pair whose second half is still to come. */
@@ -61,8 +61,8 @@ export const all = <E, R>(
       joined.set(rest, written.length)
       return joined
     }
-    const isBytes = (chunk: Chunk): chunk is Uint8Array => chunk instanceof Uint8Array
-    return Stream.mapArrayEffect(stream, (chunks) => {
+    const isBytes = (chunk: unknown): chunk is Uint8Array => chunk instanceof Uint8Array
+    return mapChunks(stream, (chunks) => {
       if (half === "" && chunks.every(isBytes)) {
         return Effect.succeed(chunks as readonly [Uint8Array, ...Array<Uint8Array>])
       }
@@ -77,6 +77,6 @@ export const all = <E, R>(
       }
       return Effect.succeed(converted as [Uint8Array, ...Array<Uint8Array>])
     }).pipe(
-      Stream.concat(Stream.suspend(() => half === "" ? Stream.empty : Stream.succeed(encoder.encode(half))))
+      followedBy(Stream.suspend(() => half === "" ? Stream.empty : Stream.succeed(encoder.encode(half))))
     )
   })

@@ -2,6 +2,7 @@
  * The API's contract over files in memory: the responses of `testing/memoryHost` without a fault. It has no clock; each call
  * gets the time.
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as Expires from "@effect-fileio/core/Expires"
 import * as FileName from "@effect-fileio/core/FileName"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
@@ -112,7 +113,7 @@ export class Contract {
     this.#credentials = [`Bearer ${key}`, `Basic ${btoa(`${key}:`)}`]
     this.#isResumable = options.resumable ?? true
     this.#hasTokens = options.deleteTokens ?? true
-    this.#graceMillis = Duration.toMillis(Duration.fromInputUnsafe(options.grace ?? "1 minute"))
+    this.#graceMillis = Duration.toMillis(DurationInput.parseOptionUnsafe("grace", options.grace ?? "1 minute"))
     this.#uploads = options.resumableUploads === true
       ? new ResumableUploads((request, body, now) => this.#handle(request, body, now))
       : undefined

@@ -157,7 +157,7 @@ export class Exchange implements Listener {
     this.onArrival = callback
   }
 
-  /** Cancels `whenReady`. */
+  /** Cancels `wait`. */
   stopWaiting() {
     this.onArrival = undefined
   }

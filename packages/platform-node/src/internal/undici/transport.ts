@@ -70,6 +70,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   }
 
   readonly onWaiting = () => this.#observer.onWaiting()
+  readonly onCollected = (bytes: number) => this.#observer.onCollected(bytes)
 
   readonly onHeadWritten = (connection: "new" | "reused") => {
     this.#isHeadWritten = true
@@ -265,7 +266,8 @@ const send = (
       request,
       observer,
       explain,
-      (response) => resume(Effect.succeed(response)),
+      // In a moment, when the bytes that came with the head are there too, so that nobody waits for those of a small response.
+      (response) => queueMicrotask(() => resume(Effect.succeed(response))),
       (error) => resume(Effect.fail(error))
     )
     const options: Dispatcher.DispatchOptions & Hints = {

@@ -23,6 +23,7 @@ import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import { fileId } from "../ops/journal.ts"
 import * as Journal from "../ops/journal.ts"
+import { complete } from "../options/completeOptions.ts"
 import * as Control from "../routes/control.ts"
 import * as Terms from "../shared/terms.ts"
 
@@ -73,14 +74,15 @@ const control = Effect.fnUntraced(function*(command: Control.Command) {
   if (given.catalog === undefined && !existsSync(given.dataDirectory)) {
     return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
   }
-  const options = ServerOptions.withDefaults(given, ServerOptions.defaults)
+  const options = yield* Effect.fromResult(complete(given))
   const audit = (event: AuditEvent) =>
     given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
   return yield* Effect.provide(
     Control.run(command, audit),
-    Layer.merge(Engines.catalog(options, Terms.of(options)), Engines.blobs(options)).pipe(
-      Layer.provide([DataFolder.layer(given.dataDirectory), NodeCrypto.layerSecureRandom])
-    )
+    Layer.provide(Engines.stores(options, Terms.of(options)), [
+      DataFolder.layer(given.dataDirectory),
+      NodeCrypto.layerSecureRandom
+    ])
   )
 })
 

@@ -1,6 +1,7 @@
 /**
  * The commands of `fileio-server`. A flag sets a variable, so `ServerOptions` parses and checks each value in one place.
  */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import { InvalidVariable } from "@effect-fileio/core/Variable"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -69,7 +70,7 @@ const serve = Effect.gen(function*() {
   yield* Logging.say(
     `file.io on ${url}${also}${links}${admin}, data in ${dataDirectory}, anonymous plan ${anonymousPlan}`
   )
-  const patience = Duration.format(Duration.fromInputUnsafe(gracefulShutdownTimeout!))
+  const patience = Duration.format(DurationInput.parseOptionUnsafe("gracefulShutdownTimeout", gracefulShutdownTimeout!))
   return yield* Effect.onInterrupt(
     Effect.never,
     () => Effect.orDie(Logging.say(`stopping: running transfers have at most ${patience}`))
@@ -234,15 +235,12 @@ const readVersion = (): string => {
   return (JSON.parse(text) as { readonly version: string }).version
 }
 
-/** Runs the program. It ends with 0 after `SIGINT` and `SIGTERM`, and with 1 after an error. */
-export const main = (
+/** The command that the arguments name; it writes to the `Console`. */
+export const program = (
   args: ReadonlyArray<string>,
   environment: Readonly<Record<string, string | undefined>>
-): void => {
-  // On a machine with much memory V8 lets garbage grow to several times the live heap, and never returns it: a flood of
-  // pipelined requests left 535 MiB, and with this setting 250.
-  setFlagsFromString("--heap-growing-percent=60")
-  const program = Command.runWith(makeRoot(environment), { version: readVersion() })(args).pipe(
+): Effect.Effect<void, unknown> =>
+  Command.runWith(makeRoot(environment), { version: readVersion() })(args).pipe(
     Effect.tapError((error) =>
       CliError.isCliError(error) ? Effect.void : Console.error(`fileio-server: ${error.message}`)
     ),
@@ -251,8 +249,17 @@ export const main = (
     Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     Effect.provide(NodeServices.layer)
   )
+
+/** Runs the program. It ends with 0 after `SIGINT` and `SIGTERM`, and with 1 after an error. */
+export const main = (
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string | undefined>>
+): void => {
+  // On a machine with much memory V8 lets garbage grow to several times the live heap, and never returns it: a flood of
+  // pipelined requests left 535 MiB, and with this setting 250.
+  setFlagsFromString("--heap-growing-percent=60")
   // A signal interrupts: the server accepts nothing new, and running transfers have the shutdown time. That is no failure.
-  NodeRuntime.runMain(program, {
+  NodeRuntime.runMain(program(args, environment), {
     disableErrorReporting: true,
     teardown: (exit, onExit) => Exit.hasInterrupts(exit) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
   })

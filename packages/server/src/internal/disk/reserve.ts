@@ -13,7 +13,7 @@ const RESERVE_BYTES = 2 * 1024 * 1024
 /** Bytes left free beside it, so that it takes no space from a running write; also the smallest useful reserve. */
 const MARGIN_BYTES = 256 * 1024
 
-const freeBytes = (folder: string): number => {
+export const freeBytes = (folder: string): number => {
   const { bavail, bsize } = Fs.statfsSync(folder)
   return bavail * bsize
 }

@@ -12,9 +12,12 @@ import { fileId, Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import { Leases } from "./leases.ts"
 
-/** Headers that keep uploaded content from running scripts on this server's origin. */
+/**
+ * Headers that keep uploaded content from running scripts on this server's origin, and proxies from storing or changing it: one that
+ * compresses it, or makes images smaller, would hand over another file.
+ */
 const guardHeaders = {
-  "cache-control": "private, no-store",
+  "cache-control": "private, no-store, no-transform",
   "content-security-policy": "sandbox; default-src 'none'",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff"
@@ -50,6 +53,8 @@ export const make = Effect.gen(function*() {
     const headers = {
       ...fileHeaders(lease, range.end - range.start),
       "accept-ranges": "bytes",
+      // nginx would take all of the file at once, and the download would count before its receiver has it.
+      "x-accel-buffering": "no",
       etag: `"${lease.id}"`,
       ...partial
     }

@@ -50,15 +50,17 @@ export const layer: Layer.Layer<Leases, never, Catalog | Health> = Layer.effect(
       )
 
     yield* Effect.suspend(() => {
-      const progress = transfers.progress()
-      return Effect.tapError(catalog.prolong(progress), () => Effect.sync(() => transfers.restore(progress)))
+      return catalog.prolong(transfers.progress())
     }).pipe(
-      Effect.catch((error) => Effect.logWarning("the leases could not be prolonged; trying again", error.cause)),
+      Effect.catch(({ cause, transfers: unreported }) => {
+        transfers.restore(unreported)
+        return Effect.logWarning("some leases could not be prolonged; trying again", cause.cause)
+      }),
       Effect.schedule(Schedule.spaced(catalog.prolongInterval)),
       Effect.forkScoped
     )
 
-    const handOver = (held: Transfers.Held): Effect.Effect<void, CatalogError | LeaseEnded> =>
+    const handOver = (held: Transfers.LeaseTransfers): Effect.Effect<void, CatalogError | LeaseEnded> =>
       Effect.suspend(() => {
         const { newest } = held
         return Effect.catchTag(

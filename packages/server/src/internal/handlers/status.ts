@@ -6,7 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
-import { Catalog, type Fate, type FileRecord, type Held, type Unavailable } from "../../Catalog.ts"
+import { Catalog, type Fate, type FileRecord, type LeaseState, type Unavailable } from "../../Catalog.ts"
 import * as Refusal from "../http/refusal.ts"
 import * as Receiver from "../web/receiver.ts"
 import * as DeleteToken from "./deleteToken.ts"
@@ -41,7 +41,7 @@ const response = ({ seconds = null, state, yours = false }: Status, file?: FileR
   Responses.success({ state, yours, seconds, ...(file === undefined ? {} : facts(file)) })
 
 /** The state for the holder of a lease. */
-const ofHolder = ({ millisLeft, phase }: Held): Status => ({
+const ofHolder = ({ millisLeft, phase }: LeaseState): Status => ({
   state: phase === "flowing" ? "downloading" : phase === "broken" ? "interrupted" : "downloaded",
   yours: true,
   seconds: phase === "flowing" ? null : seconds(millisLeft)

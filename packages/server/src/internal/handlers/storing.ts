@@ -55,26 +55,36 @@ const reservations = (catalog: Catalog["Service"]) => {
         })
     ).pipe(Effect.map((mine) => {
       let taken = 0
-      return (bytes: number) =>
-        Effect.suspend(() => {
-          taken += bytes
-          const needed = taken - mine.bytes
-          if (needed <= 0) return Effect.void
-          // As much as has arrived already, so that the catalog is not asked for every piece, and little more than needed is
-          // reserved.
-          const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
-          return Effect.flatMap(catalog.usedBytes(owner), (used) => {
-            const held = used - freed + (reserved.get(owner) ?? 0)
-            const room = plan.maxStorageBytes - held
-            if (room < needed) {
-              return Effect.fail(Refusal.tooLarge("maxStorageBytes", held + needed, plan.maxStorageBytes))
-            }
-            const granted = Math.min(wanted, room)
-            mine.bytes += granted
-            reserved.set(owner, (reserved.get(owner) ?? 0) + granted)
-            return Effect.void
-          })
-        })
+      const grant = (bytes: number) => {
+        mine.bytes += bytes
+        reserved.set(owner, (reserved.get(owner) ?? 0) + bytes)
+      }
+      return {
+        take: (bytes: number) =>
+          Effect.suspend(() => {
+            taken += bytes
+            const needed = taken - mine.bytes
+            if (needed <= 0) return Effect.void
+            // As much as has arrived already, so that the catalog is not asked for every piece, and little more than needed is
+            // reserved.
+            const wanted = Math.max(needed, Math.min(taken, MOST_RESERVED_AHEAD))
+            return Effect.flatMap(catalog.usedBytes(owner), (used) => {
+              const held = used - freed + (reserved.get(owner) ?? 0)
+              const room = plan.maxStorageBytes - held
+              if (room < needed) {
+                return Effect.fail(Refusal.tooLarge("maxStorageBytes", held + needed, plan.maxStorageBytes))
+              }
+              grant(Math.min(wanted, room))
+              return Effect.void
+            })
+          }),
+        /** The catalog counts these bytes now. */
+        recorded: (bytes: number) => {
+          const counted = Math.min(bytes, taken, mine.bytes)
+          taken -= counted
+          grant(-counted)
+        }
+      }
     }))
 }
 
@@ -82,11 +92,21 @@ const reservations = (catalog: Catalog["Service"]) => {
  * Reads the stored bytes, so that one implementation serves all kinds of bodies; only if the operator blocks contents at all.
  */
 const refuseBlocked = (blocklist: Blocklist["Service"]) =>
-  Effect.fnUntraced(function*(blob: string) {
+  Effect.fnUntraced(function*({ bytes, writer }: ParseUpload.ReceivedFile) {
     const { digests } = blocklist.entries()
     if (digests.size === 0) return
-    if (digests.has(yield* Digest.ofBlob(blob))) return yield* Refusal.blockedContent
+    const digest = bytes === undefined ? yield* Digest.ofBlob(writer.id) : Digest.ofBytes(bytes)
+    if (digests.has(digest)) return yield* Refusal.blockedContent
   })
+
+const contentOf = ({ bytes, isRecorded = false, mimeType, name, size, writer }: ParseUpload.ReceivedFile) => ({
+  blob: writer.id,
+  bytes,
+  isExpected: !isRecorded,
+  name,
+  mimeType,
+  size
+})
 
 /**
  * Once the catalog has a file of a blob, the blob must stay; an interruption must not come in between. It also stays if the
@@ -97,19 +117,27 @@ const makeKeeping = (
   checkContent: ReturnType<typeof refuseBlocked>
 ) =>
 <A>(
-  { isRecorded = false, writer }: ParseUpload.ReceivedFile,
+  file: ParseUpload.ReceivedFile,
   purpose: Purpose,
-  change: Effect.Effect<A, CatalogError>,
+  /** `shard`: the one that expects the blob, unless that of the upload does. */
+  change: (shard?: number) => Effect.Effect<A, CatalogError>,
   kept: (value: A) => boolean
-) =>
-  Effect.andThen(isRecorded ? Effect.void : catalog.expect(writer.id, purpose), writer.finish).pipe(
-    Effect.andThen(checkContent(writer.id)),
-    Effect.andThen(change.pipe(
-      Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
-      Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
-      Effect.uninterruptible
-    ))
+) => {
+  const { isRecorded = false, writer } = file
+  return Effect.flatMap(
+    isRecorded ? Effect.undefined : catalog.expect(writer.id, purpose),
+    (shard) =>
+      Effect.andThen(writer.finish, checkContent(file)).pipe(
+        Effect.andThen(
+          change(shard).pipe(
+            Effect.tap((value) => kept(value) ? writer.keep : Effect.void),
+            Effect.tapError(({ reason }) => reason === "unknown" ? writer.keep : Effect.void),
+            Effect.uninterruptible
+          )
+        )
+      )
   )
+}
 
 export const make = Effect.gen(function*() {
   const catalog = yield* Catalog
@@ -136,10 +164,15 @@ export const make = Effect.gen(function*() {
     const take = yield* disk.upload
     const reserve = (bytes: number) =>
       Effect.andThen(
-        quota(bytes),
+        quota.take(bytes),
         Effect.flatMap(take(bytes), (room) => room ? Effect.void : noRoom)
       )
-    return { maxUploadBytes: plan.maxUploadBytes, reserve } satisfies ParseUpload.Limits
+    const { maxUploadBytes } = plan
+    const { smallFiles } = catalog
+    return { maxUploadBytes, reserve, recorded: quota.recorded, smallFiles } satisfies ParseUpload.Limits & {
+      /** These bytes are recorded in the catalog, which counts them from now on. */
+      readonly recorded: (bytes: number) => void
+    }
   })
 
   /** The file that a target changes; fails if the account has no such file. */
@@ -167,22 +200,21 @@ export const make = Effect.gen(function*() {
       if (file === undefined) return yield* Refusal.noFile
       const now = yield* Clock.currentTimeMillis
       const grant = yield* Effect.fromResult(PlanLimits.complete(settings, planOf(owner), now))
-      const { mimeType, name, size, writer } = file
+      const { size } = file
       const plan = planNameOf(owner)
       const record = yield* keeping(
         file,
         { owner, upload: completes?.id },
-        catalog.insert({
-          blob: writer.id,
-          owner,
-          plan,
-          name,
-          mimeType,
-          size,
-          created: now,
-          deleteHash: token === undefined ? null : DeleteToken.hashOf(token),
-          ...grant
-        }, completes),
+        (shard) =>
+          catalog.insert({
+            ...contentOf(file),
+            owner,
+            plan,
+            created: now,
+            deleteHash: token === undefined ? null : DeleteToken.hashOf(token),
+            shard,
+            ...grant
+          }, completes),
         () => true
       )
       yield* Metrics.uploaded(size, plan)
@@ -196,10 +228,7 @@ export const make = Effect.gen(function*() {
       : yield* keeping(
         file,
         { owner, key, upload: completes?.id },
-        catalog.update(key, owner, {
-          ...grant,
-          content: { blob: file.writer.id, name: file.name, mimeType: file.mimeType, size: file.size }
-        }, completes),
+        () => catalog.update(key, owner, { ...grant, content: contentOf(file) }, completes),
         Option.isSome
       )
     // It may have been deleted while the body arrived.

@@ -22,7 +22,7 @@ export interface Running {
   readonly settled: Deferred.Deferred<void>
 }
 
-export interface Held {
+export interface LeaseTransfers {
   /** The newest generation that this process has. */
   newest: Lease
   readonly running: Set<Running>
@@ -40,7 +40,7 @@ const giveWay = (running: Running, range: Range): boolean => {
 }
 
 /** The bytes of a lease that were sent since it was last asked. */
-export const takeSent = (held: Held): number => {
+export const takeSent = (held: LeaseTransfers): number => {
   let sent = held.unreported
   held.unreported = 0
   for (const running of held.running) {
@@ -52,10 +52,10 @@ export const takeSent = (held: Held): number => {
 }
 
 export const make = () => {
-  const all = new Map<string, Held>()
+  const all = new Map<string, LeaseTransfers>()
 
   /** Adds a transfer to those of its lease. */
-  const join = (lease: Lease, range: Range): readonly [Held, Running] => {
+  const join = (lease: Lease, range: Range): readonly [LeaseTransfers, Running] => {
     const running: Running = {
       generation: lease.generation,
       range,
@@ -76,7 +76,7 @@ export const make = () => {
   }
 
   /** Takes a transfer that has ended out of its lease; returns whether that was the last one. */
-  const leave = (held: Held, running: Running): boolean => {
+  const leave = (held: LeaseTransfers, running: Running): boolean => {
     held.unreported += (running.transfer?.sent() ?? 0) - running.reported
     held.running.delete(running)
     if (held.running.size > 0) return false
@@ -88,7 +88,7 @@ export const make = () => {
     join,
     leave,
 
-    get: (id: string): Held | undefined => all.get(id),
+    get: (id: string): LeaseTransfers | undefined => all.get(id),
 
     /** Ends the transfers of a lease where they would send bytes of a range. Returns those that end at once. */
     makeRoom: (id: string, rangeOf: (size: number) => Range | undefined): ReadonlyArray<Running> => {

@@ -4,6 +4,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as ParseUpload from "../http/parseUpload.ts"
+import { Settings } from "../http/settings.ts"
 import * as Browser from "../web/browser.ts"
 import * as DeleteToken from "./deleteToken.ts"
 import * as Responses from "./responses.ts"
@@ -14,6 +15,7 @@ type Query = typeof FileSettings.FileSettingsFromFields.Type
 
 export const make = Effect.fnUntraced(function*({ changed, limits, store }: Storing) {
   const { details } = yield* Responses.make
+  const { baseOf } = yield* Settings
   const newToken = DeleteToken.make(yield* SecureRandom.SecureRandom)
 
   const receive = Effect.fnUntraced(function*(
@@ -32,7 +34,9 @@ export const make = Effect.fnUntraced(function*({ changed, limits, store }: Stor
     const received = yield* receive(request, owner, 0, query, { path: name })
     const token = yield* newToken
     const record = yield* store(request, owner, { _tag: "new", name }, received, { token })
-    return Browser.isBrowser(request) ? Browser.uploaded(record.key) : details(request, record, token)
+    return Browser.isBrowser(request)
+      ? Browser.uploaded(record.key, token, baseOf(request))
+      : details(request, record, token)
   }, Effect.scoped)
 
   const change = Effect.fnUntraced(function*(

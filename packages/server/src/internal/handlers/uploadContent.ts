@@ -5,8 +5,8 @@ import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Blobs, type Unfinished } from "../../Blobs.ts"
-import type { UploadRecord, Uploads } from "../../Catalog.ts"
+import { Blobs, type BlobsError, type Unfinished } from "../../Blobs.ts"
+import type { CatalogError, UploadRecord, Uploads } from "../../Catalog.ts"
 import * as Forwarded from "../http/forwarded.ts"
 import * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
@@ -20,8 +20,12 @@ import type { FirstRequest } from "./uploadTarget.ts"
 
 /** Bytes between two records of the progress: a plan does not count these if the process is killed. */
 const RECORD_BYTES = 16 * 1024 * 1024
+/** The part of its lifetime after which an upload is recorded in any case: one whose bytes arrive slowly must not end meanwhile. */
+const RECORD_PART = 1 / 4
 /** Bytes per read of a stored form. */
 const READ_BYTES = 256 * 1024
+
+type Problem = Refusal.Refusal | CatalogError | BlobsError
 
 /** An upload whose request is being handled. */
 export interface Active {
@@ -42,9 +46,33 @@ const bytesOf = (blobs: Blobs["Service"], id: string, size: number): ParseUpload
         return [[buffer], next < size ? Option.some(next) : Option.none()] as const
       }))))
 
+/**
+ * Ends an upload whose bytes the store has lost, so that its client starts over; nothing came of it. A server that has lost the
+ * upload itself cannot know that, and may end nothing: recording tells.
+ */
+const unlessLost = <A, R>(uploads: Uploads, { upload }: Active, effect: Effect.Effect<A, Problem, R>) =>
+  Effect.catchIf(
+    effect,
+    (problem) => problem._tag === "BlobsError" && problem.reason === "lost",
+    (problem) =>
+      Effect.gen(function*() {
+        const { ends, id, length } = upload
+        yield* uploads.record(upload, { received: 0, state: null, length, ends })
+        yield* uploads.remove(id)
+        yield* Effect.logWarning("an upload starts over, since the store has lost its bytes", problem)
+        return yield* Refusal.uploadNotFound
+      })
+  )
+
 export const make = Effect.fnUntraced(function*(storing: Storing, responses: UploadResponses, uploads: Uploads) {
   const blobs = yield* Blobs
   const { uploadLifetime } = yield* Settings
+
+  /** Bytes that the file of an upload takes the place of; none if that file was deleted meanwhile. */
+  const freedBy = ({ owner }: UploadRecord, { target }: FirstRequest) =>
+    target._tag === "new" ? Effect.succeed(0) : Effect.map(storing.changed(owner, target.key), ({ size }) => size).pipe(
+      Effect.catchTag("Refusal", () => Effect.succeed(0))
+    )
 
   /** Appends a body to the stored bytes, and records the progress, however it ends. Returns the number of stored bytes. */
   const append = Effect.fnUntraced(function*(
@@ -54,17 +82,30 @@ export const make = Effect.fnUntraced(function*(storing: Storing, responses: Upl
   ) {
     const { owner } = upload
     const { contentLength } = UploadFields.read(request.headers)
-    const { reserve } = yield* storing.limits(owner, contentLength ?? 0, 0)
+    const { recorded: counted, reserve } = yield* storing.limits(
+      owner,
+      contentLength ?? 0,
+      yield* freedBy(upload, first)
+    )
     const most = responses.maxBytes(owner, first.form !== undefined)
     let total = blob.offset
     let recorded = total
+    const clock = yield* Clock.Clock
+    let recordedAt = clock.currentTimeMillisUnsafe()
+    const isDue = () =>
+      total - recorded >= RECORD_BYTES || clock.currentTimeMillisUnsafe() - recordedAt >= uploadLifetime * RECORD_PART
+    /** Bytes that the catalog counts. */
+    let known = total
 
     const record = (progress: typeof blob.progress) =>
       Effect.gen(function*() {
         const { size, state } = yield* progress
         recorded = total
-        const ends = (yield* Clock.currentTimeMillis) + uploadLifetime
+        recordedAt = clock.currentTimeMillisUnsafe()
+        const ends = recordedAt + uploadLifetime
         yield* uploads.record(upload, { received: size, state: state ?? null, length, ends })
+        counted(Math.max(0, size - known))
+        known = Math.max(known, size)
       })
 
     const take = Effect.fnUntraced(function*(chunk: Uint8Array) {
@@ -77,7 +118,7 @@ export const make = Effect.fnUntraced(function*(storing: Storing, responses: Upl
       if (total > most) return yield* responses.tooLarge(owner, total)
       yield* reserve(chunk.length)
       yield* blob.write(chunk)
-      if (total - recorded >= RECORD_BYTES) yield* record(blob.progress)
+      if (isDue()) yield* record(blob.progress)
     })
 
     const takeAll = Effect.forEach(take, { discard: true })
@@ -135,5 +176,9 @@ export const make = Effect.fnUntraced(function*(storing: Storing, responses: Upl
           : Effect.void
     )
 
-  return { append, complete }
+  return {
+    append: (active: Active, length: number | null, reading: Reading) =>
+      unlessLost(uploads, active, append(active, length, reading)),
+    complete: (active: Active, size: number) => unlessLost(uploads, active, complete(active, size))
+  }
 })

@@ -48,6 +48,10 @@ export interface Connection {
 
 export const hasResponse = ({ response }: Exchange): boolean => response.writableFinished || response.destroyed
 
+/** Whether nothing is pending, so that the next request can be handled, or refused, at once. */
+export const isFree = ({ exchange, waiting }: Connection): boolean =>
+  waiting.length === 0 && (exchange === undefined || hasResponse(exchange))
+
 /** Approximate memory of a pipelined request, in bytes. */
 export const bytesOf = ({ request }: Exchange): number =>
   request.rawHeaders.reduce((sum, text) => sum + text.length, REQUEST_BYTES + request.url!.length)

@@ -20,7 +20,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { plain } from "../shared/addresses.ts"
 import { MemoryBudget } from "../shared/memoryBudget.ts"
-import { close, type Connection, discard, forget, type Handler, hasResponse, refuse } from "./connection.ts"
+import { close, type Connection, discard, forget, type Handler, isFree, refuse } from "./connection.ts"
 import * as Forwarded from "./forwarded.ts"
 import * as Refusal from "./refusal.ts"
 import * as TimeLimits from "./timeLimits.ts"
@@ -65,7 +65,7 @@ const unreadable = (connection: Connection | undefined, socket: Duplex, error: N
   // Bytes after a graceful close, or after invalid bytes, are ignored.
   if (connection.closing || connection.refusal !== undefined) return
   const { exchange, waiting } = connection
-  if (exchange === undefined || hasResponse(exchange)) return refuse(connection, refusal)
+  if (exchange === undefined || isFree(connection)) return refuse(connection, refusal)
   if (exchange.request.complete) {
     // Previous requests are still pending.
     connection.refusal = refusal
@@ -78,8 +78,7 @@ const unreadable = (connection: Connection | undefined, socket: Duplex, error: N
 const tunnel = (connection: Connection | undefined, socket: Duplex): void => {
   socket.on("error", () => {})
   if (connection === undefined) return void socket.destroy()
-  const { exchange } = connection
-  if (exchange === undefined || hasResponse(exchange)) return refuse(connection, Refusal.noTunnel)
+  if (isFree(connection)) return refuse(connection, Refusal.noTunnel)
   connection.refusal ??= Refusal.noTunnel
   if (connection.waiting.length === 0) Turns.whenResponded(connection)
 }

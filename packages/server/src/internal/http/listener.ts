@@ -1,7 +1,7 @@
 /** Listens, and has requests handled in order. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import { ServeError } from "effect/http/HttpServerError"
@@ -22,7 +22,7 @@ export interface Options {
   readonly host: string
   readonly port: number
   /** How long running transfers may continue when the server stops. */
-  readonly gracefulShutdownTimeout: Duration.Input
+  readonly gracefulShutdownTimeout: Duration.Duration
 }
 
 /** Most header fields of a request. Node silently drops those beyond its own limit. */
@@ -118,7 +118,7 @@ export const layer = (
       server.on("checkExpectation", connections.take(refuse(Refusal.expectation)))
       yield* Scope.addFinalizer(
         serveScope,
-        Effect.timeoutOption(stop, Duration.fromInputUnsafe(options.gracefulShutdownTimeout))
+        Effect.timeoutOption(stop, options.gracefulShutdownTimeout)
       )
     })
 

@@ -3,6 +3,9 @@
  *
  * Effect's parser refuses what real clients send: folded headers, blanks behind a boundary, a part without a name, names in
  * Latin-1, bare line feeds. Like it, this one refuses what can be read in two ways.
+ *
+ * All lines of a body end as its first one does. A line that only begins like a delimiter is content (RFC 2046, 5.1.1), also
+ * one with more than blanks behind the last delimiter's dashes: else a file that contains it would be cut in silence.
  */
 import * as FileName from "@effect-fileio/core/FileName"
 import * as MediaType from "@effect-fileio/core/MediaType"
@@ -61,7 +64,6 @@ const readPart = (block: Buffer): Part | string => {
   // A line that begins with a blank continues the one before (RFC 5322).
   const lines = decode(block).replace(/\r?\n[ \t]+/g, " ").split(/\r?\n/)
   for (const line of lines) {
-    if (line === "") continue
     const [, name, value] = HEADER.exec(line) ?? []
     if (name === undefined) return "a part has a line that is no header"
     const key = name.toLowerCase()
@@ -80,15 +82,37 @@ const readPart = (block: Buffer): Part | string => {
 
 const isBlank = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x09
 
-/** The end of a boundary's line, from behind the boundary on: `undefined` if it is no boundary. */
-const lineEnd = (data: Buffer, from: number): number | "last" | "more" | undefined => {
-  if (data[from] === DASH && data[from + 1] === DASH) return "last"
-  let at = from
-  while (isBlank(data[at]) && at - from < MAX_PADDING_BYTES) at++
-  if (data[at] === LF) return at + 1
-  if (data[at] === CR && data[at + 1] === LF) return at + 2
-  const isCut = at === data.length ||
-    (at + 1 === data.length && (data[at] === CR || (data[at] === DASH && at === from)))
+/** How lines end; `undefined` before the first one has. */
+type LineBreak = "\r\n" | "\n" | undefined
+
+interface Delimiter {
+  /** Where the next line begins. */
+  readonly end: number
+  readonly isLast: boolean
+  readonly lineBreak: LineBreak
+}
+
+/**
+ * The rest of a delimiter's line, from behind the boundary on: `undefined` if it is no delimiter, `more` if that depends on
+ * bytes that have not come yet. `isWhole`: none will come, so the last line ends anyhow.
+ */
+const readDelimiter = (
+  data: Buffer,
+  from: number,
+  lineBreak: LineBreak,
+  isWhole: boolean
+): Delimiter | "more" | undefined => {
+  const isLast = data[from] === DASH && data[from + 1] === DASH
+  const padded = isLast ? from + 2 : from
+  let at = padded
+  while (isBlank(data[at]) && at - padded < MAX_PADDING_BYTES) at++
+  if (data[at] === LF && lineBreak !== "\r\n") return { end: at + 1, isLast, lineBreak: "\n" }
+  if (data[at] === CR && data[at + 1] === LF && lineBreak !== "\n") return { end: at + 2, isLast, lineBreak: "\r\n" }
+  const left = data.length - at
+  const isCut = left === 0 ||
+    (left === 1 && (data[at] === CR || (data[at] === LF && isLast) || (data[at] === DASH && at === from))) ||
+    (left === 2 && data[at] === CR && data[at + 1] === LF && isLast)
+  if (isCut && isWhole) return isLast ? { end: data.length, isLast, lineBreak } : undefined
   return isCut ? "more" : undefined
 }
 
@@ -105,7 +129,8 @@ const cutAt = (data: Buffer, word: Buffer): number => {
 export const make = (options: Options): Parser => {
   const boundary = MediaType.parameter(options.contentType, "boundary") ?? ""
   const dashed = Buffer.from(`--${boundary}`, "latin1")
-  /** A line break and the boundary. A body whose first line ends with a bare line feed has no other line breaks. */
+  let lineBreak: LineBreak
+  /** A line break and the boundary. */
   let delimiter = Buffer.concat([Buffer.from("\r\n"), dashed])
   let state: "body" | "headers" | "end" = "body"
   /** Whether a line begins here, so that a boundary needs no line break before it. */
@@ -133,7 +158,7 @@ export const make = (options: Options): Parser => {
   }
 
   /** Passes the bytes before the next boundary to the part, or drops them before the first; returns the rest after its line. */
-  const readBody = (data: Buffer): Buffer => {
+  const readBody = (data: Buffer, isWhole = false): Buffer => {
     let from = 0
     for (;;) {
       const isBare = isLineStart && from === 0 && data.subarray(0, dashed.length).equals(dashed)
@@ -142,31 +167,34 @@ export const make = (options: Options): Parser => {
         const mayBeBare = isLineStart && data.equals(dashed.subarray(0, data.length))
         return keepFrom(data, mayBeBare ? 0 : cutAt(data, delimiter))
       }
-      const end = lineEnd(data, at + (isBare ? dashed : delimiter).length)
-      if (end === "more") return keepFrom(data, at)
-      if (end === undefined) {
+      const end = at + (isBare ? dashed : delimiter).length
+      const found = readDelimiter(data, end, lineBreak ?? (isBare ? undefined : "\r\n"), isWhole)
+      if (found === "more") return keepFrom(data, at)
+      if (found === undefined) {
         from = at + 1
         continue
       }
       if (at > 0) sink?.(data.subarray(0, at))
       sink?.(null)
       sink = undefined
-      if (end === "last") {
+      if (found.isLast) {
         state = "end"
         return EMPTY
       }
-      if (parts === 0 && isBare && data[end - 2] !== CR) delimiter = Buffer.concat([Buffer.from("\n"), dashed])
+      if (lineBreak === undefined) {
+        lineBreak = found.lineBreak
+        delimiter = Buffer.concat([Buffer.from(lineBreak!), dashed])
+      }
       state = "headers"
-      return data.subarray(end)
+      return data.subarray(found.end)
     }
   }
 
   const readHeaders = (data: Buffer): Buffer => {
     if (data[0] === LF || (data[0] === CR && data[1] === LF)) return malformed("a part has no headers")
-    const head = data.subarray(0, MAX_HEADER_BYTES + 3)
-    const crlf = head.indexOf("\n\r\n")
-    const lf = head.indexOf("\n\n")
-    const end = lf === -1 || (crlf !== -1 && crlf < lf) ? crlf : lf
+    const head = data.subarray(0, MAX_HEADER_BYTES + 4)
+    const blankLine = `${lineBreak}${lineBreak}`
+    const end = head.indexOf(blankLine)
     if (end === -1 && data.length <= MAX_HEADER_BYTES) {
       rest = keep(data)
       return EMPTY
@@ -178,7 +206,7 @@ export const make = (options: Options): Parser => {
     sink = options.onPart(part)
     state = "body"
     isLineStart = true
-    return data.subarray(end + (end === crlf ? 3 : 2))
+    return data.subarray(end + blankLine.length)
   }
 
   if (boundary === "") malformed("the content type has no boundary, or more than one")
@@ -191,6 +219,7 @@ export const make = (options: Options): Parser => {
       while (data.length > 0 && state !== "end") data = state === "headers" ? readHeaders(data) : readBody(data)
     },
     end: () => {
+      if (state === "body") readBody(rest, true)
       if (state !== "end") malformed("it ends early")
     }
   }

@@ -19,17 +19,20 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Blobs, type BlobsError, type Writer } from "../../Blobs.ts"
-import type { CatalogError } from "../../Catalog.ts"
+import type { CatalogError, SmallFiles } from "../../Catalog.ts"
 import * as Messages from "../node/messages.ts"
 import { giveBack } from "../shared/memoryBudget.ts"
 import * as Disposition from "./disposition.ts"
 import * as FormParser from "./formParser.ts"
+import * as HeldBytes from "./heldBytes.ts"
 import * as MultipartParser from "./multipartParser.ts"
 import * as Refusal from "./refusal.ts"
 
 export interface ReceivedFile {
   readonly writer: Pick<Writer, "id" | "finish" | "keep">
-  /** Whether the catalog has recorded the blob already, as that of a resumable upload. */
+  /** All bytes, if the catalog is to hold them. */
+  readonly bytes?: Uint8Array
+  /** Whether the catalog need not record the blob, since it has: that of a resumable upload. */
   readonly isRecorded?: boolean
   readonly name: string
   readonly mimeType: string
@@ -46,6 +49,8 @@ export interface Limits {
   readonly maxUploadBytes: number
   /** Takes bytes from the account's storage, while there are enough. */
   readonly reserve: (bytes: number) => Effect.Effect<void, Refusal.Refusal | CatalogError>
+  /** Which files the catalog holds itself. */
+  readonly smallFiles: SmallFiles | undefined
 }
 
 const MAX_PARTS = 100
@@ -87,15 +92,23 @@ const several = Refusal.invalid("file: there is more than one file or text; send
 const tooManyParts = Refusal.invalid(`The body has more than ${MAX_PARTS} fields`)
 const malformed = (what: string) => Refusal.invalid(`The multipart body is malformed: ${what}`)
 
-/** A file or a text that is arriving. Its writer is opened with its first bytes. */
+/** A file or a text that is arriving. Its writer is opened when it is too large to be a small file. */
 interface Content {
   readonly name: string
   readonly mimeType: string
   size: number
+  /** The first bytes, while there is no writer. */
+  readonly held: HeldBytes.HeldBytes
   writer: Writer | undefined
 }
 
-const makeContent = (name: string, mimeType: string): Content => ({ name, mimeType, size: 0, writer: undefined })
+const makeContent = (name: string, mimeType: string): Content => ({
+  name,
+  mimeType,
+  size: 0,
+  held: HeldBytes.make(),
+  writer: undefined
+})
 
 const drop: FormParser.Sink = () => {}
 
@@ -247,22 +260,45 @@ export const restOf = (
   return isBroken && incoming instanceof Messages.Request ? incoming.restAfter(taken) : []
 }
 
-/** Writes bytes of a content, within its limits. */
+/** Takes over bytes of a content, within its limits: holds those of a small file, and writes the others. */
 const makeStore = (limits: Limits) =>
-  Effect.map(Blobs, (blobs) =>
-    Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
+  Effect.map(Blobs, (blobs) => {
+    const maxHeldBytes = limits.smallFiles?.maxBytes ?? 0
+    return Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
       content.size += bytes.length
       if (content.size > limits.maxUploadBytes) {
         return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
       }
       yield* limits.reserve(bytes.length)
-      content.writer ??= yield* blobs.writer
+      if (content.writer === undefined) {
+        if (content.size <= maxHeldBytes) return content.held.add(bytes)
+        const writer = content.writer = yield* blobs.writer
+        const before = content.held.take()
+        if (before.length > 0) yield* writer.write(before)
+      }
       yield* content.writer.write(bytes)
-    }))
+    })
+  })
 
-/** The received file, once all of it is written. */
-const received = ({ mimeType, name, size, writer }: Content) =>
-  writer === undefined ? Effect.fail(empty) : Effect.succeed<ReceivedFile>({ writer, name, mimeType, size })
+const nothing = Effect.void
+
+/** The received file, once all of it has arrived. */
+const received = Effect.fnUntraced(function*(
+  { held, mimeType, name, size, writer }: Content,
+  { smallFiles }: Limits
+): Effect.fn.Return<ReceivedFile, Refusal.Refusal> {
+  if (writer !== undefined) return { writer, name, mimeType, size }
+  if (size === 0 || smallFiles === undefined) return yield* empty
+  const id = yield* smallFiles.newId
+  return {
+    writer: { id, finish: nothing, keep: nothing },
+    isRecorded: true,
+    bytes: held.take(),
+    name,
+    mimeType,
+    size
+  }
+})
 
 const receiveForm = Effect.fnUntraced(function*(
   body: Body,
@@ -298,7 +334,7 @@ const receiveForm = Effect.fnUntraced(function*(
   if (isFileChosen() && form.text !== undefined && form.text.size > 0) return yield* several
   const content = isFileChosen() || form.text === undefined ? form.file : form.text
   if (content === undefined && form.isNameless) return yield* Refusal.namelessFile
-  return { fields: form.fields, file: content === undefined ? undefined : yield* received(content) }
+  return { fields: form.fields, file: content === undefined ? undefined : yield* received(content, limits) }
 })
 
 const typeOf = (contentType: string): string => contentType.split(";")[0]!.trim().toLowerCase()
@@ -352,7 +388,7 @@ const receiveRaw = Effect.fnUntraced(function*(body: Body, limits: Limits, names
   const content = makeContent(name, mimeType)
   const store = yield* makeStore(limits)
   yield* Stream.runForEachArray(body.stream, Effect.forEach((chunk) => store(content, chunk), { discard: true }))
-  return { fields: new Map<string, string>(), file: yield* received(content) }
+  return { fields: new Map<string, string>(), file: yield* received(content, limits) }
 })
 
 /** A body that says its length is refused before it is read. */

@@ -268,25 +268,28 @@ export const expectation = new Refusal({
   text: "Nothing but 100-continue can be expected"
 })
 
+/** When a client may ask a server again that has no room for its connection, or is being replaced. */
+const RETRY_AFTER_SECONDS = "5"
+
 export const stopping = new Refusal({
   status: 503,
   code: "SERVER_STOPPING",
   text: "The host is stopping; try again",
-  headers: { "retry-after": "5", connection: "close" }
+  headers: { "retry-after": RETRY_AFTER_SECONDS, connection: "close" }
 })
 
 export const tooManyConnections = new Refusal({
   status: 503,
   code: "TOO_MANY_CONNECTIONS",
   text: "The host has no connection left; try again",
-  headers: { "retry-after": "5" }
+  headers: { "retry-after": RETRY_AFTER_SECONDS }
 })
 
 export const tooManyOfAddress = new Refusal({
   status: 429,
   code: "TOO_MANY_CONNECTIONS",
   text: "Your address has as many connections to this host as one may have; close some, or use them again",
-  headers: { "retry-after": "5" }
+  headers: { "retry-after": RETRY_AFTER_SECONDS }
 })
 
 export const tooManyFields = new Refusal({
@@ -317,8 +320,14 @@ export const unavailable = new Refusal({
   status: 503,
   code: "UNAVAILABLE",
   text: "The host cannot do this now, and has changed nothing; try again",
-  headers: { "retry-after": "5" }
+  headers: { "retry-after": RETRY_AFTER_SECONDS }
 })
+
+/** No 503, which invites clients to repeat it: only another list is faster. The orders with an index read no more than the page. */
+export const slowList = invalid(
+  "The list takes longer than it may: the account has very many files, or the host much to do. Sort by created, name, size or expires, " +
+    "without search, and continue by after, not by offset"
+)
 
 /** Not a 503, which invites a repetition: a second upload would be a second file. */
 export const unknown = new Refusal({

@@ -17,6 +17,8 @@ export class Settings extends Context.Service<Settings, {
   readonly anonymousRateLimit: number | null
   /** Milliseconds that a resumable upload lives after its last byte came. */
   readonly uploadLifetime: number
+  /** Milliseconds for which a receiver may resume a broken download. */
+  readonly grace: number
   /** Who may say on whose behalf it asks. */
   readonly proxies: Proxies
   /** Origins whose pages may call from a browser; `*` is any. */

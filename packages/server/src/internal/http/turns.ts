@@ -1,6 +1,6 @@
 /** Handles a connection's requests one after another, even if the client pipelines them. */
 import type { IncomingMessage } from "node:http"
-import { bytesOf, type Connection, discard, type Exchange, hasResponse, refuse } from "./connection.ts"
+import { bytesOf, type Connection, discard, type Exchange, isFree, refuse } from "./connection.ts"
 
 /** The most pipelined requests of a connection. */
 const MAX_WAITING = 256
@@ -21,18 +21,23 @@ const begin = (connection: Connection, exchange: Exchange): void => {
   exchange.handle(request, response)
 }
 
-/** Handles the next pipelined request after the current response. */
+const next = (connection: Connection): void => {
+  if (connection.closing || connection.socket.destroyed) return
+  const exchange = connection.waiting.shift()
+  if (exchange !== undefined) {
+    connection.budget.release(bytesOf(exchange))
+    begin(connection, exchange)
+  } else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
+  if (connection.waiting.length > 0 || connection.refusal !== undefined) whenResponded(connection)
+  else connection.socket.resume()
+}
+
+/**
+ * Handles the next pipelined request after the current response, in a later turn of the event loop: while the system takes
+ * responses at once, a connection would otherwise get all of its responses before another gets one.
+ */
 export const whenResponded = (connection: Connection): void => {
-  connection.exchange!.response.once("close", () => {
-    if (connection.closing || connection.socket.destroyed) return
-    const exchange = connection.waiting.shift()
-    if (exchange !== undefined) {
-      connection.budget.release(bytesOf(exchange))
-      begin(connection, exchange)
-    } else if (connection.refusal !== undefined) return refuse(connection, connection.refusal)
-    if (connection.waiting.length > 0 || connection.refusal !== undefined) whenResponded(connection)
-    else connection.socket.resume()
-  })
+  connection.exchange!.response.once("close", () => setImmediate(next, connection))
 }
 
 /** Handles a request after the previous ones. */
@@ -41,7 +46,7 @@ export const take = (connection: Connection, exchange: Exchange): void => {
   if (connection.closing) return discard(request)
   // Node drops bytes right behind a request that offers an upgrade, so nothing may come behind it.
   if (offersUpgrade(request)) response.shouldKeepAlive = false
-  if (connection.exchange === undefined || hasResponse(connection.exchange)) return begin(connection, exchange)
+  if (isFree(connection)) return begin(connection, exchange)
   // Responses out of order would need memory, and claim a download that may never be read.
   if (connection.waiting.length >= MAX_WAITING || !connection.budget.tryTake(bytesOf(exchange))) {
     return void connection.socket.destroy()

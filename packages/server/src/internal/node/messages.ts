@@ -48,7 +48,8 @@ export class Request extends IncomingMessage {
       // Microtasks run after each chunk.
       setImmediate(() => this.flush())
     }
-    chunk.copy(this.gathered, this.gatheredBytes)
+    // Deno passes an Uint8Array, which has no `copy`.
+    this.gathered.set(chunk, this.gatheredBytes)
     this.gatheredBytes += chunk.length
     return ++this.small < MAX_SMALL && this.readableLength + this.gatheredBytes < this.readableHighWaterMark
   }

@@ -4,6 +4,8 @@ import { Blobs, BlobsError } from "../../Blobs.ts"
 
 const READ_BYTES = 256 * 1024
 
+export const ofBytes = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+
 /** The SHA-256 of stored bytes, in hexadecimal. */
 export const ofBlob = Effect.fnUntraced(function*(id: string) {
   const reader = yield* (yield* Blobs).open(id)

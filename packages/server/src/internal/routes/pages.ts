@@ -6,8 +6,10 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { Catalog } from "../../Catalog.ts"
+import { Catalog, type FileRecord } from "../../Catalog.ts"
 import { Plans } from "../../Plans.ts"
+import * as DeleteToken from "../handlers/deleteToken.ts"
+import * as Files from "../handlers/files.ts"
 import * as Anonymous from "../http/anonymous.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
@@ -16,6 +18,7 @@ import * as Assets from "../web/assets.ts"
 import { guard, html } from "../web/browser.ts"
 import * as FilePages from "../web/filePages.ts"
 import * as Receiver from "../web/receiver.ts"
+import * as Sender from "../web/sender.ts"
 import * as SendPages from "../web/sendPages.ts"
 import * as Words from "../web/words/words.ts"
 import * as Authentication from "./authentication.ts"
@@ -26,9 +29,10 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const catalog = yield* Catalog
   const plans = yield* Plans
   const random = yield* SecureRandom.SecureRandom
-  const { anonymous, baseOf } = yield* Settings
+  const { anonymous, baseOf, grace } = yield* Settings
   const authenticate = yield* Authentication.make
   const { refuse } = yield* Problem.make
+  const { remove } = yield* Files.make
 
   // Looking never claims.
   const look = Effect.gen(function*() {
@@ -59,12 +63,16 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
         ? {}
         : { "set-cookie": Receiver.cookie(yield* random.randomBytes(Receiver.TOKEN_BYTES), baseOf(request)) }
       return html(
-        FilePages.file(Words.of(request), seen.file, baseOf(request), seen.now, isInProgress),
+        FilePages.file(Words.of(request), seen.file, baseOf(request), seen.now, isInProgress, grace),
         200,
         headers
       )
     }).pipe(refuse, page)
   )
+  const tokenFor = (request: HttpServerRequest.HttpServerRequest, { deleteHash }: FileRecord): string | undefined => {
+    const token = Sender.tokenOf(request)
+    return token !== undefined && DeleteToken.matches(deleteHash, token) ? token : undefined
+  }
   yield* router.add(
     "GET",
     "/uploaded/:key",
@@ -80,25 +88,46 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
               seen.file,
               baseOf(request),
               seen.now,
-              plans.get(seen.file.plan).directDownload
+              plans.get(seen.file.plan).directDownload,
+              tokenFor(request, seen.file)
             ),
             200
           )
     )
       .pipe(refuse, page)
   )
+  // The button of a browser without the script.
+  yield* router.add(
+    "POST",
+    "/uploaded/:key",
+    (request) =>
+      authenticate(request, false, () =>
+        refuse(Effect.gen(function*() {
+          const { key = "" } = yield* HttpRouter.params
+          const token = Sender.tokenOf(request)
+          if (!isKey(key) || token === undefined) return yield* Refusal.notFound(key)
+          yield* remove(request, "", key, token)
+          return html(SendPages.deleted(Words.of(request)), 200)
+        })))
+  )
   yield* router.add(
     "GET",
     "/assets/:name",
-    Effect.flatMap(HttpRouter.params, ({ name = "" }) => {
-      const asset = Assets.byName.get(name)
-      return asset === undefined
-        ? Effect.fail(Refusal.noRoute("GET"))
-        // The name contains a hash of the content.
-        : Effect.succeed(HttpServerResponse.text(asset.body, {
-          contentType: asset.type,
-          headers: { "cache-control": "public, max-age=31536000, immutable", ...guard }
-        }))
+    Effect.gen(function*() {
+      const { name = "" } = yield* HttpRouter.params
+      const { headers } = yield* HttpServerRequest.HttpServerRequest
+      const asset = Assets.find(name, headers["accept-encoding"])
+      if (asset === undefined) return yield* Effect.fail(Refusal.noRoute("GET"))
+      return HttpServerResponse.uint8Array(asset.bytes, {
+        contentType: asset.type,
+        headers: {
+          // The name contains a hash of the content.
+          "cache-control": "public, max-age=31536000, immutable",
+          "vary": "accept-encoding",
+          ...(asset.encoding === undefined ? {} : { "content-encoding": asset.encoding }),
+          ...guard
+        }
+      })
     }).pipe(refuse)
   )
 }))

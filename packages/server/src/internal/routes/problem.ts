@@ -19,6 +19,10 @@ export const make = Effect.gen(function*() {
   const refusalOf = Effect.fnUntraced(function*(problem: Problem) {
     if (problem._tag === "Refusal") return problem
     if (problem.reason === "ended") return Refusal.superseded
+    // Nothing is broken, so this is no fault of the host's health.
+    if (problem.reason === "slow") {
+      return yield* Effect.as(Effect.logWarning("a list took longer than it may"), Refusal.unavailable)
+    }
     yield* Effect.logError(problem.message, problem.cause)
     const fault = yield* health.note(problem)
     if (problem.reason === "unknown") return Refusal.unknown

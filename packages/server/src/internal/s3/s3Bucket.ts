@@ -35,9 +35,9 @@ export const objectOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
 /** Prefix of the tails of blobs that several requests append to: bytes that do not fill a part yet. */
 const TAILS = "tails/"
 
-export const tailOf = ({ bucket, prefix }: Bucket, id: string): S3Object => ({
+export const tailOf = ({ bucket, prefix }: Bucket, id: string, name: string): S3Object => ({
   Bucket: bucket,
-  Key: `${prefix}${TAILS}${id}`
+  Key: `${prefix}${TAILS}${id}/${name}`
 })
 
 const idOf = ({ prefix }: Bucket, key: string | undefined): string => key?.slice(prefix.length) ?? ""

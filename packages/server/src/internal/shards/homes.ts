@@ -20,23 +20,28 @@ const shardOf = (text: string, length: number): number =>
 export const shardOfKey = (key: string): number => shardOf(key, LENGTH)
 export const shardOfUpload = (id: string): number => shardOf(id, UPLOAD_LENGTH)
 
+const firstShards = (size: number): ReadonlyArray<number> => Array.from({ length: size }, (_, shard) => shard)
+
 /**
- * The shard of a name among the first `size` ones (rendezvous hashing): of n shards, each gets the same part of all names, and
- * another one takes a part of each and changes nothing else.
+ * The shard of a name among these (rendezvous hashing): of n shards, each gets the same part of all names, and another one takes
+ * a part of each and changes nothing else.
  */
-export const homeAmong = (size: number, name: string): number => {
+export const homeIn = (shards: ReadonlyArray<number>, name: string): number => {
   let home = 0
   let highest = ""
-  for (let shard = 0; shard < size; shard++) {
+  for (const shard of shards) {
     const weight = createHash("sha256").update(`${shard} ${name}`).digest("hex")
     if (weight > highest) [home, highest] = [shard, weight]
   }
   return home
 }
 
+/** The shard of a name among the first `size` ones. */
+export const homeAmong = (size: number, name: string): number => homeIn(firstShards(size), name)
+
 /** All shards that an account's files can be on: its home now, and before each extension. */
 export const homesOf = (sizes: ReadonlyArray<number>, owner: string): ReadonlyArray<number> =>
   owner === ""
     // Files without an account are spread by their blobs.
-    ? Array.from({ length: sizes.at(-1)! }, (_, shard) => shard)
+    ? firstShards(sizes.at(-1)!)
     : [...new Set(sizes.map((size) => homeAmong(size, owner)))].toSorted((a, b) => a - b)

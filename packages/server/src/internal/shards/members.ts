@@ -2,9 +2,10 @@
  * Checks that databases are the shards of one catalog, in their recorded order, and records it where shards are new. `PgCatalog`
  * calls this before it uses any of them.
  *
- * Each database records its own id and those of all. New shards are recorded in two steps: first every database records the new
- * set, then that all have done so (`confirmed`). So a start that crashes in between is continued by the next one, and a database
- * that was confirmed and has lost its record is noticed.
+ * Each database records its own id and those of all, also one that is a whole catalog: so it is known, when others are added, that its
+ * accounts may have files there, even those that a server with only this address adds afterwards. New shards are recorded in two
+ * steps: first every database records the new set, then that all have done so (`confirmed`). So a start that crashes in between is
+ * continued by the next one, and a database that was confirmed and has lost its record is noticed.
  */
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -45,7 +46,13 @@ const plan = (states: ReadonlyArray<State>, newIds: ReadonlyArray<string>): Plan
   const stranger = states.findIndex(({ found }) =>
     found?.recorded !== undefined && !sameStart(found.recorded.set.ids, ids)
   )
-  if (stranger >= 0) return { problem: `${numberOf(stranger)} is a shard of another catalog` }
+  if (stranger >= 0) {
+    return {
+      problem: `${
+        numberOf(stranger)
+      } is a shard of another catalog; a new shard needs a database that no server has used`
+    }
+  }
   if (states.length < ids.length) {
     return { problem: `the catalog has ${ids.length} shards; give the addresses of all of them, in their order` }
   }
@@ -66,12 +73,15 @@ const plan = (states: ReadonlyArray<State>, newIds: ReadonlyArray<string>): Plan
     }
   }
   const first = states[0]!.found
-  // It was the whole catalog before.
+  // It was the whole catalog of a server that did not record that.
   const wasAlone = first !== undefined && first.recorded === undefined && !first.isEmpty
-  const sizes = [...(wasAlone ? [1] : []), ...(known?.sizes ?? []).filter((size) => !wasAlone || size !== 1)]
+  const sizes = [...new Set([...(wasAlone ? [1] : []), ...(known?.sizes ?? [])])]
   if (known === undefined || states.length > ids.length) {
     const added = newIds.slice(0, states.length - ids.length)
-    return { set: { ids: [...ids, ...added], sizes: [...sizes, states.length], confirmed }, isRecorded: false }
+    return {
+      set: { ids: [...ids, ...added], sizes: [...new Set([...sizes, states.length])], confirmed },
+      isRecorded: false
+    }
   }
   const agree = states.every(({ found }) =>
     found === undefined || (found.recorded !== undefined && isSame(found.recorded.set, known))
@@ -86,27 +96,20 @@ const refused = (problem: string) =>
 
 const MAX_STEPS = 5
 
-/** A single database, which records nothing. */
-const ALONE: ShardSet = { ids: [], sizes: [1], confirmed: 0 }
-
 /** The set of these databases; fails if they are none. */
 export const agree = Effect.fnUntraced(
   function*(members: ReadonlyArray<Member>, random: SecureRandom.SecureRandom["Service"]) {
     if (members.length > MAX_SHARDS) return yield* refused(`a catalog has at most ${MAX_SHARDS} shards`)
     const [first] = members
-    if (members.length === 1 && first!.identity !== undefined) {
-      const { recorded } = yield* first!.identity.read
-      return recorded === undefined ? ALONE : yield* refused(
-        `${first!.where} is shard ${recorded.set.ids.indexOf(recorded.id) + 1} of ${recorded.set.ids.length}; ` +
-          "give the addresses of all of them, in their order"
-      )
-    }
     const newIds = yield* Effect.all(members.map(() => random.uuidV4()))
     const read = Effect.flatMap(
       Effect.forEach(members, ({ identity, where }): Effect.Effect<State, CatalogError> =>
         identity === undefined
           ? Effect.succeed({ where, found: undefined })
-          : Effect.map(identity.read, (found) => ({ where, found })), { concurrency: "unbounded" }),
+          : Effect.map(
+            Effect.all({ recorded: identity.recorded, isEmpty: identity.isEmpty }, { concurrency: 2 }),
+            (found) => ({ where, found })
+          ), { concurrency: "unbounded" }),
       (states) => {
         const planned = plan(states, newIds)
         return "problem" in planned ? Effect.fail(refused(planned.problem)) : Effect.succeed(planned)

@@ -6,15 +6,25 @@
  * upload. So every promise of a download is that of one database. The files of an account are on its home, and on its earlier
  * homes if shards were added; files without an account are spread over all.
  *
- * A shard that cannot be reached fails its own files' calls; those for all shards do the others' part first.
+ * A shard that cannot be reached fails its own files' calls; those for all shards do the others' part first. New files without
+ * an account go to the others meanwhile.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { Catalog, CatalogError, type Lease, type Progress, type Purpose, type Uploads } from "../../Catalog.ts"
+import type * as Scope from "effect/Scope"
+import {
+  Catalog,
+  CatalogError,
+  type Lease,
+  NotProlonged,
+  type Progress,
+  type Purpose,
+  type Uploads
+} from "../../Catalog.ts"
 import { within } from "../shared/deadline.ts"
-import { homeAmong, homesOf, prefixOf, shardOfKey, shardOfUpload } from "./homes.ts"
+import { homeAmong, homeIn, homesOf, prefixOf, shardOfKey, shardOfUpload } from "./homes.ts"
 import * as Pages from "./pages.ts"
 
 type Service = Catalog["Service"]
@@ -23,42 +33,85 @@ export interface Shard {
   readonly where: string
   /** Absent while it cannot be reached. */
   readonly catalog: () => Service | undefined
+  /** `sizes` as it has recorded them by now; another server may have added shards. */
+  readonly sizes: Effect.Effect<ReadonlyArray<number>, CatalogError>
 }
 
 export interface Options {
   readonly shards: ReadonlyArray<Shard>
   /** How many there were at first, and after each extension. */
   readonly sizes: ReadonlyArray<number>
-  /** How many there are by now; another server may have added some. */
-  readonly count: Effect.Effect<number, CatalogError>
   readonly prolongInterval: Duration.Duration
+  /** For what goes on in the background. */
+  readonly scope: Scope.Scope
 }
 
 /** Blobs of a page of garbage. */
 const GARBAGE_PAGE = 1000
 /** How long an upload without an account waits for the storage in use on a shard; then the last known counts. */
-const USED_BYTES_DEADLINE = "1 second"
+const ANONYMOUS_DEADLINE = "1 second"
 
 const unavailable = (problem: string) => new CatalogError({ cause: new Error(problem), problem, reason: "unavailable" })
 
+const isUnavailable = (error: unknown): boolean =>
+  error instanceof NotProlonged
+    ? isUnavailable(error.cause)
+    : error instanceof CatalogError && (error.reason === "unavailable" || error.reason === "unknown")
+
 /** Runs calls on one shard, or on each. */
-const makeCalls = ({ count, shards }: Options) => {
+const makeCalls = ({ shards }: Options) => {
+  /** Shards that failed a call, and were not written since. */
+  const failing = new Set<number>()
+
   const on = <A, E>(
     shard: number,
     call: (catalog: Service) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | CatalogError> =>
     Effect.suspend((): Effect.Effect<A, E | CatalogError> => {
       const catalog = shards[shard]!.catalog()
-      return catalog === undefined
-        ? Effect.fail(unavailable(`${shards[shard]!.where} cannot be reached`))
-        : call(catalog)
+      if (catalog === undefined) return Effect.fail(unavailable(`${shards[shard]!.where} cannot be reached`))
+      return Effect.tapError(call(catalog), (error) => Effect.sync(() => isUnavailable(error) && failing.add(shard)))
     })
 
+  /** `on`, for those who cannot wait. */
+  const onWithin = <A, E>(
+    shard: number,
+    time: Duration.Input,
+    call: (catalog: Service) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | CatalogError> =>
+    within(on(shard, call), time, () => {
+      failing.add(shard)
+      return unavailable(`${shards[shard]!.where} does not respond`)
+    })
+
+  const isAway = (shard: number): boolean => failing.has(shard) || shards[shard]!.catalog() === undefined
+
+  /** Finds out whether a shard is back. Reads do not show that: they also work where its disk is full. */
+  const retry = (shard: number) =>
+    Effect.map(onWithin(shard, ANONYMOUS_DEADLINE, ({ probe }) => probe), () => {
+      failing.delete(shard)
+    })
+
+  const outdated = (sizes: ReadonlyArray<number>) =>
+    unavailable(
+      `the catalog has ${sizes.at(-1)} shards, and this server ${shards.length} addresses; start it with all of them`
+    )
+
   /** Fails if another server has added shards. */
-  const isCurrent = Effect.flatMap(count, (known) =>
-    known === shards.length ? Effect.void : Effect.fail(unavailable(
-      `the catalog has ${known} shards, and this server ${shards.length} addresses; start it with all of them`
-    )))
+  const isCurrent = Effect.flatMap(
+    Effect.suspend(() =>
+      Effect.firstSuccessOf(shards.flatMap(({ catalog, sizes }) => catalog() === undefined ? [] : [sizes]))
+    ),
+    (sizes) => sizes.at(-1) === shards.length ? Effect.void : Effect.fail(outdated(sizes))
+  )
+
+  /** Fails if another server has added shards that may have files of this account. `shard` is one of its homes. */
+  const isWhole = (owner: string, shard: number) =>
+    Effect.flatMap(
+      on(shard, () => shards[shard]!.sizes),
+      (sizes) =>
+        homesOf(sizes, owner).every((home) => home < shards.length) ? Effect.void : Effect.fail(outdated(sizes))
+    )
 
   /** On a shard that is the part of a key or an id. `otherwise`: there is none, so the key or the id is not one of this catalog. */
   const onPart = <A, E>(
@@ -88,7 +141,7 @@ const makeCalls = ({ count, shards }: Options) => {
         ? Effect.succeed(results.flatMap((result) => Result.isSuccess(result) ? [result.success] : []))
         : Effect.fromResult(Result.all(results)))
 
-  return { isCurrent, on, onPart, onKey, each, all, some }
+  return { isAway, isCurrent, isWhole, retry, on, onWithin, onPart, onKey, each, all, some }
 }
 
 const sum = (values: ReadonlyArray<number>): number => values.reduce((total, value) => total + value, 0)
@@ -97,36 +150,49 @@ type Calls = ReturnType<typeof makeCalls>
 
 /** The calls about files of accounts. */
 const fileCalls = (
-  { shards, sizes }: Options,
-  { each, on, onKey }: Calls,
-  shardOf: (purpose: Purpose, blob: string) => number
+  { scope, shards, sizes }: Options,
+  { isAway, isWhole, on, onKey, onWithin, retry }: Calls
 ) => {
   /** By shard: the last known storage in use without an account. */
   const lastKnown = new Map<number, number>()
-  /** A shard that cannot be reached must not refuse uploads to the others. */
+  /** Shards that are asked in the background. */
+  const asked = new Set<number>()
+  const usedOn = (shard: number) =>
+    Effect.ignore(Effect.map(onWithin(shard, ANONYMOUS_DEADLINE, (catalog) => catalog.usedBytes("")), (bytes) => {
+      lastKnown.set(shard, bytes)
+    }))
+  /** An upload waits for no shard that is known to be away; it finds out in the background when that is back. */
+  const usedOnNow = (shard: number) =>
+    Effect.suspend(() => {
+      if (!isAway(shard)) return usedOn(shard)
+      if (asked.has(shard)) return Effect.void
+      asked.add(shard)
+      const asking = Effect.ignore(Effect.andThen(retry(shard), usedOn(shard)))
+      return Effect.forkIn(Effect.ensuring(asking, Effect.sync(() => asked.delete(shard))), scope)
+    })
   const usedAnonymously = Effect.map(
-    each((catalog, shard) =>
-      Effect.tap(
-        within(
-          catalog.usedBytes(""),
-          USED_BYTES_DEADLINE,
-          () => unavailable(`${shards[shard]!.where} does not respond`)
-        ),
-        (bytes) => Effect.sync(() => lastKnown.set(shard, bytes))
-      )
-    ),
-    (results) =>
-      sum(results.map((result, shard) => Result.isSuccess(result) ? result.success : lastKnown.get(shard) ?? 0))
+    Effect.forEach(shards, (_, shard) => usedOnNow(shard), { concurrency: "unbounded", discard: true }),
+    () => sum([...lastKnown.values()])
   )
   return {
     insert: (file, completes) =>
       on(
-        shardOf({ owner: file.owner, upload: completes?.id }, file.blob),
+        completes !== undefined
+          ? shardOfUpload(completes.id)
+          : file.shard ?? homeAmong(sizes.at(-1)!, file.owner === "" ? file.blob : file.owner),
         (catalog) => catalog.insert(file, completes)
       ),
     get: (key) => onKey(key, Option.none(), (catalog) => catalog.get(key)),
-    list: (options) =>
-      Pages.list(homesOf(sizes, options.owner), (shard, page) => on(shard, (catalog) => catalog.list(page)), options),
+    list: (options) => {
+      const homes = homesOf(sizes, options.owner)
+      return Effect.map(
+        Effect.all([
+          Pages.list(homes, (shard, page) => on(shard, (catalog) => catalog.list(page)), options),
+          isWhole(options.owner, homes[0]!)
+        ], { concurrency: 2 }),
+        ([page]) => page
+      )
+    },
     usedBytes: (owner) =>
       owner === "" && shards.length > 1 ? usedAnonymously : Effect.map(
         Effect.forEach(homesOf(sizes, owner), (shard) => on(shard, (catalog) => catalog.usedBytes(owner)), {
@@ -142,7 +208,7 @@ const fileCalls = (
 }
 
 /** The calls about downloads. */
-const downloadCalls = ({ prolongInterval, shards }: Options, { all, on, onKey }: Calls) => {
+const downloadCalls = ({ prolongInterval, shards }: Options, { on, onKey, onWithin }: Calls) => {
   const gone = { _tag: "Gone" } as const
   const onLease = <A, E>(lease: Lease, call: (catalog: Service) => Effect.Effect<A, E>) =>
     on(shardOfKey(lease.key), call)
@@ -155,15 +221,27 @@ const downloadCalls = ({ prolongInterval, shards }: Options, { all, on, onKey }:
     commit: (lease) => onLease(lease, (catalog) => catalog.commit(lease)),
     release: (lease, sent) => onLease(lease, (catalog) => catalog.release(lease, sent)),
     abandon: (lease) => onLease(lease, (catalog) => catalog.abandon(lease)),
-    // A silent shard must not delay the next time for the others. If one fails, the bytes that others have credited are reported
-    // once more; the latest end of a lease bounds that.
-    prolong: (transfers: ReadonlyArray<Progress>) =>
-      Effect.asVoid(all((catalog, shard) => {
+    prolong: Effect.fnUntraced(function*(transfers: ReadonlyArray<Progress>) {
+      const failed = yield* Effect.forEach(shards, (_, shard) => {
         const mine = transfers.filter(({ lease }) => shardOfKey(lease.key) === shard)
-        if (mine.length === 0) return Effect.void
-        const late = () => unavailable(`${shards[shard]!.where} does not respond`)
-        return shards.length === 1 ? catalog.prolong(mine) : within(catalog.prolong(mine), prolongInterval, late)
-      }))
+        if (mine.length === 0) return Effect.succeed([])
+        const prolong = (catalog: Service) => catalog.prolong(mine)
+        // A silent shard must not delay the next time for the others.
+        const prolonged = shards.length === 1 ? on(shard, prolong) : onWithin(shard, prolongInterval, prolong)
+        return Effect.match(prolonged, {
+          onSuccess: () => [],
+          onFailure: (error) => [
+            error._tag === "NotProlonged" ? error : new NotProlonged({ cause: error, transfers: mine })
+          ]
+        })
+      }, { concurrency: "unbounded" })
+      const [first, ...others] = failed.flat()
+      if (first === undefined) return
+      return yield* new NotProlonged({
+        cause: first.cause,
+        transfers: [first, ...others].flatMap(({ transfers }) => transfers)
+      })
+    })
   } satisfies Partial<Service>
 }
 
@@ -173,7 +251,11 @@ const blobCalls = (
   { all, isCurrent, on, some }: Calls,
   shardOf: (purpose: Purpose, blob: string) => number
 ) => ({
-  expect: (blob, purpose) => on(shardOf(purpose, blob), (catalog) => catalog.expect(blob, purpose)),
+  expect: (blob, purpose) =>
+    Effect.suspend(() => {
+      const shard = shardOf(purpose, blob)
+      return Effect.as(on(shard, (catalog) => catalog.expect(blob, purpose)), shard)
+    }),
   // What belongs to the others need not wait for a shard that cannot be reached.
   garbage: (after) =>
     Effect.map(some((catalog) => catalog.garbage(after)), (pages) => pages.flat().toSorted().slice(0, GARBAGE_PAGE)),
@@ -211,14 +293,16 @@ const blobCalls = (
 export const make = (options: Options): Service => {
   const { shards, sizes } = options
   const calls = makeCalls(options)
-  const { all, on, onPart } = calls
+  const { all, isAway, on, onPart } = calls
 
-  const shardOf = ({ key, owner, upload }: Purpose, blob: string): number =>
-    upload !== undefined
-      ? shardOfUpload(upload)
-      : key !== undefined
-      ? shardOfKey(key)
-      : homeAmong(sizes.at(-1)!, owner === "" ? blob : owner)
+  /** The shard for a new blob or upload. Without an account it depends on which shards respond, so a later call may get another one. */
+  const shardOf = ({ key, owner, upload }: Purpose, blob: string): number => {
+    if (upload !== undefined) return shardOfUpload(upload)
+    if (key !== undefined) return shardOfKey(key)
+    if (owner !== "") return homeAmong(sizes.at(-1)!, owner)
+    const present = [...shards.keys()].filter((shard) => !isAway(shard))
+    return present.length === 0 ? homeAmong(shards.length, blob) : homeIn(present, blob)
+  }
 
   const onUpload = <A>(
     id: string,
@@ -241,7 +325,7 @@ export const make = (options: Options): Service => {
       bytes: sum(totals.map(({ bytes }) => bytes))
     })),
     bury: Effect.asVoid(all(({ bury }) => bury)),
-    ...fileCalls(options, calls, shardOf),
+    ...fileCalls(options, calls),
     ...downloadCalls(options, calls),
     ...blobCalls(options, calls, shardOf),
     uploads: {

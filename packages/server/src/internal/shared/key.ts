@@ -28,6 +28,10 @@ export const make = Effect.fnUntraced(function*(random: SecureRandom.SecureRando
   return key
 })
 
+/** A new id of a lease, which nobody can guess. */
+export const makeLeaseId = (random: SecureRandom.SecureRandom["Service"]) =>
+  Effect.map(random.randomBytes(24), (bytes) => Buffer.from(bytes).toString("base64url"))
+
 /** Whether a text has the form of a key. */
 export const isKey = Schema.is(FileKey.FileKey)
 

@@ -21,15 +21,18 @@
  * | `broke`      | `flowing`, `handed`, same generation | `broken`    | –                            |
  * | `abandoned`  | `flowing`, generation 1   | dropped, and never was | –                          |
  * | `interrupted` | `flowing`; `handed`      | `broken`; `counted`    | –                            |
- * | `prolonged`  | `flowing`, `handed`, same generation | the same    | –                            |
+ * | `prolonged`  | all but `broken`, same generation | the same       | –                            |
  *
  * So of two transfers of one lease only the newest can send the last byte, and the older one cannot give the lease back.
  *
  * A lease lasts as long as its bytes go out at the minimum rate. `ends` is when it ends if no more are sent: the bytes that
  * `prolonged` and `broke` report move it, at most to the patience and the grace time from now, and never beyond `latest`,
  * which follows from the size of the file. Asking again moves neither, so nobody holds a file by that.
+ *
+ * The same holds for a lease that is `counted`: its holder may have requested the end of the file before other ranges, or lost many
+ * of the last bytes, so it ends the grace time after the last sign that bytes are sent, and not after the last byte.
  */
-import type { Held } from "../../Catalog.ts"
+import type { LeaseState } from "../../Catalog.ts"
 
 export type Phase = "flowing" | "broken" | "handed" | "counted"
 
@@ -70,7 +73,7 @@ export interface Terms {
  * A lease of a file of at most this size, in bytes, is given back as soon as its transfer breaks: about as many fit the buffers
  * of one connection, so a second request soon gets all of them again, and need not wait for a holder who may never come back.
  */
-export const RESUMABLE_BYTES = 4 * 1024 * 1024
+export const RETURNED_AT_ONCE_BYTES = 4 * 1024 * 1024
 
 const earlier = (time: number, end: number | null): number => end === null ? time : Math.min(time, end)
 
@@ -81,9 +84,17 @@ export const allowance = ({ grace, patience }: Terms): number => patience + grac
 const millisOf = (bytes: number, { minimumRate }: Terms): number =>
   minimumRate === 0 ? 0 : Math.ceil(bytes * 1000 / minimumRate)
 
+/** The shortest such interval that a short grace time asks for, in milliseconds. */
+const SHORTEST_INTERVAL = 1000
+
 /** Milliseconds after which a server prolongs the leases of its transfers: often enough that one that is late does no harm. */
 export const prolongInterval = (terms: Terms): number =>
-  Math.min(10_000, Math.min(terms.hold ?? Infinity, allowance(terms)) / 5)
+  Math.min(
+    10_000,
+    Math.min(terms.hold ?? Infinity, allowance(terms)) / 5,
+    // A counted lease lasts the grace time from the last sign.
+    Math.max(SHORTEST_INTERVAL, terms.grace / 2)
+  )
 
 /** Bytes were sent. */
 const credited = <A extends Lease>(lease: A, bytes: number, now: number, terms: Terms): A =>
@@ -120,7 +131,7 @@ export const resumed = (lease: Lease, now: number, terms: Terms): Lease | undefi
 }
 
 /** A lease as its holder sees it; `undefined`: it cannot be resumed any more. */
-export const heldBy = (lease: Lease, now: number, terms: Terms): Held | undefined => {
+export const heldBy = (lease: Lease, now: number, terms: Terms): LeaseState | undefined => {
   if (resumed(lease, now, terms) === undefined) return undefined
   const phase = lease.phase === "handed" ? "flowing" : lease.phase
   return { phase, millisLeft: phase === "flowing" || lease.until === null ? null : lease.until - now }
@@ -138,11 +149,18 @@ export const committed = (lease: Lease, now: number, { grace }: Terms): Lease =>
     ? lease
     : { ...lease, phase: "counted", until: hasEnded(lease, now) ? lease.until : now + grace }
 
+/** Bytes of a counted lease were sent: it lasts the grace time from now, while they go out at the minimum rate. */
+const keptCounted = <A extends Lease>(lease: A, sent: number, now: number, terms: Terms): A => {
+  const after = credited(lease, sent, now, terms)
+  return { ...after, until: Math.max(lease.until ?? now, earlier(now + terms.grace, after.ends)) }
+}
+
 /** A transfer ended without sending its last byte. `sent`: its bytes that were not reported before. */
 export const broke = (lease: Lease, generation: number, now: number, terms: Terms, sent = 0): Lease => {
   if (lease.generation !== generation || hasEnded(lease, now)) return lease
-  if (lease.phase === "broken" || lease.phase === "counted") return lease
-  const waits = lease.countsFirst || lease.size > RESUMABLE_BYTES
+  if (lease.phase === "broken") return lease
+  if (lease.phase === "counted") return keptCounted(lease, sent, now, terms)
+  const waits = lease.countsFirst || lease.size > RETURNED_AT_ONCE_BYTES
   const after = credited(lease, sent, now, terms)
   return { ...after, phase: "broken", until: earlier(waits ? now + terms.grace : now, after.ends) }
 }
@@ -164,7 +182,8 @@ export const interrupted = (lease: Lease, now: number, terms: Terms): Lease =>
 /** A sign of the transfer's server, with the bytes that were sent since the last one. */
 export const prolonged = (lease: Lease, generation: number, now: number, terms: Terms, sent = 0): Lease => {
   if (lease.generation !== generation || hasEnded(lease, now)) return lease
-  if (lease.phase !== "flowing" && lease.phase !== "handed") return lease
+  if (lease.phase === "broken") return lease
+  if (lease.phase === "counted") return keptCounted(lease, sent, now, terms)
   const after = credited(lease, sent, now, terms)
   return { ...after, until: held(now, after.ends, terms) }
 }

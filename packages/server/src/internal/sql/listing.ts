@@ -24,6 +24,13 @@ const COLUMNS = {
   modified: "modified"
 } as const
 
+/** Orders in which an index has the files of each account. */
+const INDEXED: ReadonlySet<SortField> = new Set(["created", "name", "size", "expires"])
+
+/** Whether a page needs all files of the account, not only those before and in it. */
+export const readsAll = ({ search, sort }: Pick<ListOptions, "search" | "sort">): boolean =>
+  search !== undefined || !INDEXED.has(sort)
+
 /** An absent value is the least of all. */
 const NULLABLE: ReadonlySet<SortField> = new Set(["title", "expires", "maxDownloads"])
 
@@ -56,13 +63,18 @@ export const orderOf = ({ descending, sort }: Order): string => {
   return `ORDER BY ${COLUMNS[sort]} ${direction}${nulls}, seq ${direction}`
 }
 
-/** The rows behind `after` that meet a condition, each part from one range of an index. Values: `:limit`, `:value`, `:seq`. */
-export const pageAfter = (options: Order & { readonly after: Position }, where: string): string => {
+/**
+ * The rows behind `after`, each part from one range of an index. `rows` selects those that meet a further condition, in the order of the
+ * listing, at most `:limit`. Values: `:limit`, `:value`, `:seq`.
+ */
+export const pageAfter = (
+  options: Order & { readonly after: Position },
+  rows: (condition: string) => string
+): string => {
   const { after, descending, sort } = options
   const column = COLUMNS[sort]
   const order = orderOf(options)
   const isNullable = NULLABLE.has(sort)
-  const rows = (condition: string) => `SELECT * FROM files WHERE ${where} ${condition} ${order} LIMIT :limit`
   const sign = descending ? "<" : ">"
   const isNull = `AND ${column} IS NULL`
   const ties = `${isNull} AND seq ${sign} :seq`

@@ -4,12 +4,10 @@ import * as Effect from "effect/Effect"
 import { type Catalog, CatalogError } from "../../Catalog.ts"
 import type { Prepared } from "./pgPrepare.ts"
 import type { Postgres } from "./postgres.ts"
-import type { Row } from "./rows.ts"
+import { EXPECTED_MILLIS, type Row } from "./rows.ts"
 
 type Stores = Pick<Catalog["Service"], "expect" | "garbage" | "forget" | "unknown" | "newest" | "pair">
 
-/** Milliseconds after which expected bytes without a file are garbage. */
-const EXPECTED_MILLIS = 60 * 60 * 1000
 /** A constant: servers that start at the same time take turns. */
 const PAIRING_LOCK = 4_051_907_434
 /** Comparing an old catalog with an old store takes time proportional to the store. */
@@ -21,10 +19,10 @@ export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores 
     expect: relaxed<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
     ),
-    // Receivers of replaced content get the rest of it, so its bytes stay until then.
+    // Receivers of replaced content get the rest of it, and so do those of a file that is used up: its bytes stay until then.
     garbage: prepare<"from">(`
       SELECT blob FROM garbage WHERE blob > :from AND after <= :now
-        AND blob NOT IN (SELECT blob FROM leases WHERE flowing AND NOT consumed AND until > :now)
+        AND blob NOT IN (SELECT blob FROM leases WHERE (flowing OR consumed) AND until > :now)
       ORDER BY blob LIMIT 1000`),
     forget: relaxed<"blobs">("DELETE FROM garbage WHERE blob IN (SELECT json_array_elements_text(:blobs::json))"),
     unknown: prepare<"blobs">(`
@@ -37,7 +35,7 @@ export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores 
   const blobsOf = (rows: ReadonlyArray<Row>) => rows.map(({ blob }) => blob as string)
 
   return {
-    expect: (blob) => Effect.asVoid(sql.expect({ blob })),
+    expect: (blob) => Effect.as(sql.expect({ blob }), 0),
     garbage: (from) => Effect.map(sql.garbage({ from }), blobsOf),
     forget: (blobs) => Effect.asVoid(sql.forget({ blobs: JSON.stringify(blobs) })),
     unknown: (blobs) => Effect.map(sql.unknown({ blobs: JSON.stringify(blobs) }), blobsOf),

@@ -1,11 +1,19 @@
 /** Opens a database of PostgreSQL as a catalog, or as a shard of one; `PgCatalog` does so. */
+import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { Catalog, CatalogError, type Claim, LeaseEnded, type Options as CatalogOptions } from "../../Catalog.ts"
+import {
+  Catalog,
+  CatalogError,
+  type Claim,
+  LeaseEnded,
+  NotProlonged,
+  type Options as CatalogOptions
+} from "../../Catalog.ts"
 import { defaults } from "../../ServerOptions.ts"
 import { within } from "../shared/deadline.ts"
 import * as Key from "../shared/key.ts"
@@ -23,7 +31,7 @@ import * as Rows from "./rows.ts"
 export interface Options extends CatalogOptions {
   readonly url: Redacted.Redacted
   readonly maxConnections?: number | undefined
-  readonly timeout?: Duration.Input | undefined
+  readonly timeout?: DurationInput.DurationInput | undefined
   /** Begin of new keys. */
   readonly keyPrefix?: string | undefined
 }
@@ -69,7 +77,7 @@ export const open = Effect.fnUntraced(function*(options: Options) {
   const terms = LeaseTerms.of(options)
   const hold = Math.max(terms.grace, SHORTEST_HOLD)
 
-  const deadline = Duration.fromInputUnsafe(options.timeout ?? defaults.engineTimeout)
+  const deadline = DurationInput.parseOptionUnsafe("timeout", options.timeout ?? defaults.engineTimeout)
   const { durable, prepared } = yield* PgPrepare.connect({
     url: options.url,
     maxConnections: options.maxConnections ?? 8,
@@ -129,7 +137,7 @@ export const open = Effect.fnUntraced(function*(options: Options) {
 
     claim: Effect.fnUntraced(function*(key, given) {
       const isFree = given !== undefined && !(yield* leases.has(given))
-      const id = isFree ? given : Buffer.from(yield* random.randomBytes(24)).toString("base64url")
+      const id = isFree ? given : yield* Key.makeLeaseId(random)
       // A claim whose response was lost holds the file until it ends by itself, although nobody has it.
       const giveBack = Effect.retry(leases.abandon({ id, generation: 1 }), {
         schedule: GIVE_BACK,
@@ -162,7 +170,8 @@ export const open = Effect.fnUntraced(function*(options: Options) {
 
     abandon: leases.abandon,
 
-    prolong: leases.prolong,
+    prolong: (transfers) =>
+      Effect.mapError(leases.prolong(transfers), (cause) => new NotProlonged({ cause, transfers })),
 
     bury: Effect.andThen(files.bury, uploads.end),
     uploads: uploads.uploads,

@@ -22,15 +22,10 @@ export interface Recorded {
 }
 
 export interface Identity {
-  readonly read: Effect.Effect<
-    {
-      /** Absent if it is not a shard yet. */
-      readonly recorded: Recorded | undefined
-      /** Whether it never had a file. */
-      readonly isEmpty: boolean
-    },
-    CatalogError
-  >
+  /** Absent if no server has used it yet. */
+  readonly recorded: Effect.Effect<Recorded | undefined, CatalogError>
+  /** Whether it never had a file. */
+  readonly isEmpty: Effect.Effect<boolean, CatalogError>
   /** Fails if it has another id. */
   readonly write: (recorded: Recorded) => Effect.Effect<void, CatalogError>
   /** Runs alone: servers that start at the same time take turns. */
@@ -44,20 +39,23 @@ const fromText = Schema.decodeUnknownEffect(Schema.fromJsonString(ShardSet))
 const toText = Schema.encodeSync(Schema.fromJsonString(ShardSet))
 
 export const make = ({ query, transaction }: Postgres): Identity => ({
-  read: Effect.gen(function*() {
-    const [row] = yield* query("repeatable", "SELECT id, members FROM shard", [])
-    const [state] = yield* query(
+  recorded: Effect.flatMap(query("repeatable", "SELECT id, members FROM shard", []), ([row]) =>
+    row === undefined
+      ? Effect.undefined
+      : Effect.mapBoth(fromText(row["members"]), {
+        onSuccess: (set) => ({ id: row["id"] as string, set }),
+        onFailure: (cause) => new CatalogError({ cause })
+      })),
+
+  isEmpty: Effect.map(
+    query(
       "repeatable",
       `SELECT NOT EXISTS (SELECT 1 FROM files) AND NOT EXISTS (SELECT 1 FROM tombstones)
         AND NOT EXISTS (SELECT 1 FROM uploads) AS empty`,
       []
-    )
-    const recorded = row === undefined ? undefined : {
-      id: row["id"] as string,
-      set: yield* Effect.mapError(fromText(row["members"]), (cause) => new CatalogError({ cause }))
-    }
-    return { recorded, isEmpty: state!["empty"] === true }
-  }),
+    ),
+    ([row]) => row!["empty"] === true
+  ),
 
   write: ({ id, set }) =>
     Effect.flatMap(

@@ -10,10 +10,10 @@
  * two deadlock.
  */
 import * as Effect from "effect/Effect"
-import type { CatalogError, Claim, Held, Lease, Progress, Unavailable } from "../../Catalog.ts"
+import type { CatalogError, Claim, Lease, LeaseState, Progress, Unavailable } from "../../Catalog.ts"
 import * as Machine from "./lease.ts"
 import type { Prepared } from "./pgPrepare.ts"
-import type { Row } from "./rows.ts"
+import { IN_TIME, type Row } from "./rows.ts"
 
 const toLease = (row: Row): Lease => ({
   id: row["id"] as string,
@@ -37,7 +37,6 @@ const HANDED_WAITS = 25
 /** How often a claim is repeated that concurrent claims were faster with. */
 const CLAIMS = 3
 
-const IN_TIME = "(expires IS NULL OR expires > :now)"
 /** A claim that ran while the content was replaced is a lease of the old content, which nobody can resume. */
 const CURRENT = "NOT EXISTS (SELECT 1 FROM files WHERE files.key = leases.key AND files.blob <> leases.blob)"
 
@@ -83,6 +82,9 @@ const statements = (
     minimumRate === 0
       ? "NULL::bigint"
       : `least(latest, :now + ${allowance}, ends + (${sent} * 1000 + ${minimumRate - 1}) / ${minimumRate})`
+  // `until` of a counted lease after that.
+  const keptCounted = (sent: string) => `greatest(until, least(:now + ${grace}, ${credited(sent)}))`
+  const [released, prolonged] = [":sent::bigint", "mine.sent"]
   return {
     claim: relaxed<"key" | "lease">(`
       WITH taken AS (
@@ -123,11 +125,10 @@ const statements = (
       RETURNING id`),
     commit: relaxed<"lease">(countWhere("NOT consumed", grace)),
     release: relaxed<"lease" | "generation" | "sent">(`
-      UPDATE leases SET flowing = FALSE, handed = FALSE, ends = ${credited(":sent::bigint")}, until = least(${
-      credited(":sent::bigint")
-    },
-        :now + CASE WHEN counts_first OR size > ${Machine.RESUMABLE_BYTES} THEN ${grace} ELSE 0 END)
-      WHERE id = :lease AND generation = :generation AND flowing AND NOT consumed AND until > :now`),
+      UPDATE leases SET flowing = FALSE, handed = handed AND consumed, ends = ${credited(released)},
+        until = CASE WHEN consumed THEN ${keptCounted(released)} ELSE least(${credited(released)},
+          :now + CASE WHEN counts_first OR size > ${Machine.RETURNED_AT_ONCE_BYTES} THEN ${grace} ELSE 0 END) END
+      WHERE id = :lease AND generation = :generation AND (flowing OR consumed) AND until > :now`),
     abandon: prepare<"lease" | "generation">(`
       WITH unclaimed AS (
         DELETE FROM leases
@@ -140,9 +141,11 @@ const statements = (
       )
       SELECT 1 FROM unclaimed`),
     prolong: relaxed<"transfers">(`
-      UPDATE leases SET until = least(:now + ${hold}, ${credited("mine.sent")}), ends = ${credited("mine.sent")}
+      UPDATE leases SET ends = ${credited(prolonged)},
+        until = CASE WHEN consumed THEN ${keptCounted(prolonged)} ELSE least(:now + ${hold}, ${credited(prolonged)}) END
       FROM jsonb_to_recordset(:transfers::jsonb) AS mine (id TEXT, generation BIGINT, sent BIGINT)
-      WHERE leases.id = mine.id AND leases.generation = mine.generation AND flowing AND NOT consumed AND until > :now`),
+      WHERE leases.id = mine.id AND leases.generation = mine.generation AND (flowing OR consumed)
+        AND until > :now`),
     detach: prepare<"key" | "blob">("UPDATE leases SET key = '' WHERE key = :key AND blob <> :blob"),
     drop: prepare<"key">("DELETE FROM leases WHERE key = :key"),
     expire: prepare<"key" | "expires">("UPDATE leases SET expires = :expires::bigint WHERE key = :key"),
@@ -186,7 +189,7 @@ export const make = (
   return {
     /** The lease of a file as its holder sees it, if it can be resumed. */
     held: (key: string, id: string) =>
-      Effect.map(sql.held({ key, lease: id }), ([row]): Held | undefined => {
+      Effect.map(sql.held({ key, lease: id }), ([row]): LeaseState | undefined => {
         if (row === undefined) return undefined
         const phase = row["consumed"] === true ? "counted" : row["flowing"] === true ? "flowing" : "broken"
         return { phase, millisLeft: phase === "flowing" ? null : Number(row["left"]) }

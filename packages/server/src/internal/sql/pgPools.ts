@@ -2,7 +2,8 @@
  * Pools of connections to PostgreSQL, one at a time: a silent one is replaced. `postgres.ts` uses it.
  *
  * PostgreSQL ends slow statements before the deadline. So if the deadline passes, the connection is silent, or the machine
- * behind it. The other connections of the pool are probably silent too, though new ones may work.
+ * behind it. The other connections to the database are probably silent too, though new ones may work: one call that noticed replaces
+ * them all.
  */
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as Duration from "effect/Duration"
@@ -23,7 +24,18 @@ export interface Options {
   readonly deadline: Duration.Duration
   /** Settings of each session. */
   readonly parameters?: Readonly<Record<string, string>>
+  /** The pools of the same database. */
+  readonly siblings: Siblings
 }
+
+/** Pools of one database, which are replaced together. */
+export interface Siblings {
+  /** How often they were replaced. */
+  replaced: number
+  readonly replace: Set<Effect.Effect<void>>
+}
+
+export const siblings = (): Siblings => ({ replaced: 0, replace: new Set() })
 
 /** A pool, and its sockets: only destroying a socket certainly ends its pending calls. */
 interface Generation {
@@ -75,7 +87,7 @@ const open = Effect.fnUntraced(function*({ deadline, maxConnections, multiplex, 
 })
 
 export const make = Effect.fnUntraced(function*(options: Options) {
-  const { deadline } = options
+  const { deadline, siblings } = options
   const scope = yield* Effect.scope
   const generations = new Set<Generation>()
 
@@ -95,15 +107,24 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   yield* Effect.addFinalizer(() => Effect.forEach([...generations], close, { concurrency: "unbounded", discard: true }))
 
   /** Running calls may still succeed; the connections are closed when none can any more. */
-  const retire = (generation: Generation): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      generation !== current ? Effect.void : Effect.andThen(
-        Effect.map(begin, (next) => {
-          current = next
-        }),
-        Effect.asVoid(Effect.forkIn(Effect.delay(close(generation), deadline), scope))
-      )
-    ).pipe(Effect.uninterruptible)
+  const replace = Effect.suspend(() => {
+    const last = current
+    return Effect.andThen(
+      Effect.map(begin, (next) => {
+        current = next
+      }),
+      Effect.asVoid(Effect.forkIn(Effect.delay(close(last), deadline), scope))
+    )
+  })
+  siblings.replace.add(replace)
+
+  /** `replaced`: how often the pools had been replaced when the call began. */
+  const replaceAll = (replaced: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (replaced !== siblings.replaced) return Effect.void
+      siblings.replaced++
+      return Effect.forEach(siblings.replace, (one) => one, { discard: true })
+    }).pipe(Effect.uninterruptible)
 
   /** `asking` is called before PostgreSQL is asked: waiting for a connection is no reason to replace the pool. */
   const bounded = <A>(
@@ -111,14 +132,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     time: Duration.Duration
   ): Effect.Effect<A, SqlError.SqlError | Late> =>
     Effect.suspend(() => {
-      const generation = current
+      const { replaced } = siblings
       let asked = false
-      const running = run(generation.pool, () => {
+      const running = run(current.pool, () => {
         asked = true
       })
       return Effect.tapError(
         within(running, time, () => new Late()),
-        (error) => error._tag === "Late" && asked ? retire(generation) : Effect.void
+        (error) => error._tag === "Late" && asked ? replaceAll(replaced) : Effect.void
       )
     })
 

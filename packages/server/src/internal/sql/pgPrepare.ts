@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { CatalogError } from "../../Catalog.ts"
+import * as PgPools from "./pgPools.ts"
 import * as Postgres from "./postgres.ts"
 import type { Row } from "./rows.ts"
 
@@ -62,11 +63,12 @@ const prepareOn = (client: Postgres.Postgres, kind: Postgres.Kind = "repeatable"
 }
 
 /** Connects to a database until the scope closes. `durable` makes transactions. */
-export const connect = Effect.fnUntraced(function*(options: {
+export const connect = Effect.fnUntraced(function*(given: {
   readonly url: Redacted.Redacted
   readonly maxConnections: number
   readonly deadline: Duration.Duration
 }) {
+  const options = { ...given, siblings: PgPools.siblings() }
   const connections = (synchronousCommit: "on" | "off") =>
     Postgres.make({
       ...options,
@@ -80,7 +82,7 @@ export const connect = Effect.fnUntraced(function*(options: {
   const prepared: Prepared = {
     prepare: prepareOn(durable),
     relaxed: prepareOn(unsynced),
-    listed: prepareOn(listing),
+    listed: prepareOn(listing, "list"),
     change: prepareOn(durable, "change")
   }
   return { durable, prepared }

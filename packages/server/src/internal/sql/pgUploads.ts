@@ -5,14 +5,10 @@ import { CatalogError, type Completion, type FileRecord, type Uploads } from "..
 import type { Prepared } from "./pgPrepare.ts"
 import * as Rows from "./rows.ts"
 
-/** Uploads per statement of the sweep. */
-const END_UPLOADS = 200
+/** The most uploads that one statement of the sweep removes. */
+const SWEEP_BATCH = 200
 
-const ended = () =>
-  new CatalogError({
-    cause: new Error("the upload has ended, or another request goes on with it"),
-    reason: "ended"
-  })
+const ended = () => new CatalogError({ cause: new Rows.UploadEnded(), reason: "ended" })
 
 /** Deletes uploads; the bytes of incomplete ones are garbage. */
 const remove = (condition: string) => `
@@ -37,7 +33,7 @@ const statements = ({ prepare, relaxed }: Prepared) => ({
   discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING"),
   remove: prepare<"id">(remove("id = :id")),
   // A later sweep repeats what a crash of the database undoes.
-  end: relaxed(remove(`id IN (SELECT id FROM uploads WHERE ends <= :now LIMIT ${END_UPLOADS} FOR UPDATE SKIP LOCKED)`))
+  end: relaxed(remove(`id IN (SELECT id FROM uploads WHERE ends <= :now LIMIT ${SWEEP_BATCH} FOR UPDATE SKIP LOCKED)`))
 })
 
 export const make = (prepared: Prepared) => {
@@ -51,7 +47,7 @@ export const make = (prepared: Prepared) => {
     record: ({ generation, id }, progress) =>
       Effect.flatMap(
         sql.record({ ...progress, id, generation }),
-        ({ length }) => length > 0 ? Effect.void : Effect.fail(ended())
+        (rows) => rows.length > 0 ? Effect.void : Effect.fail(ended())
       ),
     remove: (id) => Effect.asVoid(sql.remove({ id }))
   }
@@ -60,8 +56,8 @@ export const make = (prepared: Prepared) => {
     uploads,
 
     /**
-     * Makes a change that completes an upload. If it was made before, and its response was lost, returns its result; fails
-     * unless the completion is of the newest request.
+     * Makes `change`, and marks the upload complete. If it is complete already, returns the stored result; fails if a newer
+     * request has the upload.
      */
     completing: Effect.fnUntraced(function*<R>(
       { ends, generation, id, length }: Completion,
@@ -80,7 +76,7 @@ export const make = (prepared: Prepared) => {
 
     /** Ends expired uploads. */
     end: Effect.gen(function*() {
-      while (Number((yield* sql.end({}))[0]!["removed"]) === END_UPLOADS) yield* Effect.yieldNow
+      while (Number((yield* sql.end({}))[0]!["removed"]) === SWEEP_BATCH) yield* Effect.yieldNow
     })
   }
 }

@@ -19,8 +19,8 @@ import { within } from "../shared/deadline.ts"
 import * as PgPools from "./pgPools.ts"
 import type { Row } from "./rows.ts"
 
-/** The caller of a `change` must know whether it was made; `repeatable` may be repeated in any case. */
-export type Kind = "repeatable" | "change"
+/** The caller of a `change` must know whether it was made; `repeatable` may be repeated in any case; a `list` may be too slow. */
+export type Kind = "repeatable" | "change" | "list"
 
 export interface Postgres {
   readonly query: (
@@ -50,6 +50,8 @@ const codeOf = (error: SqlError.SqlError): string => {
 
 /** PostgreSQL responded and could not do it now: it has no space, stops, waits for a lock, or cancelled a slow statement. */
 const NOT_NOW = /^(?:40|53|55P03|57|25006)/
+/** It cancelled a slow statement. */
+const CANCELLED = "57014"
 /** The server stops, which may come after a commit. */
 const ENDING = /^57P0/
 
@@ -60,10 +62,12 @@ const mayBeDone = (error: SqlError.SqlError | PgPools.Late): boolean =>
 const isUnavailable = (error: SqlError.SqlError | PgPools.Late): boolean =>
   mayBeDone(error) || NOT_NOW.test(codeOf(error as SqlError.SqlError))
 
-const toCatalogError = (error: SqlError.SqlError | PgPools.Late, asked: boolean): CatalogError => {
+const toCatalogError = (error: SqlError.SqlError | PgPools.Late, asked: boolean, kind?: Kind): CatalogError => {
   const cause = error._tag === "Late" ? new Error("PostgreSQL did not respond in time") : error
   return asked && mayBeDone(error)
     ? new CatalogError({ cause, reason: "unknown" })
+    : kind === "list" && error._tag === "SqlError" && codeOf(error) === CANCELLED
+    ? new CatalogError({ cause, reason: "slow" })
     : isUnavailable(error)
     ? new CatalogError({ cause, reason: "unavailable" })
     : new CatalogError({ cause })
@@ -73,6 +77,13 @@ const isDeadlock = (error: SqlError.SqlError | PgPools.Late): boolean =>
   error._tag === "SqlError" && error.reason._tag === "DeadlockError"
 
 const AGAIN = Schedule.spaced("250 millis")
+
+/** The change was made before, and others have undone it or followed it since: what it would have returned is not known. */
+export class MadeBefore extends Error {
+  constructor() {
+    super("the change was made, and another one has followed")
+  }
+}
 
 /**
  * Makes a change whose response may be lost. While its outcome is unknown, the change is repeated, for `time` at most, with
@@ -84,7 +95,11 @@ export const decided = <A>(
 ): Effect.Effect<A, CatalogError> =>
   Effect.catchIf(change(false), ({ reason }) => reason === "unknown", (lost) =>
     Effect.mapError(
-      within(Effect.retry(change(true), AGAIN), time, () => lost),
+      within(
+        Effect.retry(change(true), { schedule: AGAIN, while: ({ cause }) => !(cause instanceof MadeBefore) }),
+        time,
+        () => lost
+      ),
       ({ cause }) => new CatalogError({ cause, reason: "unknown" })
     ))
 
@@ -110,7 +125,7 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
       return run.pipe(
         Effect.retry({ while: isDeadlock, times: 3 }),
         Effect.map(({ rows }) => rows),
-        Effect.mapError((error) => toCatalogError(error, asked))
+        Effect.mapError((error) => toCatalogError(error, asked, kind))
       )
     })
 

@@ -88,8 +88,29 @@ export const toUpdate = (old: FileRecord, changes: Changes) => ({
   replaced: changes.content !== undefined
 })
 
+export const IN_TIME = "(expires IS NULL OR expires > :now)"
 export const EXPIRED = "expires IS NOT NULL AND expires <= :now"
 export const USED_UP = "max_downloads IS NOT NULL AND downloads >= max_downloads"
 
 /** Why a file is gone that neither was deleted nor is swept yet. */
 export const FATE = `CASE WHEN ${USED_UP} THEN 'downloaded' ELSE 'expired' END`
+
+/** Milliseconds after which expected bytes without a file are garbage. */
+export const EXPECTED_MILLIS = 60 * 60 * 1000
+
+/** The last of these milliseconds, in which the bytes can become no file's any more: a sweep must not list them meanwhile. */
+export const EXPECTED_END_MILLIS = 5 * 60 * 1000
+
+/** The bytes of a blob were expected so long ago that a sweep may have removed them. */
+export class ArrivedLate extends Error {
+  constructor() {
+    super("storing the bytes took so long that the sweep may have removed them")
+  }
+}
+
+/** The upload has ended, or another request continues it. */
+export class UploadEnded extends Error {
+  constructor() {
+    super("the upload has ended, or another request continues it")
+  }
+}

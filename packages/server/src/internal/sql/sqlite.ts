@@ -1,13 +1,15 @@
 /**
- * The only module that uses `node:sqlite`. Reads are queries, and every change runs in a transaction whose `COMMIT` is checked.
+ * The only module that writes by `node:sqlite`. Reads are queries, and every change runs in a transaction whose `COMMIT` is checked.
  *
  * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside a transaction the reset
  * commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only be made
  * inside `transaction`, which throws unless the commit succeeded, and each statement is stepped to its end.
  */
 import * as Fs from "node:fs"
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import * as Path from "node:path"
+import type { SQLInputValue, StatementSync } from "node:sqlite"
 import { diskFault } from "../disk/diskFault.ts"
+import { DatabaseSync } from "./nodeSqlite.ts"
 import type { Row } from "./rows.ts"
 
 /** Values by name, without the colon. */
@@ -60,6 +62,8 @@ export interface Database extends Reads {
   readonly savepoint: <A>(run: () => A) => A
   /** Copies the log into the database as far as possible, so that the log is overwritten from its beginning. */
   readonly checkpoint: () => void
+  /** Writes the whole database once more, outside a transaction; it takes twice its size on its disk. */
+  readonly rewrite: () => void
   /** Runs statements that have neither values nor rows, such as a schema. */
   readonly exec: (text: string) => void
   readonly close: () => void
@@ -87,7 +91,21 @@ export const codeOf = (cause: unknown): number | undefined =>
 
 const hasReturning = (text: string): boolean => /\breturning\b/i.test(text)
 
-const open = (db: DatabaseSync, makeRoom: () => void): Database => {
+/**
+ * SQLite writes a copy of the database into a temporary file. In `/tmp`, that may take the memory of the machine, and bytes of
+ * files would leave the data folder.
+ */
+const rewrite = (db: DatabaseSync, path: string): void => {
+  const folder = Path.dirname(path).replaceAll("'", "''")
+  db.exec(`PRAGMA temp_store_directory = '${folder}'`)
+  try {
+    db.exec("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+  } finally {
+    db.exec("PRAGMA temp_store_directory = ''")
+  }
+}
+
+const open = (db: DatabaseSync, path: string, makeRoom: () => void): Database => {
   const begin = db.prepare("BEGIN IMMEDIATE")
   const commit = db.prepare("COMMIT")
   const rollback = db.prepare("ROLLBACK")
@@ -183,6 +201,7 @@ const open = (db: DatabaseSync, makeRoom: () => void): Database => {
     transaction,
     savepoint,
     checkpoint,
+    rewrite: () => rewrite(db, path),
     exec: (text) => db.exec(text),
     close: () => db.close()
   }
@@ -196,8 +215,10 @@ export const openDatabase = (path: string, makeRoom: () => void = () => {}): Dat
   makePrivate(path)
   const db = new DatabaseSync(path, { timeout: 5000 })
   try {
+    // Deleted bytes are overwritten, and the file can shrink; see `sqliteSpace.ts`.
+    db.exec("PRAGMA secure_delete = ON; PRAGMA auto_vacuum = INCREMENTAL")
     db.exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON")
-    return open(db, makeRoom)
+    return open(db, path, makeRoom)
   } catch (cause) {
     db.close()
     throw cause
@@ -207,7 +228,7 @@ export const openDatabase = (path: string, makeRoom: () => void = () => {}): Dat
 /** Opens a database that another connection writes, for reading only. */
 export const openReadOnly = (path: string): Reads & Pick<Database, "close"> => {
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
-  const { close, query } = open(db, () => {})
+  const { close, query } = open(db, path, () => {})
   return { close, query }
 }
 

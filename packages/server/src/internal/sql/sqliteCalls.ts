@@ -17,6 +17,7 @@ import type { Database } from "./sqlite.ts"
 import * as SqliteBlobs from "./sqliteBlobs.ts"
 import * as SqliteFiles from "./sqliteFiles.ts"
 import * as SqliteLeases from "./sqliteLeases.ts"
+import * as SqliteSpace from "./sqliteSpace.ts"
 import * as SqliteUploads from "./sqliteUploads.ts"
 
 /** Settings of the catalog that its thread needs. */
@@ -37,12 +38,18 @@ export interface Call<Args extends ReadonlyArray<unknown>, A> {
   readonly run: (context: Context, ...args: Args) => A
   readonly durable: boolean
   readonly usesReserve: boolean
+  /** Whether the log is copied into the database afterwards, by which its file shrinks. */
+  readonly checkpoints: boolean
 }
 
 const call = <Args extends ReadonlyArray<unknown>, A>(
   run: (context: Context, ...args: Args) => A,
-  { durable = true, usesReserve = true }: { readonly durable?: boolean; readonly usesReserve?: boolean } = {}
-): Call<Args, A> => ({ run, durable, usesReserve })
+  { checkpoints = false, durable = true, usesReserve = true }: {
+    readonly durable?: boolean
+    readonly usesReserve?: boolean
+    readonly checkpoints?: boolean
+  } = {}
+): Call<Args, A> => ({ run, durable, usesReserve, checkpoints })
 
 /** A file with a download left, and how many of its downloads broke without being counted; or why none is left. */
 const available = (
@@ -92,7 +99,7 @@ const fileCalls = ({ files, leases, uploads }: Parts) => {
     /** `undefined`: the key is taken. */
     insert: call(({ now }, key: string, id: string, file: NewFile, completes?: Completion): FileRecord | undefined => {
       if (completes !== undefined) uploads.check(completes)
-      const record = files.insert(key, id, file)
+      const record = files.insert(key, id, file, now)
       if (completes !== undefined && record !== undefined) uploads.complete(completes, record, now)
       return record
     }, { usesReserve: false }),
@@ -115,7 +122,7 @@ const fileCalls = ({ files, leases, uploads }: Parts) => {
 const downloadCalls = ({ files, leases }: Parts, maxBroken: number) => ({
   // A claim that a power failure undoes has sent no last byte: `handOver` would have made it durable.
   claim: call(
-    ({ mustSync, now }, key: string, other: string, given?: string): SqliteLeases.Held | Unavailable => {
+    ({ mustSync, now }, key: string, other: string, given?: string): SqliteLeases.StoredLease | Unavailable => {
       const found = available(files, leases, key, now)
       if ("_tag" in found) return found
       const { broken, file } = found
@@ -160,7 +167,7 @@ const downloadCalls = ({ files, leases }: Parts, maxBroken: number) => ({
 })
 
 /** The calls about what has ended. A later sweep repeats what a power failure undoes. */
-const sweepCalls = ({ blobs, files, leases, uploads }: Parts) => ({
+const sweepCalls = ({ blobs, files, leases, uploads }: Parts, space: ReturnType<typeof SqliteSpace.make>) => ({
   /** Each settles or removes at most `limit`, and returns how many. */
   settleSome: call(({ now }, limit: number) => leases.settleSome(now, limit), { durable: false }),
   burySome: call(({ now }, limit: number) => files.burySome(now, limit), { durable: false }),
@@ -171,6 +178,8 @@ const sweepCalls = ({ blobs, files, leases, uploads }: Parts) => ({
   expect: call(({ now }, blob: string) => blobs.expect(blob, now), { durable: false, usesReserve: false }),
   // The bytes are gone; if a power failure undoes this, they are removed once more.
   forget: call((_, gone: ReadonlyArray<string>) => blobs.forget(gone), { durable: false }),
+  /** Returns whether there is more to do. */
+  shrinkSome: call(() => space.shrinkSome(), { durable: false, checkpoints: true }),
   setStoreId: call((_, id: string) => blobs.setStoreId(id))
 })
 
@@ -187,7 +196,8 @@ const uploadCalls = ({ uploads }: Parts) => ({
   removeUpload: call(({ now }, id: string) => uploads.remove(id, now))
 })
 
-export const make = (db: Database, { maxBroken, terms }: Settings) => {
+/** `freeBytes`: those of the database's disk. */
+export const make = (db: Database, { maxBroken, terms }: Settings, freeBytes: () => number) => {
   const blobs = SqliteBlobs.make(db)
   const files = SqliteFiles.make(db, blobs)
   const parts: Parts = {
@@ -208,7 +218,7 @@ export const make = (db: Database, { maxBroken, terms }: Settings) => {
     probe: call(() => probe.run(), { durable: false, usesReserve: false }),
     ...fileCalls(parts),
     ...downloadCalls(parts, maxBroken),
-    ...sweepCalls(parts),
+    ...sweepCalls(parts, SqliteSpace.make(db, freeBytes)),
     ...uploadCalls(parts)
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Changes, Fate, FileRecord, NewFile, Tombstone } from "../../Catalog.ts"
 import * as Rows from "./rows.ts"
-import { EXPIRED, FATE, USED_UP } from "./rows.ts"
+import { EXPIRED, FATE, IN_TIME, USED_UP } from "./rows.ts"
 import type { Database, Reads } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
 
@@ -23,7 +23,7 @@ const record = (row: Rows.Row | undefined): FileRecord | undefined => row === un
 export const queries = ({ query }: Reads) => {
   const sql = {
     get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
-    inTime: query("SELECT * FROM files WHERE key = :key AND (expires IS NULL OR expires > :now)"),
+    inTime: query(`SELECT * FROM files WHERE key = :key AND ${IN_TIME}`),
     usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
     totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
     tombstone: query(`
@@ -101,17 +101,18 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
     bury,
 
     /** `undefined`: the key is taken. */
-    insert: (key: string, id: string, file: NewFile): FileRecord | undefined => {
-      blobs.arrived(file.blob)
+    insert: (key: string, id: string, file: NewFile, now: number): FileRecord | undefined => {
       const values = Rows.toInsert(key, id, file)
-      return record(sql.insert.first({ ...values, autoDelete: Number(values.autoDelete) }))
+      const row = sql.insert.first({ ...values, autoDelete: Number(values.autoDelete) })
+      if (row !== undefined) blobs.arrived(file, now)
+      return record(row)
     },
 
     update: (old: FileRecord, changes: Changes, now: number): FileRecord => {
       const { content } = changes
       if (content !== undefined) {
         blobs.discard(old.blob, now)
-        blobs.arrived(content.blob)
+        blobs.arrived(content, now)
       }
       const values = Rows.toUpdate(old, changes)
       const { autoDelete, replaced } = values

@@ -9,7 +9,7 @@ import type { Row } from "./rows.ts"
 import type { Database, Reads } from "./sqlite.ts"
 
 /** A lease with its file. */
-export interface Held extends Lease.Lease {
+export interface StoredLease extends Lease.Lease {
   readonly id: string
   readonly key: string
   readonly blob: string
@@ -17,7 +17,7 @@ export interface Held extends Lease.Lease {
   readonly mimeType: string
 }
 
-const fromRow = (row: Row): Held => ({
+const fromRow = (row: Row): StoredLease => ({
   id: row["id"] as string,
   key: row["key"] as string,
   blob: row["blob"] as string,
@@ -54,7 +54,7 @@ const statements = (db: Database) => ({
 
 type Sql = ReturnType<typeof statements>
 
-const find = (sql: Sql, id: string): Held | undefined => {
+const find = (sql: Sql, id: string): StoredLease | undefined => {
   const row = sql.find.first({ id })
   return row === undefined ? undefined : fromRow(row)
 }
@@ -85,7 +85,7 @@ const queries = ({ query }: Reads, terms: Lease.Terms) => {
 /** One lease, by its id. */
 const lookups = (sql: Sql, terms: Lease.Terms) => ({
   /** The lease of a file as its holder sees it, if it can be resumed. */
-  held: (id: string, key: string, now: number): Catalog.Held | undefined => {
+  held: (id: string, key: string, now: number): Catalog.LeaseState | undefined => {
     const lease = find(sql, id)
     return lease === undefined || lease.key !== key ? undefined : Lease.heldBy(lease, now, terms)
   },
@@ -102,7 +102,7 @@ export const make = (
   const sql = statements(db)
 
   /** Writes the new state of a lease, and counts its download if the transition does. */
-  const move = (before: Held, after: Lease.Lease, now: number): Held => {
+  const move = (before: StoredLease, after: Lease.Lease, now: number): StoredLease => {
     const { ends, generation, phase, until } = after
     if (after === before) return before
     sql.move.run({ id: before.id, phase, generation, until, ends })
@@ -110,7 +110,7 @@ export const make = (
     return { ...before, ...after }
   }
 
-  const settle = (lease: Held, now: number): void => {
+  const settle = (lease: StoredLease, now: number): void => {
     sql.drop.run({ id: lease.id })
     if (Lease.settled(lease) === "counts") count(lease.key, lease.blob, now, now)
   }
@@ -139,16 +139,16 @@ export const make = (
     },
 
     claim: (
-      file: Pick<Held, "id" | "key" | "blob" | "name" | "mimeType" | "size" | "expires" | "countsFirst">,
+      file: Pick<StoredLease, "id" | "key" | "blob" | "name" | "mimeType" | "size" | "expires" | "countsFirst">,
       now: number
-    ): Held => {
+    ): StoredLease => {
       const { blob, countsFirst, expires, id, key, mimeType, name, size } = file
       const lease = { id, key, blob, name, mimeType, ...Lease.claimed({ countsFirst, expires, size }, now, terms) }
       sql.insert.run({ ...lease, countsFirst: countsFirst ? 1 : 0 })
       return lease
     },
 
-    resume: (id: string, key: string, now: number): Held | undefined => {
+    resume: (id: string, key: string, now: number): StoredLease | undefined => {
       const lease = find(sql, id)
       if (lease === undefined || lease.key !== key) return undefined
       const resumed = Lease.resumed(lease, now, terms)

@@ -12,8 +12,8 @@ const GONE_OF_OWNER = `(
   SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
   UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
 
-/** A function of `sqliteReader`. */
-const FOUND = "contains(folded_name, :search)"
+/** Names have at most 255 bytes, so that comparing at each position, as SQLite does, is fast enough; a function of ours takes four times as long. */
+const FOUND = "instr(folded_name, :search) > 0"
 
 const COUNT = `
   SELECT coalesce((SELECT files FROM usage WHERE owner = :owner), 0) - count(*) AS count,
@@ -30,16 +30,14 @@ export const statements = (options: ListOptions, now: number): readonly [Stateme
   const order = Listing.orderOf(options)
   const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
   const where = `owner = :owner AND seq NOT IN ${GONE_OF_OWNER} ${search === undefined ? "" : `AND ${FOUND}`}`
+  // Only the rows of the page are read whole: in the orders that have an index, `offset` skips the others there, and the other orders
+  // sort less.
+  const rows = (condition: string, skip = "") =>
+    `SELECT * FROM files WHERE seq IN (SELECT seq FROM files WHERE ${where} ${condition} ${order} LIMIT :limit ${skip}) ${order}`
   const page: Statement = after === undefined
-    ? {
-      // In the orders that have an index, the rows that `offset` skips are never read.
-      text: `SELECT * FROM files WHERE seq IN (
-          SELECT seq FROM files WHERE ${where} ${order} LIMIT :limit OFFSET :offset
-        ) ${order}`,
-      values: { ...matching, limit, offset }
-    }
+    ? { text: rows("", "OFFSET :offset"), values: { ...matching, limit, offset } }
     : {
-      text: Listing.pageAfter({ ...options, after }, where),
+      text: Listing.pageAfter({ ...options, after }, rows),
       values: {
         ...matching,
         limit,

@@ -164,6 +164,10 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE files ADD COLUMN delete_hash TEXT;
   ALTER TABLE tombstones ADD COLUMN delete_hash TEXT;
   ALTER TABLE tombstones ADD COLUMN fate TEXT;
+  `,
+  `
+  -- The bytes of small files.
+  CREATE TABLE contents (blob TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   `
 ]
 

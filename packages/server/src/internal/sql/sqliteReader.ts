@@ -15,10 +15,13 @@ import { within } from "../shared/deadline.ts"
 import type { Row } from "./rows.ts"
 import type { Values } from "./sqlite.ts"
 
-/** `unavailable`: the thread cannot respond now. Else SQLite refused the statement, by `errcode` of the cause. */
+/**
+ * `unavailable`: the thread cannot respond now. `slow`: the query takes longer than it may. Else SQLite refused the statement, by
+ * `errcode` of the cause.
+ */
 export class ReaderError extends Data.TaggedError("ReaderError")<{
   readonly cause: unknown
-  readonly unavailable: boolean
+  readonly reason?: "unavailable" | "slow" | undefined
 }> {}
 
 export interface Statement {
@@ -54,10 +57,12 @@ const DEADLINE = Duration.seconds(10)
  */
 const work = (): void => {
   const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads")
+  // Without its warning, as in `nodeSqlite.ts`.
+  const { emitWarning } = process
+  process.emitWarning = () => {}
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
+  process.emitWarning = emitWarning
   const db = new DatabaseSync(workerData as string, { readOnly: true, timeout: 5000 })
-  // Linear in the length of the text, unlike `LIKE` and `instr`; and a query that calls it for each row ends with its thread.
-  db.function("contains", { deterministic: true }, (text, part) => String(text).includes(String(part)) ? 1 : 0)
   const prepared = new Map<string, StatementSync>()
   parentPort!.on("message", ({ id, statements }: Question) => {
     try {
@@ -78,10 +83,11 @@ const work = (): void => {
   })
 }
 
-const failed = (cause: unknown) => new ReaderError({ cause, unavailable: true })
+const failed = (cause: unknown) => new ReaderError({ cause, reason: "unavailable" })
 
 interface Thread {
   readonly worker: Worker
+  /** In the order in which it runs them, also those whose callers have given up. */
   readonly waiting: Map<number, Deferred.Deferred<ReadonlyArray<ReadonlyArray<Row>>, ReaderError>>
   /** Number of finished queries. */
   replies: number
@@ -98,7 +104,7 @@ export const make = Effect.fnUntraced(function*(path: string) {
       eval: true,
       workerData: path,
       env: {},
-      execArgv: ["--disable-warning=ExperimentalWarning"]
+      execArgv: []
     })
     // It does not keep a program running whose only server has ended.
     worker.unref()
@@ -118,10 +124,7 @@ export const make = Effect.fnUntraced(function*(path: string) {
         "rows" in reply
           ? Effect.succeed(reply.rows)
           : Effect.fail(
-            new ReaderError({
-              cause: Object.assign(new Error(reply.message), { errcode: reply.errcode }),
-              unavailable: false
-            })
+            new ReaderError({ cause: Object.assign(new Error(reply.message), { errcode: reply.errcode }) })
           )
       )
     })
@@ -148,16 +151,17 @@ export const make = Effect.fnUntraced(function*(path: string) {
       thread.waiting.set(id, reply)
       thread.worker.postMessage({ id, statements } satisfies Question)
       const late = () => {
+        const isRunning = thread.waiting.keys().next().value === id
         // A query cannot be interrupted, only its thread ended; the next thread starts when this one is gone.
         if (thread.replies === before) {
           thread.stuck = true
           void thread.worker.terminate()
         }
-        return failed(new Error("the list takes too long"))
+        return isRunning
+          ? new ReaderError({ cause: new Error("the list takes too long"), reason: "slow" })
+          : failed(new Error("the lists before it take too long"))
       }
-      return within(Deferred.await(reply), DEADLINE, late).pipe(
-        Effect.onExit(() => Effect.sync(() => thread.waiting.delete(id)))
-      )
+      return within(Deferred.await(reply), DEADLINE, late)
     })
 
   return { read, thread: () => current?.worker } satisfies Reader

@@ -3,12 +3,14 @@
  *
  * Everything that waits when it looks is committed together. It imports no Effect, so that it starts quickly.
  */
-import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
+import { parentPort, workerData } from "node:worker_threads"
+import * as Reserve from "../disk/reserve.ts"
+import { ArrivedLate, UploadEnded } from "./rows.ts"
 import { UnknownOutcome } from "./sqlite.ts"
 import { type Job, type Outcome, runTogether } from "./sqliteBatch.ts"
 import * as Calls from "./sqliteCalls.ts"
 import { open, problemOf } from "./sqliteOpen.ts"
-import { UploadEnded } from "./sqliteUploads.ts"
+import type { Rewrite } from "./sqliteSpace.ts"
 
 export interface Start extends Calls.Settings {
   readonly folder: string
@@ -26,17 +28,21 @@ export interface Failure {
   readonly message: string
   readonly errcode?: unknown
   readonly code?: unknown
-  readonly reason?: "unknown" | "ended"
+  readonly reason?: "unknown" | "ended" | "unavailable"
   readonly problem?: string
   readonly cause?: Failure
 }
 
 export type Answer = readonly [id: number, value: unknown, failure?: Failure]
 
-/** `undefined` closes the catalog. */
-export type Request = Question | undefined
-/** The first message says whether the catalog is open. */
-export type Response = { readonly opened: true } | { readonly failed: Failure } | ReadonlyArray<Answer>
+/** The changes of one turn of the main thread's event loop. `null` closes the catalog. */
+export type Request = ReadonlyArray<Question> | null
+/** `opened` or `failed` comes before all answers. */
+export type Response =
+  | { readonly rewrite: Rewrite }
+  | { readonly opened: true }
+  | { readonly failed: Failure }
+  | ReadonlyArray<Answer>
 
 /** Changes that one transaction commits: enough to share a sync, and few enough for those that come meanwhile. */
 const MOST_TOGETHER = 128
@@ -48,6 +54,7 @@ const failureOf = (error: unknown): Failure => {
     errcode,
     code,
     ...(error instanceof UnknownOutcome ? { reason: "unknown" as const } : {}),
+    ...(error instanceof ArrivedLate ? { reason: "unavailable" as const } : {}),
     ...(error instanceof UploadEnded ? { reason: "ended" as const } : {}),
     ...(cause === undefined ? {} : { cause: failureOf(cause) })
   }
@@ -56,16 +63,21 @@ const failureOf = (error: unknown): Failure => {
 const answerOf = (id: number, outcome: Outcome): Answer =>
   "value" in outcome ? [id, outcome.value] : [id, undefined, failureOf(outcome.cause)]
 
+const isTrue = (outcome: Outcome): boolean => "value" in outcome && outcome.value === true
+
+/** Ends the thread, after what it has posted. Deno's port has no `close`, nor can it be drained by `receiveMessageOnPort`. */
+const end = (): void => process.exit()
+
 const serve = (port: NonNullable<typeof parentPort>, { folder, ...settings }: Start): void => {
   const post = (response: Response) => port.postMessage(response)
   let db: ReturnType<typeof open>
   let calls: Calls.Calls
   try {
-    db = open(folder)
-    calls = Calls.make(db, settings)
+    db = open(folder, (rewrite) => post({ rewrite }))
+    calls = Calls.make(db, settings, () => Reserve.freeBytes(folder))
   } catch (cause) {
     post({ failed: { ...failureOf(cause), problem: problemOf(cause, folder) } })
-    return port.close()
+    return end()
   }
 
   const jobOf = ({ args, name, now }: Question): Job => {
@@ -78,26 +90,39 @@ const serve = (port: NonNullable<typeof parentPort>, { folder, ...settings }: St
     }
   }
 
+  const checkpoint = (): void => {
+    try {
+      db.checkpoint()
+    } catch {
+      // SQLite tries it again with the next changes.
+    }
+  }
+
   const work = (waiting: Array<Question>): void => {
     while (waiting.length > 0) {
       const together = waiting.splice(0, MOST_TOGETHER)
       const outcomes = runTogether(db, together.map(jobOf))
+      if (together.some(({ name }, index) => calls[name].checkpoints && isTrue(outcomes[index]!))) checkpoint()
       post(outcomes.map((outcome, index) => answerOf(together[index]!.id, outcome)))
     }
   }
 
-  port.on("message", (first: Request) => {
-    const waiting: Array<Question> = []
-    let request = first
-    while (request !== undefined) {
-      waiting.push(request)
-      const next: { readonly message: Request } | undefined = receiveMessageOnPort(port)
-      if (next === undefined) return work(waiting)
-      request = next.message
+  // All messages that are there come in one turn of the loop, and this runs right after it.
+  let waiting: Array<Question> = []
+  const workOff = (): void => {
+    const questions = waiting
+    waiting = []
+    work(questions)
+  }
+  port.on("message", (request: Request) => {
+    if (request !== null) {
+      if (waiting.length === 0) setImmediate(workOff)
+      waiting.push(...request)
+      return
     }
-    work(waiting)
+    workOff()
     db.close()
-    port.close()
+    end()
   })
   post({ opened: true })
 }

@@ -7,13 +7,6 @@ import * as Rows from "./rows.ts"
 import type { Database, Reads } from "./sqlite.ts"
 import type { SqliteBlobs } from "./sqliteBlobs.ts"
 
-/** Thrown inside a transaction: the upload has ended, or another request goes on with it. */
-export class UploadEnded extends Error {
-  constructor() {
-    super("the upload has ended, or another request goes on with it")
-  }
-}
-
 const record = (row: Rows.Row | undefined): UploadRecord | undefined =>
   row === undefined ? undefined : Rows.toUpload(row)
 
@@ -61,14 +54,14 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
 
     // The store knows best how much it has; here it is for the plan.
     record: (id: string, generation: number, { ends, length, received, state }: UploadProgress): void => {
-      if (sql.record.run({ received, state, length, ends, id, generation }) === 0) throw new UploadEnded()
+      if (sql.record.run({ received, state, length, ends, id, generation }) === 0) throw new Rows.UploadEnded()
     },
 
     remove,
 
     /** Throws `UploadEnded` unless the completion is of the newest request of an upload that is not complete. */
     check: ({ generation, id }: Completion): void => {
-      if (sql.isNewest.first({ id, generation }) === undefined) throw new UploadEnded()
+      if (sql.isNewest.first({ id, generation }) === undefined) throw new Rows.UploadEnded()
     },
 
     /** The bytes of an upload became a file, or were read into the blob of one. */

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { Worker } from "node:worker_threads"
 import { CatalogError } from "../../Catalog.ts"
 import type { Calls } from "./sqliteCalls.ts"
+import * as SqliteSpace from "./sqliteSpace.ts"
 import type { Answer, Failure, Question, Request, Response, Start } from "./sqliteThread.ts"
 
 type Arguments<K extends keyof Calls> = Parameters<Calls[K]["run"]> extends [unknown, ...infer A] ? A : never
@@ -46,27 +47,58 @@ const errorOf = (failure: Failure): CatalogError =>
     ...(failure.problem === undefined ? {} : { problem: failure.problem })
   })
 
+/** Requests that go on in one turn of the event loop: few enough that all of them take some milliseconds. */
+const ANSWERS_IN_A_TURN = 16
+
 type Resume = (answer: Effect.Effect<unknown, CatalogError>) => void
 
 interface Thread {
   readonly worker: Worker
   readonly waiting: Map<number, Resume>
+  /** Asks for a change, together with the others of this turn of the event loop: so they share a transaction. */
+  readonly ask: (question: Question, resume: Resume) => void
+  /** Closes the catalog after all that was asked for. */
+  readonly close: () => void
   /** Resolves once the catalog is open. */
   readonly opened: Promise<CatalogError | undefined>
   readonly ended: Promise<void>
 }
 
-const startThread = (start: Start, onEnd: (thread: Thread, cause: unknown) => void): Thread => {
+interface Events {
+  readonly onRewrite: (rewrite: SqliteSpace.Rewrite) => void
+  readonly onEnd: (thread: Thread, cause: unknown) => void
+}
+
+const startThread = (start: Start, { onEnd, onRewrite }: Events): Thread => {
   const worker = new Worker(THREAD, { workerData: start, ...OPTIONS })
-  // It keeps a program running only while a change waits.
-  worker.unref()
   const opened = Promise.withResolvers<CatalogError | undefined>()
   const ended = Promise.withResolvers<void>()
-  const thread: Thread = { worker, waiting: new Map(), opened: opened.promise, ended: ended.promise }
+  let asked: Array<Question> = []
+  const post = () => {
+    if (asked.length > 0) worker.postMessage(asked satisfies Request)
+    asked = []
+  }
+  const thread: Thread = {
+    worker,
+    waiting: new Map(),
+    ask: (question, resume) => {
+      if (thread.waiting.size === 0) worker.ref()
+      thread.waiting.set(question.id, resume)
+      if (asked.push(question) === 1) setImmediate(post)
+    },
+    close: () => {
+      worker.ref()
+      post()
+      worker.postMessage(null satisfies Request)
+    },
+    opened: opened.promise,
+    ended: ended.promise
+  }
   let isOpen = false
   const end = (error: CatalogError) => {
     onEnd(thread, error.cause)
     opened.resolve(error)
+    answers.splice(0).forEach(answer)
     for (const resume of thread.waiting.values()) resume(Effect.fail(error))
     thread.waiting.clear()
   }
@@ -75,16 +107,26 @@ const startThread = (start: Start, onEnd: (thread: Thread, cause: unknown) => vo
     thread.waiting.delete(id)
     resume?.(failure === undefined ? Effect.succeed(value) : Effect.fail(errorOf(failure)))
   }
+  /** Those of a transaction come together; each is followed by the rest of its request. */
+  const answers: Array<Answer> = []
+  const answerSome = () => {
+    answers.splice(0, ANSWERS_IN_A_TURN).forEach(answer)
+    if (answers.length > 0) setImmediate(answerSome)
+    // It keeps a program running only while it opens the catalog, or a change waits.
+    else if (thread.waiting.size === 0) worker.unref()
+  }
   // What the thread has done of the changes that wait is unknown.
   const died = (cause: unknown) => end(new CatalogError({ cause, ...(isOpen ? { reason: "unknown" } : {}) }))
   worker.on("message", (response: Response) => {
+    if ("rewrite" in response) return onRewrite(response.rewrite)
     if ("failed" in response) return end(errorOf(response.failed))
     if ("opened" in response) {
       isOpen = true
-      return opened.resolve(undefined)
+      opened.resolve(undefined)
     }
-    response.forEach(answer)
-    if (thread.waiting.size === 0) worker.unref()
+    const isRunning = answers.length > 0
+    if (!("opened" in response)) answers.push(...response)
+    if (!isRunning) answerSome()
   })
   worker.on("error", died)
   worker.on("exit", () => {
@@ -101,12 +143,17 @@ export const make = Effect.fnUntraced(function*(start: Start) {
   let death: unknown
   let lastId = 0
 
-  const threadNow = (): Thread =>
-    current ??= startThread(start, (thread, cause) => {
-      if (current !== thread) return
-      current = undefined
-      if (!closed) death = cause
-    })
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const onRewrite = (rewrite: SqliteSpace.Rewrite) => {
+    const { text, warns } = SqliteSpace.describe(rewrite)
+    runFork(warns ? Effect.logWarning(text) : Effect.logInfo(text))
+  }
+  const onEnd = (thread: Thread, cause: unknown) => {
+    if (current !== thread) return
+    current = undefined
+    if (!closed) death = cause
+  }
+  const threadNow = (): Thread => current ??= startThread(start, { onEnd, onRewrite })
 
   const logDeath = Effect.suspend(() => {
     const cause = death
@@ -117,11 +164,7 @@ export const make = Effect.fnUntraced(function*(start: Start) {
   const ask = <A>(name: Question["name"], args: ReadonlyArray<unknown>, now: number) =>
     Effect.callback<A, CatalogError>((resume) => {
       if (closed) return resume(Effect.fail(new CatalogError({ cause: new Error("the catalog is closed") })))
-      const { waiting, worker } = threadNow()
-      const id = ++lastId
-      if (waiting.size === 0) worker.ref()
-      waiting.set(id, resume as Resume)
-      worker.postMessage({ id, name, now, args } satisfies Request)
+      threadNow().ask({ id: ++lastId, name, now, args }, resume as Resume)
     })
 
   const call: Writer["call"] = (name, ...args) =>
@@ -142,10 +185,8 @@ export const make = Effect.fnUntraced(function*(start: Start) {
       Effect.promise(async () => {
         closed = true
         if (current === undefined) return
-        const { ended, worker } = current
-        worker.ref()
-        worker.postMessage(undefined satisfies Request)
-        await ended
+        current.close()
+        await current.ended
       })
   )
 

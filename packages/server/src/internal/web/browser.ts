@@ -10,6 +10,7 @@ import * as Accept from "../http/accept.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
 import * as FilePages from "./filePages.ts"
+import * as Sender from "./sender.ts"
 import * as SendPages from "./sendPages.ts"
 import * as Words from "./words/words.ts"
 
@@ -56,8 +57,11 @@ export const isBrowser = (request: HttpServerRequest.HttpServerRequest): boolean
   Accept.wantsPage(request) && request.headers["authorization"] === undefined
 
 /** The response to an upload with the form. The page has its own address, so that a reload does not upload again. */
-export const uploaded = (key: string): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.redirect(`uploaded/${key}`, { status: 303, headers: { "cache-control": "no-store" } })
+export const uploaded = (key: string, token: string, base: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.redirect(`uploaded/${key}`, {
+    status: 303,
+    headers: { "cache-control": "no-store", "set-cookie": Sender.cookie(token, key, base) }
+  })
 
 /** The response to a failed request: a page for a browser, JSON for everything else. */
 export const make = Effect.gen(function*() {

@@ -41,17 +41,47 @@ const prose = (text: string): string => escape(text).replace(/`([^`]*)`/g, "<cod
 
 const code = (text: string): string => `<code>${escape(text)}</code>`
 
-/** `curl` commands that work as they are, one per call. */
-const examples = (publicUrl: string): Readonly<Record<string, string>> => ({
-  upload:
-    `curl -F file=@photo.jpg '${publicUrl}/?expires=1w'\ncurl -T photo.jpg '${publicUrl}/'\ncurl --data 'text=see you at eight' '${publicUrl}/'`,
-  list: `curl -u "$KEY:" '${publicUrl}/?search=photo&sort=-size&limit=10'`,
-  me: `curl -u "$KEY:" '${publicUrl}/me'`,
-  download: `curl -OJ '${publicUrl}/KEY'`,
-  replace: `curl -u "$KEY:" -X PUT -F file=@photo.jpg -F maxDownloads=1 '${publicUrl}/KEY'`,
-  update: `curl -u "$KEY:" -X PATCH -F expires=2w '${publicUrl}/KEY'`,
-  delete: `curl -u "$KEY:" -X DELETE '${publicUrl}/KEY'\ncurl -H "Delete-Token: $TOKEN" -X DELETE '${publicUrl}/KEY'`
-})
+/** The calls in the order in which people need them, and `curl` commands that work as they are where `VARIABLES` are set. */
+const CALLS: ReadonlyArray<readonly [operation: string, examples: ReadonlyArray<string>]> = [
+  ["upload", [
+    "curl -F file=@photo.jpg 'BASE/'",
+    "curl -F file=@photo.jpg -F expires=1w -F maxDownloads=1 'BASE/'",
+    "curl -T photo.jpg 'BASE/'",
+    "curl --data 'text=see you at eight' 'BASE/'"
+  ]],
+  ["download", ["curl -f -o photo.jpg \"BASE/$KEY\""]],
+  ["delete", [
+    "curl -X DELETE -H \"Delete-Token: $TOKEN\" \"BASE/$KEY\"",
+    "curl -X DELETE -u \"$API_KEY:\" \"BASE/$KEY\""
+  ]],
+  ["me", ["curl -u \"$API_KEY:\" 'BASE/me'"]],
+  ["list", ["curl -u \"$API_KEY:\" 'BASE/?search=photo&sort=-size&limit=10'"]],
+  ["update", ["curl -X PATCH -u \"$API_KEY:\" -F expires=2w \"BASE/$KEY\""]],
+  ["replace", ["curl -X PUT -u \"$API_KEY:\" -F file=@photo.jpg -F maxDownloads=1 \"BASE/$KEY\""]]
+]
+const STATUS_EXAMPLE = "curl -H \"Delete-Token: $TOKEN\" \"BASE/status/$KEY\""
+
+const VARIABLES = `<dl class="facts">
+<div><dt>${code("$API_KEY")}</dt><dd>the key of an account</dd></div>
+<div><dt>${code("$KEY")}</dt><dd>${code("key")} in the response to an upload: the end of its link</dd></div>
+<div><dt>${code("$TOKEN")}</dt><dd>${code("deleteToken")} in that response</dd></div>
+</dl>`
+
+const commands = (id: string, publicUrl: string, lines: ReadonlyArray<string>): string =>
+  lines.map((line, index) => {
+    const place = `${id}-curl-${index}`
+    return `<div class="command"><pre><code id="${place}" dir="ltr">${
+      escape(line.replace("BASE", publicUrl))
+    }</code></pre><button class="button quiet small" type="button" data-copy="#${place}" aria-label="Copy command ${
+      index + 1
+    } of ${id}" hidden>Copy</button></div>`
+  }).join("\n")
+
+/** What most readers look up later. */
+const folded = (title: string, parts: ReadonlyArray<string>): string => {
+  const content = parts.filter((part) => part !== "").join("\n")
+  return content === "" ? "" : `<details><summary>${title}</summary><div class="reference">${content}</div></details>`
+}
 
 const resolve = (spec: OpenApi.OpenAPISpec, schema: Described): Described =>
   schema.$ref === undefined
@@ -76,9 +106,10 @@ const uploads = (): string => {
   return `<section class="card" id="uploads">
 <h2>Uploads that go on</h2>
 <p>${prose(UploadsApi.DESCRIPTION)}</p>
+<h3>${code("/uploads/{upload}")}</h3>
 ${
     table(
-      [code("/uploads/{upload}"), "meaning"],
+      ["method", "meaning"],
       rows.map(([method, { description }]) => row([code(method), prose(description)]))
     )
   }
@@ -86,7 +117,6 @@ ${
 }
 
 const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
-  const lines = examples(publicUrl)
   const operations = Object.entries(spec.paths).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
       const operation = item[method]
@@ -101,9 +131,8 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
   )
   /** Forms that were described already, and where. */
   const known = new Map<string, { readonly id: string; readonly name: string }>()
-  const sections = operations.map(({ method, operation, path }) => {
-    const id = operation.operationId
-    const example = lines[id]
+  const sections = CALLS.map(([id, lines]) => {
+    const { method, operation, path } = operations.find(({ operation }) => operation.operationId === id)!
     const given = (place: "query" | "header") =>
       (operation.parameters as ReadonlyArray<{ name: string; in: string; description?: string; schema?: Described }>)
         .filter((parameter) => parameter.in === place)
@@ -125,50 +154,55 @@ const page = (spec: OpenApi.OpenAPISpec, publicUrl: string): string => {
       : `<p>The body is that of <a href="#${escape(same.id)}">${code(same.name)}</a>.</p>`
     const responses = Object.entries(operation.responses).filter(([status]) => !common.has(status)).map((
       [status, response]
-    ) =>
-      row([
-        code(status),
-        prose(response.description ?? "")
-      ])
-    )
+    ) => row([code(status), prose(response.description ?? "")]))
     const open = (operation.security as ReadonlyArray<object>).some((scheme) => Object.keys(scheme).length === 0)
     return `<section class="card" id="${escape(id)}">
 <h2>${code(`${method} ${path}`)}</h2>
 <p>${prose(operation.description ?? "")} ${open ? "A key is optional." : "Needs a key."}</p>
-${example === undefined ? "" : `<pre><code>${escape(example)}</code></pre>`}
-${table(["in the query", "meaning"], given("query"))}
-${table(["header", "meaning"], given("header"))}
-${bodies}
-${table(["status", "meaning"], responses)}
+${commands(id, publicUrl, lines)}
+${
+      folded("Fields and responses", [
+        table(["in the query", "meaning"], given("query")),
+        table(["header", "meaning"], given("header")),
+        bodies,
+        table(["status", "meaning"], responses)
+      ])
+    }
 </section>`
   })
   return document({
     language: english,
-    title: `${spec.info.title} for developers`,
+    title: `${english.words.brand}: API`,
     root: "./",
     broad: true,
-    body: trusted(`<div><h1 tabindex="-1">${escape(spec.info.title)} for developers</h1>
-<p class="lead">${escape(spec.info.description ?? "")} The base is ${
-      code(publicUrl)
-    }; the machine-readable form of this page is
+    body: trusted(`<div><h1 tabindex="-1">${escape(english.words.brand)}: API</h1>
+<p class="lead">${escape(spec.info.description ?? "")} Every call is one request to ${code(publicUrl)}. Programs read
 <a href="openapi.json">openapi.json</a>.</p></div>
-<p>A key goes as ${code("Authorization: Bearer KEY")}, or as the user name of HTTP Basic with any password.
+${sections[0]}
+<section class="card" id="begin">
+<h2>Variables of the commands</h2>
+${VARIABLES}
+<p>An API key goes as ${code("Authorization: Bearer KEY")}, or as the user name of HTTP Basic with any password.
 Every refusal is JSON: ${
       code("{\"success\": false, \"status\": 404, \"code\": \"FILE_NOT_FOUND\", \"message\": \"…\"}")
     }.</p>
-${sections.join("\n")}
-${uploads()}
+</section>
+${sections.slice(1).join("\n")}
 <section class="card" id="status">
 <h2>${code("GET /status/{key}")}</h2>
 <p>${prose(StatusApi.DESCRIPTION)}</p>
+${commands("status", publicUrl, [STATUS_EXAMPLE])}
 </section>
+${uploads()}
 <section class="card" id="codes">
 <h2>Error codes</h2>
 <p>Every call can fail with ${[...common].map(code).join(", ")}. ${code("help")} of an error links here.</p>
 ${
       table(
         ["code", "meaning"],
-        Object.entries(Refusal.CODES).map(([name, meaning]) => row([code(name), prose(meaning)], name))
+        Object.entries(Refusal.CODES).map(([name, meaning]) =>
+          row([code(name).replaceAll("_", "_<wbr>"), prose(meaning)], name)
+        )
       )
     }
 </section>`)
@@ -195,7 +229,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   // Responses that nobody reads share one copy of its bytes, since most requests name the same address.
   let last = { base: BASE, bytes: Buffer.from(json) }
   const bytesFor = (base: string): Uint8Array => {
-    if (last.base !== base) last = { base, bytes: Buffer.from(json.replaceAll(BASE, base)) }
+    if (last.base !== base) last = { base, bytes: Buffer.from(json.replaceAll(BASE, () => base)) }
     return last.bytes
   }
   yield* add("/openapi.json", (base) =>
@@ -203,5 +237,5 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       contentType: "application/json; charset=utf-8",
       headers: { ...shared, "access-control-allow-origin": "*" }
     }))
-  yield* add("/developers", (base) => Browser.html(html.replaceAll(BASE, escape(base)), 200, shared))
+  yield* add("/developers", (base) => Browser.html(html.replaceAll(BASE, () => escape(base)), 200, shared))
 }))

@@ -3,7 +3,7 @@ import * as PlainText from "@effect-fileio/core/PlainText"
 import type { FileRecord } from "../../Catalog.ts"
 import * as Assets from "./assets.ts"
 import * as Format from "./format.ts"
-import { document, heading, scriptWords, terminal } from "./frame.ts"
+import { document, heading, notice, running, scriptWords, terminal } from "./frame.ts"
 import { foreign, type Html, html, phrase } from "./html.ts"
 import type { Language } from "./words/words.ts"
 
@@ -44,6 +44,13 @@ ${brokenOff(language, file)}
 /** Whether a file is one of age, by the name that this project and the age program give. */
 export const isEncrypted = ({ name }: Pick<FileRecord, "name">): boolean => /\.age$/i.test(name)
 
+/** Pressed before the script decrypts, the button would take the only copy as it is; so that of an encrypted file waits for the script. */
+const downloadButton = ({ words }: Language, file: FileRecord): Html =>
+  isEncrypted(file)
+    ? html`<button class="button wide" type="submit" data-script hidden>${words.download}</button>
+<noscript><button class="button wide" type="submit">${words.download}</button></noscript>`
+    : html`<button class="button wide" type="submit">${words.download}</button>`
+
 /** A larger text is for an editor. */
 const MAX_TEXT_BYTES = 256 * 1024
 
@@ -53,7 +60,9 @@ export const file = (
   file: FileRecord,
   publicUrl: string,
   now: number,
-  isInProgress: boolean
+  isInProgress: boolean,
+  /** Milliseconds for which a broken download may be resumed. */
+  grace: number
 ): string => {
   const { words } = language
   const title = PlainText.strip(file.title ?? "").trim()
@@ -62,6 +71,7 @@ export const file = (
     language,
     title: PlainText.strip(file.name),
     root: "../",
+    script: "receive",
     body: html`${
       title === "" || file.title === file.name
         ? heading(foreign(file.name), words.sentToYou)
@@ -73,23 +83,23 @@ ${isInProgress ? html`<p class="note">${words.someoneDownloading}</p>` : undefin
 ${isEncrypted(file) ? html`<p class="note" id="protection">${words.encryptedByName}</p>` : undefined}
 <form id="download" class="card-fields" method="get" action="../${file.key}" data-key="${file.key}" data-size="${file.size}" data-name="${
       PlainText.strip(file.name)
-    }" data-words="${scriptWords(language)}" data-worker="../assets/${Assets.worker}">
+    }" data-words="${
+      scriptWords(language, "receive", { grace: Format.wait(language, grace) })
+    }" data-worker="../assets/${Assets.worker}">
 <input type="hidden" name="download" value="1">
 <div class="field" id="secret-part" hidden><label for="secret" data-key="${words.secretKey}">${words.secret}</label><input id="secret" type="password" autocomplete="off" spellcheck="false"></div>
-<button class="button wide" type="submit">${words.download}</button>
+${downloadButton(language, file)}
 <button class="button wide quiet" type="button" id="show"${
       isText ? html` data-script` : undefined
     } hidden>${words.showText}</button>
 </form>
-<div class="running" hidden>
-<p class="row"><span id="status" role="status"></span><span class="hint" id="numbers"></span></p>
-<progress aria-label="${words.progressOfDownload}" max="1"></progress>
-<div class="row"><span class="hint" id="left"></span><button class="button quiet" type="button" id="cancel">${words.cancel}</button></div>
-</div>
+${running(language, words.progressOfDownload)}
 <p class="note" id="said" role="status" hidden></p>
 <pre id="shown" dir="auto" tabindex="0" hidden></pre>
 <p class="bad" id="problem" role="alert" hidden></p>
-<p class="hint">${words.lookingIsFree}${file.maxDownloads === null ? undefined : html` ${words.countsWhenSent}`}</p>
+<p class="hint" id="counting">${words.lookingIsFree}${
+      file.maxDownloads === null ? undefined : html` ${words.countsWhenSent}`
+    }</p>
 </div>
 ${
       isEncrypted(file)
@@ -106,44 +116,32 @@ ${
 /** The page of a missing file. */
 export const gone = (language: Language, root: string): string => {
   const { words } = language
-  return document({
-    language,
-    title: words.goneTitle,
-    root,
-    body: html`${heading(words.goneTitle, words.goneLead)}
-<div class="card">
-<p>${words.goneHelp}</p>
-<p><a href="${root}">${words.sendYourself}</a></p>
-</div>`
-  })
+  return notice(
+    { language, root, title: words.goneTitle, lead: words.goneLead },
+    html`<p>${words.goneHelp}</p>
+<p><a href="${root}">${words.sendYourself}</a></p>`
+  )
 }
 
 /** The page of a file that somebody else is downloading. */
 export const inProgress = (language: Language, root: string, retryAfter: string | undefined): string => {
   const { words } = language
-  return document({
-    language,
-    title: words.busyTitle,
-    root,
-    body: html`${heading(words.busyTitle, words.busyLead)}
-<div class="card">
-<p>${retryAfter === undefined ? words.busyHelp : phrase(words.busyHelpIn, { seconds: retryAfter })}</p>
-</div>`
-  })
+  return notice(
+    { language, root, title: words.busyTitle, lead: words.busyLead },
+    html`<p>${
+      retryAfter === undefined
+        ? words.busyHelp
+        : phrase(words.busyHelpIn, { time: Format.wait(language, Number(retryAfter) * 1000) })
+    }</p>`
+  )
 }
 
 /** The page of any other error, with the host's message. */
 export const problem = (language: Language, root: string, isUpload: boolean, message: string): string => {
   const { words } = language
-  const title = isUpload ? words.notUploaded : words.didNotWork
-  return document({
-    language,
-    title,
-    root,
-    body: html`${heading(title, undefined)}
-<div class="card">
-<p class="bad" id="problem" dir="auto">${/[.!?]$/.test(message) ? message : `${message}.`}</p>
-<p><a href="${root}">${isUpload ? words.tryAgain : words.backToStart}</a></p>
-</div>`
-  })
+  return notice(
+    { language, root, title: isUpload ? words.notUploaded : words.didNotWork, lead: undefined },
+    html`<p class="bad" id="problem" dir="auto">${/[.!?]$/.test(message) ? message : `${message}.`}</p>
+<p><a href="${root}">${isUpload ? words.tryAgain : words.backToStart}</a></p>`
+  )
 }

@@ -49,6 +49,12 @@ export const dateAndTime = (language: Language, millis: number): string => times
 export const duration = ({ tag }: Language, count: number, unit: string): string =>
   new Intl.NumberFormat(tag, { style: "unit", unit, unitDisplay: "long" }).format(count)
 
+/** A short length of time, such as `30 seconds` or `2 minutes`. */
+export const wait = (language: Language, millis: number): string =>
+  millis < 90_000
+    ? duration(language, Math.max(1, Math.ceil(millis / 1000)), "second")
+    : duration(language, Math.ceil(millis / 60_000), "minute")
+
 const STEPS: ReadonlyArray<readonly [unit: Intl.RelativeTimeFormatUnit, millis: number]> = [
   ["year", 365.25 * 86_400_000],
   ["month", 30.4375 * 86_400_000],

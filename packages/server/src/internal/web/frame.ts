@@ -9,12 +9,14 @@ export interface Frame {
   /** The relative path from the page to `/`, such as `../`: the pages work below any path of a proxy. */
   readonly root: string
   readonly body: Html
+  /** The script; without one, that of all other pages. */
+  readonly script?: keyof typeof Assets.scripts
   /** For tables. */
   readonly broad?: boolean
 }
 
 /** A whole page around its content. The tags for previews tell nothing of a file. */
-export const document = ({ body, broad, language, root, title }: Frame): string => {
+export const document = ({ body, broad, language, root, script = "page", title }: Frame): string => {
   const { direction, tag, words } = language
   return html`<!doctype html>
 <html lang="${tag}" dir="${direction}" data-root="${root}">
@@ -30,7 +32,7 @@ export const document = ({ body, broad, language, root, title }: Frame): string 
 <title>${title}</title>
 <link rel="icon" href="${root}assets/${Assets.icon}">
 <link rel="stylesheet" href="${root}assets/${Assets.style}">
-<script src="${root}assets/${Assets.script}" type="module"></script>
+<script src="${root}assets/${Assets.scripts[script]}" type="module"></script>
 </head>
 <body${broad === true ? html` class="broad"` : undefined}>
 <a class="skip" href="#main">${words.skip}</a>
@@ -59,5 +61,36 @@ export const terminal = ({ words }: Language, title: string, line: string, url?:
 <pre><code id="curl" dir="ltr"${url === undefined ? undefined : html` data-url="${url}"`}>${line}</code></pre>
 </section>`
 
-/** The words of the script, for the script. */
-export const scriptWords = ({ words }: Language): string => JSON.stringify(words.script)
+/** The words that a script uses, for the script. `values` are known when the page is made. */
+export const scriptWords = (
+  { words }: Language,
+  script: keyof typeof Assets.words,
+  values: Readonly<Record<string, string>> = {}
+): string =>
+  Object.entries(values).reduce(
+    (text, [name, value]) => text.replaceAll(`{${name}}`, value),
+    JSON.stringify(
+      Object.fromEntries(Object.entries(words.script).filter(([name]) => Assets.words[script].includes(name)))
+    )
+  )
+
+/** Where the script shows how a transfer goes, with the button that ends it. `label` names its bar. */
+export const running = ({ words }: Language, label: string): Html =>
+  html`<div class="running" hidden>
+<p class="row"><span id="status" role="status"></span><span class="hint" id="numbers"></span></p>
+<progress aria-label="${label}" max="1"></progress>
+<div class="row"><span class="hint" id="left"></span><button class="button quiet" type="button" id="cancel">${words.cancel}</button></div>
+</div>`
+
+/** A page that says one thing. */
+export const notice = (
+  frame: Pick<Frame, "language" | "root"> & { readonly title: string; readonly lead: Part },
+  body: Html
+): string =>
+  document({
+    ...frame,
+    body: html`${heading(frame.title, frame.lead)}
+<div class="card">
+${body}
+</div>`
+  })

@@ -1,5 +1,6 @@
 /** HTML as text that escapes what is inserted. */
 import * as PlainText from "@effect-fileio/core/PlainText"
+import * as LongName from "./longName.ts"
 
 /** Text that is HTML already; everything else is escaped when it is inserted. */
 export class Html {
@@ -35,17 +36,15 @@ export const phrase = (text: string, parts: Readonly<Record<string, Part>>): Htm
     text.split(/\{(\w+)\}/).map((piece, index) => render(index % 2 === 0 ? piece : parts[piece])).join("")
   )
 
-/** Characters of a name that is shown whole, and of the end that a longer one keeps. */
-const MOST_CHARACTERS = 84
-const END_CHARACTERS = 24
-
 /** Untrusted text, isolated so that it cannot change the direction of the text around it; a long one keeps its end. */
 export const foreign = (text: string): Html => {
   const stripped = PlainText.strip(text)
-  const characters = Array.from(stripped)
-  if (characters.length <= MOST_CHARACTERS) return html`<bdi>${stripped}</bdi>`
-  const start = characters.slice(0, MOST_CHARACTERS - END_CHARACTERS).join("")
-  return html`<bdi title="${stripped}">${start}…${characters.slice(-END_CHARACTERS).join("")}</bdi>`
+  const long = LongName.split(stripped)
+  if (long === undefined) return html`<bdi>${stripped}</bdi>`
+  const { end, isCut, start } = long
+  return html`<bdi title="${stripped}"><span class="start">${start}</span>${
+    isCut ? html`<span class="dots">…</span>` : undefined
+  }<span class="end">${end}</span></bdi>`
 }
 
 /** HTML that was made, and escaped, elsewhere. */

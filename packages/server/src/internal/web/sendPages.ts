@@ -1,25 +1,27 @@
 /** The pages of senders: the form, and the link of a file that was sent with it. */
 import * as PlainText from "@effect-fileio/core/PlainText"
+import * as QrCode from "@effect-fileio/core/QrCode"
 import * as Duration from "effect/Duration"
-import { encode } from "uqr"
 import type { FileRecord } from "../../Catalog.ts"
 import type { Plan } from "../../Plans.ts"
 import type { Anonymous } from "../../ServerOptions.ts"
 import { facts } from "./filePages.ts"
 import * as Format from "./format.ts"
-import { document, heading, scriptWords, terminal } from "./frame.ts"
+import { document, heading, running, scriptWords, terminal } from "./frame.ts"
 import { foreign, type Html, html, phrase } from "./html.ts"
 import type { Language } from "./words/words.ts"
 
 /** A QR code, dark on light in both colour schemes, since many readers do not support the reverse. */
 const qrCode = ({ words }: Language, text: string): Html => {
-  const { data, size } = encode(text, { ecc: "M", border: 3 })
+  const rows = QrCode.encode(text)
+  const border = 3
+  const size = rows.length + 2 * border
   let path = ""
-  data.forEach((row, y) => {
-    for (let x = 0; x < size;) {
+  rows.forEach((row, y) => {
+    for (let x = 0; x < row.length;) {
       let end = x
       while (row[end] === true) end++
-      if (end > x) path += `M${x} ${y}h${end - x}v1h-${end - x}z`
+      if (end > x) path += `M${x + border} ${y + border}h${end - x}v1h-${end - x}z`
       x = end + 1
     }
   })
@@ -96,7 +98,7 @@ const account = ({ words }: Language, isOpen: boolean): Html =>
 const form = (language: Language, plan: Plan, isKeyNeeded: boolean): Html => {
   const { words } = language
   return html`<form class="card" id="upload" method="post" action="./" enctype="multipart/form-data" data-most="${plan.maxUploadBytes}" data-words="${
-    scriptWords(language)
+    scriptWords(language, "send")
   }"${isKeyNeeded ? html` data-script data-key-needed hidden` : undefined}>
 <div id="fields" class="card-fields">
 <div class="drop">
@@ -115,11 +117,7 @@ ${protection(language)}
 ${account(language, isKeyNeeded)}
 <button class="button wide" type="submit">${words.upload}</button>
 </div>
-<div class="running" hidden>
-<p class="row"><span id="status" role="status"></span><span class="hint" id="numbers"></span></p>
-<progress aria-label="${words.progressOfUpload}" max="1"></progress>
-<div class="row"><span class="hint" id="left"></span><button class="button quiet" type="button" id="cancel">${words.cancel}</button></div>
-</div>
+${running(language, words.progressOfUpload)}
 <p class="bad" id="problem" role="alert" hidden></p>
 </form>
 <section id="results" class="results" hidden></section>`
@@ -140,6 +138,7 @@ export const home = (language: Language, plan: Plan, publicUrl: string, anonymou
     language,
     title: words.sendTitle,
     root: "./",
+    script: "send",
     body: html`${
       heading(
         words.sendTitle,
@@ -163,13 +162,36 @@ ${
   })
 }
 
+/** Deletes the file: by a button, and by a command that works when this browser has forgotten the token. */
+const takeBack = ({ words }: Language, key: string, link: string, token: string): Html =>
+  html`<details id="take-back"><summary>${words.takeBack}</summary>
+<form class="card-fields folded" method="post" action="${key}">
+<p class="hint">${words.takeBackHint}</p>
+<pre><code dir="ltr">curl -X DELETE -H 'Delete-Token: ${token}' ${link}</code></pre>
+<div><button class="button quiet" type="submit">${words.deleteFile}</button></div>
+</form></details>`
+
+/** The page after its button. */
+export const deleted = (language: Language): string => {
+  const { words } = language
+  return document({
+    language,
+    title: words.deletedTitle,
+    root: "../",
+    body: html`${heading(words.deletedTitle, words.deletedLead)}
+<p><a href="../">${words.sendAnother}</a></p>`
+  })
+}
+
 /** The page for the sender after an upload without the script: the link to share. */
 export const uploaded = (
   language: Language,
   file: FileRecord,
   publicUrl: string,
   now: number,
-  isDirect: boolean
+  isDirect: boolean,
+  /** Of the browser that has sent the file. */
+  token: string | undefined
 ): string => {
   const { words } = language
   const link = `${publicUrl}/${file.key}`
@@ -194,7 +216,8 @@ ${qrCode(language, link)}
 </div>
 ${facts(language, file, now)}
 </div>
-${terminal(language, words.downloadFromTerminal, `curl -o ${shellQuoted(file.name)} ${link}`)}
+${terminal(language, words.downloadFromTerminal, `curl -f -o ${shellQuoted(file.name)} ${link}`)}
+${token === undefined ? undefined : takeBack(language, file.key, link, token)}
 <p><a href="../">${words.sendAnother}</a></p>`
   })
 }

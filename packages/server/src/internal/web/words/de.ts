@@ -18,10 +18,10 @@ export const de: Words = {
   text: "Text",
   deleteAfter: "Löschen nach",
   downloads: "Downloads",
-  onceOption: "1, dann ist sie weg",
+  onceOption: "1, danach gelöscht",
   never: "Nie",
   noLimit: "Unbegrenzt",
-  onceHint: "Die Datei kann einmal heruntergeladen werden und ist dann weg.",
+  onceHint: "Die Datei kann einmal heruntergeladen werden und wird dann gelöscht.",
   encrypt: "In diesem Browser verschlüsseln",
   encryptHint:
     "Der Server kann die Datei nicht lesen: Nur der Link enthält den Schlüssel. Ein verlorener Link ist eine verlorene Datei.",
@@ -48,6 +48,12 @@ export const de: Words = {
   copyLink: "Link kopieren",
   qrCode: "QR-Code des Links",
   receiverView: "Ansehen, was der Empfänger sieht",
+  takeBack: "Zurücknehmen",
+  takeBackHint:
+    "Solange dieser Browser offen ist, können Sie die Datei auf dieser Seite löschen. Der Befehl löscht sie von überall.",
+  deleteFile: "Datei löschen",
+  deletedTitle: "Die Datei ist gelöscht",
+  deletedLead: "Ihr Link funktioniert nicht mehr.",
   sendAnother: "Noch eine Datei senden",
 
   size: "Größe",
@@ -60,7 +66,7 @@ export const de: Words = {
   someoneDownloading: "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei wieder verfügbar.",
   download: "Herunterladen",
   showText: "Text anzeigen",
-  lookingIsFree: "Diese Seite anzusehen verbraucht nichts.",
+  lookingIsFree: "Diese Seite anzusehen zählt nicht als Download.",
   countsWhenSent: "Die Datei gilt als heruntergeladen, sobald sie ganz gesendet ist.",
   progressOfDownload: "Fortschritt des Downloads",
   secret: "Passphrase",
@@ -69,17 +75,17 @@ export const de: Words = {
     "Die Datei ist verschlüsselt. Wer ihren Schlüssel hat, entschlüsselt sie mit age; mit dem vollständigen Link tut es diese Seite.",
   decryptInTerminal: "Im Terminal herunterladen und entschlüsseln",
 
-  goneTitle: "Diese Datei ist weg",
+  goneTitle: "Diese Datei gibt es nicht mehr",
   goneLead:
     "Sie wurde so oft heruntergeladen, wie ihr Absender erlaubt hat, ist abgelaufen oder wurde gelöscht. Sie lässt sich nicht wiederherstellen.",
   goneHelp:
     "Brauchen Sie sie noch, bitten Sie den Absender, sie erneut hochzuladen. Hat der Link nie funktioniert, vergleichen Sie ihn mit dem, den Sie bekommen haben: Vielleicht fehlt sein Ende.",
   sendYourself: "Selbst eine Datei senden",
   busyTitle: "Jemand anderes lädt diese Datei gerade herunter",
-  busyLead: "Es kann immer nur ein Empfänger laden, und sie wird gelöscht, wenn er sie ganz hat.",
+  busyLead: "Immer nur ein Empfänger kann sie herunterladen; sie wird gelöscht, wenn er sie vollständig hat.",
   busyHelp: "Gelingt der Download nicht, ist die Datei wieder verfügbar. Laden Sie dann diese Seite neu.",
   busyHelpIn:
-    "Gelingt der Download nicht, ist die Datei in etwa {seconds} Sekunden wieder verfügbar. Laden Sie dann diese Seite neu.",
+    "Gelingt der Download nicht, ist die Datei in etwa {time} wieder verfügbar. Laden Sie dann diese Seite neu.",
   notUploaded: "Die Datei wurde nicht hochgeladen",
   didNotWork: "Das hat nicht funktioniert",
   tryAgain: "Erneut versuchen",
@@ -93,21 +99,35 @@ export const de: Words = {
     copyLink: "Link kopieren",
     copyAll: "Alle Links kopieren",
     share: "Teilen",
+    shareAll: "Alle Links teilen",
+    more: "QR-Code und Terminal",
     remove: "{name} entfernen",
     chosen: "{count} gewählt, {size}",
     tooLarge: "{name} hat {size}; höchstens {most} können hochgeladen werden.",
+    noRoom:
+      "Im Konto ist noch Platz für {left}, und das hier braucht {size}. Löschen Sie zuerst etwas, oder wählen Sie weniger.",
     empty: "{name} ist leer. Es gibt nichts zu senden.",
     chooseFirst: "Wählen Sie zuerst eine Datei, oder schreiben Sie einen Text.",
     keyFirst: "Geben Sie zuerst Ihren API-Schlüssel ein: Hochladen braucht hier einen.",
+    notLoaded:
+      "Ein Teil dieser Seite konnte nicht geladen werden: Das Netz fehlt, oder der Server wurde aktualisiert. Es wurde nichts übertragen. Laden Sie die Seite neu.",
     keyWrong: "Der Server kennt diesen API-Schlüssel nicht.",
     uploading: "Lädt hoch",
     encrypting: "Verschlüsselt und lädt hoch",
     uploadingOne: "Datei {number} von {count}",
+    progress: "{what}, {percent}",
     numbers: "{done} von {total}",
     left: "{rate}/s, noch {time}",
-    waiting: "Die Verbindung ist weg. Der Upload geht weiter, sobald sie zurück ist.",
-    cancelled: "Der Upload wurde abgebrochen. Nichts wurde gespeichert.",
+    waiting: "Die Verbindung ist unterbrochen. Der Upload geht weiter, sobald sie wieder besteht.",
+    stalled: "Das dauert länger als sonst. Lassen Sie diese Seite offen; es geht von selbst weiter.",
+    hostError: "Der Server meldet ein Problem: {reason}. Der Upload geht weiter, sobald es behoben ist.",
+    unreadable:
+      "Eine Datei ist nicht lesbar: Sie wurde geändert, verschoben oder gelöscht, oder dieser Browser darf sie nicht öffnen. Von ihr wurde nichts gespeichert. Wählen Sie sie noch einmal.",
+    cancelled:
+      "Der Upload wurde abgebrochen. Falls der Server die ganze Datei schon hatte, wird eine Kopie ohne Link gelöscht, wenn sie abläuft.",
     uploadFailed: "Die Datei wurde nicht hochgeladen: {reason}",
+    hostFull:
+      "Der Server hat dafür keinen Platz. Nichts wurde gespeichert. Versuchen Sie es später noch einmal, oder senden Sie weniger.",
     uploadUnknown:
       "Die Verbindung brach am Ende ab, die Datei kann also angekommen sein oder nicht: {reason}. Sie können sie erneut hochladen; eine Kopie ohne Link wird gelöscht, wenn sie abläuft.",
     ready: "Ihr Link ist fertig",
@@ -119,17 +139,21 @@ export const de: Words = {
     readyEncryptedMany:
       "Teilen Sie jeden ganz: Der Teil hinter # ist der Schlüssel. Jeder öffnet eine Seite; erst ihr Knopf lädt die Datei herunter.",
     readyPassphrase: "Teilen Sie den Link und, auf einem anderen Weg, die Passphrase.",
+    readyPassphraseMany: "Teilen Sie die Links und, auf einem anderen Weg, die Passphrase.",
+    notKept:
+      "Dieser Browser merkt sich keine Links. Kopieren Sie den Link, bevor Sie diese Seite schließen: Ohne ihn bekommt niemand die Datei.",
     qrCode: "QR-Code des Links",
     downloadFromTerminal: "Im Terminal herunterladen",
     copyLine: "Kopieren",
     sendAnother: "Noch eine Datei senden",
+    sendMore: "Weitere Dateien senden",
     link: "Link",
     linkOf: "Link von {name}",
 
     stateWaiting: "noch nicht heruntergeladen",
     stateRunning: "wird gerade heruntergeladen",
     stateInterrupted: "ein Download brach ab",
-    stateGone: "weg: heruntergeladen, abgelaufen oder gelöscht",
+    stateGone: "nicht mehr da: heruntergeladen, abgelaufen oder gelöscht",
     stateDownloaded: "heruntergeladen",
     stateExpired: "abgelaufen",
     stateDeleted: "gelöscht",
@@ -139,7 +163,7 @@ export const de: Words = {
     forget: "Aus der Liste entfernen",
 
     linkWrong:
-      "Dieser Link ist beschädigt, daher lässt sich die Datei nicht entschlüsseln: {reason}. Bitten Sie um den vollständigen Link. Nichts wurde heruntergeladen.",
+      "Dieser Link ist beschädigt: Sein Schlüssel ist unvollständig oder falsch abgeschrieben, daher lässt sich die Datei nicht entschlüsseln. Bitten Sie um den vollständigen Link. Nichts wurde heruntergeladen.",
     linkCut:
       "Diese Datei ist verschlüsselt, und ihr Schlüssel fehlt: Der vollständige Link hat #age= und einen Schlüssel am Ende. Der Knopf lädt die verschlüsselte Datei.",
     encryptedInfo:
@@ -147,32 +171,40 @@ export const de: Words = {
     passphraseNeeded: "Die Datei ist mit einer Passphrase verschlüsselt, die Ihnen ihr Absender gibt.",
     identityNeeded: "Die Datei ist für einen geheimen Schlüssel verschlüsselt, den Sie eingeben müssen.",
     enterSecret: "Geben Sie das Geheimnis zuerst ein. Nichts wurde heruntergeladen.",
-    keyMistyped: "Das ist kein vollständiger geheimer Schlüssel: {reason}. Nichts wurde heruntergeladen.",
+    keyMistyped: "Dieser geheime Schlüssel ist unvollständig oder falsch abgeschrieben. Nichts wurde heruntergeladen.",
     wrongSecret:
       "Damit lässt sich die Datei nicht entschlüsseln. Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
     wrongSecretStream:
-      "Damit lässt sich die Datei nicht entschlüsseln. Der Download wurde beendet; die Datei ist in etwa 30 Sekunden wieder verfügbar.",
+      "Damit lässt sich die Datei nicht entschlüsseln. Der Download wurde beendet; die Datei ist in etwa {grace} wieder verfügbar.",
     saveEncrypted: "Die verschlüsselte Datei speichern",
+    saveAgain: "Noch einmal speichern",
+    saveText: "Als Datei speichern",
+    stoppedHere:
+      "Der Download wurde beendet, aber die verschlüsselte Datei ist ganz hier, und der Server hat sie vielleicht nicht mehr. Drücken Sie den Knopf, um sie zu entschlüsseln, oder speichern Sie sie.",
     tooLargeHere:
       "Dieser Browser kann eine so große verschlüsselte Datei ({size}) nicht speichern. Nichts wurde heruntergeladen. Nehmen Sie einen anderen Browser oder ein Terminal.",
     someoneDownloading:
-      "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei in etwa 30 Sekunden wieder verfügbar.",
+      "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei in etwa {grace} wieder verfügbar.",
     otherTab: "Ein anderer Tab dieses Browsers lädt diese Datei gerade herunter.",
     downloadingDecrypting: "Lädt herunter und entschlüsselt",
     decrypting: "Entschlüsselt",
-    downloadWaiting: "Die Verbindung ist weg. Der Download geht weiter, sobald sie zurück ist.",
+    downloadWaiting: "Die Verbindung ist unterbrochen. Der Download geht weiter, sobald sie wieder besteht.",
     begun:
-      "Der Download hat begonnen. Bricht er ab, drücken Sie den Knopf innerhalb von 30 Sekunden noch einmal: So lange bleibt die Datei für Sie reserviert.",
-    done: "Fertig: Die Datei ist vollständig, und Ihr Browser hat sie gespeichert.",
-    doneShown: "Hier ist der Text.",
+      "Der Download hat begonnen. Bricht er ab, drücken Sie den Knopf innerhalb von {grace} noch einmal: So lange bleibt die Datei für Sie reserviert.",
+    done: "Fertig: Die Datei ist vollständig, und Ihr Browser speichert sie.",
+    doneShown:
+      "Hier ist der Text. Der Server hat ihn vielleicht nicht mehr: Kopieren oder speichern Sie ihn, bevor Sie diese Seite schließen.",
     taken: "Der Server hat die ganze Datei gesendet.",
     brokenFor:
-      "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Für {seconds} Sekunden ist die Datei noch für Sie reserviert.",
+      "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Für {time} ist die Datei noch für Sie reserviert.",
     broken:
-      "Der Download brach ab. Drücken Sie den Knopf noch einmal: Innerhalb von 30 Sekunden ist die Datei noch für Sie reserviert.",
+      "Der Download brach ab. Drücken Sie den Knopf noch einmal: Innerhalb von {grace} ist die Datei noch für Sie reserviert.",
     downloadFailed: "Der Download ist nicht gelungen: {reason}",
-    stopped:
-      "Der Download wurde beendet. Die Datei ist in etwa 30 Sekunden wieder verfügbar, für diesen Browser sofort.",
-    goneNow: "Die Datei ist weg: Sie wurde heruntergeladen, ist abgelaufen oder wurde gelöscht."
+    stopped: "Der Download wurde beendet. Die Datei ist in etwa {grace} wieder verfügbar, für diesen Browser sofort.",
+    notSaved:
+      "Ihr Browser hat das Speichern beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Für {time} kann dieser Browser sie noch einmal herunterladen: Schaffen Sie Platz, und drücken Sie den Knopf.",
+    notSavedGone:
+      "Ihr Browser hat das Speichern beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Der Server hatte die Datei da schon ganz gesendet, sie ist daher gelöscht. Bitten Sie den Absender, sie erneut hochzuladen.",
+    goneNow: "Die Datei gibt es nicht mehr: Sie wurde heruntergeladen, ist abgelaufen oder wurde gelöscht."
   }
 }

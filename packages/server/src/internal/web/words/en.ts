@@ -46,6 +46,11 @@ export const en = {
   copyLink: "Copy the link",
   qrCode: "QR code of the link",
   receiverView: "See what the receiver sees",
+  takeBack: "Take it back",
+  takeBackHint: "Until it is closed, this browser can delete the file on this page. The command does it from anywhere.",
+  deleteFile: "Delete the file",
+  deletedTitle: "The file is deleted",
+  deletedLead: "Its link does not work any more.",
   sendAnother: "Send another file",
 
   size: "Size",
@@ -58,7 +63,7 @@ export const en = {
   someoneDownloading: "Somebody else is downloading it right now. If that breaks off, the file is available again.",
   download: "Download",
   showText: "Show the text",
-  lookingIsFree: "Looking at this page uses nothing up.",
+  lookingIsFree: "Opening this page does not count as a download.",
   countsWhenSent: "The file counts as downloaded once all of it has been sent.",
   progressOfDownload: "Progress of the download",
   secret: "Passphrase",
@@ -76,8 +81,7 @@ export const en = {
   busyTitle: "Somebody else is downloading this file",
   busyLead: "One receiver at a time can download it, and it is deleted when they have all of it.",
   busyHelp: "If that download does not succeed, the file is available again. Then reload this page.",
-  busyHelpIn:
-    "If that download does not succeed, the file is available again in about {seconds} seconds. Then reload this page.",
+  busyHelpIn: "If that download does not succeed, the file is available again in about {time}. Then reload this page.",
   notUploaded: "The file was not uploaded",
   didNotWork: "This did not work",
   tryAgain: "Try again",
@@ -92,21 +96,33 @@ export const en = {
     copyLink: "Copy the link",
     copyAll: "Copy all links",
     share: "Share",
+    shareAll: "Share all links",
+    more: "QR code and terminal",
     remove: "Remove {name}",
     chosen: "{count} chosen, {size}",
     tooLarge: "{name} has {size}; at most {most} can be uploaded.",
+    noRoom: "The account has room for {left} more, and this takes {size}. Delete something first, or choose less.",
     empty: "{name} is empty. There is nothing to send.",
     chooseFirst: "Choose a file first, or write a text.",
     keyFirst: "Enter your API key first: uploads need one here.",
+    notLoaded:
+      "A part of this page could not be loaded: the network is away, or the host was updated. Nothing was transferred. Reload the page.",
     keyWrong: "The host does not know this API key.",
     uploading: "Uploading",
     encrypting: "Encrypting and uploading",
     uploadingOne: "File {number} of {count}",
+    progress: "{what}, {percent}",
     numbers: "{done} of {total}",
     left: "{rate}/s, {time} left",
     waiting: "The connection is away. The upload continues when it is back.",
-    cancelled: "The upload was cancelled. Nothing was stored.",
+    stalled: "This takes longer than usual, and continues by itself.",
+    hostError: "The host reports a problem: {reason}. The upload continues when the host has recovered.",
+    unreadable:
+      "A file cannot be read: it was changed, moved or deleted, or this browser may not open it. Nothing of it was stored. Choose it again.",
+    cancelled:
+      "The upload was cancelled. If the host had the whole file by then, a copy without its link is deleted when it expires.",
     uploadFailed: "The file was not uploaded: {reason}",
+    hostFull: "The host has no room for this. Nothing was stored. Try again later, or send less.",
     uploadUnknown:
       "The connection broke at the end, so the file may or may not have arrived: {reason}. You can upload it again; a copy without its link is deleted when it expires.",
     ready: "Your link is ready",
@@ -118,10 +134,14 @@ export const en = {
     readyEncryptedMany:
       "Share them, all of each: the part behind # is the key. Opening one shows a page; only its button downloads the file.",
     readyPassphrase: "Share the link and, another way, the passphrase.",
+    readyPassphraseMany: "Share the links and, another way, the passphrase.",
+    notKept:
+      "This browser keeps no list of links. Copy the link before you close this page: without it, nobody gets the file.",
     qrCode: "QR code of the link",
     downloadFromTerminal: "Download from a terminal",
     copyLine: "Copy",
     sendAnother: "Send another file",
+    sendMore: "Send other files",
     link: "Link",
     linkOf: "Link of {name}",
 
@@ -138,35 +158,43 @@ export const en = {
     forget: "Remove from the list",
 
     linkWrong:
-      "This link is damaged, so the file cannot be decrypted: {reason}. Ask for the complete link. Nothing was downloaded.",
+      "This link is damaged: its key is cut or mistyped, so the file cannot be decrypted. Ask for the complete link. Nothing was downloaded.",
     linkCut:
       "This file is encrypted, and its key is missing: the complete link has #age= and a key at its end. The button downloads the encrypted file.",
     encryptedInfo: "The file is encrypted. This page decrypts it in your browser; the host cannot read it.",
     passphraseNeeded: "The file is encrypted with a passphrase, which its sender gives you.",
     identityNeeded: "The file is encrypted for a secret key, which you must enter.",
     enterSecret: "Enter it first. Nothing was downloaded.",
-    keyMistyped: "This is no complete secret key: {reason}. Nothing was downloaded.",
+    keyMistyped: "This secret key is cut or mistyped. Nothing was downloaded.",
     wrongSecret: "This does not decrypt the file. The encrypted file is here; try again.",
     wrongSecretStream:
-      "This does not decrypt the file. The download was stopped; the file is available again in about 30 seconds.",
+      "This does not decrypt the file. The download was stopped; the file is available again in about {grace}.",
     saveEncrypted: "Save the encrypted file",
+    saveAgain: "Save again",
+    saveText: "Save it as a file",
+    stoppedHere:
+      "The download was stopped, but all of the encrypted file is here, and the host may not have it any more. Press the button to decrypt it, or save it.",
     tooLargeHere:
       "This browser cannot save so large an encrypted file ({size}). Nothing was downloaded. Use another browser, or a terminal.",
     someoneDownloading:
-      "Somebody else is downloading it right now. If that breaks off, the file is available again in about 30 seconds.",
+      "Somebody else is downloading it right now. If that breaks off, the file is available again in about {grace}.",
     otherTab: "Another tab of this browser is downloading this file.",
     downloadingDecrypting: "Downloading and decrypting",
     decrypting: "Decrypting",
     downloadWaiting: "The connection is away. The download continues when it is back.",
     begun:
-      "The download has begun. If it breaks, press the button again within 30 seconds: for so long the file stays yours.",
-    done: "Done: the file is complete, and saved by your browser.",
-    doneShown: "Here is the text.",
+      "The download has begun. If it breaks, press the button again within {grace}: for so long the file stays yours.",
+    done: "Done: the file is complete, and your browser saves it.",
+    doneShown: "Here is the text. Copy or save it: the host may not have it any more.",
     taken: "The host has sent the whole file.",
-    brokenFor: "Your download broke off. Press the button again: for {seconds} seconds the file is still yours.",
-    broken: "The download broke off. Press the button again: within 30 seconds the file is still yours.",
+    brokenFor: "Your download broke off. Press the button again: for {time} the file is still yours.",
+    broken: "The download broke off. Press the button again: within {grace} the file is still yours.",
     downloadFailed: "The download failed: {reason}",
-    stopped: "The download was stopped. The file is available again in about 30 seconds, for this browser at once.",
+    stopped: "The download was stopped. The file is available again in about {grace}, for this browser at once.",
+    notSaved:
+      "Your browser stopped saving the file: it was cancelled there, or the disk is full. For {time} this browser can download it again: make room, and press the button.",
+    notSavedGone:
+      "Your browser stopped saving the file: it was cancelled there, or the disk is full. The host had sent all of it by then, so the file is gone. Ask its sender to upload it again.",
     goneNow: "The file is gone: it was downloaded, has expired, or was deleted."
   }
 }

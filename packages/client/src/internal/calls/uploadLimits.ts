@@ -11,7 +11,6 @@ import * as Result from "effect/Result"
 import { toError } from "../request/retry.ts"
 import { Failure } from "../shared/failure.ts"
 
-/** The known plan of an account. */
 interface Known {
   readonly account: Account
   /** When it was read, in milliseconds. */
@@ -78,7 +77,7 @@ const PLAN_MILLIS = 5 * 60 * 1000
 const MAX_WAIT_MILLIS = 10_000
 
 /** A kept plan may allow an upload, but only a fresh one may refuse it. */
-export class PlanLimits {
+export class UploadLimits {
   readonly #me: Effect.Effect<unknown, FileIoError.FileIoError>
   readonly #isEnabled: boolean
   #known: Known | undefined

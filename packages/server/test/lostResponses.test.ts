@@ -1,15 +1,19 @@
 /** Responses of PostgreSQL that are lost after it did what it was asked: nothing stored is lost, and every result is true. */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Redacted, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
+import { Catalog } from "../src/Catalog.ts"
+import * as PgCatalog from "../src/PgCatalog.ts"
 import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
+import { claimed, file } from "./leaseRules.ts"
 import { anna, type Answer, assertRefused, blobs, call, eventually, start, upload, uploaded } from "./support.ts"
 
 const engines = Scope.makeUnsafe()
 let postgresql: Postgres
 beforeAll(async () => {
   if (hasPostgres) postgresql = await Effect.runPromise(Scope.provide(postgres(), engines))
-}, 60_000)
+})
 afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
 
 const overPostgres = Effect.gen(function*() {
@@ -19,6 +23,31 @@ const overPostgres = Effect.gen(function*() {
   const server = yield* start({ catalog: url.href, engineTimeout: "5 seconds", grace: "1 hour" })
   return { ...server, line }
 })
+
+/** Two catalogs over one database, the first one through a proxy. */
+const twoCatalogs = Effect.gen(function*() {
+  const direct = yield* postgresql.database
+  const url = new URL(Redacted.value(direct))
+  const line = yield* proxy(Number(url.port))
+  url.port = String(line.port)
+  const open = (url: Redacted.Redacted) =>
+    Effect.map(
+      Layer.build(
+        PgCatalog.layer({ url, grace: 60_000, timeout: "1 minute" }).pipe(Layer.provide(NodeCrypto.layerSecureRandom))
+      ),
+      (context) => Context.get(context, Catalog)
+    )
+  return { catalog: yield* open(Redacted.make(url.href)), line, other: yield* open(direct) }
+})
+
+/** Loses the response to the statement with these words, and keeps PostgreSQL away from then on, before anything is repeated. */
+const cutOff = (line: Effect.Success<ReturnType<typeof proxy>>, ...words: ReadonlyArray<string>) => {
+  const done = line.meet("lose", ...words).then(() => {
+    line.setMode("refuse")
+    line.cut()
+  })
+  return Effect.promise(() => done)
+}
 
 /** The result of a call in which PostgreSQL's response to the statement with these words is lost. */
 const losing = (
@@ -49,7 +78,7 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
       assert.deepStrictEqual([count, nodes.map(({ key }) => key)], [1, [answer.json.key]])
       assert.strictEqual((yield* call(`${url}/${answer.json.key}`)).text, "content")
       assertRefused(yield* call(`${url}/${answer.json.key}`), 404, "FILE_NOT_FOUND")
-    }), 40_000)
+    }))
 
   it.live(
     "to an upload, and PostgreSQL is away then: the answer says that it is unknown, and the bytes stay",
@@ -68,8 +97,7 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
         yield* eventually("it works again", async () => (await fetch(`${url}/me`, { headers: anna })).ok)
         const { nodes } = yield* list(url)
         assert.strictEqual((yield* call(`${url}/${String(nodes[0]!["key"])}`)).text, "content")
-      }),
-    40_000
+      })
   )
 
   it.live("to the commit of new content: the new content is there, and only its bytes", () =>
@@ -89,7 +117,7 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
       assert.deepStrictEqual([answer.json["name"], answer.json["downloads"]], ["newer.bin", 0])
       for (let i = 0; i < 2; i++) assert.strictEqual((yield* call(`${url}/${key}`)).text, "newer")
       assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
-    }), 40_000)
+    }))
 
   it.live(
     "to the commit of new content: its downloads meanwhile stay counted",
@@ -115,9 +143,68 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
         assert.strictEqual(answer.status, 200, answer.text)
         assert.strictEqual(first.text, "newer")
         assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
-      }),
-    40_000
+      })
   )
+
+  it.live("to the commit of new content that others replace meanwhile: theirs stays, with its bytes, and the first is unknown", () =>
+    Effect.gen(function*() {
+      const { catalog, line, other } = yield* twoCatalogs
+      const { key } = yield* other.insert(file({ blob: "old" }))
+      yield* catalog.expect("lost", { owner: "anna", key })
+      const losing = cutOff(line, "lost", "COMMIT")
+      const updating = yield* Effect.forkScoped(
+        Effect.flip(catalog.update(key, "anna", { content: { ...file({ blob: "lost" }), isExpected: true } }))
+      )
+      yield* losing
+      assert.strictEqual(Option.getOrThrow(yield* other.get(key)).blob, "lost")
+      yield* other.expect("newer", { owner: "anna", key })
+      yield* other.update(key, "anna", { content: { ...file({ blob: "newer" }), isExpected: true } })
+      const garbage = yield* other.garbage("")
+      assert.deepStrictEqual(garbage, ["lost", "old"])
+      yield* other.forget(garbage)
+      line.setMode("pass")
+      assert.strictEqual((yield* Fiber.join(updating)).reason, "unknown")
+      assert.strictEqual(Option.getOrThrow(yield* other.get(key)).blob, "newer")
+      assert.deepStrictEqual(yield* other.garbage(""), [])
+    }))
+
+  it.live("to the commit of new content of a file that is used up meanwhile: unknown, and not that there is no such file", () =>
+    Effect.gen(function*() {
+      const { catalog, line, other } = yield* twoCatalogs
+      const { key } = yield* other.insert(file({ blob: "old", maxDownloads: 1 }))
+      yield* catalog.expect("lost", { owner: "anna", key })
+      const losing = cutOff(line, "lost", "COMMIT")
+      const updating = yield* Effect.forkScoped(
+        Effect.flip(catalog.update(key, "anna", { content: { ...file({ blob: "lost" }), isExpected: true } }))
+      )
+      yield* losing
+      const lease = claimed(yield* other.claim(key))
+      yield* other.handOver(lease)
+      yield* other.commit(lease)
+      assert.isTrue(Option.isNone(yield* other.get(key)))
+      line.setMode("pass")
+      assert.strictEqual((yield* Fiber.join(updating)).reason, "unknown")
+    }))
+
+  it.live("to an upload whose content others replace meanwhile: theirs stays, and the first is unknown", () =>
+    Effect.gen(function*() {
+      const { catalog, line, other } = yield* twoCatalogs
+      const shard = yield* catalog.expect("lost", { owner: "anna" })
+      const losing = cutOff(line, "lost", "upload.bin")
+      const uploading = yield* Effect.forkScoped(
+        Effect.flip(catalog.insert(file({ blob: "lost", name: "upload.bin", isExpected: true, shard })))
+      )
+      yield* losing
+      const { files } = yield* other.list({ owner: "anna", sort: "id", descending: false, offset: 0, limit: 9 })
+      const { key } = files[0]!
+      yield* other.expect("newer", { owner: "anna", key })
+      yield* other.update(key, "anna", { content: { ...file({ blob: "newer" }), isExpected: true } })
+      yield* other.forget(yield* other.garbage(""))
+      line.setMode("pass")
+      assert.strictEqual((yield* Fiber.join(uploading)).reason, "unknown")
+      assert.strictEqual((yield* other.totals).files, 1)
+      assert.strictEqual(Option.getOrThrow(yield* other.get(key)).blob, "newer")
+    }))
 
   it.live("to a deletion: it is done, and reported as such", () =>
     Effect.gen(function*() {
@@ -130,7 +217,7 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
       assert.strictEqual(answer.status, 200, answer.text)
       assertRefused(yield* call(`${url}/${key}`, { method: "DELETE", headers: anna }), 404, "FILE_NOT_FOUND")
       assert.strictEqual((yield* list(url))["count"], 0)
-    }), 40_000)
+    }))
 
   it.live("to a claim: a 503, and the file is available again at once", () =>
     Effect.gen(function*() {
@@ -142,5 +229,5 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
       yield* eventually("the file is free", async () => (await fetch(`${url}/${key}`, { method: "HEAD" })).ok)
       assert.strictEqual((yield* call(`${url}/${key}`)).text, "content")
       assertRefused(yield* call(`${url}/${key}`), 404, "FILE_NOT_FOUND")
-    }), 40_000)
+    }))
 })
