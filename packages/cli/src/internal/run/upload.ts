@@ -82,23 +82,24 @@ const againOf = (source: string, { paths: _paths, resume: _resume, ...flags }: I
   Again.command("upload", source, { ...flags })
 
 const fateOf = (stage: Stage, again: string, isEncrypted: boolean) =>
-  Effect.sync(() =>
-    stage.at === "sent" && stage.isOnItsWay
+  Effect.sync(() => {
+    // The command that continues an upload first asks the host how much it has, so it never stores a file twice.
+    const next = stage.isNoted ? `Continue it by the same command: ${again}` : undefined
+    return stage.at === "sent" && stage.isOnItsWay
       ? {
         what: "stopped before the host had responded",
-        advice: "It may have been stored on the host: see \"fileio list\" before you send it again.",
+        advice: next ?? "It may have been stored on the host: see \"fileio list\" before you send it again.",
         details: { stored: "unknown" as const }
       }
       : {
         what: stage.isOnItsWay ? `stopped after ${Text.bytes(stage.bytes)}` : "stopped before it was sent",
-        advice: stage.isNoted
-          ? `Continue it by the same command: ${again}`
-          : `Nothing was stored on the host. ${
+        advice: next ??
+          `Nothing was stored on the host. ${
             isEncrypted ? "An encrypted upload starts over" : "Send it again"
           }: ${again}`,
         details: { stored: "no" as const, bytesDone: stage.isOnItsWay ? stage.bytes : 0 }
       }
-  )
+  })
 
 const summary = (details: FileDetails): string => {
   const left = details.downloadsLeft
