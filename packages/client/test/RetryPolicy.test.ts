@@ -2,7 +2,7 @@ import { FileIo, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import { FileKey } from "@effect-fileio/core/FileKey"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Redacted, Schedule } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Redacted, Schedule, type Scope } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import * as RetryAfter from "../src/internal/request/retryAfter.ts"
 import { Failure, mayRepeat, type Stage } from "../src/internal/shared/failure.ts"
@@ -247,6 +247,66 @@ describe("Retry-After", () => {
     assert.strictEqual(parse({ "retry-after": at, date: "Wed, 01 Jan 2025 00:01:00 GMT" }), 0)
     assert.strictEqual(parse({ "retry-after": at, date: "nonsense" }), 10_000)
   })
+})
+
+describe("a refusal after an attempt whose effect is unknown", () => {
+  const key = "abcdefghijkl"
+  const failing = (
+    first: number,
+    second: Answer,
+    call: (fileIo: FileIo.FileIo["Service"]) => Effect.Effect<unknown, FileIoError.FileIoError, Scope.Scope>
+  ) =>
+    Effect.gen(function*() {
+      const { fileIo } = yield* scripted((number) => number === 1 ? failure(first) : second)
+      return yield* Effect.flip(yield* run(Effect.scoped(call(fileIo))))
+    })
+
+  it.effect.each(
+    [[502, "unknown"], [504, "unknown"], [503, "absent"]] as const
+  )("of a download: %s, then a 404, is %s", ([first, copy]) =>
+    Effect.gen(function*() {
+      const error = yield* failing(first, failure(404), (fileIo) => fileIo.download(key))
+      assert.strictEqual(error.reason._tag, "FileNotFound")
+      assert.strictEqual(error.copy, copy)
+    }))
+
+  it.effect.each([401, 403, 423])("of a download: 502, then %s, is unknown", (second) =>
+    Effect.gen(function*() {
+      const error = yield* failing(502, failure(second), (fileIo) => fileIo.download(key))
+      assert.strictEqual(error.copy, "unknown")
+    }))
+
+  it.effect.each(
+    [[500, "unknown"], [507, "no"]] as const
+  )("of an update or replacement: %s, then a 404, is %s", ([first, stored]) =>
+    Effect.gen(function*() {
+      for (const operation of ["update", "replace"] as const) {
+        const error = yield* failing(first, failure(404), (fileIo) => fileIo[operation](key, { maxDownloads: 2 }))
+        assert.strictEqual(error.stored, stored, operation)
+      }
+    }))
+
+  it.effect("of a deletion, 404, is a success, also after a 429; a refused key is none", () =>
+    Effect.gen(function*() {
+      const deleted = (answers: ReadonlyArray<Answer>) =>
+        Effect.gen(function*() {
+          const { fileIo } = yield* scripted((number) => answers[number - 1]!)
+          return yield* Effect.result(yield* run(fileIo.delete(key)))
+        })
+      const tags = []
+      for (
+        const answers of [
+          [failure(500), failure(404)],
+          [failure(500), refusal(), failure(404)],
+          [failure(500), failure(401)],
+          [refusal(), failure(404)]
+        ]
+      ) {
+        const result = yield* deleted(answers)
+        tags.push(result._tag === "Success" ? "deleted" : result.failure.reason._tag)
+      }
+      assert.deepStrictEqual(tags, ["deleted", "deleted", "Unauthorized", "FileNotFound"])
+    }))
 })
 
 describe("what may be repeated", () => {

@@ -316,7 +316,9 @@ export const fromInvalidOption = ({ option, problem }: InvalidOption): Problem =
 export const fromError = (error: FileIoError.FileIoError, resume?: Resume): Problem => {
   const { advice, details, what } = wordsOf(error, resume)
   const verdict = error.operation === "download"
-    ? VERDICT_OF_COPY[error.copy ?? "kept"]
+    ? error.reason._tag === "FileNotFound" && error.copy === "unknown"
+      ? "The response that was lost before may have used up the copy."
+      : VERDICT_OF_COPY[error.copy ?? "kept"]
     : error.stored === undefined
     ? ""
     : VERDICT_OF_STORED[error.stored]

@@ -22,10 +22,9 @@ export const make = (client: Client) =>
       yield* ask<unknown>(
         client,
         { ...parts, method: "DELETE", path: `/${link.key}`, read: readNothing },
-        (failure, before) =>
-          // If a repeated deletion finds no file, the attempt before it deleted the file.
-          failure.reason._tag === "FileNotFound" && before !== undefined && before.stage !== "limited" &&
-            before.stage !== "unsent"
+        (failure, isAfterEffect) =>
+          // If a repeated deletion finds no file, an attempt before it deleted the file.
+          failure.reason._tag === "FileNotFound" && isAfterEffect
             ? Effect.void
             : Effect.fail(DeleteToken.explained(failure, token))
       )

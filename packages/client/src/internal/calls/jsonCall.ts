@@ -35,14 +35,14 @@ const exchange = <A>(
 export const ask = <A>(
   client: Client,
   call: JsonCall<A>,
-  /** Inspects the failure of an attempt, and that of the attempt before it. */
-  recover?: (failure: Failure, before: Failure | undefined) => Effect.Effect<A, Failure>
+  /** Inspects the failure of an attempt; `isAfterEffect`: an earlier one may have had its effect. */
+  recover?: (failure: Failure, isAfterEffect: boolean) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
     { operation: call.call.operation, reopenable: true, limiter: client.limiter },
-    (_number, before, withPermit) => {
+    (withPermit, isAfterEffect) => {
       const received = exchange(client, call, { withPermit, isRepeatable: true })
-      return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, before))
+      return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, isAfterEffect))
     }
   )
 
@@ -73,7 +73,7 @@ export const submit = <A>(
         limiter: client.limiter,
         onFailure: () => meter.failed
       },
-      (_number, _before, withPermit) => {
+      (withPermit) => {
         const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
         const received = exchange(client, call, {
           outgoing: { form, file: body, tally },

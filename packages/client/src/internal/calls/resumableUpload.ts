@@ -67,7 +67,7 @@ const steps = <A>(client: Client, { call, method, path, read }: JsonCall<A>, upl
     new Failure(
       failure.stage === "broken" || failure.stage === "failed" ? "resumable" : failure.stage,
       failure.reason,
-      state.isMaybeStored || failure.isMaybeStored
+      state.isMaybeStored || failure.isAfterEffect
     )
 
   const forget = (): void => {
@@ -162,7 +162,7 @@ export const run = <A>(
       onFailure: () => upload.meter.failed,
       progress
     },
-    (_number, _before, withPermit) => {
+    (withPermit) => {
       const attempted = attempt(withPermit)
       const recovered = recover === undefined
         ? attempted

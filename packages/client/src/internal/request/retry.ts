@@ -11,7 +11,7 @@ import { CurrentRetryPolicy, type RetryPolicy } from "../../RetryPolicy.ts"
 import type { CallPermits, Limiter, RequestHooks, WithPermit } from "../limit/limiter.ts"
 import * as Metrics from "../observe/metrics.ts"
 import * as Span from "../observe/span.ts"
-import { copyOf, type Failure, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
+import { copyOf, Failure, mayHaveEffect, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
 import * as Timeouts from "./timeouts.ts"
 
@@ -86,8 +86,8 @@ const attempted = <A, R>(
 }
 
 /**
- * The only retry layer. `attempt` gets its number, from 1, the failure before it, and a function that makes a request once
- * there is a permit.
+ * The only retry layer. `attempt` gets a function that makes a request once there is a permit, and whether an earlier attempt may
+ * have had its effect.
  */
 export const run = <A, R>(
   options: {
@@ -101,7 +101,7 @@ export const run = <A, R>(
      */
     readonly progress?: (() => "advanced" | "reachable" | "unknown") | undefined
   },
-  attempt: (number: number, before: Failure | undefined, withPermit: WithPermit) => Effect.Effect<A, Failure, R>
+  attempt: (withPermit: WithPermit, isAfterEffect: boolean) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, FileIoError.FileIoError, R> =>
   Effect.withFiber((fiber) => {
     const { operation } = options
@@ -127,6 +127,7 @@ export const run = <A, R>(
       Effect.gen(function*(): Effect.fn.Return<A, FileIoError.FileIoError, R> {
         let nextDelay = yield* startDelays(policy, clock)
         let failure = failed
+        let isAfterEffect = false
         for (let number = 2;; number++) {
           if (options.onFailure !== undefined) yield* options.onFailure(failure)
           const error = toError(operation, failure)
@@ -147,14 +148,16 @@ export const run = <A, R>(
           }
           // The limiter waits after a refusal; this only gives up.
           if (isRefused && maxWait() === 0) return yield* Effect.fail(error)
+          isAfterEffect ||= mayHaveEffect(operation, failure)
           const result = yield* Effect.result(
-            attempted(operation, number, permits, attempt(number, failure, withPermit), fiber)
+            attempted(operation, number, permits, attempt(withPermit, isAfterEffect), fiber)
           )
           if (result._tag === "Success") return result.success
           failure = result.failure
+          if (isAfterEffect) failure = new Failure(failure.stage, failure.reason, true)
         }
       })
-    return Effect.catch(attempted(operation, 1, permits, attempt(1, undefined, withPermit), fiber), again)
+    return Effect.catch(attempted(operation, 1, permits, attempt(withPermit, false), fiber), again)
   })
 
 /**

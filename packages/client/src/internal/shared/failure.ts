@@ -33,12 +33,12 @@ export class Failure {
   readonly _tag = "Failure"
   readonly reason: FileIoError.Reason
   readonly stage: Stage
-  /** Whether an earlier attempt at the same upload may have stored the file. */
-  readonly isMaybeStored: boolean
-  constructor(stage: Stage, reason: FileIoError.Reason, isMaybeStored = false) {
+  /** Whether an earlier attempt at the same call may have had its effect, which this one does not undo. */
+  readonly isAfterEffect: boolean
+  constructor(stage: Stage, reason: FileIoError.Reason, isAfterEffect = false) {
     this.stage = stage
     this.reason = reason
-    this.isMaybeStored = isMaybeStored
+    this.isAfterEffect = isAfterEffect
   }
 }
 
@@ -76,20 +76,29 @@ const NO_ROOM = 507
 
 /** What became of the only copy on the host. */
 export const copyOf = (failure: Failure): FileIoError.Copy =>
-  failure.stage === "refused" && failure.reason._tag === "FileNotFound"
+  failure.stage === "received"
+    ? "consumed"
+    : failure.isAfterEffect
+    ? "unknown"
+    : failure.stage === "refused" && failure.reason._tag === "FileNotFound"
     ? "absent"
     : UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === 503)
     ? "kept"
-    : failure.stage === "received"
-    ? "consumed"
     : "unknown"
 
 /** Whether the host may have stored something. */
 export const storedOf = (failure: Failure): FileIoError.Stored =>
   (UNTOUCHED.has(failure.stage) || (failure.stage === "failed" && statusOf(failure) === NO_ROOM)) &&
-    !failure.isMaybeStored
+    !failure.isAfterEffect
     ? "no"
     : "unknown"
+
+/**
+ * Whether the host may have done what it was asked for, so that a later refusal is not the whole truth. A resumable upload asks the
+ * host, so each of its failures says this itself.
+ */
+export const mayHaveEffect = (operation: FileIoError.Operation, failure: Failure): boolean =>
+  failure.stage !== "resumable" && (operation === "download" ? copyOf(failure) : storedOf(failure)) === "unknown"
 
 /**
  * Whether the attempt may be repeated without harm: the table of `docs/one-time-promise.md`.
