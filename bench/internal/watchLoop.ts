@@ -1,5 +1,5 @@
 /** The longest time that the event loop was blocked, in milliseconds. */
-export interface Stalls {
+interface Stalls {
   /** By the clock: on a machine with more to do than it has cores, other processes count too. */
   readonly worstStallMs: number
   /** By the processor time of the loop's own thread, so that only its own work counts. */

@@ -19,7 +19,7 @@ const skip = <E>(bytes: Stream.Stream<Uint8Array, E>, count: number): Stream.Str
   })
 
 /** A separate name for each: of two entries with one name, a program that opens the archive keeps the last. Some ignore the case. */
-export const distinct = (paths: ReadonlyArray<string>): ReadonlyArray<string> => {
+const distinct = (paths: ReadonlyArray<string>): ReadonlyArray<string> => {
   const taken = new Set<string>()
   return paths.map((path) => {
     // Some take a backslash for a separator of folders.

@@ -2,7 +2,7 @@
 import { baseUrl, copyOnClick, fill, find, get, isolated, make, show, type Words } from "./dom.ts"
 import { type Status, statusOf } from "./status.ts"
 
-export interface Sent {
+interface Sent {
   readonly key: string
   readonly name: string
   readonly link: string

@@ -4,7 +4,7 @@ import { make } from "./dom.ts"
 /** Up to this size a file is saved when all of it is here and authentic; a larger one while it comes. */
 export const WHOLE_BYTES = 64_000_000
 /** Where there is no worker, all of a file must be in memory. */
-export const WHOLE_BYTES_WITHOUT_WORKER = 1_000_000_000
+const WHOLE_BYTES_WITHOUT_WORKER = 1_000_000_000
 
 /** Browsers have workers only where the connection is safe, and some have none in private windows. */
 const canStream = (): boolean => isSecureContext && "serviceWorker" in navigator && "locks" in navigator

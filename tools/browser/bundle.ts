@@ -98,7 +98,7 @@ const effectAlone = (chunk: string): string => {
 }
 
 /** Sizes after gzip, in bytes, of what a page loads at once. */
-export interface Sizes {
+interface Sizes {
   /** A page with core and client. */
   readonly whole: number
   /** The part that core and client add to `effect`. */

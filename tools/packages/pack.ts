@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url"
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** The manifest of a packed package. */
-export interface Manifest {
+interface Manifest {
   readonly name: string
   readonly version: string
   readonly keywords?: ReadonlyArray<string>

@@ -28,7 +28,7 @@ export interface Ran {
   readonly bytes: Buffer
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly stdin?: string | Uint8Array
   readonly cwd?: string
@@ -130,7 +130,7 @@ export const setUp = () => {
 /** Where there is no Python with `pty` (Windows), the tests in a terminal are skipped. */
 export const hasPty = spawnSync("python3", ["-c", "import pty, termios"]).status === 0
 
-export interface PtyOptions extends Omit<RunOptions, "stdin"> {
+interface PtyOptions extends Omit<RunOptions, "stdin"> {
   readonly columns?: number
   /** Destination of standard output instead of the terminal. */
   readonly stdout?: string
@@ -140,7 +140,7 @@ export interface PtyOptions extends Omit<RunOptions, "stdin"> {
   >
 }
 
-export interface Shown {
+interface Shown {
   /** The whole output to the terminal. */
   readonly shown: string
   readonly code: number

@@ -2,7 +2,7 @@
 import { Effect, type Scope } from "effect"
 import * as Net from "node:net"
 
-export interface CuttingProxy {
+interface CuttingProxy {
   readonly url: string
   /** Connections that were cut. */
   readonly cuts: () => number

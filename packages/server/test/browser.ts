@@ -16,7 +16,7 @@ if (!hasChromium) console.warn(`SKIPPED: the pages in a real browser; there is n
 const SCREENSHOTS = fileURLToPath(new URL("../.screenshots", import.meta.url))
 const PHONE = { width: 320, height: 640 }
 const TABLET = { width: 768, height: 1024 }
-export const DESKTOP = { width: 1280, height: 860 }
+const DESKTOP = { width: 1280, height: 860 }
 
 let browser: Browser
 

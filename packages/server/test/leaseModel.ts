@@ -24,7 +24,7 @@ export interface File {
   removed: boolean
 }
 
-export interface Held {
+interface Held {
   readonly id: string
   readonly file: File
   readonly blob: string

@@ -209,7 +209,7 @@ export const sendParts = (
   })
 }
 
-export interface OpenResponse {
+interface OpenResponse {
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
   readonly response: Http.IncomingMessage

@@ -14,7 +14,7 @@ import { local, type Problem, usage } from "./problem.ts"
 import { type Settings, sourceOf } from "./settings.ts"
 import { Stdio } from "./stdio.ts"
 
-export interface PassphraseInput {
+interface PassphraseInput {
   readonly passphrase: boolean
   readonly passphraseFile: string | undefined
 }

@@ -25,7 +25,7 @@ export interface View {
 }
 
 /** Redraws in place, or prints one line per finished transfer, or prints nothing. */
-export type Style = "animated" | "plain" | "none"
+type Style = "animated" | "plain" | "none"
 
 export const styleOf = (stdio: Stdio, quiet: boolean): Style =>
   quiet || !stdio.stderr.isTerminal

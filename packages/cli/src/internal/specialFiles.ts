@@ -44,7 +44,7 @@ export const descriptorOf = (path: string): number | undefined => {
   return undefined
 }
 
-export type Kind = "descriptor" | "pipe" | "device"
+type Kind = "descriptor" | "pipe" | "device"
 
 /** The kind of a path that is neither a regular file nor a folder; `undefined` also if nothing exists there. */
 export const kindOf = (path: string): Kind | Problem | undefined => {

@@ -8,7 +8,7 @@ import * as RateLimit from "../../src/RateLimit.ts"
 import { generator, type ModelOptions } from "./modelHost.ts"
 
 /** Something that uses the account from `at` on, in seconds. */
-export interface Process {
+interface Process {
   readonly at: number
   /** As many calls as these are made one after the other … */
   readonly fibers?: number

@@ -20,7 +20,7 @@ export class StrictCounter {
   }
 }
 
-export interface HostOptions {
+interface HostOptions {
   readonly limit: number
   /** The limit that `me` reports. @default the limit */
   readonly reported?: number | null | undefined
@@ -95,7 +95,7 @@ export const refusal = (headers: Record<string, string> = {}) =>
 export const failure = (status: number) => json(status, { success: false, status, message: "no" })
 
 /** Runs everything that needs no time. */
-export const settle = Effect.repeat(TestClock.withLive(Effect.sleep(1)), { times: 4 })
+const settle = Effect.repeat(TestClock.withLive(Effect.sleep(1)), { times: 4 })
 
 /** Advances the clock, before and after running everything that needs no time: `adjust` alone only wakes sleeping fibers. */
 export const advance = (duration: Duration.Input) =>

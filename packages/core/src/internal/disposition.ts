@@ -3,7 +3,7 @@
  * and for parts of forms. All steps are linear in the input.
  */
 
-export interface Parameter {
+interface Parameter {
   /** In lower case, such as `filename` or `filename*`. */
   readonly name: string
   /** Raw, as in the header; of a quoted value the part between the quotes, with its backslashes. */

@@ -15,7 +15,7 @@ export interface Proxies {
 
 export const NONE: Proxies = { http: "", https: "", none: "" }
 
-export interface Problem {
+interface Problem {
   readonly field: string
   readonly problem: string
 }

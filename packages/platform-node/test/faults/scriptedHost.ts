@@ -23,7 +23,7 @@ export interface Request {
   readonly body: Buffer
 }
 
-export interface ScriptedHost {
+interface ScriptedHost {
   readonly baseUrl: string
   readonly requests: ReadonlyArray<Request>
 }

@@ -79,7 +79,7 @@ const form = (name: string, allowed: number, content: Buffer): Buffer =>
     Buffer.from(`\r\n--${BOUNDARY}--\r\n`)
   ])
 
-export interface Lab {
+interface Lab {
   readonly ledger: Ledger
   readonly random: Random
   /** A server, which may be down. */

@@ -10,7 +10,7 @@ import * as Net from "node:net"
  * `pass` forwards bytes; `silent` keeps connections, also new ones, and forwards nothing; `refuse` closes new connections at
  * once.
  */
-export type Mode = "pass" | "silent" | "refuse"
+type Mode = "pass" | "silent" | "refuse"
 
 interface Pair {
   readonly client: Net.Socket

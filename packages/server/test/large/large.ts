@@ -28,7 +28,7 @@ export interface Options {
   readonly expired: number
 }
 
-export interface Step {
+interface Step {
   readonly name: string
   readonly millis: number
   /** Most processor time, in milliseconds, that this thread used without a turn of the event loop. */

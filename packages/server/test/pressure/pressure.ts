@@ -100,7 +100,7 @@ const file = part("name=\"file\"; filename=\"f\"")
 const byteByByte = (text: string) => Array.from(text, (byte) => `1\r\n${byte}\r\n`).join("")
 
 /** The bytes that each connection of a kind sends before it stops. `key` is a file of 32 MiB. */
-export const kinds: Readonly<Record<string, (key: string) => string | Buffer>> = {
+const kinds: Readonly<Record<string, (key: string) => string | Buffer>> = {
   "nothing": () => "",
   "half of the headers": () => `GET / HTTP/1.1\r\nHost: x\r\n${"x-a: b\r\n".repeat(1500)}x-long: ${"y".repeat(4000)}`,
   "a download that is not read": (key) => `GET /${key} HTTP/1.1\r\nHost: x\r\n\r\n`,
@@ -142,7 +142,7 @@ const connect = (port: number, index: number, bytes: string | Buffer): Promise<N
     })
   })
 
-export interface Figures {
+interface Figures {
   readonly kind: string
   readonly connections: number
   /** Memory of the server in MiB before, with the connections open, and the most at any time. */

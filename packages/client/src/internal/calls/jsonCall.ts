@@ -46,7 +46,7 @@ export const ask = <A>(
     }
   )
 
-export interface Form {
+interface Form {
   readonly body: FileBody.FileBody | FileBody.OneShotBody | undefined
   readonly fields: FileSettings.Fields
   readonly onProgress: Progress.Listener | undefined

@@ -119,7 +119,7 @@ export const ask = (
   ))
 
 /** A response that is not for the file: the host does not have the file, and may not have the upload any more. */
-export interface NotAppended {
+interface NotAppended {
   readonly _tag: "NotAppended"
   readonly isGone: boolean
   readonly reason: FileIoError.Reason

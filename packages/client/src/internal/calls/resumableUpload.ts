@@ -43,7 +43,7 @@ interface State {
   hasLeft: boolean
 }
 
-export interface Upload {
+interface Upload {
   readonly body: Requests.ResumableBody
   readonly fields: FileSettings.Fields
   readonly tally: Send.Tally

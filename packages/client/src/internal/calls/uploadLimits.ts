@@ -33,7 +33,7 @@ const longestLife = (value: unknown, now: number): number | undefined => {
  * The limit of the plan that an upload or a change would exceed. `maxDownloads` and `maxExpires` are not in the contract, but
  * some hosts send them.
  */
-export const exceeded = (
+const exceeded = (
   known: Known,
   asked: { readonly size: number | undefined; readonly settings: FileSettings },
   now: number

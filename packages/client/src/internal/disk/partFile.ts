@@ -44,7 +44,7 @@ const Note = Schema.fromJsonString(Schema.Struct({
   owner: Schema.String
 }))
 
-export type Note = typeof Note.Type
+type Note = typeof Note.Type
 
 const decodeNote = Schema.decodeUnknownOption(Note)
 const encodeNote = Schema.encodeSync(Note)

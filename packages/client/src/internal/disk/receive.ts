@@ -86,7 +86,7 @@ export const publishWhole = Effect.fnUntraced(function*(
 })
 
 /** The written part of a download, and where it continues. */
-export class Writing {
+class Writing {
   readonly pieces: Array<OpenPart.Piece> = []
   /** Why the destination was abandoned. */
   failure: PlatformError | undefined

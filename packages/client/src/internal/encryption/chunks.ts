@@ -10,7 +10,7 @@ import { Fault } from "./fault.ts"
 /** Bytes of plaintext in a chunk; only the last one may have fewer. */
 export const PLAIN_CHUNK = 64 * 1024
 /** Bytes of the tag of a chunk. */
-export const TAG = 16
+const TAG = 16
 /** Bytes of an encrypted chunk. */
 export const SEALED_CHUNK = PLAIN_CHUNK + TAG
 

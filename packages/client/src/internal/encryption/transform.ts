@@ -16,7 +16,7 @@ export interface Chunks {
 /** Pieces of memory, at least one. */
 export type Bytes = readonly [Uint8Array, ...Array<Uint8Array>]
 
-export interface Transformed<E, R> {
+interface Transformed<E, R> {
   readonly output: Pull.Pull<Bytes, E | Fault, void, R>
   /** After an error of the chunks: the input from the chunk with the error on. */
   readonly rest: Pull.Pull<Bytes, E, void, R>

@@ -19,7 +19,7 @@ import { type NextDelay, startDelays, toError } from "./retry.ts"
 import * as Timeouts from "./timeouts.ts"
 
 /** The parsed head of a download's response; `offset` is that of the body. */
-export interface FileHead extends Pick<Download, "key" | "name" | "contentType" | "size" | "offset" | "validator"> {
+interface FileHead extends Pick<Download, "key" | "name" | "contentType" | "size" | "offset" | "validator"> {
   /** Whether the host accepts ranges. */
   readonly resumable: boolean
 }

@@ -90,7 +90,7 @@ export const expiry = (activity: Activity, timeouts: Timeouts): Effect.Effect<ne
   })
 
 /** Runs an effect of a request, such as sending it or reading a chunk; fails once nothing has happened for too long. */
-export type Guard = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FileIoError.TimedOut, R>
+type Guard = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FileIoError.TimedOut, R>
 
 /**
  * Watches one request and its response: the effects that the guard runs, one after another. The time between them does not count.

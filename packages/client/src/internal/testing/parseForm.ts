@@ -1,5 +1,5 @@
 /** A received form. */
-export interface Form {
+interface Form {
   readonly fields: Readonly<Record<string, string>>
   readonly file:
     | { readonly name: string; readonly contentType: string; readonly bytes: Uint8Array }

@@ -8,7 +8,7 @@ import { type Head, type Listener, ResponseReader } from "./responseReader.ts"
 const HIGH_WATER_BYTES = 512 * 1024
 
 /** The host closed the connection before the response was complete. */
-export class ConnectionClosedError extends Error {
+class ConnectionClosedError extends Error {
   override readonly name = "ConnectionClosedError"
   readonly code = "ERR_CONNECTION_CLOSED"
   constructor() {
@@ -171,7 +171,7 @@ export class Exchange implements Listener {
 }
 
 /** How a connection reports to its pool. */
-export interface Owner {
+interface Owner {
   /** A response has ended; `isReusable` says whether another request may follow it. */
   readonly finished: (connection: Connection, isReusable: boolean, keepAliveMillis: number | undefined) => void
   readonly closed: (connection: Connection) => void

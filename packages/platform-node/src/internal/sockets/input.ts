@@ -11,7 +11,7 @@ const SMALL_BYTES = 16 * 1024
 const LARGE_BYTES = 2 * 1024 * 1024
 
 /** Receives bytes, and returns whether to continue. The bytes are valid until the next read. */
-export type OnBytes = (bytes: Buffer) => boolean
+type OnBytes = (bytes: Buffer) => boolean
 
 export class Input {
   readonly #small = Buffer.allocUnsafeSlow(SMALL_BYTES)

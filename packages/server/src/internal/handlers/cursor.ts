@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Position, SortField } from "../../FileListing.ts"
 import * as Refusal from "../http/refusal.ts"
 
-export interface Order {
+interface Order {
   readonly sort: SortField
   readonly descending: boolean
 }

@@ -11,7 +11,7 @@ type Given = typeof FileSettings.FileSettingsFromFields.Type
 
 const seconds = (millis: number) => Math.round(millis / 1000)
 
-export const expires = (
+const expires = (
   asked: Expires.Expires,
   plan: Plan,
   now: number
@@ -31,12 +31,12 @@ export const expires = (
 }
 
 /** The default, or less if the plan allows only less. */
-export const defaultExpires = (plan: Plan, now: number): number => {
+const defaultExpires = (plan: Plan, now: number): number => {
   const standard = DateTime.toEpochMillis(Expires.resolve(Expires.hostDefault, DateTime.makeUnsafe(now))!)
   return plan.maxExpires === null ? standard : Math.min(standard, now + Duration.toMillis(plan.maxExpires))
 }
 
-export const maxDownloads = (
+const maxDownloads = (
   asked: FileSettings.MaxDownloads,
   plan: Plan
 ): Result.Result<number | null, Refusal.Refusal> => {
@@ -48,7 +48,7 @@ export const maxDownloads = (
   }))
 }
 
-export const autoDelete = (asked: boolean, plan: Plan): Result.Result<boolean, Refusal.Refusal> =>
+const autoDelete = (asked: boolean, plan: Plan): Result.Result<boolean, Refusal.Refusal> =>
   asked || plan.keepsFiles
     ? Result.succeed(asked)
     : Result.fail(Refusal.planLimit("autoDelete", "The plan deletes files that are used up or expired", {}))

@@ -28,7 +28,7 @@ const READ_BYTES = 256 * 1024
 type Problem = Refusal.Refusal | CatalogError | BlobsError
 
 /** An upload whose request is being handled. */
-export interface Active {
+interface Active {
   readonly request: HttpServerRequest
   readonly upload: UploadRecord
   readonly first: FirstRequest

@@ -13,7 +13,7 @@ import * as Messages from "../node/messages.ts"
 import * as Connections from "./connections.ts"
 import * as Refusal from "./refusal.ts"
 
-export interface Limits extends Connections.Limits {
+interface Limits extends Connections.Limits {
   /** Milliseconds that a connection may be idle. */
   readonly idle: number
 }

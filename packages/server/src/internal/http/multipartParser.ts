@@ -21,7 +21,7 @@ export interface Part {
   readonly contentType: string | undefined
 }
 
-export interface Options {
+interface Options {
   /** The `Content-Type` of the body. */
   readonly contentType: string
   /** Most parts of a body. */

@@ -36,7 +36,7 @@ export const CODES = {
   INSUFFICIENT_STORAGE: "The host has no room."
 } as const
 
-export type Code = keyof typeof CODES
+type Code = keyof typeof CODES
 
 /** An error response of the contract. It reveals no internals. */
 export class Refusal extends Schema.TaggedError<Refusal>("@effect-fileio/server/Refusal")("Refusal", {

@@ -47,7 +47,7 @@ const SMALL = 8 * 1024
 const SLOW = 250
 
 /** The single buffer of a transfer. It is large only while the receiver is fast. */
-export interface TransferBuffer {
+interface TransferBuffer {
   /** Memory for at most `most` bytes. Its previous content must have been written. */
   readonly next: (most: number) => Buffer
   /** Hands bytes to the system, and waits until it has taken them. */

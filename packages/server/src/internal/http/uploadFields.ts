@@ -82,7 +82,7 @@ export const lengthOf = (
 }
 
 /** The upload fields of a response. */
-export interface UploadState {
+interface UploadState {
   readonly isComplete: boolean
   readonly offset?: number
   readonly length?: number | null

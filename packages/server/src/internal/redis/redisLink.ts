@@ -22,7 +22,7 @@ export interface Options {
   readonly probe: readonly [key: string, argument: string]
 }
 
-export type Run = (key: string, argument: string) => Effect.Effect<unknown, RedisError>
+type Run = (key: string, argument: string) => Effect.Effect<unknown, RedisError>
 
 type Client = ReturnType<typeof open>
 

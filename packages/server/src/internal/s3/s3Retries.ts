@@ -4,7 +4,7 @@
  */
 import type { S3ClientConfig } from "@aws-sdk/client-s3"
 
-export const ATTEMPTS = 3
+const ATTEMPTS = 3
 /** Attempts that may end by silence. */
 export const SILENT_ATTEMPTS = 2
 

@@ -13,7 +13,7 @@ import { CatalogError } from "../../Catalog.ts"
 import type { Identity, Recorded, ShardSet } from "../sql/pgIdentity.ts"
 import { MAX_SHARDS } from "./homes.ts"
 
-export interface Member {
+interface Member {
   readonly where: string
   /** Absent if the database cannot be reached. */
   readonly identity: Identity | undefined

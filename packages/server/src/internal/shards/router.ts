@@ -29,7 +29,7 @@ import * as Pages from "./pages.ts"
 
 type Service = Catalog["Service"]
 
-export interface Shard {
+interface Shard {
   readonly where: string
   /** Absent while it cannot be reached. */
   readonly catalog: () => Service | undefined

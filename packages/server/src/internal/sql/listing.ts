@@ -34,7 +34,7 @@ export const readsAll = ({ search, sort }: Pick<ListOptions, "search" | "sort">)
 /** An absent value is the least of all. */
 const NULLABLE: ReadonlySet<SortField> = new Set(["title", "expires", "maxDownloads"])
 
-export const valueOf = (file: FileRecord, sort: SortField): Position["value"] =>
+const valueOf = (file: FileRecord, sort: SortField): Position["value"] =>
   sort === "name" ? fold(file.name) : file[sort]
 
 export const positionOf = (file: ListedFile, sort: SortField): Position => ({

@@ -112,7 +112,7 @@ export const statements = ({ change, listed, prepare, relaxed }: Prepared, grace
   discard: prepare<"blob">("INSERT INTO garbage (blob, after) VALUES (:blob, :now) ON CONFLICT DO NOTHING")
 })
 
-export type Statements = ReturnType<typeof statements>
+type Statements = ReturnType<typeof statements>
 
 export const first = (rows: ReadonlyArray<Rows.Row>): Option.Option<FileRecord> =>
   Option.map(Option.fromUndefinedOr(rows[0]), Rows.toRecord)

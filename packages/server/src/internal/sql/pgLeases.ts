@@ -26,7 +26,7 @@ const toLease = (row: Row): Lease => ({
   size: Number(row["size"])
 })
 
-export interface UnderWay {
+interface UnderWay {
   readonly unavailable: Unavailable
   /** Whether asking again may help: leases have ended and are not settled yet, or another call has just settled them. */
   readonly maybe: boolean

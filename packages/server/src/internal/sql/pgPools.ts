@@ -29,7 +29,7 @@ export interface Options {
 }
 
 /** Pools of one database, which are replaced together. */
-export interface Siblings {
+interface Siblings {
   /** How often they were replaced. */
   replaced: number
   readonly replace: Set<Effect.Effect<void>>

@@ -9,14 +9,14 @@ import * as PgPools from "./pgPools.ts"
 import * as Postgres from "./postgres.ts"
 import type { Row } from "./rows.ts"
 
-export type Value = string | number | boolean | null
+type Value = string | number | boolean | null
 
 /** A prepared statement; `:name` in its text are the values, and `:now` is the time, which it adds itself. */
 export type Run<Names extends string> = (
   values: { readonly [Name in Names]: Value }
 ) => Effect.Effect<ReadonlyArray<Row>, CatalogError>
 
-export type Prepare = <const Names extends string = never>(text: string) => Run<Names>
+type Prepare = <const Names extends string = never>(text: string) => Run<Names>
 
 /** Kinds of statements. */
 export interface Prepared {

@@ -16,24 +16,24 @@ import type { Row } from "./rows.ts"
 export type Values = Record<string, SQLInputValue>
 
 /** A statement that only reads. */
-export interface Query {
+interface Query {
   readonly all: (values?: Values) => ReadonlyArray<Row>
   readonly first: (values?: Values) => Row | undefined
 }
 
 /** A statement that writes, for use inside a transaction. */
-export interface Change {
+interface Change {
   /** Returns how many rows it changed. */
   readonly run: (values?: Values) => number
 }
 
 /** A statement that writes and has a `RETURNING` clause, for use inside a transaction. */
-export interface Returning {
+interface Returning {
   readonly all: (values?: Values) => ReadonlyArray<Row>
   readonly first: (values?: Values) => Row | undefined
 }
 
-export interface TransactionOptions {
+interface TransactionOptions {
   /**
    * Whether it must survive a power failure. If not, it costs no sync, and the next durable transaction makes it durable too,
    * since the log is written in order; it survives a crash of the process in either case.

@@ -34,7 +34,7 @@ export interface Context {
   readonly mustSync: () => void
 }
 
-export interface Call<Args extends ReadonlyArray<unknown>, A> {
+interface Call<Args extends ReadonlyArray<unknown>, A> {
   readonly run: (context: Context, ...args: Args) => A
   readonly durable: boolean
   readonly usesReserve: boolean

@@ -11,7 +11,7 @@ import type { SqliteBlobs } from "./sqliteBlobs.ts"
 // Nobody can ever ask for an anonymous file that is gone, so it is deleted even if `autoDelete` is false. The indexes
 // `files_expiring` and `files_used_up` require exactly this wording.
 export const FLEETING = "(auto_delete = 1 OR owner = '')"
-export const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
+const GONE = `(${FLEETING} AND (${EXPIRED} OR ${USED_UP}))`
 
 /** A file is not removed during a download. */
 const nobodyDownloads = (key: string): string =>

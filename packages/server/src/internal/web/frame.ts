@@ -3,7 +3,7 @@ import * as Assets from "./assets.ts"
 import { type Html, html, type Part } from "./html.ts"
 import type { Language } from "./words/words.ts"
 
-export interface Frame {
+interface Frame {
   readonly language: Language
   readonly title: string
   /** The relative path from the page to `/`, such as `../`: the pages work below any path of a proxy. */

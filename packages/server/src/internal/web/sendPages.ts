@@ -223,7 +223,7 @@ ${token === undefined ? undefined : takeBack(language, file.key, link, token)}
 }
 
 /** A name for a shell, which neither runs anything nor takes it for an option or a folder. */
-export const shellQuoted = (name: string): string => {
+const shellQuoted = (name: string): string => {
   const safe = PlainText.strip(name).replaceAll("/", "_")
   const path = /^[-.]/.test(safe) ? `./${safe}` : safe
   return `'${path.replaceAll("'", "'\\''")}'`

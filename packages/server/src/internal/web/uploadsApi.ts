@@ -17,7 +17,7 @@ const parameters = [{
 }]
 
 /** The schemas of the contract that these paths share, as its description names them. */
-export interface Schemas {
+interface Schemas {
   readonly error: object
   readonly details: object
 }

@@ -27,7 +27,7 @@ const known: ReadonlyMap<string, Language> = new Map(
 )
 
 /** The first known language of an `Accept-Language`, by its qualities; English if there is none. */
-export const preferred = (header: string): Language =>
+const preferred = (header: string): Language =>
   header.toLowerCase().split(",").map((range, index) => {
     const [tag = "", ...parameters] = range.split(";").map((part) => part.trim())
     const quality = parameters.map((parameter) => /^q\s*=\s*(\d(?:\.\d{0,3})?)$/.exec(parameter)?.[1]).find((q) => q)
