@@ -1,7 +1,8 @@
 /**
  * Small files a second: uploads and one-time downloads of 1 KiB over HTTP, over connections that are kept alive, by the server's
- * program with SQLite and a folder. With `--root` also by other checkouts of this repository, in turn, round after round. The last
- * lines, on the error stream, are a table: the best round of each, and how many times as many files as the last checkout it takes.
+ * program with SQLite and a folder. With `--root` also by other checkouts of this repository, in turn, round after round. The
+ * last lines, on the error stream, are a table: the best round of each, and how many times as many files as the last checkout
+ * it takes.
  *
  * `pnpm bench capacity [--count 3000] [--connections 64] [--bytes 1024] [--rounds 3] [--sync-millis 0] [--root FOLDER ...]`
  *

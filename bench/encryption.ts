@@ -1,6 +1,6 @@
 /**
- * Encrypted uploads from disk and downloads to disk, over loopback to the same plain host: this SDK beside `age | curl` and, without
- * a network, the library alone.
+ * Encrypted uploads from disk and downloads to disk, over loopback to the same plain host: this SDK beside `age | curl` and,
+ * without a network, the library alone.
  *
  * `pnpm bench encryption [--mib 1024] [--rounds 5]`
  */

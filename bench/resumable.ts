@@ -1,6 +1,6 @@
 /**
- * What it costs that an upload can be resumed, where nothing breaks: the same file to the same server as a form, and as a resumable
- * upload, in turn. The ratio of the medians is to stay below 1.02 for a large file.
+ * What it costs that an upload can be resumed, where nothing breaks: the same file to the same server as a form, and as a
+ * resumable upload, in turn. The ratio of the medians is to stay below 1.02 for a large file.
  *
  * `pnpm bench resumable [--mib 512] [--rounds 9]`
  */

@@ -1,6 +1,6 @@
 /**
- * Builds the package in the current folder, before pnpm packs it: `"prepack": "node ../../scripts/prepack.mjs"`. Build output whose
- * source is gone would be packed with the rest, so it is removed first.
+ * Builds the package in the current folder, before pnpm packs it: `"prepack": "node ../../scripts/prepack.mjs"`. Build output
+ * whose source is gone would be packed with the rest, so it is removed first.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, rmSync } from "node:fs"

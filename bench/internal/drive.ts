@@ -1,6 +1,6 @@
 /**
- * Sends requests over kept-alive connections, one after another on each. Raw sockets, so that the server is the bottleneck and not the
- * client. Every response must be a 200 with a `Content-Length`.
+ * Sends requests over kept-alive connections, one after another on each. Raw sockets, so that the server is the bottleneck and
+ * not the client. Every response must be a 200 with a `Content-Length`.
  */
 import { once } from "node:events"
 import { connect } from "node:net"

@@ -71,7 +71,8 @@ export interface Contender {
 
 /**
  * Runs the contenders in turn, over and over, so that a machine whose speed drifts is the same for all. Prints one line per
- * run, and one with the ratios to each base: the median over the rounds of a contender's time by that of `base` in the same round.
+ * run, and one with the ratios to each base: the median over the rounds of a contender's time by that of `base` in the same
+ * round.
  */
 export const compare = async (
   bench: string,

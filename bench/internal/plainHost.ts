@@ -1,6 +1,6 @@
 /**
- * A plain `node:http` host, the same for all clients: it discards uploads, sends as many bytes as are requested, or the file that is
- * its argument, and has one account. Run as a program, it prints its address.
+ * A plain `node:http` host, the same for all clients: it discards uploads, sends as many bytes as are requested, or the file
+ * that is its argument, and has one account. Run as a program, it prints its address.
  */
 import { createReadStream, statSync } from "node:fs"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"

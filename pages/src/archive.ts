@@ -18,7 +18,10 @@ const skip = <E>(bytes: Stream.Stream<Uint8Array, E>, count: number): Stream.Str
     )
   })
 
-/** A separate name for each: of two entries with one name, a program that opens the archive keeps the last. Some ignore the case. */
+/**
+ * A separate name for each: of two entries with one name, a program that opens the archive keeps the last. Some ignore the
+ * case.
+ */
 const distinct = (paths: ReadonlyArray<string>): ReadonlyArray<string> => {
   const taken = new Set<string>()
   return paths.map((path) => {

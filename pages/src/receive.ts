@@ -228,7 +228,10 @@ const encrypted = async (page: Page) => {
     end(page, words.done)
   }
 
-  /** The host may have sent its last byte before the browser stopped; for the grace time it gives the same browser all of it again. */
+  /**
+   * The host may have sent its last byte before the browser stopped; for the grace time it gives the same browser all of it
+   * again.
+   */
   const notSaved = async () => {
     const status = await settled(key)
     const isAgain = status?.isMine === true && status.seconds !== undefined

@@ -77,7 +77,9 @@ const activeWorker = async (url: string): Promise<ServiceWorker> => {
   })
 }
 
-/** Prepares the worker, before the only copy of a file is taken; `undefined`: this browser has none, or its settings forbid it. */
+/**
+ * Prepares the worker, before the only copy of a file is taken; `undefined`: this browser has none, or its settings forbid it.
+ */
 export const prepare = async (workerUrl: string): Promise<ServiceWorker | undefined> => {
   if (!canStream()) return undefined
   try {

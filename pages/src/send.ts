@@ -72,7 +72,10 @@ const offer = ({ maxDownloads, maxExpires }: Upload.Limits): void => {
 /** A name as `curl -F` reads it, where some characters separate parts. */
 const forCurl = (name: string): string => /[;,"\\]/.test(name) ? `"${name.replace(/["\\]/g, "\\$&")}"` : name
 
-/** The line for a terminal follows the form. A name that does not show all its characters is not in it: it would deceive, or miss the file. */
+/**
+ * The line for a terminal follows the form. A name that does not show all its characters is not in it: it would deceive, or
+ * miss the file.
+ */
 const showLine = (form: HTMLFormElement, files: ReadonlyArray<Chosen>): void => {
   const code = get("#curl")
   const name = files[0]?.file.name

@@ -17,8 +17,8 @@ const isFull = ({ reason }: FileIoError.FileIoError): boolean =>
   reason._tag === "ServerFailure" && reason.status === 507
 
 /**
- * A network that was away for hours is no reason to start over; a host without room is one to say so. `onHostError` is called with
- * what the host responds, `undefined` where it does not respond.
+ * A network that was away for hours is no reason to start over; a host without room is one to say so. `onHostError` is called
+ * with what the host responds, `undefined` where it does not respond.
  */
 const patient = (onHostError: (reason: string | undefined) => void) =>
   RetryPolicy.fromSchedule(

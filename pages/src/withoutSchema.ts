@@ -1,6 +1,6 @@
 /**
- * In place of Effect's Schema on the page of receivers, which decodes nothing: of the classes that core makes with it, the page constructs
- * errors. They carry their fields, unchecked. A schema itself is a value that nothing reads.
+ * In place of Effect's Schema on the page of receivers, which decodes nothing: of the classes that core makes with it, the page
+ * constructs errors. They carry their fields, unchecked. A schema itself is a value that nothing reads.
  */
 import * as Data from "effect/Data"
 

@@ -1,7 +1,7 @@
 /**
- * Responds to the download of a file that a page decrypts, so that the browser saves it while it comes. The page sends a port; each
- * message of this worker asks for the next bytes. The worker holds a lock until the save ends: the page gets it when the browser has
- * stopped saving, and also when the browser has stopped this worker, which then can send no message.
+ * Responds to the download of a file that a page decrypts, so that the browser saves it while it comes. The page sends a port;
+ * each message of this worker asks for the next bytes. The worker holds a lock until the save ends: the page gets it when the
+ * browser has stopped saving, and also when the browser has stopped this worker, which then can send no message.
  */
 interface Saved {
   readonly name: string

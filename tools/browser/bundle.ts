@@ -2,9 +2,21 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
-import { build } from "vite"
+import { build, type BuildOptions } from "vite"
 
 const APP = join(import.meta.dirname, "app.ts")
+
+/** Builds for browsers, in memory. */
+const chunksOf = async (options: BuildOptions) => {
+  const result = await build({
+    root: import.meta.dirname,
+    configFile: false,
+    logLevel: "warn",
+    build: { ...options, write: false, target: "es2022", modulePreload: false }
+  })
+  const outputs = Array.isArray(result) ? result : [result]
+  return outputs.flatMap((output) => "output" in output ? output.output : []).filter((chunk) => chunk.type === "chunk")
+}
 
 /** A bundle: what a page loads at once, and what it loads later, such as the code of encryption. */
 export interface Bundle {
@@ -21,26 +33,14 @@ export const bundle = async (
   options: { readonly external: boolean; readonly input?: string; readonly minify?: boolean }
 ): Promise<Bundle> => {
   const minify = options.minify ?? true
-  const result = await build({
-    root: import.meta.dirname,
-    configFile: false,
-    logLevel: "warn",
-    build: {
-      write: false,
-      minify,
-      target: "es2022",
-      modulePreload: false,
-      rolldownOptions: {
-        input: options.input ?? APP,
-        external: options.external ? /^effect(?:\/|$)/ : [],
-        output: { minify }
-      }
+  const chunks = await chunksOf({
+    minify,
+    rolldownOptions: {
+      input: options.input ?? APP,
+      external: options.external ? /^effect(?:\/|$)/ : [],
+      output: { minify }
     }
   })
-  const outputs = Array.isArray(result) ? result : [result]
-  const chunks = outputs.flatMap((output) => "output" in output ? output.output : []).filter((chunk) =>
-    chunk.type === "chunk"
-  )
   const entry = chunks.find(({ isEntry }) => isEntry)
   if (entry === undefined) throw new Error("the bundle has no entry")
   const initial = new Set([entry.fileName])
@@ -56,22 +56,11 @@ export const bundle = async (
 
 /** A module and all that it imports, in one file, as a worker is deployed. */
 export const bundleOne = async (input: string): Promise<string> => {
-  const result = await build({
-    root: import.meta.dirname,
-    configFile: false,
-    logLevel: "warn",
-    build: {
-      write: false,
-      minify: false,
-      target: "es2022",
-      modulePreload: false,
-      lib: { entry: input, formats: ["es"] },
-      rolldownOptions: { output: { codeSplitting: false } }
-    }
+  const chunks = await chunksOf({
+    minify: false,
+    lib: { entry: input, formats: ["es"] },
+    rolldownOptions: { output: { codeSplitting: false } }
   })
-  const outputs = Array.isArray(result) ? result : [result]
-  const chunks = outputs.flatMap((output) => "output" in output ? output.output : [])
-    .filter((chunk) => chunk.type === "chunk")
   if (chunks.length !== 1) throw new Error(`the worker has ${chunks.length} files`)
   return chunks[0]!.code
 }

@@ -1,6 +1,7 @@
 /**
- * Builds the site of the documentation into `docs/site` with VitePress: the Markdown files of the repository as pages, and the API
- * reference beside them. The code in them is checked by `docs.test.ts`; here a link to a page that is not there fails the build.
+ * Builds the site of the documentation into `docs/site` with VitePress: the Markdown files of the repository as pages, and the
+ * API reference beside them. The code in them is checked by `docs.test.ts`; here a link to a page that is not there fails the
+ * build.
  */
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { dirname, join, normalize } from "node:path"

@@ -81,8 +81,8 @@ export const readmeInstall = async (): Promise<ReadonlyArray<string>> => {
 }
 
 /**
- * A server of the packages that npm installed into a project, until the function ends: by default `fileio serve`, on the Node that
- * runs this.
+ * A server of the packages that npm installed into a project, until the function ends: by default `fileio serve`, on the Node
+ * that runs this.
  */
 export const withHost = async <A>(
   project: string,

@@ -1,8 +1,8 @@
 /**
- * Rehearses a release, without publishing: in a copy of what git has, writes the next versions and changelogs, and packs the packages
- * as a fresh clone does. With `--pack-only` that is all, since `packages.test.ts` does the rest with the packages of this workspace:
- * serves them as a registry, and installs them with each package manager. Each then runs the first program of README.md, on its own
- * runtime, against the server of the packed command line.
+ * Rehearses a release, without publishing: in a copy of what git has, writes the next versions and changelogs, and packs the
+ * packages as a fresh clone does. With `--pack-only` that is all, since `packages.test.ts` does the rest with the packages of
+ * this workspace: serves them as a registry, and installs them with each package manager. Each then runs the first program of
+ * README.md, on its own runtime, against the server of the packed command line.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"

@@ -13,8 +13,8 @@ import { collect } from "../docs/blocks.ts"
 const apiKey = "BROWSER.0000001-0000002-0000003-0000004"
 
 describe("core and client in a browser", () => {
-  // With resumable uploads, deletion tokens, and what finds out whether a file is encrypted; encryption, and uploads in pieces, are loaded
-  // when they are used.
+  // With resumable uploads, deletion tokens, and what finds out whether a file is encrypted; encryption, and uploads in pieces,
+  // are loaded when they are used.
   it(
     "add at most 35 kB to effect, and less to a page that does not need all calls",
     { timeout: 300_000 },

@@ -75,8 +75,8 @@ export interface EncryptedBody<B extends FileBody | OneShotBody> {
 
 /**
  * Encrypts a body for one upload. The option `encryption` of the calls does this; call it yourself if you need the link even
- * when the host's response is lost. The cipher is that of the `Platform` in the context: on Node, provide `NodePlatform.layer`, whose
- * is several times faster than JavaScript.
+ * when the host's response is lost. The cipher is that of the `Platform` in the context: on Node, provide `NodePlatform.layer`,
+ * whose cipher is several times faster than the one in JavaScript.
  *
  * @category encryption
  * @since 0.1.0
@@ -95,8 +95,8 @@ export const encrypt = <B extends FileBody | OneShotBody>(
 
 /**
  * Decrypts the bytes of an age file, armored or not, such as one that was kept when its download could not be decrypted.
- * Returns only authentic bytes, and fails with `DecryptionFailed` if something is missing or was changed. The cipher is that of the
- * `Platform` in the context, as in `encrypt`.
+ * Returns only authentic bytes, and fails with `DecryptionFailed` if something is missing or was changed. The cipher is that of
+ * the `Platform` in the context, as in `encrypt`.
  *
  * @category decryption
  * @since 0.1.0

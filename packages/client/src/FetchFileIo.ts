@@ -20,8 +20,8 @@ import { type Service, Transport } from "./Transport.ts"
 export const makeTransport: Effect.Effect<Service> = FetchTransport.make
 
 /**
- * The transport of `layer`. It calls the `fetch` of `FetchHttpClient.Fetch`, with the options of `FetchHttpClient.RequestInit`, such as
- * `credentials`.
+ * The transport of `layer`. It calls the `fetch` of `FetchHttpClient.Fetch`, with the options of `FetchHttpClient.RequestInit`,
+ * such as `credentials`.
  *
  * **Details**
  *
@@ -31,8 +31,9 @@ export const makeTransport: Effect.Effect<Service> = FetchTransport.make
  *
  * **Gotchas**
  *
- * The `fetch` of Node 24 can end the whole process with an `AssertionError` (`assert(!this.paused)`) when a host cuts a download off
- * while its reader is slow, since the undici in it has that fault. On Node use `NodeFileIo`, whose undici does not.
+ * The `fetch` of Node 24 can end the whole process with an `AssertionError` (`assert(!this.paused)`) when a host cuts a
+ * download off while its reader is slow, since the undici in it has that fault. On Node use `NodeFileIo`, whose undici does
+ * not.
  *
  * @category layers
  * @since 0.1.0

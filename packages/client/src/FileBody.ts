@@ -51,7 +51,7 @@ export interface FileBody extends Content {
   /** Opens the bytes from the start. See `Transport.Buffers`. */
   readonly open: (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.SourceFailed>
   /**
-   * Opens the bytes from a position on, for an upload that is resumed; they are those that `open` gives from there. Absent if the
+   * Opens the bytes from an offset, for an upload that is resumed: the same bytes that `open` gives from there. Absent if the
    * body can only be opened from the start.
    */
   readonly openAt?:
@@ -94,8 +94,8 @@ export interface Options {
  */
 export interface FileOptions extends Options {
   /**
-   * Sends the bytes that the file has now, also where more are appended meanwhile, as to a log; one that becomes shorter, or whose
-   * bytes are written over without it growing, is refused all the same. @default false
+   * Sends the bytes that the file has now, even if more are appended meanwhile, as to a log. A file that becomes shorter, or
+   * that is overwritten without growing, is still refused. @default false
    */
   readonly snapshot?: boolean | undefined
 }
@@ -357,8 +357,8 @@ const readReused = (file: FileSystem.File, scope: Scope.Scope): Effect.Effect<Re
   })
 
 /**
- * A file on disk. It is checked now and read when it is sent; if it changes in between or meanwhile, the upload fails
- * with `SourceFailed` instead of storing a mixture.
+ * A file on disk. It is checked now and read when it is sent; if it changes after the check, the upload fails with
+ * `SourceFailed` instead of storing a mixture.
  *
  * @category constructors
  * @since 0.1.0

@@ -112,13 +112,16 @@ export interface Service {
   /** One page of the account's files. Needs a key. */
   readonly list: (options?: ListOptions) => Effect.Effect<FileList.FileList, FileIoError.FileIoError>
   /**
-   * All of the account's files; pages are requested as they are consumed. Each file comes once, also if others are deleted meanwhile.
-   * Needs a key.
+   * All of the account's files; pages are requested as they are consumed. Each file comes once, also if others are deleted
+   * meanwhile. Needs a key.
    */
   readonly listAll: (options?: ListAllOptions) => Stream.Stream<FileDetails.FileDetails, FileIoError.FileIoError>
   /** The account and its plan. Needs a key. */
   readonly me: Effect.Effect<Account.Account, FileIoError.FileIoError>
-  /** Changes the given settings and keeps the others (PATCH). Needs a key. Without new content, the result has the link as given. */
+  /**
+   * Changes the given settings and keeps the others (PATCH). Needs a key. Without new content, the result has the link as
+   * given.
+   */
   readonly update: (
     keyOrLink: string,
     options: UpdateOptions
@@ -131,8 +134,8 @@ export interface Service {
   /** How long a call would wait now for the account's rate limit, as far as known. */
   readonly waitTime: Effect.Effect<Duration.Duration>
   /**
-   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. Asking is no download.
-   * Only the server of this project reports it; other hosts fail with `UnexpectedResponse` or `NotAnApi`.
+   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. This is
+   * not a download. Only the server of this project reports it; other hosts fail with `UnexpectedResponse` or `NotAnApi`.
    */
   readonly status: (
     keyOrLink: string,
@@ -195,8 +198,8 @@ export interface Options {
    */
   readonly checkLimits?: boolean | undefined
   /**
-   * The smallest body that is uploaded so that it can be resumed after a break, in bytes, if the host supports that and the body
-   * can be opened at a position. `Infinity`: none is. Such an upload takes one small request more. @default 4 MiB
+   * The smallest body, in bytes, whose upload can be resumed after a break, if the host supports that and the body can be
+   * opened at an offset. `Infinity`: none. A resumable upload takes one small request more. @default 4 MiB
    */
   readonly resumableFrom?: number | undefined
 }
@@ -306,7 +309,7 @@ export const makeTransport = /* @__PURE__ */ Effect.fnUntraced(function*(
 })
 
 /**
- * Makes only the calls of senders, as `makeTransport` does: a bundler leaves out of a page what it does not use.
+ * Makes only the calls of senders, over the `Transport` in the context, so that a bundler leaves the others out of a page.
  *
  * @category constructors
  * @since 0.1.0
@@ -319,11 +322,11 @@ export const makeUploads = /* @__PURE__ */ Effect.fnUntraced(function*(
 })
 
 /**
- * Makes only the calls that download, as `makeTransport` does: a bundler leaves out of a page what it does not use.
+ * Makes only the calls of receivers, over the `Transport` in the context, so that a bundler leaves the others out of a page.
  *
  * **Details**
  *
- * Receivers have no account, so these calls keep to no rate limit (`RateLimit`); after a refusal (429) they wait as long as the host asks.
+ * Receivers have no account, so these calls have no rate limit (`RateLimit`). After a 429 they wait as long as the host asks.
  *
  * @category constructors
  * @since 0.1.0

@@ -39,8 +39,8 @@ export interface UploadOptions extends FileSettings.Input {
    */
   readonly onUnknown?: "fail" | "reconcile" | undefined
   /**
-   * Keeps the address of a resumable upload; only for a body of the same content, and not with `encryption`, whose keys live as
-   * long as the call. `FileTransfer` keeps it in a note on the disk.
+   * Keeps the address of a resumable upload, so that a later call continues it; only for a body of the same content, and not
+   * with `encryption`, whose keys live as long as the call. `FileTransfer` keeps it in a note on the disk.
    */
   readonly resumption?: Resumption | undefined
 }
@@ -52,9 +52,9 @@ export interface UploadOptions extends FileSettings.Input {
  * @since 0.1.0
  */
 export interface Resumption {
-  /** The address that `save` got for the same content and host; if the host does not have that upload any more, it starts over. */
+  /** The address that `save` got for the same content and host. The upload starts over if the host no longer has it. */
   readonly address?: string | undefined
-  /** Called with the address before the first byte is sent. Who knows it can continue the upload and give it up. */
+  /** Called with the address before the first byte is sent. Anybody who knows it can continue or cancel the upload. */
   readonly save: (address: string) => Effect.Effect<void>
 }
 
@@ -69,7 +69,7 @@ export interface LostUpload {
   readonly name: string
   /** Its size in bytes. */
   readonly size: number
-  /** When it was sent, or any earlier time since which no other file of that name and size was sent. */
+  /** When it was sent, or an earlier time after which no other file of that name and size was sent. */
   readonly sentAt: DateTime.DateTime
 }
 
@@ -101,14 +101,15 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title"> {
 }
 
 /**
- * What proves that the caller uploaded a file, in place of a key.
+ * Proof that the caller uploaded a file, in place of a key.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TokenOptions {
   /**
-   * The `deleteToken` of the upload. A host that has no tokens ignores it, and needs a key. A wrong token fails as a missing file does.
+   * The `deleteToken` of the upload. A host without tokens ignores it, and needs a key. A wrong token fails like a missing
+   * file.
    */
   readonly token?: Redacted.Redacted | null | undefined
 }
@@ -235,7 +236,7 @@ export interface ListOptions {
   readonly sort?: SortField | `-${SortField}` | undefined
   /** How many files to skip. @default 0 */
   readonly offset?: number | undefined
-  /** `next` of an earlier page, to continue behind it; then `offset` is ignored. */
+  /** `next` of an earlier page, to continue after it; `offset` is then ignored. */
   readonly after?: string | undefined
   /** The most files to return. @default the host's */
   readonly limit?: number | undefined

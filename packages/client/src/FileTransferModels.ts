@@ -25,8 +25,8 @@ export interface UploadFileOptions extends UploadOptions, FileBody.FileOptions {
 }
 
 /**
- * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). With
- * overwriting, a link at a path that you give is followed; one with the name that the host sent is not.
+ * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). Overwriting follows a
+ * symbolic link at a path that you give, and replaces one that has the host's name.
  *
  * @category models
  * @since 0.1.0
@@ -34,8 +34,8 @@ export interface UploadFileOptions extends UploadOptions, FileBody.FileOptions {
 export type Collision = "fail" | "overwrite" | "number"
 
 /**
- * Destination of a download: a folder, in which it gets its original name, or a path. Folders that do not exist are made, also
- * those of a path.
+ * Destination of a download: a folder, in which it gets its original name, or a path. Missing folders are made, also those of a
+ * path.
  *
  * @category models
  * @since 0.1.0

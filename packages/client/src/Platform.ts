@@ -1,7 +1,7 @@
 /**
- * What the client needs of the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive, permissions of
- * a new file, SHA-256 of a stream, and the cipher of encrypted files. A platform package provides it in one reference, as
- * `NodePlatform` of `@effect-fileio/platform-node` does.
+ * What the client needs from the machine beyond `FileSystem` and `Path`: free disk space, which processes are alive,
+ * permissions of a new file, SHA-256 of a stream, and the cipher of encrypted files. A platform package provides it in one
+ * reference, as `NodePlatform` of `@effect-fileio/platform-node` does.
  *
  * `FileTransfer` and `internal/disk` use the space and the processes, `internal/calls` the digests, `internal/encryption` the
  * cipher.
@@ -104,8 +104,8 @@ export interface Platform {
   /** The cipher of encrypted files; loaded when it is first needed. */
   readonly cipher: Effect.Effect<Cipher>
   /**
-   * Derives 32 bytes from a passphrase by scrypt (RFC 7914) with r = 8 and p = 1, and does not hold the event loop. Takes 2 to the
-   * power of `logN` KiB of memory.
+   * Derives 32 bytes from a passphrase by scrypt (RFC 7914) with r = 8 and p = 1, without blocking the event loop. Takes 2 to
+   * the power of `logN` KiB of memory.
    */
   readonly scrypt: (
     passphrase: string,

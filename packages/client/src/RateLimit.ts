@@ -8,8 +8,8 @@
  * the limit allows, and each request holds one until a window after the latest time at which the host can have counted
  * it. `ARCHITECTURE.md`, "Why the limit holds", has the argument and its assumptions.
  *
- * If a host refuses requests within its own limit, the account slows down, remembers the refused rate, and tries more
- * only now and then. So programs that use the same account share it.
+ * If a host refuses requests within its own limit, the account slows down, remembers the refused rate, and seldom tries a
+ * higher one. So programs that use the same account share it.
  *
  * **Gotchas**
  *
@@ -104,7 +104,7 @@ export const fixed = (limit: number, window: DurationInput.DurationInput = "1 se
 }
 
 /**
- * No own limit; the client still waits after a refusal.
+ * No limit; the client still waits after a 429.
  *
  * @category constructors
  * @since 0.1.0

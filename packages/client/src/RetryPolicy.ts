@@ -19,8 +19,8 @@ import * as Schedule from "effect/Schedule"
  */
 export interface RetryPolicy {
   /**
-   * The delays between attempts; its end is the end of the attempts. A longer `Retry-After` of the host wins.
-   * Consecutive refusals (429) count as one repetition: the rate limit paces them, within the budget.
+   * The delays between attempts. When it ends, the call is not repeated again. A longer `Retry-After` of the host takes
+   * precedence. Consecutive refusals (429) count as one repetition: the rate limit paces them, within the budget.
    */
   readonly schedule: Schedule.Schedule<unknown, FileIoError.FileIoError>
   /**

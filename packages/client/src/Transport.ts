@@ -29,8 +29,8 @@ import { present } from "./internal/shared/present.ts"
 import * as SystemError from "./internal/shared/systemError.ts"
 
 /**
- * What the reader of a stream wants of its chunks. `owned`: it may keep a chunk. `reused`: a chunk is valid until the
- * next one is requested, so that the buffer can be reused. A stream may give owned chunks in either case.
+ * Who may keep the chunks of a stream. `owned`: the reader may keep a chunk. `reused`: a chunk is valid until the next one is
+ * requested, so that the buffer can be reused. A stream may give owned chunks in either case.
  *
  * @category models
  * @since 0.1.0
@@ -94,8 +94,8 @@ export interface Observer {
    */
   readonly onWaiting: () => void
   /**
-   * The head of the request is written to an open connection. `reused`: the connection has carried a response before.
-   * No round trip is learned from `new` ones, whose first response may take untypically long.
+   * The head of the request is written to an open connection. `reused`: the connection has carried a response before. No round
+   * trip is learned from a `new` connection, whose first response may take unusually long.
    */
   readonly onHeadWritten: (connection: "new" | "reused") => void
   /**

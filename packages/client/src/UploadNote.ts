@@ -69,8 +69,8 @@ const read = Effect.fnUntraced(function*(
 })
 
 /**
- * Opens the note of a body that is a file on the disk. `undefined` if the body is none, or cannot be opened at an offset.
- * `target` distinguishes uploads of one file to different destinations, such as the address of the host.
+ * Opens the note of a body that is a file on the disk. `undefined` if the body is no such file, or cannot be opened at an
+ * offset. `target` distinguishes uploads of one file to different destinations, such as the address of the host.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The shares of processes that use one account without a store, in a model. The constants of `adaptiveRate.ts` were chosen on other
- * seeds. `LIMIT_SEEDS=1000` tries more of them, `LIMIT_SEED=7` starts at another one.
+ * The shares of processes that use one account without a store, in a model. The constants of `adaptiveRate.ts` were chosen on
+ * other seeds. `LIMIT_SEEDS=1000` tries more of them, `LIMIT_SEED=7` starts at another one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { simulate } from "./utils/limitModel.ts"

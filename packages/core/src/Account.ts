@@ -25,8 +25,8 @@ const known = {
 }
 
 /**
- * An account. A field is absent or `null` if the host did not send it. `extra` holds unknown fields, and limits that
- * nothing can meet, such as a `rateLimit` of 0.
+ * An account. A field is absent or `null` if the host did not send it. `extra` holds unknown fields, and limits that no call
+ * can meet, such as a `rateLimit` of 0.
  *
  * @category models
  * @since 0.1.0
@@ -50,7 +50,7 @@ export class Account extends Schema.Class<Account>("@effect-fileio/core/Account"
   }
 }
 
-/** Hosts write 0 or -1 for "no limit"; a limit that nothing can meet counts as absent. */
+/** Hosts write 0 or -1 for "no limit"; a limit that no call can meet counts as absent. */
 const LEAST: Readonly<Record<string, number>> = {
   rateLimit: 1,
   maxUploadBytes: 1,

@@ -72,8 +72,8 @@ export const parseIdentity = (input: string): Result.Result<Redacted.Redacted, s
 }
 
 /**
- * The 32 bytes of a key of X25519, the usual kind: of a public key (`age1…`) or a secret one (`AGE-SECRET-KEY-1…`). `undefined` for
- * the other kinds.
+ * The 32 bytes of a key of X25519, the usual kind: of a public key (`age1…`) or a secret one (`AGE-SECRET-KEY-1…`). `undefined`
+ * for the other kinds.
  *
  * @category conversions
  * @since 0.1.0

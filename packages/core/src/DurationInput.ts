@@ -98,7 +98,7 @@ export const parse = (input: DurationInput): Result.Result<Duration.Duration, st
 }
 
 /**
- * The duration of an option; fails with an error that names the option.
+ * Parses the duration of an option; fails with an error that names the option.
  *
  * @category parsing
  * @since 0.1.0
@@ -107,7 +107,7 @@ export const parseOption = (option: string, input: DurationInput): Result.Result
   Result.mapError(parse(input), (allowed) => new InvalidOption({ option, problem: `allowed: ${allowed}` }))
 
 /**
- * The duration of an option where nothing can fail but by an exception: throws `InvalidOption`.
+ * Parses the duration of an option like `parseOption`, but throws the `InvalidOption`.
  *
  * @category parsing
  * @since 0.1.0

@@ -59,8 +59,8 @@ export class FileDetails extends Schema.Class<FileDetails>("@effect-fileio/core/
   screeningStatus: nullable(Schema.String),
   mimeType: nullable(Schema.String),
   /**
-   * The secret that deletes the file without a key: `delete` of `FileIo` takes it. Only the response to an upload has it, and only of a host
-   * that gives one, such as the server of this project. Keep it as safe as the link, and apart from it.
+   * The secret that deletes the file without a key: `delete` of `FileIo` takes it. Only the response to an upload has it, and
+   * only of a host that gives one, such as the server of this project. Keep it as safe as the link, and apart from it.
    */
   deleteToken: nullable(Schema.RedactedFromValue(Schema.String.annotate({
     description: "Deletes the file without a key, as `Delete-Token` of DELETE. Only the response to an upload has it"

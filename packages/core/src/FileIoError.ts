@@ -1,5 +1,6 @@
 /**
- * The only error of every call; a client that cannot be made fails with `InvalidOption`. `reason` says why; `copy` and `stored` say what became of the only copy.
+ * The only error of every call: `reason` says why it failed, `copy` and `stored` what became of the only copy. A client that
+ * cannot be made fails with `InvalidOption`.
  *
  * @since 0.1.0
  */
@@ -29,7 +30,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   status: Schema.optionalKey(Schema.Finite),
   /** Whether the call had a key, if it made a request. */
   hadKey: Schema.optionalKey(Schema.Boolean),
-  /** Whether the call had a deletion token, which the host then does not take. */
+  /** Whether the call had a deletion token, which this host does not accept. */
   hadToken: Schema.optionalKey(Schema.Boolean),
   /** The host's message. */
   detail: Schema.optionalKey(Schema.String),
@@ -38,7 +39,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   get isRetryable() {
     return false
   }
-  /** Whether a key is needed, in place of another one. */
+  /** Whether the call needs a key and had none, as opposed to a wrong one. */
   get isKeyMissing() {
     return this.status === undefined || (this.status === 401 && this.hadKey === false)
   }

@@ -31,8 +31,8 @@ export const FileKey = /* @__PURE__ */ Schema.String.check(
 export type FileKey = typeof FileKey.Type
 
 /**
- * What opens an encrypted file, as `#age=` of its link says: a secret key in the link itself, a secret key of one of the recipients,
- * or a passphrase.
+ * What opens an encrypted file, as `#age=` of its link says: a secret key in the link itself, a secret key of one of the
+ * recipients, or a passphrase.
  *
  * @category models
  * @since 0.1.0
@@ -43,8 +43,8 @@ export type Opener =
   | { readonly _tag: "Passphrase" }
 
 /**
- * A parsed link: the key, the host if the link names one, and what its fragment contains: a digest, and for an encrypted file what
- * opens it and its name.
+ * A parsed link: the key, the host if the link names one, and what its fragment contains: a digest, and for an encrypted file
+ * what opens it and its name.
  *
  * @category models
  * @since 0.1.0

@@ -132,7 +132,7 @@ export interface Input {
   readonly expires?: Expires.Input | undefined
   /** Number of allowed downloads; `null`, as a file has it, is `"unlimited"`. @default 1, the host's */
   readonly maxDownloads?: MaxDownloads | null | undefined
-  /** Whether the host deletes the file after it has expired or was downloaded. @default true, the host's */
+  /** Whether the host deletes the file after it has expired or been downloaded. @default true, the host's */
   readonly autoDelete?: boolean | undefined
   /** A title of at most 1,024 bytes of UTF-8 without control characters; only for an upload. */
   readonly title?: string | undefined

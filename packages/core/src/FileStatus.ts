@@ -8,9 +8,9 @@ import * as Schema from "effect/Schema"
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
 /**
- * What can be done with a file, or became of it. `available`: it can be downloaded. `downloading`: somebody downloads it, and no further
- * download is left. `interrupted`: the download of the asking browser broke, which may begin again. `downloaded`, `expired`, `deleted`: it is
- * gone.
+ * Whether a file can be downloaded, and what became of one that is gone. `available`: it can be downloaded. `downloading`:
+ * somebody is downloading it, and no other download is left. `interrupted`: the download of the browser that sends this request
+ * broke, and can begin again. `downloaded`, `expired`, `deleted`: the file is gone.
  *
  * @category schemas
  * @since 0.1.0
@@ -38,9 +38,9 @@ export type State = typeof State.Type
  */
 export class FileStatus extends Schema.Class<FileStatus>("@effect-fileio/core/FileStatus")({
   state: State,
-  /** Whether it is the download of the asking browser, which may begin again. */
+  /** Whether the download belongs to the browser that sends this request, which can begin it again. */
   yours: Schema.optionalKey(Schema.Boolean),
-  /** For how many seconds it may do so; or after which time the file may be available again. `null`: unknown. */
+  /** Seconds in which that browser can begin again, or after which the file may be available to others. `null`: unknown. */
   seconds: nullable(Schema.Finite),
   name: Schema.optionalKey(Schema.String),
   title: nullable(Schema.String),

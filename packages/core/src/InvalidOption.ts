@@ -32,7 +32,7 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
 }
 
 /**
- * Whether a value is a `InvalidOption`.
+ * Whether a value is an `InvalidOption`.
  *
  * @category guards
  * @since 0.1.0

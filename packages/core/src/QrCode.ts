@@ -1,6 +1,7 @@
 /**
- * QR codes (ISO/IEC 18004) of links, at the level L of error correction, as a screen needs. The pages of a server and the command line
- * show them; `uqr`, with which a test compares them, would be twice as much for each page to load.
+ * QR codes (ISO/IEC 18004) of links, for screens: with the lowest level of error correction, L. The pages of a server and the
+ * command line show them. A test compares them with those of `uqr`, a package that would be twice as much for each page to
+ * load.
  *
  * @since 0.1.0
  */
@@ -117,7 +118,7 @@ export const encode = (text: string): ReadonlyArray<ReadonlyArray<boolean>> => {
     set(6, i, i % 2 === 0)
     set(i, 6, i % 2 === 0)
   }
-  /** Squares in each other. */
+  /** A finder (radius 4, with its light border) or an alignment pattern (radius 2): concentric squares. */
   const square = (x: number, y: number, radius: number) => {
     for (let dy = -radius; dy <= radius; dy++) {
       for (let dx = -radius; dx <= radius; dx++) {

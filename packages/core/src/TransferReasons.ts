@@ -96,8 +96,8 @@ export class TransferInterrupted extends Schema.TaggedError<TransferInterrupted>
 
 /**
  * Why an encrypted file cannot be decrypted. `otherKey`: it is for another key or passphrase. `notEncrypted`: it is no file in
- * the age format. `malformed`: its header cannot be parsed. `workFactor`: to check its passphrase takes more memory than is allowed
- * or free here. `changed`: its bytes are not those that were encrypted. `cut`: its end is missing.
+ * the age format. `malformed`: its header cannot be parsed. `workFactor`: checking its passphrase takes more memory than is
+ * allowed or free here. `changed`: its bytes are not those that were encrypted. `cut`: its end is missing.
  *
  * @category models
  * @since 0.1.0

@@ -167,8 +167,8 @@ const noUndici = () =>
 
 /**
  * HTTP by undici, over connections that close with the layer, and through the proxies of the environment unless an option says
- * otherwise: the `Transport` that `NodeFileIo.layer` uses, and an `HttpClient` over the same connections for a program that wants to
- * change requests, as with `HttpClient.mapRequest`, and hands the result to `NodeFileIo.layerNoHttp`.
+ * otherwise: the `Transport` that `NodeFileIo.layer` uses, and an `HttpClient` over the same connections for a program that
+ * wants to change requests, as with `HttpClient.mapRequest`, and hands the result to `NodeFileIo.layerNoHttp`.
  *
  * **Details**
  *

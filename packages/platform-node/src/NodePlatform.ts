@@ -97,8 +97,8 @@ const setMode: Platform.Platform["setMode"] = (file, mode) =>
   })
 
 /**
- * How much memory there is for a key. A process that takes more than there is may be killed without an error. What a container uses
- * contains its cache of files, so only its limit counts; and only Linux says how much could be made free.
+ * How much memory there is for a key. A process that takes more than there is may be killed without an error. What a container
+ * uses contains its cache of files, so only its limit counts; and only Linux says how much could be made free.
  */
 const freeMemory = (): number =>
   Math.min(Process.platform === "linux" ? Os.freemem() : Os.totalmem(), Process.constrainedMemory() || Infinity)

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of a process that uploads, at any moment: the same call continues, and the host has the file once. `FILEIO_KILLS=300` makes
- * it long.
+ * `kill -9` of a process that uploads, at any moment: the same call continues, and the host has the file once.
+ * `FILEIO_KILLS=300` makes it long.
  */
 import { FileIo } from "@effect-fileio/client"
 import { NodeFileIo } from "@effect-fileio/platform-node"

@@ -191,7 +191,8 @@ const proxyAt = proxy
 describe.skipIf(!hasTinyproxy)("an early refusal through a proxy", () => {
   const refusal = JSON.stringify({ success: false, status: 413, code: "TOO_LARGE", message: "too large" })
 
-  // Where a host closes a connection that it has not read to its end, a reset may overtake its response on the way through a proxy.
+  // Where a host closes a connection that it has not read to its end, a reset may overtake its response on the way through a
+  // proxy.
   it.live.each(
     [
       ["reaches the caller every time, where the host reads on", false, ["PlanLimit no"]],

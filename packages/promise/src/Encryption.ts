@@ -1,6 +1,6 @@
 /**
- * End-to-end encryption in the [age](https://age-encryption.org/v1) format: files that their host cannot read. The calls take it as
- * options; secrets are texts here, and kept redacted.
+ * End-to-end encryption in the [age](https://age-encryption.org/v1) format: files that their host cannot read. The calls take
+ * it as options. Secrets are strings here, and are kept redacted.
  *
  * @since 0.1.0
  */
@@ -11,8 +11,8 @@ import * as Stream from "effect/Stream"
 import * as Input from "./internal/input.ts"
 
 /**
- * Who can open an encrypted file. `"link"`: anybody with its link, which carries a new secret for this file. `recipients`: anybody
- * with the secret key of one of these public keys of age (`age1…`). `passphrase`: anybody who knows it.
+ * Who can open an encrypted file. `"link"`: anybody with its link, which contains a new secret for this file. `recipients`:
+ * anybody with the secret key of one of these public keys of age (`age1…`). `passphrase`: anybody who knows it.
  *
  * @category models
  * @since 0.1.0
@@ -41,9 +41,9 @@ export interface EncryptionOptions {
  * @since 0.1.0
  */
 export interface DecryptionOptions extends Pick<ClientEncryption.DecryptionOptions, "decrypt"> {
-  /** Secret keys of age (`AGE-SECRET-KEY-1…`), of which one may open the file. */
+  /** Secret keys of age (`AGE-SECRET-KEY-1…`); one of them must fit. */
   readonly identities?: ReadonlyArray<string> | undefined
-  /** Passphrase that may open the file. */
+  /** Passphrase of the file. */
   readonly passphrase?: string | undefined
 }
 

@@ -87,15 +87,15 @@ export interface UpdateOptions extends Omit<FileSettings.Input, "title">, CallOp
 }
 
 /**
- * What proves that the caller uploaded a file, in place of a key.
+ * Proof that the caller uploaded a file, in place of a key.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TokenOptions extends CallOptions {
   /**
-   * The `deleteToken` of the upload, as it came or as text: `Redacted.value` of `effect` gives the text, to keep it. A host that has no
-   * tokens ignores it, and needs a key. A wrong token fails as a missing file does.
+   * The `deleteToken` of the upload, as the result has it or as a string. To store it, get the string by `Redacted.value` of
+   * `effect`. A host without tokens ignores it, and needs a key. A wrong token fails like a missing file.
    */
   readonly token?: Redacted.Redacted | string | null | undefined
 }
@@ -138,7 +138,7 @@ export interface LostUpload {
   readonly name: string
   /** Its size in bytes. */
   readonly size: number
-  /** When it was sent, or any earlier time since which no other file of that name and size was sent. */
+  /** When it was sent, or an earlier time after which no other file of that name and size was sent. */
   readonly sentAt: Date
 }
 
@@ -182,8 +182,8 @@ export interface FileIo extends Models.Closeable {
   /** Changes the given settings and resets the others to the host's defaults. Needs a key. */
   readonly replace: (keyOrLink: string, options: UpdateOptions) => Promise<Models.FileDetails>
   /**
-   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. Asking is no download.
-   * Only the server of this project reports it.
+   * The status of a file: whether it can be downloaded, and, with the `deleteToken` of its upload, what became of it. This is
+   * not a download. Only the server of this project reports it.
    */
   readonly status: (keyOrLink: string, options?: TokenOptions) => Promise<Models.FileStatus>
   /** Deletes a file. Needs a key, or the `deleteToken` of its upload. */

@@ -134,7 +134,7 @@ export interface NodeFileIo extends FileIo.FileIo {
 }
 
 /**
- * Trusted certificates, and a client certificate, for `https:`: texts or bytes in PEM, or `file:` URLs.
+ * Trusted certificates, and a client certificate, for `https:`: strings or bytes in PEM, or `file:` URLs.
  *
  * @category models
  * @since 0.1.0

@@ -37,8 +37,8 @@ export class CatalogError extends Schema.TaggedError<CatalogError>("@effect-file
     cause: Schema.Defect(),
     /**
      * `unavailable`: it cannot do this now. `unknown`: whether the change was made is unknown. `ended`: the resumable upload has
-     * ended, or a newer request continues it. `slow`: the list takes longer than it may. Without a reason, it refused for good. Only
-     * after `unknown` can something have changed.
+     * ended, or a newer request continues it. `slow`: the list takes longer than it may. Without a reason, it refused for good.
+     * Only after `unknown` can something have changed.
      */
     reason: Schema.optionalKey(Schema.Literals(["unavailable", "unknown", "ended", "slow"])),
     /** What is wrong and what to do, if known. */
@@ -103,24 +103,21 @@ export interface FileRecord {
  * @category models
  * @since 0.1.0
  */
-export interface NewFile {
-  readonly blob: string
+export interface NewFile extends
+  Omit<
+    FileRecord,
+    "key" | "id" | "downloads" | "attempts" | "lastAttempt" | "modified" | "countFrom" | "deleteHash"
+  >
+{
   /** The bytes, if the catalog is to hold them: `blob` is then an id of `SmallFiles`. @default in the store */
   readonly bytes?: Uint8Array | undefined
-  /** Whether `expect` recorded the blob. If that is too long ago, its bytes may be removed, and the change fails. @default false */
+  /**
+   * Whether `expect` recorded the blob. If that is too long ago, its bytes may be removed, and the change fails.
+   * @default false
+   */
   readonly isExpected?: boolean | undefined
-  readonly owner: string
-  readonly plan: string
-  readonly name: string
-  readonly title: string | null
-  readonly mimeType: string
-  readonly size: number
-  readonly expires: number | null
-  readonly maxDownloads: number | null
   /** @default "last-byte" */
   readonly countFrom?: FileSettings.CountFrom
-  readonly autoDelete: boolean
-  readonly created: number
   /** @default null */
   readonly deleteHash?: string | null
   /** The shard that expects its blob, which gets the file too. @default the shard of the owner, or of the blob without one */
@@ -185,8 +182,9 @@ export class NotProlonged extends Data.TaggedError("NotProlonged")<{
   /** Why; where several shards failed, the error of one. */
   readonly cause: CatalogError
   /**
-   * Those whose bytes may not count yet, so that they are to be reported again. After a lost response they count twice, which gives
-   * a lease no more than a faster receiver gets: the patience and the grace time from now, and never more than its latest end.
+   * Those whose bytes may not count yet, so that they are to be reported again. After a lost response they count twice, which
+   * gives a lease no more than a faster receiver gets: the patience and the grace time from now, and never more than its latest
+   * end.
    */
   readonly transfers: ReadonlyArray<Progress>
 }> {
@@ -377,8 +375,8 @@ export interface Uploads {
 }
 
 /**
- * Bytes of small files in the catalog: stored by `insert` and `update` in the same step as the file's row, and removed by `forget`
- * as those of any blob. So an upload of a small file takes one sync of the disk, where the store takes two more.
+ * Bytes of small files in the catalog: stored by `insert` and `update` in the same step as the file's row, and removed by
+ * `forget` as those of any blob. So an upload of a small file takes one sync of the disk, where the store takes two more.
  *
  * @category models
  * @since 0.1.0
@@ -458,7 +456,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly bury: Effect.Effect<void, CatalogError>
   /**
    * Records a blob before its bytes are stored: they are garbage an hour later, unless they belong to a file by then. So no
-   * failure in between leaves unrecorded bytes. A change that comes shortly before the end of the hour, or later, fails. Returns the shard that has the record, for `insert`; 0 if there is one database.
+   * failure in between leaves unrecorded bytes. A change that comes shortly before the end of the hour, or later, fails.
+   * Returns the shard that has the record, for `insert`; 0 if there is one database.
    */
   readonly expect: (blob: string, purpose: Purpose) => Effect.Effect<number, CatalogError>
   /** Blobs that nobody may read any more, in order: at most 1,000, after the given one. */
@@ -486,8 +485,9 @@ export interface Options {
   /** How long the holder of a lease may resume a broken transfer, in milliseconds. */
   readonly grace: number
   /**
-   * Minimum average rate of a download in bytes per second. A lease whose bytes are sent more slowly ends, after `minimumRatePatience` and
-   * `grace`; and so does one that takes longer than the whole file at this rate. Resuming gives no more time. 0: any rate.
+   * Minimum average rate of a download in bytes per second. A lease whose bytes are sent more slowly ends, after
+   * `minimumRatePatience` and `grace`; and so does one that takes longer than the whole file at this rate. Resuming gives no
+   * more time. 0: any rate.
    *
    * @default 4096
    */

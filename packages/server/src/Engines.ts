@@ -122,8 +122,8 @@ const load = <A>(part: string, needs: string, module: () => Promise<A>): Effect.
   })
 
 /**
- * With another catalog over the same folder, each would remove the other's bytes as orphans. The folder alone does not show it: small
- * files are in the catalog.
+ * With another catalog over the same folder, each would remove the other's bytes as orphans. The folder alone does not show it:
+ * small files are in the catalog.
  */
 const refuseOtherCatalog = Effect.gen(function*() {
   const { path } = yield* DataFolder
@@ -192,7 +192,8 @@ export const blobs = (
     }))
 
 /**
- * The catalog and the store of the options. The bytes of small files may be in the catalog; callers of the store need not know which.
+ * The catalog and the store of the options. The bytes of small files may be in the catalog; callers of the store need not know
+ * which.
  *
  * @category layers
  * @since 0.1.0

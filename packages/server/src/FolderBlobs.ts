@@ -115,7 +115,9 @@ const makeWriter = Effect.fnUntraced(
 /** Size of a file, `undefined` where there is none. */
 const sizeOf = (path: string): Promise<number | undefined> => Fs.stat(path).then(({ size }) => size, unlessMissing)
 
-/** Opens a blob that grows over several requests. Its file has exactly the bytes that came, in order, so its size is the offset. */
+/**
+ * Opens a blob that grows over several requests. Its file has exactly the bytes that came, in order, so its size is the offset.
+ */
 const makeUnfinished = ({ blobs, budget, syncBlobs, unfinished }: Places) =>
   Effect.fnUntraced(function*(id: string) {
     const growing = Path.join(unfinished, id)

@@ -1,6 +1,7 @@
 /**
- * The options of the server: one table, from which come the options of the layers, the variables of `FileIoServer.config`, the flags
- * and the `--help` of `fileio-server`, and the README's list. A test compares the README and the comments here with the table.
+ * The options of the server: one table, from which come the options of the layers, the variables of `FileIoServer.config`, the
+ * flags and the `--help` of `fileio-server`, and the README's list. A test compares the README and the comments here with the
+ * table.
  *
  * @since 0.1.0
  */
@@ -98,9 +99,9 @@ export interface TemporaryOptions extends Engines.Options {
   /** How long the headers of a request may take. @default 30 seconds */
   readonly headersTimeout?: DurationInput | undefined
   /**
-   * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. A download whose bytes go out more slowly,
-   * or stop for longer than `minimumRatePatience` and `grace`, is given back, however often its receiver resumes it; and so is one
-   * that takes longer than the whole file at this rate.
+   * Minimum average rate of a transfer in bytes per second, in either direction; 0: any rate. A download whose bytes go out
+   * more slowly, or stop for longer than `minimumRatePatience` and `grace`, is given back, however often its receiver resumes
+   * it; and so is one that takes longer than the whole file at this rate.
    *
    * @default 4KiB
    */
@@ -130,7 +131,10 @@ export interface TemporaryOptions extends Engines.Options {
    * @default 32MiB
    */
   readonly bufferMemory?: number | undefined
-  /** Free bytes that uploads must leave on the disk, at least 2 MiB; an upload that would leave less gets a 507. @default 128MiB */
+  /**
+   * Free bytes that uploads must leave on the disk, at least 2 MiB; an upload that would leave less gets a 507.
+   * @default 128MiB
+   */
   readonly minFreeBytes?: number | undefined
   /** File that gets a line of JSON for each request, without keys and names of files. @default none */
   readonly accessLog?: string | undefined

@@ -1,7 +1,7 @@
 /**
- * The catalog in SQLite, in the data folder. A thread of its own makes the changes (`internal/sql/sqliteCalls.ts`), those that wait at
- * the same time in one transaction; a change is on the disk before it is acknowledged, unless a power failure may undo it. The
- * main thread reads what is committed.
+ * The catalog in SQLite, in the data folder. A thread of its own makes the changes (`internal/sql/sqliteCalls.ts`), those that
+ * wait at the same time in one transaction; a change is on the disk before it is acknowledged, unless a power failure may undo
+ * it. The main thread reads what is committed.
  *
  * @since 0.1.0
  */
@@ -118,8 +118,8 @@ const inPieces = <A>(
   })
 
 /**
- * A receiver that has the last byte of a file may ask about it at once, before its download is counted. So reads wait for the downloads
- * that are being counted.
+ * A receiver that has the last byte of a file may ask about it at once, before its download is counted. So reads wait for the
+ * downloads that are being counted.
  */
 const makeReading = ({ call }: SqliteWriter.Writer) => {
   let running = 0

@@ -10,8 +10,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(`fileio-server: Node ${process.versions.node} is too old; use Node 22.19 or newer\n`)
   process.exitCode = 1
 } else {
-  // Each upload waits for syncs of the disk in a thread of the system. With Node's four, no more than four of them share one; the threads
-  // start with the first use.
+  // Each upload waits for syncs of the disk in a thread of the system. With Node's four, no more than four of them share one;
+  // the threads start with the first use.
   const { env } = process
   env["UV_THREADPOOL_SIZE"] ??= "32"
   const { main } = await import("./internal/cli/program.ts")

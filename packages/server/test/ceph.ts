@@ -1,7 +1,7 @@
 /**
- * A whole Ceph on the loopback, for the tests: a monitor, an object store daemon over a file, and radosgw, which speaks S3. It is up
- * after some 15 seconds and needs the packages radosgw, ceph-mon, ceph-osd and ceph-common of Debian. Where they are not installed,
- * the tests have a stand-in for S3 only, and say so.
+ * A whole Ceph on the loopback, for the tests: a monitor, an object store daemon over a file, and radosgw, which speaks S3. It
+ * is up after some 15 seconds and needs the packages radosgw, ceph-mon, ceph-osd and ceph-common of Debian. Where they are not
+ * installed, the tests have a stand-in for S3 only, and say so.
  */
 import { CreateBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3"
 import { Effect, type Scope } from "effect"

@@ -124,8 +124,8 @@ const CACHE = fileURLToPath(new URL("../../../node_modules/.cache/engines", impo
 let databases = 0
 
 /**
- * Makes the folder of a new server. `initdb` takes several times as long as starting one, so the files of all tests copy the folder
- * that the first of them made.
+ * Makes the folder of a new server. `initdb` takes several times as long as starting one, so the files of all tests copy the
+ * folder that the first of them made.
  */
 const initialize = async (data: string, as: { readonly uid?: number; readonly gid?: number; readonly cwd: string }) => {
   const run = promisify(execFile)

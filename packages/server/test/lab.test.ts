@@ -3,7 +3,10 @@ import { Effect } from "effect"
 import { hasPostgres, hasRedis, skipping } from "./engines.ts"
 import { run } from "./lab/lab.ts"
 
-/** Some seconds here, with a catalog in three databases; two minutes over Ceph beside the tests in CI, and hours, by `soak:engines`. */
+/**
+ * Some seconds here, with a catalog in three databases; two minutes over Ceph beside the tests in CI, and hours, by
+ * `soak:engines`.
+ */
 const SECONDS = Number(process.env["FILEIO_LAB_SECONDS"] ?? 15)
 skipping("the fault lab: servers over engines that are silent, cut and lose answers")
 describe.skipIf(!hasPostgres || !hasRedis)("the fault lab", () => {

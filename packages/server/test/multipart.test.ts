@@ -45,7 +45,9 @@ const B = "multipart/form-data; boundary=B"
 const disposition = (rest: string, content = "hello") =>
   `--B\r\nContent-Disposition: ${rest}\r\n\r\n${content}\r\n--B--\r\n`
 
-/** Each begins with a line break and the boundary, and none is a delimiter: its line goes on, or does not end as the first one. */
+/**
+ * Each begins with a line break and the boundary, and none is a delimiter: its line goes on, or does not end as the first one.
+ */
 const LOOK_ALIKES =
   "\r\n--B--x\r\n--B-- --\r\n--B--\tx\r\n--B--\n\r\n--B \n\r\n--B\n\r\n--B\r\r\n--B x\r\n--B---\r\n--BB--\r\n"
 const LINE_FEED_LOOK_ALIKES = "\r\n--B\r\n--B--\r\n--B--x\n--B \r\n--Bx\n--B--\r"

@@ -100,8 +100,8 @@ export const eventually = (
   })
 
 /**
- * Waits for what a sweep does, after the test's clock has moved by `after`. A sweep that runs at that moment is followed by the next
- * one a minute after its end, so the clock moves on.
+ * Waits for what a sweep does, after the test's clock has moved by `after`. A sweep that runs at that moment is followed by the
+ * next one a minute after its end, so the clock moves on.
  */
 export const swept = (after: Duration.Input, what: string, condition: () => boolean): Effect.Effect<void> =>
   Effect.gen(function*() {

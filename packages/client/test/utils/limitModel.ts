@@ -1,7 +1,7 @@
 /**
  * A host and the processes that use one of its accounts, in time that is only counted: what takes a minute with the whole client
- * and a `TestClock` takes milliseconds here, so that a test can look at hundreds of seeds. The processes have the real `Account`, and
- * ask it in the order in which `limiter.ts` does.
+ * and a `TestClock` takes milliseconds here, so that a test can look at hundreds of seeds. The processes have the real
+ * `Account`, and ask it in the order in which `limiter.ts` does.
  */
 import { Account } from "../../src/internal/limit/account.ts"
 import * as RateLimit from "../../src/RateLimit.ts"

@@ -1,6 +1,6 @@
 /**
- * Builds the image on a Debian root, starts it, and looks whether it serves: `pnpm --filter @effect-fileio/server image`. It takes
- * five minutes, root, buildah and debootstrap.
+ * Builds the image on a Debian root, starts it, and looks whether it serves: `pnpm --filter @effect-fileio/server image`. It
+ * takes five minutes, root, buildah and debootstrap.
  */
 import assert from "node:assert/strict"
 import { execFile, spawn } from "node:child_process"

@@ -4,7 +4,8 @@
  * what they saw in a ledger. In the end, when everything works again: nothing acknowledged is lost, nothing was given too
  * often, no lease is stuck, no row is without bytes, no bytes without an owner, and the used storage is exact.
  *
- * The clients and the faults follow from a seed; when each thing happens does not, so a seed that failed may have to run several times.
+ * The clients and the faults follow from a seed; when each thing happens does not, so a seed that failed may have to run
+ * several times.
  */
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { execFileSync } from "node:child_process"

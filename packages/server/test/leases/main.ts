@@ -1,6 +1,6 @@
 /**
- * The walk of `leases.test.ts` at its nightly size: `node test/leases/main.ts [STEPS] [SEED]`. PostgreSQL walks a fifth of the steps. With
- * `TMPDIR=/dev/shm` a million take minutes, on a disk hours.
+ * The walk of `leases.test.ts` at its nightly size: `node test/leases/main.ts [STEPS] [SEED]`. PostgreSQL walks a fifth of the
+ * steps. With `TMPDIR=/dev/shm` a million take minutes, on a disk hours.
  */
 import { spawn } from "node:child_process"
 import { createRequire } from "node:module"

@@ -56,8 +56,8 @@ export const secretsFor = (
   )
 
 /**
- * Loads all code that decrypts with these secrets. It is called before the request, since a page whose host was updated may find it
- * gone, and the host may have counted the download by then.
+ * Loads all code that decrypts with these secrets. It is called before the request, since a page whose host was updated may
+ * find it gone, and the host may have counted the download by then.
  */
 export const loadFor = /* @__PURE__ */ Effect.fnUntraced(function*({ platform }: Client, secrets: Secrets) {
   yield* loadDecrypt

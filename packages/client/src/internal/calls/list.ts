@@ -96,9 +96,10 @@ const makeSeen = (limit: number) => {
 }
 
 /**
- * Lists everything by pages. A host that names the position behind a page (`next`) is asked for what comes after it. At others, a file that goes between two pages moves those behind it forward, past the next offset. So a page begins with
- * the last file of the previous one; where it does not, the listing goes back, by what `count` has lost or else further and
- * further, until it meets a file that it has given, or the beginning. Files that were given are passed over.
+ * Lists everything by pages. A host that names the position behind a page (`next`) is asked for what comes after it. At others,
+ * a file that goes between two pages moves those behind it forward, past the next offset. So a page begins with the last file
+ * of the previous one; where it does not, the listing goes back, by what `count` has lost or else further and further, until it
+ * meets a file that it has given, or the beginning. Files that were given are passed over.
  */
 export const makeAll = (getPage: GetPage) => (options?: ListAllOptions) =>
   Stream.suspend(() => {

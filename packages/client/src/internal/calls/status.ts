@@ -1,6 +1,6 @@
 /**
- * The call that asks for the status of a file. It takes nothing: its path is not that of the file, so a host that does not know the call
- * cannot take it for a download.
+ * The call that asks for the status of a file. It takes nothing: its path is not that of the file, so a host that does not know
+ * the call cannot take it for a download.
  */
 import { FileStatus } from "@effect-fileio/core/FileStatus"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,8 @@
 /**
- * Decrypts a complete part of encrypted bytes into a second part beside it. Most downloads are decrypted on their way to the disk,
- * `sealedDownload`; this is for an armored file, and for one whose key was missing at first. The note names the second part only when
- * that is complete and on the disk, so a process that dies leaves one of the two, and the same call continues with it. `receive` calls it.
+ * Decrypts a complete part of encrypted bytes into a second part beside it. Most downloads are decrypted on their way to the
+ * disk, `sealedDownload`; this is for an armored file, and for one whose key was missing at first. The note names the second
+ * part only when that is complete and on the disk, so a process that dies leaves one of the two, and the same call continues
+ * with it. `receive` calls it.
  */
 import type * as FileName from "@effect-fileio/core/FileName"
 import * as Effect from "effect/Effect"

@@ -195,7 +195,10 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     )
   })
 
-  /** Writes the note, unless somebody else's is there, and returns whether it did; without it, the download only cannot be resumed. */
+  /**
+   * Writes the note, unless somebody else's is there, and returns whether it did; without it, the download only cannot be
+   * resumed.
+   */
   const write = (given: Omit<Note, "owner" | "version" | "file">): Effect.Effect<boolean> =>
     Effect.suspend(() => {
       const isOurs = current !== undefined

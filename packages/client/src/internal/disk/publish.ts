@@ -59,7 +59,10 @@ const taken = (path: string): PlatformError =>
 /** What Windows responds while a virus scanner or an indexer reads the file. */
 const BUSY: ReadonlySet<unknown> = new Set(["EACCES", "EBUSY", "EPERM"])
 
-/** Where there are no users, which is Windows, tries again for two seconds to rename or remove a file that another program reads. */
+/**
+ * Where there are no users, which is Windows, tries again for two seconds to rename or remove a file that another program
+ * reads.
+ */
 const patiently = Effect.fnUntraced(function*<A>(change: Effect.Effect<A, PlatformError>) {
   const { userId } = yield* CurrentPlatform
   if (userId !== undefined) return yield* change

@@ -250,8 +250,8 @@ const noteEarly = Effect.fnUntraced(function*(target: Publish.Target, download: 
 const encryptedPartOf = (path: string): string => path.replace(/\.part$/, ".age.part")
 
 /**
- * A chunk is not authentic: replaces what was decrypted by the encrypted bytes, and lets the rest follow. Until all encrypted bytes
- * are there, the note names what was decrypted.
+ * A chunk is not authentic: replaces what was decrypted by the encrypted bytes, and lets the rest follow. Until all encrypted
+ * bytes are there, the note names what was decrypted.
  */
 const reseal = Effect.fnUntraced(function*(
   target: Publish.Target,

@@ -1,7 +1,7 @@
 /**
- * Decrypts a download on its way to the disk: the part has the plaintext of the chunks that are authentic, and the note has the header,
- * so that another process continues at the next chunk, with the secret from its caller. If a chunk is not authentic, the encrypted
- * bytes are made again from the plaintext, and the rest of the download follows them. `receive` calls it.
+ * Decrypts a download on its way to the disk: the part has the plaintext of the chunks that are authentic, and the note has the
+ * header, so that another process continues at the next chunk, with the secret from its caller. If a chunk is not authentic,
+ * the encrypted bytes are made again from the plaintext, and the rest of the download follows them. `receive` calls it.
  */
 import type * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
@@ -19,8 +19,8 @@ import * as OpenPart from "./openPart.ts"
 import type { Target } from "./publish.ts"
 
 /**
- * A larger download for another key stops at its header, if the host can resume it. A smaller one is fetched whole and kept: that takes
- * no time, and the right key needs no host any more.
+ * A larger download for another key stops at its header, if the host can resume it. A smaller one is fetched whole and kept:
+ * that takes no time, and the right key needs no host any more.
  */
 const MAX_WRONG_BYTES = 16 * 1024 * 1024
 

@@ -113,8 +113,8 @@ abstract class Chunks {
   }
 
   /**
-   * Returns the output of the last chunk, then the error, if any; call it until it returns nothing. Without `isLast`, the bytes end
-   * here, but not the payload.
+   * Returns the output of the last chunk, then the error, if any; call it until it returns nothing. Without `isLast`, the bytes
+   * end here, but not the payload.
    */
   end(isLast = true): Uint8Array | Fault | undefined {
     if (this.#fault !== undefined) return this.#fault

@@ -1,6 +1,6 @@
 /**
- * The header of an age file (https://age-encryption.org/v1#header) for passphrases and for keys of X25519, which are those of all links.
- * Other kinds of keys need the `age-encryption` library, which is loaded for them. `encrypt` and `decrypt` call it.
+ * The header of an age file (https://age-encryption.org/v1#header) for passphrases and for keys of X25519, which are those of
+ * all links. Other kinds of keys need the `age-encryption` library, which is loaded for them. `encrypt` and `decrypt` call it.
  */
 import * as AgeKey from "@effect-fileio/core/AgeKey"
 import { randomBytesUnsafe } from "effect/crypto/SecureRandom"
@@ -31,7 +31,8 @@ const LINE_BYTES = 48
 const ZERO_NONCE = new Uint8Array(12)
 
 /**
- * Loads the library, and first what it imports, piece by piece: to evaluate all of it at once would hold the event loop for 25 ms.
+ * Loads the library, and first what it imports, piece by piece: to evaluate all of it at once would hold the event loop for 25
+ * ms.
  */
 const loadLibrary = async (): Promise<typeof Library> => {
   for (const load of [() => import("@noble/post-quantum/ml-kem.js"), () => import("@noble/post-quantum/hybrid.js")]) {

@@ -3,9 +3,9 @@
  * neither Effect nor a clock: every method gets the time in milliseconds. Rates are requests per second.
  *
  * The first refusal lowers the rate to half of the limit, less a little. From there the rate is searched between the one that was
- * proven (served without a refusal) and the one that was refused, and a higher one is tried now and then. If a proven rate is refused,
- * others use the account: for a minute there is no search, and a rate of half the limit is lowered only after several refusals.
- * `ARCHITECTURE.md`, "Why the limit holds", has the reasons and the figures.
+ * proven (served without a refusal) and the one that was refused, and a higher one is tried now and then. If a proven rate is
+ * refused, others use the account: for a minute there is no search, and a rate of half the limit is lowered only after several
+ * refusals. `ARCHITECTURE.md`, "Why the limit holds", has the reasons and the figures.
  */
 import type { Quota } from "../../RateLimitStore.ts"
 
@@ -52,7 +52,10 @@ const FREQUENT = 3
 const FORGET_TIME = 10_000
 /** One refusal is forgotten after this many requests, and not before `FORGET_TIME`. */
 const FORGET_REQUESTS = 40
-/** Below this part of half the limit, a process that shares the account lowers its rate only after `INSISTENCE` × `FREQUENT` refusals. */
+/**
+ * Below this part of half the limit, a process that shares the account lowers its rate only after `INSISTENCE` × `FREQUENT`
+ * refusals.
+ */
 const LESS_THAN_HALF = 0.8
 /** How many times as many refusals lower a rate below `LESS_THAN_HALF`. */
 const INSISTENCE = 8
@@ -65,7 +68,10 @@ const MANY = 96
 const MAX_PAUSE = 60_000
 /** The longest pause with `Retry-After`, in milliseconds. */
 const MAX_RETRY_AFTER = 24 * 3_600_000
-/** The random part of a pause is proportional to this many milliseconds of it at most, so that a call's budget is not spent on it. */
+/**
+ * The random part of a pause is proportional to this many milliseconds of it at most, so that a call's budget is not spent on
+ * it.
+ */
 const MAX_SPREAD = 2500
 /** If a process does not know of others, refusals 1 to `WIDE` in a row, then each `EVERY`th, may have a long pause. */
 const WIDE = 4
@@ -187,8 +193,8 @@ export class AdaptiveRate {
   }
 
   /**
-   * A request that was sent at this time was refused. Returns how many milliseconds the account pauses; `undefined` if requests that
-   * were sent together were refused together.
+   * A request that was sent at this time was refused. Returns how many milliseconds the account pauses; `undefined` if requests
+   * that were sent together were refused together.
    */
   rejected(
     now: number,
@@ -204,13 +210,15 @@ export class AdaptiveRate {
       this.#rejectedAt = now
       this.#served = 0
       this.consecutiveRejections++
-      // With a limit, only the first refusal in a row counts: no request was served since, so a further one says nothing about the rate.
+      // With a limit, only the first refusal in a row counts: no request was served since, so a further one says nothing about
+      // the rate.
       if (hostRate === null || hostRate !== undefined && this.consecutiveRejections === 1) {
         this.#decrease(now, before, hostRate)
       }
     }
     const refusals = this.consecutiveRejections
-    // A host that counts refused requests accepts the next one only after a whole window without any; 1 / rate estimates that window.
+    // A host that counts refused requests accepts the next one only after a whole window without any; 1 / rate estimates that
+    // window.
     const windowSeconds = hostRate === null ? 1 / this.current(hostRate) : 0
     const least = retryAfter ?? Math.min(MAX_PAUSE, PAUSE * Math.max(1, refusals / MANY, windowSeconds))
     const spread = spreadOf(refusals, now < this.#othersUntil)

@@ -1,4 +1,7 @@
-/** The limit that the host reports in `GET /me`, and when to request it. `limiter.ts` makes the requests. Times are in milliseconds. */
+/**
+ * The limit that the host reports in `GET /me`, and when to request it. `limiter.ts` makes the requests. Times are in
+ * milliseconds.
+ */
 
 /** The longest time that calls wait for the first response of `me`. */
 const MAX_AWAIT = 5000

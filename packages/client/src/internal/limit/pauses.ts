@@ -1,4 +1,7 @@
-/** The limiter of `FileIo.makeDownloads`: requests wait only for a pause that the host asked for. It needs no account, and little code. */
+/**
+ * The limiter of `FileIo.makeDownloads`: requests wait only for a pause that the host asked for. It needs no account, and
+ * little code.
+ */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -1,9 +1,9 @@
 /**
  * Permits in Redis, acquired by one Lua script in Redis, by Redis' clock.
  *
- * An account has two keys, which a cluster keeps together: `permits` (by the latest time at which the host counts their requests) and
- * `state` (a hash: until when the account pauses, the last quota that a process knew, and the lowest one to which a refusal has
- * brought a process).
+ * An account has two keys, which a cluster keeps together: `permits` (by the latest time at which the host counts their
+ * requests) and `state` (a hash: until when the account pauses, the last quota that a process knew, and the lowest one to which
+ * a refusal has brought a process).
  */
 import * as Redis from "effect/persistence/Redis"
 import { ARRIVES_WITHIN, GUARD } from "./slidingWindow.ts"

@@ -1,6 +1,6 @@
 /**
- * Sends the body of a resumable upload in pieces, over a `fetch` that cannot stream a request's body, as in browsers. A piece takes
- * about two seconds, so the progress is that of the network, memory holds one piece, and no time-out ends a slow upload.
+ * Sends the body of a resumable upload in pieces, over a `fetch` that cannot stream a request's body, as in browsers. A piece
+ * takes about two seconds, so the progress is that of the network, memory holds one piece, and no time-out ends a slow upload.
  */
 
 type Fetch = typeof globalThis.fetch

@@ -8,8 +8,8 @@ import * as Transport from "../../Transport.ts"
 import { concat } from "../shared/bytes.ts"
 
 /**
- * Whether `fetch` can send a stream. Browsers do so over HTTP/2 only, and with some of them not at all: then the body is collected in a
- * blob, which a browser may keep on disk.
+ * Whether `fetch` can send a stream. Browsers do so over HTTP/2 only, and with some of them not at all: then the body is
+ * collected in a blob, which a browser may keep on disk.
  */
 const canStream = (): boolean => {
   if ("document" in globalThis || "importScripts" in globalThis) return false

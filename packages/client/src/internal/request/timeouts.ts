@@ -95,8 +95,8 @@ type Guard = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | F
 /**
  * Watches one request and its response: the effects that the guard runs, one after another. The time between them does not count.
  *
- * It is a race of the effect and the time-out, without that of `Effect.raceFirst`, which interrupts the loser with a cause that has
- * the caller's stack frames: that was half of the processor time of a small call.
+ * It is a race of the effect and the time-out, without that of `Effect.raceFirst`, which interrupts the loser with a cause that
+ * has the caller's stack frames: that was half of the processor time of a small call.
  */
 export const watch = (clock: Clock.Clock, activity: Activity, timeouts: Timeouts): Guard => {
   const ofTimer = Context.make(Clock.Clock, clock)

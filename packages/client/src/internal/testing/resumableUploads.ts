@@ -1,6 +1,6 @@
 /**
- * Resumable uploads ("Resumable Uploads for HTTP") of the test host, in memory. A complete one is handled as the request that created
- * it, with all of its bytes.
+ * Resumable uploads ("Resumable Uploads for HTTP") of the test host, in memory. A complete one is handled as the request that
+ * created it, with all of its bytes.
  */
 import type { HostResponse, Request } from "../../testing/memoryHost.ts"
 import { refusal, Refused } from "./responses.ts"

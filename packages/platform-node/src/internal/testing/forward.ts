@@ -35,8 +35,8 @@ const ask = async (host: URL, { headers, method, target }: Head, body: Uint8Arra
 }
 
 /**
- * The response of a host, read up to `most` bytes of its body. The connection to the host ends with `settle`, so a host sees a download
- * that was cut for the client as one that broke.
+ * The response of a host, read up to `most` bytes of its body. The connection to the host ends with `settle`, so a host sees a
+ * download that was cut for the client as one that broke.
  */
 export const respond = async (
   host: URL,

@@ -1,4 +1,7 @@
-/** Joins the bytes of small files, which the catalog holds, with the blobs of a store: what opens or removes a blob need not know which. */
+/**
+ * Joins the bytes of small files, which the catalog holds, with the blobs of a store: what opens or removes a blob need not
+ * know which.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"

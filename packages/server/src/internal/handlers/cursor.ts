@@ -1,6 +1,6 @@
 /**
- * The text by which a client asks for the page behind one that it has: the order of the listing and the position of the last file,
- * encoded. It names files of the caller's account only, so nothing in it needs protection.
+ * The text by which a client asks for the page behind one that it has: the order of the listing and the position of the last
+ * file, encoded. It names files of the caller's account only, so nothing in it needs protection.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

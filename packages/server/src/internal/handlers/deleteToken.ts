@@ -1,6 +1,7 @@
 /**
- * The secret with which the sender of a file deletes it, without an account. The response to an upload has it, once; the catalog has
- * only its hash. It belongs to the file, not to its content: it stays when the file is changed, and ends with the file.
+ * The secret with which the sender of a file deletes it, without an account. The response to an upload has it, once; the
+ * catalog has only its hash. It belongs to the file, not to its content: it stays when the file is changed, and ends with the
+ * file.
  */
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"

@@ -13,8 +13,8 @@ import * as Metrics from "../ops/metrics.ts"
 import { Leases } from "./leases.ts"
 
 /**
- * Headers that keep uploaded content from running scripts on this server's origin, and proxies from storing or changing it: one that
- * compresses it, or makes images smaller, would hand over another file.
+ * Headers that keep uploaded content from running scripts on this server's origin, and proxies from storing or changing it: one
+ * that compresses it, or makes images smaller, would hand over another file.
  */
 const guardHeaders = {
   "cache-control": "private, no-store, no-transform",

@@ -1,10 +1,10 @@
 /**
  * Which transfers of which leases this process runs.
  *
- * A lease has several transfers if its holder requests several ranges at the same time, as download managers do. No two of them send the
- * same byte: where a new range overlaps what an older transfer has yet to send, the older one stops there. So a resume ends the
- * broken transfer, and ranges of other parts run beside each other. Any of them may send the last byte: for the catalog they
- * are one transfer, the newest.
+ * A lease has several transfers if its holder requests several ranges at the same time, as download managers do. No two of them
+ * send the same byte: where a new range overlaps what an older transfer has yet to send, the older one stops there. So a resume
+ * ends the broken transfer, and ranges of other parts run beside each other. Any of them may send the last byte: for the
+ * catalog they are one transfer, the newest.
  */
 import * as Deferred from "effect/Deferred"
 import type { Lease, Progress } from "../../Catalog.ts"

@@ -20,7 +20,9 @@ import type { FirstRequest } from "./uploadTarget.ts"
 
 /** Bytes between two records of the progress: a plan does not count these if the process is killed. */
 const RECORD_BYTES = 16 * 1024 * 1024
-/** The part of its lifetime after which an upload is recorded in any case: one whose bytes arrive slowly must not end meanwhile. */
+/**
+ * The part of its lifetime after which an upload is recorded in any case: one whose bytes arrive slowly must not end meanwhile.
+ */
 const RECORD_PART = 1 / 4
 /** Bytes per read of a stored form. */
 const READ_BYTES = 256 * 1024

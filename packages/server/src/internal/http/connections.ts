@@ -26,25 +26,13 @@ import * as Refusal from "./refusal.ts"
 import * as TimeLimits from "./timeLimits.ts"
 import * as Turns from "./turns.ts"
 
-export interface Limits {
+export interface Limits extends TimeLimits.Limits {
   /** Concurrent connections. */
   readonly connections: number
   /** Concurrent connections of one address. */
   readonly connectionsPerAddress: number
   /** Addresses without their own limit: each stands for many clients. */
   readonly proxies: Forwarded.Proxies
-  /** Milliseconds that the headers of a request may take. */
-  readonly headers: number
-  /** Milliseconds that a connection may wait for its next request. */
-  readonly keepAlive: number
-  /** Minimum average rate of a transfer in bytes per second; 0: any. */
-  readonly rate: number
-  /** Milliseconds that a transfer may stop that had been fast enough. */
-  readonly patience: number
-  /** Milliseconds in which a closing connection is read and its bytes discarded. */
-  readonly drain: number
-  /** The most bytes to discard so. */
-  readonly drainBytes: number
 }
 
 /** Connections beyond a limit that get a response; more are closed without one. */

@@ -323,7 +323,9 @@ export const unavailable = new Refusal({
   headers: { "retry-after": RETRY_AFTER_SECONDS }
 })
 
-/** No 503, which invites clients to repeat it: only another list is faster. The orders with an index read no more than the page. */
+/**
+ * No 503, which invites clients to repeat it: only another list is faster. The orders with an index read no more than the page.
+ */
 export const slowList = invalid(
   "The list takes longer than it may: the account has very many files, or the host much to do. Sort by created, name, size or expires, " +
     "without search, and continue by after, not by offset"

@@ -8,13 +8,18 @@ import * as Refusal from "./refusal.ts"
 /** Milliseconds that a closing connection has when the server stops. */
 const STOPPING_DRAIN = 1000
 
-/** Milliseconds and bytes; see `Connections.Limits`. */
-interface Limits {
+export interface Limits {
+  /** Milliseconds that the headers of a request may take. */
   readonly headers: number
+  /** Milliseconds that a connection may wait for its next request. */
   readonly keepAlive: number
+  /** Minimum average rate of a transfer in bytes per second; 0: any. */
   readonly rate: number
+  /** Milliseconds that a transfer may stop that had been fast enough. */
   readonly patience: number
+  /** Milliseconds in which a closing connection is read and its bytes discarded. */
   readonly drain: number
+  /** The most bytes to discard so. */
   readonly drainBytes: number
 }
 

@@ -7,8 +7,8 @@ const writeQueueSize = (socket: Socket): number =>
   (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0
 
 /**
- * Leaves what comes in to the system until `effect` reads the body of a request. A client that breaks off is noticed only then, so it
- * still gets the interim response that says where it can continue, and its bytes are stored.
+ * Leaves what comes in to the system until `effect` reads the body of a request. A client that breaks off is noticed only then,
+ * so it still gets the interim response that says where it can continue, and its bytes are stored.
  */
 export const unreadUntil = <A, E, R>(socket: Socket, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {

@@ -1,6 +1,6 @@
 /**
- * When a call to S3 is repeated: as the SDK does it, but after silence only once. The first connection may have been dead already,
- * the second is a new one; after both it is the store that is silent, and its caller has waited for two time limits.
+ * When a call to S3 is repeated: as the SDK does it, but after silence only once. The first connection may have been dead
+ * already, the second is a new one; after both it is the store that is silent, and its caller has waited for two time limits.
  */
 import type { S3ClientConfig } from "@aws-sdk/client-s3"
 

@@ -46,7 +46,10 @@ export interface Store {
    * long as the attempts at one may take: a silent store does not block the queue.
    */
   readonly slot: <A>(run: () => Promise<A>) => Promise<A>
-  /** Runs what the caller need not wait for: after a second it continues in the background, until the store closes at the latest. */
+  /**
+   * Runs what the caller need not wait for: after a second it continues in the background, until the store closes at the
+   * latest.
+   */
   readonly aside: (run: Effect.Effect<unknown>) => Effect.Effect<void>
   /** A call with a body; interrupting its caller does not abort it, since the state of the object would be unknown. */
   readonly send: <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, BlobsError>

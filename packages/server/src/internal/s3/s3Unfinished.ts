@@ -37,8 +37,8 @@ const encode = Schema.encodeSync(State)
 const isMissing = ({ code }: BlobsError): boolean => code === "ENOENT"
 
 /**
- * Parts or the tail are gone: somebody aborted the multipart upload, or a server that has lost the upload replaced a part. That has
- * another ETag then, even with the same bytes if the store encrypts them with keys of its own (SSE-KMS).
+ * Parts or the tail are gone: somebody aborted the multipart upload, or a server that has lost the upload replaced a part. That
+ * has another ETag then, even with the same bytes if the store encrypts them with keys of its own (SSE-KMS).
  */
 const LOST: ReadonlySet<string | undefined> = new Set([
   "NoSuchUpload",

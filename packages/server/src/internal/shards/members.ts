@@ -2,10 +2,10 @@
  * Checks that databases are the shards of one catalog, in their recorded order, and records it where shards are new. `PgCatalog`
  * calls this before it uses any of them.
  *
- * Each database records its own id and those of all, also one that is a whole catalog: so it is known, when others are added, that its
- * accounts may have files there, even those that a server with only this address adds afterwards. New shards are recorded in two
- * steps: first every database records the new set, then that all have done so (`confirmed`). So a start that crashes in between is
- * continued by the next one, and a database that was confirmed and has lost its record is noticed.
+ * Each database records its own id and those of all, also one that is a whole catalog: so it is known, when others are added,
+ * that its accounts may have files there, even those that a server with only this address adds afterwards. New shards are
+ * recorded in two steps: first every database records the new set, then that all have done so (`confirmed`). So a start that
+ * crashes in between is continued by the next one, and a database that was confirmed and has lost its record is noticed.
  */
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"

@@ -113,7 +113,9 @@ const makeCalls = ({ shards }: Options) => {
         homesOf(sizes, owner).every((home) => home < shards.length) ? Effect.void : Effect.fail(outdated(sizes))
     )
 
-  /** On a shard that is the part of a key or an id. `otherwise`: there is none, so the key or the id is not one of this catalog. */
+  /**
+   * On a shard that is the part of a key or an id. `otherwise`: there is none, so the key or the id is not one of this catalog.
+   */
   const onPart = <A, E>(
     shard: number,
     otherwise: Effect.Effect<A, E>,
@@ -295,7 +297,10 @@ export const make = (options: Options): Service => {
   const calls = makeCalls(options)
   const { all, isAway, on, onPart } = calls
 
-  /** The shard for a new blob or upload. Without an account it depends on which shards respond, so a later call may get another one. */
+  /**
+   * The shard for a new blob or upload. Without an account it depends on which shards respond, so a later call may get another
+   * one.
+   */
   const shardOf = ({ key, owner, upload }: Purpose, blob: string): number => {
     if (upload !== undefined) return shardOfUpload(upload)
     if (key !== undefined) return shardOfKey(key)

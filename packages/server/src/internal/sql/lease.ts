@@ -29,8 +29,8 @@
  * `prolonged` and `broke` report move it, at most to the patience and the grace time from now, and never beyond `latest`,
  * which follows from the size of the file. Asking again moves neither, so nobody holds a file by that.
  *
- * The same holds for a lease that is `counted`: its holder may have requested the end of the file before other ranges, or lost many
- * of the last bytes, so it ends the grace time after the last sign that bytes are sent, and not after the last byte.
+ * The same holds for a lease that is `counted`: its holder may have requested the end of the file before other ranges, or lost
+ * many of the last bytes, so it ends the grace time after the last sign that bytes are sent, and not after the last byte.
  */
 import type { LeaseState } from "../../Catalog.ts"
 

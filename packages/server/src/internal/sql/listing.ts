@@ -34,8 +34,7 @@ export const readsAll = ({ search, sort }: Pick<ListOptions, "search" | "sort">)
 /** An absent value is the least of all. */
 const NULLABLE: ReadonlySet<SortField> = new Set(["title", "expires", "maxDownloads"])
 
-const valueOf = (file: FileRecord, sort: SortField): Position["value"] =>
-  sort === "name" ? fold(file.name) : file[sort]
+const valueOf = (file: FileRecord, sort: SortField): Position["value"] => sort === "name" ? fold(file.name) : file[sort]
 
 export const positionOf = (file: ListedFile, sort: SortField): Position => ({
   value: valueOf(file, sort),
@@ -64,8 +63,8 @@ export const orderOf = ({ descending, sort }: Order): string => {
 }
 
 /**
- * The rows behind `after`, each part from one range of an index. `rows` selects those that meet a further condition, in the order of the
- * listing, at most `:limit`. Values: `:limit`, `:value`, `:seq`.
+ * The rows behind `after`, each part from one range of an index. `rows` selects those that meet a further condition, in the
+ * order of the listing, at most `:limit`. Values: `:limit`, `:value`, `:seq`.
  */
 export const pageAfter = (
   options: Order & { readonly after: Position },

@@ -2,8 +2,8 @@
  * Pools of connections to PostgreSQL, one at a time: a silent one is replaced. `postgres.ts` uses it.
  *
  * PostgreSQL ends slow statements before the deadline. So if the deadline passes, the connection is silent, or the machine
- * behind it. The other connections to the database are probably silent too, though new ones may work: one call that noticed replaces
- * them all.
+ * behind it. The other connections to the database are probably silent too, though new ones may work: one call that noticed
+ * replaces them all.
  */
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as Duration from "effect/Duration"

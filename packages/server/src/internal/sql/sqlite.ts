@@ -1,5 +1,6 @@
 /**
- * The only module that writes by `node:sqlite`. Reads are queries, and every change runs in a transaction whose `COMMIT` is checked.
+ * The only module that writes by `node:sqlite`. Reads are queries, and every change runs in a transaction whose `COMMIT` is
+ * checked.
  *
  * `StatementSync.get()` and `.run()` step a statement with `RETURNING` once and then reset it. Outside a transaction the reset
  * commits, and its error is lost: on a full disk the row is returned although it was never stored. So a change can only be made

@@ -1,8 +1,8 @@
 /**
  * Group commit: runs the changes of several callers in one transaction, so that they share one sync of the disk.
  *
- * Each change has its own outcome. One that throws is undone alone. If SQLite itself fails, nothing of the transaction is kept, and
- * each change runs in a transaction of its own, as if it had come alone; so one that finds no space on a full disk does not
+ * Each change has its own outcome. One that throws is undone alone. If SQLite itself fails, nothing of the transaction is kept,
+ * and each change runs in a transaction of its own, as if it had come alone; so one that finds no space on a full disk does not
  * keep the others from using the reserve.
  */
 import { codeOf, type Database, UnknownOutcome } from "./sqlite.ts"

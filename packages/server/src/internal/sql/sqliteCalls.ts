@@ -1,6 +1,6 @@
 /**
- * The changes of the catalog in SQLite. They run in the catalog's thread, in transactions of `sqliteBatch.ts`; `SqliteCatalog` calls
- * them by name through `sqliteWriter.ts`. Arguments and results are copied between the threads, so they are plain values.
+ * The changes of the catalog in SQLite. They run in the catalog's thread, in transactions of `sqliteBatch.ts`; `SqliteCatalog`
+ * calls them by name through `sqliteWriter.ts`. Arguments and results are copied between the threads, so they are plain values.
  */
 import type {
   Availability,

@@ -12,7 +12,10 @@ const GONE_OF_OWNER = `(
   SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${EXPIRED}
   UNION SELECT seq FROM files WHERE owner = :owner AND ${FLEETING} AND ${USED_UP})`
 
-/** Names have at most 255 bytes, so that comparing at each position, as SQLite does, is fast enough; a function of ours takes four times as long. */
+/**
+ * Names have at most 255 bytes, so that comparing at each position, as SQLite does, is fast enough; a function of ours takes
+ * four times as long.
+ */
 const FOUND = "instr(folded_name, :search) > 0"
 
 const COUNT = `
@@ -30,8 +33,8 @@ export const statements = (options: ListOptions, now: number): readonly [Stateme
   const order = Listing.orderOf(options)
   const matching: Values = { owner, now, ...(search === undefined ? {} : { search: fold(search) }) }
   const where = `owner = :owner AND seq NOT IN ${GONE_OF_OWNER} ${search === undefined ? "" : `AND ${FOUND}`}`
-  // Only the rows of the page are read whole: in the orders that have an index, `offset` skips the others there, and the other orders
-  // sort less.
+  // Only the rows of the page are read whole: in the orders that have an index, `offset` skips the others there, and the other
+  // orders sort less.
   const rows = (condition: string, skip = "") =>
     `SELECT * FROM files WHERE seq IN (SELECT seq FROM files WHERE ${where} ${condition} ${order} LIMIT :limit ${skip}) ${order}`
   const page: Statement = after === undefined

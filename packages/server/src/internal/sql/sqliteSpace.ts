@@ -1,6 +1,6 @@
 /**
- * Gives the space of deleted files back to the disk: SQLite keeps the pages of what was deleted for what is inserted next, so that a disk
- * that small files have filled would stay full for large ones.
+ * Gives the space of deleted files back to the disk: SQLite keeps the pages of what was deleted for what is inserted next, so
+ * that a disk that small files have filled would stay full for large ones.
  */
 import type { Database, Reads } from "./sqlite.ts"
 
@@ -45,9 +45,9 @@ export const make = (db: Database, freeBytes: () => number, keptPages = KEPT_PAG
 }
 
 /**
- * Makes a database of an earlier version able to shrink, if the disk has the space for it. If it fails, such as without a writable folder
- * for temporary files, the database is as before, and the next start tries it again. `report` is called before and after: a large
- * database delays the start by minutes.
+ * Makes a database of an earlier version able to shrink, if the disk has the space for it. If it fails, such as without a
+ * writable folder for temporary files, the database is as before, and the next start tries it again. `report` is called before
+ * and after: a large database delays the start by minutes.
  */
 export const prepare = (db: Database, free: number, report: (rewrite: Rewrite) => void): void => {
   if (pragma(db, "auto_vacuum")() === INCREMENTAL) return

@@ -1,6 +1,6 @@
 /**
- * Asks the catalog's thread (`sqliteThread.ts`) for changes. `node:sqlite` is synchronous, and so is the sync of a commit: in a thread
- * of its own it blocks nothing else, and all changes that come during a sync share the next one.
+ * Asks the catalog's thread (`sqliteThread.ts`) for changes. `node:sqlite` is synchronous, and so is the sync of a commit: in a
+ * thread of its own it blocks nothing else, and all changes that come during a sync share the next one.
  *
  * If the thread ends by itself, the changes that wait fail, and the next one starts it again.
  */
@@ -28,8 +28,8 @@ export interface Writer {
 const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./sqliteThread.ts" : "./sqliteThread.js", import.meta.url)
 
 /**
- * The thread has the options of the process, since loaders of modules are among them. Node refuses a file with `--input-type`, which a
- * program of `node -e` or of standard input may have.
+ * The thread has the options of the process, since loaders of modules are among them. Node refuses a file with `--input-type`,
+ * which a program of `node -e` or of standard input may have.
  */
 const OPTIONS = process.execArgv.some((option) => option.startsWith("--input-type")) ? { execArgv: [] } : {}
 

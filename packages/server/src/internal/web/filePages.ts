@@ -44,7 +44,10 @@ ${brokenOff(language, file)}
 /** Whether a file is one of age, by the name that this project and the age program give. */
 export const isEncrypted = ({ name }: Pick<FileRecord, "name">): boolean => /\.age$/i.test(name)
 
-/** Pressed before the script decrypts, the button would take the only copy as it is; so that of an encrypted file waits for the script. */
+/**
+ * Pressed before the script decrypts, the button would take the only copy as it is; so that of an encrypted file waits for the
+ * script.
+ */
 const downloadButton = ({ words }: Language, file: FileRecord): Html =>
   isEncrypted(file)
     ? html`<button class="button wide" type="submit" data-script hidden>${words.download}</button>

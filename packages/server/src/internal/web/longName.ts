@@ -1,10 +1,16 @@
-/** Where a long name is split, so that it takes at most three lines and keeps its end. For the pages of the server and their scripts. */
+/**
+ * Where a long name is split, so that it takes at most three lines and keeps its end. For the pages of the server and their
+ * scripts.
+ */
 
 /** Letters that take about twice the room of others. */
 const WIDE =
   /[@MWmw\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F000}-\u{3FFFD}]/u
 
-/** Widths, in narrow letters, of a name that is never shortened, of one that is shown whole on a wide page, and of the end that each keeps. */
+/**
+ * Widths, in narrow letters, of a name that is never shortened, of one that is shown whole on a wide page, and of the end that
+ * each keeps.
+ */
 const SHORT = 36
 const MOST = 84
 const END = 16

@@ -1,6 +1,6 @@
 /**
- * Recognises the browser that has sent a file with the plain form: it has a cookie with the file's deletion token, for the page of
- * that upload alone. So a sender without the script can take the file back, and no address has the token.
+ * Recognises the browser that has sent a file with the plain form: it has a cookie with the file's deletion token, for the page
+ * of that upload alone. So a sender without the script can take the file back, and no address has the token.
  */
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 

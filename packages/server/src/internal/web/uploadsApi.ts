@@ -1,4 +1,7 @@
-/** The description of resumable uploads, an extension of the contract: their address is no endpoint that a client is derived for. */
+/**
+ * The description of resumable uploads, an extension of the contract: their address is no endpoint that a client is derived
+ * for.
+ */
 
 const header = (name: string, required: boolean, description: string) => ({
   name,
