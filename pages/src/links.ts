@@ -11,44 +11,76 @@ interface Sent {
   /** Deletes the file. */
   readonly token?: string | undefined
   readonly sentAt: number
+  /** The host has said so. */
+  readonly isGone?: boolean | undefined
 }
 
 /** The calls of the SDK; `undefined` if the network is away, or the host has other files since it was updated. */
 export const loadUpload = () => import("./upload.ts").catch(() => undefined)
 
-/** One list for each host and path. */
-const storeName = (): string => `fileio-links ${baseUrl()}`
-/** The newest links that are kept. An older one loses its deletion token; its file ends when it expires. */
-const MOST_LINKS = 50
+/** Links of one host and path. Each has an entry of its own, so that two tabs do not overwrite each other's. */
+const prefix = (): string => `fileio-link ${baseUrl()} `
+
+/** The newest links of files that are gone; links of the others are kept as long as the browser has room. */
+const MOST_GONE = 50
+/** How many are shown at first. */
+const FIRST_SHOWN = 20
+/** The clock of a computer may be wrong by days. */
+const CLOCK_MILLIS = 7 * 86_400_000
 
 const isSent = (value: unknown): value is Sent =>
   typeof value === "object" && value !== null && "key" in value && typeof value.key === "string" &&
   "name" in value && typeof value.name === "string" && "link" in value && typeof value.link === "string" &&
   "sentAt" in value && typeof value.sentAt === "number"
 
+const parse = (entry: string | null): ReadonlyArray<Sent> => {
+  try {
+    const sent: unknown = JSON.parse(entry ?? "")
+    return isSent(sent) ? [sent] : []
+  } catch {
+    return []
+  }
+}
+
+/** The newest first. */
 const read = (): ReadonlyArray<Sent> => {
   try {
-    const list: unknown = JSON.parse(localStorage.getItem(storeName()) ?? "[]")
-    return Array.isArray(list) ? list.filter(isSent) : []
+    const start = prefix()
+    return Object.keys(localStorage)
+      .flatMap((name) => name.startsWith(start) ? parse(localStorage.getItem(name)) : [])
+      .toSorted((one, other) => other.sentAt - one.sentAt)
   } catch {
     return []
   }
 }
 
 /** Returns whether the browser keeps it: its storage may be full, or forbidden. */
-const write = (list: ReadonlyArray<Sent>): boolean => {
+const write = (sent: Sent): boolean => {
   try {
-    localStorage.setItem(storeName(), JSON.stringify(list.slice(0, MOST_LINKS)))
+    localStorage.setItem(prefix() + sent.key, JSON.stringify(sent))
     return true
   } catch {
     return false
   }
 }
 
-/** Returns whether the browser keeps the link. */
-export const add = (sent: Sent): boolean => write([sent, ...read().filter(({ key }) => key !== sent.key)])
+const forget = ({ key }: Sent): void => localStorage.removeItem(prefix() + key)
 
-const forget = (key: string): boolean => write(read().filter((sent) => sent.key !== key))
+const isGone = ({ expires, isGone }: Sent): boolean =>
+  isGone === true || expires !== undefined && expires < Date.now() - CLOCK_MILLIS
+
+/** Forgets links of files that are gone, except the newest; returns whether there were some. */
+const makeRoom = (kept: number): boolean => {
+  const old = read().filter(isGone).slice(kept)
+  old.forEach(forget)
+  return old.length > 0
+}
+
+/** Returns whether the browser keeps the link. One that can still be downloaded never goes in its place. */
+export const add = (sent: Sent): boolean => {
+  makeRoom(MOST_GONE)
+  return write(sent) || makeRoom(0) && write(sent)
+}
 
 const wordOf = (words: Words, { expires }: Sent, state: Status["state"]): string => {
   switch (state) {
@@ -73,7 +105,12 @@ const small = (label: string): HTMLButtonElement =>
   make("button", { type: "button", class: "button quiet small" }, label)
 
 /** Deletes at the second press. */
-const deleteButton = (words: Words, { key, token }: Sent, say: (text: string) => void): HTMLButtonElement => {
+const deleteButton = (
+  words: Words,
+  { key, token }: Sent,
+  say: (text: string) => void,
+  refresh: () => Promise<void>
+): HTMLButtonElement => {
   const button = small(words.deleteNow)
   let isSure = false
   button.addEventListener("click", async () => {
@@ -92,6 +129,7 @@ const deleteButton = (words: Words, { key, token }: Sent, say: (text: string) =>
       await upload.connect(baseUrl(), undefined).remove(key, token!)
       say(words.stateDeleted)
       button.remove()
+      await refresh()
     } catch (error) {
       button.disabled = false
       say(fill(words.deleteFailed, { reason: upload.problemOf(error).reason }))
@@ -113,7 +151,7 @@ const row = (words: Words, sent: Sent, render: () => void) => {
   copyOnClick(copy, () => sent.link, words.copied)
   const remove = small(words.forget)
   remove.addEventListener("click", () => {
-    forget(sent.key)
+    forget(sent)
     render()
     find("#links button")?.focus()
   })
@@ -131,15 +169,25 @@ const row = (words: Words, sent: Sent, render: () => void) => {
     say(wordOf(words, sent, status.state))
     const isThere = ["available", "downloading", "interrupted"].includes(status.state)
     copy.hidden = !isThere
-    if (!isThere) write(read().map((one) => one.key === sent.key ? { ...one, link: one.link.split("#", 1)[0]! } : one))
-    if (isThere && sent.token !== undefined) buttons.prepend(deleteButton(words, sent, say))
+    if (!isThere) write({ ...sent, link: sent.link.split("#", 1)[0]!, isGone: true })
+    if (isThere && sent.token !== undefined) buttons.prepend(deleteButton(words, sent, say, refresh))
   }
   return { element, refresh }
 }
 
-export const render = (words: Words): void => {
-  const rows = read().map((sent) => row(words, sent, () => render(words)))
+export const render = (words: Words, isWhole = false): void => {
+  const all = read()
+  const again = () => render(words, isWhole)
+  const rows = all.slice(0, isWhole ? all.length : FIRST_SHOWN).map((sent) => row(words, sent, again))
   get("#links-list").replaceChildren(...rows.map(({ element }) => element))
+  const more = make("button", { type: "button", class: "button quiet" }, fill(words.showAll, { count: all.length }))
+  more.addEventListener("click", () => {
+    render(words, true)
+    find<HTMLButtonElement>(`#links-list > li:nth-child(${FIRST_SHOWN + 1}) button`)?.focus()
+  })
+  const place = get("#links-more")
+  place.replaceChildren(more)
+  show(place, rows.length < all.length)
   show(get("#links"), rows.length > 0)
   // One after the other: each counts against the rate limit.
   void rows.reduce((before, { refresh }) => before.then(refresh), Promise.resolve())

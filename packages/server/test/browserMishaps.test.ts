@@ -406,7 +406,7 @@ describe.skipIf(!hasChromium)("mishaps in a real browser", () => {
         await page.goto(url)
         await page.locator("#file").setInputFiles({ name: "a.bin", mimeType: "", buffer: Buffer.from("content") })
         const link = await send(page)
-        await page.getByText("This browser keeps no list of links").waitFor()
+        await page.getByText("This browser did not keep the link in its list").waitFor()
         const asked = page.waitForEvent("dialog")
         await page.close({ runBeforeUnload: true })
         await (await asked).accept()

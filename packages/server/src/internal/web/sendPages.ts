@@ -127,6 +127,7 @@ const yourLinks = ({ words }: Language): Html =>
   html`<section class="card" id="links" hidden>
 <h2>${words.yourLinks}</h2>
 <ul class="list" id="links-list"></ul>
+<div id="links-more" hidden></div>
 <p class="hint">${words.yourLinksHint}</p>
 </section>`
 

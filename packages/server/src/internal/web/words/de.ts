@@ -141,7 +141,7 @@ export const de: Words = {
     readyPassphrase: "Teilen Sie den Link und, auf einem anderen Weg, die Passphrase.",
     readyPassphraseMany: "Teilen Sie die Links und, auf einem anderen Weg, die Passphrase.",
     notKept:
-      "Dieser Browser merkt sich keine Links. Kopieren Sie den Link, bevor Sie diese Seite schließen: Ohne ihn bekommt niemand die Datei.",
+      "Dieser Browser hat sich den Link nicht gemerkt: Er hat keinen Platz dafür, oder darf es nicht. Kopieren Sie den Link, bevor Sie diese Seite schließen: Ohne ihn bekommt niemand die Datei.",
     qrCode: "QR-Code des Links",
     downloadFromTerminal: "Im Terminal herunterladen",
     copyLine: "Kopieren",
@@ -161,6 +161,7 @@ export const de: Words = {
     deleteSure: "Endgültig löschen?",
     deleteFailed: "Das Löschen ist nicht gelungen: {reason}",
     forget: "Aus der Liste entfernen",
+    showAll: "Alle {count} zeigen",
 
     linkWrong:
       "Dieser Link ist beschädigt: Sein Schlüssel ist unvollständig oder falsch abgeschrieben, daher lässt sich die Datei nicht entschlüsseln. Bitten Sie um den vollständigen Link. Nichts wurde heruntergeladen.",

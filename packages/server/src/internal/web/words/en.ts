@@ -136,7 +136,7 @@ export const en = {
     readyPassphrase: "Share the link and, another way, the passphrase.",
     readyPassphraseMany: "Share the links and, another way, the passphrase.",
     notKept:
-      "This browser keeps no list of links. Copy the link before you close this page: without it, nobody gets the file.",
+      "This browser did not keep the link in its list: it has no room, or may not. Copy the link before you close this page: without it, nobody gets the file.",
     qrCode: "QR code of the link",
     downloadFromTerminal: "Download from a terminal",
     copyLine: "Copy",
@@ -156,6 +156,7 @@ export const en = {
     deleteSure: "Delete for good?",
     deleteFailed: "It could not be deleted: {reason}",
     forget: "Remove from the list",
+    showAll: "Show all {count}",
 
     linkWrong:
       "This link is damaged: its key is cut or mistyped, so the file cannot be decrypted. Ask for the complete link. Nothing was downloaded.",

@@ -139,7 +139,7 @@ export const es: Words = {
     readyPassphrase: "Comparta el enlace y, por otra vía, la frase de contraseña.",
     readyPassphraseMany: "Comparta los enlaces y, por otra vía, la frase de contraseña.",
     notKept:
-      "Este navegador no guarda los enlaces. Copie el enlace antes de cerrar esta página: sin él nadie recibe el archivo.",
+      "Este navegador no ha guardado el enlace en su lista: no tiene espacio, o no se le permite. Copie el enlace antes de cerrar esta página: sin él nadie recibe el archivo.",
     qrCode: "Código QR del enlace",
     downloadFromTerminal: "Descargar desde una terminal",
     copyLine: "Copiar",
@@ -159,6 +159,7 @@ export const es: Words = {
     deleteSure: "¿Borrar definitivamente?",
     deleteFailed: "No se pudo borrar: {reason}",
     forget: "Quitar de la lista",
+    showAll: "Mostrar los {count}",
 
     linkWrong:
       "Este enlace está dañado: su clave está incompleta o mal escrita, así que el archivo no se puede descifrar. Pida el enlace completo. No se ha descargado nada.",

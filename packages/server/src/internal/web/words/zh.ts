@@ -126,7 +126,8 @@ export const zh: Words = {
       "请完整分享每个链接：# 后面的部分是密钥。打开链接会显示一个页面；按下页面上的按钮才会下载文件。",
     readyPassphrase: "请分享链接，并通过另一途径告知口令。",
     readyPassphraseMany: "请分享这些链接，并通过另一途径告知口令。",
-    notKept: "此浏览器不保存链接。请在关闭此页面之前复制链接：没有它，谁也拿不到文件。",
+    notKept:
+      "此浏览器没有把链接保存到列表中：空间不足，或不允许保存。请在关闭此页面之前复制链接：没有它，谁也拿不到文件。",
     qrCode: "链接的二维码",
     downloadFromTerminal: "从终端下载",
     copyLine: "复制",
@@ -146,6 +147,7 @@ export const zh: Words = {
     deleteSure: "确定永久删除？",
     deleteFailed: "无法删除：{reason}",
     forget: "从列表中移除",
+    showAll: "显示全部 {count} 个",
 
     linkWrong: "此链接已损坏：其中的密钥不完整或有误，无法解密文件。请索取完整的链接。尚未下载任何内容。",
     linkCut: "此文件已加密，但缺少密钥：完整的链接末尾有 #age= 和密钥。按钮下载的是加密的文件。",
