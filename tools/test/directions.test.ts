@@ -7,7 +7,7 @@ const PACKAGES = ["core", "client < core", "server < core", "platform-node < cor
 /** From the top down: a room imports from itself, from those beside it and from those below. Types may come from anywhere. */
 const ROOMS: Readonly<Record<string, string>> = {
   core: "modules internal",
-  client: "modules disk FileIo calls encryption request limit RateLimit,RateLimitStore,RetryPolicy Transport observe " +
+  client: "modules disk FileIo calls encryption request limit RateLimit,RetryPolicy Transport observe " +
     "FileBody,Metrics,Platform,Progress,shared",
   server: "modules cli FileIoServer routes handlers web http Accounts,Blocklist,Health,Sweeper ops Engines " +
     "SqliteCatalog,PgCatalog,FolderBlobs,S3Blobs,RedisRateCounter DiskSpace DataFolder shards sql,s3,redis,disk " +

@@ -71,4 +71,4 @@ export const make = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<never, never, Redis.Redis> =>
-  Layer.effect(RateLimitStore.CurrentRateLimitStore, make(options))
+  Layer.unwrap(Effect.map(make(options), RateLimitStore.layer))

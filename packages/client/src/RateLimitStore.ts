@@ -1,11 +1,12 @@
 /**
  * Shares the permits of an account between processes. Without a permit store each process has its own permits.
- * `RateLimitRedis` is one; implement `Store` for another database.
+ * `RateLimitRedis` is one; implement `Store` for another database, and provide it with `layer`.
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { CurrentShared, SharedWindow } from "./internal/limit/sharedWindow.ts"
 
 /**
  * At most `limit` requests in any `window` milliseconds.
@@ -82,14 +83,10 @@ export interface Store {
 }
 
 /**
- * The permit store, read when a `FileIo` is made; `undefined`: the permits are in the memory of this process.
+ * Shares the rate limit of each account with all processes that use the same permit store. A `FileIo` reads it when it is made.
  *
- * @category references
+ * @category layers
  * @since 0.1.0
  */
-export const CurrentRateLimitStore = /* @__PURE__ */ Context.Reference<Store | undefined>(
-  "@effect-fileio/client/RateLimitStore",
-  {
-    defaultValue: () => undefined
-  }
-)
+export const layer = (store: Store): Layer.Layer<never> =>
+  Layer.succeed(CurrentShared, { store, windowOf: (account) => new SharedWindow(store, account) })

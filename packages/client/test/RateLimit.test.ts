@@ -437,7 +437,7 @@ describe("waiting", () => {
         account: undefined,
         learn: Effect.void
       }).pipe(
-        Effect.provideService(RateLimitStore.CurrentRateLimitStore, store),
+        Effect.provide(RateLimitStore.layer(store)),
         Effect.provideService(RateLimit.CurrentRateLimit, RateLimit.fixed(1))
       )
       const hooks: Limiter.RequestHooks = { underway: undefined, onConnectionWait: undefined, onDeparture: undefined }

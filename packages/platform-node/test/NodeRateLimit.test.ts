@@ -1,7 +1,8 @@
-import { FileBody, FileIo, RateLimitStore, RetryPolicy } from "@effect-fileio/client"
+import { FileBody, FileIo, RateLimitRedis, type RateLimitStore, RetryPolicy } from "@effect-fileio/client"
 import { NodeHttp, NodeRateLimit } from "@effect-fileio/platform-node"
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Fiber, Layer, Logger, Redacted, Schedule, type Scope, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, Redacted, Schedule, type Scope, Stream } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
@@ -103,11 +104,9 @@ const process_ = (
   })
 
 const storeOf = Effect.fnUntraced(function*(port: number) {
-  const context = yield* Layer.build(
-    NodeRateLimit.layerRedis({ url: `redis://127.0.0.1:${port}`, connectTimeout: CONNECT_TIMEOUT })
-  )
-  const store = Context.get(context, RateLimitStore.CurrentRateLimitStore)
-  return store ?? (yield* Effect.die("no store"))
+  const connectTimeout = Duration.toMillis(CONNECT_TIMEOUT)
+  const redis = yield* Layer.build(NodeRedis.layer({ url: `redis://127.0.0.1:${port}`, socket: { connectTimeout } }))
+  return yield* Effect.provide(RateLimitRedis.make(), redis)
 })
 
 /** Each service makes calls on several fibers, until something holds. */

@@ -14,7 +14,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Metrics from "../../Metrics.ts"
 import * as RateLimit from "../../RateLimit.ts"
-import { CurrentRateLimitStore, type Quota } from "../../RateLimitStore.ts"
+import type { Quota } from "../../RateLimitStore.ts"
 import * as Series from "../observe/metrics.ts"
 import { Failure, retryAfterOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
@@ -22,7 +22,8 @@ import { type Account, IN_TRANSIT, type Sent } from "./account.ts"
 import { quotaOf } from "./adaptiveRate.ts"
 import * as Queue from "./queue.ts"
 import * as Registry from "./registry.ts"
-import { RENEW_AFTER, type SharedWindow } from "./sharedWindow.ts"
+import { CurrentShared, type SharedWindow } from "./sharedWindow.ts"
+import { RENEW_AFTER } from "./slidingWindow.ts"
 
 /** Callbacks for an in-flight request; the limiter sets them, and the sender of the request calls them. */
 export interface RequestHooks {
@@ -368,13 +369,13 @@ export const make = Effect.fnUntraced(function*(options: {
   const problem = configured && problemOf(configured)
   if (problem !== undefined) return yield* problem
   const onWaitHere = yield* RateLimit.CurrentOnWait
-  const store = yield* CurrentRateLimitStore
+  const shared = yield* CurrentShared
   const learn = Effect.provideService(options.learn, IsLearning, true)
   const nobody = RateLimit.CurrentOnWait.defaultValue()
   const fallback = RateLimit.learned()
   const policyOf = (fiber: Fiber.Fiber<unknown, unknown>) =>
     fiber.getRef(RateLimit.CurrentRateLimit) ?? configured ?? fallback
-  const accountOf = (clock: Clock.Clock) => Registry.get(clock, store, options.baseUrl, options.account)
+  const accountOf = (clock: Clock.Clock) => Registry.get(clock, shared, options.baseUrl, options.account)
   return {
     permitsFor: (operation, fiber) => {
       const clock = fiber.getRef(Clock.Clock)

@@ -1,9 +1,8 @@
 /** The accounts of this process: everything with the same key at the same host shares one limit. */
 import type * as Clock from "effect/Clock"
-import type { Store } from "../../RateLimitStore.ts"
 import { millisOf } from "../shared/monotonic.ts"
 import { Account } from "./account.ts"
-import { SharedWindow } from "./sharedWindow.ts"
+import type { Shared } from "./sharedWindow.ts"
 
 /** Accounts belong to a clock too: times of a `TestClock` mean nothing to another one. */
 const registry = new WeakMap<Clock.Clock, WeakMap<object, Map<string, Account>>>()
@@ -23,18 +22,18 @@ const KEEP = 30 * 60_000
 
 export const get = (
   clock: Clock.Clock,
-  store: Store | undefined,
+  shared: Shared | undefined,
   baseUrl: string,
   key: string | undefined
 ): Account => {
-  const accounts = orSet(orSet(registry, clock, () => new WeakMap()), store ?? MEMORY, () => new Map())
+  const accounts = orSet(orSet(registry, clock, () => new WeakMap()), shared?.store ?? MEMORY, () => new Map())
   const name = `${baseUrl}\n${key ?? ""}`
   return orSet(accounts, name, () => {
     const now = millisOf(clock)
     if (accounts.size >= FEW) {
       for (const [other, account] of accounts) if (account.isUnused(now, KEEP)) accounts.delete(other)
     }
-    const sharedWindow = store === undefined ? undefined : new SharedWindow(store, name)
+    const sharedWindow = shared?.windowOf(name)
     return new Account({ host: new URL(baseUrl).host, isAnonymous: key === undefined, sharedWindow, now })
   })
 }

@@ -1,6 +1,7 @@
 /** The permits of one account in a permit store, for everything in this process. */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Hex from "effect/encoding/Hex"
@@ -8,20 +9,30 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { Acquired, Quota, Store } from "../../RateLimitStore.ts"
 import { millisOf } from "../shared/monotonic.ts"
-import { CONNECTS_WITHIN } from "./slidingWindow.ts"
+import { CONNECTS_WITHIN, RENEW_AFTER } from "./slidingWindow.ts"
 
 /** A permit store that has not responded after this many milliseconds counts as unavailable. */
 const TIMEOUT = 2000
 /** An unavailable permit store is asked again after this many milliseconds. */
 const RETRY_STORE_AFTER = 5000
-/** The permit of a request that waits for a connection is renewed after this many milliseconds, again and again. */
-export const RENEW_AFTER = 4000
 
 /** SHA-256 of the host and the key: the name of an account for other processes and the permit store. */
 const hashed = async (name: string): Promise<string> => {
   const hash = await globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(name))
   return Hex.encode(new Uint8Array(hash))
 }
+
+/** A permit store, and what makes its windows: only its layer contains that code, so a page without a permit store does not load it. */
+export interface Shared {
+  readonly store: Store
+  readonly windowOf: (account: string) => SharedWindow
+}
+
+/** `undefined`: the permits are in the memory of this process. */
+export const CurrentShared = /* @__PURE__ */ Context.Reference<Shared | undefined>(
+  "@effect-fileio/client/RateLimitStore",
+  { defaultValue: () => undefined }
+)
 
 export class SharedWindow {
   readonly #store: Store

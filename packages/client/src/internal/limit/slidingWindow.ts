@@ -27,6 +27,8 @@ export const ARRIVES_WITHIN = 10_000
  * connections are few, one that is never read must not stop all other users of the account.
  */
 export const CONNECTS_WITHIN = 300_000
+/** In a permit store, the permit of such a request is renewed after this many milliseconds, again and again. */
+export const RENEW_AFTER = 4000
 
 export class SlidingWindow {
   /**
