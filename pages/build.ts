@@ -40,11 +40,11 @@ const TO_SEND: ReadonlyArray<Group> = [
     name: "sdk",
     has: new RegExp(SDK),
     later:
-      /encryption\/(?:armor|chunks|decrypt|encrypt|header|library|transform)\.ts|fetchPieces|portableCipher|core\/src\/QrCode/
+      /encryption\/(?:armor|chunks|decrypt|encrypt|header|library|newHeader|transform)\.ts|fetchPieces|portableCipher|core\/src\/QrCode/
   },
   {
     name: "encryption",
-    has: /encryption\/(?:chunks|header|transform)\.ts|portableCipher|@noble\/ciphers/,
+    has: /encryption\/(?:chunks|header|newHeader|transform)\.ts|portableCipher|@noble\/ciphers/,
     later: /^$/
   }
 ]
@@ -54,7 +54,7 @@ const TO_RECEIVE: ReadonlyArray<Group> = [
   {
     name: "sdk",
     has: new RegExp(`${SDK}|pages\\/src\\/download\\.ts|@noble\\/ciphers`),
-    later: /encryption\/(?:encrypt|library)\.ts|fetchPieces/
+    later: /encryption\/(?:encrypt|library|newHeader)\.ts|fetchPieces/
   }
 ]
 

@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import type { FileBody, OneShotBody } from "./FileBody.ts"
 import { checkBody, invalid } from "./internal/calls/shared.ts"
 import { Fault } from "./internal/encryption/fault.ts"
-import { loadDecrypt, loadEncrypt, loadHeader } from "./internal/encryption/load.ts"
+import { loadDecrypt, loadEncrypt, loadNewHeader } from "./internal/encryption/load.ts"
 import * as Secrets from "./internal/encryption/secrets.ts"
 
 /**
@@ -124,4 +124,4 @@ export const decrypt = <E, R>(
  */
 export const generateIdentity: Effect.Effect<
   { readonly identity: Redacted.Redacted; readonly recipient: string }
-> = /* @__PURE__ */ Effect.flatMap(loadHeader, (header) => Effect.promise(header.generateIdentity))
+> = /* @__PURE__ */ Effect.flatMap(loadNewHeader, ({ generateIdentity }) => Effect.promise(generateIdentity))

@@ -4,6 +4,7 @@ import * as Age from "age-encryption"
 import { Effect, Redacted } from "effect"
 import { Fault } from "../src/internal/encryption/fault.ts"
 import * as Header from "../src/internal/encryption/header.ts"
+import * as NewHeader from "../src/internal/encryption/newHeader.ts"
 import { portable } from "../src/Platform.ts"
 
 const cipher = await Effect.runPromise(portable.cipher)
@@ -33,7 +34,7 @@ describe.each(["with the platform's X25519", "without"])("the header of an age f
   }
 
   it("made here opens with the library, and the other way round", async () => {
-    const keys = await Promise.all([1, 2, 3].map(() => Header.generateIdentity()))
+    const keys = await Promise.all([1, 2, 3].map(() => NewHeader.generateIdentity()))
     for (const { identity, recipient } of keys) {
       assert.strictEqual(await Age.identityToRecipient(Redacted.value(identity)), recipient)
     }
@@ -42,8 +43,8 @@ describe.each(["with the platform's X25519", "without"])("the header of an age f
       for (const recipient of recipients) encrypter.addRecipient(recipient)
     })
     prepare()
-    const made = await Header.forRecipients(recipients, cipher)
-    const other = Redacted.value((await Header.generateIdentity()).identity)
+    const made = await NewHeader.forRecipients(recipients, cipher)
+    const other = Redacted.value((await NewHeader.generateIdentity()).identity)
     for (const { identity } of keys) {
       const found = await open(theirs, { identities: [other, Redacted.value(identity)] })
       assert.instanceOf(found, Uint8Array)
@@ -58,9 +59,9 @@ describe.each(["with the platform's X25519", "without"])("the header of an age f
   })
 
   it("is refused when a character of it is another", async () => {
-    const { identity, recipient } = await Header.generateIdentity()
+    const { identity, recipient } = await NewHeader.generateIdentity()
     prepare()
-    const { header } = await Header.forRecipients([recipient], cipher)
+    const { header } = await NewHeader.forRecipients([recipient], cipher)
     for (let at = 0; at < header.length; at += which === "without" ? 7 : 1) {
       const changed = header.slice()
       changed[at]! ^= 1
@@ -85,19 +86,21 @@ describe("the header of an age file", () => {
     assert.instanceOf(await open(theirs, { passphrase: "Grüße" }), Uint8Array)
     const wrong = await open(theirs, { passphrase: "Gruesse" })
     assert.isTrue(wrong instanceof Fault && wrong.problem === "otherKey")
-    const made = await Header.forPassphrase("Grüße", quick, cipher)
+    const made = await NewHeader.forPassphrase("Grüße", quick, cipher)
     assert.deepStrictEqual(
       await Header.openHeader(made.header, { ...noSecrets, passphrase: "Grüße" }, quick, cipher),
       made.fileKey
     )
     assert.deepStrictEqual(derived, [18, 18])
-    const needs = await open(made.header, { identities: [Redacted.value((await Header.generateIdentity()).identity)] })
+    const needs = await open(made.header, {
+      identities: [Redacted.value((await NewHeader.generateIdentity()).identity)]
+    })
     assert.isTrue(needs instanceof Fault && needs.detail === "it needs a passphrase")
   })
 
   it("for a passphrase opens with each work factor that age opens, and says what a higher one takes", async () => {
     const derived: Array<number> = []
-    const made = await Header.forPassphrase("Grüße", (passphrase, salt) => scrypt(passphrase, salt, 4), cipher)
+    const made = await NewHeader.forPassphrase("Grüße", (passphrase, salt) => scrypt(passphrase, salt, 4), cipher)
     const text = new TextDecoder().decode(made.header)
     const openAs = (logN: number, derive: Header.Scrypt) =>
       Header.openHeader(
@@ -126,8 +129,8 @@ describe("the header of an age file", () => {
   })
 
   it("of a stranger is malformed, whatever is in it", async () => {
-    const { identity, recipient } = await Header.generateIdentity()
-    const text = new TextDecoder().decode((await Header.forRecipients([recipient], cipher)).header)
+    const { identity, recipient } = await NewHeader.generateIdentity()
+    const text = new TextDecoder().decode((await NewHeader.forRecipients([recipient], cipher)).header)
     const [version, stanza, body, mac] = text.split("\n") as [string, string, string, string]
     for (
       const [what, lines] of Object.entries({
@@ -159,7 +162,7 @@ describe("the header of an age file", () => {
 
   it("for post-quantum keys is that of the library", async () => {
     const identity = await Age.generateHybridIdentity()
-    const { fileKey, header } = await Header.forRecipients([await Age.identityToRecipient(identity)], cipher)
+    const { fileKey, header } = await NewHeader.forRecipients([await Age.identityToRecipient(identity)], cipher)
     assert.deepStrictEqual(await libraryKey(header, identity), fileKey)
     assert.deepStrictEqual(await open(header, { identities: [identity] }), fileKey)
     const other = await open(header, { identities: [await Age.generateHybridIdentity()] })

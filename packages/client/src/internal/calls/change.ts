@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { UpdateOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
-import * as Send from "../request/send.ts"
+import * as Outgoing from "../request/outgoing.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./jsonCall.ts"
 import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
@@ -41,7 +41,7 @@ const change = /* @__PURE__ */ Effect.fnUntraced(function*(
     return yield* invalid(operation, "options", "nothing to change; give a file or a setting")
   }
   if (file !== undefined) yield* plan.check(operation, file.size, settings)
-  const tally = Send.makeTally()
+  const tally = Outgoing.makeTally()
   const changed = yield* submit(
     client,
     {

@@ -10,6 +10,7 @@ import * as Progress from "../../Progress.ts"
 import * as TransferMeter from "../observe/transferMeter.ts"
 import type { Response as Received } from "../request/contentEncoding.ts"
 import * as Multipart from "../request/multipart.ts"
+import * as Outgoing from "../request/outgoing.ts"
 import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
@@ -51,7 +52,7 @@ interface Form {
   readonly fields: FileSettings.Fields
   readonly onProgress: Progress.Listener | undefined
   /** How far the last attempt to send the file came. */
-  readonly tally: Send.Tally
+  readonly tally: Outgoing.Tally
   /** Keeps the address of an upload that can be resumed. */
   readonly resumption?: Resumption | undefined
 }
@@ -76,8 +77,7 @@ export const submit = <A>(
       (withPermit) => {
         const form = Multipart.make(fields, body, fiber.getRef(Random.Random))
         const received = exchange(client, call, {
-          outgoing: { form, file: body, tally },
-          meter,
+          body: Outgoing.prepare({ form, file: body, tally, meter }),
           withPermit,
           isRepeatable: operation !== "upload" && body?._tag !== "OneShotBody"
         })
@@ -98,7 +98,7 @@ const readDetails = /* @__PURE__ */ Response.json(FileDetails.FileDetails)
 
 /** Reads the details of an uploaded file, and compares its size with the sent one. */
 export const readStored =
-  (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Send.Tally) =>
+  (body: FileBody.FileBody | FileBody.OneShotBody | undefined, tally: Outgoing.Tally) =>
   (call: Refusal.Call, response: Received): Effect.Effect<FileDetails.FileDetails, Failure> =>
     Effect.flatMap(readDetails(call, response), (file) => {
       if (body === undefined || file.size === undefined || file.size === tally.bytes) return Effect.succeed(file)

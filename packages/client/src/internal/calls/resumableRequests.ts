@@ -11,6 +11,7 @@ import type * as FileBody from "../../FileBody.ts"
 import type * as Progress from "../../Progress.ts"
 import type { WithPermit } from "../limit/limiter.ts"
 import type * as ContentEncoding from "../request/contentEncoding.ts"
+import * as Outgoing from "../request/outgoing.ts"
 import type * as Refusal from "../request/refusal.ts"
 import * as Response from "../request/response.ts"
 import * as Send from "../request/send.ts"
@@ -33,12 +34,10 @@ export const send = (
   method: HttpMethod.HttpMethod,
   url: string,
   headers: Readonly<Record<string, string>>,
-  outgoing?: Send.Outgoing,
-  meter?: Progress.Meter
+  outgoing?: Outgoing.Outgoing
 ) =>
   Send.execute(client, { ...request(client, method, "", "application/json", headers), url }, {
-    outgoing,
-    meter,
+    body: outgoing && Outgoing.prepare(outgoing),
     withPermit,
     isRepeatable: true
   })
@@ -67,7 +66,7 @@ export const create = (client: Client, withPermit: WithPermit, { body, call, fie
   readonly path: string
   readonly body: ResumableBody
   readonly fields: FileSettings.Fields
-  readonly tally: Send.Tally
+  readonly tally: Outgoing.Tally
 }): Effect.Effect<string, Failure> =>
   Effect.gen(function*() {
     const query = new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== undefined)).toString()
@@ -131,7 +130,7 @@ export const append = <A>(client: Client, withPermit: WithPermit, { address, bod
   readonly address: string
   readonly body: ResumableBody
   readonly offset: number
-  readonly tally: Send.Tally
+  readonly tally: Outgoing.Tally
   readonly meter: Progress.Meter
   readonly read: (call: Refusal.Call, response: ContentEncoding.Response) => Effect.Effect<A, Failure>
 }): Effect.Effect<A, Failure | NotAppended> => {
@@ -140,7 +139,7 @@ export const append = <A>(client: Client, withPermit: WithPermit, { address, bod
   const file = offset < body.size ? body : undefined
   if (file === undefined) tally.bytes = body.size
   return Effect.scoped(Effect.flatMap(
-    send(client, withPermit, "PATCH", address, headers, { form, file, tally, offset }, meter),
+    send(client, withPermit, "PATCH", address, headers, { form, file, tally, meter, offset }),
     (response): Effect.Effect<A, Failure | NotAppended> => {
       const isForFile = Response.isSuccess(response.status) || isComplete(response) ||
         (!isGone(response) && response.status !== 409 && response.status < 500)

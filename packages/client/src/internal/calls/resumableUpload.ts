@@ -12,8 +12,8 @@ import type * as FileBody from "../../FileBody.ts"
 import type { Resumption } from "../../FileIoModels.ts"
 import type * as Progress from "../../Progress.ts"
 import type { WithPermit } from "../limit/limiter.ts"
+import type * as Outgoing from "../request/outgoing.ts"
 import * as Retry from "../request/retry.ts"
-import type * as Send from "../request/send.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
 import * as Requests from "./resumableRequests.ts"
 import type { Client, JsonCall } from "./shared.ts"
@@ -46,7 +46,7 @@ interface State {
 interface Upload {
   readonly body: Requests.ResumableBody
   readonly fields: FileSettings.Fields
-  readonly tally: Send.Tally
+  readonly tally: Outgoing.Tally
   readonly meter: Progress.Meter
   readonly resumption: Resumption | undefined
 }

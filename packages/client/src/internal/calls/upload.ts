@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as FileBody from "../../FileBody.ts"
 import type { UploadOptions } from "../../FileIoModels.ts"
 import * as Span from "../observe/span.ts"
-import * as Send from "../request/send.ts"
+import * as Outgoing from "../request/outgoing.ts"
 import { Failure, storedOf } from "../shared/failure.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./jsonCall.ts"
@@ -28,7 +28,7 @@ export interface Options {
   readonly known: Reconcile.KnownKeys
 }
 
-const recover = ({ getPage, known }: Options, name: string, tally: Send.Tally, sentAt: number) =>
+const recover = ({ getPage, known }: Options, name: string, tally: Outgoing.Tally, sentAt: number) =>
   Effect.fnUntraced(function*(failure: Failure): Effect.fn.Return<FileDetails, Failure> {
     if (storedOf(failure) !== "unknown") return yield* Effect.fail(failure)
     const look = Effect.suspend(() =>
@@ -45,7 +45,7 @@ const send = /* @__PURE__ */ Effect.fnUntraced(function*(
   options: Options,
   body: FileBody.FileBody | FileBody.OneShotBody,
   given: UploadOptions | undefined,
-  tally: Send.Tally = Send.makeTally()
+  tally: Outgoing.Tally = Outgoing.makeTally()
 ): Effect.fn.Return<FileDetails, FileIoError.FileIoError> {
   const { client, known, plan } = options
   const clock = yield* Clock.Clock
@@ -120,7 +120,7 @@ export const makeScoped = (
       yield* requireKey(client, "upload")
       const { body, linked } = yield* Encrypted.prepare(client, "upload", plain, given?.encryption)
       const sentAt = yield* DateTime.now
-      const tally = Send.makeTally()
+      const tally = Outgoing.makeTally()
       // The response may be lost, or the call interrupted, while the file is stored.
       const sweep = Effect.suspend(() =>
         !tally.complete ? Effect.void : Reconcile.reconcilePatiently(

@@ -15,7 +15,8 @@ import { concat, dropBytes, followedBy, mapChunks } from "../shared/bytes.ts"
 import { nameOf } from "../shared/toBytes.ts"
 import * as Chunks from "./chunks.ts"
 import { Fault, memoryProblem } from "./fault.ts"
-import * as Header from "./header.ts"
+import { KEY_BYTES, payloadKey } from "./header.ts"
+import * as NewHeader from "./newHeader.ts"
 import { transform } from "./transform.ts"
 
 /** An invalid input. */
@@ -77,14 +78,14 @@ const check = (encryption: unknown): Result.Result<Checked, Problem> => {
 const makeHeader = /* @__PURE__ */ Effect.fnUntraced(function*(checked: Checked, cipher: Cipher) {
   switch (checked._tag) {
     case "Link": {
-      const { identity, recipient } = yield* Effect.promise(Header.generateIdentity)
-      const made = yield* Effect.promise(() => Header.forRecipients([recipient], cipher))
+      const { identity, recipient } = yield* Effect.promise(NewHeader.generateIdentity)
+      const made = yield* Effect.promise(() => NewHeader.forRecipients([recipient], cipher))
       return { ...made, opener: identity }
     }
     case "Recipients": {
       // A key may have the right form and be no point to encrypt for, such as one of low order.
       const made = yield* Effect.tryPromise({
-        try: () => Header.forRecipients(checked.recipients, cipher),
+        try: () => NewHeader.forRecipients(checked.recipients, cipher),
         catch: (cause): Problem => ({
           field: "encryption.recipients",
           problem: `a key cannot be used: ${cause instanceof Error ? cause.message : "it is invalid"}`
@@ -102,7 +103,7 @@ const makeHeader = /* @__PURE__ */ Effect.fnUntraced(function*(checked: Checked,
           }))
         )
       const made = yield* Effect.tryPromise({
-        try: () => Header.forPassphrase(checked.passphrase, derive, cipher),
+        try: () => NewHeader.forPassphrase(checked.passphrase, derive, cipher),
         catch: (problem) => problem as Problem
       })
       return { ...made, opener: "passphrase" as const }
@@ -153,8 +154,8 @@ export const encrypt = /* @__PURE__ */ Effect.fnUntraced(function*<B extends Fil
   const { fileKey, header, opener } = yield* makeHeader(checked.success, cipher)
   const isNameAtHost = typeof encryption === "object" && encryption.name === "host"
   const { size } = body
-  const nonce = randomBytesUnsafe(Header.KEY_BYTES)
-  const key = Header.payloadKey(fileKey, nonce)
+  const nonce = randomBytesUnsafe(KEY_BYTES)
+  const key = payloadKey(fileKey, nonce)
   const sealed = new Chunks.Sealed()
   const start = concat([header, nonce], header.length + nonce.length)
   const path = body._tag === "FileBody" && body.path !== undefined ? { path: body.path } : {}

@@ -1,11 +1,10 @@
 /**
  * The header of an age file (https://age-encryption.org/v1#header) for passphrases and for keys of X25519, which are those of
- * all links. Other kinds of keys need the `age-encryption` library, which is loaded for them. `encrypt` and `decrypt` call it.
+ * all links. Other kinds of keys need the `age-encryption` library, which is loaded for them. `decrypt` calls it;
+ * `newHeader.ts` makes new headers.
  */
 import * as AgeKey from "@effect-fileio/core/AgeKey"
-import { randomBytesUnsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import type { Cipher } from "../../Platform.ts"
 import { concat } from "../shared/bytes.ts"
 import { makeSha256 } from "../shared/sha256.ts"
@@ -17,24 +16,22 @@ export type Scrypt = (passphrase: string, salt: Uint8Array, logN: number) => Pro
 
 /** Bytes of a file's key, of the nonce before its payload, and of a salt. */
 export const KEY_BYTES = 16
-const TAG_BYTES = 16
-const X25519_BYTES = 32
+export const TAG_BYTES = 16
+export const X25519_BYTES = 32
 
-/** Work factor of a passphrase, as in the age program: about a second. */
-const LOG_N = 18
-/** The highest one that the age program decrypts, too: 4 GiB of memory, and about 15 seconds. */
+/** The highest work factor of a passphrase, as in the age program: 4 GiB of memory, and about 15 seconds. */
 const MAX_LOG_N = 22
 
-const VERSION = "age-encryption.org/v1"
+export const VERSION = "age-encryption.org/v1"
 /** Most bytes in a line of Base64. */
-const LINE_BYTES = 48
-const ZERO_NONCE = new Uint8Array(12)
+export const LINE_BYTES = 48
+export const ZERO_NONCE = new Uint8Array(12)
 
 /**
  * Loads the library, and first what it imports, piece by piece: to evaluate all of it at once would hold the event loop for 25
  * ms.
  */
-const loadLibrary = async (): Promise<typeof Library> => {
+export const loadLibrary = async (): Promise<typeof Library> => {
   for (const load of [() => import("@noble/post-quantum/ml-kem.js"), () => import("@noble/post-quantum/hybrid.js")]) {
     await load()
     await Effect.runPromise(Effect.sleep(0))
@@ -42,11 +39,11 @@ const loadLibrary = async (): Promise<typeof Library> => {
   return import("./library.ts")
 }
 
-const encoder = new TextEncoder()
-const join = (...parts: ReadonlyArray<Uint8Array>): Uint8Array =>
+export const encoder = new TextEncoder()
+export const join = (...parts: ReadonlyArray<Uint8Array>): Uint8Array =>
   concat(parts, parts.reduce((sum, { length }) => sum + length, 0))
 
-const encodeBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes)).replace(/=+$/, "")
+export const encodeBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes)).replace(/=+$/, "")
 
 /** Takes only the one encoding of at most 48 bytes: a header has no longer ones that are read here. */
 const decodeBase64 = (text: string): Uint8Array => {
@@ -75,10 +72,10 @@ const hkdf = (secret: Uint8Array, salt: Uint8Array, info: string): Uint8Array =>
 /** What makes a secret key of PKCS #8 of 32 bytes. */
 const PKCS8 = /* @__PURE__ */ Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32)
 
-const BASE_POINT = /* @__PURE__ */ Uint8Array.from({ length: X25519_BYTES }, (_, i) => i === 0 ? 9 : 0)
+export const BASE_POINT = /* @__PURE__ */ Uint8Array.from({ length: X25519_BYTES }, (_, i) => i === 0 ? 9 : 0)
 
 /** X25519 (RFC 7748). Refuses a point of low order, whose product would be 0 for every secret. */
-const multiply = async (secret: Uint8Array, point: Uint8Array): Promise<Uint8Array> => {
+export const multiply = async (secret: Uint8Array, point: Uint8Array): Promise<Uint8Array> => {
   try {
     const name = "X25519"
     const key = await crypto.subtle.importKey("pkcs8", join(PKCS8, secret) as BufferSource, { name }, false, [
@@ -93,17 +90,9 @@ const multiply = async (secret: Uint8Array, point: Uint8Array): Promise<Uint8Arr
   }
 }
 
-interface Stanza {
+export interface Stanza {
   readonly args: ReadonlyArray<string>
   readonly body: Uint8Array
-}
-
-const format = ({ args, body }: Stanza): string => {
-  const lines = [`-> ${args.join(" ")}`]
-  for (let at = 0; at <= body.length; at += LINE_BYTES) {
-    lines.push(encodeBase64(body.subarray(at, at + LINE_BYTES)))
-  }
-  return `${lines.join("\n")}\n`
 }
 
 interface Parsed {
@@ -139,24 +128,8 @@ const parse = (header: Uint8Array): Parsed => {
   return { stanzas, mac: decodeBase64(mac), signed: header.subarray(0, header.length - mac.length - 2) }
 }
 
-const macOf = (fileKey: Uint8Array, signed: Uint8Array): Uint8Array =>
+export const macOf = (fileKey: Uint8Array, signed: Uint8Array): Uint8Array =>
   hmac(hkdf(fileKey, new Uint8Array(0), "header"), signed)
-
-export interface Made {
-  readonly header: Uint8Array
-  readonly fileKey: Uint8Array
-}
-
-const make = (fileKey: Uint8Array, stanzas: ReadonlyArray<Stanza>): Made => {
-  const signed = encoder.encode(`${VERSION}\n${stanzas.map(format).join("")}---`)
-  return { fileKey, header: join(signed, encoder.encode(` ${encodeBase64(macOf(fileKey, signed))}\n`)) }
-}
-
-const wrap = (cipher: Cipher, key: Uint8Array, fileKey: Uint8Array): Uint8Array => {
-  const body = new Uint8Array(KEY_BYTES + TAG_BYTES)
-  cipher.seal(key, ZERO_NONCE, fileKey, body)
-  return body
-}
 
 /** The file's key in a stanza; `undefined`: this key does not open it. */
 const unwrap = (cipher: Cipher, key: Uint8Array, { args: [type], body }: Stanza): Uint8Array | undefined => {
@@ -166,33 +139,10 @@ const unwrap = (cipher: Cipher, key: Uint8Array, { args: [type], body }: Stanza)
   return cipher.open(key, ZERO_NONCE, body, fileKey) ? fileKey : undefined
 }
 
-const x25519Key = (shared: Uint8Array, share: Uint8Array, recipient: Uint8Array): Uint8Array =>
+export const x25519Key = (shared: Uint8Array, share: Uint8Array, recipient: Uint8Array): Uint8Array =>
   hkdf(shared, join(share, recipient), "age-encryption.org/v1/X25519")
 
-/** Makes the header of a file that each of the recipients can decrypt. */
-export const forRecipients = async (recipients: ReadonlyArray<string>, cipher: Cipher): Promise<Made> => {
-  const fileKey = randomBytesUnsafe(KEY_BYTES)
-  const stanzas: Array<Stanza> = []
-  for (const text of recipients) {
-    const recipient = AgeKey.toX25519(text)
-    if (recipient === undefined) return (await loadLibrary()).forRecipients(recipients)
-    const secret = randomBytesUnsafe(X25519_BYTES)
-    const share = await multiply(secret, BASE_POINT)
-    const key = x25519Key(await multiply(secret, recipient), share, recipient)
-    stanzas.push({ args: ["X25519", encodeBase64(share)], body: wrap(cipher, key, fileKey) })
-  }
-  return make(fileKey, stanzas)
-}
-
-const scryptSalt = (salt: Uint8Array): Uint8Array => join(encoder.encode("age-encryption.org/v1/scrypt"), salt)
-
-/** Makes the header of a file for a passphrase. */
-export const forPassphrase = async (passphrase: string, scrypt: Scrypt, cipher: Cipher): Promise<Made> => {
-  const [fileKey, salt] = [randomBytesUnsafe(KEY_BYTES), randomBytesUnsafe(KEY_BYTES)]
-  const key = await scrypt(passphrase, scryptSalt(salt), LOG_N)
-  const args = ["scrypt", encodeBase64(salt), String(LOG_N)]
-  return make(fileKey, [{ args, body: wrap(cipher, key, fileKey) }])
-}
+export const scryptSalt = (salt: Uint8Array): Uint8Array => join(encoder.encode("age-encryption.org/v1/scrypt"), salt)
 
 /** The keys and passphrase that may decrypt a file. */
 export interface Secrets {
@@ -304,11 +254,3 @@ export const openHeader = async (
 
 /** The key of the payload that begins with this nonce. */
 export const payloadKey = (fileKey: Uint8Array, nonce: Uint8Array): Uint8Array => hkdf(fileKey, nonce, "payload")
-
-/** Makes a new secret key of X25519, and its public key. */
-export const generateIdentity = async (): Promise<
-  { readonly identity: Redacted.Redacted; readonly recipient: string }
-> => {
-  const secret = randomBytesUnsafe(X25519_BYTES)
-  return { identity: AgeKey.identityOf(secret), recipient: AgeKey.recipientOf(await multiply(secret, BASE_POINT)) }
-}

@@ -1,7 +1,7 @@
 /** The header of an age file for keys other than X25519, such as post-quantum ones, with the `age-encryption` library. */
 import { Decrypter, Encrypter } from "age-encryption"
 import { Fault } from "./fault.ts"
-import type { Made } from "./header.ts"
+import type { Made } from "./newHeader.ts"
 
 /** Makes the header of a file that each of the recipients can decrypt. */
 export const forRecipients = async (recipients: ReadonlyArray<string>): Promise<Made> => {

@@ -6,3 +6,5 @@ export const loadEncrypt = /* @__PURE__ */ Effect.promise(() => import("./encryp
 export const loadDecrypt = /* @__PURE__ */ Effect.promise(() => import("./decrypt.ts"))
 
 export const loadHeader = /* @__PURE__ */ Effect.promise(() => import("./header.ts"))
+
+export const loadNewHeader = /* @__PURE__ */ Effect.promise(() => import("./newHeader.ts"))
