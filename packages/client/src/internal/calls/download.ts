@@ -11,12 +11,13 @@ import * as TransferMeter from "../observe/transferMeter.ts"
 import * as ContentEncoding from "../request/contentEncoding.ts"
 import * as DownloadStream from "../request/downloadStream.ts"
 import type * as Refusal from "../request/refusal.ts"
+import { requestHead } from "../request/requestHead.ts"
 import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
 import { type Failure, unexpected } from "../shared/failure.ts"
 import * as Encrypted from "./encrypted.ts"
-import { callOf, type Client, invalid, isCount, parseLink, request } from "./shared.ts"
+import { callOf, type Client, invalid, isCount, parseLink } from "./shared.ts"
 
 /** Checks a download to resume. */
 const wrongResume = ({ offset, size, validator }: Resume): string | undefined =>
@@ -50,7 +51,7 @@ export const make = (client: Client) => {
     rest: DownloadStream.Asked | undefined,
     withPermit: WithPermit
   ) {
-    const head = request(client, "GET", `/${key}`, "*/*", rest && DownloadStream.rangeHeaders(rest))
+    const head = requestHead(client, "GET", `/${key}`, "*/*", rest && DownloadStream.rangeHeaders(rest))
     const response = yield* Send.execute(client, head, { withPermit, isRepeatable: false })
     if (response.status === 206 && rest !== undefined) return { response, bytes: response.body }
     if (response.status !== 200) return yield* Response.refuse(call, response)

@@ -12,13 +12,14 @@ import type { Response as Received } from "../request/contentEncoding.ts"
 import * as Multipart from "../request/multipart.ts"
 import * as Outgoing from "../request/outgoing.ts"
 import type * as Refusal from "../request/refusal.ts"
+import { requestHead } from "../request/requestHead.ts"
 import * as Response from "../request/response.ts"
 import * as Retry from "../request/retry.ts"
 import * as Send from "../request/send.ts"
 import { type Failure, unexpected } from "../shared/failure.ts"
 import * as ResumableSupport from "./resumableSupport.ts"
 import * as ResumableUpload from "./resumableUpload.ts"
-import { type Client, type JsonCall, request } from "./shared.ts"
+import type { Client, JsonCall } from "./shared.ts"
 
 const exchange = <A>(
   client: Client,
@@ -26,7 +27,7 @@ const exchange = <A>(
   options: Parameters<typeof Send.execute>[2]
 ): Effect.Effect<A, Failure> =>
   Effect.scoped(Effect.flatMap(
-    Send.execute(client, request(client, method, path, "application/json", headers), options),
+    Send.execute(client, requestHead(client, method, path, "application/json", headers), options),
     (response) => {
       ResumableSupport.learn(client, response)
       return read(call, response)

@@ -13,10 +13,11 @@ import type { WithPermit } from "../limit/limiter.ts"
 import type * as ContentEncoding from "../request/contentEncoding.ts"
 import * as Outgoing from "../request/outgoing.ts"
 import type * as Refusal from "../request/refusal.ts"
+import { requestHead } from "../request/requestHead.ts"
 import * as Response from "../request/response.ts"
 import * as Send from "../request/send.ts"
 import { Failure, unexpected } from "../shared/failure.ts"
-import { type Client, request } from "./shared.ts"
+import type { Client } from "./shared.ts"
 
 export const PARTIAL = "application/partial-upload"
 const EMPTY = new Uint8Array(0)
@@ -36,7 +37,7 @@ export const send = (
   headers: Readonly<Record<string, string>>,
   outgoing?: Outgoing.Outgoing
 ) =>
-  Send.execute(client, { ...request(client, method, "", "application/json", headers), url }, {
+  Send.execute(client, { ...requestHead(client, method, "", "application/json", headers), url }, {
     body: outgoing && Outgoing.prepare(outgoing),
     withPermit,
     isRepeatable: true

@@ -18,7 +18,6 @@ import type { Credentials } from "../request/credentials.ts"
 import type { Endpoint } from "../request/endpoint.ts"
 import type * as Refusal from "../request/refusal.ts"
 import { toError } from "../request/retry.ts"
-import type { RequestHead } from "../request/send.ts"
 import type { Timeouts } from "../request/timeouts.ts"
 import { Failure } from "../shared/failure.ts"
 
@@ -80,23 +79,6 @@ export interface JsonCall<A> {
   readonly headers?: Readonly<Record<string, string>>
   readonly read: (call: Refusal.Call, response: Response) => Effect.Effect<A, Failure>
 }
-
-/** A request to the host, with all headers except those of a body. */
-export const request = (
-  { credentials, endpoint }: Client,
-  method: HttpMethod.HttpMethod,
-  path: string,
-  accept: "application/json" | "*/*",
-  headers: Readonly<Record<string, string>> = {}
-): RequestHead => ({
-  method,
-  url: endpoint.baseUrl + path,
-  // The bytes of a file must not be encoded, so that they can be counted and resumed.
-  headers: {
-    ...credentials.authorize({ "user-agent": "effect-fileio", "accept-encoding": "identity", accept }),
-    ...headers
-  }
-})
 
 export const parseSettings = (
   operation: FileIoError.Operation,

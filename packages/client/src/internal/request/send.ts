@@ -13,6 +13,7 @@ import { Failure, unexpected } from "../shared/failure.ts"
 import { unreachable } from "./connectionError.ts"
 import * as ContentEncoding from "./contentEncoding.ts"
 import type { Endpoint } from "./endpoint.ts"
+import type { RequestHead } from "./requestHead.ts"
 import * as Timeouts from "./timeouts.ts"
 
 /** An in-flight request: the transport and the body report events; the time-outs and the rate limiter use them. */
@@ -68,9 +69,6 @@ export class InFlight implements Timeouts.Activity, Transport.Observer, RequestH
 
 /** The most bytes of a body that a transport takes before it has a connection and has sent the head of the request. */
 const UNDERWAY_BYTES = 2 * 1024 * 1024
-
-/** A request without its body. */
-export type RequestHead = Pick<Transport.Request, "method" | "url" | "headers">
 
 /**
  * Sends one request and waits for the head of the response. Fails with the stage that it reached. The connection is in use
