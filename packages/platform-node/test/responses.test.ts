@@ -85,11 +85,52 @@ const refused: Readonly<Record<string, Refused>> = {
     answer: { headers: { "content-encoding": "gzip" }, body: gzipSync(PAGE) },
     ...html
   },
+  // The host may have counted the download, so its copy is unknown.
+  ...Object.fromEntries(
+    Object.entries<Answer>({
+      "a part that nobody asked for": {
+        status: 206,
+        headers: { ...ATTACHED, "content-range": "bytes 0-99/200" },
+        body: FILE.subarray(0, 100)
+      },
+      "a part without a range": { status: 206, headers: ATTACHED, body: FILE.subarray(0, 100) },
+      "a part of a page that somebody shares": {
+        status: 206,
+        headers: { ...type("text/html"), ...ATTACHED },
+        body: PAGE
+      },
+      "a part of an envelope that somebody shares": {
+        status: 206,
+        headers: { ...type("application/json"), ...ATTACHED },
+        body: REFUSED
+      },
+      "a part as the whole": {
+        headers: { ...ATTACHED, "content-range": "bytes 0-99/200" },
+        body: FILE.subarray(0, 100)
+      },
+      "the end as the whole": {
+        headers: { ...ATTACHED, "content-range": "bytes 100-199/200" },
+        body: FILE.subarray(100, 200)
+      },
+      "a whole of two lengths": sized({
+        headers: { ...ATTACHED, "content-range": "bytes 0-199/200" },
+        body: FILE.subarray(0, 100)
+      }),
+      "what was changed on the way": { status: 203, headers: ATTACHED, body: FILE },
+      "a page in place of what was changed on the way": { status: 203, headers: type("text/html"), body: PAGE },
+      "no content": { status: 204, headers: ATTACHED },
+      "an order to reset": { status: 205, headers: ATTACHED }
+    }).map(([what, answer]) => [what, { answer, reason: "UnexpectedResponse" as const, copy: "unknown" as const }])
+  ),
   "nothing": { answer: sized({}), reason: "UnexpectedResponse", copy: "unknown" }
 }
 
 const files: Readonly<Record<string, Answer>> = {
   "a file without a type": { body: FILE },
+  "a file that says its range, which is all of it": {
+    headers: { ...ATTACHED, "content-range": `bytes 0-${FILE.length - 1}/${FILE.length}` },
+    body: FILE
+  },
   "a text without a type": { body: "see you at eight" },
   "a text": { headers: type("text/plain"), body: "see you at eight" },
   "a text with a page in it": { headers: type("text/plain"), body: `This is HTML: ${PAGE}` },

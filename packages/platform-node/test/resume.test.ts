@@ -70,6 +70,8 @@ const refused: Readonly<Record<string, (request: Request) => Answer>> = {
     body: FILE.subarray(0, 10)
   }),
   "in an encoding": (request) => rest(request, { "content-encoding": "gzip" }),
+  "that is said to be the whole file": (request) => ({ ...rest(request), status: 200 }),
+  "without bytes": (request) => ({ ...rest(request, { "content-length": undefined }), status: 204, body: "" }),
   "in several parts": (request) =>
     rest(request, { "content-range": undefined, "content-type": "multipart/byteranges; boundary=b" })
 }
@@ -133,6 +135,18 @@ for (const transport of transportNames) {
           )
         }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
     }
+
+    it.live("that is the whole file is refused in the same call, and replaces the part in a later one", () =>
+      Effect.gen(function*() {
+        const host = yield* scriptedHost((_, before) => before === 0 ? first(100_000) : whole)
+        const directory = yield* folder
+        yield* Effect.gen(function*() {
+          yield* assertKept(yield* FileIo.withRetry(Effect.flip(download(directory)), quick), directory)
+          assert.isDefined(host.requests[1]!.headers["range"])
+          const { path } = yield* download(directory)
+          assert.deepStrictEqual(yield* read(path), FILE)
+        }).pipe(Effect.provide(transports[transport]({ baseUrl: host.baseUrl })))
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
 
     it.live("of the same file joins, in the same call and in a later one", () =>
       Effect.gen(function*() {

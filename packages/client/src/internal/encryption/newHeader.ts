@@ -1,4 +1,4 @@
-/** Makes the headers of new age files. It is a module of its own, since a page that only decrypts does not need it. `encrypt` calls it. */
+/** Makes the headers of new age files. `encrypt` calls it; a page that only decrypts does not need it. */
 import * as AgeKey from "@effect-fileio/core/AgeKey"
 import { randomBytesUnsafe } from "effect/crypto/SecureRandom"
 import type * as Redacted from "effect/Redacted"

@@ -22,7 +22,7 @@ const hashed = async (name: string): Promise<string> => {
   return Hex.encode(new Uint8Array(hash))
 }
 
-/** A permit store, and what makes its windows: only its layer contains that code, so a page without a permit store does not load it. */
+/** A permit store, and what makes its windows: only its layer refers to that code, so a page does not load it. */
 export interface Shared {
   readonly store: Store
   readonly windowOf: (account: string) => SharedWindow

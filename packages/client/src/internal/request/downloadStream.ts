@@ -49,6 +49,15 @@ const nameOf = (key: FileKey, headers: ContentEncoding.ResponseHead["headers"]):
   return FileName.sanitize(Option.getOrElse(given, () => key))
 }
 
+const readContentRange = (headers: ContentEncoding.ResponseHead["headers"]): RegExpExecArray | null =>
+  /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
+
+/** Whether the range of a 200, which needs none, is that of the whole file. */
+const isWhole = (headers: ContentEncoding.ResponseHead["headers"], length: number | undefined): boolean => {
+  const [, from, to, size] = readContentRange(headers) ?? []
+  return Number(from) === 0 && Number(to) + 1 === Number(size) && (length ?? Number(size)) === Number(size)
+}
+
 /** Parses the head of a 200, or of a 206 to a request for the rest. */
 export const readHead = (
   key: FileKey,
@@ -67,11 +76,15 @@ export const readHead = (
       ? size
       : { key, name, contentType, size, offset: asked.offset, validator, resumable: true }
   }
+  const size = lengthOf(response)
+  if (headers["content-range"] !== undefined && !isWhole(headers, size)) {
+    return "a part of the file instead of all of it"
+  }
   return {
     key,
     name,
     contentType,
-    size: lengthOf(response),
+    size,
     offset: 0,
     validator,
     resumable: validator !== undefined && !ContentEncoding.isEncoded(response) &&
@@ -85,7 +98,7 @@ export const readHead = (
  */
 const readRange = (response: ContentEncoding.ResponseHead, asked: Asked): number | string => {
   const { headers } = response
-  const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(headers["content-range"]?.trim() ?? "")
+  const range = readContentRange(headers)
   if (range === null) return "a part of the file without a Content-Range"
   const [from, to] = [Number(range[1]), Number(range[2])]
   if (from !== asked.offset) return "another part of the file than was asked for"

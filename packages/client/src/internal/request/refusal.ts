@@ -23,6 +23,8 @@ export interface Call {
   readonly quote: Quote
 }
 
+export const UNUSED_STATUS = "a status that the API does not use"
+
 /** The media type of a response, without parameters; types are case-insensitive (RFC 9110, 8.3.1). */
 export const mediaType = (response: ResponseHead): string | undefined =>
   response.headers["content-type"]?.split(/[;,]/, 1)[0]!.trim().toLowerCase() || undefined
@@ -107,7 +109,7 @@ export const of = (
       })
     )
   }
-  return unexpected(response.status, message ?? "a status that the API does not use", code)
+  return unexpected(response.status, message ?? UNUSED_STATUS, code)
 }
 
 /** An error with a status of success: the status in the body gives the reason. */

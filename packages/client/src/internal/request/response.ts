@@ -53,17 +53,19 @@ export const interrupted = (
   return { problem: code === undefined ? "the connection broke" : `the connection broke (${code})`, cause }
 }
 
+export const isSuccess = (status: number): boolean => status >= 200 && status < 300
+
 /** Reads the rest of an error response, and returns its reason. */
 export const refuse = /* @__PURE__ */ Effect.fnUntraced(
   function*(call: Call, response: Response): Effect.fn.Return<never, Failure> {
     if (Refusal.isRedirect(response.status)) return yield* Effect.fail(Refusal.redirected(call, response))
+    // The body may be that of a file, so it says nothing about the call.
+    if (isSuccess(response.status)) return yield* Effect.fail(unexpected(response.status, Refusal.UNUSED_STATUS))
     // The status alone is enough if the body breaks.
     const text = yield* Effect.orElseSucceed(readText(response, MAX_ERROR_BYTES), () => undefined)
     return yield* Effect.fail(Refusal.read(call, response, text, yield* Clock.currentTimeMillis))
   }
 )
-
-export const isSuccess = (status: number): boolean => status >= 200 && status < 300
 
 /**
  * Reads a JSON response. `schema` decodes it; with `empty`, an empty body is a success too, which the schema decodes from
