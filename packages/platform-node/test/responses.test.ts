@@ -182,6 +182,7 @@ for (const transport of transportNames) {
         const { reason } = error
         assert.strictEqual(reason._tag, "TransferInterrupted", error.message)
         if (reason._tag !== "TransferInterrupted" || reason.bytesDone === 0) return
+        assert.isDefined(reason.cause)
         assert.deepStrictEqual(yield* read(reason.partPath!), FILE.subarray(0, reason.bytesDone))
       }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
 

@@ -3,6 +3,7 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { PlatformError } from "effect/PlatformError"
 import { toError } from "../request/retry.ts"
 import { Failure, type Stage } from "../shared/failure.ts"
+import { present } from "../shared/present.ts"
 import * as SystemError from "../shared/systemError.ts"
 
 export const TAKEN = "the name is taken; ask for overwriting or a number, or give another path"
@@ -54,16 +55,11 @@ export const withPart = (
 ): FileIoError.FileIoError => {
   const { reason } = error
   if (partPath === undefined) return error
-  if (reason._tag === "TimedOut") {
-    return new FileIoError.FileIoError({
-      ...error,
-      reason: new FileIoError.TimedOut({ ...reason, bytesDone, partPath })
-    })
-  }
-  return reason._tag === "TransferInterrupted"
-    ? new FileIoError.FileIoError({
-      ...error,
-      reason: new FileIoError.TransferInterrupted({ ...reason, bytesDone, partPath })
-    })
+  // The cause of an error is not enumerable.
+  const received = { ...present("cause", reason.cause), bytesDone, partPath }
+  return reason._tag === "TimedOut"
+    ? new FileIoError.FileIoError({ ...error, reason: new FileIoError.TimedOut({ ...reason, ...received }) })
+    : reason._tag === "TransferInterrupted"
+    ? new FileIoError.FileIoError({ ...error, reason: new FileIoError.TransferInterrupted({ ...reason, ...received }) })
     : error
 }
