@@ -26,7 +26,8 @@ export interface UploadFileOptions extends UploadOptions, FileBody.FileOptions {
 
 /**
  * What to do if the name of a download is taken: fail, overwrite it, or add a number (`report (1).pdf`). Overwriting follows a
- * symbolic link at a path that you give, and replaces one that has the host's name.
+ * symbolic link at a path that you give, and replaces one that has the host's name. It never replaces a folder: a file whose
+ * name on the host is that of a folder gets a number.
  *
  * @category models
  * @since 0.1.0

@@ -362,7 +362,7 @@ describe("names", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 
-  it.live("taken names: fail, overwrite, or number, as asked", () =>
+  it.live("taken names: fail, overwrite, or number, as asked; a folder is never overwritten", () =>
     Effect.gen(function*() {
       const host = yield* NodeFaultHost.NodeFaultHost
       const fs = yield* FileSystem.FileSystem
@@ -379,6 +379,11 @@ describe("names", () => {
       yield* fs.remove(parts![0]!)
       yield* download(key, { directory }, { onCollision: "overwrite" })
       assert.deepStrictEqual(yield* read(`${directory}/a.tar.gz`), FILE)
+      yield* fs.remove(`${directory}/a.tar.gz`)
+      yield* fs.makeDirectory(`${directory}/a.tar.gz/of others`, { recursive: true })
+      const { name } = yield* download(key, { directory }, { onCollision: "overwrite" })
+      assert.strictEqual(name, "a (2).tar.gz")
+      assert.deepStrictEqual(yield* read(`${directory}/a (2).tar.gz`), FILE)
       const path = `${directory}/mine`
       yield* fs.writeFileString(path, "old")
       assert.strictEqual((yield* download(key, { path }, { onCollision: "number" })).path, `${path} (1)`)

@@ -105,8 +105,9 @@ const named = Effect.fnUntraced(function*(options: PublishOptions, piece: Piece,
     : undefined
   // On a file system without permissions, the download still has to get its name.
   yield* Effect.ignore(setMode(piece.file, there?.type === "File" ? there.mode & PERMISSIONS : undefined))
-  // A name from the host never replaces a device or a pipe: the file gets a number.
-  if (options.collision === "overwrite" && !(there !== undefined && isSpecial(there.type))) {
+  // A name from the host never replaces a folder, a device or a pipe: the file gets a number.
+  const isKept = there !== undefined && (there.type === "Directory" || isSpecial(there.type))
+  if (options.collision === "overwrite" && !isKept) {
     yield* patiently(fs.rename(piece.path, finalPath(name, 0)))
     return finalPath(name, 0)
   }
