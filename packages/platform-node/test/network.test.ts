@@ -388,6 +388,7 @@ describe.each(["undici", "sockets"] as const)("certificates over %s", (client) =
       const missing = yield* failing({ ca: new URL("file:///nowhere/ca.pem") })
       assert.match(missing.message, /invalid tls\.ca: cannot read \/nowhere\/ca\.pem \(ENOENT\)/)
       assert.match((yield* failing({ ca: "hello" })).message, /invalid tls\.ca: it holds no certificate/)
+      assert.match((yield* failing({ ca: 5 as never })).message, /invalid tls\.ca: allowed: PEM as text or bytes/)
       assert.match((yield* failing({ cert: fixture("client.crt") })).message, /invalid tls\.key: .* needs both/)
       const wrong = yield* failing({ ...certificate, passphrase: Redacted.make("s3cret") })
       assert.match(wrong.message, /invalid tls\.key: .*check the passphrase/)

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Input from "./internal/input.ts"
+import { invalidError } from "./internal/run.ts"
+import { toStream } from "./internal/toStream.ts"
 
 /**
  * Who can open an encrypted file. `"link"`: anybody with its link, which contains a new secret for this file. `recipients`:
@@ -66,6 +68,9 @@ export const generateIdentity = async (): Promise<{ readonly identity: string; r
  * @since 0.1.0
  */
 export const decrypt = (encrypted: AsyncIterable<Uint8Array>, options: DecryptionOptions): AsyncIterable<Uint8Array> =>
-  Stream.toAsyncIterable(
-    ClientEncryption.decrypt(Stream.fromAsyncIterable(encrypted, (cause) => cause), Input.secrets(options))
-  )
+  Stream.toAsyncIterable(Stream.suspend(() => {
+    const stream = toStream(encrypted)
+    return stream === undefined
+      ? Stream.fail(invalidError("download", "encrypted", "allowed: a stream or an async iterable of bytes"))
+      : ClientEncryption.decrypt(stream as Stream.Stream<Uint8Array, unknown>, Input.secrets(options ?? {}))
+  }))

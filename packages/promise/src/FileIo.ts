@@ -234,7 +234,7 @@ export const fromLayer = async <E>(layer: Layer.Layer<ClientFileIo.FileIo, E>): 
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Promise<FileIo> =>
+export const make = async (options: Options = {}): Promise<FileIo> =>
   fromLayer(
     FetchFileIo.layer(Input.clientOptions(options)).pipe(Layer.provideMerge(Input.layerPolicies(options)))
   )

@@ -247,7 +247,7 @@ export const fromLayer = async <E>(
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Promise<NodeFileIo> =>
+export const make = async (options: Options = {}): Promise<NodeFileIo> =>
   fromLayer(
     NodeLayer.layer({ ...Input.clientOptions(options), ...toHttp(options) }).pipe(
       Layer.provideMerge(Input.layerPolicies(options))

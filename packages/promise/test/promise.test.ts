@@ -122,6 +122,10 @@ for (const [name, make] of Object.entries(makers)) {
       assert.deepStrictEqual([download.name, download.size], ["plan.txt", 5])
       const missing = await failureOf(fileIo.downloadBytes(forKey.link))
       assert.deepStrictEqual([missing.reason._tag, missing.copy], ["InvalidRequest", "kept"])
+      for (const wrong of [5, undefined, { identities: 5 }]) {
+        const decrypted = Encryption.decrypt(wrong as never, { identities: wrong as never })
+        assert.strictEqual((await failureOf(Array.fromAsync(decrypted))).reason._tag, "InvalidRequest")
+      }
     })
 
     it("list all as an async iterable, which can be stopped early", async () => {
@@ -275,6 +279,11 @@ for (const [name, make] of Object.entries(makers)) {
         ["reconcile"],
         ["reconcile", {}],
         ["me", { signal: 5 }],
+        ["upload", FileBody.text("x"), "1d"],
+        ["upload", FileBody.text("x"), { onProgress: 5 }],
+        ["listAll", "name"],
+        ["listAll", { signal: 5 }],
+        ["awaitDownloaded", "abcdefgh", { signal: 5 }],
         ...(onDisk
           ? [
             ["uploadFile"],
@@ -290,12 +299,17 @@ for (const [name, make] of Object.entries(makers)) {
             ["downloadFile", "abcdefgh", { path: "a", directory: "b" }],
             ["downloadAll", 5, { directory: folder }],
             ["pending"],
-            ["pending", "abcdefgh"]
+            ["pending", "abcdefgh"],
+            ["uploadAll", ["a path"], { onProgress: 5 }],
+            ["downloadFile", "abcdefgh", { directory: folder }, "number"]
           ] as const
           : [])
       ]
       for (const [call, ...args] of wrong) {
-        const error = await failureOf(calls[call]!(...args))
+        const result: unknown = calls[call]!(...args)
+        const error = await failureOf(
+          result instanceof Promise ? result : Array.fromAsync(result as AsyncIterable<unknown>)
+        )
         assert.strictEqual(error.reason._tag, "InvalidRequest", `${call}: ${error.message}`)
         if (error.operation === "download") assert.strictEqual(error.copy, "kept")
       }
@@ -306,10 +320,19 @@ for (const [name, make] of Object.entries(makers)) {
       }
     })
 
-    it("say at once which option is wrong", async () => {
-      const error = await make({ baseUrl: "nonsense" }).then(() => undefined, (cause: unknown) => cause)
+    it.each([
+      ["baseUrl", { baseUrl: "nonsense" }],
+      ["options", null],
+      ["options", "http://localhost"],
+      ["apiKey", { apiKey: 5 }],
+      ["headers", { headers: "a: b" }],
+      ["rateLimit", { rateLimit: 5 }],
+      ["retry", { retry: 5 }],
+      ["tls", { tls: "a certificate" }]
+    ])("say at once which option is wrong: %s", async (option, options) => {
+      const error = await make(options as never).then(() => undefined, (cause: unknown) => cause)
       assert.instanceOf(error, InvalidOption.InvalidOption)
-      assert.strictEqual(error.option, "baseUrl")
+      assert.strictEqual(error.option, option)
     })
   })
 }

@@ -29,7 +29,8 @@ const pathOf = (cause: unknown): string | undefined =>
 
 const contentOf = (pem: Pem, field: string): string => {
   if (typeof pem === "string") return pem
-  if (!(pem instanceof URL)) return Buffer.from(pem).toString("latin1")
+  if (pem instanceof Uint8Array) return Buffer.from(pem).toString("latin1")
+  if (!(pem instanceof URL)) throw new Unreadable(field, "allowed: PEM as text or bytes, or a file: URL")
   try {
     return readFileSync(pem, "latin1")
   } catch (cause) {

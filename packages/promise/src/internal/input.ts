@@ -5,6 +5,7 @@ import type * as ClientFileIo from "@effect-fileio/client/FileIo"
 import * as RateLimit from "@effect-fileio/client/RateLimit"
 import * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
+import { InvalidOption } from "@effect-fileio/core/InvalidOption"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -14,16 +15,39 @@ import type { Content, DownloadStreamOptions, OnceContent, Options, TokenOptions
 import { invalidError } from "./run.ts"
 import { toStream } from "./toStream.ts"
 
-/** The options as `FileIo` of `@effect-fileio/client` takes them. */
-export const clientOptions = (
-  { apiKey, headers, rateLimit: _limit, retry: _retry, ...rest }: Options
-): ClientFileIo.Options => ({
-  ...rest,
-  apiKey: apiKey === undefined ? undefined : Redacted.make(apiKey),
-  headers: headers === undefined
-    ? undefined
-    : Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.make(value)]))
-})
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
+/** Options that would be ignored, or fail in a call, if JavaScript gives them in another form. */
+const FORMS: ReadonlyArray<readonly [option: string, isAllowed: (value: unknown) => boolean, allowed: string]> = [
+  ["apiKey", (value) => typeof value === "string", "a string"],
+  ["headers", isObject, "an object of strings"],
+  ["rateLimit", (value) => isObject(value) && "_tag" in value, "a RateLimit, such as RateLimit.fixed(3)"],
+  ["retry", (value) => isObject(value) && "schedule" in value, "a RetryPolicy, such as RetryPolicy.none"],
+  ["tls", isObject, "an object"]
+]
+
+/** Throws `InvalidOption` for options of another form. */
+const check = (options: unknown): void => {
+  if (!isObject(options)) throw new InvalidOption({ option: "options", problem: "allowed: an object" })
+  const given = options as Readonly<Record<string, unknown>>
+  for (const [option, isAllowed, allowed] of FORMS) {
+    if (given[option] === undefined || isAllowed(given[option])) continue
+    throw new InvalidOption({ option, problem: `allowed: ${allowed}` })
+  }
+}
+
+/** The options as `FileIo` of `@effect-fileio/client` takes them. Throws `InvalidOption`. */
+export const clientOptions = (options: Options): ClientFileIo.Options => {
+  check(options)
+  const { apiKey, headers, rateLimit: _limit, retry: _retry, ...rest } = options
+  return {
+    ...rest,
+    apiKey: apiKey === undefined ? undefined : Redacted.make(apiKey),
+    headers: headers === undefined
+      ? undefined
+      : Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.make(value)]))
+  }
+}
 
 /** The policies in the options. */
 export const layerPolicies = ({ rateLimit, retry }: Options): Layer.Layer<never> =>
@@ -104,7 +128,7 @@ export const many = <A>(
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   typeof items === "object" && items !== null && Symbol.iterator in items
     ? use(items)
-    : Effect.fail(invalidError(operation, field, "allowed: a list of texts"))
+    : Effect.fail(invalidError(operation, field, "allowed: a list of strings"))
 
 /** Where a download continues, with the received bytes as a stream. */
 export const resume = ({ content, ...rest }: NonNullable<DownloadStreamOptions["resume"]>): ClientFileIo.Resume => ({

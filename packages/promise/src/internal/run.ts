@@ -61,6 +61,17 @@ const closedError = (operation: FileIoError.Operation) =>
 const isSignal = (signal: unknown): boolean =>
   typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal
 
+/** What is wrong with the options of a call that JavaScript made, since no type checks them there. */
+const problemOf = (operation: FileIoError.Operation, options: unknown): FileIoError.FileIoError | undefined => {
+  if (options === undefined || options === null) return undefined
+  if (typeof options !== "object") return invalidError(operation, "options", "allowed: an object")
+  const { onProgress, signal } = options as { readonly onProgress?: unknown; readonly signal?: unknown }
+  if (signal !== undefined && !isSignal(signal)) return invalidError(operation, "signal", "allowed: an AbortSignal")
+  return onProgress === undefined || typeof onProgress === "function"
+    ? undefined
+    : invalidError(operation, "onProgress", "allowed: a function")
+}
+
 /** Builds the layer; `close` releases it. */
 export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> => {
   const runtime = ManagedRuntime.make(layer)
@@ -74,9 +85,11 @@ export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> =
   const exitOf = async <A>(
     operation: FileIoError.Operation,
     effect: Effect.Effect<A, FileIoError.FileIoError>,
-    signal: AbortSignal | undefined
+    options: CallOptions | undefined
   ): Promise<A> => {
-    if (signal !== undefined && !isSignal(signal)) throw invalidError(operation, "signal", "allowed: an AbortSignal")
+    const problem = problemOf(operation, options)
+    if (problem !== undefined) throw problem
+    const signal = options?.signal
     signal?.throwIfAborted()
     if (isClosed) throw closedError(operation)
     const exit = await runtime.runPromiseExit(effect, signal === undefined ? {} : { signal })
@@ -92,7 +105,7 @@ export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> =
     context,
     close,
     [Symbol.asyncDispose]: close,
-    promise: (operation, effect, options) => exitOf(operation, effect, options?.signal),
+    promise: exitOf,
     held: async (operation, effect, options) => {
       const scope = Scope.makeUnsafe()
       const closed = Scope.close(scope, Exit.void)
@@ -100,14 +113,15 @@ export const make = async <R, E>(layer: Layer.Layer<R, E>): Promise<Runner<R>> =
       const value = await exitOf(
         operation,
         Effect.onError(Scope.provide(effect, scope), () => closed),
-        options?.signal
+        options
       )
       return { value, closed, close: end, [Symbol.asyncDispose]: end }
     },
     iterable: (operation, stream, options) =>
-      Stream.suspend(() => isClosed ? Stream.fail(closedError(operation)) : stream).pipe(
-        options?.signal === undefined ? (self) => self : Stream.interruptWhen(aborted(options.signal)),
-        Stream.toAsyncIterableWith(context)
-      )
+      Stream.suspend(() => {
+        const problem = problemOf(operation, options) ?? (isClosed ? closedError(operation) : undefined)
+        if (problem !== undefined) return Stream.fail(problem)
+        return options?.signal === undefined ? stream : Stream.interruptWhen(stream, aborted(options.signal))
+      }).pipe(Stream.toAsyncIterableWith(context))
   }
 }
