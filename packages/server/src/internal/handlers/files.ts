@@ -1,6 +1,5 @@
 /** The calls about stored files: the account, the list of its files, and deletion. */
 import type * as Account from "@effect-fileio/core/Account"
-import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,7 +22,6 @@ type ListQuery = Schema.Struct<typeof FileIoApi.ListQuery>["Type"]
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1000
 const ENCODED_AT_ONCE = 50
-const encodeDetails = Schema.encodeSync(FileDetails)
 const isSortField = Schema.is(SortField)
 
 export const make = Effect.gen(function*() {
@@ -62,7 +60,7 @@ export const make = Effect.gen(function*() {
       const pieces: Array<Uint8Array> = []
       for (let at = 0; at < page.files.length; at += ENCODED_AT_ONCE) {
         if (at > 0) yield* Effect.yieldNow
-        const nodes = page.files.slice(at, at + ENCODED_AT_ONCE).map((file) => encodeDetails(toDetails(file, base)))
+        const nodes = page.files.slice(at, at + ENCODED_AT_ONCE).map((file) => toDetails(file, base))
         pieces.push(Buffer.from(JSON.stringify(nodes).slice(1, -1)))
       }
       const { count, size } = page

@@ -1,6 +1,5 @@
 /** Shared by the responses of several calls: the account's plan, and the details of a file. */
-import { FileDetails } from "@effect-fileio/core/FileDetails"
-import type { FileKey } from "@effect-fileio/core/FileKey"
+import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import type { FileListFromWire } from "@effect-fileio/core/FileList"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -8,7 +7,6 @@ import * as Headers from "effect/http/Headers"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import { ApiKeys } from "../../ApiKeys.ts"
 import type { FileRecord } from "../../Catalog.ts"
 import { type Plan, Plans } from "../../Plans.ts"
@@ -19,7 +17,8 @@ const JSON_TYPE = "application/json; charset=utf-8"
 
 const COMMA = Buffer.from(",")
 
-const encodeDetails = Schema.encodeSync(FileDetails)
+const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
+const isoOrNull = (millis: number | null): string | null => millis === null ? null : iso(millis)
 
 const headers = Headers.fromInput({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
 
@@ -54,36 +53,38 @@ export const make = Effect.gen(function*() {
     owner === "" ? anonymousPlan : Option.getOrElse(apiKeys.planOf(owner), () => "free")
   const planOf = (owner: string): Plan => plans.get(planNameOf(owner))
 
-  /** `base`: that of the link. */
-  const toDetails = (file: FileRecord, base: string): FileDetails =>
-    new FileDetails({
-      id: file.id,
-      key: file.key as FileKey,
-      path: "/",
-      nodeType: "file",
-      name: file.name,
-      title: file.title,
-      description: null,
-      size: file.size,
-      link: `${base}/${file.key}`,
-      private: false,
-      expires: file.expires === null ? null : DateTime.makeUnsafe(file.expires),
-      downloads: file.downloads,
-      maxDownloads: file.maxDownloads,
-      attempts: file.attempts,
-      lastAttempt: file.lastAttempt === null ? null : DateTime.makeUnsafe(file.lastAttempt),
-      countFrom: file.countFrom,
-      autoDelete: file.autoDelete,
-      planId: plans.get(file.plan).id,
-      screeningStatus: "passed",
-      mimeType: file.mimeType,
-      created: DateTime.makeUnsafe(file.created),
-      modified: DateTime.makeUnsafe(file.modified)
-    })
+  /**
+   * As the contract encodes `FileDetails`. To make one and encode it by its schema took a fifth of an upload's processor time.
+   * `base`: that of the link.
+   */
+  const toDetails = (file: FileRecord, base: string): typeof FileDetails.Encoded => ({
+    id: file.id,
+    key: file.key,
+    path: "/",
+    nodeType: "file",
+    name: file.name,
+    title: file.title,
+    description: null,
+    size: file.size,
+    link: `${base}/${file.key}`,
+    private: false,
+    expires: isoOrNull(file.expires),
+    downloads: file.downloads,
+    maxDownloads: file.maxDownloads,
+    attempts: file.attempts,
+    lastAttempt: isoOrNull(file.lastAttempt),
+    countFrom: file.countFrom,
+    autoDelete: file.autoDelete,
+    planId: plans.get(file.plan).id,
+    screeningStatus: "passed",
+    mimeType: file.mimeType,
+    created: iso(file.created),
+    modified: iso(file.modified)
+  })
 
   /** The details of a file, with its deletion token if that is the one. */
   const details = (request: HttpServerRequest, file: FileRecord, token?: string) => {
-    const body = encodeDetails(toDetails(file, baseOf(request)))
+    const body = toDetails(file, baseOf(request))
     return token === undefined || !DeleteToken.matches(file.deleteHash, token)
       ? success(body)
       : HttpServerResponse.setHeader(success({ ...body, deleteToken: token }), DeleteToken.HEADER, token)
