@@ -48,6 +48,11 @@ export interface Options {
 const LOOK_BYTES = 8 * 1024 * 1024
 /** Milliseconds after which the disk is checked again, since others write to it too. */
 const LOOK_MILLIS = 1000
+/**
+ * Milliseconds for which uploads that begin share a check, which is a twentieth of a small one's processor time. These are real ones,
+ * whatever the program's clock is: other programs write meanwhile.
+ */
+const SHARED_MILLIS = 5
 /** Bytes that an upload may have handed over and that are not on the disk yet. */
 const PENDING_BYTES = 2.5 * 1024 * 1024
 
@@ -67,13 +72,15 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
       // `taken` counts all bytes ever; bytes that running uploads took before a check may not be written by then.
       let taken = 0
       let pending = 0
-      let seen = { free: Infinity, at: -Infinity, taken: 0 }
-      // Uploads that begin at the same time share a check, which is a tenth of the work of a small one.
+      let seen = { free: Infinity, at: -Infinity, taken: 0, realTime: -Infinity }
       const look = Effect.promise(shared(async () => {
         const before = taken
+        const realTime = performance.now()
         const bytes = await freeBytes()
-        seen = { free: bytes ?? Infinity, at: clock.currentTimeMillisUnsafe(), taken: before }
+        seen = { free: bytes ?? Infinity, at: clock.currentTimeMillisUnsafe(), taken: before, realTime }
       }))
+      const fits = (bytes: number) => seen.free - cost(bytes) >= floor
+      const isRecent = () => performance.now() - seen.realTime < SHARED_MILLIS
       const hasRoom = () => seen.free - (taken - seen.taken) - pending >= floor
 
       const upload = Effect.map(
@@ -101,7 +108,8 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
       return DiskSpace.of({
         free: Effect.promise(freeBytes),
         floor,
-        holds: (bytes) => Effect.map(look, () => seen.free - cost(bytes) >= floor),
+        holds: (bytes) =>
+          Effect.suspend(() => isRecent() && fits(bytes) ? Effect.succeed(true) : Effect.map(look, () => fits(bytes))),
         upload
       })
     })
