@@ -18,7 +18,6 @@ import * as Accounts from "../../Accounts.ts"
 import * as DataFolder from "../../DataFolder.ts"
 import * as Engines from "../../Engines.ts"
 import type { SortField } from "../../FileListing.ts"
-import type { AuditEvent } from "../../Logs.ts"
 import * as Plans from "../../Plans.ts"
 import * as ServerOptions from "../../ServerOptions.ts"
 import { fileId } from "../ops/journal.ts"
@@ -75,8 +74,10 @@ const control = Effect.fnUntraced(function*(command: Control.Command) {
     return yield* new NotFound({ problem: `there is no data folder ${given.dataDirectory}` })
   }
   const options = yield* Effect.fromResult(complete(given))
-  const audit = (event: AuditEvent) =>
-    given.auditLog === undefined ? Effect.void : Effect.orDie(Journal.append(given.auditLog, event))
+  const audit: Journal.Journal["Service"]["audit"] = (key, event) =>
+    given.auditLog === undefined
+      ? Effect.void
+      : Effect.orDie(Journal.append(given.auditLog, { ...event, file: fileId(key) }))
   return yield* Effect.provide(
     Control.run(command, audit),
     Layer.provide(Engines.stores(options, Terms.of(options)), [

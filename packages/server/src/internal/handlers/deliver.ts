@@ -8,7 +8,7 @@ import { Blobs, BlobsError } from "../../Blobs.ts"
 import type { Lease } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
 import * as Transfer from "../http/transfer.ts"
-import { fileId, Journal } from "../ops/journal.ts"
+import { Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
 import { Leases } from "./leases.ts"
 
@@ -75,9 +75,8 @@ export const make = Effect.gen(function*() {
     ).pipe(
       Effect.tap((outcome) => Metrics.downloaded(range.end - range.start, outcome === "whole")),
       Effect.tap((outcome) =>
-        journal.audit({
+        journal.audit(lease.key, {
           event: "download",
-          file: fileId(lease.key),
           bytes: range.end - range.start,
           outcome: outcome === "whole" ? "whole" : "broken"
         }, request)

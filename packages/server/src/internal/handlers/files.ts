@@ -10,7 +10,7 @@ import { Catalog } from "../../Catalog.ts"
 import { SortField } from "../../FileListing.ts"
 import * as Refusal from "../http/refusal.ts"
 import { Settings } from "../http/settings.ts"
-import { fileId, Journal } from "../ops/journal.ts"
+import { Journal } from "../ops/journal.ts"
 import { positionOf, readsAll } from "../sql/listing.ts"
 import * as Cursor from "./cursor.ts"
 import * as DeleteToken from "./deleteToken.ts"
@@ -106,12 +106,11 @@ export const make = Effect.gen(function*() {
     const by = token === undefined ? owner : yield* holderOf(key, token)
     if (!(yield* catalog.remove(key, by))) return yield* Refusal.notFound(key)
     yield* leases.endOf(key)
-    yield* journal.audit({
-      event: "delete",
-      account: by,
-      file: fileId(key),
-      ...(token === undefined ? {} : { by: "token" })
-    }, request)
+    yield* journal.audit(
+      key,
+      { event: "delete", account: by, ...(token === undefined ? {} : { by: "token" }) },
+      request
+    )
     return Responses.success({})
   })
   return { list, me, remove }

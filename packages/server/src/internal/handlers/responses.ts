@@ -82,10 +82,10 @@ export const make = Effect.gen(function*() {
     modified: iso(file.modified)
   })
 
-  /** The details of a file, with its deletion token if that is the one. */
+  /** The details of a file, with its deletion token for those who may have it. */
   const details = (request: HttpServerRequest, file: FileRecord, token?: string) => {
     const body = toDetails(file, baseOf(request))
-    return token === undefined || !DeleteToken.matches(file.deleteHash, token)
+    return token === undefined
       ? success(body)
       : HttpServerResponse.setHeader(success({ ...body, deleteToken: token }), DeleteToken.HEADER, token)
   }

@@ -70,7 +70,8 @@ export const make = Effect.gen(function*() {
     /** To the last request of an upload, and to its repetition. */
     completed: (request: HttpServerRequest, id: string, file: FileRecord, length: number) => {
       Forwarded.setHeaders(request, completeHeaders(request, id, file, length))
-      return details(request, file, DeleteToken.ofUpload(id))
+      const token = DeleteToken.ofUpload(id)
+      return details(request, file, DeleteToken.matches(file.deleteHash, token) ? token : undefined)
     },
 
     /** To a request for the state. */

@@ -15,6 +15,7 @@ import * as Path from "node:path"
 import { createInterface } from "node:readline"
 import { DataFolder } from "../../DataFolder.ts"
 import { type AuditEvent, LogError } from "../../Logs.ts"
+import { routeOf } from "../http/methods.ts"
 import { knownMethod } from "./metrics.ts"
 
 /**
@@ -23,9 +24,14 @@ import { knownMethod } from "./metrics.ts"
 export const fileId = (key: string): string => Crypto.hash("sha256", `fileio audit ${key}`, "hex").slice(0, 32)
 
 export class Journal extends Context.Service<Journal, {
-  readonly audit: (event: AuditEvent, request?: HttpServerRequest) => Effect.Effect<void>
-  /** A handled request; `route` is the pattern of its path. */
-  readonly access: (request: HttpServerRequest, route: string, status: number, millis: number) => Effect.Effect<void>
+  /** What happened to the file of a key, and by which request. */
+  readonly audit: (
+    key: string,
+    event: Omit<AuditEvent, "file" | "key">,
+    request?: HttpServerRequest
+  ) => Effect.Effect<void>
+  /** A handled request. */
+  readonly access: (request: HttpServerRequest, status: number, millis: number) => Effect.Effect<void>
 }>()("@effect-fileio/server/internal/Journal") {}
 
 type Write = (line: object) => Effect.Effect<void>
@@ -95,7 +101,7 @@ export interface Options {
   readonly addressOf: (request: HttpServerRequest) => string
 }
 
-const nothing: Write = () => Effect.void
+const nothing = () => Effect.void
 
 export const layer = (
   { accessLog, addressOf, auditLog, logAddresses }: Options
@@ -104,11 +110,11 @@ export const layer = (
     Journal,
     Effect.gen(function*() {
       if (accessLog === undefined && auditLog === undefined) {
-        return Journal.of({ audit: () => Effect.void, access: () => Effect.void })
+        return Journal.of({ audit: nothing, access: nothing })
       }
       const key = yield* hashKey((yield* DataFolder).path)
-      const writeAccess = accessLog === undefined ? nothing : yield* appendTo(accessLog)
-      const writeAudit = auditLog === undefined ? nothing : yield* appendTo(auditLog)
+      const writeAccess = accessLog === undefined ? undefined : yield* appendTo(accessLog)
+      const writeAudit = auditLog === undefined ? undefined : yield* appendTo(auditLog)
       const from = (request: HttpServerRequest) => {
         const address = addressOf(request)
         return logAddresses
@@ -116,9 +122,20 @@ export const layer = (
           : { address: Crypto.createHmac("sha256", key).update(address).digest("hex").slice(0, 32) }
       }
       return Journal.of({
-        audit: (event, request) => writeAudit({ ...event, ...(request === undefined ? {} : from(request)) }),
-        access: (request, route, status, millis) =>
-          writeAccess({ method: knownMethod(request.method), route, status, millis, ...from(request) })
+        audit: writeAudit === undefined
+          ? nothing
+          : (key, event, request) =>
+            writeAudit({ ...event, file: fileId(key), ...(request === undefined ? {} : from(request)) }),
+        access: writeAccess === undefined
+          ? nothing
+          : (request, status, millis) =>
+            writeAccess({
+              method: knownMethod(request.method),
+              route: routeOf(request),
+              status,
+              millis,
+              ...from(request)
+            })
       })
     })
   )

@@ -18,7 +18,7 @@ import { DataFolder } from "../../DataFolder.ts"
 import { SortField } from "../../FileListing.ts"
 import { Leases } from "../handlers/leases.ts"
 import * as Digest from "../ops/digest.ts"
-import { fileId, Journal } from "../ops/journal.ts"
+import { Journal } from "../ops/journal.ts"
 
 /** A file, as an operator sees it. Times are milliseconds since 1970; an empty account means no key. */
 export const File = Schema.Struct({
@@ -103,7 +103,7 @@ export const run = Effect.fnUntraced(function*(
       const files = yield* find(command.key)
       for (const { key, owner } of files) {
         if (yield* catalog.remove(key, owner)) {
-          yield* audit({ event: "delete", account: owner, file: fileId(key), by: "operator" })
+          yield* audit(key, { event: "delete", account: owner, by: "operator" })
         }
       }
       const leases = yield* Effect.serviceOption(Leases)

@@ -41,7 +41,7 @@ const envelopes = HttpRouter.middleware(
           Effect.flatMap(Effect.timed(handling), ([took, response]) => {
             const millis = Duration.toMillis(took)
             return Effect.andThen(
-              journal.access(request, Methods.routeOf(request), response.status, millis),
+              journal.access(request, response.status, millis),
               Metrics.responded(request, response, millis)
             )
           })
