@@ -149,7 +149,7 @@ interface Readers {
 
 /** The calls about files. */
 const fileCalls = (
-  { files, uploads }: Reads,
+  { files }: Reads,
   { call }: SqliteWriter.Writer,
   { read, settled }: Reading,
   readers: Readers,
@@ -179,7 +179,7 @@ const fileCalls = (
       })
     ),
 
-  usedBytes: (owner) => read(() => files.usedBytes(owner) + uploads.bytesOf(owner)),
+  usedBytes: (owner) => read(() => files.usedBytes(owner)),
 
   totals: read(files.totals),
 

@@ -24,7 +24,10 @@ export const queries = ({ query }: Reads) => {
   const sql = {
     get: query(`SELECT * FROM files WHERE key = :key AND NOT ${GONE}`),
     inTime: query(`SELECT * FROM files WHERE key = :key AND ${IN_TIME}`),
-    usedBytes: query("SELECT bytes FROM usage WHERE owner = :owner"),
+    // Its files, and what unfinished uploads have sent.
+    usedBytes: query(`
+      SELECT coalesce((SELECT bytes FROM usage WHERE owner = :owner), 0) +
+        (SELECT coalesce(sum(received), 0) FROM uploads WHERE owner = :owner) AS bytes`),
     totals: query("SELECT coalesce(sum(files), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM usage"),
     tombstone: query(`
       SELECT delete_hash, fate FROM tombstones WHERE key = :key
@@ -43,7 +46,7 @@ export const queries = ({ query }: Reads) => {
     /** A file that has not expired. */
     inTime: (key: string, now: number) => record(sql.inTime.first({ key, now })),
 
-    usedBytes: (owner: string): number => (sql.usedBytes.first({ owner })?.["bytes"] ?? 0) as number,
+    usedBytes: (owner: string): number => sql.usedBytes.first({ owner })!["bytes"] as number,
 
     totals: () => {
       const { bytes, files } = sql.totals.first()!

@@ -13,11 +13,8 @@ const record = (row: Rows.Row | undefined): UploadRecord | undefined =>
 /** What any connection can ask. */
 export const queries = ({ query }: Reads) => {
   const get = query("SELECT * FROM uploads WHERE id = :id AND ends > :now")
-  const bytes = query("SELECT coalesce(sum(received), 0) AS bytes FROM uploads WHERE owner = :owner")
   return {
-    get: (id: string, now: number) => record(get.first({ id, now })),
-    /** Bytes of the unfinished uploads of an account. */
-    bytesOf: (owner: string): number => Number(bytes.first({ owner })!["bytes"])
+    get: (id: string, now: number) => record(get.first({ id, now }))
   }
 }
 
