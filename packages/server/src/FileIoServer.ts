@@ -30,7 +30,6 @@
  * @since 0.1.0
  */
 import * as Variable from "@effect-fileio/core/Variable"
-import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpPlatform from "@effect/platform-node/NodeHttpPlatform"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -67,6 +66,7 @@ import { type Complete, complete } from "./internal/options/completeOptions.ts"
 import * as Admin from "./internal/routes/admin.ts"
 import * as Control from "./internal/routes/control.ts"
 import * as Routes from "./internal/routes/routes.ts"
+import * as DrawnRandom from "./internal/shared/drawnRandom.ts"
 import * as MemoryBudget from "./internal/shared/memoryBudget.ts"
 import * as Terms from "./internal/shared/terms.ts"
 import type { LogError } from "./Logs.ts"
@@ -303,7 +303,7 @@ const make = (options: Complete, isControlled: boolean) => {
           holdsBlobs: options.blobs === undefined
         })
     )),
-    Layer.provide(NodeCrypto.layerSecureRandom)
+    Layer.provide(DrawnRandom.layer)
   )
   return HttpRouter.serve(Routes.layer, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide([makeSettings(options), Spans.layerNoUrls]),
@@ -318,7 +318,7 @@ const make = (options: Complete, isControlled: boolean) => {
       Etag.layerWeak,
       NodeFileSystem.layer,
       NodePath.layer,
-      NodeCrypto.layerSecureRandom
+      DrawnRandom.layer
     ]),
     // Below the services that write to it, so that nothing is lost at the end.
     Layer.provide(makeJournal(options)),

@@ -7,8 +7,38 @@ import * as Blobs from "../src/Blobs.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as FolderBlobs from "../src/FolderBlobs.ts"
 import * as Range from "../src/internal/http/range.ts"
+import * as DrawnRandom from "../src/internal/shared/drawnRandom.ts"
 import * as Key from "../src/internal/shared/key.ts"
 import * as RateCounter from "../src/RateCounter.ts"
+
+describe("random bytes that are drawn in advance", () => {
+  it.effect("are given once, in any sizes, and as likely as any others", () =>
+    Effect.gen(function*() {
+      const random = DrawnRandom.make()
+      const seen = new Set<string>()
+      const counts = new Uint32Array(256)
+      let total = 0
+      for (let i = 0; i < 12_000; i++) {
+        const size = 8 + i % 60
+        const bytes = yield* random.randomBytes(size)
+        assert.strictEqual(bytes.length, size)
+        // None shares memory with others, or with what is yet to be given.
+        assert.strictEqual(bytes.buffer.byteLength, size)
+        seen.add(Buffer.from(bytes).subarray(0, 8).toString("hex"))
+        for (const byte of bytes) counts[byte]!++
+        total += size
+        bytes.fill(0)
+      }
+      assert.strictEqual(seen.size, 12_000)
+      // Chance alone strays by about 2.3 % here.
+      for (const count of counts) assert.approximately(count, total / 256, total / 256 * 0.16)
+      for (const size of [0, 4096, 4097, 100_000]) {
+        const bytes = yield* random.randomBytes(size)
+        assert.strictEqual(bytes.length, size)
+        if (size > 0) assert.isAbove(new Set(bytes).size, 200)
+      }
+    }))
+})
 
 describe("keys", () => {
   it.effect("are 12 letters and digits, each as likely as any other", () =>
