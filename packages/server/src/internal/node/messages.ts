@@ -1,13 +1,14 @@
 /** Node's HTTP messages, with additions for this server. */
 import { IncomingMessage, ServerResponse } from "node:http"
 
-/** Size of the buffer for small chunks, in bytes. */
+/** The most bytes of small chunks that are joined. */
 const GATHERED_BYTES = 16 * 1024
 /**
  * Small chunks per turn of the loop after which the socket is not read any more: each takes a microsecond, and 64 KiB can be
  * 11,000.
  */
 const MAX_SMALL = 1000
+const NOTHING = Buffer.alloc(0)
 
 /**
  * A request whose body is passed on in larger pieces. Node passes on each chunk of a chunked body with its own call: 64 KiB
@@ -17,7 +18,7 @@ const MAX_SMALL = 1000
 export class Request extends IncomingMessage {
   /** Sends `100 Continue` when the body is first read: a client does not send a body that is refused before. */
   continues: ServerResponse | undefined = undefined
-  private gathered: Buffer | undefined = undefined
+  private gathered = NOTHING
   private gatheredBytes = 0
   private small = 0
   /** Bytes of the body that came. */
@@ -26,13 +27,11 @@ export class Request extends IncomingMessage {
 
   private flush(): void {
     const { gathered, gatheredBytes } = this
-    if (gathered === undefined) return
-    this.gathered = undefined
+    if (gatheredBytes === 0) return
+    this.gathered = NOTHING
     this.gatheredBytes = 0
     this.small = 0
-    const bytes = gathered.subarray(0, gatheredBytes)
-    // A small view would keep all of the memory.
-    super.push(gatheredBytes * 2 < GATHERED_BYTES ? Buffer.from(new Uint8Array(bytes).buffer) : bytes)
+    super.push(gathered.subarray(0, gatheredBytes))
   }
 
   override push(chunk: Buffer | null): boolean {
@@ -42,15 +41,18 @@ export class Request extends IncomingMessage {
       return super.push(chunk)
     }
     if (this.gatheredBytes + chunk.length > GATHERED_BYTES) this.flush()
-    if (this.gathered === undefined) {
+    // Microtasks run after each chunk.
+    if (this.gatheredBytes === 0) setImmediate(() => this.flush())
+    const needed = this.gatheredBytes + chunk.length
+    if (needed > this.gathered.length) {
       // Separate memory: a kept view would keep a whole pool of Node's.
-      this.gathered = Buffer.allocUnsafeSlow(GATHERED_BYTES)
-      // Microtasks run after each chunk.
-      setImmediate(() => this.flush())
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.gathered.length))
+      larger.set(this.gathered)
+      this.gathered = larger
     }
     // Deno passes an Uint8Array, which has no `copy`.
     this.gathered.set(chunk, this.gatheredBytes)
-    this.gatheredBytes += chunk.length
+    this.gatheredBytes = needed
     return ++this.small < MAX_SMALL && this.readableLength + this.gatheredBytes < this.readableHighWaterMark
   }
 
