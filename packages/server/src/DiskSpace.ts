@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs/promises"
 import { DataFolder } from "./DataFolder.ts"
 import { shared } from "./internal/disk/folders.ts"
+import { untilClosed } from "./internal/shared/untilClosed.ts"
 
 /**
  * Checks whether the disk has space for an upload.
@@ -84,15 +85,11 @@ export const layer = ({ floor, holdsBlobs = true }: Options): Layer.Layer<DiskSp
       const hasRoom = () => seen.free - (taken - seen.taken) - pending >= floor
 
       const upload = Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => ({ pending: 0 })),
-          (mine) =>
-            Effect.sync(() => {
-              pending -= mine.pending
-              // They may have been written since the last check.
-              taken += mine.pending
-            })
-        ),
+        untilClosed(() => ({ pending: 0 }), (mine) => {
+          pending -= mine.pending
+          // They may have been written since the last check.
+          taken += mine.pending
+        }),
         (mine) =>
           Effect.fnUntraced(function*(bytes: number) {
             const more = Math.min(cost(bytes), PENDING_BYTES - mine.pending)

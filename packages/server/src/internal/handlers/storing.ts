@@ -16,8 +16,9 @@ import type { Plan } from "../../Plans.ts"
 import type * as ParseUpload from "../http/parseUpload.ts"
 import * as Refusal from "../http/refusal.ts"
 import * as Digest from "../ops/digest.ts"
-import { fileId, Journal } from "../ops/journal.ts"
+import { Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
+import { untilClosed } from "../shared/untilClosed.ts"
 import * as DeleteToken from "./deleteToken.ts"
 import * as PlanLimits from "./planLimits.ts"
 import * as Responses from "./responses.ts"
@@ -45,15 +46,11 @@ const reservations = (catalog: Catalog["Service"]) => {
   // Bytes of running uploads, by owner.
   const reserved = new Map<string, number>()
   return (owner: string, plan: Plan, freed: number) =>
-    Effect.acquireRelease(
-      Effect.sync(() => ({ bytes: 0 })),
-      (mine) =>
-        Effect.sync(() => {
-          const left = (reserved.get(owner) ?? 0) - mine.bytes
-          if (left === 0) reserved.delete(owner)
-          else reserved.set(owner, left)
-        })
-    ).pipe(Effect.map((mine) => {
+    untilClosed(() => ({ bytes: 0 }), (mine) => {
+      const left = (reserved.get(owner) ?? 0) - mine.bytes
+      if (left === 0) reserved.delete(owner)
+      else reserved.set(owner, left)
+    }).pipe(Effect.map((mine) => {
       let taken = 0
       const grant = (bytes: number) => {
         mine.bytes += bytes
@@ -218,7 +215,7 @@ export const make = Effect.gen(function*() {
         () => true
       )
       yield* Metrics.uploaded(size, plan)
-      yield* journal.audit({ event: "upload", account: owner, file: fileId(record.key), bytes: size }, request)
+      yield* journal.audit(record.key, { event: "upload", account: owner, bytes: size }, request)
       return record
     }
     const { key } = target
@@ -234,7 +231,8 @@ export const make = Effect.gen(function*() {
     // It may have been deleted while the body arrived.
     if (Option.isNone(updated)) return yield* Refusal.notFound(key)
     yield* journal.audit(
-      { event: "update", account: owner, file: fileId(key), ...(file === undefined ? {} : { bytes: file.size }) },
+      key,
+      { event: "update", account: owner, ...(file === undefined ? {} : { bytes: file.size }) },
       request
     )
     return updated.value

@@ -15,7 +15,10 @@ const HTML = new Set(["text/html", "application/xhtml+xml"])
  * other types, as `URL.openStream` of Java does, would save the page in place of the file.
  */
 export const wantsPage = ({ headers }: Pick<HttpServerRequest, "headers">): boolean => {
-  const types = typesOf(headers["accept"] ?? "")
+  const accept = headers["accept"] ?? ""
+  // What programs send has not even the word.
+  if (!/html/i.test(accept)) return false
+  const types = typesOf(accept)
   if (!types.includes("text/html")) return false
   if (types.includes("application/xhtml+xml") || headers["sec-fetch-mode"] === "navigate") return true
   return types.every((type) => HTML.has(type) || type.includes("*"))

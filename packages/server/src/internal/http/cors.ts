@@ -66,14 +66,20 @@ const isStopping = (request: HttpServerRequest.HttpServerRequest): boolean => {
   return server?.listening === false
 }
 
-/** Headers of which Node takes the first, and a proxy perhaps the last. */
-const SINGLE = ["Host", "Authorization", "Content-Type"]
+/** Headers of which Node takes the first, and a proxy perhaps the last, by their names in lower case. */
+const SINGLE = new Map(["Host", "Authorization", "Content-Type"].map((name) => [name.toLowerCase(), name]))
 
 /** A header that may occur only once, and occurs more often. */
 const repeatedField = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const { rawHeaders } = NodeHttpServerRequest.toIncomingMessage(request)
-  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
-  return SINGLE.find((name) => names.indexOf(name.toLowerCase()) !== names.lastIndexOf(name.toLowerCase()))
+  const seen: Array<string> = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = SINGLE.get(rawHeaders[i]!.toLowerCase())
+    if (name === undefined) continue
+    if (seen.includes(name)) return name
+    seen.push(name)
+  }
+  return undefined
 }
 
 const CHANGING = new Set(["POST", "PUT", "PATCH", "DELETE"])

@@ -72,6 +72,7 @@ type Problem = Refusal.Refusal | BlobsError | CatalogError
 type Fields = Map<string, string>
 
 const settingsOf = Effect.fnUntraced(function*(fields: Fields) {
+  if (fields.size === 0) return {}
   const given: Record<string, string> = {}
   for (const name of SETTINGS) {
     const value = fields.get(name)

@@ -5,8 +5,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-
-const requests = Metric.counter("fileio_requests_total", { description: "Requests with a response", incremental: true })
+import { untilClosed } from "../shared/untilClosed.ts"
 
 /** Clients choose methods, and each new one would be a new series. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -14,37 +13,35 @@ const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 /** The method as a value of a metric or a span. */
 export const knownMethod = (method: string): string => METHODS.has(method) ? method : "other"
 
-/** By method and status, since creating a series for each request costs more than counting it. */
-const responses = new Map<string, Metric.Counter<number>>()
-
-const responsesOf = (method: string, status: number): Metric.Counter<number> => {
-  const known = knownMethod(method)
-  const name = `${known} ${status}`
-  let counter = responses.get(name)
-  if (counter === undefined) {
-    const attributes = { method: known, status: String(status) }
-    counter = Metric.counter(requests.id, { description: requests.description, attributes, incremental: true })
-    responses.set(name, counter)
+/** One series for each name, since to make it, or to name it, at each update costs more than to update it. */
+const series = <S>(make: (name: string) => S) => {
+  const made = new Map<string, S>()
+  return (name: string): S => {
+    const known = made.get(name)
+    if (known !== undefined) return known
+    const one = make(name)
+    made.set(name, one)
+    return one
   }
-  return counter
 }
 
-const durations = new Map<string, Metric.Histogram<number>>()
+const responses = series((name) => {
+  const [method = "", status = ""] = name.split(" ")
+  return Metric.counter("fileio_requests_total", {
+    description: "Requests with a response",
+    attributes: { method, status },
+    incremental: true
+  })
+})
 
 /** Seconds of each response, including the bytes of a download. */
-const durationsOf = (method: string): Metric.Histogram<number> => {
-  const known = knownMethod(method)
-  let histogram = durations.get(known)
-  if (histogram === undefined) {
-    histogram = Metric.histogram("fileio_request_seconds", {
-      description: "Seconds until the response to a request ended, with the bytes of an upload or a download",
-      attributes: { method: known },
-      boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600]
-    })
-    durations.set(known, histogram)
-  }
-  return histogram
-}
+const durations = series((method) =>
+  Metric.histogram("fileio_request_seconds", {
+    description: "Seconds until the response to a request ended, with the bytes of an upload or a download",
+    attributes: { method },
+    boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600]
+  })
+)
 
 /** Counts a response. */
 export const responded = (
@@ -53,30 +50,41 @@ export const responded = (
   millis: number
 ): Effect.Effect<HttpServerResponse> =>
   Effect.withFiberSucceed(({ context }) => {
-    responsesOf(method, response.status).updateUnsafe(1, context)
-    durationsOf(method).updateUnsafe(millis / 1000, context)
+    const known = knownMethod(method)
+    responses(`${known} ${response.status}`).updateUnsafe(1, context)
+    durations(known).updateUnsafe(millis / 1000, context)
     return response
   })
 
-const uploads = Metric.counter("fileio_uploads_total", { description: "Files stored", incremental: true })
-const uploadBytes = Metric.counter("fileio_upload_bytes_total", {
-  description: "Bytes of the files stored",
-  incremental: true
-})
+const uploads = series((plan) => ({
+  files: Metric.counter("fileio_uploads_total", {
+    description: "Files stored",
+    attributes: { plan },
+    incremental: true
+  }),
+  bytes: Metric.counter("fileio_upload_bytes_total", {
+    description: "Bytes of the files stored",
+    attributes: { plan },
+    incremental: true
+  })
+}))
 
 /** By the plan of the account, whose names the operator chooses. */
-export const uploaded = (bytes: number, plan: string): Effect.Effect<void> =>
-  Effect.andThen(
-    Metric.update(Metric.withAttributes(uploads, { plan }), 1),
-    Metric.update(Metric.withAttributes(uploadBytes, { plan }), bytes)
-  )
+export const uploaded = (size: number, plan: string): Effect.Effect<void> =>
+  Effect.withFiberSucceed(({ context }) => {
+    const { bytes, files } = uploads(plan)
+    files.updateUnsafe(1, context)
+    bytes.updateUnsafe(size, context)
+  })
 
 const unfinished = Metric.gauge("fileio_uploads_unfinished", { description: "Uploads whose bodies are coming in" })
 
 /** Counts an upload while its body arrives. */
-export const uploading: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
-  Metric.modify(unfinished, 1),
-  () => Metric.modify(unfinished, -1)
+export const uploading: Effect.Effect<void, never, Scope.Scope> = Effect.withFiber(({ context }) =>
+  untilClosed(
+    () => unfinished.modifyUnsafe(1, context),
+    () => unfinished.modifyUnsafe(-1, context)
+  )
 )
 
 const lastSweep = Metric.gauge("fileio_last_sweep_timestamp_seconds", {
@@ -88,20 +96,23 @@ export const swept: Effect.Effect<void> = Effect.flatMap(
   (now) => Metric.update(lastSweep, now / 1000)
 )
 
-const downloads = Metric.counter("fileio_downloads_total", {
-  description: "Transfers of a file, whole or broken",
-  incremental: true
-})
+const downloads = series((outcome) =>
+  Metric.counter("fileio_downloads_total", {
+    description: "Transfers of a file, whole or broken",
+    attributes: { outcome },
+    incremental: true
+  })
+)
 const downloadBytes = Metric.counter("fileio_download_bytes_total", {
   description: "Bytes of the transfers that were handed over whole",
   incremental: true
 })
 
 export const downloaded = (bytes: number, whole: boolean): Effect.Effect<void> =>
-  Effect.andThen(
-    Metric.update(Metric.withAttributes(downloads, { outcome: whole ? "whole" : "broken" }), 1),
-    whole ? Metric.update(downloadBytes, bytes) : Effect.void
-  )
+  Effect.withFiberSucceed(({ context }) => {
+    downloads(whole ? "whole" : "broken").updateUnsafe(1, context)
+    if (whole) downloadBytes.updateUnsafe(bytes, context)
+  })
 
 const faults = Metric.counter("fileio_faults_total", { description: "Faults of the host", incremental: true })
 
