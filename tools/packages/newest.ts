@@ -2,10 +2,11 @@
  * Tries the newest `effect` that the peer range allows: if it is newer than the pinned one, a copy of the workspace is
  * installed with it, type-checked and tested. Ends with 0 if there is nothing newer, or no registry to ask.
  */
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { must, root, run } from "./pack.ts"
+import { copyWorkspace } from "./releaseCopy.ts"
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -42,12 +43,7 @@ if (changed === settings) {
 
 const copy = await mkdtemp(join(tmpdir(), "fileio-newest-"))
 try {
-  const files = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root })
-  for (const file of files.trim().split("\n")) {
-    await mkdir(join(copy, dirname(file)), { recursive: true })
-    // A file that is deleted in the working tree is still listed.
-    await copyFile(join(root, file), join(copy, file)).catch(() => {})
-  }
+  await copyWorkspace(copy)
   await writeFile(join(copy, "pnpm-workspace.yaml"), changed)
   await must("node", ["scripts/bootstrap.mjs", "pnpm", "install", "--no-frozen-lockfile"], { cwd: copy })
   const { code, stderr, stdout } = await run("npm", ["test"], { cwd: copy })

@@ -4,14 +4,19 @@ import { dirname, join } from "node:path"
 import { must, root, run } from "./pack.ts"
 import { OFFLINE } from "./programs.ts"
 
-/** Makes the copy in a new folder; `false`, with a line that says so, if its dependencies cannot be installed here. */
-export const releaseCopy = async (folder: string): Promise<boolean> => {
+/** Copies what git has or would add. */
+export const copyWorkspace = async (folder: string): Promise<void> => {
   const files = await must("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root })
   for (const file of files.trim().split("\n")) {
     await mkdir(join(folder, dirname(file)), { recursive: true })
     // A file that is deleted in the working tree is still listed.
     await copyFile(join(root, file), join(folder, file)).catch(() => {})
   }
+}
+
+/** Makes the copy in a new folder; `false`, with a line that says so, if its dependencies cannot be installed here. */
+export const releaseCopy = async (folder: string): Promise<boolean> => {
+  await copyWorkspace(folder)
   // `changeset version` needs a repository.
   await must("git", ["init", "--quiet", "--initial-branch=main"], { cwd: folder })
   const identity = ["-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.com"]

@@ -25,16 +25,16 @@ const MAX_TOKEN = 4096
 /** The token that the caller gives: on standard input, or in the variable. */
 const givenToken = Effect.fnUntraced(function*({ keys, tokenStdin }: Input) {
   const { env, stdin } = yield* Stdio
-  const variable = env["FILEIO_DELETE_TOKEN"]?.trim() || undefined
+  const variable = tokenStdin ? undefined : env["FILEIO_DELETE_TOKEN"]?.trim() || undefined
   if (!tokenStdin && variable === undefined) return undefined
   if (keys.length > 1) {
     return yield* usage("a deletion token is of one file", "Nothing was deleted. Delete the files one by one.")
   }
-  const text = !tokenStdin ? variable! : stdin.isTerminal
-    ? yield* Effect.orElseSucceed(stdin.ask("Deletion token (not shown): ", true), () => "")
-    : yield* Stream.mkString(Stream.decodeText(stdin.bytes)).pipe(
+  const text = variable ?? (yield* stdin.isTerminal
+    ? Effect.orElseSucceed(stdin.ask("Deletion token (not shown): ", true), () => "")
+    : Stream.mkString(Stream.decodeText(stdin.bytes)).pipe(
       Effect.mapError((cause) => local("standard input cannot be read", "Nothing was deleted.", cause))
-    )
+    ))
   const token = text.trim()
   if (token.length > MAX_TOKEN || !/^[\x21-\x7E]+$/.test(token)) {
     return yield* usage("a deletion token is one word of printable ASCII", "Nothing was deleted. Copy it again.")

@@ -113,8 +113,8 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
   const report = yield* Report
   if (overwrite && number) return yield* usage("--overwrite and --number exclude each other", "Leave one of them out.")
   const through = yield* throughOf(output)
-  if ((output === "-" && overwrite) || (through !== undefined && (number || resume))) {
-    return yield* usage(`${through!.label} has no name`, "Leave --overwrite, --number and --resume out.")
+  if (through !== undefined && (number || resume || (output === "-" && overwrite))) {
+    return yield* usage(`${through.label} has no name`, "Leave --overwrite, --number and --resume out.")
   }
   const target = through === undefined ? yield* targetOf(output) : undefined
   const keys = yield* linksOf(input.keys)
