@@ -287,6 +287,34 @@ describe("stopped by Ctrl-C", () => {
     assert.include(ran.stderr, "upload -: stopped after 3.0 MB")
   })
 
+  it("the link of a stored file is written, whatever else is under way, and comes before it in the order", async () => {
+    const room = t.room()
+    // The deletion token is kept only after the signal.
+    const preload = write(
+      room,
+      "slow.mjs",
+      `import fs from "node:fs"
+      import { syncBuiltinESMExports } from "node:module"
+      const { writeFile } = fs
+      fs.writeFile = (path, ...rest) => {
+        if (!/token-[^/]*$/.test(String(path))) return writeFile(path, ...rest)
+        process.stderr.write("keeping")
+        process.once("SIGINT", () => setImmediate(() => writeFile(path, ...rest)))
+      }
+      syncBuiltinESMExports()`
+    )
+    const env = { FILEIO_API_KEY: undefined, NODE_OPTIONS: `--import file://${preload}` }
+    const { child, ended, stderr } = t.start(["upload", "-", write(room, "second.txt", "2")], { env })
+    child.stdin.write("1")
+    await until(() => stderr().includes("keeping"), "the deletion token")
+    child.kill("SIGINT")
+    const ran = await ended
+    assert.strictEqual(ran.code, 130)
+    const [link = "none"] = ran.stdout.split("\n")
+    assert.strictEqual((await t.run(["download", link, "-o", "-"])).stdout, "2", ran.stderr)
+    assert.match(ran.stderr, /upload -: stopped/)
+  })
+
   it("a download ends at once, names its part, and resumes when it is run again", async () => {
     const room = t.room()
     const content = new Uint8Array(6_000_000).map((_, index) => index * 31)

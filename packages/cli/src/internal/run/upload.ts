@@ -184,15 +184,15 @@ const noteOf = Effect.fnUntraced(function*(
   return { resumption: { ...note.resumption, save, only: input.resume }, remove: note.remove }
 })
 
-/** Sends one file. */
+/** Sends one file. Only what comes before its link can be interrupted: a link that is lost is a file that nobody can download. */
 const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
   const { client: { baseUrl, fileIo, hasKey }, encryption, input, options } = upload
   const report = yield* Report
   const stage: Stage = { at: "waiting", isOnItsWay: false, bytes: 0, isNoted: false }
   const again = yield* againOf(source, input)
   yield* report.remember({ subject: source, describe: fateOf(stage, again, encryption !== undefined) })
-  const body = yield* Source.bodyOf(source, input)
-  const note = yield* noteOf(upload, source, again, body, stage)
+  const body = yield* Effect.interruptible(Source.bodyOf(source, input))
+  const note = yield* Effect.interruptible(noteOf(upload, source, again, body, stage))
   const track = yield* report.view.track(body.name, "sending")
   const sending: FileIo.UploadOptions = {
     ...options,
@@ -204,6 +204,7 @@ const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
   return yield* (body._tag === "FileBody"
     ? fileIo.upload(watched(body, stage), { ...sending, resumption: note?.resumption })
     : fileIo.uploadOnce(watched(body, stage), sending)).pipe(
+      Effect.interruptible,
       Effect.provideService(Session.CurrentOnSent, ({ body }) => {
         if (body._tag !== "Empty") stage.isOnItsWay = true
       }),
@@ -305,9 +306,10 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
               if (problem !== undefined) failures.push(problem)
             })
           )
-        )
+        ),
+        Effect.uninterruptible
       ),
     { concurrency: AT_ONCE, discard: true }
-  ).pipe(Effect.onInterrupt(() => inOrder.flushAll))
+  ).pipe(Effect.ensuring(inOrder.flushAll))
   yield* finish(failures)
 })
