@@ -2,7 +2,7 @@
 import * as FileBody from "@effect-fileio/client/FileBody"
 import { downloadZip, predictLength } from "client-zip"
 import * as Stream from "effect/Stream"
-import type { Chosen } from "./choose.ts"
+import { type Chosen, wholeOf } from "./choose.ts"
 import { visible } from "./dom.ts"
 
 const skip = <E>(bytes: Stream.Stream<Uint8Array, E>, count: number): Stream.Stream<Uint8Array, E> =>
@@ -38,13 +38,10 @@ const distinct = (paths: ReadonlyArray<string>): ReadonlyArray<string> => {
 /** Several files as one ZIP archive, made while it is sent. It is the same each time, so a broken upload continues. */
 export const archive = (files: ReadonlyArray<Chosen>, name: string): FileBody.FileBody => {
   const names = distinct(files.map(({ path }) => path))
-  const entries = () =>
-    files.map(({ file }, index) => ({
-      input: file,
-      name: names[index]!,
-      size: file.size,
-      lastModified: file.lastModified
-    }))
+  const details = files.map(({ file: { lastModified, size } }, index) => ({ name: names[index]!, size, lastModified }))
+  const entries = function*() {
+    for (const [index, { file }] of files.entries()) yield { ...details[index]!, input: wholeOf(file) }
+  }
   const bytes = () =>
     Stream.fromReadableStream<Uint8Array, unknown>({
       evaluate: () => downloadZip(entries()).body!,
@@ -53,7 +50,7 @@ export const archive = (files: ReadonlyArray<Chosen>, name: string): FileBody.Fi
   const body = FileBody.stream(bytes, {
     name,
     contentType: "application/zip",
-    size: Number(predictLength(entries()))
+    size: Number(predictLength(details))
   })
   return { ...body, openAt: (position, buffers) => skip(body.open(buffers), position) }
 }

@@ -7,6 +7,15 @@ export interface Chosen {
   readonly path: string
 }
 
+/**
+ * The bytes of a file that does not change meanwhile: Chromium compares its time only where it begins to read, so its end is read
+ * again. Firefox compares nothing, and notices a file that is shorter or gone.
+ */
+export const wholeOf = (file: Blob): ReadableStream<Uint8Array<ArrayBuffer>> =>
+  file.stream().pipeThrough(
+    new TransformStream({ flush: () => file.slice(-1).arrayBuffer().then(() => undefined) })
+  )
+
 const readFolder = async (folder: FileSystemDirectoryEntry): Promise<Array<Chosen>> => {
   const reader = folder.createReader()
   const entries: Array<FileSystemEntry> = []

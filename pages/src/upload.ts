@@ -8,7 +8,8 @@ import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import type { Chosen } from "./choose.ts"
+import * as Stream from "effect/Stream"
+import { type Chosen, wholeOf } from "./choose.ts"
 
 const isUnreachable = ({ reason }: FileIoError.FileIoError): boolean =>
   ["Unreachable", "TimedOut", "TransferInterrupted"].includes(reason._tag)
@@ -82,7 +83,15 @@ export interface Limits {
   readonly maxExpires: number | undefined
 }
 
-export const single = ({ file }: Chosen): FileBody.FileBody => FileBody.blob(file)
+export const single = ({ file }: Chosen): FileBody.FileBody => {
+  const { name, size, type } = file
+  const read = (part: Blob) =>
+    FileBody.stream(
+      () => Stream.fromReadableStream({ evaluate: () => wholeOf(part), onError: (cause) => cause }),
+      { name, contentType: type === "" ? undefined : type, size }
+    )
+  return { ...read(file), openAt: (position, buffers) => read(file.slice(position)).open(buffers) }
+}
 
 export const text = (content: string): FileBody.FileBody => FileBody.text(content)
 

@@ -1,8 +1,10 @@
 /** What the page of senders keeps and refuses, so that no link and no file is lost in silence. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import { close, free, hasChromium, launch, open, run, send, until } from "./browser.ts"
-import { call, start } from "./support.ts"
+import { call, start, temporaryFolder } from "./support.ts"
 
 const small = (name: string) => ({ name, mimeType: "", buffer: Buffer.from(name) })
 
@@ -93,5 +95,43 @@ describe.skipIf(!hasChromium)("sending in a real browser", () => {
         return [kept, unkept]
       })
       for (const link of links) assert.strictEqual((yield* call(link, { method: "HEAD" })).status, 200)
+    }))
+
+  it.live("a file that changes while it is sent gives no link, alone or in an archive", () =>
+    Effect.gen(function*() {
+      const server = yield* start(free)
+      const folder = yield* temporaryFolder
+      const path = Path.join(folder, "a.bin")
+      const { page } = yield* open(server.url)
+      for (const isArchive of [false, true]) {
+        for (const isEncrypted of [true, false]) {
+          // More than a browser reads ahead.
+          Fs.writeFileSync(path, Buffer.alloc(12_000_000, 1))
+          yield* run(async () => {
+            await page.goto(server.url)
+            await page.locator("#file").setInputFiles(path)
+            if (isArchive) {
+              await page.locator("#file").setInputFiles(small("b.bin"))
+              await page.getByLabel("Send the files as one ZIP archive").check()
+            }
+            if (!isEncrypted) await page.getByLabel("Encrypt in this browser").uncheck()
+            let isChanged = false
+            await page.route("**/uploads/**", async (route) => {
+              if (route.request().method() === "PATCH" && !isChanged) {
+                isChanged = true
+                const file = Fs.openSync(path, "r+")
+                Fs.writeSync(file, Buffer.alloc(6_000_000, 2), 0, 6_000_000, 6_000_000)
+                Fs.closeSync(file)
+              }
+              await route.continue()
+            })
+            await page.getByRole("button", { name: "Upload" }).click()
+            await page.getByRole("alert").getByText("A file cannot be read: it was changed").waitFor()
+            assert.isTrue(isChanged)
+            assert.strictEqual(await page.locator("#results input").count(), 0)
+            await page.unrouteAll({ behavior: "ignoreErrors" })
+          })
+        }
+      }
     }))
 })
