@@ -156,6 +156,7 @@ const wordsIn = (bodies: ReadonlyArray<string>): ReadonlyArray<string> => {
 }
 
 await bundle(["entry/page.ts", "worker.ts", "page.css"])
+await bundle(["send.css"])
 const words = {
   send: wordsIn(await bundle(["entry/send.ts"], TO_SEND)),
   receive: wordsIn(await bundle(["entry/receive.ts"], TO_RECEIVE, REPLACED_TO_RECEIVE))
@@ -170,6 +171,7 @@ const named = (start: string, extension: string): string => {
 }
 const entries = {
   style: named("page", ".css"),
+  sendStyle: named("send", ".css"),
   page: named("page", ".js"),
   send: named("send", ".js"),
   receive: named("receive", ".js"),

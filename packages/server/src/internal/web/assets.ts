@@ -14,7 +14,7 @@ interface Asset extends Readonly<Record<Encoding, string>> {
 
 interface Built {
   /** The names of what a page names: the others are loaded by the scripts. */
-  readonly entries: Readonly<Record<"style" | "page" | "send" | "receive" | "worker" | "icon", string>>
+  readonly entries: Readonly<Record<"style" | "sendStyle" | "page" | "send" | "receive" | "worker" | "icon", string>>
   /** The names of the words that a script uses. */
   readonly words: Readonly<Record<"send" | "receive", ReadonlyArray<string>>>
   /** By their names below `/assets/`, which contain a hash, so that browsers may cache them without end. */
@@ -25,7 +25,7 @@ const built = JSON.parse(readFileSync(new URL("../../../web/pages.json", import.
 
 const { page, receive, send } = built.entries
 
-export const { icon, style, worker } = built.entries
+export const { icon, sendStyle, style, worker } = built.entries
 
 export const { words } = built
 

@@ -174,6 +174,7 @@ ${
     language: english,
     title: `${english.words.brand}: API`,
     root: "./",
+    rich: true,
     broad: true,
     body: trusted(`<div><h1 tabindex="-1">${escape(english.words.brand)}: API</h1>
 <p class="lead">${escape(spec.info.description ?? "")} Every call is one request to ${code(publicUrl)}. Programs read

@@ -11,12 +11,14 @@ interface Frame {
   readonly body: Html
   /** The script; without one, that of all other pages. */
   readonly script?: keyof typeof Assets.scripts
+  /** With the styles of lists, forms and tables, which receivers do not load. */
+  readonly rich?: boolean
   /** For tables. */
   readonly broad?: boolean
 }
 
 /** A whole page around its content. The tags for previews tell nothing of a file. */
-export const document = ({ body, broad, language, root, script = "page", title }: Frame): string => {
+export const document = ({ body, broad, language, rich = false, root, script = "page", title }: Frame): string => {
   const { direction, tag, words } = language
   return html`<!doctype html>
 <html lang="${tag}" dir="${direction}" data-root="${root}">
@@ -32,6 +34,7 @@ export const document = ({ body, broad, language, root, script = "page", title }
 <title>${title}</title>
 <link rel="icon" href="${root}assets/${Assets.icon}">
 <link rel="stylesheet" href="${root}assets/${Assets.style}">
+${rich ? html`<link rel="stylesheet" href="${root}assets/${Assets.sendStyle}">` : undefined}
 <script src="${root}assets/${Assets.scripts[script]}" type="module"></script>
 </head>
 <body${broad === true ? html` class="broad"` : undefined}>

@@ -140,6 +140,7 @@ export const home = (language: Language, plan: Plan, publicUrl: string, anonymou
     title: words.sendTitle,
     root: "./",
     script: "send",
+    rich: true,
     body: html`${
       heading(
         words.sendTitle,
@@ -200,6 +201,7 @@ export const uploaded = (
     language,
     title: `${words.readyTitle}: ${PlainText.strip(file.name)}`,
     root: "../",
+    rich: true,
     body: html`${
       heading(
         words.readyTitle,
