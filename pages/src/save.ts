@@ -60,6 +60,24 @@ const makeScriptUrl = (url: string): string => {
   return (trustedTypes?.createPolicy("fileio", rules) ?? rules).createScriptURL(url)
 }
 
+/** How long the page waits for the worker. */
+const WORKER_MILLIS = 20_000
+
+/** A worker that never comes must not hold the page. */
+const soon = <A>(promise: Promise<A>): Promise<A | undefined> =>
+  Promise.race([promise, new Promise<undefined>((resolve) => setTimeout(resolve, WORKER_MILLIS))])
+
+/** Sends the worker a message; gives its port when the worker has responded. */
+const portTo = (worker: ServiceWorker, message: unknown): Promise<MessagePort | undefined> =>
+  soon(
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel()
+      port1.addEventListener("message", () => resolve(port1), { once: true })
+      port1.start()
+      worker.postMessage(message, [port2])
+    })
+  )
+
 let scriptUrl: string | undefined
 let registration: Promise<ServiceWorker> | undefined
 
@@ -78,15 +96,17 @@ const activeWorker = async (url: string): Promise<ServiceWorker> => {
 }
 
 /**
- * Prepares the worker, before the only copy of a file is taken; `undefined`: this browser has none, or its settings forbid it.
+ * Prepares the worker, before the only copy of a file is taken; `undefined`: this browser has none.
  */
 export const prepare = async (workerUrl: string): Promise<ServiceWorker | undefined> => {
   if (!canStream()) return undefined
   try {
-    return await (registration ??= activeWorker(workerUrl))
+    const worker = await soon(registration ??= activeWorker(workerUrl))
+    return worker !== undefined && await portTo(worker, "alive") !== undefined ? worker : undefined
   } catch (error) {
     registration = undefined
-    if (error instanceof DOMException && error.name === "SecurityError") return undefined
+    // Its settings forbid it; any other error may be one of the network.
+    if (error instanceof DOMException) return undefined
     throw error
   }
 }
@@ -94,18 +114,14 @@ export const prepare = async (workerUrl: string): Promise<ServiceWorker | undefi
 /** Begins a download of the browser that this page fills. */
 export const openSink = async (worker: ServiceWorker, name: string, size: number | undefined): Promise<Sink> => {
   const id = crypto.randomUUID()
-  const { port1: port, port2 } = new MessageChannel()
+  const port = await portTo(worker, { id, name, size })
+  if (port === undefined) throw new NotSaved()
   let isCancelled = false
   let wake: (() => void) | undefined
   let pulled = 0
-  await new Promise<void>((resolve) => {
-    port.addEventListener("message", ({ data }) => {
-      if (data === "ready") resolve()
-      if (data === "pull") pulled++
-      wake?.()
-    })
-    port.start()
-    worker.postMessage({ id, name, size }, [port2])
+  port.addEventListener("message", () => {
+    pulled++
+    wake?.()
   })
   // The worker releases it when the browser saves no more, or when it is stopped itself.
   void navigator.locks.request(id, () => {

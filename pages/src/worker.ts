@@ -62,7 +62,10 @@ scope.addEventListener("install", (event) => event.waitUntil(scope.skipWaiting()
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()))
 scope.addEventListener("message", (event) => {
   const { data, ports: [port] } = event
-  if (data === "alive") return event.waitUntil(new Promise((resolve) => setTimeout(resolve, ALIVE_MILLIS)))
+  if (data === "alive") {
+    port?.postMessage("alive")
+    return event.waitUntil(new Promise((resolve) => setTimeout(resolve, ALIVE_MILLIS)))
+  }
   if (port === undefined) return
   const { id, name, size } = data
   event.waitUntil(navigator.locks.request(id, () =>
