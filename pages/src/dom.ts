@@ -59,6 +59,18 @@ export const wordsOf = (element: HTMLElement): Words => JSON.parse(element.datas
 export const fill = (text: string, parts: Readonly<Record<string, string | number>>): string =>
   text.replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ""))
 
+/** Says a sentence; a `{reason}` in it is of the host or the SDK, whose language is English. */
+export const tell = (element: HTMLElement, text: string, reason = ""): void => {
+  if (element.textContent !== text.replace("{reason}", () => reason)) {
+    const [before, after] = text.split("{reason}") as [string, string?]
+    element.replaceChildren(
+      before,
+      ...after === undefined ? [] : [make("span", { lang: "en", dir: "ltr" }, reason), after]
+    )
+  }
+  show(element, text !== "")
+}
+
 const language = (): string => document.documentElement.lang
 
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"]
@@ -133,7 +145,7 @@ export interface Running {
   readonly status: (status: string) => void
   readonly advance: (done: number, total: number | undefined) => void
   /** Says why nothing is transferred now, until something is. */
-  readonly hold: (why: string) => void
+  readonly hold: (why: string, reason?: string) => void
   readonly stop: () => void
 }
 
@@ -154,12 +166,10 @@ export const running = (words: Words, away: string, cancel: () => void): Running
   let timer: ReturnType<typeof setInterval> | undefined
   get("#cancel").addEventListener("click", cancel)
 
-  const say = (text: string) => {
-    if (status.textContent !== text) status.textContent = text
-  }
-  const hold = (why: string) => {
+  const say = (text: string, reason?: string) => tell(status, text, reason)
+  const hold = (why: string, reason?: string) => {
     isHeld = true
-    say(why)
+    say(why, reason)
     left.textContent = ""
   }
   const watch = () => {

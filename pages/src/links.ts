@@ -1,5 +1,5 @@
 /** The links that this browser has sent, and what became of each. */
-import { baseUrl, copyOnClick, fill, find, get, isolated, make, show, type Words } from "./dom.ts"
+import { baseUrl, copyOnClick, fill, find, get, isolated, make, show, tell, type Words } from "./dom.ts"
 import { type Status, statusOf } from "./status.ts"
 
 interface Sent {
@@ -108,7 +108,7 @@ const small = (label: string): HTMLButtonElement =>
 const deleteButton = (
   words: Words,
   { key, token }: Sent,
-  say: (text: string) => void,
+  say: (text: string, reason?: string) => void,
   refresh: () => Promise<void>
 ): HTMLButtonElement => {
   const button = small(words.deleteNow)
@@ -132,7 +132,7 @@ const deleteButton = (
       await refresh()
     } catch (error) {
       button.disabled = false
-      say(fill(words.deleteFailed, { reason: upload.problemOf(error).reason }))
+      say(words.deleteFailed, upload.problemOf(error).reason)
     }
   })
   button.addEventListener("blur", () => {
@@ -144,9 +144,7 @@ const deleteButton = (
 
 const row = (words: Words, sent: Sent, render: () => void) => {
   const state = make("span", { class: "hint", role: "status" })
-  const say = (text: string) => {
-    state.textContent = text
-  }
+  const say = (text: string, reason?: string) => tell(state, text, reason)
   const copy = small(words.copyLink)
   copyOnClick(copy, () => sent.link, words.copied)
   const remove = small(words.forget)

@@ -1,5 +1,5 @@
 /** The page of receivers. */
-import { baseUrl, duration, fill, find, get, isolated, make, running, show, size, wordsOf } from "./dom.ts"
+import { baseUrl, duration, fill, find, get, isolated, make, running, show, size, tell, wordsOf } from "./dom.ts"
 import type { Secret } from "./download.ts"
 import * as Save from "./save.ts"
 import { type Status, statusOf } from "./status.ts"
@@ -31,7 +31,7 @@ interface Page {
   readonly words: ReturnType<typeof wordsOf>
   readonly key: string
   readonly bytes: number
-  readonly complain: (text: string) => void
+  readonly complain: (text: string, reason?: string) => void
   readonly say: (text: string) => void
 }
 
@@ -41,16 +41,28 @@ const end = ({ form, say }: Page, text: string) => {
   show(get("#counting"), false)
 }
 
+/** Whether the host knows this browser again: by a cookie. Chromium says so of blocked ones too, but forbids all storage with them. */
+const isKnownAgain = (): boolean => {
+  try {
+    return navigator.cookieEnabled && localStorage !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** What happened to a download, and who can begin it again. */
+const again = (words: Page["words"], what: string): string => `${what} ${isKnownAgain() ? words.yours : words.again}`
+
 /** Says that this browser's own download broke, and for how long it may begin again. */
 const sayBroken = ({ complain, say, words }: Page, seconds: number | undefined) => {
   say("")
-  complain(seconds === undefined ? words.broken : fill(words.brokenFor, { time: duration(seconds) }))
+  complain(seconds === undefined ? again(words, words.broken) : fill(words.brokenFor, { time: duration(seconds) }))
 }
 
 /** Says what becomes of the browser's own download. */
 const follow = async (page: Page) => {
   const { key, say, words } = page
-  say(words.begun)
+  say(isKnownAgain() ? `${words.begun} ${words.ifBroken}` : words.begun)
   let hasBegun = false
   for (let poll = 0; poll < POLLS; poll++) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS))
@@ -104,7 +116,8 @@ const plain = (page: Page) => {
       if (!response.ok) {
         button.disabled = false
         return complain(
-          response.status === 423 ? words.someoneDownloading : fill(words.downloadFailed, { reason: response.status })
+          response.status === 423 ? words.someoneDownloading : words.downloadFailed,
+          String(response.status)
         )
       }
       const content = new Uint8Array(await response.arrayBuffer())
@@ -112,7 +125,7 @@ const plain = (page: Page) => {
       reveal(page, content, form.dataset["name"] ?? "")
     } catch {
       button.disabled = false
-      complain(words.broken)
+      complain(again(words, words.broken))
     }
   })
 }
@@ -236,7 +249,7 @@ const encrypted = async (page: Page) => {
     const status = await settled(key)
     const isAgain = status?.isMine === true && status.seconds !== undefined
     if (isAgain) return complain(fill(words.notSaved, { time: duration(status.seconds!) }))
-    if (status?.state !== "gone" && status?.state !== "downloaded") return complain(words.stopped)
+    if (status?.state !== "gone" && status?.state !== "downloaded") return complain(again(words, words.stopped))
     end(page, "")
     complain(words.notSavedGone)
   }
@@ -257,7 +270,7 @@ const encrypted = async (page: Page) => {
     const status = await statusOf(key)
     if (status?.isMine === true && status.state === "downloaded") return sayBroken(page, status.seconds)
     if (status?.state === "gone") return end(page, words.goneNow)
-    complain(words.stopped)
+    complain(again(words, words.stopped))
   }
 
   const failed = async (error: unknown, { signal }: AbortController) => {
@@ -266,17 +279,17 @@ const encrypted = async (page: Page) => {
     const { _tag, reason } = Download.problemOf(error)
     switch (_tag) {
       case "WrongSecret":
-        complain(held === undefined ? words.wrongSecretStream : words.wrongSecret)
+        complain(`${words.wrongSecret} ${held === undefined ? again(words, words.stopped) : words.heldHere}`)
         break
       case "Gone":
         return end(page, words.goneNow)
       case "Busy":
         return complain(words.someoneDownloading)
       case "Broken":
-        complain(words.broken)
+        complain(again(words, words.broken))
         break
       case "Other":
-        complain(fill(words.downloadFailed, { reason }))
+        complain(words.downloadFailed, reason)
     }
     if (held !== undefined) offerHeld(held)
     if (needs !== "Nothing") secretField.focus()
@@ -317,17 +330,13 @@ const encrypted = async (page: Page) => {
 
 export const enhance = (form: HTMLFormElement): void => {
   const [problem, said] = [get("#problem"), get("#said")]
-  const tell = (element: HTMLElement) => (text: string) => {
-    element.textContent = text
-    show(element, text !== "")
-  }
   const page: Page = {
     form,
     words: wordsOf(form),
     key: form.dataset["key"] ?? "",
     bytes: Number(form.dataset["size"]),
-    complain: tell(problem),
-    say: tell(said)
+    complain: (text, reason) => tell(problem, text, reason),
+    say: (text) => tell(said, text)
   }
   // Another link of the same file, pasted into the address.
   addEventListener("hashchange", () => location.reload())

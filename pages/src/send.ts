@@ -1,7 +1,7 @@
 /** The page of senders. */
 import { account } from "./account.ts"
 import { type Choice, choice, type Chosen } from "./choose.ts"
-import { baseUrl, fill, find, get, make, running, show, size, visible, wordsOf } from "./dom.ts"
+import { baseUrl, fill, find, get, make, running, show, size, tell, visible, wordsOf } from "./dom.ts"
 import * as Links from "./links.ts"
 import * as Results from "./results.ts"
 import type * as Upload from "./upload.ts"
@@ -101,10 +101,7 @@ export const enhance = (form: HTMLFormElement): void => {
   let left = Infinity
   let abort: AbortController | undefined
 
-  const complain = (text: string) => {
-    problem.textContent = text
-    show(problem, text !== "")
-  }
+  const complain = (text: string, reason?: string) => tell(problem, text, reason)
   const progress = running(words, words.waiting, () => abort?.abort())
   const who = account(() => void applyPlan())
   const chosen: Choice = choice(words, {
@@ -154,7 +151,7 @@ export const enhance = (form: HTMLFormElement): void => {
       complain(wrong(chosen.files()) ?? "")
     } catch (error) {
       const { isKeyWrong, reason } = upload.problemOf(error)
-      complain(isKeyWrong ? words.keyWrong : reason)
+      complain(isKeyWrong ? words.keyWrong : words.notChecked, reason)
     }
   }
   if (who.key() !== undefined) void applyPlan()
@@ -216,7 +213,7 @@ export const enhance = (form: HTMLFormElement): void => {
           (bytes, of) => {
             progress.advance(before + bytes, items.length === 1 ? of : Math.max(total, before + bytes))
           },
-          (reason) => progress.hold(reason === undefined ? words.waiting : fill(words.hostError, { reason })),
+          (reason) => progress.hold(reason === undefined ? words.waiting : words.hostError, reason),
           signal
         )
         before += item.size
@@ -243,7 +240,10 @@ export const enhance = (form: HTMLFormElement): void => {
           ? words.hostFull
           : isUnreadable
           ? words.unreadable
-          : fill(isMaybeStored ? words.uploadUnknown : words.uploadFailed, { reason })
+          : isMaybeStored
+          ? words.uploadUnknown :
+          words.uploadFailed,
+        reason
       )
     }
   }

@@ -7,7 +7,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
-import { pattern } from "./support.ts"
+import { pattern, temporaryFolder } from "./support.ts"
 
 const CHROMIUM = "/usr/bin/chromium"
 export const hasChromium = Fs.existsSync(CHROMIUM)
@@ -18,27 +18,29 @@ const PHONE = { width: 320, height: 640 }
 const TABLET = { width: 768, height: 1024 }
 const DESKTOP = { width: 1280, height: 860 }
 
+const LAUNCH = {
+  // Without a UTF-8 locale, it cannot open files whose names are not ASCII.
+  env: { ...process.env, LC_ALL: "C.UTF-8" },
+  executablePath: CHROMIUM,
+  args: [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-quic",
+    // A host that is not this machine: without https it is no safe origin.
+    "--host-resolver-rules=MAP files.test 127.0.0.1",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync"
+  ]
+}
+
 let browser: Browser
 
 export const launch = async () => {
   Fs.mkdirSync(SCREENSHOTS, { recursive: true })
-  browser = await chromium.launch({
-    // Without a UTF-8 locale, it cannot open files whose names are not ASCII.
-    env: { ...process.env, LC_ALL: "C.UTF-8" },
-    executablePath: CHROMIUM,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-background-networking",
-      "--disable-quic",
-      // A host that is not this machine: without https it is no safe origin.
-      "--host-resolver-rules=MAP files.test 127.0.0.1",
-      "--no-first-run",
-      "--disable-component-update",
-      "--disable-sync"
-    ]
-  })
+  browser = await chromium.launch(LAUNCH)
 }
 
 /** A fresh window: no cache, storage or history. A request to another host fails the test. */
@@ -65,6 +67,20 @@ export const open = (url: string, options: BrowserContextOptions = {}) =>
     }),
     ({ context }) => Effect.promise(() => context.close())
   )
+
+/** A window of a browser whose user forbids sites to store anything, cookies too. */
+export const openWithoutStorage = Effect.gen(function*() {
+  const folder = yield* temporaryFolder
+  Fs.mkdirSync(Path.join(folder, "Default"))
+  const preferences = { profile: { default_content_setting_values: { cookies: 2 } } }
+  Fs.writeFileSync(Path.join(folder, "Default/Preferences"), JSON.stringify(preferences))
+  const context = yield* Effect.acquireRelease(
+    Effect.promise(() => chromium.launchPersistentContext(folder, LAUNCH)),
+    (context) => Effect.promise(() => context.close())
+  )
+  context.setDefaultTimeout(120_000)
+  return yield* Effect.promise(() => context.newPage())
+})
 
 export const run = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
 
@@ -175,6 +191,17 @@ export const send = async (page: Page): Promise<string> => {
   await page.getByRole("heading", { name: "Your link is ready" }).waitFor()
   return page.locator("#link-0").inputValue()
 }
+
+/** The page takes the file for a large one, which it saves while it comes. */
+export const pretendLarge = (page: Page) =>
+  page.route("**/download/*", async (route) => {
+    const response = await route.fetch()
+    const body = (await response.text()).replace(/data-size="\d+"/, "data-size=\"70000000\"")
+    await route.fulfill({ response, body })
+  })
+
+/** The address that the link of a file leads to. */
+export const pageOf = (link: string): string => link.replace(/\/(\w+)#/, "/download/$1#")
 
 /** Until the bar has come so far. */
 export const progressed = (page: Page, part: number) =>

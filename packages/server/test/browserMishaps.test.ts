@@ -10,6 +10,8 @@ import {
   largeFile,
   launch,
   open,
+  pageOf,
+  pretendLarge,
   progressed,
   run,
   saved,
@@ -413,17 +415,8 @@ describe.skipIf(!hasChromium)("mishaps in a real browser", () => {
         return link
       })
       const receiver = yield* run(() => context.newPage())
-      // The page takes it for a large file, which a worker would save.
-      yield* run(() =>
-        receiver.route("**/download/*", async (route) => {
-          const response = await route.fetch()
-          await route.fulfill({
-            response,
-            body: (await response.text()).replace(/data-size="\d+"/, "data-size=\"70000000\"")
-          })
-        })
-      )
-      yield* run(() => receiver.goto(link.replace(/\/(\w+)#/, "/download/$1#")))
+      yield* run(() => pretendLarge(receiver))
+      yield* run(() => receiver.goto(pageOf(link)))
       assert.strictEqual(String((yield* saved(receiver)).bytes), "content")
       assert.deepStrictEqual(seen, [])
     }))
@@ -443,13 +436,8 @@ describe.skipIf(!hasChromium)("mishaps in a real browser", () => {
             return ++calls === 1 ? Promise.reject(new Error("the network is away")) : register.apply(this, given)
           }
         }`)
-        // The page takes it for a large file, which it saves while it comes.
-        await page.route("**/download/*", async (route) => {
-          const response = await route.fetch()
-          const body = (await response.text()).replace(/data-size="\d+"/, "data-size=\"70000000\"")
-          await route.fulfill({ response, body })
-        })
-        await page.goto(link.replace(/\/(\w+)#/, "/download/$1#"))
+        await pretendLarge(page)
+        await page.goto(pageOf(link))
         await page.getByRole("button", { name: "Download" }).click()
         await page.getByRole("alert").getByText("the network is away").waitFor()
       })

@@ -144,7 +144,11 @@ export const problem = (language: Language, root: string, isUpload: boolean, mes
   const { words } = language
   return notice(
     { language, root, title: isUpload ? words.notUploaded : words.didNotWork, lead: undefined },
-    html`<p class="bad" id="problem" dir="auto">${/[.!?]$/.test(message) ? message : `${message}.`}</p>
+    html`<p class="bad" id="problem">${
+      // Messages of the host are English.
+      phrase(words.hostSays, {
+        reason: html`<span lang="en" dir="ltr">${/[.!?]$/.test(message) ? message : `${message}.`}</span>`
+      })}</p>
 <p><a href="${root}">${isUpload ? words.tryAgain : words.backToStart}</a></p>`
   )
 }

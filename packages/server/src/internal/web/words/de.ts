@@ -63,7 +63,7 @@ export const de: Words = {
   begunNotFinished: "Begonnen, nicht beendet",
   lastBegan: "der letzte Download begann am {time}",
   sentToYou: "Jemand hat Ihnen diese Datei gesendet.",
-  someoneDownloading: "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei wieder verfügbar.",
+  someoneDownloading: "Sie wird gerade heruntergeladen. Bricht das ab, ist die Datei wieder verfügbar.",
   download: "Herunterladen",
   showText: "Text anzeigen",
   lookingIsFree: "Diese Seite anzusehen zählt nicht als Download.",
@@ -81,13 +81,14 @@ export const de: Words = {
   goneHelp:
     "Brauchen Sie sie noch, bitten Sie den Absender, sie erneut hochzuladen. Hat der Link nie funktioniert, vergleichen Sie ihn mit dem, den Sie bekommen haben: Vielleicht fehlt sein Ende.",
   sendYourself: "Selbst eine Datei senden",
-  busyTitle: "Jemand anderes lädt diese Datei gerade herunter",
+  busyTitle: "Diese Datei wird gerade heruntergeladen",
   busyLead: "Immer nur ein Empfänger kann sie herunterladen; sie wird gelöscht, wenn er sie vollständig hat.",
   busyHelp: "Gelingt der Download nicht, ist die Datei wieder verfügbar. Laden Sie dann diese Seite neu.",
   busyHelpIn:
     "Gelingt der Download nicht, ist die Datei in etwa {time} wieder verfügbar. Laden Sie dann diese Seite neu.",
   notUploaded: "Die Datei wurde nicht hochgeladen",
   didNotWork: "Das hat nicht funktioniert",
+  hostSays: "Der Server meldet: {reason}",
   tryAgain: "Erneut versuchen",
   backToStart: "Zum Anfang",
 
@@ -112,6 +113,7 @@ export const de: Words = {
     notLoaded:
       "Ein Teil dieser Seite konnte nicht geladen werden: Das Netz fehlt, oder der Server wurde aktualisiert. Es wurde nichts übertragen. Laden Sie die Seite neu.",
     keyWrong: "Der Server kennt diesen API-Schlüssel nicht.",
+    notChecked: "Der Schlüssel ließ sich nicht prüfen: {reason}",
     uploading: "Lädt hoch",
     encrypting: "Verschlüsselt und lädt hoch",
     uploadingOne: "Datei {number} von {count}",
@@ -173,10 +175,8 @@ export const de: Words = {
     identityNeeded: "Die Datei ist für einen geheimen Schlüssel verschlüsselt, den Sie eingeben müssen.",
     enterSecret: "Geben Sie das Geheimnis zuerst ein. Nichts wurde heruntergeladen.",
     keyMistyped: "Dieser geheime Schlüssel ist unvollständig oder falsch abgeschrieben. Nichts wurde heruntergeladen.",
-    wrongSecret:
-      "Damit lässt sich die Datei nicht entschlüsseln. Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
-    wrongSecretStream:
-      "Damit lässt sich die Datei nicht entschlüsseln. Der Download wurde beendet; die Datei ist in etwa {grace} wieder verfügbar.",
+    wrongSecret: "Damit lässt sich die Datei nicht entschlüsseln.",
+    heldHere: "Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
     saveEncrypted: "Die verschlüsselte Datei speichern",
     saveAgain: "Noch einmal speichern",
     saveText: "Als Datei speichern",
@@ -185,23 +185,25 @@ export const de: Words = {
     tooLargeHere:
       "Dieser Browser kann eine so große verschlüsselte Datei ({size}) nicht speichern. Nichts wurde heruntergeladen. Nehmen Sie einen anderen Browser oder ein Terminal.",
     someoneDownloading:
-      "Gerade lädt sie jemand anderes herunter. Bricht das ab, ist die Datei in etwa {grace} wieder verfügbar.",
+      "Sie wird gerade heruntergeladen. Bricht das ab, ist die Datei in etwa {grace} wieder verfügbar.",
     otherTab: "Ein anderer Tab dieses Browsers lädt diese Datei gerade herunter.",
     downloadingDecrypting: "Lädt herunter und entschlüsselt",
     decrypting: "Entschlüsselt",
     downloadWaiting: "Die Verbindung ist unterbrochen. Der Download geht weiter, sobald sie wieder besteht.",
-    begun:
-      "Der Download hat begonnen. Bricht er ab, drücken Sie den Knopf innerhalb von {grace} noch einmal: So lange bleibt die Datei für Sie reserviert.",
+    begun: "Der Download hat begonnen.",
+    ifBroken:
+      "Bricht er ab, drücken Sie den Knopf innerhalb von {grace} noch einmal: So lange bleibt die Datei für Sie reserviert.",
     done: "Fertig: Die Datei ist vollständig, und Ihr Browser speichert sie.",
     doneShown:
       "Hier ist der Text. Der Server hat ihn vielleicht nicht mehr: Kopieren oder speichern Sie ihn, bevor Sie diese Seite schließen.",
     taken: "Der Server hat die ganze Datei gesendet.",
     brokenFor:
       "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Für {time} ist die Datei noch für Sie reserviert.",
-    broken:
-      "Der Download brach ab. Drücken Sie den Knopf noch einmal: Innerhalb von {grace} ist die Datei noch für Sie reserviert.",
+    broken: "Der Download brach ab.",
+    yours: "Drücken Sie den Knopf noch einmal: Innerhalb von {grace} ist die Datei noch für Sie reserviert.",
+    again: "Die Datei ist in etwa {grace} wieder verfügbar.",
     downloadFailed: "Der Download ist nicht gelungen: {reason}",
-    stopped: "Der Download wurde beendet. Die Datei ist in etwa {grace} wieder verfügbar, für diesen Browser sofort.",
+    stopped: "Der Download wurde beendet.",
     notSaved:
       "Ihr Browser hat das Speichern beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Für {time} kann dieser Browser sie noch einmal herunterladen: Schaffen Sie Platz, und drücken Sie den Knopf.",
     notSavedGone:

@@ -60,7 +60,7 @@ export const en = {
   begunNotFinished: "Begun, but not finished",
   lastBegan: "the last download began {time}",
   sentToYou: "Somebody sent you this file.",
-  someoneDownloading: "Somebody else is downloading it right now. If that breaks off, the file is available again.",
+  someoneDownloading: "It is being downloaded right now. If that breaks off, the file is available again.",
   download: "Download",
   showText: "Show the text",
   lookingIsFree: "Opening this page does not count as a download.",
@@ -78,12 +78,13 @@ export const en = {
   goneHelp:
     "If you still need it, ask the sender to upload it again. If it never worked, compare the link with the one you were sent: it may be missing its end.",
   sendYourself: "Send a file yourself",
-  busyTitle: "Somebody else is downloading this file",
+  busyTitle: "This file is being downloaded",
   busyLead: "One receiver at a time can download it, and it is deleted when they have all of it.",
   busyHelp: "If that download does not succeed, the file is available again. Then reload this page.",
   busyHelpIn: "If that download does not succeed, the file is available again in about {time}. Then reload this page.",
   notUploaded: "The file was not uploaded",
   didNotWork: "This did not work",
+  hostSays: "The host says: {reason}",
   tryAgain: "Try again",
   backToStart: "Back to the start",
 
@@ -108,6 +109,7 @@ export const en = {
     notLoaded:
       "A part of this page could not be loaded: the network is away, or the host was updated. Nothing was transferred. Reload the page.",
     keyWrong: "The host does not know this API key.",
+    notChecked: "The key could not be checked: {reason}",
     uploading: "Uploading",
     encrypting: "Encrypting and uploading",
     uploadingOne: "File {number} of {count}",
@@ -167,9 +169,8 @@ export const en = {
     identityNeeded: "The file is encrypted for a secret key, which you must enter.",
     enterSecret: "Enter it first. Nothing was downloaded.",
     keyMistyped: "This secret key is cut or mistyped. Nothing was downloaded.",
-    wrongSecret: "This does not decrypt the file. The encrypted file is here; try again.",
-    wrongSecretStream:
-      "This does not decrypt the file. The download was stopped; the file is available again in about {grace}.",
+    wrongSecret: "This does not decrypt the file.",
+    heldHere: "The encrypted file is here; try again.",
     saveEncrypted: "Save the encrypted file",
     saveAgain: "Save again",
     saveText: "Save it as a file",
@@ -178,20 +179,22 @@ export const en = {
     tooLargeHere:
       "This browser cannot save so large an encrypted file ({size}). Nothing was downloaded. Use another browser, or a terminal.",
     someoneDownloading:
-      "Somebody else is downloading it right now. If that breaks off, the file is available again in about {grace}.",
+      "It is being downloaded right now. If that breaks off, the file is available again in about {grace}.",
     otherTab: "Another tab of this browser is downloading this file.",
     downloadingDecrypting: "Downloading and decrypting",
     decrypting: "Decrypting",
     downloadWaiting: "The connection is away. The download continues when it is back.",
-    begun:
-      "The download has begun. If it breaks, press the button again within {grace}: for so long the file stays yours.",
+    begun: "The download has begun.",
+    ifBroken: "If it breaks, press the button again within {grace}: for so long the file stays yours.",
     done: "Done: the file is complete, and your browser saves it.",
     doneShown: "Here is the text. Copy or save it: the host may not have it any more.",
     taken: "The host has sent the whole file.",
     brokenFor: "Your download broke off. Press the button again: for {time} the file is still yours.",
-    broken: "The download broke off. Press the button again: within {grace} the file is still yours.",
+    broken: "The download broke off.",
+    yours: "Press the button again: within {grace} the file is still yours.",
+    again: "The file is available again in about {grace}.",
     downloadFailed: "The download failed: {reason}",
-    stopped: "The download was stopped. The file is available again in about {grace}, for this browser at once.",
+    stopped: "The download was stopped.",
     notSaved:
       "Your browser stopped saving the file: it was cancelled there, or the disk is full. For {time} this browser can download it again: make room, and press the button.",
     notSavedGone:

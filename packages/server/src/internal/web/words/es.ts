@@ -64,7 +64,7 @@ export const es: Words = {
   begunNotFinished: "Empezadas, no terminadas",
   lastBegan: "la última descarga empezó el {time}",
   sentToYou: "Alguien le ha enviado este archivo.",
-  someoneDownloading: "Otra persona lo está descargando. Si se interrumpe, el archivo vuelve a estar disponible.",
+  someoneDownloading: "Se está descargando ahora mismo. Si se interrumpe, el archivo vuelve a estar disponible.",
   download: "Descargar",
   showText: "Mostrar el texto",
   lookingIsFree: "Ver esta página no cuenta como descarga.",
@@ -81,13 +81,14 @@ export const es: Words = {
   goneHelp:
     "Si aún lo necesita, pida al remitente que lo suba de nuevo. Si el enlace nunca funcionó, compárelo con el que recibió: puede faltarle el final.",
   sendYourself: "Enviar un archivo usted mismo",
-  busyTitle: "Otra persona está descargando este archivo",
+  busyTitle: "Este archivo se está descargando",
   busyLead: "Solo puede descargarlo un destinatario a la vez, y se borra cuando lo tiene entero.",
   busyHelp: "Si esa descarga no termina, el archivo vuelve a estar disponible. Entonces recargue esta página.",
   busyHelpIn:
     "Si esa descarga no termina, el archivo vuelve a estar disponible en unos {time}. Entonces recargue esta página.",
   notUploaded: "El archivo no se ha subido",
   didNotWork: "No ha funcionado",
+  hostSays: "El servidor responde: {reason}",
   tryAgain: "Intentarlo de nuevo",
   backToStart: "Volver al inicio",
 
@@ -111,6 +112,7 @@ export const es: Words = {
     notLoaded:
       "No se ha podido cargar una parte de esta página: no hay red o el servidor se ha actualizado. No se ha transferido nada. Vuelva a cargar la página.",
     keyWrong: "El servidor no conoce esta clave de API.",
+    notChecked: "No se pudo comprobar la clave: {reason}",
     uploading: "Subiendo",
     encrypting: "Cifrando y subiendo",
     uploadingOne: "archivo {number} de {count}",
@@ -170,9 +172,8 @@ export const es: Words = {
     identityNeeded: "El archivo está cifrado para una clave secreta que debe introducir.",
     enterSecret: "Introdúzcala primero. No se ha descargado nada.",
     keyMistyped: "Esta clave secreta está incompleta o mal escrita. No se ha descargado nada.",
-    wrongSecret: "Con esto no se descifra el archivo. El archivo cifrado está aquí; inténtelo otra vez.",
-    wrongSecretStream:
-      "Con esto no se descifra el archivo. La descarga se detuvo; el archivo vuelve a estar disponible en unos {grace}.",
+    wrongSecret: "Con esto no se descifra el archivo.",
+    heldHere: "El archivo cifrado está aquí; inténtelo otra vez.",
     saveEncrypted: "Guardar el archivo cifrado",
     saveAgain: "Guardar otra vez",
     saveText: "Guardar como archivo",
@@ -181,22 +182,23 @@ export const es: Words = {
     tooLargeHere:
       "Este navegador no puede guardar un archivo cifrado tan grande ({size}). No se ha descargado nada. Use otro navegador o una terminal.",
     someoneDownloading:
-      "Otra persona lo está descargando. Si se interrumpe, el archivo vuelve a estar disponible en unos {grace}.",
+      "Se está descargando ahora mismo. Si se interrumpe, el archivo vuelve a estar disponible en unos {grace}.",
     otherTab: "Otra pestaña de este navegador está descargando este archivo.",
     downloadingDecrypting: "Descargando y descifrando",
     decrypting: "Descifrando",
     downloadWaiting: "No hay conexión. La descarga continúa cuando vuelva.",
-    begun:
-      "La descarga ha empezado. Si se corta, pulse el botón otra vez antes de {grace}: durante ese tiempo el archivo sigue siendo suyo.",
+    begun: "La descarga ha empezado.",
+    ifBroken: "Si se corta, pulse el botón otra vez antes de {grace}: durante ese tiempo el archivo sigue siendo suyo.",
     done: "Listo: el archivo está completo y su navegador lo guarda.",
     doneShown:
       "Aquí está el texto. Puede que el servidor ya no lo tenga: cópielo o guárdelo antes de cerrar esta página.",
     taken: "El servidor ha enviado el archivo entero.",
     brokenFor: "Su descarga se cortó. Pulse el botón otra vez: durante {time} el archivo sigue siendo suyo.",
-    broken: "La descarga se cortó. Pulse el botón otra vez: durante {grace} el archivo sigue siendo suyo.",
+    broken: "La descarga se cortó.",
+    yours: "Pulse el botón otra vez: durante {grace} el archivo sigue siendo suyo.",
+    again: "El archivo vuelve a estar disponible en unos {grace}.",
     downloadFailed: "La descarga ha fallado: {reason}",
-    stopped:
-      "La descarga se detuvo. El archivo vuelve a estar disponible en unos {grace}; para este navegador, enseguida.",
+    stopped: "La descarga se detuvo.",
     notSaved:
       "Su navegador dejó de guardar el archivo: se canceló allí o el disco está lleno. Durante {time} este navegador puede descargarlo otra vez: libere espacio y pulse el botón.",
     notSavedGone:
