@@ -33,3 +33,39 @@ it("the tables of \"Where to look\" name files and folders that exist", () => {
   )
   assert.deepStrictEqual(missing, [])
 })
+
+it("documents name sources that exist", () => {
+  const all = files()
+  const documents = all.filter((file) => /^(?:[A-Z]+|docs\/[\w-]+|packages\/\w[\w-]*\/README)\.md$/.test(file))
+  const names = documents.flatMap((document) =>
+    Array.from(
+      readFileSync(Path.join(ROOT, document), "utf8").matchAll(/`([\w./-]+\.(?:ts|mjs|css))`/g),
+      (match) => [document, match[1]!] as const
+    )
+  ).filter(([document, name]) => document !== "CHANGELOG.md" && !name.includes("NAME"))
+  assert.isAtLeast(names.length, 200)
+  const missing = names.filter(([, name]) => {
+    // A name may begin with a package, which has the rest in its sources.
+    const [first, ...rest] = name.split("/")
+    return !all.some((file) =>
+      `/${file}`.endsWith(`/${name}`) ||
+      (rest.length > 0 && file.startsWith(`packages/${first}/`) && file.endsWith(`/${rest.join("/")}`))
+    )
+  })
+  assert.deepStrictEqual(missing, [])
+})
+
+it("the commands of CONTRIBUTING find their tests", () => {
+  const tests = files().filter((file) => file.endsWith(".test.ts"))
+  const commands = Array.from(
+    readFileSync(Path.join(ROOT, "CONTRIBUTING.md"), "utf8").matchAll(/^npm run pnpm -- exec vitest run (.*)$/gm),
+    (match) => match[1]!
+  )
+  assert.isAtLeast(commands.length, 10)
+  for (const command of commands) {
+    const [, project, parts] = /^(?:--project ([\w-]+) ?)?([\w ]*?)(?: ?-t ".*")?$/.exec(command)!
+    const ofProject = tests.filter((file) => project === undefined || RegExp(`(?:^|/)${project}/`).test(file))
+    assert.isNotEmpty(ofProject, command)
+    for (const part of parts!.split(" ")) assert.isTrue(ofProject.some((file) => file.includes(part)), command)
+  }
+})
