@@ -416,37 +416,14 @@ export const withDefaults = <A extends object, B extends object>(given: A, defau
  */
 export const variableOf = ({ flag }: Row<unknown>): string => `FILEIO_SERVER_${flag.toUpperCase().replaceAll("-", "_")}`
 
-const shownDefault = (standard: Row<unknown>["standard"]): string => "text" in standard ? standard.text : standard.words
-
 /**
  * Default of an option of the program, as shown in `--help`.
  *
  * @category operations
  * @since 0.1.0
  */
-export const programDefaultText = ({ standard }: Pick<Row<unknown>, "standard">): string => shownDefault(standard)
-
-/**
- * Defaults of an option, of the program and embedded, as shown in the README.
- *
- * @category operations
- * @since 0.1.0
- */
-export const defaultText = ({ embedded, standard }: Pick<Row<unknown>, "embedded" | "standard">): string =>
-  embedded === undefined
-    ? shownDefault(standard)
-    : `${shownDefault(standard)}; embedded: ${shownDefault(embedded)}`
-
-/**
- * Default of an option of the layers, as shown in their comments.
- *
- * @category operations
- * @since 0.1.0
- */
-export const embeddedDefaultText = ({ embedded, standard }: Pick<Row<unknown>, "embedded" | "standard">): string =>
-  embedded === undefined
-    ? shownDefault(standard)
-    : `${shownDefault(embedded)}; program: ${shownDefault(standard)}`
+export const programDefaultText = ({ standard }: Pick<Row<unknown>, "standard">): string =>
+  "text" in standard ? standard.text : standard.words
 
 /**
  * Plan of the account that `FILEIO_SERVER_API_KEY` defines.

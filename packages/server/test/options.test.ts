@@ -4,6 +4,7 @@ import * as ServerOptions from "../src/ServerOptions.ts"
 
 const read = (path: string) => Fs.readFileSync(new URL(path, import.meta.url), "utf8")
 const rows = Object.entries<ServerOptions.Row<unknown>>(ServerOptions.table)
+const shown = ServerOptions.programDefaultText
 
 describe("the table of options", () => {
   it("is the README's", () => {
@@ -14,7 +15,7 @@ describe("the table of options", () => {
       row.flag,
       name.startsWith("admin") ? `admin.${name.slice("admin".length).toLowerCase()}` : name,
       row.meaning,
-      ServerOptions.defaultText(row)
+      row.embedded === undefined ? shown(row) : `${shown(row)}; embedded: ${shown({ standard: row.embedded })}`
     ])
     assert.deepStrictEqual(documented, expected)
   })
@@ -29,7 +30,10 @@ describe("the table of options", () => {
     for (const [name, row] of rows) {
       // One is given as `admin`, the other has to be given.
       if (name.startsWith("admin") || name === "dataDirectory") continue
-      assert.strictEqual(comments.get(name), ServerOptions.embeddedDefaultText(row), name)
+      const expected = row.embedded === undefined
+        ? shown(row)
+        : `${shown({ standard: row.embedded })}; program: ${shown(row)}`
+      assert.strictEqual(comments.get(name), expected, name)
     }
   })
 
