@@ -69,3 +69,16 @@ it("the commands of CONTRIBUTING find their tests", () => {
     for (const part of parts!.split(" ")) assert.isTrue(ofProject.some((file) => file.includes(part)), command)
   }
 })
+
+it("public modules have names in PascalCase, and internal ones in camelCase", () => {
+  const modules = files().flatMap((file) => {
+    const [, path] = /^packages\/[\w-]+\/src\/(.+)\.ts$/.exec(file) ?? []
+    return path === undefined || ["index", "testing/index", "bin", "node"].includes(path) ? [] : [path]
+  })
+  assert.isAtLeast(modules.length, 300)
+  const wrong = modules.filter((path) => {
+    const isInternal = path.startsWith("internal/")
+    return /^[A-Z]/.test(Path.basename(path)) === isInternal
+  })
+  assert.deepStrictEqual(wrong, [])
+})

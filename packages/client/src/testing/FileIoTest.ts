@@ -36,7 +36,7 @@ import * as Stream from "effect/Stream"
 import * as FileIo from "../FileIo.ts"
 import { concat } from "../internal/shared/bytes.ts"
 import type { Fault } from "./Fault.ts"
-import * as MemoryHost from "./memoryHost.ts"
+import * as MemoryHost from "./MemoryHost.ts"
 
 /**
  * Controls the host in memory: its faults, requests and files.

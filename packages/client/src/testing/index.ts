@@ -1,3 +1,3 @@
 export * as Fault from "./Fault.ts"
 export * as FileIoTest from "./FileIoTest.ts"
-export * as memoryHost from "./memoryHost.ts"
+export * as MemoryHost from "./MemoryHost.ts"

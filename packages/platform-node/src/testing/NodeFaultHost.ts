@@ -26,7 +26,7 @@
  * @since 0.1.0
  */
 import type { Fault } from "@effect-fileio/client/testing/Fault"
-import * as MemoryHost from "@effect-fileio/client/testing/memoryHost"
+import * as MemoryHost from "@effect-fileio/client/testing/MemoryHost"
 import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -1,5 +1,5 @@
 /**
- * The API's contract over files in memory: the responses of `testing/memoryHost` without a fault. It has no clock; each call
+ * The API's contract over files in memory: the responses of `testing/MemoryHost` without a fault. It has no clock; each call
  * gets the time.
  */
 import * as DurationInput from "@effect-fileio/core/DurationInput"
@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { Operation } from "../../testing/Fault.ts"
-import type { Added, HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/memoryHost.ts"
+import type { Added, HostResponse, NewFile, Options, Request, StoredFile } from "../../testing/MemoryHost.ts"
 import { parse as parseForm } from "./parseForm.ts"
 import { json, refusal, Refused } from "./responses.ts"
 import { isUpload, ResumableUploads } from "./resumableUploads.ts"

@@ -1,5 +1,5 @@
 /** Responses of the test host. */
-import type { HostResponse } from "../../testing/memoryHost.ts"
+import type { HostResponse } from "../../testing/MemoryHost.ts"
 
 const nothing = () => {}
 

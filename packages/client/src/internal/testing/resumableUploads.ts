@@ -2,7 +2,7 @@
  * Resumable uploads ("Resumable Uploads for HTTP") of the test host, in memory. A complete one is handled as the request that
  * created it, with all of its bytes.
  */
-import type { HostResponse, Request } from "../../testing/memoryHost.ts"
+import type { HostResponse, Request } from "../../testing/MemoryHost.ts"
 import { refusal, Refused } from "./responses.ts"
 
 interface Upload {

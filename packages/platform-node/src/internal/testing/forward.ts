@@ -1,5 +1,5 @@
 /** Passes requests on to a host, for `NodeFaultHost.makeProxy`. */
-import type * as MemoryHost from "@effect-fileio/client/testing/memoryHost"
+import type * as MemoryHost from "@effect-fileio/client/testing/MemoryHost"
 import { once } from "node:events"
 import * as Http from "node:http"
 import * as Https from "node:https"
