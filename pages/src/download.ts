@@ -85,26 +85,53 @@ export const connect = (baseUrl: string) => {
   const listener =
     (onProgress: OnProgress) => ({ bytes, total }: { readonly bytes: number; readonly total: number | undefined }) =>
       Effect.sync(() => onProgress(bytes, total))
+  /** Decrypts bytes that are here; returns all of them, or fails. */
+  const decrypt = (
+    encrypted: Uint8Array,
+    link: string,
+    secret: Secret | undefined,
+    signal: AbortSignal
+  ): Promise<Array<Uint8Array<ArrayBuffer>>> => {
+    const opener = Result.getOrUndefined(FileKey.parse(link))?.opener
+    const options = opener?._tag === "Secret" ? { identities: [opener.identity] } : optionsOf(secret)
+    return Effect.runPromise(
+      Stream.runCollect(Encryption.decrypt(Stream.succeed(encrypted), options)),
+      { signal }
+    ) as Promise<Array<Uint8Array<ArrayBuffer>>>
+  }
   return {
-    /** The bytes as the host has them. */
-    bytes: (link: string, onProgress: OnProgress, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> =>
-      run(fileIo.downloadBytes(link, { decrypt: false, onProgress: listener(onProgress) }), signal).then(({ bytes }) =>
-        bytes as Uint8Array<ArrayBuffer>
-      ),
-    /** Decrypts bytes that are here; returns all of them, or fails. */
-    decrypt: (
-      encrypted: Uint8Array,
+    /** The bytes as the host has them. `onFirst` gets the first ones, which have the header of age. */
+    bytes: (
       link: string,
-      secret: Secret | undefined,
+      onFirst: (bytes: Uint8Array) => void,
+      onProgress: OnProgress,
       signal: AbortSignal
-    ): Promise<Array<Uint8Array<ArrayBuffer>>> => {
-      const opener = Result.getOrUndefined(FileKey.parse(link))?.opener
-      const options = opener?._tag === "Secret" ? { identities: [opener.identity] } : optionsOf(secret)
-      return Effect.runPromise(
-        Stream.runCollect(Encryption.decrypt(Stream.succeed(encrypted), options)),
-        { signal }
-      ) as Promise<Array<Uint8Array<ArrayBuffer>>>
-    },
+    ): Promise<Uint8Array<ArrayBuffer>> =>
+      run(
+        Effect.scoped(Effect.gen(function*() {
+          const download = yield* fileIo.download(link, { decrypt: false, onProgress: listener(onProgress) })
+          const parts: Array<Uint8Array<ArrayBuffer>> = []
+          yield* Stream.runForEach(download.stream, (chunk) =>
+            Effect.sync(() => {
+              if (parts.push(chunk as Uint8Array<ArrayBuffer>) === 1) onFirst(chunk)
+            }))
+          const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+          let at = 0
+          for (const part of parts) {
+            whole.set(part, at)
+            at += part.length
+          }
+          return whole
+        })),
+        signal
+      ),
+    decrypt,
+    /** Whether the first bytes show that the secret does not fit. */
+    isWrong: (first: Uint8Array, link: string, secret: Secret | undefined, signal: AbortSignal): Promise<boolean> =>
+      decrypt(first, link, secret, signal).then(
+        () => false,
+        (error: unknown) => problemOf(error)._tag === "WrongSecret"
+      ),
     /** Decrypts into a sink while the bytes come. `open` is called when the header has shown that the secret fits. */
     stream: (
       link: string,

@@ -7,6 +7,9 @@ import { type Status, statusOf } from "./status.ts"
 /** A text that is shown in the page. */
 const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.test(name) && bytes <= 256 * 1024
 
+/** From this size on, a wrong secret is said while the download goes on: to try it twice takes seconds. */
+const LONG_BYTES = 4_000_000
+
 /** How long, and how often, the page asks what became of the browser's own download. */
 const POLL_MILLIS = 1500
 const POLLS = 400
@@ -201,6 +204,9 @@ const encrypted = async (page: Page) => {
   let held: Uint8Array<ArrayBuffer> | undefined
   /** Whether the page has what the host may not have any more, and nothing else has it. */
   let isOnlyHere = false
+  /** What was entered last, and the first bytes of a download that goes on, on which it can be tried. */
+  let entered: Secret | undefined
+  let first: Uint8Array | undefined
   const progress = running(words, words.downloadWaiting, () => abort?.abort())
 
   /** What the receiver entered; `false`: nothing usable, and the page says why. */
@@ -214,12 +220,31 @@ const encrypted = async (page: Page) => {
     return false
   }
 
+  /** Says early that a secret does not fit. The download goes on, since the host may give the file only once. */
+  const check = async (signal: AbortSignal) => {
+    const secret = entered
+    if (secret === undefined || first === undefined || bytes < LONG_BYTES) return
+    const isWrong = await connection.isWrong(first, link, secret, signal)
+    if (!isWrong || held !== undefined || secret !== entered || signal.aborted) return
+    complain(`${words.wrongSecret} ${words.stillComing}`)
+    show(form, true)
+    secretField.focus()
+  }
+
   /** Downloads all of it, then decrypts: a wrong secret costs nothing, since the bytes are here. */
   const whole = async (secret: Secret | undefined, isShown: boolean, signal: AbortSignal) => {
-    held ??= await connection.bytes(link, progress.advance, signal)
+    entered = secret
+    const onFirst = (bytes: Uint8Array) => {
+      first = bytes
+      void check(signal)
+    }
+    held ??= await connection.bytes(link, onFirst, progress.advance, signal)
     isOnlyHere = true
+    first = undefined
+    show(form, false)
+    complain("")
     progress.status(words.decrypting)
-    const parts = await connection.decrypt(held, link, secret, signal)
+    const parts = await connection.decrypt(held, link, entered, signal)
     isOnlyHere = false
     if (isShown) return reveal(page, new Uint8Array(await new Blob(parts).arrayBuffer()), name)
     Save.saveWhole(parts, name)
@@ -296,9 +321,15 @@ const encrypted = async (page: Page) => {
   }
 
   const begin = async (isShown: boolean) => {
-    if (abort !== undefined) return
+    if (abort !== undefined && first === undefined) return
     const secret = secretOf()
     if (secret === false) return
+    if (abort !== undefined) {
+      entered = secret
+      complain("")
+      show(form, false)
+      return check(abort.signal)
+    }
     const controller = new AbortController()
     abort = controller
     complain("")
@@ -312,7 +343,7 @@ const encrypted = async (page: Page) => {
       progress.stop()
       show(form, true)
     })
-    abort = undefined
+    abort = first = undefined
     if (isAlone) return
     submit.disabled = reader.disabled = false
     complain(words.otherTab)

@@ -160,6 +160,7 @@ export const ar: Words = {
     keyMistyped: "هذا المفتاح السري ناقص أو فيه خطأ. لم يُنزّل شيء.",
     wrongSecret: "هذا لا يفك تشفير الملف.",
     heldHere: "الملف المشفّر هنا؛ حاول من جديد.",
+    stillComing: "ما زال يصل؛ حاول من جديد في هذه الأثناء.",
     saveEncrypted: "حفظ الملف المشفّر",
     saveAgain: "حفظ مرة أخرى",
     saveText: "حفظ كملف",

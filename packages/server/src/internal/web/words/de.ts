@@ -177,6 +177,7 @@ export const de: Words = {
     keyMistyped: "Dieser geheime Schlüssel ist unvollständig oder falsch abgeschrieben. Nichts wurde heruntergeladen.",
     wrongSecret: "Damit lässt sich die Datei nicht entschlüsseln.",
     heldHere: "Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
+    stillComing: "Sie kommt weiter hier an; versuchen Sie es inzwischen noch einmal.",
     saveEncrypted: "Die verschlüsselte Datei speichern",
     saveAgain: "Noch einmal speichern",
     saveText: "Als Datei speichern",

@@ -171,6 +171,7 @@ export const en = {
     keyMistyped: "This secret key is cut or mistyped. Nothing was downloaded.",
     wrongSecret: "This does not decrypt the file.",
     heldHere: "The encrypted file is here; try again.",
+    stillComing: "It is still on its way here; try again meanwhile.",
     saveEncrypted: "Save the encrypted file",
     saveAgain: "Save again",
     saveText: "Save it as a file",

@@ -174,6 +174,7 @@ export const es: Words = {
     keyMistyped: "Esta clave secreta está incompleta o mal escrita. No se ha descargado nada.",
     wrongSecret: "Con esto no se descifra el archivo.",
     heldHere: "El archivo cifrado está aquí; inténtelo otra vez.",
+    stillComing: "Sigue llegando; inténtelo otra vez mientras tanto.",
     saveEncrypted: "Guardar el archivo cifrado",
     saveAgain: "Guardar otra vez",
     saveText: "Guardar como archivo",

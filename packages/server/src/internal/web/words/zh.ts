@@ -160,6 +160,7 @@ export const zh: Words = {
     keyMistyped: "此私钥不完整或有误。尚未下载任何内容。",
     wrongSecret: "无法用它解密文件。",
     heldHere: "加密的文件已在此处；请再试一次。",
+    stillComing: "文件仍在接收中；请同时再试一次。",
     saveEncrypted: "保存加密的文件",
     saveAgain: "再次保存",
     saveText: "保存为文件",
