@@ -5,6 +5,8 @@ import * as Path from "node:path"
 
 const ROOT = Path.join(import.meta.dirname, "../..")
 
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g
+
 /** The files of the repository. */
 const files = (): ReadonlyArray<string> =>
   spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
@@ -81,4 +83,24 @@ it("public modules have names in PascalCase, and internal ones in camelCase", ()
     return /^[A-Z]/.test(Path.basename(path)) === isInternal
   })
   assert.deepStrictEqual(wrong, [])
+})
+
+it("comments and documents name members that the module of that name has", () => {
+  const texts = files().filter((file) => /\.(?:ts|md)$/.test(file) && !/CHANGELOG|comparison|fixtures/.test(file))
+    .map((file) => [file, readFileSync(Path.join(ROOT, file), "utf8")] as const)
+  const members = new Map<string, Set<string>>()
+  for (const [file, text] of texts) {
+    const [, name] = /^packages\/[\w-]+\/src\/(?:.+\/)?([A-Z]\w*)\.ts$/.exec(file) ?? []
+    if (name === undefined) continue
+    const known = members.get(name) ?? new Set()
+    for (const [word] of text.replace(COMMENT, "").matchAll(/\w+/g)) known.add(word)
+    members.set(name, known)
+  }
+  const named = texts.flatMap(([file, text]) =>
+    (file.endsWith(".ts") ? text.match(COMMENT) ?? [] : [text]).flatMap((comment) =>
+      Array.from(comment.matchAll(/`([A-Z]\w+)\.([a-z]\w+)\b/gi), ([, module, member]) => ({ file, module, member }))
+    )
+  ).filter(({ member, module }) => members.has(module!) && member !== "ts")
+  assert.isAtLeast(named.length, 80)
+  assert.deepStrictEqual(named.filter(({ member, module }) => !members.get(module!)!.has(member!)), [])
 })

@@ -49,7 +49,7 @@ export interface Tls {
   /** The name that the host's certificate must have. @default the host's */
   readonly servername?: string | undefined
   /**
-   * Whether to refuse a host whose certificate cannot be verified; with `false`, anybody in between can read the files.
+   * Whether to refuse a host whose certificate cannot be verified; with `false`, anybody between the two can read the files.
    *
    * @default true
    */

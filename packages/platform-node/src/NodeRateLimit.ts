@@ -17,7 +17,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
 /**
- * Address of Redis, and what to do without it.
+ * Address of Redis, and what calls do while it is unavailable.
  *
  * @category models
  * @since 0.1.0

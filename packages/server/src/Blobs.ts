@@ -51,7 +51,7 @@ export class BlobsError extends Schema.TaggedError<BlobsError>("@effect-fileio/s
  */
 export interface Writer {
   readonly id: string
-  /** Takes over bytes with their memory, which the caller must not use any more; writes them in large pieces. */
+  /** Takes over bytes with their memory, which the caller must not use afterwards; writes them in large pieces. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, BlobsError>
   /** Makes the bytes durable and gives the blob its final name. */
   readonly finish: Effect.Effect<void, BlobsError>
@@ -60,7 +60,7 @@ export interface Writer {
 }
 
 /**
- * How far an unfinished blob has come. `state` is what the store wants to be given when it opens the blob again.
+ * How far an unfinished blob has come. `state` is what the store needs to open the blob again.
  *
  * @category models
  * @since 0.1.0

@@ -50,8 +50,8 @@ const LOOK_BYTES = 8 * 1024 * 1024
 /** Milliseconds after which the disk is checked again, since others write to it too. */
 const LOOK_MILLIS = 1000
 /**
- * Milliseconds for which uploads that begin share a check, which is a twentieth of a small one's processor time. These are real ones,
- * whatever the program's clock is: other programs write meanwhile.
+ * Milliseconds for which uploads that begin share a check, which is a twentieth of a small one's processor time. These are real
+ * ones, whatever the program's clock is: other programs write meanwhile.
  */
 const SHARED_MILLIS = 5
 /** Bytes that an upload may have handed over and that are not on the disk yet. */

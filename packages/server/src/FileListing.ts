@@ -46,7 +46,7 @@ export interface ListOptions {
   readonly sort: SortField
   readonly descending: boolean
   readonly offset: number
-  /** Continues behind a file of an earlier page, in the same order; then `offset` does not count. */
+  /** Continues after a file of an earlier page, in the same order; `offset` is then ignored. */
   readonly after?: Position | undefined
   readonly limit: number
 }

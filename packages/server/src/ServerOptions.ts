@@ -1,7 +1,6 @@
 /**
- * The options of the server: one table, from which come the options of the layers, the variables of `FileIoServer.config`, the
- * flags and the `--help` of `fileio-server`, and the README's list. A test compares the README and the comments here with the
- * table.
+ * The options of the server, in one table for the options of the layers, the variables of `config`, the flags and the `--help`
+ * of `fileio-server`, and the list in the README. A test compares the README and the comments here with the table.
  *
  * @since 0.1.0
  */
@@ -17,7 +16,7 @@ import { open, row } from "./internal/shared/optionRow.ts"
 import type * as Plans from "./Plans.ts"
 
 /**
- * What those without a key may do: upload and download, only download, or nothing.
+ * What callers without a key may do: upload and download, only download, or nothing.
  *
  * @category models
  * @since 0.1.0
@@ -106,7 +105,7 @@ export interface TemporaryOptions extends Engines.Options {
    * @default 4KiB
    */
   readonly minimumRate?: number | undefined
-  /** How long a transfer may stop that had been fast enough. @default 1 minute */
+  /** How long a transfer that was fast enough may stop. @default 1 minute */
   readonly minimumRatePatience?: DurationInput | undefined
   /** Concurrent connections; more get a 503. @default 4096 */
   readonly maxConnections?: number | undefined
@@ -309,7 +308,7 @@ export const table = {
     "TIME",
     duration,
     "1 minute",
-    "how long a transfer may stop that had been fast enough"
+    "how long a transfer that was fast enough may stop"
   ),
   maxConnections: row("max-connections", "N", count, "4096", "concurrent connections; more get a 503"),
   maxConnectionsPerAddress: row(

@@ -1,5 +1,5 @@
 /**
- * The deletion tokens of uploads without an account, so that `fileio delete LINK` works for who uploaded. Each is a file of
+ * The deletion tokens of uploads without an account, so that `fileio delete LINK` works for their sender. Each is a file of
  * this user beside the notes of unfinished uploads. Its name has a hash of the file's key, and its content the token and the
  * hosts that may get it: so a reader of the folder learns no link, and can delete nothing without one. `upload` keeps them,
  * `delete` uses them.

@@ -323,7 +323,7 @@ export const make = (options?: Options): Effect.Effect<MemoryHost.Host, never, S
   listen(options, undefined)
 
 /**
- * A proxy with faults before any host of yours.
+ * A proxy with faults, for your own host.
  *
  * @category models
  * @since 0.1.0
@@ -331,14 +331,14 @@ export const make = (options?: Options): Effect.Effect<MemoryHost.Host, never, S
 export interface Proxy extends Pick<MemoryHost.Host, "baseUrl" | "inject" | "clear" | "requests"> {}
 
 /**
- * Puts the same faults before a host of your own, such as a `FileIoServer` in its tests: requests without a fault reach the
- * host, and so do those whose fault says that they are handled. It listens until the scope closes.
+ * Injects the same faults between a client and your own host, such as a `FileIoServer` in its tests: requests without a fault
+ * reach the host, and so do those whose fault says that they are handled. It listens until the scope closes.
  *
  * **Details**
  *
- * An upload is read to its end before the host gets it. Of a response that a fault cuts, the host sees a connection that
- * breaks; what is in the buffers of the system by then it has sent, which for a small file may be all of it. A host that cannot
- * be reached is a 502.
+ * An upload is read to its end before the host gets it. When a fault cuts a response, the host sees its connection break. By
+ * then it has sent what is in the buffers of the system, which for a small file may be all of it. A host that cannot be reached
+ * is a 502.
  *
  * **Example** (A download from your own host that is cut)
  *

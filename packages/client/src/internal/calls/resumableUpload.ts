@@ -1,10 +1,11 @@
 /**
- * Uploads that continue after a break, as "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload) specifies. `submit` of
- * `jsonCall.ts` calls it for a large body that can be opened at a position, if the host has said that it supports this.
+ * Uploads that continue after a break, as "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload) specifies.
+ * `submit` of `jsonCall.ts` calls it for a large body that can be opened at a position, if the host has said that it supports
+ * this.
  *
  * The upload is created by an empty request, whose response has its address. So it works over every transport and through every
- * proxy: interim responses (104) do not. Then the file goes by one request. After a break the host is asked for the offset, which also
- * ends what is left of the broken request, and the next attempt continues from there.
+ * proxy: interim responses (104) do not. Then the file goes by one request. After a break the host is asked for the offset,
+ * which also ends what is left of the broken request, and the next attempt continues from there.
  */
 import type * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Effect from "effect/Effect"

@@ -130,7 +130,10 @@ const learnIfDue = ({ account, clock, learn, operation, policy }: Call, now: num
   )
 }
 
-/** Asks the permit store. Returns the permit's name, or milliseconds to wait; 0: send without one, the permit store is unavailable. */
+/**
+ * Asks the permit store. Returns the permit's name, or milliseconds to wait; 0: send without one, the permit store is
+ * unavailable.
+ */
 const acquireShared = Effect.fnUntraced(function*(
   { account, clock, policy }: Call,
   sharedWindow: SharedWindow,
@@ -219,7 +222,10 @@ const waitingOf = ({ account, operation, policy }: Call, waiter: Queue.Waiter, n
   }
 }
 
-/** Where clients share an account, short pauses are normal: the log has the first one, and all of at least this many milliseconds. */
+/**
+ * Where clients share an account, short pauses are normal: the log has the first one, and all of at least this many
+ * milliseconds.
+ */
 const LONG_PAUSE = 10_000
 
 /** The host refused a request: the account pauses; the log reports it, and once what to do. */

@@ -18,13 +18,13 @@ export interface Permit {
 export const GUARD = 2
 
 /**
- * A request without a response reaches the host at most this many milliseconds after it was sent, or never does. This includes the
- * time to connect only if the transport does not report that.
+ * A request without a response reaches the host at most this many milliseconds after it was sent, or never does. This includes
+ * the time to connect only if the transport does not report that.
  */
 export const ARRIVES_WITHIN = 10_000
 /**
- * A request that waits for a connection holds its permit for at most this many milliseconds. Connecting hardly takes as long; but where
- * connections are few, one that is never read must not stop all other users of the account.
+ * A request that waits for a connection holds its permit for at most this many milliseconds. Connecting hardly takes as long;
+ * but where connections are few, one that is never read must not stop all other users of the account.
  */
 export const CONNECTS_WITHIN = 300_000
 /** In a permit store, the permit of such a request is renewed after this many milliseconds, again and again. */

@@ -96,8 +96,8 @@ export const run = <A, R>(
     readonly limiter: Limiter
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
     /**
-     * What is known of a transfer after a failure. `advanced`: so much was stored since the last time that the policy's delays and its
-     * budget restart. `reachable`: the host responds, so the time until the failure does not count, such as a time-out.
+     * What is known of a transfer after a failure. `advanced`: so much was stored since the last time that the policy's delays
+     * and its budget restart. `reachable`: the host responds, so the time until the failure does not count, such as a time-out.
      */
     readonly progress?: (() => "advanced" | "reachable" | "unknown") | undefined
   },

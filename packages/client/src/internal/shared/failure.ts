@@ -94,8 +94,8 @@ export const storedOf = (failure: Failure): FileIoError.Stored =>
     : "unknown"
 
 /**
- * Whether the host may have done what it was asked for, so that a later refusal is not the whole truth. A resumable upload asks the
- * host, so each of its failures says this itself.
+ * Whether the host may have done what it was asked for, so that a later refusal is not the whole truth. A resumable upload asks
+ * the host, so each of its failures says this itself.
  */
 export const mayHaveEffect = (operation: FileIoError.Operation, failure: Failure): boolean =>
   failure.stage !== "resumable" && (operation === "download" ? copyOf(failure) : storedOf(failure)) === "unknown"

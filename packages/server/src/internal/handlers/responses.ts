@@ -29,7 +29,10 @@ export const success = (body: object): HttpServerResponse.HttpServerResponse =>
     headers
   })
 
-/** The list of the contract. `pieces` are its files as JSON, encoded in pieces, since the whole would hold the loop for too long. */
+/**
+ * The list of the contract. `pieces` are its files as JSON, encoded in pieces, since the whole would hold the loop for too
+ * long.
+ */
 export const list = (
   page: Omit<typeof FileListFromWire.Encoded, "nodes">,
   pieces: ReadonlyArray<Uint8Array>

@@ -1,7 +1,7 @@
 /**
  * The status of a file, for its pages and for its sender: whether it can be downloaded, who is downloading it, and what became
- * of it. Asking takes nothing. What became of a file that is gone learns only who has its deletion token, or has just
- * downloaded it.
+ * of it. Asking takes nothing. Only the holder of its deletion token, and the browser that has just downloaded it, learn what
+ * became of a file that is gone.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"

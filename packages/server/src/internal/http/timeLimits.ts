@@ -15,7 +15,7 @@ export interface Limits {
   readonly keepAlive: number
   /** Minimum average rate of a transfer in bytes per second; 0: any. */
   readonly rate: number
-  /** Milliseconds that a transfer may stop that had been fast enough. */
+  /** Milliseconds that a transfer that was fast enough may stop. */
   readonly patience: number
   /** Milliseconds in which a closing connection is read and its bytes discarded. */
   readonly drain: number

@@ -1,6 +1,6 @@
 /**
- * Secure random bytes, of which the system gives some thousands at a time: an upload needs 60 in four pieces, and to ask the system for
- * each of them takes a twentieth of its processor time.
+ * Secure random bytes, of which the system gives some thousands at a time: an upload needs 60 in four pieces, and to ask the
+ * system for each of them takes a twentieth of its processor time.
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Layer from "effect/Layer"
