@@ -147,6 +147,17 @@ describe.concurrent("exit codes", () => {
       assertFails(await t.run(["download", "abcdefgh"], { env }), 5, "The file is still on the host.", "Try again in")
     }))
 
+  it("says no time to wait where there is none", () =>
+    withHost((_, response) => {
+      response.writeHead(423, { "retry-after": "0", "content-type": "application/json" })
+      response.end(JSON.stringify({ success: false, status: 423, code: "DOWNLOAD_IN_PROGRESS", message: "Busy" }))
+    }, async (url) => {
+      const { stderr } = await t.run(["download", "abcdefgh"], {
+        env: { FILEIO_BASE_URL: url, FILEIO_API_KEY: undefined }
+      })
+      assert.match(stderr, /Try again\. It is available again only if/)
+    }))
+
   it("6: beyond the plan", async () => {
     const file = write(t.room(), "six.txt", "6")
     const ran = await t.run(["upload", file, "--max-downloads", "9"], { env: { FILEIO_API_KEY: FREE_KEY } })

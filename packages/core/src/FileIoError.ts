@@ -17,6 +17,13 @@ export * from "./TransferReasons.ts"
 
 const cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
+const again = (after: Duration.Duration | undefined): string =>
+  after === undefined
+    ? "try again later"
+    : Duration.isZero(after)
+    ? "try again"
+    : `try again in ${Duration.format(after)}`
+
 const size = (bytes: number) => `${bytes.toLocaleString("en-US")} bytes`
 
 /**
@@ -99,9 +106,7 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
     return true
   }
   override get message() {
-    return this.retryAfter === undefined
-      ? "too many requests for this account; try again later"
-      : `too many requests for this account; try again in ${Duration.format(this.retryAfter)}`
+    return `too many requests for this account; ${again(this.retryAfter)}`
   }
 }
 
@@ -172,8 +177,8 @@ export class DownloadInProgress extends Schema.TaggedError<DownloadInProgress>()
     return true
   }
   override get message() {
-    return `somebody else is downloading the file; it is available again only if that download breaks${
-      this.retryAfter === undefined ? ", try again later" : `, try again in ${Duration.format(this.retryAfter)}`
+    return `somebody else is downloading the file; it is available again only if that download breaks, ${
+      again(this.retryAfter)
     }`
   }
 }

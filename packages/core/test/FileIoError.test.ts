@@ -183,6 +183,12 @@ const named = cases.map(([reason, retryable, words], index) => ({
 }))
 
 describe("the message of an error", () => {
+  it("has no time to wait where the host says none", () => {
+    const retryAfter = Duration.zero
+    assert.match(new FileIoError.RateLimited({ retryAfter }).message, /; try again$/)
+    assert.match(new FileIoError.DownloadInProgress({ key, retryAfter }).message, /, try again$/)
+  })
+
   const evil = "\u001B]0;title\u0007\u009B31m\u202Egpj\n"
   it.each([
     new FileIoError.PlanLimit({ limit: evil, detail: evil }),

@@ -59,7 +59,11 @@ const SET_HOST = "Check the host: --base-url, FILEIO_BASE_URL, or \"fileio confi
 const ENDED =
   "Its service ended in 2026. Run a host, \"fileio serve\", and name it: --base-url, FILEIO_BASE_URL, or \"fileio config set base-url URL\"."
 const later = (after: Duration.Duration | undefined): string =>
-  after === undefined ? "Try again later." : `Try again in ${Text.seconds(Duration.toMillis(after))}.`
+  after === undefined
+    ? "Try again later."
+    : Duration.isZero(after)
+    ? "Try again."
+    : `Try again in ${Text.seconds(Duration.toMillis(after))}.`
 const amount = (limit: string, value: number): string =>
   limit.endsWith("Bytes")
     ? Text.bytes(value)

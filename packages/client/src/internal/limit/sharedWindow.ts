@@ -109,7 +109,7 @@ export class SharedWindow {
       this.#hasLoggedAway = true
     }
     if (whenAway !== "fail") return { part: 1 / whenAway.processes }
-    const retryAfter = Duration.millis(Math.max(0, this.#awayUntil - millisOf(clock)))
+    const retryAfter = Duration.millis(Math.max(1, Math.ceil(this.#awayUntil - millisOf(clock))))
     return yield* new FileIoError.Unreachable({ host: "the permit store of the rate limit", sent: "no", retryAfter })
   })
 }
