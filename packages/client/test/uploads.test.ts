@@ -4,7 +4,7 @@ import { FileDetails } from "@effect-fileio/core/FileDetails"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import { FileList } from "@effect-fileio/core/FileList"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as AwaitDownloaded from "../src/internal/calls/awaitDownloaded.ts"
@@ -284,6 +284,25 @@ describe("awaitDownloaded", () => {
         ["Downloaded", 1]
       ])
     }).pipe(Effect.provide(host({ resumable: false }))))
+
+  it.effect("keeps what the link has for its file", () =>
+    Effect.gen(function*() {
+      const fileIo = yield* FileIo.FileIo
+      const sha256 = `sha256=${"a".repeat(64)}`
+      for (
+        const [encryption, more] of [
+          ["link", ""],
+          ["link", `&${sha256}`],
+          [{ passphrase: Redacted.make("a passphrase") }, ""],
+          [undefined, `#${sha256}`],
+          [undefined, ""]
+        ] as const
+      ) {
+        const { link } = yield* fileIo.upload(body, { encryption, expires: "10s" })
+        const states = yield* passing(watch(link + more), 1000)
+        assert.deepStrictEqual(states.map(({ file }) => file.link), [link + more, link + more])
+      }
+    }).pipe(Effect.provide(host())))
 
   it.effect("emits a download that began and does not count, if the host reports it", () =>
     Effect.gen(function*() {

@@ -87,13 +87,20 @@ const toUrl = (text: string): string =>
     ? `http://-/${text}`
     : `http://${text}`
 
+// Around a pasted link: spaces, and the invisible marks, such as those of the writing direction, that programs add.
+const BLANK = "\\s\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u2069\\uFEFF"
+const BLANK_ENDS = /* @__PURE__ */ new RegExp(`^[${BLANK}]+|(?<![${BLANK}])[${BLANK}]+$`, "g")
+const trim = (text: string): string => text.replace(BLANK_ENDS, "")
+
 // Characters before a pasted link: quotes, brackets (not those of an IPv6 address), the mark of a quoted mail, `URL:`,
 // and the title of a Markdown link.
 const BEFORE = /^(?:\[[^[\]]*\]\((?=https?:\/\/)|[<({>\s"'`*_\u2018\u201C\u201E\u00AB]|\[(?![\dA-Fa-f:.]*\])|URL:)+/i
 // Characters after it, with the punctuation of a sentence. A link ends with a letter, a digit or a slash.
-const BEHIND = /(?<=[A-Za-z0-9])[.,;:!?)\]}>"'`*_\u2019\u201C\u201D\u00BB\u2026]+$/
+const BEHIND = /* @__PURE__ */ new RegExp(
+  `(?<=[A-Za-z0-9])[.,;:!?)\\]}>"'\`*_\\u2019\\u201C\\u201D\\u00BB\\u2026${BLANK}]+$`
+)
 
-const unwrap = (text: string): string => text.trim().replace(BEFORE, "").replace(BEHIND, "")
+const unwrap = (text: string): string => trim(trim(text).replace(BEFORE, "").replace(BEHIND, ""))
 
 interface Read {
   readonly link: FileLink
@@ -219,7 +226,7 @@ const read = (input: unknown): Result.Result<Read, string> => {
   if (input.length > MAX_LENGTH) return Result.fail(`a key or a link has at most ${MAX_LENGTH} characters`)
   const lines = input.split(/[\r\n]+/)
     // A mail quotes with ">", and ends a broken line with "=".
-    .map((line, n) => n === 0 ? line.trim() : line.replace(/^[\s>]+/, "").trimEnd())
+    .map((line, n) => trim(n === 0 ? line : line.replace(/^[\s>]+/, "")))
     .filter((line) => line !== "")
     .map((line, n, { length }) =>
       n < length - 1 && !/[#&](?:sha256|age|name)=$/.test(line) ? line.replace(/=$/, "") : line

@@ -162,13 +162,18 @@ describe("FileKey.parse", () => {
     `> https://file.io/${KEY.slice(0, 6)}\n> ${KEY.slice(6)}`,
     `https://file.io/${KEY.slice(0, 3)}=\n${KEY.slice(3)}`,
     `https://file.io/${KEY}?utm_source=\nmail`,
-    `<https://file.io/${KEY.slice(0, 9)}\n${KEY.slice(9)}>.`
+    `<https://file.io/${KEY.slice(0, 9)}\n${KEY.slice(9)}>.`,
+    `\u200Bhttps://file.io/${KEY}\u200B`,
+    `\u200E\uFEFFhttps://file.io/${KEY}/\u200D`,
+    `\u2068https://file.io/${KEY}\u2069`,
+    `"\u200Bhttps://file.io/${KEY}\u200F".`,
+    `https://file.io/${KEY.slice(0, 6)}\u200B\n\u200B${KEY.slice(6)}\u200C`
   ])("reads %j, as it was pasted", (input) => {
     assert.deepStrictEqual(read(input), { key: FileKey.FileKey.make(KEY), host: "file.io", sha256: undefined })
     assert.strictEqual(FileKey.baseUrl(input), "https://file.io")
   })
 
-  it.each([`<${KEY}>`, `"${KEY}"`, `${KEY}.`, `(${KEY})`])("reads %j, a pasted key", (input) => {
+  it.each([`<${KEY}>`, `"${KEY}"`, `${KEY}.`, `(${KEY})`, `\u200B${KEY}\uFEFF`])("reads %j, a pasted key", (input) => {
     assert.deepStrictEqual(read(input), { key: FileKey.FileKey.make(KEY), host: undefined, sha256: undefined })
   })
 

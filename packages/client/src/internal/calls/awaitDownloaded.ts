@@ -15,7 +15,7 @@ import { toError } from "../request/retry.ts"
 import { Failure } from "../shared/failure.ts"
 import type { GetPage } from "./list.ts"
 import { searchFor } from "./reconcile.ts"
-import { type Client, invalid, parseLink, requireKey } from "./shared.ts"
+import { type Client, invalid, parseLink, relinked, requireKey } from "./shared.ts"
 
 /** The states of a file until it was downloaded or has expired. */
 export const states = (options: {
@@ -74,7 +74,7 @@ export const make = (
 ): Stream.Stream<FileState, FileIoError.FileIoError> =>
   Stream.unwrap(Effect.gen(function*() {
     yield* requireKey(client, "list")
-    const { key } = yield* parseLink("list", keyOrLink)
+    const link = yield* parseLink("list", keyOrLink)
     const every = Option.filter(
       Result.getSuccess(DurationInput.parse(options?.every ?? "5 seconds")),
       Duration.isPositive
@@ -82,5 +82,8 @@ export const make = (
     if (Option.isNone(every)) {
       return yield* invalid("list", "every", "allowed: a positive duration, such as 5 seconds")
     }
-    return states({ getPage, listAll, key, every: every.value })
+    return Stream.map(
+      states({ getPage, listAll, key: link.key, every: every.value }),
+      (state): FileState => ({ ...state, file: relinked(state.file, link) })
+    )
   }))

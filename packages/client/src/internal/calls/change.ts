@@ -1,6 +1,4 @@
 /** The calls that change a file: `update` keeps settings that are not given (PATCH), `replace` resets them (PUT). */
-import { FileDetails } from "@effect-fileio/core/FileDetails"
-import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -9,16 +7,8 @@ import * as Span from "../observe/span.ts"
 import * as Outgoing from "../request/outgoing.ts"
 import * as Encrypted from "./encrypted.ts"
 import { readStored, submit } from "./jsonCall.ts"
-import { callOf, type Client, invalid, parseLink, parseSettings, requireKey } from "./shared.ts"
+import { callOf, type Client, invalid, parseLink, parseSettings, relinked, requireKey } from "./shared.ts"
 import type { UploadLimits } from "./uploadLimits.ts"
-
-/** The link of a file whose content stayed: what was given with the link still opens it, and would be missed in the new one. */
-const relinked = (file: FileDetails, { name, opener, sha256 }: FileKey.FileLink): FileDetails => {
-  if (opener === undefined) return file
-  const secret = opener._tag === "Secret" ? opener.identity : opener._tag === "Identity" ? "identity" : "passphrase"
-  const link = FileKey.encryptedLink(file.link, secret, name)
-  return new FileDetails({ ...file, link: sha256 === undefined ? link : `${link}&sha256=${sha256}` })
-}
 
 const change = /* @__PURE__ */ Effect.fnUntraced(function*(
   client: Client,

@@ -2,6 +2,7 @@
  * Shared by all calls: the client with which they are made, and checks of the caller's input. `FileIo.make` makes one `Client`
  * per service.
  */
+import { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
@@ -61,6 +62,14 @@ export const parseLink = (
     ? FileKey.parse(keyOrLink)
     : Result.fail("allowed: a key or a link, as text")
   return Result.isSuccess(link) ? Effect.succeed(link.success) : Effect.fail(invalid(operation, "key", link.failure))
+}
+
+/** A file whose content is that of the given link: what the link has for it, the host's link would lack. */
+export const relinked = (file: FileDetails, { name, opener, sha256 }: FileKey.FileLink): FileDetails => {
+  if (opener === undefined && sha256 === undefined) return file
+  const secret = opener?._tag === "Secret" ? opener.identity : opener?._tag === "Identity" ? "identity" : "passphrase"
+  const link = opener === undefined ? `${file.link}#` : `${FileKey.encryptedLink(file.link, secret, name)}&`
+  return new FileDetails({ ...file, link: sha256 === undefined ? link.slice(0, -1) : `${link}sha256=${sha256}` })
 }
 
 export const requireKey = (
