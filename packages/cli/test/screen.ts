@@ -44,7 +44,6 @@ export class Screen {
   }
 
   write(text: string): void {
-    // oxlint-disable-next-line no-control-regex
     for (const [token] of text.matchAll(/\u001B\[[0-9;?]*[A-Za-z]|[\s\S]/gu)) {
       if (token === "\r") {
         this.column = this.rowStart
@@ -77,6 +76,4 @@ export class Screen {
 }
 
 /** The output without escapes that only move the cursor or colour. */
-export const plain = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, "")
+export const plain = (text: string): string => text.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, "")

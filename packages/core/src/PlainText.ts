@@ -21,7 +21,6 @@ const isLonger = (text: string, maxBytes: number): boolean =>
   text.length > maxBytes || encoder.encode(text).length > maxBytes
 
 // C0 and C1 control characters; terminals act on them, and databases refuse NUL.
-// oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001F\u007F-\u009F]/
 
 /**

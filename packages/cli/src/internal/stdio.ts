@@ -1,5 +1,5 @@
-// @effect-diagnostics processEnv:off
-// @effect-diagnostics processEnvInEffect:off
+// @effect-diagnostics processEnv:off - this module is where the command line gets its environment
+// @effect-diagnostics processEnvInEffect:off - as above
 /** Standard input and output, the terminal, signals and exit: the only module (with `bin`) that touches `process`. */
 import * as PlainText from "@effect-fileio/core/PlainText"
 import * as Cause from "effect/Cause"

@@ -49,7 +49,7 @@ const certificatesOf = (pem: Pem, field: string): ReadonlyArray<string> => {
   if (found.length === 0) throw new Unreadable(field, "it holds no certificate; allowed: one or more in PEM")
   for (const certificate of found) {
     try {
-      // oxlint-disable-next-line no-new
+      // oxlint-disable-next-line no-new -- its constructor is the check
       new X509Certificate(certificate)
     } catch (cause) {
       throw new Unreadable(field, `a certificate in it cannot be read${reasonOf(cause)}`)

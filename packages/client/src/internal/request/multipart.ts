@@ -15,9 +15,7 @@ const encoder = new TextEncoder()
 const quoted = (name: string): string =>
   `"${name.toWellFormed().replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22")}"`
 
-// oxlint-disable-next-line no-control-regex
 const AMBIGUOUS = /["\\%\u0000-\u001F\u007F]/
-// oxlint-disable-next-line no-control-regex
 const UNQUOTABLE = /[\\\u0000-\u0009\u000B\u000C\u000E-\u001F\u007F]/g
 
 /**

@@ -12,7 +12,6 @@ export type Quote = (text: string, maxLength?: number) => string
 const MAX_LENGTH = 300
 const REDACTED = "<redacted>"
 
-// oxlint-disable-next-line no-control-regex
 const BREAKS = /[\u0000-\u001F\u007F-\u009F\u2028\u2029]+/g
 
 /** A truncated or reformatted key is still a secret: this many consecutive letters and digits of it give it away. */
