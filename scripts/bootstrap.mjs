@@ -7,7 +7,7 @@
  * have changed, runs the named scripts of package.json in
  * order until one fails, then runs the command with `node_modules/.bin` first in PATH, and so with the Node 24 of the npm
  * package `node`. The command `pnpm` is the pinned pnpm. Needs no network once everything is installed, and has no dependencies
- * itself.
+ * itself. The command `program:FILE` runs a file of this workspace in the caller's folder, since its arguments are paths there.
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -219,7 +219,15 @@ for (const name of scripts) {
   say(`${name}: ok (${((performance.now() - started) / 1000).toFixed(1)} s)`)
 }
 if (end.code === 0 && command !== undefined) {
-  end = await (command === "pnpm" ? run(...pnpm(args), {}) : run(command, args, {}))
+  const [, program] = /^program:(.+)$/.exec(command) ?? []
+  end = await (command === "pnpm"
+    ? run(...pnpm(args), {})
+    : program === undefined
+    ? run(command, args, {})
+    // npm runs scripts in the folder of package.json.
+    : run("node", [windows ? `"${join(root, program)}"` : join(root, program), ...args], {
+      cwd: process.env.INIT_CWD ?? process.cwd()
+    }))
     .catch((error) => fail(`Could not start ${command}: ${error.message}`))
 }
 endAs(end)

@@ -38,6 +38,12 @@ describe("the workflows", () => {
   })
 })
 
+it("npm run fileio takes paths of the folder in which it is called", { timeout: 300_000 }, async () => {
+  const cwd = join(root, "docs")
+  const { stderr } = await run("npm", ["run", "--silent", "fileio", "--", "me", "--cacert", "nothing.pem"], { cwd })
+  assert.include(stderr, `cannot read ${join(cwd, "nothing.pem")}`)
+})
+
 /** What a job may do beyond reading the repository, by workflow. */
 const PERMISSIONS: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>> = {
   "docs.yml": { build: { contents: "read" }, deploy: { pages: "write", "id-token": "write" } },
