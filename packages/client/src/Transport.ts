@@ -117,7 +117,7 @@ export interface Response {
   readonly status: number
   /** By lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** Whether the transport has decoded the `content-encoding`, as `fetch` does. */
+  /** Whether the transport has decoded each `content-encoding` that it knows, as `fetch` does. */
   readonly isDecoded: boolean
   /**
    * The bytes, which can be read once, while the scope of the request is open. No chunk is read before it is requested.

@@ -28,10 +28,15 @@ const FORMATS: Readonly<Record<string, string>> = { gzip: "gzip", "x-gzip": "gzi
 /** Transports remove this framing; another transfer coding reaches us in the bytes. */
 const CHUNKED = "chunked"
 
+const listed = (codings = ""): ReadonlyArray<string> =>
+  codings.toLowerCase().split(",").map((coding) => coding.trim())
+    .filter((coding) => coding !== "" && coding !== "identity" && coding !== CHUNKED)
+
 /** The codings of a response, in lower case, in the order in which they were applied. */
-const codingsOf = ({ headers }: ResponseHead): ReadonlyArray<string> =>
-  `${headers["content-encoding"] ?? ""},${headers["transfer-encoding"] ?? ""}`.toLowerCase().split(",")
-    .map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity" && coding !== CHUNKED)
+const codingsOf = ({ headers }: ResponseHead): ReadonlyArray<string> => [
+  ...listed(headers["content-encoding"]),
+  ...listed(headers["transfer-encoding"])
+]
 
 const decompressor = (coding: string): GenericTransformStream | undefined => {
   const format = FORMATS[coding]
@@ -48,10 +53,12 @@ export const isEncoded = (response: ResponseHead): boolean => codingsOf(response
 /** The codings of a response that cannot be decoded here. */
 export const unknownOf = (response: ResponseHead): string | undefined => {
   const codings = codingsOf(response)
-  return codings.length === 0 || response.isDecoded ||
-      (codings.length === 1 && decompressor(codings[0]!) !== undefined)
-    ? undefined
-    : codings.join(", ")
+  const isKnown = response.isDecoded
+    // `fetch` passes on what it does not know, such as each transfer coding.
+    ? listed(response.headers["transfer-encoding"]).length === 0 &&
+      codings.every((coding) => Object.hasOwn(FORMATS, coding) || coding === "zstd")
+    : codings.length === 0 || (codings.length === 1 && decompressor(codings[0]!) !== undefined)
+  return isKnown ? undefined : codings.join(", ")
 }
 
 /** The bytes are not in the declared coding. */

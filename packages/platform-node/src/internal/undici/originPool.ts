@@ -3,7 +3,8 @@
  * idle, so it cannot keep a request that must not be repeated off a connection that the host is about to close.
  */
 import type * as Transport from "@effect-fileio/client/Transport"
-import Undici, { type Dispatcher } from "@effect/platform-node/Undici"
+import Undici, { type buildConnector, type Dispatcher } from "@effect/platform-node/Undici"
+import type { Socket } from "node:net"
 import { REUSE_MILLIS } from "../reuse.ts"
 import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 
@@ -30,9 +31,12 @@ interface Waiting {
   readonly handler: Handler
 }
 
+type ClientOptions = Undici.Client.Options & { readonly connect: buildConnector.connector }
+
 /** One connection. undici's `Client` opens it with its first request. */
 class Slot {
   readonly client: Undici.Client
+  socket: Socket | undefined
   isConnected = false
   isBusy = false
   /** Number of responses over this connection. */
@@ -40,8 +44,21 @@ class Slot {
   /** When its last response ended, by the clock of `performance`. */
   idleSince = 0
 
-  constructor(client: Undici.Client) {
-    this.client = client
+  constructor(origin: string | URL, options: ClientOptions) {
+    this.client = new Undici.Client(origin, {
+      maxHeaderSize: MAX_HEAD_BYTES,
+      ...options,
+      connect: (target, callback) =>
+        options.connect(target, (...result) => {
+          this.socket = result[1] ?? undefined
+          callback(...result)
+        })
+    })
+  }
+
+  /** Why its connection broke. */
+  get failure(): Error | undefined {
+    return this.socket?.errored ?? undefined
   }
 }
 
@@ -50,9 +67,11 @@ class Watched implements Handler {
   readonly #handler: Handler
   readonly #onStart: () => void
   readonly #onEnd: (isServed: boolean) => void
+  readonly #slot: Slot
 
-  constructor(handler: Handler, onStart: () => void, onEnd: (isServed: boolean) => void) {
+  constructor(handler: Handler, slot: Slot, onStart: () => void, onEnd: (isServed: boolean) => void) {
     this.#handler = handler
+    this.#slot = slot
     this.#onStart = onStart
     this.#onEnd = onEnd
   }
@@ -76,6 +95,9 @@ class Watched implements Handler {
   }
 
   onResponseEnd(...args: Parameters<NonNullable<Handler["onResponseEnd"]>>) {
+    const { failure } = this.#slot
+    // undici takes a response without a length for whole when its connection is reset.
+    if (failure !== undefined) return this.onResponseError(args[0], failure)
     this.#onEnd(true)
     this.#handler.onResponseEnd?.(...args)
   }
@@ -95,7 +117,7 @@ class Watched implements Handler {
 }
 
 export class OriginPool extends Undici.Dispatcher {
-  readonly #open: () => Undici.Client
+  readonly #open: () => Slot
   readonly #limit: number
   readonly #slots = new Set<Slot>()
   /** Idle connections, the most recently used last. */
@@ -103,9 +125,9 @@ export class OriginPool extends Undici.Dispatcher {
   readonly #waiting: Array<Waiting> = []
   #isDestroyed = false
 
-  constructor(origin: string | URL, options: Undici.Client.Options, limit: number) {
+  constructor(origin: string | URL, options: ClientOptions, limit: number) {
     super()
-    this.#open = () => new Undici.Client(origin, { maxHeaderSize: MAX_HEAD_BYTES, ...options })
+    this.#open = () => new Slot(origin, options)
     this.#limit = limit
   }
 
@@ -133,7 +155,7 @@ export class OriginPool extends Undici.Dispatcher {
       if (oldest === undefined) return undefined
       this.#drop(oldest)
     }
-    const slot = new Slot(this.#open())
+    const slot = this.#open()
     slot.client.on("connect", () => {
       slot.isConnected = true
       slot.served = 0
@@ -152,7 +174,7 @@ export class OriginPool extends Undici.Dispatcher {
     slot.client.dispatch(
       // The caller sets the time-out of a response.
       { ...options, headersTimeout: 0, bodyTimeout: 0 },
-      new Watched(handler, () => observer?.onHeadWritten(slot.served > 0 ? "reused" : "new"), (isServed) => {
+      new Watched(handler, slot, () => observer?.onHeadWritten(slot.served > 0 ? "reused" : "new"), (isServed) => {
         if (isServed) slot.served++
         // The client has to finish the request first.
         queueMicrotask(() => this.#release(slot))

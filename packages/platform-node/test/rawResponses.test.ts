@@ -1,0 +1,166 @@
+/** A download is the file or a typed error, whatever bytes a host writes, and is asked for once. */
+import { FileIo } from "@effect-fileio/client"
+import type { FileIoError } from "@effect-fileio/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import * as Net from "node:net"
+import { gzipSync } from "node:zlib"
+import { transportNames, transports } from "./faults/scriptedHost.ts"
+import { listening, portOf } from "./network.ts"
+
+const KEY = "abcdefgh1234"
+const FILE = "the only copy, of forty-two bytes in total"
+const NAMED = "content-disposition: attachment; filename=a.bin\r\n"
+const headOf = (fields: string): string => `HTTP/1.1 200 OK\r\n${NAMED}${fields}\r\n`
+const LENGTH = `content-length: ${FILE.length}\r\n`
+const CHUNKED = "transfer-encoding: chunked\r\n"
+const CHUNKS = `a\r\n${FILE.slice(0, 10)}\r\n20\r\n${FILE.slice(10)}\r\n0\r\n`
+const WHOLE = headOf(LENGTH) + FILE
+
+interface Answer {
+  readonly bytes: string | Uint8Array
+  /** How the connection ends. @default "end" */
+  readonly by?: "end" | "reset"
+}
+
+/** A host that writes these bytes in response to each request. */
+const rawHost = (answer: () => Answer) =>
+  Effect.gen(function*() {
+    let requests = 0
+    const server = Net.createServer((socket) => {
+      let head = ""
+      socket.on("error", () => {})
+      socket.on("data", (bytes: Buffer) => {
+        head += bytes.toString("latin1")
+        if (!head.includes("\r\n\r\n")) return
+        head = ""
+        requests++
+        const { by = "end", bytes: response } = answer()
+        if (by === "end") socket.end(response)
+        // The bytes before the reset have to be read before it comes.
+        else socket.write(response, () => setTimeout(() => socket.resetAndDestroy(), 10))
+      })
+    })
+    yield* listening(server)
+    return { baseUrl: `http://127.0.0.1:${portOf(server)}`, requests: () => requests }
+  })
+
+const encoded = (fields: string, bytes: Uint8Array): Answer => ({
+  bytes: Buffer.concat([Buffer.from(headOf(fields)), bytes])
+})
+
+const files: Readonly<Record<string, Answer>> = {
+  "of a length": { bytes: WHOLE },
+  "in chunks": { bytes: `${headOf(CHUNKED)}${CHUNKS}\r\n` },
+  "with trailers": { bytes: `${headOf(`${CHUNKED}trailer: x-a\r\n`)}${CHUNKS}x-a: b\r\nx-c: d\r\n\r\n` },
+  "behind an interim response (102)": { bytes: `HTTP/1.1 102 Processing\r\n\r\n${WHOLE}` },
+  "behind early hints (103)": { bytes: `HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n${WHOLE}` },
+  "behind several interim responses": {
+    bytes: `HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n${WHOLE}`
+  },
+  "without a length, to the end of the connection": { bytes: headOf("") + FILE },
+  "of HTTP/1.0": { bytes: (headOf("") + FILE).replace("HTTP/1.1", "HTTP/1.0") },
+  "that is compressed": encoded("content-encoding: gzip\r\n", gzipSync(FILE))
+}
+
+/** What no transport takes for the file. */
+const failures: Readonly<Record<string, Answer>> = {
+  "that is shorter than its length": { bytes: headOf("content-length: 52\r\n") + FILE },
+  "that is shorter than its length, before a reset": { bytes: headOf("content-length: 52\r\n") + FILE, by: "reset" },
+  "of two lengths": { bytes: headOf(`content-length: 10\r\n${LENGTH}`) + FILE },
+  "of a length, and in chunks": { bytes: `${headOf(`${CHUNKED}content-length: 5\r\n`)}${CHUNKS}\r\n` },
+  "whose trailer is another length": { bytes: `${headOf(CHUNKED)}${CHUNKS}content-length: 3\r\n\r\n` },
+  "behind another protocol (101)": {
+    bytes: `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n${WHOLE}`
+  },
+  "of which only an interim response comes": { bytes: "HTTP/1.1 103 Early Hints\r\n\r\n" },
+  "of which interim responses come without end": { bytes: "HTTP/1.1 102 Processing\r\n\r\n".repeat(3000) },
+  "in an unknown encoding": encoded("content-encoding: unknown\r\n", gzipSync(FILE)),
+  "with bytes behind its compressed ones": encoded(
+    "content-encoding: gzip\r\n",
+    Buffer.concat([gzipSync(FILE), Buffer.from("more")])
+  )
+}
+
+const download = (transport: (typeof transportNames)[number], answer: () => Answer, times = 1) =>
+  Effect.gen(function*() {
+    const host = yield* rawHost(answer)
+    const results = yield* Effect.replicateEffect(
+      FileIo.FileIo.use((fileIo) => Effect.result(fileIo.downloadBytes(KEY))),
+      times
+    ).pipe(Effect.provide(transports[transport]({ baseUrl: host.baseUrl })))
+    // A response that breaks may have used up the copy: another request could only make things worse.
+    assert.strictEqual(host.requests(), times)
+    return results.map((result) =>
+      Result.map(
+        Result.mapError(result, ({ copy }) => copy),
+        ({ bytes }) => new TextDecoder().decode(bytes)
+      )
+    )
+  }).pipe(Effect.scoped)
+
+type Outcome = Result.Result<string, FileIoError.Copy | undefined>
+const file: Outcome = Result.succeed(FILE)
+const unknown: Outcome = Result.fail("unknown")
+const consumed: Outcome = Result.fail("consumed")
+
+describe.each(transportNames)("a download over %s", (transport) => {
+  it.live.each(Object.entries(files))("%s is the file", ([, answer]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* download(transport, () => answer), [file])
+    }))
+
+  it.live.each(Object.entries(failures))(
+    "%s fails, and its copy is not said to be there",
+    ([, answer]) =>
+      Effect.gen(function*() {
+        const [result] = yield* download(transport, () => answer)
+        assert.deepInclude([unknown, consumed], result)
+      })
+  )
+
+  it.live("whose head is cut after any of its bytes fails, and its copy is unknown", () =>
+    Effect.gen(function*() {
+      const head = headOf(LENGTH)
+      for (const by of ["end", "reset"] as const) {
+        let at = 0
+        const results = yield* download(transport, () => ({ bytes: head.slice(0, at++), by }), head.length)
+        assert.deepStrictEqual(results, results.map(() => unknown))
+      }
+    }))
+
+  it.live("whose chunks are cut after any of their bytes fails, and its copy is unknown", () =>
+    Effect.gen(function*() {
+      const chunks = `${CHUNKS}x-a: b\r\n\r\n`
+      let at = 0
+      const results = yield* download(
+        transport,
+        () => ({ bytes: headOf(CHUNKED) + chunks.slice(0, at++) }),
+        chunks.length
+      )
+      assert.deepStrictEqual(results, results.map(() => unknown))
+    }))
+
+  // A reset may come before the bytes that were written; `fetch` does not say how a connection ended.
+  it.live.skipIf(transport === "fetch")(
+    "without a length fails where its connection is reset",
+    () =>
+      Effect.gen(function*() {
+        const cut = headOf("") + FILE.slice(0, 20)
+        assert.deepStrictEqual(yield* download(transport, () => ({ bytes: cut, by: "reset" })), [unknown])
+      })
+  )
+
+  it.live("behind an unasked 100 (Continue) is the file, or its copy is unknown", () =>
+    Effect.gen(function*() {
+      const [result] = yield* download(transport, () => ({ bytes: `HTTP/1.1 100 Continue\r\n\r\n${WHOLE}` }))
+      // undici refuses it.
+      assert.deepStrictEqual(result, transport === "sockets" ? file : unknown)
+    }))
+
+  it.live("never has bytes beyond its length", () =>
+    Effect.gen(function*() {
+      const short = headOf("content-length: 8\r\n") + FILE
+      assert.deepStrictEqual(yield* download(transport, () => ({ bytes: short })), [Result.succeed(FILE.slice(0, 8))])
+    }))
+})
