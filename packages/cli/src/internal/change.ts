@@ -45,15 +45,16 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
     const encryption = yield* encryptionOf(input, session.settings)
     const { fileIo } = yield* session.open(key)
     const track = body === undefined ? undefined : yield* report.view.track(body.name, "sending")
+    // Only what comes before the link can be interrupted: it may have the only secret of the new content.
     yield* Effect.gen(function*() {
-      const details = yield* fileIo[operation](key, {
+      const details = yield* Effect.interruptible(fileIo[operation](key, {
         expires,
         maxDownloads: limit,
         autoDelete: keep === undefined ? undefined : !keep,
         file: body,
         encryption,
         onProgress: track?.listener
-      })
+      }))
       if (track !== undefined) yield* track.end("done")
       const fields = JsonLine.fileFields(details)
       yield* report.result(
@@ -86,6 +87,7 @@ export const change = (operation: "update" | "replace"): Runner<Input> =>
           const problem = fromError(error)
           yield* report.problem(problem, FileKey.withoutFragment(key))
           yield* finish([problem])
-        }))
+        })),
+      Effect.uninterruptible
     )
   })
