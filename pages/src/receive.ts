@@ -149,12 +149,17 @@ const textOf = (bytes: Uint8Array): string => {
 }
 
 /** Offers what is in memory, since the host may not have it any more. */
-const offer = (label: string, parts: Array<BlobPart>, name: string): HTMLButtonElement => {
+const offer = (
+  label: string,
+  parts: Array<BlobPart>,
+  name: string,
+  /** The sentence that it belongs to. */
+  sentence = get("#said")
+): HTMLButtonElement => {
   const button = make("button", { type: "button", class: "button quiet small" }, label)
   button.addEventListener("click", () => Save.saveWhole(parts, name))
-  const said = get("#said")
-  said.append(" ", button)
-  show(said, true)
+  sentence.append(" ", button)
+  show(sentence, true)
   return button
 }
 
@@ -281,7 +286,7 @@ const encrypted = async (page: Page) => {
 
   /** Offers the encrypted file, which the host may not have any more. */
   const offerHeld = (encrypted: Uint8Array<ArrayBuffer>) =>
-    offer(words.saveEncrypted, [encrypted], `${name}.age`).addEventListener("click", () => {
+    offer(words.saveEncrypted, [encrypted], `${name}.age`, get("#problem")).addEventListener("click", () => {
       isOnlyHere = false
     })
 
