@@ -3,13 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as Blobs from "../src/Blobs.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as FolderBlobs from "../src/FolderBlobs.ts"
 import * as Range from "../src/internal/http/range.ts"
+import * as Spool from "../src/internal/s3/spool.ts"
 import * as DrawnRandom from "../src/internal/shared/drawnRandom.ts"
 import * as Key from "../src/internal/shared/key.ts"
 import * as RateCounter from "../src/RateCounter.ts"
+import { temporaryFolder } from "./support.ts"
 
 describe("random bytes that are drawn in advance", () => {
   it.effect("are given once, in any sizes, and as likely as any others", () =>
@@ -37,6 +41,41 @@ describe("random bytes that are drawn in advance", () => {
         assert.strictEqual(bytes.length, size)
         if (size > 0) assert.isAbove(new Set(bytes).size, 200)
       }
+    }))
+})
+
+describe.skipIf(process.platform !== "linux")("the file in which a part of an upload is collected", () => {
+  const isOpen = (path: string) =>
+    Fs.readdirSync("/proc/self/fd").some((fd) => {
+      try {
+        return Fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(path)
+      } catch {
+        // It was that of the folder itself.
+        return false
+      }
+    })
+
+  it.live("is closed if the upload is given up while it is created, where nothing is written, and not created after that", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const bytes = new Uint8Array(64 * 1024)
+      const path = Path.join(folder, "part")
+      const used = Spool.make(folder, "part")
+      yield* Effect.promise(() => used.append(bytes))
+      assert.isTrue(isOpen(path))
+      yield* Effect.promise(() => used.close())
+      assert.isFalse(isOpen(path))
+
+      const early = Spool.make(folder, "part")
+      const appended = early.append(bytes)
+      const [given, up] = yield* Effect.promise(() => Promise.allSettled([early.close(), appended]))
+      assert.deepStrictEqual([given.status, up.status], ["fulfilled", "rejected"])
+      assert.isFalse(isOpen(path))
+
+      const late = Spool.make(folder, "part")
+      yield* Effect.promise(() => late.close())
+      yield* Effect.flip(Effect.tryPromise(() => late.append(bytes)))
+      assert.isFalse(isOpen(path))
     }))
 })
 

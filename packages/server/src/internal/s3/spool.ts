@@ -32,23 +32,28 @@ const onDisk = async <A>(run: () => Promise<A>): Promise<A> => {
 /** The file is created when it is needed, and unlinked at once, so that nothing of it stays, whatever happens. */
 export const make = (folder: string, name: string): Spool => {
   const path = Path.join(folder, name)
-  let file: Fs.FileHandle | undefined
+  /** A promise, since an upload may be given up while the file is created; it is closed then too. */
+  let opened: Promise<Fs.FileHandle> | undefined
+  let closed = false
   let gathered: Array<Uint8Array> = []
   let inMemory = 0
   let inFile = 0
 
   const open = async (): Promise<Fs.FileHandle> => {
-    const opened = await Fs.open(path, "wx+", 0o600)
+    const file = await Fs.open(path, "wx+", 0o600)
     // Windows keeps the name of an open file.
     await Fs.rm(path, { force: true }).catch(() => {})
-    return opened
+    return file
   }
 
   const append = async (bytes: Uint8Array): Promise<void> => {
     gathered.push(bytes)
     inMemory += bytes.length
     if (inMemory < MEMORY_BYTES) return
-    file ??= await open()
+    if (!closed) opened ??= open()
+    const file = await opened
+    // What was gathered is gone, and looking for it would never end.
+    if (closed || file === undefined) throw new Error("the upload was given up")
     const chunks = gathered
     const end = inFile + inMemory
     gathered = []
@@ -66,6 +71,7 @@ export const make = (folder: string, name: string): Spool => {
   const take = async (): Promise<Buffer> => {
     const all = Buffer.allocUnsafe(inFile + inMemory)
     let position = 0
+    const file = await opened
     while (position < inFile) {
       const { bytesRead } = await file!.read(all, position, inFile - position, position)
       if (bytesRead === 0) throw new Error("the file of an upload became shorter")
@@ -87,9 +93,11 @@ export const make = (folder: string, name: string): Spool => {
     append: (bytes) => onDisk(() => append(bytes)),
     take: () => onDisk(take),
     close: async () => {
+      closed = true
       gathered = []
-      await file?.close()
-      if (file !== undefined) await Fs.rm(path, { force: true })
+      if (opened === undefined) return
+      await (await opened).close()
+      await Fs.rm(path, { force: true })
     }
   }
 }
