@@ -25,7 +25,8 @@ export class NotSaved extends Error {}
 
 /** Saves bytes under a name. */
 export const saveWhole = (parts: Array<BlobPart>, name: string): void => {
-  const url = URL.createObjectURL(new Blob(parts))
+  // Without a type, Chromium guesses one, and appends its ending to a name that has none.
+  const url = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }))
   make("a", { href: url, download: name }).click()
   // The browser has opened it by then.
   setTimeout(() => URL.revokeObjectURL(url), 60_000)

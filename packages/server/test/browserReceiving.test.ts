@@ -96,6 +96,24 @@ describe.skipIf(!hasChromium)("receiving in a real browser", () => {
       assert.strictEqual((yield* call(link)).status, 404)
     }))
 
+  it.live("a name without an ending is saved as it is", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start(free)
+      const { page, seen } = yield* open(url)
+      const file = { name: "Makefile", mimeType: "", buffer: Buffer.from("all:") }
+      for (const isLarge of [false, true]) {
+        yield* run(async () => {
+          await page.goto(url)
+          await page.locator("#file").setInputFiles(file)
+          const link = await send(page)
+          if (isLarge) await pretendLarge(page)
+          await page.goto(pageOf(link))
+        })
+        assert.strictEqual((yield* saved(page)).name, "Makefile")
+      }
+      assert.deepStrictEqual(seen, [])
+    }))
+
   it.live("a reason of the host is said in a sentence of the page's language, and marked as English", () =>
     Effect.gen(function*() {
       const { url } = yield* start(free)
