@@ -44,7 +44,10 @@ const end = ({ form, say }: Page, text: string) => {
   show(get("#counting"), false)
 }
 
-/** Whether the host knows this browser again: by a cookie. Chromium says so of blocked ones too, but forbids all storage with them. */
+/**
+ * Whether the host knows this browser again: by a cookie. Chromium says so of blocked ones too, but forbids all storage with
+ * them.
+ */
 const isKnownAgain = (): boolean => {
   try {
     return navigator.cookieEnabled && localStorage !== undefined

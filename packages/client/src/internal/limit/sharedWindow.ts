@@ -75,8 +75,8 @@ export class SharedWindow {
   }
 
   /**
-   * Asks for a permit, and returns its name with the result. While the permit store is unavailable it fails, or returns which `part` of the
-   * limit this process is to use.
+   * Asks for a permit, and returns its name with the result. While the permit store is unavailable it fails, or returns which
+   * `part` of the limit this process is to use.
    */
   acquire = Effect.fnUntraced(function*(
     this: SharedWindow,
