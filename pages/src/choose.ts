@@ -3,7 +3,7 @@ import { fill, get, isolated, make, show, size, type Words } from "./dom.ts"
 
 export interface Chosen {
   readonly file: File
-  /** Its name, with the folders of a dropped one. */
+  /** Its name, with the folders above it where a folder was chosen or dropped. */
   readonly path: string
 }
 
@@ -34,7 +34,8 @@ const readEntry = async (entry: FileSystemEntry): Promise<Array<Chosen>> => {
   return [{ file, path: entry.fullPath.replace(/^\//, "") || file.name }]
 }
 
-const plain = (files: Iterable<File>): Array<Chosen> => Array.from(files, (file) => ({ file, path: file.name }))
+const plain = (files: Iterable<File>): Array<Chosen> =>
+  Array.from(files, (file) => ({ file, path: file.webkitRelativePath || file.name }))
 
 /** What a drop or a paste holds. */
 const read = async ({ files, items }: DataTransfer): Promise<Array<Chosen>> => {
@@ -101,11 +102,18 @@ export const choice = (words: Words, options: {
     set([...chosen, ...files])
   }
 
-  input.addEventListener("change", () => {
-    add(plain(input.files ?? []))
-    // The same file can be chosen again; the list has it.
-    input.value = ""
-  })
+  const folder = make("input", { type: "file", webkitdirectory: "" })
+  const button = get<HTMLButtonElement>("#folder")
+  button.addEventListener("click", () => folder.click())
+  // A telephone may have none.
+  if (!("webkitdirectory" in folder)) button.remove()
+  for (const one of [input, folder]) {
+    one.addEventListener("change", () => {
+      add(plain(one.files ?? []))
+      // The same file can be chosen again; the list has it.
+      one.value = ""
+    })
+  }
   let depth = 0
   const over = (event: DragEvent, change: number) => {
     if (event.dataTransfer?.types.includes("Files") !== true) return

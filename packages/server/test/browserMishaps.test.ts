@@ -191,7 +191,7 @@ describe.skipIf(!hasChromium)("mishaps in a real browser", () => {
       assert.deepStrictEqual(seen, [])
     }))
 
-  it.live("a dropped folder is one archive, with the paths of its files", () =>
+  it.live("a folder, dropped or chosen, is one archive with the paths of its files", () =>
     Effect.gen(function*() {
       const { url } = yield* start(free)
       const folder = Path.join(yield* temporaryFolder, "holiday")
@@ -212,6 +212,13 @@ describe.skipIf(!hasChromium)("mishaps in a real browser", () => {
             data: { items: [], files: [folder], dragOperationsMask: 1 }
           })
         }
+        await page.locator("#chosen-list").getByText("holiday/day 1/evening/sunset.txt").waitFor()
+        assert.strictEqual(await page.locator("#chosen-list li").count(), 121)
+        // The button does the same for a keyboard, or a telephone.
+        await page.reload()
+        const asked = page.waitForEvent("filechooser")
+        await page.getByRole("button", { name: "Choose a folder" }).press("Enter")
+        await (await asked).setFiles(folder)
         await page.locator("#chosen-list").getByText("holiday/day 1/evening/sunset.txt").waitFor()
         assert.strictEqual(await page.locator("#chosen-list li").count(), 121)
         assert.isTrue(await page.getByLabel("Send the files as one ZIP archive").isChecked())

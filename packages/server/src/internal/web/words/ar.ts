@@ -12,6 +12,7 @@ export const ar: Words = {
   allNeedsKey: "الرفع والتنزيل هنا لمن لديه مفتاح API فقط.",
   files: "الملفات",
   dropHint: "اسحب الملفات إلى هنا أو ألصقها أو اخترها.",
+  chooseFolder: "اختيار مجلد",
   most: "بحد أقصى {size} لكل ملف.",
   writeText: "اكتب نصًا بدلًا من ذلك",
   text: "النص",

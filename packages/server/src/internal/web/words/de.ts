@@ -13,6 +13,7 @@ export const de: Words = {
   allNeedsKey: "Hochladen und herunterladen kann hier nur, wer einen API-Schlüssel hat.",
   files: "Dateien",
   dropHint: "Dateien hierher ziehen, einfügen oder auswählen.",
+  chooseFolder: "Ordner auswählen",
   most: "Höchstens {size} je Datei.",
   writeText: "Stattdessen einen Text schreiben",
   text: "Text",

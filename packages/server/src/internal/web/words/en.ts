@@ -12,6 +12,7 @@ export const en = {
   allNeedsKey: "Only holders of an API key can upload and download here.",
   files: "Files",
   dropHint: "Drop files here, paste them, or choose them.",
+  chooseFolder: "Choose a folder",
   most: "At most {size} per file.",
   writeText: "Write a text instead",
   text: "Text",

@@ -14,6 +14,7 @@ export const es: Words = {
   allNeedsKey: "Aquí solo puede subir y descargar archivos quien tiene una clave de API.",
   files: "Archivos",
   dropHint: "Arrastre archivos aquí, péguelos o elíjalos.",
+  chooseFolder: "Elegir una carpeta",
   most: "Como máximo {size} por archivo.",
   writeText: "Escribir un texto en su lugar",
   text: "Texto",

@@ -12,6 +12,7 @@ export const zh: Words = {
   allNeedsKey: "这里只有持有 API 密钥的人可以上传和下载。",
   files: "文件",
   dropHint: "将文件拖到这里、粘贴或选择文件。",
+  chooseFolder: "选择文件夹",
   most: "每个文件最大 {size}。",
   writeText: "改为输入文字",
   text: "文字",
