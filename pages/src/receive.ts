@@ -7,7 +7,7 @@ import { type Status, statusOf } from "./status.ts"
 /** A text that is shown in the page. */
 const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.test(name) && bytes <= 256 * 1024
 
-/** From this size on, a wrong secret is said while the download goes on: to try it twice takes seconds. */
+/** From this size on, a wrong secret is reported while the download goes on: to try it twice takes seconds. */
 const LONG_BYTES = 4_000_000
 
 /** How long, and how often, the page asks what became of the browser's own download. */

@@ -15,7 +15,7 @@ import * as Path from "node:path"
 import { createInterface } from "node:readline"
 import { DataFolder } from "../../DataFolder.ts"
 import { type AuditEvent, LogError } from "../../Logs.ts"
-import { routeOf } from "../http/methods.ts"
+import { routeOf } from "../shared/methods.ts"
 import { knownMethod } from "./metrics.ts"
 
 /**

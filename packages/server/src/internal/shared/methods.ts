@@ -1,7 +1,7 @@
 /** The allowed methods of the server's paths. */
 import * as FileIoApi from "@effect-fileio/core/FileIoApi"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { isKey } from "../shared/key.ts"
+import { isKey } from "./key.ts"
 
 /** The address of a resumable upload. */
 const UPLOAD = "/uploads/:upload"
