@@ -68,6 +68,8 @@ class Watched implements Handler {
   readonly #onStart: () => void
   readonly #onEnd: (isServed: boolean) => void
   readonly #slot: Slot
+  /** Whether nothing but the end of the connection ends the response. */
+  #isUntilClose = false
 
   constructor(handler: Handler, slot: Slot, onStart: () => void, onEnd: (isServed: boolean) => void) {
     this.#handler = handler
@@ -87,6 +89,8 @@ class Watched implements Handler {
   }
 
   onResponseStart(...args: Parameters<NonNullable<Handler["onResponseStart"]>>) {
+    const [, , headers] = args
+    this.#isUntilClose = headers["content-length"] === undefined && headers["transfer-encoding"] === undefined
     this.#handler.onResponseStart?.(...args)
   }
 
@@ -96,8 +100,8 @@ class Watched implements Handler {
 
   onResponseEnd(...args: Parameters<NonNullable<Handler["onResponseEnd"]>>) {
     const { failure } = this.#slot
-    // undici takes a response without a length for whole when its connection is reset.
-    if (failure !== undefined) return this.onResponseError(args[0], failure)
+    // undici takes such a response for whole when its connection is reset.
+    if (this.#isUntilClose && failure !== undefined) return this.onResponseError(args[0], failure)
     this.#onEnd(true)
     this.#handler.onResponseEnd?.(...args)
   }
