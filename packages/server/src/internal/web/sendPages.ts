@@ -106,7 +106,7 @@ const form = (language: Language, plan: Plan, isKeyNeeded: boolean): Html => {
 <label for="file">${words.files}</label>
 <p class="hint" data-script hidden>${words.dropHint}</p>
 <input id="file" type="file" name="file" aria-describedby="most">
-<button class="button quiet small" type="button" id="folder" data-script hidden>${words.chooseFolder}</button>
+<button class="button quiet" type="button" id="folder" data-script hidden>${words.chooseFolder}</button>
 <p class="hint"><span id="most">${phrase(words.most, { size: Format.size(language, plan.maxUploadBytes) })}</span></p>
 </div>
 <div id="chosen-part" hidden><p class="sr" id="chosen" role="status"></p><ul class="list" id="chosen-list"></ul></div>
