@@ -267,7 +267,7 @@ const wordsOf = (error: FileIoError.FileIoError, resume: Resume | undefined): Wo
         what: `cannot read ${reason.path ?? "the source"}: ${reason.problem}`,
         advice: reason.hasGrown === true
           ? "Add --snapshot to send what it has at the start, or send what it has now through a pipe, with the same options: cat FILE | fileio upload -."
-          : "Check that it is readable and does not change during the upload."
+          : "Check its path and permissions, and that nothing changes it during the upload."
       }
     case "DestinationFailed":
       return {
