@@ -1,6 +1,6 @@
 /**
  * When a failed call is repeated. *Whether* it may be repeated is not a matter of policy: that follows from what the
- * call does to the only copy, see `ARCHITECTURE.md`.
+ * call does to the only copy, see `docs/one-time-promise.md`.
  *
  * @since 0.1.0
  */

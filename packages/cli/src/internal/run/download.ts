@@ -1,3 +1,4 @@
+/** The command `download`: checks its arguments, saves or prints the files, and reports where they are. */
 import type * as FileTransfer from "@effect-fileio/client/FileTransfer"
 import type * as Progress from "@effect-fileio/client/Progress"
 import * as FileKey from "@effect-fileio/core/FileKey"

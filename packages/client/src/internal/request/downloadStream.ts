@@ -1,3 +1,7 @@
+/**
+ * A download after its request: reads the head of the response, gives its bytes as a stream, and asks for the rest when the
+ * connection breaks. `download` calls it.
+ */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type { FileKey } from "@effect-fileio/core/FileKey"
 import * as FileName from "@effect-fileio/core/FileName"

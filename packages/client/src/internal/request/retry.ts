@@ -1,3 +1,7 @@
+/**
+ * Repeats failed attempts by the policy of the call, where `shared/failure.ts` allows it, and makes the public error of the last
+ * one. The calls use it; every request goes through the rate limiter.
+ */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -1,3 +1,4 @@
+/** The error responses of the server: their codes, statuses, messages and headers. Handlers fail with one of them. */
 import { ErrorEnvelope } from "@effect-fileio/core/ErrorEnvelope"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"

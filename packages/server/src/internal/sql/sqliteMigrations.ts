@@ -1,3 +1,4 @@
+/** The catalog's tables in SQLite. */
 import { NewerSchema } from "./newerSchema.ts"
 import type { Database } from "./sqlite.ts"
 

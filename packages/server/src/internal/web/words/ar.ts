@@ -1,3 +1,4 @@
+/** The words of the pages in Arabic. */
 import type { Words } from "./en.ts"
 
 export const ar: Words = {

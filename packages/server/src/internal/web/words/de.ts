@@ -1,3 +1,4 @@
+/** The words of the pages in German. */
 import type { Words } from "./en.ts"
 
 export const de: Words = {

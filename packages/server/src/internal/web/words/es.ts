@@ -1,3 +1,4 @@
+/** The words of the pages in Spanish. */
 import type { Words } from "./en.ts"
 
 export const es: Words = {

@@ -1,3 +1,4 @@
+/** The words of the pages in Chinese. */
 import type { Words } from "./en.ts"
 
 export const zh: Words = {
