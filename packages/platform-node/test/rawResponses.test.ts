@@ -141,15 +141,13 @@ describe.each(transportNames)("a download over %s", (transport) => {
       assert.deepStrictEqual(results, results.map(() => unknown))
     }))
 
-  // A reset may come before the bytes that were written; `fetch` does not say how a connection ended.
-  it.live.skipIf(transport === "fetch")(
-    "without a length fails where its connection is reset",
-    () =>
-      Effect.gen(function*() {
-        const cut = headOf("") + FILE.slice(0, 20)
-        assert.deepStrictEqual(yield* download(transport, () => ({ bytes: cut, by: "reset" })), [unknown])
-      })
-  )
+  it.live("without a length fails where its connection is reset, but over fetch, which does not say how it ended", () =>
+    Effect.gen(function*() {
+      const cut = FILE.slice(0, 20)
+      const [result] = yield* download(transport, () => ({ bytes: headOf("") + cut, by: "reset" }))
+      // The reset may come before the bytes that were written.
+      assert.deepInclude(transport === "fetch" ? [unknown, Result.succeed(""), Result.succeed(cut)] : [unknown], result)
+    }))
 
   it.live("behind an unasked 100 (Continue) is the file, or its copy is unknown", () =>
     Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /**
- * The failure of an attempt, and what follows from it: what became of the only copy, whether the host may have stored something, and
- * whether the attempt may be repeated. `retry.ts` asks it after every failure; the table is in `docs/one-time-promise.md`.
+ * The failure of an attempt, and what follows from it: what became of the only copy, whether the host may have stored something,
+ * and whether the attempt may be repeated. `retry.ts` asks it after every failure; the table is in `docs/one-time-promise.md`.
  */
 import * as FileIoError from "@effect-fileio/core/FileIoError"
 import type * as Duration from "effect/Duration"
