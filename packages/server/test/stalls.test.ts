@@ -1,6 +1,8 @@
 /** Silent engines: every call gets a response in bounded time, and everything works when they are back. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
+import { existsSync, readdirSync, readlinkSync } from "node:fs"
+import { join } from "node:path"
 import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { type Proxy, proxy } from "./lab/proxy.ts"
 import {
@@ -31,6 +33,21 @@ afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
 /** Much longer than the server's time limits of these tests. */
 const LIMIT = "1 minute"
 const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, LIMIT)
+
+/** Files of a folder that this process has open, where the system lists them (Linux). */
+const openFiles = (folder: string): Array<string> => {
+  const descriptors = "/proc/self/fd"
+  if (!existsSync(descriptors)) return []
+  return readdirSync(descriptors).flatMap((name) => {
+    try {
+      const path = readlinkSync(join(descriptors, name))
+      return path.startsWith(folder) ? [path] : []
+    } catch {
+      // Closed meanwhile.
+      return []
+    }
+  })
+}
 
 const assertUnavailable = (answer: Parameters<typeof assertRefused>[0]) => {
   assertRefused(answer, 503, "UNAVAILABLE")
@@ -209,7 +226,7 @@ describe.concurrent("a store that is silent", () => {
 
   it.live("does not keep the server from stopping", () =>
     Effect.gen(function*() {
-      const { line, scope, url } = yield* overS3
+      const { folder, line, scope, url } = yield* overS3
       const { key } = yield* uploaded(url, "content")
       line.setMode("silent")
       yield* Effect.forkChild(Effect.all([
@@ -218,6 +235,8 @@ describe.concurrent("a store that is silent", () => {
       ], { concurrency: 2 }))
       yield* Effect.sleep("300 millis")
       yield* bounded(Scope.close(scope, Exit.void))
+      // A part of the upload was in a file, which is unlinked while it is open.
+      assert.deepStrictEqual(openFiles(folder), [])
     }))
 })
 

@@ -109,8 +109,10 @@ export const make = Effect.fnUntraced(function*(
   const discard = Effect.gen(function*() {
     discarded = true
     const settled = Effect.promise(() => running.catch(() => {}))
-    yield* Effect.catch(within(settled, timeout, () => "late"), () => Effect.sync(() => discarding.abort()))
-    yield* Effect.promise(() => spool.close().catch(() => {}))
+    yield* Effect.catch(within(settled, timeout, () => "late"), () => Effect.sync(() => discarding.abort())).pipe(
+      // A server that stops does not wait for a silent store.
+      Effect.ensuring(Effect.promise(() => spool.close().catch(() => {})))
+    )
     if (kept) return
     if (finishing) {
       yield* Effect.ignore(
