@@ -1,7 +1,7 @@
 /** Silent engines: every call gets a response in bounded time, and everything works when they are back. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Redacted, Scope } from "effect"
-import { existsSync, readdirSync, readlinkSync } from "node:fs"
+import { Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { hasPostgres, hasRedis, type Postgres, postgres, redis, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { type Proxy, proxy } from "./lab/proxy.ts"
@@ -137,7 +137,7 @@ describe.concurrent("a store that is silent", () => {
       grace: "1 hour",
       admin: { port: 0 }
     })
-    return { ...server, line }
+    return { ...server, line, store }
   })
 
   it.live(
@@ -200,6 +200,22 @@ describe.concurrent("a store that is silent", () => {
         })
     )
   }
+
+  it.live("while the file is replaced and its bytes are removed: a 503, and no internal error", () =>
+    Effect.gen(function*() {
+      const { line, store, url } = yield* overS3
+      const path = `${url}/${(yield* uploaded(url, pattern(5 * 1024 * 1024), { headers: anna })).key}`
+      const bucket = join(store.folder, "files")
+      const objects = readdirSync(bucket)
+      const met = line.meet("swallow", "GET /files/", "range")
+      const download = yield* Effect.forkChild(call(path))
+      yield* bounded(Effect.promise(() => met))
+      assert.strictEqual((yield* upload(path, "other", { method: "PUT", path: "", headers: anna })).status, 200)
+      // As if its claim had been lost with the database: a sweep spares the bytes of one.
+      for (const object of objects) rmSync(join(bucket, object), { recursive: true })
+      assertUnavailable(yield* bounded(Fiber.join(download)))
+      assert.strictEqual((yield* bytesOf(path)).body.toString(), "other")
+    }))
 
   it.live("on the connections of now only: a download goes on over another one", () =>
     Effect.gen(function*() {

@@ -4,9 +4,11 @@ import * as MediaType from "@effect-fileio/core/MediaType"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
 import { Blobs, BlobsError } from "../../Blobs.ts"
-import type { Lease } from "../../Catalog.ts"
+import { Catalog, type Lease } from "../../Catalog.ts"
 import { Health } from "../../Health.ts"
+import * as Refusal from "../http/refusal.ts"
 import * as Transfer from "../http/transfer.ts"
 import { Journal } from "../ops/journal.ts"
 import * as Metrics from "../ops/metrics.ts"
@@ -33,10 +35,18 @@ export const fileHeaders = (file: { readonly name: string; readonly mimeType: st
 
 export const make = Effect.gen(function*() {
   const blobs = yield* Blobs
+  const catalog = yield* Catalog
   const leases = yield* Leases
   const health = yield* Health
   const journal = yield* Journal
   const makeBuffer = yield* Transfer.makeBuffers
+
+  /** No byte could be read: after the claim, the file may have been deleted or replaced, and its bytes removed. */
+  const unread = Effect.fnUntraced(function*({ blob, key }: Lease, unreadable: BlobsError) {
+    const file = unreadable.code === "ENOENT" ? yield* catalog.get(key) : undefined
+    if (file === undefined || Option.isSome(file) && file.value.blob === blob) return yield* unreadable
+    return yield* Option.isNone(file) ? Refusal.notFound(key) : Refusal.unavailable
+  })
 
   /**
    * Sends a range under a lease; the download counts if the range reaches the end of the file and all of it was handed over.
@@ -89,6 +99,7 @@ export const make = Effect.gen(function*() {
           ? Effect.fail(unreadable)
           : Effect.andThen(Effect.logError(unreadable.message, unreadable.cause), health.note(unreadable))
       ),
+      Effect.catchIf((error) => error instanceof BlobsError, (unreadable) => unread(lease, unreadable)),
       Effect.scoped,
       Effect.as(HttpServerResponse.empty({ status }))
     )
