@@ -68,8 +68,8 @@ const verifyFiles = async (ledger: Ledger, server: Server, psql: Psql) => {
 }
 
 const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql) => {
-  // Expected bytes without a file are garbage an hour later. By then a store has long done what it was asked for over a connection
-  // that was cut; here it has some seconds, or it would create an object that was removed already.
+  // Expected bytes without a file are garbage an hour later. By then a store has long done what it was asked for over a
+  // connection that was cut; here it has some seconds, or it would create an object that was removed already.
   await sleep(STORE_MILLIS)
   const makeGarbage = () => psql("UPDATE garbage SET after = 0 WHERE after > 0")
   const blobs = () => psql("SELECT blob FROM files").split("\n").filter((blob) => blob !== "")
