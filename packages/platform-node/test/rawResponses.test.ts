@@ -1,12 +1,21 @@
 /** A download is the file or a typed error, whatever bytes a host writes, and is asked for once. */
 import { FileIo } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
+import { Agent } from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import * as Net from "node:net"
 import { gzipSync } from "node:zlib"
-import { transportNames, transports } from "./faults/scriptedHost.ts"
+import { transportNames as ownNames, transports as own } from "./faults/scriptedHost.ts"
 import { listening, portOf } from "./network.ts"
+
+/** Besides the transports of their own: through a proxy for plain HTTP, which the host plays, and over a dispatcher of the user's. */
+const transports = {
+  ...own,
+  proxy: ({ baseUrl }: { readonly baseUrl: string }) => own.undici({ baseUrl: "http://files.example", proxy: baseUrl }),
+  dispatcher: ({ baseUrl }: { readonly baseUrl: string }) => own.undici({ baseUrl, dispatcher: new Agent() })
+}
+const transportNames = [...ownNames, "proxy", "dispatcher"] as const
 
 const KEY = "abcdefgh1234"
 const FILE = "the only copy, of forty-two bytes in total"

@@ -69,7 +69,7 @@ type Transport = (
   options: FileIo.Options
 ) => Layer.Layer<FileIo.FileIo | FileTransfer.FileTransfer | NodeServices.NodeServices>
 
-const onNode: Transport = (options) =>
+const onNode = (options: NodeFileIo.Options) =>
   NodeFileIo.layer(options).pipe(Layer.provide(unlimited), Layer.merge(NodeServices.layer), Layer.orDie)
 
 const onSockets: Transport = (options) =>

@@ -9,7 +9,6 @@ import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
 import { ConnectError, type Connector, ConnectTimeoutError, prepare, type TlsSettings } from "../connect.ts"
 import type { Proxies } from "../proxies.ts"
-import { MAX_HEAD_BYTES } from "../sockets/responseReader.ts"
 import { type Hints, OriginPool } from "./originPool.ts"
 import * as UndiciTransport from "./transport.ts"
 
@@ -74,7 +73,6 @@ const hostOf = (address: string): string => address === "" ? "" : new URL(addres
 
 const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: Options): Dispatcher => {
   const connect = direct(connector)
-  const limit = Number.isFinite(connections) ? { connections } : {}
   const isProxy = (origin: URL) =>
     [proxies.http, proxies.https].some((address) => address !== "" && new URL(address).origin === origin.origin)
   // A client certificate is for the host, not for the proxy before it.
@@ -92,9 +90,10 @@ const dispatcherOf = ({ connections, connectMillis, connector, proxies, tls }: O
       const given = (options as { readonly connect: Connect }).connect
       if (given === connect) return new OriginPool(url, { connect }, connections)
       if (isProxy(url)) {
-        // Plain HTTP goes to the proxy unchanged, each request over its own connection.
+        // Plain HTTP goes to the proxy unchanged, each request over its own connection. undici wants a pool of its own here.
         const connectThrough = throughProxy(given, url.host, connectMillis)
-        return new Undici.Pool(url, { ...limit, maxHeaderSize: MAX_HEAD_BYTES, pipelining: 0, connect: connectThrough })
+        const pool = new OriginPool(url, { connect: connectThrough, pipelining: 0 }, connections)
+        return new Undici.Pool(url, { factory: () => pool })
       }
       const proxy = hostOf(url.protocol === "https:" ? proxies.https : proxies.http)
       return new OriginPool(url, { connect: throughProxy(given, proxy, connectMillis) }, connections)
