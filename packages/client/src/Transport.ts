@@ -25,6 +25,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { concat } from "./internal/shared/bytes.ts"
+import { isBrowser } from "./internal/shared/isBrowser.ts"
 import { present } from "./internal/shared/present.ts"
 import * as SystemError from "./internal/shared/systemError.ts"
 
@@ -119,6 +120,11 @@ export interface Response {
   readonly headers: Readonly<Record<string, string | undefined>>
   /** Whether the transport has decoded each `content-encoding` that it knows, as `fetch` does. */
   readonly isDecoded: boolean
+  /**
+   * Whether bytes that are cut may end without an error, as those of Node's `fetch` and undici do: where only the end of the
+   * connection ends them, and the connection is reset; and where they are compressed, and the transport decodes them.
+   */
+  readonly hidesCuts?: boolean | undefined
   /**
    * The bytes, which can be read once, while the scope of the request is open. No chunk is read before it is requested.
    */
@@ -339,6 +345,7 @@ const responseOf = (
     status: response.status,
     headers: response.headers,
     isDecoded: Option.isSome(HttpClientResponse.toWeb(response)),
+    hidesCuts: Option.isSome(HttpClientResponse.toWeb(response)) && !isBrowser(),
     body: () =>
       Stream.suspend(() => {
         isRead = true

@@ -108,6 +108,8 @@ export const make = (client: Client) => {
         head,
         first: first.bytes,
         coding: coding === undefined ? undefined : call.quote(coding, 64),
+        // The end of an encrypted file is authentic.
+        doubt: secrets === undefined ? ContentEncoding.doubtOf(first.response) : undefined,
         meter,
         digest: head.offset === 0 && digest !== undefined
           ? { expected: digest.expected, hasher: sha256() }

@@ -61,6 +61,17 @@ export const unknownOf = (response: ResponseHead): string | undefined => {
   return isKnown ? undefined : codings.join(", ")
 }
 
+/** Why the last bytes of a response need not be those of the file. A browser cannot ask for bytes that are not compressed. */
+export const doubtOf = (response: ResponseHead): string | undefined => {
+  const { headers, hidesCuts, isDecoded } = response
+  if (hidesCuts !== true) return undefined
+  if (isDecoded && listed(headers["content-encoding"]).length > 0) return "it came compressed, unrequested"
+  return headers["content-length"] === undefined && headers["transfer-encoding"] === undefined &&
+      listed(headers["connection"]).includes("close")
+    ? "it came with neither a length nor chunks"
+    : undefined
+}
+
 /** The bytes are not in the declared coding. */
 class InvalidCoding extends Error {
   override readonly name = "InvalidCoding"

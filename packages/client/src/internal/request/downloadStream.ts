@@ -194,6 +194,8 @@ export const receive = (options: {
   readonly first: ContentEncoding.Bytes
   /** The coding of the bytes, if it cannot be decoded here. */
   readonly coding: string | undefined
+  /** Why the last bytes need not be those of the file, where nothing else says so. */
+  readonly doubt: string | undefined
   readonly meter: Meter
   readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
   /** Requests the rest; returns its bytes, and the size of the whole file. */
@@ -201,7 +203,7 @@ export const receive = (options: {
     asked: Asked
   ) => Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure>
 }): (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
-  const { coding, digest, head, meter } = options
+  const { coding, digest, doubt, head, meter } = options
   const { validator } = head
   let { size } = head
 
@@ -220,6 +222,11 @@ export const receive = (options: {
       if (digest !== undefined && digest.hasher.digest() !== digest.expected) {
         const expected = head.size === undefined ? {} : { bytesExpected: head.size }
         return Effect.fail(wrongDigest({ bytesDone: state.done, ...expected }))
+      }
+      if (doubt !== undefined && digest === undefined) {
+        const problem =
+          `whether it is whole is unknown: ${doubt}, and this HTTP client does not notice when such a file is cut`
+        return Effect.fail(broke(head, state.done, problem, { resumable: false }))
       }
       return meter.finished
     })

@@ -6,13 +6,14 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Transport from "../../Transport.ts"
 import { concat } from "../shared/bytes.ts"
+import { isBrowser } from "../shared/isBrowser.ts"
 
 /**
  * Whether `fetch` can send a stream. Browsers do so over HTTP/2 only, and with some of them not at all: then the body is
  * collected in a blob, which a browser may keep on disk.
  */
 const canStream = (): boolean => {
-  if ("document" in globalThis || "importScripts" in globalThis) return false
+  if (isBrowser()) return false
   const init: RequestInit & { readonly duplex: "half" } = { method: "POST", body: new ReadableStream(), duplex: "half" }
   // A runtime without streams takes it for a text.
   return !new Request("http://localhost", init).headers.has("content-type")
@@ -49,6 +50,7 @@ const responseOf = (url: string, response: Response): Transport.Response => ({
   status: response.status,
   headers: Object.fromEntries(response.headers),
   isDecoded: true,
+  hidesCuts: !isBrowser(),
   body: () =>
     response.body === null
       ? Stream.empty

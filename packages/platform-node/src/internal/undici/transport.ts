@@ -38,6 +38,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   readonly #request: Transport.Request
   readonly #observer: Transport.Observer
   readonly #explain: Explain
+  readonly #hidesCuts: boolean
   readonly #onHead: (response: Transport.Response) => void
   readonly #onFailure: (error: Transport.TransportError) => void
   #controller: Dispatcher.DispatchController | undefined
@@ -54,13 +55,15 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
   constructor(
     request: Transport.Request,
     observer: Transport.Observer,
-    explain: Explain,
+    { buffers, explain }: Options,
     onHead: (response: Transport.Response) => void,
     onFailure: (error: Transport.TransportError) => void
   ) {
     this.#request = request
     this.#observer = observer
     this.#explain = explain
+    // Only the connections of this package say how they end.
+    this.#hidesCuts = buffers === "owned"
     this.#onHead = onHead
     this.#onFailure = onFailure
   }
@@ -96,6 +99,7 @@ class Exchange implements Dispatcher.DispatchHandler, Transport.Observer {
       status,
       headers: fields,
       isDecoded: false,
+      hidesCuts: this.#hidesCuts,
       body: (buffers) => Stream.fromPull(Effect.succeed(this.#pull(buffers)))
     })
   }
@@ -250,10 +254,11 @@ const headersOf = ({ body, headers }: Transport.Request): Readonly<Record<string
 }
 
 const send = (
-  { buffers, dispatcher, explain }: Options,
+  options: Options,
   request: Transport.Request,
   observer: Transport.Observer
 ): Effect.Effect<Transport.Response, Transport.TransportError, Scope.Scope> => {
+  const { buffers, dispatcher } = options
   const { body, method } = request
   const url = targetOf(request.url)
   if (url instanceof Error) {
@@ -265,12 +270,12 @@ const send = (
     exchange = new Exchange(
       request,
       observer,
-      explain,
+      options,
       // In a moment, when the bytes that came with the head are there too, so that nobody waits for those of a small response.
       (response) => queueMicrotask(() => resume(Effect.succeed(response))),
       (error) => resume(Effect.fail(error))
     )
-    const options: Dispatcher.DispatchOptions & Hints = {
+    const dispatched: Dispatcher.DispatchOptions & Hints = {
       origin: url.origin,
       path: url.pathname + url.search,
       method,
@@ -286,7 +291,7 @@ const send = (
       bodyTimeout: 0,
       current: { request, observer: exchange }
     }
-    dispatcher.dispatch(options, exchange)
+    dispatcher.dispatch(dispatched, exchange)
   })
   const close = Effect.sync(() => exchange?.abandon())
   return Effect.uninterruptibleMask((restore) => {
