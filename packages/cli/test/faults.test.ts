@@ -419,4 +419,23 @@ describe("serve", () => {
   it("says when the port is taken", async () => {
     assertFails(await t.run(["serve", "--port", new URL(t.url()).port]), 8, "cannot listen", "--port")
   })
+
+  // Linux says there of each new folder that it is not found, at which Node's recursive `mkdir` never ends.
+  it.skipIf(!Fs.existsSync("/proc/self"))(
+    "says which folder the system does not make, as the other commands do",
+    async () => {
+      const path = write(t.room(), "n.txt", "not lost")
+      assertFails(await t.run(["serve", "--port", "0", "--data", "/proc/new"]), 8, "/proc/new", "it cannot be created")
+      assertFails(
+        await t.run(["config", "set", "expires", "1d"], { env: { FILEIO_CONFIG: "/proc/new/c.json" } }),
+        8,
+        "cannot write"
+      )
+      const env = { XDG_STATE_HOME: "/proc/new", FILEIO_API_KEY: undefined }
+      const sent = await t.run(["upload", path], { env })
+      assert.strictEqual(sent.code, 0)
+      assertFails(await t.run(["download", sent.stdout.trim(), "-o", "/proc/new/"]), 8, "the folder does not exist")
+      assert.strictEqual((await t.run(["download", sent.stdout.trim(), "-o", "-"])).stdout, "not lost")
+    }
+  )
 })

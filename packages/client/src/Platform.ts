@@ -11,7 +11,8 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import { makeSha256 } from "./internal/shared/sha256.ts"
 
@@ -167,3 +168,34 @@ export const portable: Platform = {
 export const CurrentPlatform = Context.Reference<Platform>("@effect-fileio/client/Platform", {
   defaultValue: () => portable
 })
+
+/**
+ * Makes a folder, with those above it, if its path is free. On Node, `FileSystem.makeDirectory` with `recursive` never returns
+ * where the system says of a new folder in an existing one that it is not found, as in `/proc`.
+ *
+ * @category folders
+ * @since 0.1.0
+ */
+export const makeFolder = (
+  path: string,
+  options: {
+    /** Permissions of each new folder. @default those of the umask */
+    readonly mode?: number
+    /** Runs after a folder was made, with the one in which it lies. */
+    readonly onMade?: (parent: string) => Effect.Effect<void, never, FileSystem.FileSystem>
+  } = {}
+): Effect.Effect<void, PlatformError, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const isTaken = Effect.isSuccess(fs.stat(path))
+    if (yield* isTaken) return
+    const parent = (yield* Path.Path).dirname(path)
+    if (parent !== path) yield* makeFolder(parent, options)
+    const { mode, onMade } = options
+    yield* Effect.catch(
+      fs.makeDirectory(path, mode === undefined ? {} : { mode }),
+      // Somebody else may make it at the same time.
+      (error) => Effect.flatMap(isTaken, (is) => is ? Effect.void : Effect.fail(error))
+    )
+    if (onMade !== undefined) yield* onMade(parent)
+  })

@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import type * as FileBody from "./FileBody.ts"
 import type { Resumption } from "./FileIo.ts"
 import * as OwnFile from "./internal/disk/ownFile.ts"
-import { CurrentPlatform } from "./Platform.ts"
+import { CurrentPlatform, makeFolder } from "./Platform.ts"
 
 /**
  * The note of one file.
@@ -104,7 +104,10 @@ export const open = Effect.fnUntraced(function*(
     found.path === identity.path
   const save = (address: string) =>
     Effect.gen(function*() {
-      yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 })
+      yield* makeFolder(folder, { mode: 0o700 }).pipe(
+        Effect.provideService(FileSystem.FileSystem, fs),
+        Effect.provideService(Path.Path, paths)
+      )
       const next = `${file}.new`
       yield* Effect.ignore(fs.remove(next))
       // Created exclusively: an existing file or link would be somebody else's.

@@ -195,3 +195,26 @@ describe("a device or a pipe at the destination", () => {
       yield* until("counted", Effect.map(host.files, (files) => files[0]?.downloads === 1))
     }).pipe(Effect.scoped, Effect.provide(overSockets())))
 })
+
+describe("a new folder", () => {
+  it.live("is made with those above it", () =>
+    Effect.gen(function*() {
+      const directory = join(yield* folder, "a", "b")
+      assert.isTrue(isWhole((yield* download(yield* put(), { directory })).path))
+      const path = join(directory, "c", "d.bin")
+      assert.strictEqual((yield* download(yield* put(), { path })).path, path)
+    }).pipe(Effect.scoped, Effect.provide(overSockets())))
+
+  // Linux says there of each new folder that it is not found, at which Node's recursive `mkdir` never ends.
+  it.live.skipIf(!Fs.existsSync("/proc/self"))(
+    "that the system does not make is refused before the request",
+    () =>
+      Effect.gen(function*() {
+        const key = yield* put()
+        for (const directory of ["/proc/new", "/proc/new/folder"]) {
+          assertLocal(yield* Effect.flip(download(key, { directory })), /the folder does not exist/)
+          assertLocal(yield* Effect.flip(download(key, { path: join(directory, "a") })), /the folder does not exist/)
+        }
+      }).pipe(Effect.scoped, Effect.provide(overSockets()))
+  )
+})

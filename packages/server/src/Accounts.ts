@@ -34,7 +34,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as ApiKeys from "./ApiKeys.ts"
 import { noteFault } from "./Health.ts"
-import { syncFile, syncFolder } from "./internal/disk/folders.ts"
+import { makeFolder, syncFile, syncFolder } from "./internal/disk/folders.ts"
 import { watch } from "./internal/ops/watchedFile.ts"
 import * as Plans from "./Plans.ts"
 
@@ -155,7 +155,7 @@ const change = Effect.fnUntraced(function*<A, E>(
   const fail = (problem: string) => (cause: unknown) => new AccountsError({ path, problem, cause })
   const file = yield* Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => Fs.mkdir(Path.dirname(path), { recursive: true, mode: 0o700 }).then(() => Fs.open(next, "wx", 0o600)),
+      try: () => makeFolder(Path.dirname(path)).then(() => Fs.open(next, "wx", 0o600)),
       catch: fail(`${Path.basename(next)} cannot be made beside it; another change may be under way`)
     }),
     (file) => Effect.promise(() => file.close().catch(() => {}).then(() => Fs.rm(next, { force: true })))

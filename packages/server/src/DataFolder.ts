@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { makeFolder } from "./internal/disk/folders.ts"
 import { openLock } from "./internal/sql/sqlite.ts"
 
 /**
@@ -79,7 +80,7 @@ const isNoFolder = (cause: unknown): boolean =>
 const open = Effect.fnUntraced(function*(path: string) {
   const fail = (problem: string) => (cause: unknown) => new DataFolderError({ path, problem, cause })
   yield* Effect.tryPromise({
-    try: () => Fs.mkdir(path, { recursive: true, mode: 0o700 }),
+    try: () => makeFolder(path),
     catch: (cause) =>
       fail(
         isNoFolder(cause) ? "it is a file; give a folder" : "it cannot be created; check the path and its permissions"

@@ -24,7 +24,7 @@ import {
   type Writer
 } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
-import { shared, syncFile, syncFolder, writeDurably } from "./internal/disk/folders.ts"
+import { makeFolder, shared, syncFile, syncFolder, writeDurably } from "./internal/disk/folders.ts"
 import * as GatheredWrites from "./internal/disk/gatheredWrites.ts"
 import { MemoryBudget } from "./internal/shared/memoryBudget.ts"
 
@@ -185,7 +185,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
     const unfinished = Path.join(directory, "unfinished")
     const idFile = Path.join(directory, "store-id")
     yield* attempt("prepare the data folder", async () => {
-      for (const folder of [blobs, incoming, unfinished]) await Fs.mkdir(folder, { recursive: true, mode: 0o700 })
+      for (const folder of [blobs, incoming, unfinished]) await makeFolder(folder)
     })
 
     // No other process writes here.

@@ -27,10 +27,10 @@ import * as DurationInput from "@effect-fileio/core/DurationInput"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Blobs, BlobsError } from "./Blobs.ts"
 import { DataFolder } from "./DataFolder.ts"
+import { makeFolder } from "./internal/disk/folders.ts"
 import * as S3Bucket from "./internal/s3/s3Bucket.ts"
 import * as S3Reader from "./internal/s3/s3Reader.ts"
 import * as S3Store from "./internal/s3/s3Store.ts"
@@ -114,7 +114,7 @@ export const layer = (options: Options): Layer.Layer<Blobs, BlobsError, DataFold
       // A part of an upload is collected here until it is complete.
       const spools = Path.join((yield* DataFolder).path, "incoming")
       yield* Effect.tryPromise({
-        try: () => Fs.mkdir(spools, { recursive: true, mode: 0o700 }),
+        try: () => makeFolder(spools),
         catch: (cause) => new BlobsError({ operation: "prepare the data folder", cause })
       })
 

@@ -56,6 +56,11 @@ describe("a server that cannot start says why", () => {
       assert.strictEqual(yield* says(file), `cannot use the data folder ${file}: it is a file; give a folder`)
       assert.match(yield* says(Path.join(file, "data")), /it is a file; give a folder/)
 
+      // Linux says there of each new folder that it is not found.
+      if (Fs.existsSync("/proc/self")) {
+        assert.match(yield* says("/proc/data/here"), /\/proc\/data\/here: it cannot be created; /)
+      }
+
       const newer = yield* inFolder("newer")
       yield* start({ dataDirectory: newer, port: 0 })
       const db = new DatabaseSync(Path.join(newer, "catalog.sqlite"))

@@ -4,6 +4,7 @@
  * hosts that may get it: so a reader of the folder learns no link, and can delete nothing without one. `upload` keeps them,
  * `delete` uses them.
  */
+import { makeFolder } from "@effect-fileio/client/Platform"
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Clock from "effect/Clock"
@@ -53,7 +54,7 @@ export const keep = Effect.fnUntraced(function*(details: FileDetails, baseUrl: s
     : Math.ceil(DateTime.toEpochMillis(details.expires) / 1000)
   const hosts = [...new Set([baseUrl, FileKey.baseUrl(details.link) ?? baseUrl].map(Settings.normalize))]
   yield* Effect.gen(function*() {
-    yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 })
+    yield* makeFolder(folder, { mode: 0o700 })
     for (const name of yield* namesIn(folder)) {
       if (hasExpired(name, now)) yield* Effect.ignore(fs.remove(path.join(folder, name)))
     }

@@ -1,5 +1,6 @@
 /** The settings, and the order of their sources (`first`): flags, `FILEIO_…` variables, the file, the default. */
 import * as FileIo from "@effect-fileio/client/FileIo"
+import { makeFolder } from "@effect-fileio/client/Platform"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -192,7 +193,7 @@ export const write = Effect.fnUntraced(function*(given: string, file: File) {
   const failed = (error: PlatformError) =>
     local(`cannot write ${path}`, "Check the folder, its permissions and its free space.", error)
   yield* Effect.gen(function*() {
-    yield* fs.makeDirectory(paths.dirname(path), { recursive: true, mode: 0o700 })
+    yield* makeFolder(paths.dirname(path), { mode: 0o700 })
     const temporary = yield* fs.makeTempFileScoped({ directory: paths.dirname(path), prefix: ".config-" })
     yield* fs.chmod(temporary, 0o600)
     yield* Effect.scoped(Effect.gen(function*() {

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FileIo from "../../FileIo.ts"
 import type { DownloadFileOptions, Target } from "../../FileTransferModels.ts"
-import { CurrentPlatform } from "../../Platform.ts"
+import { CurrentPlatform, makeFolder } from "../../Platform.ts"
 import { invalid } from "../calls/shared.ts"
 import * as Decrypt from "../encryption/decrypt.ts"
 import type { Secrets } from "../encryption/header.ts"
@@ -48,24 +48,6 @@ const folderAt = Effect.fnUntraced(function*(path: string) {
   yield* Effect.mapError(fs.access(path, { writable: true }), local(path))
   return info
 })
-
-/**
- * Makes a folder that does not exist, with those above it. Each is synced to its parent, since a synced file in a folder that a
- * power failure takes away would be lost.
- */
-const makeFolder = (
-  path: string,
-  isDurable: boolean
-): Effect.Effect<void, FileIoError.FileIoError, FileSystem.FileSystem | Path.Path> =>
-  Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
-    const parent = (yield* Path.Path).dirname(path)
-    if (parent === path || Option.isSome(yield* Effect.option(fs.stat(path)))) return
-    yield* makeFolder(parent, isDurable)
-    // Recursive, since somebody else may make it at the same time.
-    yield* Effect.mapError(fs.makeDirectory(path, { recursive: true }), local(path))
-    yield* Publish.syncFolder({ folder: parent, isDurable })
-  })
 
 /** The most links to follow, as in systems. */
 const MAX_LINKS = 40
@@ -116,7 +98,10 @@ const publishOptionsOf = Effect.fnUntraced(function*(
   const given = "path" in target ? paths.resolve(target.path) : undefined
   const collision = options?.onCollision ?? (given === undefined ? "number" : "fail")
   const isDurable = options?.durable !== false
-  yield* makeFolder("directory" in target ? paths.resolve(target.directory) : paths.dirname(given!), isDurable)
+  const place = "directory" in target ? paths.resolve(target.directory) : paths.dirname(given!)
+  // A file in a folder that a power failure takes away would be lost, so each new one is synced to its parent.
+  const onMade = (folder: string) => Publish.syncFolder({ folder, isDurable })
+  yield* Effect.mapError(makeFolder(place, { onMade }), local(place))
   const wanted = given !== undefined && collision === "overwrite" ? yield* followed(given) : given
   const folder = "directory" in target ? paths.resolve(target.directory) : paths.dirname(wanted!)
   const folderInfo = yield* folderAt(folder)

@@ -1,12 +1,31 @@
 /** Files and names that survive a power failure. */
 import { fsync } from "node:fs"
 import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
 import { promisify } from "node:util"
 
 const sync = promisify(fsync)
 
 /** Makes the bytes of a file durable. Not by `FileHandle.sync`, which Yarn's Plug'n'Play replaces by one that throws. */
 export const syncFile = (file: Fs.FileHandle): Promise<void> => sync(file.fd)
+
+const isFolder = (path: string): Promise<boolean> => Fs.stat(path).then((info) => info.isDirectory(), () => false)
+
+/**
+ * Makes a folder of this user, with those above it, unless it exists. Node's `recursive` never returns where the system says of
+ * a new folder in an existing one that it is not found, as in `/proc`.
+ */
+export const makeFolder = async (path: string): Promise<void> => {
+  if (await isFolder(path)) return
+  const parent = Path.dirname(path)
+  if (parent !== path) await makeFolder(parent)
+  try {
+    await Fs.mkdir(path, { mode: 0o700 })
+  } catch (cause) {
+    // Somebody else may make it at the same time.
+    if (!await isFolder(path)) throw cause
+  }
+}
 
 /** Makes the names in a folder durable: added and removed ones. */
 export const syncFolder = async (path: string): Promise<void> => {
