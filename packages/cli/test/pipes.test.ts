@@ -177,6 +177,22 @@ describe.concurrent("upload and download", () => {
     assert.strictEqual(Fs.readFileSync(taken, "utf8"), "theirs")
   })
 
+  it.skipIf(process.platform === "win32")(
+    "takes a backslash for a character of a name, also of an encrypted file's",
+    async () => {
+      const room = t.room()
+      const path = write(room, "AC\\DC.txt", "1980")
+      for (const encrypt of [[], ["--encrypt"]]) {
+        const [link] = await t.lines(["upload", path, ...encrypt])
+        const [saved] = await t.lines(["download", link!], { cwd: Fs.mkdtempSync(join(room, "in-")) })
+        assert.match(saved!, /\/AC_DC\.txt$/)
+      }
+      const [link] = await t.lines(["upload", path])
+      assert.deepStrictEqual(await t.lines(["download", link!, "-o", join(room, "end\\")]), [join(room, "end\\")])
+      assert.strictEqual(Fs.readFileSync(join(room, "end\\"), "utf8"), "1980")
+    }
+  )
+
   it("requests a link from its own host, without the key of another host", async () => {
     const room = t.room()
     const [link] = await t.lines(["upload", write(room, "x.txt", "x")])

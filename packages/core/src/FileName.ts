@@ -85,12 +85,16 @@ const fit = (name: string, suffix = ""): string => {
   return kept + suffix + extension
 }
 
+/** Old programs on Windows send whole paths as names. Elsewhere a backslash is a character of a name like any other. */
+const WINDOWS_PATH = /^(?:[A-Za-z]:|\.{0,2})\\/
+
 /** The last component of a path that is more than blanks and dots. */
 const lastPart = (path: string): string => {
+  const isWindows = WINDOWS_PATH.test(path)
   let end = path.length
   let isBlank = true
   for (let i = path.length - 1; i >= 0; i--) {
-    const isSeparator = path[i] === "/" || path[i] === "\\"
+    const isSeparator = path[i] === "/" || (isWindows && path[i] === "\\")
     if (isSeparator && !isBlank) return path.slice(i + 1, end)
     if (isSeparator) end = i
     else if (isBlank) isBlank = BLANK.test(path[i]!)
@@ -108,8 +112,9 @@ const shorten = (text: string): string =>
 
 /**
  * Makes any text a safe name. Forbidden characters become `_` or are removed; an empty result is `download`. Only the
- * last component of a path stays: `passwd` of `../../etc/passwd`. `_` is put before names on which a system or a
- * command acts: `.bashrc`, `-rf`, `CON`, `desktop.ini`.
+ * last component of a path stays: `passwd` of `../../etc/passwd`, `a.txt` of `C:\dir\a.txt`; but `a\b.txt`, a name on Linux
+ * and macOS, is no path, and becomes `a_b.txt`. `_` is put before names on which a system or a command acts: `.bashrc`,
+ * `-rf`, `CON`, `desktop.ini`.
  *
  * @category naming
  * @since 0.1.0

@@ -81,6 +81,12 @@ describe("FileName.sanitize", () => {
     ["/etc/passwd", "passwd"],
     ["..\\..\\boot.ini", "boot.ini"],
     ["C:\\Users\\x\\a.txt", "a.txt"],
+    ["\\\\server\\share\\a.txt", "a.txt"],
+    // Elsewhere it is no separator, and a name that is cut at it would lose its start.
+    ["AC\\DC.txt", "AC_DC.txt"],
+    ["a\\b\\..\\c.txt.age", "a_b_.._c.txt.age"],
+    ["in/a\\b.txt", "a_b.txt"],
+    ["a\\", "a_"],
     ["C:evil.txt", "C_evil.txt"],
     ["a.txt:stream", "a.txt_stream"],
     ["folder/", "folder"],
@@ -157,7 +163,8 @@ describe("FileName.sanitize", () => {
         DEVICES.has(/^[^\s.]*/.exec(name)![0].toUpperCase())
         ? `_${name}`
         : name
-    const parts = PlainText.strip(raw.toWellFormed()).normalize("NFC").split(/[/\\]/)
+    const parts = PlainText.strip(raw.toWellFormed()).normalize("NFC")
+      .split(/^(?:[a-z]:|\.|\.\.|)\\/i.test(PlainText.strip(raw.toWellFormed())) ? /[/\\]/ : "/")
     const last = parts.filter((part) => !/^[\s.]*$/.test(part)).at(-1) ?? ""
     return guard(trim(last.replace(/[/\\:*?"<>|\u2044\u2215\u29F8\uFF0F\uFF3C]/g, "_"))) || "download"
   }

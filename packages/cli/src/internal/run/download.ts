@@ -5,6 +5,7 @@ import * as FileKey from "@effect-fileio/core/FileKey"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
+import * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as JsonLine from "../../JsonLine.ts"
@@ -29,7 +30,9 @@ interface Input extends Encryption.DecryptInput {
 const targetOf = Effect.fnUntraced(function*(output: string | undefined) {
   const fs = yield* FileSystem.FileSystem
   if (output === undefined) return { directory: "." } satisfies FileTransfer.Target
-  if (/[/\\]$/.test(output)) return { directory: output } satisfies FileTransfer.Target
+  if (output.endsWith("/") || output.endsWith((yield* Path.Path).sep)) {
+    return { directory: output } satisfies FileTransfer.Target
+  }
   const info = yield* Effect.option(fs.stat(output))
   return info._tag === "Some" && info.value.type === "Directory" ? { directory: output } : { path: output }
 })
