@@ -1,6 +1,6 @@
 /** Real engines for the tests: PostgreSQL, Redis and a store that speaks S3, each on a free port and in a temporary folder. */
 import { Effect, Redacted, type Scope } from "effect"
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
@@ -119,6 +119,10 @@ export interface Postgres {
   readonly crash: Effect.Effect<void>
 }
 
+/** The rows that a statement returns, with `|` between their columns. */
+export const psql = (database: Redacted.Redacted, text: string): string =>
+  execFileSync("psql", [Redacted.value(database), "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
+
 const CACHE = fileURLToPath(new URL("../../../node_modules/.cache/engines", import.meta.url))
 
 let databases = 0
@@ -151,7 +155,10 @@ const initialize = async (data: string, as: { readonly uid?: number; readonly gi
   await run("cp", ["-a", kept, data])
 }
 
-/** Without syncs of the disk it is fast; `durable` is for measuring. */
+/**
+ * Without syncs of the disk it is fast, and a crash undoes everything that did not wait for one; `durable` is for measuring, and
+ * for the fault lab.
+ */
 export const postgres = (options: { readonly durable?: boolean } = {}) =>
   Effect.gen(function*() {
     const folder = yield* folderFor("postgres")
@@ -165,7 +172,7 @@ export const postgres = (options: { readonly durable?: boolean } = {}) =>
       listen_addresses: "127.0.0.1",
       unix_socket_directories: folder,
       max_connections: "300",
-      ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off" })
+      ...(options.durable === true ? {} : { fsync: "off", full_page_writes: "off", wal_writer_delay: "10s" })
     }
     const { child, restart } = yield* running(
       bin("postgres"),

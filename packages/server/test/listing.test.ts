@@ -1,7 +1,7 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Catalog from "../src/Catalog.ts"
@@ -11,7 +11,7 @@ import * as Listing from "../src/internal/sql/listing.ts"
 import { statements } from "../src/internal/sql/sqliteLists.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
-import { hasPostgres, postgres, skipping } from "./engines.ts"
+import { hasPostgres, postgres, psql, skipping } from "./engines.ts"
 import { anna, type Answer, assertRefused, call, eventually, start, temporaryFolder, uploaded } from "./support.ts"
 
 const FILES = 100_000
@@ -186,14 +186,15 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
       yield* Effect.scoped(
         Layer.build(PgCatalog.layer({ url, grace: 1000 }).pipe(Layer.provide(NodeCrypto.layerSecureRandom)))
       )
-      const psql = (text: string) =>
-        execFileSync("psql", [Redacted.value(url), "-X", "-A", "-t", "-c", text], { encoding: "utf8" })
-      psql(`
+      psql(
+        url,
+        `
         INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, auto_delete, created, modified)
         SELECT 'key' || i, i, 'blob' || i, 'anna', 'premium', 'n' || i, 'n' || i, 'text/plain', i, CASE WHEN i % 2 = 0 THEN i END,
           0, FALSE, i, i
-        FROM generate_series(1, 20000) AS i`)
-      psql("VACUUM ANALYZE files")
+        FROM generate_series(1, 20000) AS i`
+      )
+      psql(url, "VACUUM ANALYZE files")
       const value = { created: 10_000, name: "'n5000'", size: 10_000, expires: 10_000 }
       for (const sort of ["created", "name", "size", "expires"] as const) {
         for (const descending of [false, true]) {
@@ -210,6 +211,7 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
           ]
           for (const text of texts) {
             const plan = psql(
+              url,
               `EXPLAIN ${
                 text.replaceAll(":limit", "100").replaceAll(":value", String(value[sort])).replaceAll(":seq", "1")
               }`
@@ -223,9 +225,9 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
 
   it.live("gets a refusal that says what to do when a list takes too long, and the server stays healthy", () =>
     Effect.gen(function*() {
-      const url = Redacted.value(yield* (yield* postgres()).database)
+      const database = yield* (yield* postgres()).database
+      const url = Redacted.value(database)
       const server = yield* start({ catalog: url, engineTimeout: "2 minutes", admin: {} })
-      const psql = (text: string) => execFileSync("psql", [url, "-X", "-A", "-t", "-c", text], { encoding: "utf8" })
       // The lists wait for this lock, until PostgreSQL cancels them, as it does at the deadline.
       const locks = yield* Effect.acquireRelease(
         Effect.sync(() => spawn("psql", [url, "-X", "-A", "-t"], { stdio: ["pipe", "pipe", "inherit"] })),
@@ -242,7 +244,7 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
           const listing = yield* Effect.forkChild(call(`${server.url}/${query}`, { headers: anna }))
           const cancel =
             `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ORDER BY ${column}%'`
-          yield* eventually("the list waits", () => Number(psql(cancel)) > 0)
+          yield* eventually("the list waits", () => Number(psql(database, cancel)) > 0)
           return yield* Fiber.join(listing)
         })
       const refused = yield* cancelled("?sort=title", "title")
@@ -257,7 +259,7 @@ describe.skipIf(!hasPostgres)("an account with many files in PostgreSQL", () => 
       locks.stdin.end("ROLLBACK;\n")
       yield* eventually(
         "the lock is gone",
-        () => Number(psql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'")) === 0
+        () => Number(psql(database, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'")) === 0
       )
       assert.deepStrictEqual((yield* call(`${server.adminUrl}/healthz`)).json["faults"], {})
     }))

@@ -2,9 +2,10 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
+import { execFileSync } from "node:child_process"
 import { Catalog } from "../src/Catalog.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
-import { hasPostgres, type Postgres, postgres, skipping } from "./engines.ts"
+import { hasPostgres, type Postgres, postgres, psql, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
 import { claimed, file } from "./leaseRules.ts"
 import { anna, type Answer, assertRefused, blobs, call, eventually, start, upload, uploaded } from "./support.ts"
@@ -204,6 +205,42 @@ describe.skipIf(!hasPostgres)("a lost response of PostgreSQL", () => {
       assert.strictEqual((yield* Fiber.join(uploading)).reason, "unknown")
       assert.strictEqual((yield* other.totals).files, 1)
       assert.strictEqual(Option.getOrThrow(yield* other.get(key)).blob, "newer")
+    }))
+
+  it.live("to new content, that is read after the deadline since the server stood still: unknown, or not made", () =>
+    Effect.gen(function*() {
+      const url = yield* postgresql.database
+      const context = yield* Layer.build(
+        PgCatalog.layer({ url, grace: 60_000, timeout: "3 seconds" }).pipe(Layer.provide(NodeCrypto.layerSecureRandom))
+      )
+      const catalog = Context.get(context, Catalog)
+      const { key } = yield* catalog.insert(file({ blob: "old" }))
+      yield* postgresql.execute(
+        url,
+        `CREATE FUNCTION wait() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
+         CREATE TRIGGER wait BEFORE UPDATE ON files FOR EACH ROW EXECUTE FUNCTION wait()`
+      )
+      yield* catalog.expect("newer", { owner: "anna", key })
+      const updating = yield* Effect.forkScoped(
+        Effect.result(catalog.update(key, "anna", { content: { ...file({ blob: "newer" }), isExpected: true } }))
+      )
+      const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+      yield* eventually("PostgreSQL updates the row", () => psql(url, waiting) === "1")
+      // Nothing runs in this process meanwhile; then it notices the deadline before the response, which has come first.
+      yield* Effect.callback<void>((resume) => {
+        setImmediate(() => {
+          execFileSync("sleep", ["5"])
+          resume(Effect.void)
+        })
+      })
+      const result = yield* Fiber.join(updating)
+      yield* eventually(
+        "the connection is closed",
+        () => psql(url, "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") === "0"
+      )
+      const { blob } = Option.getOrThrow(yield* catalog.get(key))
+      if (result._tag === "Success") assert.strictEqual(blob, "newer")
+      else if (result.failure.reason !== "unknown") assert.strictEqual(blob, "old", String(result.failure.cause))
     }))
 
   it.live("to a deletion: it is done, and reported as such", () =>

@@ -4,7 +4,7 @@
  */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Effect, Layer, Redacted } from "effect"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import { fileURLToPath } from "node:url"
@@ -12,7 +12,7 @@ import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
-import { hasPostgres, hasRedis, postgres, redis, s3, S3_CREDENTIALS } from "./engines.ts"
+import { hasPostgres, hasRedis, postgres, psql, redis, s3, S3_CREDENTIALS } from "./engines.ts"
 import { eventually, temporaryFolder } from "./support.ts"
 
 const COUNT = Number(process.argv[2] ?? 2000)
@@ -182,9 +182,7 @@ const largeUpload = (database: Redacted.Redacted) =>
       // PostgreSQL counts what ended a second ago.
       await new Promise((resolve) => setTimeout(resolve, 3000))
       const query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-      return Number(
-        execFileSync("psql", [Redacted.value(database), "-X", "-A", "-t", "-c", query], { encoding: "utf8" })
-      )
+      return Number(psql(database, query))
     })
     const idle = -(yield* transactions) + (yield* transactions)
     const before = yield* transactions

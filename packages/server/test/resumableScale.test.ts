@@ -1,9 +1,9 @@
 /** Resumable uploads over PostgreSQL and S3: begun at one server, continued at another. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { execFile, execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { promisify } from "node:util"
-import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
+import { hasPostgres, type Postgres, postgres, psql, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { ask, finish, offsetOf, PARTIAL } from "./resumableClient.ts"
 import { anna, call, eventually, pattern, start, uploaded } from "./support.ts"
 
@@ -25,11 +25,19 @@ const servers = (options: Parameters<typeof start>[0] = {}) =>
     const blobs = `s3://files/some?endpoint=${encodeURIComponent(endpoint)}&region=us-east-1`
     const one = yield* start({ catalog, blobs, ...options })
     const two = yield* start({ catalog, blobs, ...options })
-    const psql = (text: string) => [Redacted.value(catalog), "-X", "-A", "-t", "-c", text]
-    const sql = (text: string): string => execFileSync("psql", psql(text), { encoding: "utf8" }).trim()
+    const sql = (text: string) => psql(catalog, text)
     /** The servers are in this process: on a busy machine, asking again and again without a pause would stop them. */
     const received = async () =>
-      Number((await promisify(execFile)("psql", psql("SELECT received FROM uploads"))).stdout)
+      Number(
+        (await promisify(execFile)("psql", [
+          Redacted.value(catalog),
+          "-X",
+          "-A",
+          "-t",
+          "-c",
+          "SELECT received FROM uploads"
+        ])).stdout
+      )
     return { urls: [one.url, two.url] as const, sql, received }
   })
 

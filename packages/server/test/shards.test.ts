@@ -2,12 +2,11 @@
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Option, Redacted, Result, Scope } from "effect"
-import { execFileSync } from "node:child_process"
 import * as Catalog from "../src/Catalog.ts"
 import { homeAmong, homesOf, prefixOf, shardOfKey, shardOfUpload } from "../src/internal/shards/homes.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
 import { runAll } from "./conformance/runAll.ts"
-import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
+import { hasPostgres, type Postgres, postgres, psql, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
 import { claimed, file } from "./leaseRules.ts"
 import { anna, assertRefused, BERT, bert, call, eventually, pattern, start, uploaded } from "./support.ts"
@@ -105,11 +104,7 @@ describe.skipIf(!hasPostgres)("a catalog in several databases", () => {
         yield* Effect.all(Array.from({ length: 4 }, () => open(...urls)), { concurrency: "unbounded" })
         const recorded = (url: Redacted.Redacted) =>
           Effect.sync(() => {
-            const [id, members] = execFileSync(
-              "psql",
-              [Redacted.value(url), "-X", "-A", "-t", "-c", "SELECT id, members FROM shard"],
-              { encoding: "utf8" }
-            ).trim().split("|")
+            const [id, members] = psql(url, "SELECT id, members FROM shard").split("|")
             return { id: id!, members: members! }
           })
         const sets = yield* Effect.forEach(urls, recorded)
@@ -300,12 +295,7 @@ describe.skipIf(!hasPostgres)("a catalog in several databases", () => {
         // The first one that meets it finds out.
         assert.isAtMost(results.filter(Result.isFailure).length, 1)
         for (const url of direct) {
-          assert.strictEqual(
-            execFileSync("psql", [Redacted.value(url), "-X", "-A", "-t", "-c", "SELECT count(*) FROM garbage"], {
-              encoding: "utf8"
-            }).trim(),
-            "0"
-          )
+          assert.strictEqual(psql(url, "SELECT count(*) FROM garbage"), "0")
         }
       })
   )

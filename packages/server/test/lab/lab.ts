@@ -8,14 +8,13 @@
  * several times.
  */
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { objectStore, standInStore } from "../ceph.ts"
-import { postgres, redis, S3_CREDENTIALS } from "../engines.ts"
+import { postgres, psql, redis, S3_CREDENTIALS } from "../engines.ts"
 import { act } from "./client.ts"
 import { makeFault, NAME } from "./faults.ts"
 import { Ledger, randomFrom, type Verdict } from "./ledger.ts"
@@ -105,10 +104,7 @@ export const run = async (
     const [database, ...others] = databases.map((url) => Redacted.value(url))
     const store = await provide(ceph ? objectStore : standInStore)
     const counter = await provide(redis)
-    const psql = (text: string) =>
-      [database!, ...others].map((url) =>
-        execFileSync("psql", [url, "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
-      ).filter((rows) => rows !== "").join("\n")
+    const onEach = (text: string) => databases.map((url) => psql(url, text)).filter((rows) => rows !== "").join("\n")
     const accounts = accountsFile(folder)
 
     for (let index = 0; index < size; index++) {
@@ -158,7 +154,7 @@ export const run = async (
       for (const line of lines) line.setMode("pass")
       await start()
     }
-    await verify(ledger, servers, store, psql)
+    await verify(ledger, servers, store, onEach)
     const { counts, entries, violations } = ledger
     if (violations.length > 0) {
       servers.forEach(({ output }, index) =>

@@ -3,13 +3,12 @@
  * PostgreSQL whose objects a stand-in for S3 removes, while a client uploads files of the same account, one after another.
  */
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { standInStore } from "../ceph.ts"
-import { postgres, S3_CREDENTIALS } from "../engines.ts"
+import { postgres, psql, S3_CREDENTIALS } from "../engines.ts"
 import { makeServer } from "../lab/server.ts"
 
 const [files = 1_000_000, servers = 3] = process.argv.slice(2).map(Number)
@@ -19,14 +18,13 @@ const scope = Scope.makeUnsafe()
 const provide = <A>(effect: Effect.Effect<A, never, Scope.Scope>) => Effect.runPromise(Scope.provide(effect, scope))
 const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "fileio-sweep-"))
 const { database } = await provide(postgres({ durable: true }))
-const url = Redacted.value(await provide(database))
+const url = await provide(database)
 const store = await provide(standInStore)
-const psql = (text: string) => execFileSync("psql", [url, "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
 
 const serverOf = (index: number, sweepInterval: string) =>
   makeServer([], {
     ...S3_CREDENTIALS,
-    FILEIO_SERVER_CATALOG: url,
+    FILEIO_SERVER_CATALOG: Redacted.value(url),
     FILEIO_SERVER_BLOBS: `s3://files?endpoint=${store.endpoint}`,
     FILEIO_SERVER_API_KEY: KEY,
     FILEIO_SERVER_DATA: Path.join(folder, String(index)),
@@ -50,14 +48,17 @@ try {
   // It makes the tables, and has swept before there is anything to sweep.
   await first.start()
   // The trigger counts each file in a few rows, of which one change may not make a million versions.
-  psql(`
+  psql(
+    url,
+    `
     ALTER TABLE files DISABLE TRIGGER USER;
     INSERT INTO files (key, id, blob, owner, plan, name, folded_name, mime_type, size, expires, downloads, max_downloads,
       auto_delete, created, modified)
     SELECT 'key' || i, i, md5(i::text), 'default', 'premium', 'n', 'n', 'text/plain', 10, 1, 0, 1, TRUE, 1, 1
     FROM generate_series(1, ${files}) AS i;
     INSERT INTO usage (owner, part, bytes, files) SELECT owner, seq & 15, sum(size), count(*) FROM files GROUP BY 1, 2;
-    ALTER TABLE files ENABLE TRIGGER USER`)
+    ALTER TABLE files ENABLE TRIGGER USER`
+  )
   // A start looks for the objects of the newest files.
   for (let i = 0; i < 100; i++) await upload(first.url())
   await first.kill()
@@ -67,7 +68,7 @@ try {
   const listening = seconds()
   const waits: Array<number> = []
   const left = () =>
-    Number(psql("SELECT (SELECT count(*) FROM files WHERE expires = 1) + (SELECT count(*) FROM garbage)"))
+    Number(psql(url, "SELECT (SELECT count(*) FROM files WHERE expires = 1) + (SELECT count(*) FROM garbage)"))
   let over = false
   const uploading = (async () => {
     for (let i = 0; !over; i++) {
@@ -77,7 +78,7 @@ try {
   })()
   let buried = 0
   for (let rows = left(); rows > 0; rows = left()) {
-    if (buried === 0 && psql("SELECT count(*) FROM files WHERE expires = 1") === "0") buried = seconds()
+    if (buried === 0 && psql(url, "SELECT count(*) FROM files WHERE expires = 1") === "0") buried = seconds()
     await sleep(500)
   }
   const swept = seconds()

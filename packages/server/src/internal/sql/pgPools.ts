@@ -126,19 +126,28 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       return Effect.forEach(siblings.replace, (one) => one, { discard: true })
     }).pipe(Effect.uninterruptible)
 
-  /** `asking` is called before PostgreSQL is asked: waiting for a connection is no reason to replace the pool. */
+  /**
+   * `mayAsk` is called before PostgreSQL is asked. Waiting for a connection is no reason to replace the pool; and what ends in
+   * the background after the deadline must ask for no change any more, since the caller was told that there is none.
+   */
   const bounded = <A>(
-    run: (pool: PgPool.PgPool, asking: () => void) => Effect.Effect<A, SqlError.SqlError>,
+    run: (pool: PgPool.PgPool, mayAsk: () => boolean) => Effect.Effect<A, SqlError.SqlError | Late>,
     time: Duration.Duration
   ): Effect.Effect<A, SqlError.SqlError | Late> =>
     Effect.suspend(() => {
       const { replaced } = siblings
       let asked = false
+      let isLate = false
       const running = run(current.pool, () => {
         asked = true
+        return !isLate
       })
+      const late = () => {
+        isLate = true
+        return new Late()
+      }
       return Effect.tapError(
-        within(running, time, () => new Late()),
+        within(running, time, late),
         (error) => error._tag === "Late" && asked ? replaceAll(replaced) : Effect.void
       )
     })

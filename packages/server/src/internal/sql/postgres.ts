@@ -116,9 +116,10 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
         )
       }
       let asked = false
-      const run = bounded((pool, asking) =>
-        pool.use((connection) => {
-          asking()
+      type Asking = Effect.Effect<{ readonly rows: ReadonlyArray<Row> }, SqlError.SqlError | PgPools.Late>
+      const run = bounded((pool, mayAsk) =>
+        pool.use((connection): Asking => {
+          if (!mayAsk()) return Effect.fail(new PgPools.Late())
           asked = kind === "change"
           return connection.query(text, values)
         }), deadline)
@@ -134,16 +135,16 @@ export const make = Effect.fnUntraced(function*(options: PgPools.Options) {
     time: Duration.Duration = deadline
   ): Effect.Effect<A, CatalogError> => {
     let committing = false
-    const run = (pool: PgPool.PgPool, asking: () => void) =>
+    const run = (pool: PgPool.PgPool, mayAsk: () => boolean) =>
       Effect.scoped(Effect.gen(function*() {
         const connection = yield* pool.reserve
-        asking()
+        mayAsk()
         let clean = false
         // A connection that may be inside a transaction is unusable.
         yield* Effect.addFinalizer(() => clean ? Effect.void : pool.invalidate(connection))
         yield* connection.query("BEGIN", [], false)
         const exit = yield* Effect.exit(Effect.provideService(effect, InTransaction, { url, connection }))
-        committing = Exit.isSuccess(exit)
+        committing = Exit.isSuccess(exit) && mayAsk()
         const { command } = yield* connection.query(committing ? "COMMIT" : "ROLLBACK", [], false)
         clean = true
         return committing && command !== "COMMIT"
