@@ -1,8 +1,7 @@
 /** Sweeping and storing with the engines of several servers: in bounded steps, and without orphans. */
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Redacted, Scope } from "effect"
-import { execFileSync } from "node:child_process"
+import { Deferred, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -14,9 +13,20 @@ import * as PgCatalog from "../src/PgCatalog.ts"
 import * as S3Blobs from "../src/S3Blobs.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import * as Sweeper from "../src/Sweeper.ts"
-import { hasPostgres, type Postgres, postgres, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
+import { hasPostgres, type Postgres, postgres, psql, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
-import { anna, assertRefused, blobs, call, eventually, pattern, start, upload, uploaded } from "./support.ts"
+import {
+  anna,
+  assertRefused,
+  blobs,
+  call,
+  eventually,
+  pattern,
+  start,
+  startStoppable,
+  upload,
+  uploaded
+} from "./support.ts"
 
 Object.assign(process.env, S3_CREDENTIALS)
 
@@ -29,6 +39,10 @@ afterAll(() => Effect.runPromise(Scope.close(engines, Exit.void)))
 
 const DAY = 24 * 60 * 60 * 1000
 
+/** Number of blobs in the folder of the stand-in for S3. */
+const objects = (folder: string): number =>
+  Fs.readdirSync(Path.join(folder, "files")).filter((name) => /^[0-9a-f]{32}\._S3rver_object$/.test(name)).length
+
 skipping("sweeping in PostgreSQL")
 describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
   const open = (url: Redacted.Redacted) =>
@@ -36,8 +50,6 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       Layer.build(PgCatalog.layer({ url, grace: 1000 }).pipe(Layer.provide(NodeCrypto.layerSecureRandom))),
       (context) => Catalog.pipe(Effect.provide(context))
     )
-  const psql = (url: Redacted.Redacted, text: string): string =>
-    execFileSync("psql", [Redacted.value(url), "-X", "-A", "-t", "-c", text], { encoding: "utf8" }).trim()
 
   it.live(
     "removes files that expired at once in batches, by several servers, each file once",
@@ -82,6 +94,52 @@ describe.skipIf(!hasPostgres)("sweeping in PostgreSQL", () => {
       psql(url, "DROP TRIGGER sweep ON garbage")
       assert.strictEqual((yield* upload(server.url, "new", put)).status, 200)
       assert.strictEqual((yield* call(`${server.url}/${before.key}`)).text, "new")
+    }))
+
+  it.live("finds the object of an upload whose server died together with PostgreSQL", () =>
+    Effect.gen(function*() {
+      const url = yield* postgresql.database
+      const store = yield* s3
+      const line = yield* proxy(Number(new URL(store.endpoint).port))
+      const server = yield* startStoppable({
+        catalog: Redacted.value(url),
+        blobs: `s3://files?endpoint=http://127.0.0.1:${line.port}`,
+        sweepInterval: "1 hour"
+      })
+      const stored = line.meet("lose", "PUT /files/")
+      yield* Effect.forkScoped(Effect.ignore(upload(server.url, "content", { headers: anna })))
+      yield* Effect.promise(() => stored)
+      line.setMode("refuse")
+      yield* postgresql.crash
+      yield* Scope.close(server.scope, Exit.void)
+      assert.strictEqual(objects(store.folder), 1)
+      assert.strictEqual(psql(url, "SELECT count(*) FROM files"), "0")
+      // An hour later. Otherwise only the search for orphans finds it: a day later, and only if there are few.
+      assert.strictEqual(psql(url, "UPDATE garbage SET after = 0"), "UPDATE 1")
+      line.setMode("pass")
+      yield* start({ catalog: Redacted.value(url), blobs: `s3://files?endpoint=${store.endpoint}` })
+      yield* eventually("the object is removed", () => objects(store.folder) === 0)
+    }))
+
+  it.live("after a claim, of a file that another server has deleted, makes the download a 404", () =>
+    Effect.gen(function*() {
+      const store = yield* s3
+      const line = yield* proxy(Number(new URL(store.endpoint).port))
+      const options = { catalog: Redacted.value(yield* postgresql.database), engineTimeout: "10 minutes" } as const
+      const first = yield* start({ ...options, blobs: `s3://files?endpoint=http://127.0.0.1:${line.port}` })
+      const other = yield* start({
+        ...options,
+        blobs: `s3://files?endpoint=${store.endpoint}`,
+        sweepInterval: "100 millis"
+      })
+      const { key } = yield* uploaded(first.url, "content", { headers: anna })
+      const opened = line.meet("hold", "HEAD /files/")
+      const download = yield* Effect.forkScoped(call(`${first.url}/${key}`))
+      yield* Effect.promise(() => opened)
+      assert.strictEqual((yield* call(`${other.url}/${key}`, { method: "DELETE", headers: anna })).status, 200)
+      yield* eventually("its object is removed", () => objects(store.folder) === 0)
+      line.setMode("pass")
+      assertRefused(yield* Fiber.join(download), 404, "FILE_NOT_FOUND")
     }))
 
   it.live("lets uploads of the account in meanwhile", () =>
@@ -197,11 +255,6 @@ describe("a sweep", () => {
 })
 
 describe("a store of objects", () => {
-  const objects = (folder: string) => {
-    const files = Path.join(folder, "files")
-    return Fs.readdirSync(files).filter((name) => /^[0-9a-f]{32}\._S3rver_object$/.test(name)).length
-  }
-
   it.live("keeps nothing of clients that disconnect while their object is stored", () =>
     Effect.gen(function*() {
       const store = yield* s3

@@ -19,11 +19,13 @@ interface Pair {
   /** The last bytes from the client, which are searched for words. */
   sent: string
   losing: boolean
+  /** What the client sent since its connection is held. */
+  held: Array<Buffer> | undefined
 }
 
 export interface Proxy {
   readonly port: number
-  /** `pass` also ends what `meet` waits for. */
+  /** `pass` also ends what `meet` waits for, and sends on what is held. */
   readonly setMode: (mode: Mode) => void
   /** Number of accepted connections. */
   readonly accepted: () => number
@@ -42,9 +44,9 @@ export interface Proxy {
 /**
  * `lose`: the engine gets the request, its response is lost, and the connection is cut. `swallow`: the engine does not get it,
  * and the connection stays open and silent. `cut`: the engine does not get it, and the connection is cut. `silence`: from it on
- * the mode is `silent`.
+ * the mode is `silent`. `hold`: the engine gets it when `setMode("pass")` is called.
  */
-export type Fault = "lose" | "swallow" | "cut" | "silence"
+export type Fault = "lose" | "swallow" | "cut" | "silence" | "hold"
 
 /** A response may come in several pieces; it is complete when nothing has come for this many milliseconds. */
 const ANSWER_QUIET = 50
@@ -80,6 +82,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       if (how === "lose") return lose(pair, done)
       if (how === "cut") end(pair)
       else if (how === "swallow") pair.silent = true
+      else if (how === "hold") pair.held = []
       else mode = "silent"
       done()
     }
@@ -96,7 +99,14 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
     const connect = (client: Net.Socket) => {
       accepted++
       if (mode === "refuse") return void client.resetAndDestroy()
-      const pair: Pair = { client, engine: Net.connect(target, "127.0.0.1"), silent: false, sent: "", losing: false }
+      const pair: Pair = {
+        client,
+        engine: Net.connect(target, "127.0.0.1"),
+        silent: false,
+        sent: "",
+        losing: false,
+        held: undefined
+      }
       pairs.add(pair)
       const isSilent = () => mode === "silent" || pair.silent
       const wire = (from: Net.Socket, to: Net.Socket, isRequest: boolean) => {
@@ -111,6 +121,7 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
               pair.silent = true
               return
             }
+            if (pair.held !== undefined) return void pair.held.push(data)
           }
           if (to.destroyed || to.write(data)) return
           from.pause()
@@ -145,7 +156,12 @@ export const proxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> 
       port: (server.address() as Net.AddressInfo).port,
       setMode: (next) => {
         mode = next
-        if (next === "pass") trap = undefined
+        if (next !== "pass") return
+        trap = undefined
+        for (const pair of pairs) {
+          for (const data of pair.held ?? []) pair.engine.write(data)
+          pair.held = undefined
+        }
       },
       accepted: () => accepted,
       requests: () => requests,

@@ -16,7 +16,8 @@ const PAIRING_DEADLINE = Duration.minutes(30)
 /** The sweeper finds and repeats what a crash of the database undoes of `relaxed` statements. */
 export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores => {
   const sql = {
-    expect: relaxed<"blob">(
+    // Durable: where a crash undid it, bytes would be left of which nothing is recorded.
+    expect: prepare<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
     ),
     // Receivers of replaced content get the rest of it, and so do those of a file that is used up: its bytes stay until then.
