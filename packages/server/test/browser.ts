@@ -132,13 +132,9 @@ const privateBytes = (id: number): number => {
   }
 }
 
-/** By how much the browser's processes grow, at most, from now until the returned function is called. */
-export const watchMemory = async () => {
-  const session = await browser.newBrowserCDPSession()
-  const measure = async () => {
-    const { processInfo } = await session.send("SystemInfo.getProcessInfo")
-    return processInfo.reduce((sum, { id }) => sum + privateBytes(id), 0)
-  }
+/** By how much the processes grow, at most, from now until the returned function is called. */
+export const watchProcesses = async (ids: () => Promise<ReadonlyArray<number>> | ReadonlyArray<number>) => {
+  const measure = async () => (await ids()).reduce((sum, id) => sum + privateBytes(id), 0)
   const first = await measure()
   let most = first
   let isOver = false
@@ -153,6 +149,11 @@ export const watchMemory = async () => {
     await watching
     return most - first
   }
+}
+
+export const watchMemory = async () => {
+  const session = await browser.newBrowserCDPSession()
+  return watchProcesses(async () => (await session.send("SystemInfo.getProcessInfo")).processInfo.map(({ id }) => id))
 }
 
 export const saved = (page: Page, button = "Download") =>

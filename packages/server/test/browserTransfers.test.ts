@@ -3,7 +3,6 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile, execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Net from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -23,6 +22,7 @@ import {
   slowly,
   watchMemory
 } from "./browser.ts"
+import { network } from "./network.ts"
 import { RARELY_LOADED } from "./pageAssets.ts"
 import { ANNA, blobs, call, FRED, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
@@ -33,52 +33,6 @@ if (!hasAge) console.warn("SKIPPED: the pages with the age program, which is not
 const MEGABYTES = Number(process.env["FILEIO_BROWSER_MB"] ?? "70")
 /** What the browser may use for a file of any size: less than 300 MB, and as much as it needs to start. */
 const MOST_MEMORY = 250_000_000
-
-/** A network between browser and server that can go away: connections break, and new ones are refused. */
-const network = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const { port } = new URL(url)
-      const sockets = new Set<Net.Socket>()
-      let isAway = false
-      let refused: (() => void) | undefined
-      const server = Net.createServer((near) => {
-        if (isAway) {
-          near.destroy()
-          refused?.()
-          return
-        }
-        const far = Net.connect(Number(port), "127.0.0.1")
-        for (const [one, other] of [[near, far], [far, near]] as const) {
-          sockets.add(one)
-          one.on("error", () => other.destroy()).on("close", () => {
-            sockets.delete(one)
-            other.destroy()
-          })
-          one.pipe(other)
-        }
-      })
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-      return {
-        url: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`,
-        /** Until the browser has tried in vain. */
-        away: () =>
-          new Promise<void>((resolve) => {
-            refused = resolve
-            isAway = true
-            for (const socket of sockets) socket.destroy()
-          }),
-        back: () => {
-          isAway = false
-        },
-        close: () => {
-          for (const socket of sockets) socket.destroy()
-          server.close()
-        }
-      }
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 /** The connection breaks, and comes back when the page has said that it is away. */
 const interrupted = async (page: Page, between: Effect.Success<ReturnType<typeof network>>, what: string) => {
