@@ -88,7 +88,7 @@ export const make = (client: Client) => {
       const scope = yield* Effect.scope
       const meter = yield* Effect.withFiberSucceed((fiber) => TransferMeter.make(fiber, "down", options?.onProgress))
       const first = yield* Retry.run(
-        { operation: "download", reopenable: true, limiter },
+        { operation: "download", content: "none", limiter },
         (withPermit) => fetch(call, link.key, resume, withPermit)
       )
       const head = DownloadStream.readHead(link.key, first.response, resume)

@@ -41,7 +41,7 @@ export const ask = <A>(
   recover?: (failure: Failure, isAfterEffect: boolean) => Effect.Effect<A, Failure>
 ): Effect.Effect<A, FileIoError.FileIoError> =>
   Retry.run(
-    { operation: call.call.operation, reopenable: true, limiter: client.limiter },
+    { operation: call.call.operation, content: "none", limiter: client.limiter },
     (withPermit, isAfterEffect) => {
       const received = exchange(client, call, { withPermit, isRepeatable: true })
       return recover === undefined ? received : Effect.catch(received, (failure) => recover(failure, isAfterEffect))
@@ -71,7 +71,7 @@ export const submit = <A>(
     const asForm = Retry.run(
       {
         operation,
-        reopenable: body === undefined || body._tag === "FileBody",
+        content: body === undefined ? "none" : body._tag === "FileBody" ? "reopenable" : "once",
         limiter: client.limiter,
         onFailure: () => meter.failed
       },
@@ -80,7 +80,7 @@ export const submit = <A>(
         const received = exchange(client, call, {
           body: Outgoing.prepare({ form, file: body, tally, meter }),
           withPermit,
-          isRepeatable: operation !== "upload" && body?._tag !== "OneShotBody"
+          isRepeatable: body === undefined
         })
         return Effect.tap(recover === undefined ? received : Effect.catch(received, recover), meter.finished)
       }

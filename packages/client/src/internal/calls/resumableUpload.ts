@@ -158,7 +158,7 @@ export const run = <A>(
   return Retry.run(
     {
       operation: call.call.operation,
-      reopenable: true,
+      content: "reopenable",
       limiter: client.limiter,
       onFailure: () => upload.meter.failed,
       progress

@@ -15,7 +15,7 @@ import { CurrentRetryPolicy, type RetryPolicy } from "../../RetryPolicy.ts"
 import type { CallPermits, Limiter, RequestHooks, WithPermit } from "../limit/limiter.ts"
 import * as Metrics from "../observe/metrics.ts"
 import * as Span from "../observe/span.ts"
-import { copyOf, Failure, mayHaveEffect, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
+import { type Content, copyOf, Failure, mayHaveEffect, mayRepeat, retryAfterOf, storedOf } from "../shared/failure.ts"
 import { millisOf } from "../shared/monotonic.ts"
 import * as Timeouts from "./timeouts.ts"
 
@@ -96,7 +96,7 @@ const attempted = <A, R>(
 export const run = <A, R>(
   options: {
     readonly operation: FileIoError.Operation
-    readonly reopenable: boolean
+    readonly content: Content
     readonly limiter: Limiter
     readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
     /**
@@ -140,7 +140,7 @@ export const run = <A, R>(
             if (progress === "advanced") nextDelay = yield* startDelays(policy, clock)
             began += spent()
           }
-          if (!mayRepeat(operation, failure, options.reopenable)) return yield* Effect.fail(error)
+          if (!mayRepeat(operation, failure, options.content)) return yield* Effect.fail(error)
           const isRefused = failure.stage === "limited"
           // However often the host refuses a request, it counts as one repetition for the policy.
           if (!isRefused || refusedAt === Infinity) {

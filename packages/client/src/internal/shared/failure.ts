@@ -104,13 +104,16 @@ export const storedOf = (failure: Failure): FileIoError.Stored =>
 export const mayHaveEffect = (operation: FileIoError.Operation, failure: Failure): boolean =>
   failure.stage !== "resumable" && (operation === "download" ? copyOf(failure) : storedOf(failure)) === "unknown"
 
+/** The content of a file that a request sends: whether it can be sent again from its start. */
+export type Content = "none" | "reopenable" | "once"
+
 /**
  * Whether the attempt may be repeated without harm: the table of `docs/one-time-promise.md`.
  *
- * @param reopenable whether the request's body can be sent again from its start
+ * New content that was stored may have been downloaded since, and stored again it could be downloaded again.
  */
-export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, reopenable: boolean): boolean => {
-  if (!reopenable || !failure.reason.isRetryable) return false
+export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, content: Content): boolean => {
+  if (content === "once" || !failure.reason.isRetryable) return false
   switch (failure.stage) {
     case "local":
     case "received":
@@ -125,11 +128,9 @@ export const mayRepeat = (operation: FileIoError.Operation, failure: Failure, re
     case "resumable":
       return true
     case "broken":
-      return operation !== "download" && operation !== "upload"
+      return operation !== "download" && content === "none"
     case "failed":
-      return operation === "upload"
-        ? false
-        : operation !== "download" || [502, 503, 504].includes(statusOf(failure))
+      return operation === "download" ? [502, 503, 504].includes(statusOf(failure)) : content === "none"
     case "begun":
       return operation === "me" || operation === "list" || operation === "status"
   }
