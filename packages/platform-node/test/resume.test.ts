@@ -136,9 +136,22 @@ for (const transport of transportNames) {
         }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
     }
 
-    it.live("that is the whole file is refused in the same call, and replaces the part in a later one", () =>
+    it.live("that is the whole file gives the rest in the same call, and breaks off like any other", () =>
       Effect.gen(function*() {
-        const host = yield* scriptedHost((_, before) => before === 0 ? first(100_000) : whole)
+        const cuts = [100_000, 50_000, 200_000, undefined]
+        const host = yield* scriptedHost((_, before) => ({ ...whole, cutAt: cuts[before]! }))
+        const { path } = yield* download(yield* folder).pipe(
+          FileIo.withRetry(quick),
+          Effect.provide(transports[transport]({ baseUrl: host.baseUrl }))
+        )
+        assert.deepStrictEqual(yield* read(path), FILE)
+        assert.strictEqual(host.requests.length, 4)
+      }).pipe(Effect.scoped, Effect.provide(transports.sockets({}))))
+
+    it.live("that is the whole of another file is refused in the same call, and replaces the part in a later one", () =>
+      Effect.gen(function*() {
+        const other = { ...whole, headers: { ...whole.headers, etag: "\"two\"" } }
+        const host = yield* scriptedHost((_, before) => before === 0 ? first(100_000) : other)
         const directory = yield* folder
         yield* Effect.gen(function*() {
           yield* assertKept(yield* FileIo.withRetry(Effect.flip(download(directory)), quick), directory)
