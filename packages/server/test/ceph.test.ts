@@ -1,17 +1,14 @@
 /** What only a real store shows: the server over Ceph's radosgw, in place of the stand-in of the other tests. */
-import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import * as Http from "node:http"
-import { Blobs } from "../src/Blobs.ts"
-import * as DataFolder from "../src/DataFolder.ts"
-import * as S3Blobs from "../src/S3Blobs.ts"
 import { ceph, hasCeph, objectsIn, type ObjectStore, unfinishedIn, withoutCeph } from "./ceph.ts"
 import { runAll } from "./conformance/runAll.ts"
 import { S3_CREDENTIALS } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
+import { blobsAt, storeBlob } from "./s3Blobs.ts"
 import { ANNA, anna, bytesOf, call, eventually, openDownload, pattern, start, upload, uploaded } from "./support.ts"
 
 Object.assign(process.env, S3_CREDENTIALS)
@@ -43,15 +40,7 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
       return { ...(yield* start({ blobs, ...options })), line, objects }
     })
 
-  const storeIn = (prefix: string) =>
-    Effect.flatMap(
-      Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files/${prefix}?endpoint=${store.endpoint}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
-        )
-      ),
-      (context) => Effect.provide(Blobs, context)
-    )
+  const storeIn = (prefix: string) => blobsAt(`s3://files/${prefix}?endpoint=${store.endpoint}`)
 
   it.live("the contract holds, row by row", () =>
     Effect.gen(function*() {
@@ -149,14 +138,9 @@ describe.skipIf(!hasCeph)("over Ceph", () => {
   it.live("many objects are removed by a few requests, those that are not there too", () =>
     Effect.gen(function*() {
       const blobs = yield* storeIn("many/")
-      const put = Effect.scoped(Effect.gen(function*() {
-        const writer = yield* blobs.writer
-        yield* writer.write(pattern(10))
-        yield* writer.finish
-        yield* writer.keep
-        return writer.id
-      }))
-      const ids = yield* Effect.all(Array.from({ length: 600 }, () => put), { concurrency: 16 })
+      const ids = yield* Effect.all(Array.from({ length: 600 }, () => storeBlob(blobs, pattern(10))), {
+        concurrency: 16
+      })
       const stored = () => objectsIn(store).then((keys) => keys.filter((key) => key.startsWith("many/")).length)
       assert.strictEqual(yield* Effect.promise(stored), 600)
       const all = [...ids, "f".repeat(32)]

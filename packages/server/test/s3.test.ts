@@ -13,6 +13,7 @@ import * as S3Blobs from "../src/S3Blobs.ts"
 import { s3, S3_CREDENTIALS } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
 import { ask, finish, offsetOf } from "./resumableClient.ts"
+import { blobsAt, storeBlob } from "./s3Blobs.ts"
 import { call, eventually, openDownload, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
 Object.assign(process.env, S3_CREDENTIALS)
@@ -142,30 +143,13 @@ const agreeable = (completed: (tries: number) => string, isEmpty = false) =>
           server.closeAllConnections()
         })
     ),
-    ({ asked, completions, server }) => ({
-      asked,
-      completions,
-      endpoint: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`,
-      blobs: Layer.build(
-        S3Blobs.layer({
-          bucket: "files",
-          client: {
-            endpoint: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`,
-            region: "us-east-1",
-            forcePathStyle: true
-          }
-        }).pipe(Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary]))
-      ).pipe(Effect.flatMap((context) => Effect.provide(Blobs, context)))
-    })
+    ({ asked, completions, server }) => {
+      const endpoint = `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`
+      return { asked, completions, endpoint, blobs: blobsAt(`s3://files?endpoint=${endpoint}`) }
+    }
   )
 
-const writeLarge = (blobs: Blobs["Service"]) =>
-  Effect.scoped(Effect.gen(function*() {
-    const writer = yield* blobs.writer
-    yield* writer.write(Buffer.alloc(17 * 1024 * 1024))
-    yield* writer.finish
-    yield* writer.keep
-  }))
+const writeLarge = (blobs: Blobs["Service"]) => storeBlob(blobs, Buffer.alloc(17 * 1024 * 1024))
 
 describe("an upload to S3", () => {
   it.live("does not exist if the store responds 200 with an error in the body, and is aborted", () =>
@@ -222,12 +206,7 @@ describe("a resumable upload to S3", () => {
   it.live("leaves no object behind but that of its file, however it ends", () =>
     Effect.gen(function*() {
       const store = yield* s3
-      const context = yield* Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${store.endpoint}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
-        )
-      )
-      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const blobs = yield* blobsAt(`s3://files?endpoint=${store.endpoint}`)
       const tails = (id: string) => {
         const folder = Path.join(store.folder, "files", "tails", id)
         return Fs.existsSync(folder) ? Fs.readdirSync(folder).filter((name) => name.endsWith("_object")).length : 0
@@ -272,12 +251,7 @@ describe("idle uploads to S3", () => {
     Effect.gen(function*() {
       const { endpoint } = yield* s3
       const folder = yield* temporaryFolder
-      const context = yield* Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${endpoint}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layer(folder)])
-        )
-      )
-      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const blobs = yield* blobsAt(`s3://files?endpoint=${endpoint}`, DataFolder.layer(folder))
       const content = pattern(15 * 1024 * 1024)
       const before = buffers()
       const writers = yield* Effect.all(
@@ -313,12 +287,7 @@ describe("idle uploads to S3", () => {
     Effect.gen(function*() {
       const { endpoint } = yield* s3
       const folder = yield* temporaryFolder
-      const context = yield* Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${endpoint}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layer(folder)])
-        )
-      )
-      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const blobs = yield* blobsAt(`s3://files?endpoint=${endpoint}`, DataFolder.layer(folder))
       Fs.rmSync(Path.join(folder, "incoming"), { recursive: true })
       const error = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
         const writer = yield* blobs.writer

@@ -10,11 +10,11 @@ import { Catalog } from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import * as FolderBlobs from "../src/FolderBlobs.ts"
 import * as PgCatalog from "../src/PgCatalog.ts"
-import * as S3Blobs from "../src/S3Blobs.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import * as Sweeper from "../src/Sweeper.ts"
 import { hasPostgres, type Postgres, postgres, psql, s3, S3_CREDENTIALS, skipping } from "./engines.ts"
 import { proxy } from "./lab/proxy.ts"
+import { blobsAt, storeBlob } from "./s3Blobs.ts"
 import {
   anna,
   assertRefused,
@@ -291,20 +291,10 @@ describe("a store of objects", () => {
     Effect.gen(function*() {
       const store = yield* s3
       const line = yield* proxy(Number(new URL(store.endpoint).port))
-      const context = yield* Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=http://127.0.0.1:${line.port}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
-        )
-      )
-      const blobs = yield* Blobs.pipe(Effect.provide(context))
-      const put = Effect.scoped(Effect.gen(function*() {
-        const writer = yield* blobs.writer
-        yield* writer.write(pattern(10))
-        yield* writer.finish
-        yield* writer.keep
-        return writer.id
-      }))
-      const ids = yield* Effect.all(Array.from({ length: 300 }, () => put), { concurrency: 16 })
+      const blobs = yield* blobsAt(`s3://files?endpoint=http://127.0.0.1:${line.port}`)
+      const ids = yield* Effect.all(Array.from({ length: 300 }, () => storeBlob(blobs, pattern(10))), {
+        concurrency: 16
+      })
       assert.strictEqual(objects(store.folder), 300)
       const before = line.requests()
       const missing = "f".repeat(32)
@@ -318,12 +308,7 @@ describe("a store of objects", () => {
   it.live("removes the others where it fails at one object of a request", () =>
     Effect.gen(function*() {
       const store = yield* s3
-      const context = yield* Layer.build(
-        S3Blobs.layer(S3Blobs.fromUrl(new URL(`s3://files?endpoint=${store.endpoint}`))).pipe(
-          Layer.provide([NodeCrypto.layerSecureRandom, DataFolder.layerTemporary])
-        )
-      )
-      const blobs = yield* Blobs.pipe(Effect.provide(context))
+      const blobs = yield* blobsAt(`s3://files?endpoint=${store.endpoint}`)
       // The stand-in takes it for a number, and fails at all objects of the request. One id in a million looks like one.
       const ids = ["4".repeat(32), "a".repeat(32), "b".repeat(32)]
       assert.deepStrictEqual(yield* blobs.remove(ids), { removed: ids, failure: undefined })
