@@ -172,8 +172,10 @@ export class Blobs extends Context.Service<Blobs, {
   readonly syncRemovals: Effect.Effect<void, BlobsError>
   /** All stored blobs, unfinished ones included, in pages. */
   readonly list: Stream.Stream<ReadonlyArray<Stored>, BlobsError>
-  /** Removes leftovers of interrupted uploads. */
-  readonly tidy: Effect.Effect<void, BlobsError>
+  /** Removes leftovers of interrupted uploads. `unknown` returns those of these blobs that the catalog does not know. */
+  readonly tidy: <E>(
+    unknown: (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, E>
+  ) => Effect.Effect<void, BlobsError | E>
 }>()("@effect-fileio/server/Blobs") {}
 
 /**

@@ -238,7 +238,7 @@ export const layer: Layer.Layer<Blobs, BlobsError, DataFolder | SecureRandom.Sec
         for (const folder of [blobs, unfinished]) await syncFolder(folder)
       }),
       list,
-      tidy,
+      tidy: () => tidy,
       where: `the folder ${blobs}`,
       storeId: attempt("read the id of the store", () => Fs.readFile(idFile, "utf8").catch(unlessMissing)).pipe(
         Effect.map((id) => id?.trim() || undefined)

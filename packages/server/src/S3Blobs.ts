@@ -8,7 +8,7 @@
  * **Gotchas**
  *
  * - Give the bucket a lifecycle rule that aborts incomplete multipart uploads after a week or more: a server that dies during an
- *   upload cannot.
+ *   upload cannot. A resumable upload that goes on for longer starts over then.
  * - Several servers write at the same time, so an object without a row may be about to get one: only objects older than a day
  *   are swept as orphans.
  *

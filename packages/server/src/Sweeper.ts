@@ -122,7 +122,7 @@ export const layer = (
       )
 
       const removeOrphans = Effect.gen(function*() {
-        yield* blobs.tidy
+        yield* blobs.tidy(catalog.unknown)
         let stored = 0
         const orphans: Array<string> = []
         yield* Stream.runForEach(blobs.list, (page) => {

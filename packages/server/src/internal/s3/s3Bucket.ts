@@ -114,45 +114,69 @@ export const listing = (bucket: Bucket): Blobs["Service"]["list"] => {
     }))
 }
 
-/** A resumable upload may last for days; nobody continues one that is older than this. */
+/**
+ * Nobody continues an upload that is older than this, unless the catalog knows it: a resumable one lasts as long as bytes come.
+ */
 const UNFINISHED_AGE = 7 * 24 * 60 * 60 * 1000
 
-const unfinishedBefore = Effect.map(Clock.currentTimeMillis, (now) => now - UNFINISHED_AGE)
+const isOld = Effect.map(
+  Clock.currentTimeMillis,
+  (now) => (begun: Date | undefined) => begun !== undefined && begun.getTime() < now - UNFINISHED_AGE
+)
+
+type Unknown<E> = (blobs: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, E>
+
+/** Gives up those of these leftovers whose blobs the catalog does not know. */
+const giveUp = Effect.fnUntraced(function*<A extends { readonly id: string }, E>(
+  { store: { call } }: Bucket,
+  unknown: Unknown<E>,
+  leftovers: ReadonlyArray<A>,
+  remove: (leftover: A, abortSignal: AbortSignal) => Promise<unknown>
+) {
+  if (leftovers.length === 0) return
+  const gone = new Set(yield* unknown([...new Set(leftovers.map(({ id }) => id))]))
+  for (const leftover of leftovers) {
+    if (gone.has(leftover.id)) yield* call("give an upload up", (abortSignal) => remove(leftover, abortSignal))
+  }
+})
 
 /** Removes the tails of cancelled uploads. */
-const tidyTails = ({ bucket: Bucket, prefix, store: { call, client } }: Bucket) =>
-  Effect.gen(function*() {
-    const old = yield* unfinishedBefore
-    let ContinuationToken: string | undefined
-    do {
-      const page: ListObjectsV2CommandOutput = yield* call(
-        "list unfinished uploads",
-        (abortSignal) =>
-          client.send(
-            new ListObjectsV2Command({
-              Bucket,
-              Prefix: `${prefix}${TAILS}`,
-              ...(ContinuationToken === undefined ? {} : { ContinuationToken })
-            }),
-            { abortSignal }
-          )
-      )
-      for (const { Key, LastModified } of page.Contents ?? []) {
-        if (Key === undefined || LastModified === undefined || LastModified.getTime() >= old) continue
-        yield* call(
-          "give an upload up",
-          (abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key }), { abortSignal })
+const tidyTails = Effect.fnUntraced(function*<E>(bucket: Bucket, unknown: Unknown<E>) {
+  const { bucket: Bucket, prefix, store: { call, client } } = bucket
+  const isLeft = yield* isOld
+  const Prefix = `${prefix}${TAILS}`
+  let ContinuationToken: string | undefined
+  do {
+    const page: ListObjectsV2CommandOutput = yield* call(
+      "list unfinished uploads",
+      (abortSignal) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket,
+            Prefix,
+            ...(ContinuationToken === undefined ? {} : { ContinuationToken })
+          }),
+          { abortSignal }
         )
-      }
-      ContinuationToken = page.NextContinuationToken
-    } while (ContinuationToken !== undefined)
-  })
+    )
+    const left = (page.Contents ?? []).flatMap(({ Key, LastModified }) =>
+      Key !== undefined && isLeft(LastModified) ? [{ Key, id: Key.slice(Prefix.length).split("/")[0]! }] : []
+    )
+    yield* giveUp(
+      bucket,
+      unknown,
+      left,
+      ({ Key }, abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key }), { abortSignal })
+    )
+    ContinuationToken = page.NextContinuationToken
+  } while (ContinuationToken !== undefined)
+})
 
 /** Aborts uploads that nobody continues. */
-export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
+export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => (unknown) => {
   const { bucket: Bucket, prefix, store: { call, client } } = bucket
   const abort = Effect.gen(function*() {
-    const old = yield* unfinishedBefore
+    const isLeft = yield* isOld
     let markers: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {}
     while (markers !== undefined) {
       const page: ListMultipartUploadsCommandOutput = yield* call(
@@ -160,15 +184,17 @@ export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
         (abortSignal) =>
           client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...markers }), { abortSignal })
       )
-      for (const { Initiated, Key, UploadId } of page.Uploads ?? []) {
-        if (!isBlobId(idOf(bucket, Key)) || Initiated === undefined || Initiated.getTime() >= old) {
-          continue
-        }
-        yield* call(
-          "give an upload up",
-          (abortSignal) => client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal })
-        )
-      }
+      const left = (page.Uploads ?? []).flatMap(({ Initiated, Key, UploadId }) => {
+        const id = idOf(bucket, Key)
+        return isBlobId(id) && isLeft(Initiated) ? [{ id, Key, UploadId }] : []
+      })
+      yield* giveUp(
+        bucket,
+        unknown,
+        left,
+        ({ Key, UploadId }, abortSignal) =>
+          client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal })
+      )
       const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
       markers = IsTruncated === true && NextKeyMarker !== undefined
         ? {
@@ -179,7 +205,10 @@ export const tidying = (bucket: Bucket): Blobs["Service"]["tidy"] => {
     }
   }).pipe(
     // Such a store needs a lifecycle rule.
-    Effect.catchIf(({ code }) => code === "NotImplemented", (error) => Effect.logDebug(error.message))
+    Effect.catchIf(
+      (error) => error instanceof BlobsError && error.code === "NotImplemented",
+      (error) => Effect.logDebug((error as BlobsError).message)
+    )
   )
-  return Effect.andThen(abort, tidyTails(bucket))
+  return Effect.andThen(abort, tidyTails(bucket, unknown))
 }
