@@ -17,7 +17,8 @@ const terminal = (columns: number) => {
     // Like a terminal, and unlike a pipe.
     stdout: {
       isTerminal: true,
-      write: (text) => Effect.sync(() => screen.write(String(text).replaceAll("\n", "\r\n")))
+      write: (text) => Effect.sync(() => screen.write(String(text).replaceAll("\n", "\r\n"))),
+      finish: Effect.void
     },
     stderr: {
       isTerminal: true,

@@ -186,3 +186,30 @@ describe("a destination that is no regular file", () => {
     }
   })
 })
+
+describe.skipIf(process.platform === "win32")("standard output that is a file", () => {
+  // As on a full disk: the system writes what fits, and fails only when there is more.
+  const FULL = "unset NODE_COMPILE_CACHE; ulimit -f 32;"
+  const ROOM = 32 * 1024
+
+  it("that takes only a part of a download fails, also if it is the last part", async () => {
+    const room = t.room()
+    for (const output of ["-", "/dev/stdout"]) {
+      const link = await upload(room, "x".repeat(ROOM + 1))
+      const { code, stderr } = await shell(room, `${FULL} $FILEIO download ${link} -o ${output} > taken`)
+      assert.strictEqual(Fs.statSync(join(room, "taken")).size, ROOM)
+      assert.strictEqual(code, 9)
+      assert.match(stderr, /standard output failed after 32\.8 kB \(EFBIG\)/)
+    }
+  })
+
+  it("that takes only a part of a link is not the only one that gets it", async () => {
+    const room = t.room()
+    Fs.writeFileSync(join(room, "source.txt"), CONTENT)
+    Fs.writeFileSync(join(room, "taken"), "x".repeat(ROOM - 10))
+    const { code, stderr } = await shell(room, `${FULL} $FILEIO upload source.txt --encrypt >> taken`)
+    assert.strictEqual(code, 8)
+    const [, link] = /The link: (\S+#age=\S+)/.exec(stderr)!
+    assert.strictEqual(await contentOf(link!), CONTENT)
+  })
+})

@@ -12,7 +12,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Tty from "node:tty"
 import { local, type Problem } from "./problem.ts"
-import { type OutputClosed, outputClosed } from "./stdio.ts"
+import { type OutputClosed, outputClosed, sync, writeAll } from "./stdio.ts"
 
 /** Interval of attempts to open a pipe without a reader, and the most links to follow. */
 const POLL = "50 millis"
@@ -77,6 +77,8 @@ export const read = (path: string, kind: Kind): Stream.Stream<Uint8Array, unknow
 
 export interface Sink {
   readonly write: (chunk: Uint8Array) => Effect.Effect<void, OutputClosed>
+  /** Waits until a file has all that was written. */
+  readonly finish: Effect.Effect<void, OutputClosed>
 }
 
 const hasCode = (cause: unknown, code: string): boolean =>
@@ -107,28 +109,24 @@ const pipeSink = (path: string) =>
         socket.once("close", () => resume(Effect.void)).end(() => resume(Effect.void))
       })
   ).pipe(Effect.map((socket): Sink => ({
+    finish: Effect.void,
     write: (chunk) =>
       Effect.callback((resume) => {
         socket.write(chunk, (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void))
       })
   })))
 
-const writeAll = (descriptor: number, chunk: Uint8Array): Effect.Effect<void, OutputClosed> =>
-  Effect.callback<number, OutputClosed>((resume) => {
-    Fs.write(
-      descriptor,
-      chunk,
-      (cause, count) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.succeed(count))
-    )
-  }).pipe(
-    Effect.flatMap((count) => count >= chunk.length ? Effect.void : writeAll(descriptor, chunk.subarray(count)))
-  )
-
 const fileSink = (path: string, flags: number) =>
   Effect.acquireRelease(
     Effect.try({ try: () => Fs.openSync(path, flags), catch: cannotWrite(path) }),
     (descriptor) => Effect.sync(() => Fs.closeSync(descriptor))
-  ).pipe(Effect.map((descriptor): Sink => ({ write: (chunk) => writeAll(descriptor, chunk) })))
+  ).pipe(Effect.map((descriptor): Sink => {
+    const info = Fs.fstatSync(descriptor)
+    return {
+      write: (chunk) => writeAll(descriptor, chunk),
+      finish: info.isFile() || info.isBlockDevice() ? sync(descriptor) : Effect.void
+    }
+  }))
 
 /**
  * Opens a destination that takes a download as it arrives, before the request. Appends to a regular file that a shell

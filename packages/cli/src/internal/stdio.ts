@@ -6,7 +6,9 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as NodeFs from "node:fs"
 import * as NodeOs from "node:os"
 
 /** Nobody reads the output any more: the pipe was closed, or its disk is full. */
@@ -29,6 +31,8 @@ export interface Stdio {
   readonly stdout: {
     readonly isTerminal: boolean
     readonly write: (chunk: string | Uint8Array) => Effect.Effect<void, OutputClosed>
+    /** Waits until a file has all that was written. */
+    readonly finish: Effect.Effect<void, OutputClosed>
   }
   readonly stderr: {
     readonly isTerminal: boolean
@@ -85,13 +89,46 @@ const ask: Stdio["stdin"]["ask"] = (question, hidden) =>
     return Effect.sync(leave)
   })
 
-const write: Stdio["stdout"]["write"] = (chunk) =>
-  Effect.callback<void, OutputClosed>((resume) => {
-    process.stdout.write(
-      chunk,
-      (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void)
+/** Writes all bytes to a descriptor; a system writes fewer where the disk has room for no more, and fails only then. */
+export const writeAll = (descriptor: number, bytes: Uint8Array): Effect.Effect<void, OutputClosed> =>
+  Effect.callback<number, OutputClosed>((resume) => {
+    NodeFs.write(
+      descriptor,
+      bytes,
+      (cause, count) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.succeed(count))
     )
+  }).pipe(
+    Effect.flatMap((count) => count >= bytes.length ? Effect.void : writeAll(descriptor, bytes.subarray(count)))
+  )
+
+/** Waits until the disk has what was written: some disks fail only then. */
+export const sync = (descriptor: number): Effect.Effect<void, OutputClosed> =>
+  Effect.callback((resume) => {
+    NodeFs.fsync(descriptor, (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void))
   })
+
+const STDOUT = 1
+
+/** Standard output. Node's stream for a file drops without a word what the disk has no room for. */
+const makeStdout = (): Stdio["stdout"] => {
+  const isTerminal = process.stdout.isTTY === true
+  if (NodeFs.fstatSync(STDOUT).isFile()) {
+    const turns = Semaphore.makeUnsafe(1)
+    return {
+      isTerminal,
+      write: (chunk) => turns.withPermit(writeAll(STDOUT, typeof chunk === "string" ? Buffer.from(chunk) : chunk)),
+      finish: sync(STDOUT)
+    }
+  }
+  return {
+    isTerminal,
+    write: (chunk) =>
+      Effect.callback((resume) => {
+        process.stdout.write(chunk, (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void))
+      }),
+    finish: Effect.void
+  }
+}
 
 export const make = (): Stdio => {
   // Failures of the streams are reported by their writes; without a listener they would end the process.
@@ -107,7 +144,7 @@ export const make = (): Stdio => {
       bytes: Stream.suspend(() => Stream.fromAsyncIterable<Uint8Array, unknown>(process.stdin, (cause) => cause)),
       ask
     },
-    stdout: { isTerminal: process.stdout.isTTY === true, write },
+    stdout: makeStdout(),
     stderr: {
       isTerminal: process.stderr.isTTY === true,
       columns: () => process.stderr.columns || 80,

@@ -185,12 +185,15 @@ export const run: Runner<Input> = Effect.fnUntraced(function*(input) {
       bytes += chunk.length
       return sink.write(chunk)
     }).pipe(
+      Effect.andThen(sink.finish),
       Effect.catchTag("OutputClosed", (error) =>
         Effect.fail(
           new Problem({
             exitCode: 9,
             reason: "Local",
-            what: `${label} was closed after ${Text.bytes(bytes)} (${error.code})`,
+            what: `${label} ${error.code === "EPIPE" ? "was closed" : "failed"} after ${
+              Text.bytes(bytes)
+            } (${error.code})`,
             advice: "Whether the host still has the file is unknown. Ask the sender to share it again if it does not.",
             details: { copy: "unknown", bytesDone: bytes },
             cause: error.cause
