@@ -42,7 +42,6 @@ export const isolated = (given: string): HTMLElement => {
     "bdi",
     { title: name },
     make("span", { class: "start" }, long.start),
-    ...long.isCut ? [make("span", { class: "dots" }, "…")] : [],
     make("span", { class: "end" }, long.end)
   )
 }
@@ -83,7 +82,8 @@ export const size = (bytes: number): string => {
   return new Intl.NumberFormat(language(), {
     style: "unit",
     unit: UNITS[unit]!,
-    unitDisplay: unit === 0 ? "long" : "short",
+    // As on the server's pages.
+    unitDisplay: unit === 0 || language() === "ar" ? "long" : "short",
     maximumFractionDigits: unit === 0 || value >= 99.5 ? 0 : 1
   }).format(value)
 }
@@ -221,10 +221,9 @@ export const running = (words: Words, away: string, cancel: () => void): Running
       if (percent - said >= 25 || isHeld && isMoving) {
         said = percent
         isHeld = false
-        say(fill(words.progress, {
-          what: about,
-          percent: new Intl.NumberFormat(language(), { style: "percent" }).format(percent / 100)
-        }))
+        const text = new Intl.NumberFormat(language(), { style: "percent" }).format(percent / 100)
+        // Who sees the bar would see an older number.
+        status.replaceChildren(about, make("span", { class: "sr" }, fill(words.progress, { what: "", percent: text })))
       }
     },
     stop: () => {

@@ -1,4 +1,5 @@
 /** The page of receivers. */
+import { sentences } from "../../packages/server/src/internal/web/sentences.ts"
 import { baseUrl, duration, fill, find, get, isolated, make, running, show, size, tell, wordsOf } from "./dom.ts"
 import type { Secret } from "./download.ts"
 import * as Save from "./save.ts"
@@ -57,7 +58,8 @@ const isKnownAgain = (): boolean => {
 }
 
 /** What happened to a download, and who can begin it again. */
-const again = (words: Page["words"], what: string): string => `${what} ${isKnownAgain() ? words.yours : words.again}`
+const again = (words: Page["words"], what: string): string =>
+  sentences(what, isKnownAgain() ? words.yours : words.again)
 
 /** Says that this browser's own download broke, and for how long it may begin again. */
 const sayBroken = ({ complain, say, words }: Page, seconds: number | undefined) => {
@@ -68,7 +70,7 @@ const sayBroken = ({ complain, say, words }: Page, seconds: number | undefined) 
 /** Says what becomes of the browser's own download. */
 const follow = async (page: Page) => {
   const { key, say, words } = page
-  say(isKnownAgain() ? `${words.begun} ${words.ifBroken}` : words.begun)
+  say(isKnownAgain() ? sentences(words.begun, words.ifBroken) : words.begun)
   let hasBegun = false
   for (let poll = 0; poll < POLLS; poll++) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS))
@@ -234,7 +236,7 @@ const encrypted = async (page: Page) => {
     if (secret === undefined || first === undefined || bytes < LONG_BYTES) return
     const isWrong = await connection.isWrong(first, link, secret, signal)
     if (!isWrong || held !== undefined || secret !== entered || signal.aborted) return
-    complain(`${words.wrongSecret} ${words.stillComing}`)
+    complain(sentences(words.wrongSecret, words.stillComing))
     show(form, true)
     secretField.focus()
   }
@@ -312,7 +314,7 @@ const encrypted = async (page: Page) => {
     const { _tag, reason } = Download.problemOf(error)
     switch (_tag) {
       case "WrongSecret":
-        complain(`${words.wrongSecret} ${held === undefined ? again(words, words.stopped) : words.heldHere}`)
+        complain(sentences(words.wrongSecret, held === undefined ? again(words, words.stopped) : words.heldHere))
         break
       case "Gone":
         return end(page, words.goneNow)

@@ -155,16 +155,17 @@ describe("the pages", () => {
     assert.isUndefined(LongName.split("a".repeat(36)))
     assert.deepStrictEqual(LongName.split(`${"a".repeat(33)}.txt`), {
       start: "a".repeat(21),
-      isCut: false,
       end: `${"a".repeat(12)}.txt`
     })
-    const { end, isCut, start } = LongName.split(`${"a".repeat(81)}.txt`)!
-    assert.deepStrictEqual([start.length, isCut, end], [68, true, `${"a".repeat(12)}.txt`])
+    assert.deepStrictEqual(LongName.split(`${"a".repeat(81)}.txt`), {
+      start: `${"a".repeat(68)}…`,
+      end: `${"a".repeat(12)}.txt`
+    })
     // Letters that are twice as wide take twice the room.
     assert.isUndefined(LongName.split("漢".repeat(18)))
     for (const wide of ["漢", "W", "한", "😀"]) {
       const long = LongName.split(`${wide.repeat(50)}.txt`)!
-      assert.deepStrictEqual(long, { start: wide.repeat(34), isCut: true, end: `${wide.repeat(6)}.txt` })
+      assert.deepStrictEqual(long, { start: `${wide.repeat(34)}…`, end: `${wide.repeat(6)}.txt` })
     }
   })
 
@@ -289,6 +290,25 @@ describe("the pages", () => {
         assertPage(answer, 200, title)
         assert.include(answer.text, `<html lang="${tag}" dir="${tag === "ar" ? "rtl" : "ltr"}"`)
         assert.include(answer.headers.get("vary")!, "accept-language")
+      }
+    }))
+
+  it.effect("write sizes and sentences as the language does", () =>
+    Effect.gen(function*() {
+      const { url } = yield* start({ anonymousPlan: "free" })
+      const { key } = yield* uploaded(url, new Uint8Array(1_500_000))
+      for (
+        const [language, size, sentence] of [
+          ["en", "1.5 MB", "as a download. The file"],
+          ["de", "1,5 MB", "als Download. Die Datei"],
+          ["es", "1,5 MB", "como descarga. El archivo"],
+          ["zh", "1.5 MB", "下载次数。文件全部"],
+          ["ar", "1.5 ميغابايت", "تنزيلًا. يُعدّ"]
+        ] as const
+      ) {
+        const { text } = yield* call(`${url}/download/${key}`, { headers: { ...browser, "accept-language": language } })
+        assert.include(text.replaceAll("\u00a0", " "), `id="size">${size}<`, language)
+        assert.include(text, sentence)
       }
     }))
 

@@ -5,6 +5,7 @@ import * as Assets from "./assets.ts"
 import * as Format from "./format.ts"
 import { document, heading, notice, running, scriptWords, terminal } from "./frame.ts"
 import { foreign, type Html, html, phrase } from "./html.ts"
+import { sentences } from "./sentences.ts"
 import type { Language } from "./words/words.ts"
 
 const utc = (language: Language, millis: number): Html =>
@@ -100,8 +101,8 @@ ${running(language, words.progressOfDownload)}
 <p class="note" id="said" role="status" hidden></p>
 <pre id="shown" dir="auto" tabindex="0" hidden></pre>
 <p class="bad" id="problem" role="alert" hidden></p>
-<p class="hint" id="counting">${words.lookingIsFree}${
-      file.maxDownloads === null ? undefined : html` ${words.countsWhenSent}`
+<p class="hint" id="counting">${
+      file.maxDownloads === null ? words.lookingIsFree : sentences(words.lookingIsFree, words.countsWhenSent)
     }</p>
 </div>
 ${

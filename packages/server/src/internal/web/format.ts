@@ -12,15 +12,18 @@ const memoized = <A>(make: (tag: string) => A): (language: Language) => A => {
 
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"]
 
+/** Arabic has no short form that all of its readers know, and Intl has one for some of the units. */
+const shortOf = (tag: string): "long" | "short" => tag === "ar" ? "long" : "short"
+
 const units = memoized((tag) =>
   UNITS.map((unit, index) => ({
     fine: new Intl.NumberFormat(tag, {
       style: "unit",
       unit,
-      unitDisplay: index === 0 ? "long" : "short",
+      unitDisplay: index === 0 ? "long" : shortOf(tag),
       maximumFractionDigits: index === 0 ? 0 : 1
     }),
-    coarse: new Intl.NumberFormat(tag, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 0 })
+    coarse: new Intl.NumberFormat(tag, { style: "unit", unit, unitDisplay: shortOf(tag), maximumFractionDigits: 0 })
   }))
 )
 

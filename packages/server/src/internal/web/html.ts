@@ -41,10 +41,7 @@ export const foreign = (text: string): Html => {
   const stripped = PlainText.strip(text)
   const long = LongName.split(stripped)
   if (long === undefined) return html`<bdi>${stripped}</bdi>`
-  const { end, isCut, start } = long
-  return html`<bdi title="${stripped}"><span class="start">${start}</span>${
-    isCut ? html`<span class="dots">…</span>` : undefined
-  }<span class="end">${end}</span></bdi>`
+  return html`<bdi title="${stripped}"><span class="start">${long.start}</span><span class="end">${long.end}</span></bdi>`
 }
 
 /** HTML that was made, and escaped, elsewhere. */

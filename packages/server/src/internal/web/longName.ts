@@ -25,15 +25,14 @@ const fitting = (characters: ReadonlyArray<string>, width: number): number => {
   return first < 0 ? characters.length : first
 }
 
-/** The start and the end of a long name, and whether something between them is left out; `undefined`: the name is short. */
-export const split = (
-  name: string
-): { readonly start: string; readonly isCut: boolean; readonly end: string } | undefined => {
+/** The start and the end of a long name, with dots where something between them is left out; `undefined`: the name is short. */
+export const split = (name: string): { readonly start: string; readonly end: string } | undefined => {
   const characters = Array.from(name)
   const width = widthOf(characters)
   if (width <= SHORT) return undefined
   const endsAt = characters.length - fitting(characters.toReversed(), END)
-  const isCut = width > MOST
-  const start = characters.slice(0, isCut ? fitting(characters, MOST - END) : endsAt)
-  return { start: start.join(""), isCut, end: characters.slice(endsAt).join("") }
+  const end = characters.slice(endsAt).join("")
+  return width > MOST
+    ? { start: `${characters.slice(0, fitting(characters, MOST - END)).join("")}…`, end }
+    : { start: characters.slice(0, endsAt).join(""), end }
 }

@@ -26,8 +26,8 @@ export const de: Words = {
   onceHint: "Die Datei kann einmal heruntergeladen werden und wird dann gelöscht.",
   encrypt: "In diesem Browser verschlüsseln",
   encryptHint:
-    "Der Server kann die Datei nicht lesen: Nur der Link enthält den Schlüssel. Ein verlorener Link ist eine verlorene Datei.",
-  passphrase: "Passphrase (freiwillig)",
+    "Der Server kann die Datei nicht lesen: Nur der Link enthält den Schlüssel. Geht der Link verloren, ist auch die Datei verloren.",
+  passphrase: "Passphrase (optional)",
   passphraseHint:
     "Der Empfänger muss sie eingeben. Nehmen Sie vier oder fünf zufällige Wörter, und senden Sie sie auf einem anderen Weg als den Link.",
   archive: "Die Dateien als ein ZIP-Archiv senden",
@@ -65,7 +65,7 @@ export const de: Words = {
   begunNotFinished: "Begonnen, nicht beendet",
   lastBegan: "der letzte Download begann am {time}",
   sentToYou: "Jemand hat Ihnen diese Datei gesendet.",
-  someoneDownloading: "Sie wird gerade heruntergeladen. Bricht das ab, ist die Datei wieder verfügbar.",
+  someoneDownloading: "Sie wird gerade heruntergeladen. Bricht der Download ab, ist die Datei wieder verfügbar.",
   download: "Herunterladen",
   showText: "Text anzeigen",
   lookingIsFree: "Diese Seite anzusehen zählt nicht als Download.",
@@ -79,7 +79,7 @@ export const de: Words = {
 
   goneTitle: "Diese Datei gibt es nicht mehr",
   goneLead:
-    "Sie wurde so oft heruntergeladen, wie ihr Absender erlaubt hat, ist abgelaufen oder wurde gelöscht. Sie lässt sich nicht wiederherstellen.",
+    "Sie wurde so oft heruntergeladen, wie ihr Absender es erlaubt hat, ist abgelaufen oder wurde gelöscht. Sie lässt sich nicht wiederherstellen.",
   goneHelp:
     "Brauchen Sie sie noch, bitten Sie den Absender, sie erneut hochzuladen. Hat der Link nie funktioniert, vergleichen Sie ihn mit dem, den Sie bekommen haben: Vielleicht fehlt sein Ende.",
   sendYourself: "Selbst eine Datei senden",
@@ -111,13 +111,13 @@ export const de: Words = {
       "Im Konto ist noch Platz für {left}, und das hier braucht {size}. Löschen Sie zuerst etwas, oder wählen Sie weniger.",
     empty: "{name} ist leer. Es gibt nichts zu senden.",
     chooseFirst: "Wählen Sie zuerst eine Datei, oder schreiben Sie einen Text.",
-    keyFirst: "Geben Sie zuerst Ihren API-Schlüssel ein: Hochladen braucht hier einen.",
+    keyFirst: "Geben Sie zuerst Ihren API-Schlüssel ein: Zum Hochladen ist hier einer nötig.",
     notLoaded:
-      "Ein Teil dieser Seite konnte nicht geladen werden: Das Netz fehlt, oder der Server wurde aktualisiert. Es wurde nichts übertragen. Laden Sie die Seite neu.",
+      "Ein Teil dieser Seite konnte nicht geladen werden: Die Netzverbindung fehlt, oder der Server wurde aktualisiert. Es wurde nichts übertragen. Laden Sie die Seite neu.",
     keyWrong: "Der Server kennt diesen API-Schlüssel nicht.",
     notChecked: "Der Schlüssel ließ sich nicht prüfen: {reason}",
-    uploading: "Lädt hoch",
-    encrypting: "Verschlüsselt und lädt hoch",
+    uploading: "Wird hochgeladen",
+    encrypting: "Wird verschlüsselt und hochgeladen",
     uploadingOne: "Datei {number} von {count}",
     progress: "{what}, {percent}",
     numbers: "{done} von {total}",
@@ -145,7 +145,7 @@ export const de: Words = {
     readyPassphrase: "Teilen Sie den Link und, auf einem anderen Weg, die Passphrase.",
     readyPassphraseMany: "Teilen Sie die Links und, auf einem anderen Weg, die Passphrase.",
     notKept:
-      "Dieser Browser hat sich den Link nicht gemerkt: Er hat keinen Platz dafür, oder darf es nicht. Kopieren Sie den Link, bevor Sie diese Seite schließen: Ohne ihn bekommt niemand die Datei.",
+      "Dieser Browser hat sich den Link nicht gemerkt: Er hat keinen Platz dafür oder darf es nicht. Kopieren Sie den Link, bevor Sie diese Seite schließen: Ohne ihn bekommt niemand die Datei.",
     qrCode: "QR-Code des Links",
     downloadFromTerminal: "Im Terminal herunterladen",
     copyLine: "Kopieren",
@@ -175,23 +175,23 @@ export const de: Words = {
       "Die Datei ist verschlüsselt. Diese Seite entschlüsselt sie in Ihrem Browser; der Server kann sie nicht lesen.",
     passphraseNeeded: "Die Datei ist mit einer Passphrase verschlüsselt, die Ihnen ihr Absender gibt.",
     identityNeeded: "Die Datei ist für einen geheimen Schlüssel verschlüsselt, den Sie eingeben müssen.",
-    enterSecret: "Geben Sie das Geheimnis zuerst ein. Nichts wurde heruntergeladen.",
+    enterSecret: "Füllen Sie zuerst das Feld aus. Nichts wurde heruntergeladen.",
     keyMistyped: "Dieser geheime Schlüssel ist unvollständig oder falsch abgeschrieben. Nichts wurde heruntergeladen.",
     wrongSecret: "Damit lässt sich die Datei nicht entschlüsseln.",
-    heldHere: "Die verschlüsselte Datei ist hier; versuchen Sie es noch einmal.",
-    stillComing: "Sie kommt weiter hier an; versuchen Sie es inzwischen noch einmal.",
+    heldHere: "Die verschlüsselte Datei ist schon hier; versuchen Sie es noch einmal.",
+    stillComing: "Sie wird noch übertragen; versuchen Sie es inzwischen noch einmal.",
     saveEncrypted: "Die verschlüsselte Datei speichern",
     saveAgain: "Noch einmal speichern",
     saveText: "Als Datei speichern",
     stoppedHere:
-      "Der Download wurde beendet, aber die verschlüsselte Datei ist ganz hier, und der Server hat sie vielleicht nicht mehr. Drücken Sie den Knopf, um sie zu entschlüsseln, oder speichern Sie sie.",
+      "Der Download wurde beendet, aber die verschlüsselte Datei ist vollständig hier, und der Server hat sie vielleicht nicht mehr. Drücken Sie den Knopf, um sie zu entschlüsseln, oder speichern Sie sie.",
     tooLargeHere:
-      "Dieser Browser kann eine so große verschlüsselte Datei ({size}) nicht speichern. Nichts wurde heruntergeladen. Nehmen Sie einen anderen Browser oder ein Terminal.",
+      "Dieser Browser kann eine so große verschlüsselte Datei ({size}) nicht speichern. Nichts wurde heruntergeladen. Verwenden Sie einen anderen Browser oder ein Terminal.",
     someoneDownloading:
-      "Sie wird gerade heruntergeladen. Bricht das ab, ist die Datei in etwa {grace} wieder verfügbar.",
+      "Sie wird gerade heruntergeladen. Bricht der Download ab, ist die Datei in etwa {grace} wieder verfügbar.",
     otherTab: "Ein anderer Tab dieses Browsers lädt diese Datei gerade herunter.",
-    downloadingDecrypting: "Lädt herunter und entschlüsselt",
-    decrypting: "Entschlüsselt",
+    downloadingDecrypting: "Wird heruntergeladen und entschlüsselt",
+    decrypting: "Wird entschlüsselt",
     downloadWaiting: "Die Verbindung ist unterbrochen. Der Download geht weiter, sobald sie wieder besteht.",
     begun: "Der Download hat begonnen.",
     ifBroken:
@@ -201,16 +201,16 @@ export const de: Words = {
       "Hier ist der Text. Der Server hat ihn vielleicht nicht mehr: Kopieren oder speichern Sie ihn, bevor Sie diese Seite schließen.",
     taken: "Der Server hat die ganze Datei gesendet.",
     brokenFor:
-      "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Für {time} ist die Datei noch für Sie reserviert.",
+      "Ihr Download brach ab. Drücken Sie den Knopf noch einmal: Noch {time} lang ist die Datei für Sie reserviert.",
     broken: "Der Download brach ab.",
     yours: "Drücken Sie den Knopf noch einmal: Innerhalb von {grace} ist die Datei noch für Sie reserviert.",
     again: "Die Datei ist in etwa {grace} wieder verfügbar.",
     downloadFailed: "Der Download ist nicht gelungen: {reason}",
     stopped: "Der Download wurde beendet.",
     notSaved:
-      "Ihr Browser hat das Speichern beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Für {time} kann dieser Browser sie noch einmal herunterladen: Schaffen Sie Platz, und drücken Sie den Knopf.",
+      "Ihr Browser hat das Speichern der Datei beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Noch {time} lang kann dieser Browser sie erneut herunterladen: Schaffen Sie Platz, und drücken Sie den Knopf.",
     notSavedGone:
-      "Ihr Browser hat das Speichern beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Der Server hatte die Datei da schon ganz gesendet, sie ist daher gelöscht. Bitten Sie den Absender, sie erneut hochzuladen.",
+      "Ihr Browser hat das Speichern der Datei beendet: Es wurde dort abgebrochen, oder der Datenträger ist voll. Der Server hatte sie da schon ganz gesendet, sie ist daher gelöscht. Bitten Sie den Absender, sie erneut hochzuladen.",
     goneNow: "Die Datei gibt es nicht mehr: Sie wurde heruntergeladen, ist abgelaufen oder wurde gelöscht."
   }
 }

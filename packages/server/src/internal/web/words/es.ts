@@ -9,7 +9,7 @@ export const es: Words = {
 
   sendTitle: "Enviar un archivo una vez",
   sendLead:
-    "Recibe un enlace para compartir. Cuando el archivo se ha descargado, el enlace deja de funcionar y el archivo se borra.",
+    "Recibe un enlace para compartir. Cuando se haya descargado el archivo, el enlace dejará de funcionar y el archivo se borrará.",
   uploadsNeedKey:
     "Aquí solo puede subir archivos quien tiene una clave de API; cualquiera con un enlace puede descargar.",
   allNeedsKey: "Aquí solo puede subir y descargar archivos quien tiene una clave de API.",
@@ -87,7 +87,7 @@ export const es: Words = {
   busyLead: "Solo puede descargarlo un destinatario a la vez, y se borra cuando lo tiene entero.",
   busyHelp: "Si esa descarga no termina, el archivo vuelve a estar disponible. Entonces recargue esta página.",
   busyHelpIn:
-    "Si esa descarga no termina, el archivo vuelve a estar disponible en unos {time}. Entonces recargue esta página.",
+    "Si esa descarga no termina, el archivo vuelve a estar disponible en aproximadamente {time}. Entonces recargue esta página.",
   notUploaded: "El archivo no se ha subido",
   didNotWork: "No ha funcionado",
   hostSays: "El servidor responde: {reason}",
@@ -107,7 +107,7 @@ export const es: Words = {
     remove: "Quitar {name}",
     chosen: "Archivos elegidos: {count}, {size}",
     tooLarge: "{name} tiene {size}; se pueden subir como máximo {most}.",
-    noRoom: "En la cuenta queda sitio para {left} y esto ocupa {size}. Borre algo primero o elija menos.",
+    noRoom: "En la cuenta queda espacio para {left} y esto ocupa {size}. Borre algo primero o elija menos.",
     empty: "{name} está vacío. No hay nada que enviar.",
     chooseFirst: "Elija primero un archivo o escriba un texto.",
     keyFirst: "Introduzca primero su clave de API: aquí hace falta para subir archivos.",
@@ -120,16 +120,16 @@ export const es: Words = {
     uploadingOne: "archivo {number} de {count}",
     progress: "{what}, {percent}",
     numbers: "{done} de {total}",
-    left: "{rate}/s, quedan {time}",
-    waiting: "No hay conexión. La subida continúa cuando vuelva.",
+    left: "{rate}/s; tiempo restante: {time}",
+    waiting: "No hay conexión. La subida continuará cuando vuelva.",
     stalled: "Tarda más de lo habitual. Deje esta página abierta; continúa por sí sola.",
-    hostError: "El servidor informa de un problema: {reason}. La subida continúa cuando se haya recuperado.",
+    hostError: "El servidor informa de un problema: {reason}. La subida continuará cuando se haya recuperado.",
     unreadable:
       "No se puede leer un archivo: se ha cambiado, movido o borrado, o este navegador no puede abrirlo. No se ha guardado nada de él. Elíjalo otra vez.",
     cancelled:
       "La subida se canceló. Si el servidor ya tenía el archivo entero, una copia sin enlace se borra al caducar.",
     uploadFailed: "El archivo no se ha subido: {reason}",
-    hostFull: "El servidor no tiene sitio para esto. No se ha guardado nada. Inténtelo más tarde o envíe menos.",
+    hostFull: "El servidor no tiene espacio para esto. No se ha guardado nada. Inténtelo más tarde o envíe menos.",
     uploadUnknown:
       "La conexión se cortó al final, así que el archivo puede haber llegado o no: {reason}. Puede subirlo otra vez; una copia sin enlace se borra al caducar.",
     ready: "Su enlace está listo",
@@ -143,7 +143,7 @@ export const es: Words = {
     readyPassphrase: "Comparta el enlace y, por otra vía, la frase de contraseña.",
     readyPassphraseMany: "Comparta los enlaces y, por otra vía, la frase de contraseña.",
     notKept:
-      "Este navegador no ha guardado el enlace en su lista: no tiene espacio, o no se le permite. Copie el enlace antes de cerrar esta página: sin él nadie recibe el archivo.",
+      "Este navegador no ha guardado el enlace en su lista: no tiene espacio o no se le permite. Copie el enlace antes de cerrar esta página: sin él nadie recibe el archivo.",
     qrCode: "Código QR del enlace",
     downloadFromTerminal: "Descargar desde una terminal",
     copyLine: "Copiar",
@@ -168,7 +168,7 @@ export const es: Words = {
     linkWrong:
       "Este enlace está dañado: su clave está incompleta o mal escrita, así que el archivo no se puede descifrar. Pida el enlace completo. No se ha descargado nada.",
     linkCut:
-      "Este archivo está cifrado y falta su clave: el enlace completo termina con #age= y una clave. El botón descarga el archivo cifrado.",
+      "Este archivo está cifrado y falta su clave: el enlace completo termina en #age= y una clave. El botón descarga el archivo cifrado.",
     encryptedInfo: "El archivo está cifrado. Esta página lo descifra en su navegador; el servidor no puede leerlo.",
     passphraseNeeded: "El archivo está cifrado con una frase de contraseña que le da su remitente.",
     identityNeeded: "El archivo está cifrado para una clave secreta que debe introducir.",
@@ -185,13 +185,14 @@ export const es: Words = {
     tooLargeHere:
       "Este navegador no puede guardar un archivo cifrado tan grande ({size}). No se ha descargado nada. Use otro navegador o una terminal.",
     someoneDownloading:
-      "Se está descargando ahora mismo. Si se interrumpe, el archivo vuelve a estar disponible en unos {grace}.",
+      "Se está descargando ahora mismo. Si se interrumpe, el archivo vuelve a estar disponible en aproximadamente {grace}.",
     otherTab: "Otra pestaña de este navegador está descargando este archivo.",
     downloadingDecrypting: "Descargando y descifrando",
     decrypting: "Descifrando",
-    downloadWaiting: "No hay conexión. La descarga continúa cuando vuelva.",
+    downloadWaiting: "No hay conexión. La descarga continuará cuando vuelva.",
     begun: "La descarga ha empezado.",
-    ifBroken: "Si se corta, pulse el botón otra vez antes de {grace}: durante ese tiempo el archivo sigue siendo suyo.",
+    ifBroken:
+      "Si se corta, pulse el botón otra vez en menos de {grace}: durante ese tiempo el archivo sigue siendo suyo.",
     done: "Listo: el archivo está completo y su navegador lo guarda.",
     doneShown:
       "Aquí está el texto. Puede que el servidor ya no lo tenga: cópielo o guárdelo antes de cerrar esta página.",
@@ -199,7 +200,7 @@ export const es: Words = {
     brokenFor: "Su descarga se cortó. Pulse el botón otra vez: durante {time} el archivo sigue siendo suyo.",
     broken: "La descarga se cortó.",
     yours: "Pulse el botón otra vez: durante {grace} el archivo sigue siendo suyo.",
-    again: "El archivo vuelve a estar disponible en unos {grace}.",
+    again: "El archivo vuelve a estar disponible en aproximadamente {grace}.",
     downloadFailed: "La descarga ha fallado: {reason}",
     stopped: "La descarga se detuvo.",
     notSaved:
