@@ -456,7 +456,8 @@ export class Catalog extends Context.Service<Catalog, {
   readonly bury: Effect.Effect<void, CatalogError>
   /**
    * Records a blob before its bytes are stored: they are garbage an hour later, unless they belong to a file by then. So no
-   * failure in between leaves unrecorded bytes. A change that comes shortly before the end of the hour, or later, fails.
+   * failure in between leaves unrecorded bytes, but for a power failure with SQLite, whose record waits for no sync of the disk:
+   * the sweeper finds them as orphans. A change that comes shortly before the end of the hour, or later, fails.
    * Returns the shard that has the record, for `insert`; 0 if there is one database.
    */
   readonly expect: (blob: string, purpose: Purpose) => Effect.Effect<number, CatalogError>

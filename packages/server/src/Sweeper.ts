@@ -50,7 +50,7 @@ export interface Options {
 const BLOB_ID_BYTES = 16
 /** Time between two searches for orphans, which list the whole store. */
 const ORPHANS_INTERVAL = "6 hours"
-/** The most orphans that a crash can leave. More of them, and more than this part of all, indicate a wrong catalog. */
+/** A power failure can leave some orphans. More than these, and more than this part of all, indicate a wrong catalog. */
 const FEW_ORPHANS = 4
 const FEW_ORPHANS_PART = 0.01
 /** Time between two removals of bytes while rows are removed. */
