@@ -112,7 +112,7 @@ describe.skipIf(!hasPty)("in a terminal", () => {
     // All of it would take a minute.
     assert.isBelow(ran.seconds, 20)
     const lines = screenOf(plain(ran.shown).includes("^C") ? ran.shown.replace("^C", "") : ran.shown)
-    assert.match(lines.join(" "), /stopped after [\d.]+ MB.+Continue it by the same command: fileio upload/)
+    assert.match(lines.join(" "), /stopped after [\d.]+ [kM]?B.+Continue it by the same command: fileio upload/)
     assert.isFalse(lines.some((line) => line.includes(" % ")))
   })
 

@@ -4,7 +4,7 @@ import { Fault } from "@effect-fileio/client/testing"
 import { NodePlatform } from "@effect-fileio/platform-node"
 import { NodeFaultHost } from "@effect-fileio/platform-node/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Logger, Option } from "effect"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import { basename, join } from "node:path"
@@ -255,6 +255,41 @@ describe("a part that is replaced while it is written", () => {
       assert.strictEqual(error.copy, "consumed")
       assert.deepStrictEqual(read(reason.parts![0]!), FILE)
     }).pipe(Effect.scoped, Effect.provide(overSockets({ resumable: false }))))
+})
+
+describe("a note that another process claims first", () => {
+  let claim: ((note: string) => void) | undefined
+  /** The other process is quick: it writes its own note after we have read the old one, and before we rename that. */
+  const disk = Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => ({
+      ...fs,
+      rename: (from: string, to: string) =>
+        Effect.suspend(() => {
+          if (from.endsWith(".json")) claim?.(from)
+          claim = undefined
+          return fs.rename(from, to)
+        })
+    }))
+  )
+  const layer = Layer.fresh(FileTransfer.layer).pipe(
+    Layer.provide([disk, Layer.succeed(Platform.CurrentPlatform, NodePlatform.make)]),
+    Layer.provideMerge(overSockets())
+  )
+
+  it.live("stays, and its part is not written by two processes", () =>
+    Effect.gen(function*() {
+      const { directory, key, note, part } = yield* broken()
+      const before = read(part)
+      const { self } = NodePlatform.make.process
+      const theirs = JSON.stringify({ ...JSON.parse(Fs.readFileSync(note, "utf8")), owner: self })
+      claim = (path) => replaceBy(path, write(Buffer.from(theirs)))
+      assert.deepStrictEqual(read((yield* download(key, directory)).path), FILE)
+      assert.isUndefined((yield* downloadsOf)[1]!.headers["range"])
+      assert.deepStrictEqual(read(part), before)
+      assert.strictEqual(Fs.readFileSync(note, "utf8"), theirs)
+      assert.strictEqual(Fs.readdirSync(directory).length, 3)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 })
 
 describe("threads of one process", () => {

@@ -106,21 +106,23 @@ const reader = Effect.fnUntraced(function*(folder: string, key: string) {
     }
   })
 
-  const read: Effect.Effect<Read, never, FileSystem.FileSystem> = Effect.scoped(Effect.gen(function*() {
-    yield* Effect.ignore(tidy)
-    const opened = yield* OwnFile.open(path, userId)
-    if (opened === undefined) return "absent"
-    if (typeof opened === "string") return { untrusted: opened }
-    const bytes = yield* Effect.orElseSucceed(
-      opened.file.readAlloc(Math.min(MAX_NOTE_BYTES, Number(opened.info.size))),
-      () => Option.none()
-    )
-    const text = new TextDecoder().decode(Option.getOrElse(bytes, () => new Uint8Array(0)))
-    const note = Option.filter(decodeNote(text), (note) => note.file === file)
-    return Option.getOrElse(note, () => "torn" as const)
-  }))
+  const readAt = Effect.fnUntraced(
+    function*(at: string): Effect.fn.Return<Read, never, FileSystem.FileSystem | Scope.Scope> {
+      const opened = yield* OwnFile.open(at, userId)
+      if (opened === undefined) return "absent"
+      if (typeof opened === "string") return { untrusted: opened }
+      const bytes = yield* Effect.orElseSucceed(
+        opened.file.readAlloc(Math.min(MAX_NOTE_BYTES, Number(opened.info.size))),
+        () => Option.none()
+      )
+      const text = new TextDecoder().decode(Option.getOrElse(bytes, () => new Uint8Array(0)))
+      const note = Option.filter(decodeNote(text), (note) => note.file === file)
+      return Option.getOrElse(note, () => "torn" as const)
+    },
+    Effect.scoped
+  )
 
-  return { path, file, read }
+  return { path, file, read: Effect.andThen(Effect.ignore(tidy), readAt(path)), readAt }
 })
 
 /** Looks for a part without taking it over. */
@@ -181,7 +183,7 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   const { process, userId } = yield* CurrentPlatform
-  const { file, path, read } = yield* reader(folder, key)
+  const { file, path, read, readAt } = yield* reader(folder, key)
   const isExposed = OwnFile.isExposed(folderInfo, userId)
   /** The existing note, if it is ours. */
   let current: Omit<Note, "owner"> | undefined
@@ -269,6 +271,12 @@ export const make = Effect.fnUntraced(function*(folder: string, folderInfo: File
     // If several processes see the same note, only one can rename it.
     const claimed = `${path}.${yield* randomId}`
     if ((yield* Effect.result(fs.rename(path, claimed)))._tag === "Failure") return undefined
+    const taken = yield* readAt(claimed)
+    if (typeof taken === "string" || "untrusted" in taken || taken.owner !== note.owner || taken.part !== note.part) {
+      // Another process has claimed it since, and this is the note that it wrote then.
+      yield* Effect.ignore(Effect.andThen(fs.link(claimed, path), fs.remove(claimed)))
+      return undefined
+    }
     const part = yield* OwnFile.open(partPath, userId, 2n)
     const published = typeof part !== "object" || Number(part.info.size) !== note.size
       ? undefined
