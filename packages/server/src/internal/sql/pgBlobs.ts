@@ -16,7 +16,7 @@ const PAIRING_DEADLINE = Duration.minutes(30)
 /** The sweeper finds and repeats what a crash of the database undoes of `relaxed` statements. */
 export const make = ({ prepare, relaxed }: Prepared, durable: Postgres): Stores => {
   const sql = {
-    // Durable: where a crash undid it, bytes would be left of which nothing is recorded.
+    // Durable: a crash that undoes it would leave bytes without a record.
     expect: prepare<"blob">(
       `INSERT INTO garbage (blob, after) VALUES (:blob, :now + ${EXPECTED_MILLIS}) ON CONFLICT DO NOTHING`
     ),

@@ -128,7 +128,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   /**
    * `mayAsk` is called before PostgreSQL is asked. Waiting for a connection is no reason to replace the pool; and what ends in
-   * the background after the deadline must ask for no change any more, since the caller was told that there is none.
+   * the background after the deadline must make no change any more, since its caller has reported that there is none.
    */
   const bounded = <A>(
     run: (pool: PgPool.PgPool, mayAsk: () => boolean) => Effect.Effect<A, SqlError.SqlError | Late>,
