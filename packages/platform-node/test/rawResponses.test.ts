@@ -10,7 +10,9 @@ import { gzipSync } from "node:zlib"
 import { transportNames as ownNames, transports as own } from "./faults/scriptedHost.ts"
 import { listening, portOf } from "./network.ts"
 
-/** Besides the transports of their own: through a proxy for plain HTTP, which the host plays, and over a dispatcher of the user's. */
+/**
+ * Besides the transports of their own: through a proxy for plain HTTP, which the host plays, and over a dispatcher of the user's.
+ */
 const transports = {
   ...own,
   proxy: ({ baseUrl }: { readonly baseUrl: string }) => own.undici({ baseUrl: "http://files.example", proxy: baseUrl }),
