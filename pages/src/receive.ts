@@ -295,8 +295,8 @@ const encrypted = async (page: Page) => {
       isOnlyHere = false
     })
 
-  /** The receiver cancelled; the host may have sent its last byte before. */
-  const stopped = async () => {
+  /** The receiver cancelled, or the connection broke; the host may have sent its last byte before, or may have no file any more. */
+  const stopped = async (what: string) => {
     if (held !== undefined) {
       complain(words.stoppedHere)
       offerHeld(held)
@@ -305,11 +305,11 @@ const encrypted = async (page: Page) => {
     const status = await statusOf(key)
     if (status?.isMine === true && status.state === "downloaded") return sayBroken(page, status.seconds)
     if (status?.state === "gone") return end(page, words.goneNow)
-    complain(again(words, words.stopped))
+    complain(again(words, what))
   }
 
   const failed = async (error: unknown, { signal }: AbortController) => {
-    if (signal.aborted) return stopped()
+    if (signal.aborted) return stopped(words.stopped)
     if (error instanceof Save.NotSaved) return notSaved()
     const { _tag, reason } = Download.problemOf(error)
     switch (_tag) {
@@ -321,7 +321,7 @@ const encrypted = async (page: Page) => {
       case "Busy":
         return complain(words.someoneDownloading)
       case "Broken":
-        complain(again(words, words.broken))
+        await stopped(words.broken)
         break
       case "Other":
         complain(words.downloadFailed, reason)
