@@ -73,6 +73,31 @@ describe("an upload that was killed", () => {
   })
 })
 
+describe("an upload that another process still sends", () => {
+  it("is left to it: each of the two gets its own link", async () => {
+    const room = t.room()
+    const source = join(room, "big.bin")
+    Fs.writeFileSync(source, new Uint8Array(12 * MIB).fill(3))
+    const way = await gate(t.url(), { up: 3 * MIB })
+    const env = { FILEIO_BASE_URL: way.url, XDG_STATE_HOME: join(room, "state") }
+    const first = t.start(["upload", source], { env })
+    await until(() => way.sent() >= 3 * MIB, "some of the first")
+    const second = t.start(["upload", source], { env })
+    await until(() => way.sent() >= 6 * MIB, "some of the second")
+    way.open()
+    const ends = [await first.ended, await second.ended]
+    assert.deepStrictEqual(ends.map(({ code, stderr }) => [code, stderr]), [[0, ""], [0, ""]])
+    assert.notStrictEqual(ends[0]!.stdout, ends[1]!.stdout)
+    for (const { stdout } of ends) {
+      const [path] = await t.lines(["download", stdout.trim(), "-o", join(room, "back")], { env })
+      assert.strictEqual(sha256(path!), sha256(source))
+      Fs.rmSync(path!)
+    }
+    assert.deepStrictEqual(Fs.readdirSync(join(room, "state", "fileio")), [])
+    way.close()
+  })
+})
+
 /** The lines of an advice as one, since a terminal's width may break them. */
 const oneLine = (text: string) => text.replaceAll(/\s+/g, " ")
 

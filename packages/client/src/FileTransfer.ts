@@ -115,17 +115,21 @@ export const make = Effect.gen(function*() {
     Context.add(CurrentPlatform, yield* CurrentPlatform)
   )
 
-  const uploadFile: Service["uploadFile"] = Effect.fn("FileTransfer.uploadFile")(function*(path, options) {
-    const body = yield* FileBody.file(path, options)
-    const note = options?.notes === undefined || options.encryption !== undefined || options.resumption !== undefined
-      ? undefined
-      : yield* UploadNote.open(options.notes, body, options, "")
-    if (note === undefined) return yield* fileIo.upload(body, options)
-    if (note.state === "changed") {
-      yield* Effect.logInfo(`${path} has changed since a part of it was uploaded; the upload starts over`)
-    }
-    return yield* Effect.tap(fileIo.upload(body, { ...options, resumption: note.resumption }), note.remove)
-  }, Effect.provideContext(disk))
+  const uploadFile: Service["uploadFile"] = Effect.fn("FileTransfer.uploadFile")(
+    function*(path, options) {
+      const body = yield* FileBody.file(path, options)
+      const note = options?.notes === undefined || options.encryption !== undefined || options.resumption !== undefined
+        ? undefined
+        : yield* UploadNote.open(options.notes, body, options, "")
+      if (note === undefined) return yield* fileIo.upload(body, options)
+      if (note.state === "changed") {
+        yield* Effect.logInfo(`${path} has changed since a part of it was uploaded; the upload starts over`)
+      }
+      return yield* Effect.tap(fileIo.upload(body, { ...options, resumption: note.resumption }), note.remove)
+    },
+    Effect.scoped,
+    Effect.provideContext(disk)
+  )
 
   const downloadFile: Service["downloadFile"] = Effect.fn("FileTransfer.downloadFile")(
     function*(keyOrLink, target, options) {

@@ -1,9 +1,11 @@
 /** The command `upload`: checks its arguments, sends the files, and reports the results in the order of the arguments. */
 import type * as FileIo from "@effect-fileio/client/FileIo"
+import { CurrentPlatform } from "@effect-fileio/client/Platform"
 import type { Buffers } from "@effect-fileio/client/Transport"
 import * as UploadNote from "@effect-fileio/client/UploadNote"
 import type { FileDetails } from "@effect-fileio/core/FileDetails"
 import * as FileSettings from "@effect-fileio/core/FileSettings"
+import * as NodePlatform from "@effect-fileio/platform-node/NodePlatform"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -160,7 +162,11 @@ const noteOf = Effect.fnUntraced(function*(
     )
   }
   const note = body._tag === "FileBody" && encryption === undefined
-    ? yield* UploadNote.open(notes, body, options, client.baseUrl)
+    ? yield* Effect.provideService(
+      UploadNote.open(notes, body, options, client.baseUrl),
+      CurrentPlatform,
+      NodePlatform.make
+    )
     : undefined
   if (note?.state === "changed") {
     yield* report.warn(`${source} has changed since a part of it was sent: the upload starts over`)

@@ -146,7 +146,10 @@ export const append = <A>(client: Client, withPermit: WithPermit, { address, bod
         (!isGone(response) && response.status !== 409 && response.status < 500)
       return isForFile ? read(call, response) : Effect.catch(
         Response.refuse(call, response),
-        ({ reason }) => {
+        ({ reason }): Effect.Effect<never, Failure | NotAppended> => {
+          if (response.status === 409 && offsetOf(response) === undefined) {
+            return Effect.fail(unexpected(409, "another request continues the upload, and may complete it"))
+          }
           // Neither says anything about what the caller gave: the upload starts over, or continues from the right offset.
           const isRepeated = isGone(response) || offsetOf(response) !== undefined
           return Effect.fail<NotAppended>({
