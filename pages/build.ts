@@ -13,6 +13,7 @@ const OUTPUT = join(import.meta.dirname, "../packages/server/web/pages.json")
 const REPLACED: ReadonlyArray<readonly [find: RegExp, file: string]> = [
   [/^effect\/http\/Mime$/, "withoutTypes.ts"],
   [/^effect\/Metric$/, "withoutMetrics.ts"],
+  [/\/metrics\.ts$/, "withoutSeries.ts"],
   [/\/observe\/span\.ts$/, "withoutSpans.ts"],
   [/\/shared\/systemError\.ts$/, "withoutSystemErrors.ts"]
 ]

@@ -2,6 +2,7 @@
 import * as Encryption from "@effect-fileio/client/Encryption"
 import * as FetchFileIo from "@effect-fileio/client/FetchFileIo"
 import * as FileIo from "@effect-fileio/client/FileIo"
+import * as Platform from "@effect-fileio/client/Platform"
 import * as RetryPolicy from "@effect-fileio/client/RetryPolicy"
 import * as Transport from "@effect-fileio/client/Transport"
 import * as AgeKey from "@effect-fileio/core/AgeKey"
@@ -75,12 +76,40 @@ const transport = Effect.map(FetchFileIo.makeTransport, ({ send }): Transport.Se
 /** The host keeps a broken download for half a minute by default, so there is no use in waiting longer. */
 const patient = RetryPolicy.make({ times: 100_000, base: "500 millis", maxDelay: "3 seconds", budget: "5 minutes" })
 
-export const connect = (baseUrl: string) => {
+/** How long the page waits for a header. */
+const HEADER_MILLIS = 10_000
+
+/** What of a header shows that the file cannot be decrypted here; a header alone is always cut, and there may be none. */
+const isShownByHeader = (error: unknown): boolean =>
+  error instanceof FileIoError.FileIoError && error.reason._tag === "DecryptionFailed" &&
+  !["cut", "notEncrypted"].includes(error.reason.problem)
+
+/** A passphrase is tried on the header and then decrypts the file, and each time would take a second. */
+const makePlatform = (): Platform.Platform => {
+  let last: readonly [given: string, key: Uint8Array] | undefined
+  return {
+    ...Platform.portable,
+    scrypt: (...given) => {
+      const text = given.join()
+      return last?.[0] === text ? Effect.succeed(last[1]) : Effect.map(Platform.portable.scrypt(...given), (key) => {
+        last = [text, key]
+        return key
+      })
+    }
+  }
+}
+
+/** Downloads of a file. The link is one that can be used. */
+export const connect = (baseUrl: string, link: string) => {
+  const { key, opener } = Result.getOrThrow(FileKey.parse(link))
+  const platform = makePlatform()
+  const runPromise = <A, E>(call: Effect.Effect<A, E>, signal: AbortSignal): Promise<A> =>
+    Effect.runPromise(Effect.provideService(call, Platform.CurrentPlatform, platform), { signal })
   const fileIo = Effect.runSync(
     Effect.provideServiceEffect(FileIo.makeDownloads({ baseUrl }), Transport.Transport, transport)
   )
   const run = <A, E>(call: Effect.Effect<A, E>, signal: AbortSignal): Promise<A> =>
-    Effect.runPromise(FileIo.withRetry(call, patient), { signal })
+    runPromise(FileIo.withRetry(call, patient), signal)
   type OnProgress = (bytes: number, total: number | undefined) => void
   const listener =
     (onProgress: OnProgress) => ({ bytes, total }: { readonly bytes: number; readonly total: number | undefined }) =>
@@ -88,34 +117,43 @@ export const connect = (baseUrl: string) => {
   /** Decrypts bytes that are here; returns all of them, or fails. */
   const decrypt = (
     encrypted: Uint8Array,
-    link: string,
     secret: Secret | undefined,
     signal: AbortSignal
   ): Promise<Array<Uint8Array<ArrayBuffer>>> => {
-    const opener = Result.getOrUndefined(FileKey.parse(link))?.opener
     const options = opener?._tag === "Secret" ? { identities: [opener.identity] } : optionsOf(secret)
-    return Effect.runPromise(
+    return runPromise(
       Stream.runCollect(Encryption.decrypt(Stream.succeed(encrypted), options)),
-      { signal }
+      signal
     ) as Promise<Array<Uint8Array<ArrayBuffer>>>
   }
   return {
-    /** The bytes as the host has them. `onFirst` gets the first ones, which have the header of age. */
-    bytes: (
-      link: string,
-      onFirst: (bytes: Uint8Array) => void,
-      onProgress: OnProgress,
-      signal: AbortSignal
-    ): Promise<Uint8Array<ArrayBuffer>> =>
+    /**
+     * Tries the secret on the file's header, which takes nothing; fails if it shows that the file cannot be decrypted. A host
+     * that gives no header in time must not keep the receiver from the file: then the download shows it.
+     */
+    tryOnHeader: async (secret: Secret | undefined, signal: AbortSignal): Promise<void> => {
+      const asking = new AbortController()
+      const giveUp = () => asking.abort()
+      signal.addEventListener("abort", giveUp)
+      setTimeout(giveUp, HEADER_MILLIS)
+      try {
+        const response = await fetch(`${baseUrl}/header/${key}`, asking)
+        await decrypt(new Uint8Array(await response.arrayBuffer()), secret, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (isShownByHeader(error)) throw error
+      }
+    },
+    /** The bytes as the host has them. */
+    bytes: (onProgress: OnProgress, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> =>
       run(
         Effect.scoped(Effect.gen(function*() {
           const download = yield* fileIo.download(link, { decrypt: false, onProgress: listener(onProgress) })
           const parts: Array<Uint8Array<ArrayBuffer>> = []
           yield* Stream.runForEach(download.stream, (chunk) =>
-            Effect.sync(() => {
-              if (parts.push(chunk as Uint8Array<ArrayBuffer>) === 1) onFirst(chunk)
-            }))
-          const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+            Effect.sync(() => parts.push(chunk as Uint8Array<ArrayBuffer>)))
+          const whole = new Uint8Array(parts.reduce((sum, { length }) =>
+            sum + length, 0))
           let at = 0
           for (const part of parts) {
             whole.set(part, at)
@@ -126,15 +164,8 @@ export const connect = (baseUrl: string) => {
         signal
       ),
     decrypt,
-    /** Whether the first bytes show that the secret does not fit. */
-    isWrong: (first: Uint8Array, link: string, secret: Secret | undefined, signal: AbortSignal): Promise<boolean> =>
-      decrypt(first, link, secret, signal).then(
-        () => false,
-        (error: unknown) => problemOf(error)._tag === "WrongSecret"
-      ),
     /** Decrypts into a sink while the bytes come. `open` is called when the header has shown that the secret fits. */
     stream: (
-      link: string,
       secret: Secret | undefined,
       open: (name: string, size: number | undefined) => Promise<Sink>,
       onProgress: OnProgress,

@@ -8,9 +8,6 @@ import { type Status, statusOf } from "./status.ts"
 /** A text that is shown in the page. */
 const isShownText = (name: string, bytes: number): boolean => /\.(?:txt|md)$/i.test(name) && bytes <= 256 * 1024
 
-/** From this size on, a wrong secret is reported while the download goes on: to try it twice takes seconds. */
-const LONG_BYTES = 4_000_000
-
 /** How long, and how often, the page asks what became of the browser's own download. */
 const POLL_MILLIS = 1500
 const POLLS = 400
@@ -209,14 +206,13 @@ const encrypted = async (page: Page) => {
   show(reader, isShownText(name, bytes))
   submit.disabled = false
 
-  const connection = Download.connect(baseUrl())
+  const connection = Download.connect(baseUrl(), link)
   let abort: AbortController | undefined
   let held: Uint8Array<ArrayBuffer> | undefined
   /** Whether the page has what the host may not have any more, and nothing else has it. */
   let isOnlyHere = false
-  /** What was entered last, and the first bytes of a download that goes on, on which it can be tried. */
-  let entered: Secret | undefined
-  let first: Uint8Array | undefined
+  /** Whether the host was asked for the file, or only for its header. */
+  let isAsked = false
   const progress = running(words, words.downloadWaiting, () => abort?.abort())
 
   /** What the receiver entered; `false`: nothing usable, and the page says why. */
@@ -230,31 +226,12 @@ const encrypted = async (page: Page) => {
     return false
   }
 
-  /** Says early that a secret does not fit. The download goes on, since the host may give the file only once. */
-  const check = async (signal: AbortSignal) => {
-    const secret = entered
-    if (secret === undefined || first === undefined || bytes < LONG_BYTES) return
-    const isWrong = await connection.isWrong(first, link, secret, signal)
-    if (!isWrong || held !== undefined || secret !== entered || signal.aborted) return
-    complain(sentences(words.wrongSecret, words.stillComing))
-    show(form, true)
-    secretField.focus()
-  }
-
   /** Downloads all of it, then decrypts: a wrong secret costs nothing, since the bytes are here. */
   const whole = async (secret: Secret | undefined, isShown: boolean, signal: AbortSignal) => {
-    entered = secret
-    const onFirst = (bytes: Uint8Array) => {
-      first = bytes
-      void check(signal)
-    }
-    held ??= await connection.bytes(link, onFirst, progress.advance, signal)
+    held ??= await connection.bytes(progress.advance, signal)
     isOnlyHere = true
-    first = undefined
-    show(form, false)
-    complain("")
     progress.status(words.decrypting)
-    const parts = await connection.decrypt(held, link, entered, signal)
+    const parts = await connection.decrypt(held, secret, signal)
     isOnlyHere = false
     if (isShown) return reveal(page, new Uint8Array(await new Blob(parts).arrayBuffer()), name)
     Save.saveWhole(parts, name)
@@ -264,6 +241,12 @@ const encrypted = async (page: Page) => {
   }
 
   const download = async (secret: Secret | undefined, isShown: boolean, signal: AbortSignal) => {
+    isAsked = held !== undefined
+    if (!isAsked) {
+      await connection.tryOnHeader(secret, signal)
+      isAsked = true
+      progress.status(words.downloadingDecrypting)
+    }
     if (bytes <= Save.WHOLE_BYTES) return whole(secret, isShown, signal)
     const worker = await Save.prepare(form.dataset["worker"]!)
     signal.throwIfAborted()
@@ -272,7 +255,7 @@ const encrypted = async (page: Page) => {
         ? whole(secret, isShown, signal)
         : complain(fill(words.tooLargeHere, { size: size(bytes) }))
     }
-    await connection.stream(link, secret, (_, total) => Save.openSink(worker, name, total), progress.advance, signal)
+    await connection.stream(secret, (_, total) => Save.openSink(worker, name, total), progress.advance, signal)
     end(page, words.done)
   }
 
@@ -302,6 +285,7 @@ const encrypted = async (page: Page) => {
       offerHeld(held)
       return
     }
+    if (!isAsked) return complain(words.stopped)
     const status = await statusOf(key)
     if (status?.isMine === true && status.state === "downloaded") return sayBroken(page, status.seconds)
     if (status?.state === "gone") return end(page, words.goneNow)
@@ -314,7 +298,14 @@ const encrypted = async (page: Page) => {
     const { _tag, reason } = Download.problemOf(error)
     switch (_tag) {
       case "WrongSecret":
-        complain(sentences(words.wrongSecret, held === undefined ? again(words, words.stopped) : words.heldHere))
+        complain(
+          !isAsked && needs === "Nothing"
+            ? words.linkOther
+            : sentences(
+              words.wrongSecret,
+              held !== undefined ? words.heldHere : isAsked ? again(words, words.stopped) : words.notTaken
+            )
+        )
         break
       case "Gone":
         return end(page, words.goneNow)
@@ -324,43 +315,38 @@ const encrypted = async (page: Page) => {
         await stopped(words.broken)
         break
       case "Other":
-        complain(words.downloadFailed, reason)
+        complain(isAsked ? words.downloadFailed : sentences(words.notTaken, words.downloadFailed), reason)
     }
     if (held !== undefined) offerHeld(held)
-    if (needs !== "Nothing") secretField.focus()
+    show(form, true)
+    secretField.focus()
   }
 
   const begin = async (isShown: boolean) => {
-    if (abort !== undefined && first === undefined) return
+    if (abort !== undefined) return
     const secret = secretOf()
     if (secret === false) return
-    if (abort !== undefined) {
-      entered = secret
-      complain("")
-      show(form, false)
-      return check(abort.signal)
-    }
     const controller = new AbortController()
     abort = controller
     complain("")
     say("")
     submit.disabled = reader.disabled = true
     const isAlone = await alone(key, async () => {
-      progress.start(held === undefined ? words.downloadingDecrypting : words.decrypting)
+      progress.start(held === undefined ? words.checking : words.decrypting)
       submit.disabled = reader.disabled = false
       show(form, false)
       await download(secret, isShown, controller.signal).catch((error: unknown) => failed(error, controller))
       progress.stop()
       show(form, true)
     })
-    abort = first = undefined
+    abort = undefined
     if (isAlone) return
     submit.disabled = reader.disabled = false
     complain(words.otherTab)
   }
 
   addEventListener("beforeunload", (event) => {
-    if (abort !== undefined || isOnlyHere) event.preventDefault()
+    if (abort !== undefined && isAsked || isOnlyHere) event.preventDefault()
   })
   form.addEventListener("submit", (event) => {
     event.preventDefault()

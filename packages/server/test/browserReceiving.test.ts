@@ -1,7 +1,6 @@
 /** What the page of receivers promises, in browsers that have no worker or forbid cookies. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Fs from "node:fs"
 import {
   close,
   free,
@@ -13,10 +12,9 @@ import {
   pretendLarge,
   run,
   saved,
-  send,
-  slowly
+  send
 } from "./browser.ts"
-import { call, pattern, start, uploaded } from "./support.ts"
+import { call, start, uploaded } from "./support.ts"
 
 const sendSmall = (url: string) =>
   Effect.gen(function*() {
@@ -137,43 +135,5 @@ describe.skipIf(!hasChromium)("receiving in a real browser", () => {
         await page.getByText("Der Server meldet: ").waitFor()
         assert.match((await page.locator("#problem [lang=en]").textContent())!, /\w.*\.$/)
       })
-    }))
-
-  it.live("a wrong passphrase is said while the file comes, and the right one needs no second download", () =>
-    Effect.gen(function*() {
-      const { url } = yield* start(free)
-      const content = Buffer.from(pattern(12_000_000))
-      const sender = yield* open(url)
-      const link = yield* run(async () => {
-        const { page } = sender
-        await page.goto(url)
-        await page.locator("#file").setInputFiles({ name: "a.bin", mimeType: "", buffer: content })
-        await page.getByText("Passphrase (optional)").first().click()
-        await page.getByLabel("Passphrase").fill("correct horse")
-        return send(page)
-      })
-      const { page, seen } = yield* open(url)
-      const asked: Array<string> = []
-      page.on("request", (request) => asked.push(request.url()))
-      const file = yield* run(async () => {
-        await page.goto(link)
-        const lift = await slowly(page, 100_000)
-        await page.getByLabel("Passphrase").fill("wrong")
-        await page.getByRole("button", { name: "Download" }).click()
-        await page.getByRole("alert").getByText("It is still on its way here").waitFor()
-        await page.getByLabel("Passphrase").fill("wrong again")
-        await page.getByRole("button", { name: "Download" }).click()
-        await page.getByRole("alert").getByText("It is still on its way here").waitFor()
-        assert.isTrue(await page.locator("progress").isVisible())
-        const given = page.waitForEvent("download")
-        await page.getByLabel("Passphrase").fill("correct horse")
-        await page.getByRole("button", { name: "Download" }).click()
-        await page.locator("#download").waitFor({ state: "hidden" })
-        await lift()
-        return Fs.readFileSync(await (await given).path())
-      })
-      assert.isTrue(file.equals(content))
-      assert.strictEqual(asked.filter((url) => url.includes("?download=1")).length, 1)
-      assert.deepStrictEqual([...sender.seen, ...seen], [])
     }))
 })

@@ -275,7 +275,7 @@ describe("random input", () => {
         map(token, (text) => `/${text}`),
         map(token, (text) => `/download/${text}`),
         map(token, (text) => `/status/${text}`),
-        constantFrom(`/status/${key}`),
+        constantFrom(`/status/${key}`, `/header/${key}`),
         map(token, (text) => `http://${text}/`),
         token
       )

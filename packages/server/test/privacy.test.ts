@@ -61,6 +61,7 @@ const ask = (url: string) =>
     const { key } = yield* uploaded(url, "x", { name: `${NAME}.txt`, headers: anna, fields: { title: WORD } })
     yield* call(`${url}/?search=${WORD}`, { headers: anna })
     yield* call(`${url}/download/${key}`, { headers: { accept: "text/html" } })
+    yield* call(`${url}/header/${key}`)
     yield* call(`${url}/${key}`, { method: "HEAD" })
     yield* call(`${url}/${key}/${WORD}`, { headers: { accept: "text/html" } })
     yield* call(`${url}/${key}?${WORD}=${WORD}`, { method: "PATCH", headers: anna })
@@ -93,6 +94,7 @@ const askBroken = (server: Watched, key: string) =>
       yield* call(`${server.url}/?search=${WORD}`, { headers: anna }),
       yield* upload(server.url, "x", { name: NAME, headers: anna, fields: { title: WORD } }),
       yield* call(`${server.url}/download/${key}`, { headers: { accept: "text/html" } }),
+      yield* call(`${server.url}/header/${key}`),
       yield* call(`${server.url}/${key}`, { method: "DELETE", headers: anna }),
       yield* call(`${server.url}/${key}`, { method: "DELETE", headers: { "delete-token": TOKEN } }),
       yield* call(`${server.url}/status/${key}`, { headers: { "delete-token": TOKEN } })
@@ -118,7 +120,7 @@ describe("privacy", () => {
       assertPrivate("metrics", (yield* call(`${adminUrl}/metrics`)).text, key)
       assertPrivate("spans", told().spans, key)
       // What an operator needs is there: one span for each request, with the pattern of its route.
-      assert.strictEqual(spans.length, 13)
+      assert.strictEqual(spans.length, 14)
       const [first] = spans
       assert.strictEqual(first!.name, "http.server POST")
       assert.deepStrictEqual(Object.fromEntries(first!.attributes), {

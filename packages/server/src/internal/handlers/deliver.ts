@@ -18,7 +18,7 @@ import { Leases } from "./leases.ts"
  * Headers that keep uploaded content from running scripts on this server's origin, and proxies from storing or changing it: one
  * that compresses it, or makes images smaller, would hand over another file.
  */
-const guardHeaders = {
+export const guardHeaders = {
   "cache-control": "private, no-store, no-transform",
   "content-security-policy": "sandbox; default-src 'none'",
   "referrer-policy": "no-referrer",

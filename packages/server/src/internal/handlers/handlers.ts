@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Download from "./download.ts"
 import * as Files from "./files.ts"
+import * as Header from "./header.ts"
 import * as Resumable from "./resumable.ts"
 import * as Status from "./status.ts"
 import * as Storing from "./storing.ts"
@@ -14,6 +15,7 @@ export const make = Effect.gen(function*() {
     download: yield* Download.make,
     ...yield* Files.make,
     ...yield* Upload.make(storing),
+    header: yield* Header.make,
     status: yield* Status.make,
     resumable: yield* Resumable.make(storing)
   }

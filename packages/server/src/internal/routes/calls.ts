@@ -68,7 +68,7 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { anonymous } = yield* Settings
   const hasShards = (yield* Catalog).shards !== undefined
   const { refuse } = yield* Problem.make
-  const { change, download, list, me, remove, resumable, status, upload } = yield* Handlers.make
+  const { change, download, header, list, me, remove, resumable, status, upload } = yield* Handlers.make
 
   /** Begins a resumable upload where the request asks for one and this server can. */
   const receive = <E, R>(
@@ -140,6 +140,11 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
       DeleteToken.of(request) === undefined && Anonymous.needsKey(anonymous, "download"),
       () => refuse(withKey((key) => status(request, key)))
     ))
+  yield* router.add(
+    "GET",
+    "/header/:key",
+    (request) => authenticate(request, Anonymous.needsKey(anonymous, "download"), () => refuse(withKey(header)))
+  )
   if (resumable !== undefined) {
     const { head, options, patch, remove } = resumable
     for (const path of [endpoints.upload.path, endpoints.replace.path, "/uploads/:upload"] as const) {

@@ -21,7 +21,7 @@ const methods: ReadonlyArray<{
   byPath.get("/")!.push("PUT")
   byPath.set(UPLOAD, ["GET", "HEAD", "PATCH", "DELETE"])
   for (const path of ["/", "/:key", UPLOAD]) byPath.get(path)!.push("OPTIONS")
-  for (const page of ["/download/:key", "/status/:key"]) byPath.set(page, ["GET", "HEAD"])
+  for (const page of ["/download/:key", "/header/:key", "/status/:key"]) byPath.set(page, ["GET", "HEAD"])
   byPath.set("/uploaded/:key", ["GET", "HEAD", "POST"])
   return [...byPath].map(([pattern, allowed]) => {
     const [before, after] = pattern.split(/:\w+/)

@@ -169,6 +169,8 @@ export const de: Words = {
 
     linkWrong:
       "Dieser Link ist beschädigt: Sein Schlüssel ist unvollständig oder falsch abgeschrieben, daher lässt sich die Datei nicht entschlüsseln. Bitten Sie um den vollständigen Link. Nichts wurde heruntergeladen.",
+    linkOther:
+      "Der Schlüssel in diesem Link öffnet diese Datei nicht: Der Link gehört zu einer anderen Datei, oder die Datei wurde inzwischen ersetzt. Bitten Sie um einen neuen Link. Nichts wurde heruntergeladen.",
     linkCut:
       "Diese Datei ist verschlüsselt, und ihr Schlüssel fehlt: Der vollständige Link hat #age= und einen Schlüssel am Ende. Der Knopf lädt die verschlüsselte Datei.",
     encryptedInfo:
@@ -179,7 +181,7 @@ export const de: Words = {
     keyMistyped: "Dieser geheime Schlüssel ist unvollständig oder falsch abgeschrieben. Nichts wurde heruntergeladen.",
     wrongSecret: "Damit lässt sich die Datei nicht entschlüsseln.",
     heldHere: "Die verschlüsselte Datei ist schon hier; versuchen Sie es noch einmal.",
-    stillComing: "Sie wird noch übertragen; versuchen Sie es inzwischen noch einmal.",
+    notTaken: "Nichts wurde heruntergeladen.",
     saveEncrypted: "Die verschlüsselte Datei speichern",
     saveAgain: "Noch einmal speichern",
     saveText: "Als Datei speichern",
@@ -190,6 +192,7 @@ export const de: Words = {
     someoneDownloading:
       "Sie wird gerade heruntergeladen. Bricht der Download ab, ist die Datei in etwa {grace} wieder verfügbar.",
     otherTab: "Ein anderer Tab dieses Browsers lädt diese Datei gerade herunter.",
+    checking: "Schlüssel wird geprüft",
     downloadingDecrypting: "Wird heruntergeladen und entschlüsselt",
     decrypting: "Wird entschlüsselt",
     downloadWaiting: "Die Verbindung ist unterbrochen. Der Download geht weiter, sobald sie wieder besteht.",

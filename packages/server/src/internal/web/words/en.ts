@@ -163,6 +163,8 @@ export const en = {
 
     linkWrong:
       "This link is damaged: its key is cut or mistyped, so the file cannot be decrypted. Ask for the complete link. Nothing was downloaded.",
+    linkOther:
+      "The key in this link does not open this file: the link belongs to another file, or the sender has replaced the file since. Ask for a new link. Nothing was downloaded.",
     linkCut:
       "This file is encrypted, and its key is missing: the complete link has #age= and a key at its end. The button downloads the encrypted file.",
     encryptedInfo: "The file is encrypted. This page decrypts it in your browser; the host cannot read it.",
@@ -172,7 +174,7 @@ export const en = {
     keyMistyped: "This secret key is cut or mistyped. Nothing was downloaded.",
     wrongSecret: "This does not decrypt the file.",
     heldHere: "The encrypted file is here; try again.",
-    stillComing: "It is still on its way here; try again meanwhile.",
+    notTaken: "Nothing was downloaded.",
     saveEncrypted: "Save the encrypted file",
     saveAgain: "Save again",
     saveText: "Save it as a file",
@@ -183,6 +185,7 @@ export const en = {
     someoneDownloading:
       "It is being downloaded right now. If that breaks off, the file is available again in about {grace}.",
     otherTab: "Another tab of this browser is downloading this file.",
+    checking: "Checking the key",
     downloadingDecrypting: "Downloading and decrypting",
     decrypting: "Decrypting",
     downloadWaiting: "The connection is away. The download continues when it is back.",

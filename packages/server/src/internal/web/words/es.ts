@@ -167,6 +167,8 @@ export const es: Words = {
 
     linkWrong:
       "Este enlace está dañado: su clave está incompleta o mal escrita, así que el archivo no se puede descifrar. Pida el enlace completo. No se ha descargado nada.",
+    linkOther:
+      "La clave de este enlace no abre este archivo: el enlace es de otro archivo, o el archivo se ha sustituido desde entonces. Pida un enlace nuevo. No se ha descargado nada.",
     linkCut:
       "Este archivo está cifrado y falta su clave: el enlace completo termina en #age= y una clave. El botón descarga el archivo cifrado.",
     encryptedInfo: "El archivo está cifrado. Esta página lo descifra en su navegador; el servidor no puede leerlo.",
@@ -176,7 +178,7 @@ export const es: Words = {
     keyMistyped: "Esta clave secreta está incompleta o mal escrita. No se ha descargado nada.",
     wrongSecret: "Con esto no se descifra el archivo.",
     heldHere: "El archivo cifrado está aquí; inténtelo otra vez.",
-    stillComing: "Sigue llegando; inténtelo otra vez mientras tanto.",
+    notTaken: "No se ha descargado nada.",
     saveEncrypted: "Guardar el archivo cifrado",
     saveAgain: "Guardar otra vez",
     saveText: "Guardar como archivo",
@@ -187,6 +189,7 @@ export const es: Words = {
     someoneDownloading:
       "Se está descargando ahora mismo. Si se interrumpe, el archivo vuelve a estar disponible en aproximadamente {grace}.",
     otherTab: "Otra pestaña de este navegador está descargando este archivo.",
+    checking: "Comprobando la clave",
     downloadingDecrypting: "Descargando y descifrando",
     decrypting: "Descifrando",
     downloadWaiting: "No hay conexión. La descarga continuará cuando vuelva.",

@@ -154,6 +154,8 @@ export const zh: Words = {
     showAll: "显示全部 {count} 个",
 
     linkWrong: "此链接已损坏：其中的密钥不完整或有误，无法解密文件。请索取完整的链接。尚未下载任何内容。",
+    linkOther:
+      "此链接中的密钥打不开此文件：链接属于另一个文件，或发送者后来替换了文件。请索取新的链接。尚未下载任何内容。",
     linkCut: "此文件已加密，但缺少密钥：完整的链接末尾有 #age= 和密钥。按钮下载的是加密的文件。",
     encryptedInfo: "文件已加密。此页面会在您的浏览器中解密；服务器无法读取。",
     passphraseNeeded: "文件已用口令加密，口令由发送者提供。",
@@ -162,7 +164,7 @@ export const zh: Words = {
     keyMistyped: "此私钥不完整或有误。尚未下载任何内容。",
     wrongSecret: "无法用它解密文件。",
     heldHere: "加密的文件已在此处；请再试一次。",
-    stillComing: "文件仍在接收中；其间可以再试一次。",
+    notTaken: "尚未下载任何内容。",
     saveEncrypted: "保存加密的文件",
     saveAgain: "再次保存",
     saveText: "保存为文件",
@@ -170,6 +172,7 @@ export const zh: Words = {
     tooLargeHere: "此浏览器无法保存这么大的加密文件（{size}）。尚未下载任何内容。请使用其他浏览器或终端。",
     someoneDownloading: "文件正在被下载。如果中断，文件约{grace}后重新可用。",
     otherTab: "此浏览器的另一个标签页正在下载此文件。",
+    checking: "正在检查密钥",
     downloadingDecrypting: "正在下载并解密",
     decrypting: "正在解密",
     downloadWaiting: "连接已断开。恢复后继续下载。",
