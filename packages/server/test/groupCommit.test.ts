@@ -7,7 +7,7 @@ import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import { diskFault } from "../src/internal/disk/diskFault.ts"
 import { openDatabase, openReadOnly } from "../src/internal/sql/sqlite.ts"
-import { type Job, type Outcome, runTogether } from "../src/internal/sql/sqliteBatch.ts"
+import { type Job, type Outcome, runTogether, runUnsynced } from "../src/internal/sql/sqliteBatch.ts"
 import * as SqliteWriter from "../src/internal/sql/sqliteWriter.ts"
 import * as SqliteCatalog from "../src/SqliteCatalog.ts"
 import { canMount, disk, fill } from "./mounts.ts"
@@ -124,6 +124,29 @@ describe("changes that wait together", () => {
       assert.deepStrictEqual(transactions.splice(0), [false, true])
       assert.deepStrictEqual(rows(), [1, 2, 3, 4, 5, 6, 7])
     }))
+
+  it.effect("go first without a sync, unless one of them needs it or SQLite refuses one: then none has run", () =>
+    Effect.gen(function*() {
+      const { db, insert, rows, transactions } = yield* opened(yield* temporaryFolder)
+      const own = new Error("own")
+      const relaxed = (n: number, then: Job["run"] = () => n) =>
+        job((mustSync) => {
+          insert.run({ n })
+          return then(mustSync)
+        }, { durable: false })
+      const fails = () => {
+        throw own
+      }
+      assert.deepStrictEqual(runUnsynced(db, [relaxed(1), relaxed(2, fails), relaxed(3)]), [
+        { value: 1 },
+        { cause: own },
+        { value: 3 }
+      ])
+      assert.deepStrictEqual(transactions.splice(0), [false])
+      assert.strictEqual(runUnsynced(db, [relaxed(4), relaxed(5, (mustSync) => mustSync())]), undefined)
+      assert.strictEqual(runUnsynced(db, [relaxed(6), relaxed(1)]), undefined)
+      assert.deepStrictEqual(rows(), [1, 3])
+    }))
 })
 
 describe.skipIf(!canMount)("changes that wait together for a full disk", () => {
@@ -188,6 +211,24 @@ describe("the thread of the catalog", () => {
       const again = yield* catalogIn(folder, yield* Scope.Scope)
       for (const key of keys) assert.strictEqual((yield* again.get(key))._tag, "Some")
       assert.strictEqual((yield* again.totals).files, 300)
+    }))
+
+  it.live("answers a claim before the durable changes that came with it, unless the claim counts at once", () =>
+    Effect.gen(function*() {
+      const catalog = yield* catalogIn(yield* temporaryFolder, yield* Scope.Scope)
+      const { key: once } = yield* catalog.insert(newFile(1))
+      const { key: counted } = yield* catalog.insert({ ...newFile(2), countFrom: "first-byte" })
+      const order = (key: string, n: number) =>
+        Effect.promise(async () => {
+          const done: Array<string> = []
+          await Promise.all([
+            Effect.runPromise(catalog.insert(newFile(n))).then(() => done.push("insert")),
+            Effect.runPromise(catalog.claim(key)).then(({ _tag }) => done.push(_tag))
+          ])
+          return done
+        })
+      assert.deepStrictEqual(yield* order(once, 3), ["Claimed", "insert"])
+      assert.deepStrictEqual(yield* order(counted, 4), ["insert", "Claimed"])
     }))
 
   it.live("that dies leaves no change without an outcome, and is started again by the next one", () =>

@@ -56,17 +56,39 @@ const synced = <A>(
 
 const runAlone = (db: Database, job: Job): Outcome => outcomeOf(() => synced(db, job, job.run))
 
+/** Inside a transaction. Throws if SQLite itself fails. */
+const runEach = (db: Database, jobs: ReadonlyArray<Job>, mustSync: () => void): ReadonlyArray<Outcome> =>
+  jobs.map(({ run }) => {
+    const outcome = outcomeOf(() => db.savepoint(() => run(mustSync)))
+    if ("cause" in outcome && codeOf(outcome.cause) !== undefined) throw outcome.cause
+    return outcome
+  })
+
+/**
+ * Runs jobs that are not durable, in order, in a transaction without a sync. `undefined`: nothing is done, since one of them
+ * needs a sync after all, or SQLite failed.
+ */
+export const runUnsynced = (db: Database, jobs: ReadonlyArray<Job>): ReadonlyArray<Outcome> | undefined => {
+  try {
+    return db.transaction(() => {
+      let must = false
+      const outcomes = runEach(db, jobs, () => {
+        must = true
+      })
+      if (must) throw new NeedsSync()
+      return outcomes
+    }, { durable: false, usesReserve: false })
+  } catch (cause) {
+    return cause instanceof UnknownOutcome ? jobs.map(() => ({ cause })) : undefined
+  }
+}
+
 /** Runs all jobs, in order. Each outcome is on the disk as its job asks for when this returns. */
 export const runTogether = (db: Database, jobs: ReadonlyArray<Job>): ReadonlyArray<Outcome> => {
   if (jobs.length === 1) return [runAlone(db, jobs[0]!)]
   const options = { durable: jobs.some(({ durable }) => durable), usesReserve: false }
   try {
-    return synced(db, options, (mustSync) =>
-      jobs.map(({ run }) => {
-        const outcome = outcomeOf(() => db.savepoint(() => run(mustSync)))
-        if ("cause" in outcome && codeOf(outcome.cause) !== undefined) throw outcome.cause
-        return outcome
-      }))
+    return synced(db, options, (mustSync) => runEach(db, jobs, mustSync))
   } catch (cause) {
     // What became of the transaction is unknown, so it is for each of them.
     if (cause instanceof UnknownOutcome) return jobs.map(() => ({ cause }))

@@ -38,18 +38,23 @@ interface Call<Args extends ReadonlyArray<unknown>, A> {
   readonly run: (context: Context, ...args: Args) => A
   readonly durable: boolean
   readonly usesReserve: boolean
+  /**
+   * Whether it is answered before the durable changes that came with it, and so does not wait for their sync. It may then run
+   * before one of them that was asked for earlier.
+   */
+  readonly goesFirst: boolean
   /** Whether the log is copied into the database afterwards, by which its file shrinks. */
   readonly checkpoints: boolean
 }
 
 const call = <Args extends ReadonlyArray<unknown>, A>(
   run: (context: Context, ...args: Args) => A,
-  { checkpoints = false, durable = true, usesReserve = true }: {
-    readonly durable?: boolean
-    readonly usesReserve?: boolean
-    readonly checkpoints?: boolean
-  } = {}
-): Call<Args, A> => ({ run, durable, usesReserve, checkpoints })
+  { checkpoints = false, durable = true, goesFirst = false, usesReserve = true }: Partial<Omit<Call<Args, A>, "run">> =
+    {}
+): Call<Args, A> => ({ run, durable, usesReserve, goesFirst, checkpoints })
+
+/** What a download waits for that needs no sync. */
+const FIRST = { durable: false, goesFirst: true }
 
 /** A file with a download left, and how many of its downloads broke without being counted; or why none is left. */
 const available = (
@@ -134,36 +139,36 @@ const downloadCalls = ({ files, leases }: Parts, maxBroken: number) => ({
       const id = given === undefined || leases.has(given) ? other : given
       return leases.claim({ ...file, id, countsFirst }, now)
     },
-    { durable: false }
+    FIRST
   ),
 
   // A power failure ends all transfers, so it may undo which is the newest.
-  resume: call(({ now }, id: string, key: string) => leases.resume(id, key, now), { durable: false }),
+  resume: call(({ now }, id: string, key: string) => leases.resume(id, key, now), FIRST),
 
-  held: call(({ now }, id: string, key: string) => leases.held(id, key, now), { durable: false }),
+  held: call(({ now }, id: string, key: string) => leases.held(id, key, now), FIRST),
 
   peek: call(({ now }, key: string): Availability => {
     const found = available(files, leases, key, now)
     return "_tag" in found ? found : { _tag: "Available" }
-  }, { durable: false }),
+  }, FIRST),
 
   /** Whether the last byte may be sent. */
   handOver: call(({ now }, id: string, generation: number) => leases.handOver(id, generation, now)),
 
   // `handOver` is durable, so this need not be.
-  commit: call(({ now }, id: string) => leases.commit(id, now), { durable: false }),
+  commit: call(({ now }, id: string) => leases.commit(id, now), FIRST),
 
   abandon: call(({ now }, id: string, generation: number) => leases.abandon(id, generation, now)),
 
   // The next start would release it as well.
   release: call(
     ({ now }, id: string, generation: number, sent: number) => leases.release(id, generation, now, sent),
-    { durable: false }
+    FIRST
   ),
 
   prolong: call(({ now }, transfers: ReadonlyArray<Progress>) => {
     for (const { lease: { generation, id }, sent } of transfers) leases.prolong(id, generation, now, sent)
-  }, { durable: false })
+  }, FIRST)
 })
 
 /** The calls about what has ended. A later sweep repeats what a power failure undoes. */

@@ -7,7 +7,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import * as Reserve from "../disk/reserve.ts"
 import { ArrivedLate, UploadEnded } from "./rows.ts"
 import { UnknownOutcome } from "./sqlite.ts"
-import { type Job, type Outcome, runTogether } from "./sqliteBatch.ts"
+import { type Job, type Outcome, runTogether, runUnsynced } from "./sqliteBatch.ts"
 import * as Calls from "./sqliteCalls.ts"
 import { open, problemOf } from "./sqliteOpen.ts"
 import type { Rewrite } from "./sqliteSpace.ts"
@@ -98,12 +98,25 @@ const serve = (port: NonNullable<typeof parentPort>, { folder, ...settings }: St
     }
   }
 
+  const answer = (questions: ReadonlyArray<Question>, outcomes: ReadonlyArray<Outcome>): void =>
+    post(outcomes.map((outcome, index) => answerOf(questions[index]!.id, outcome)))
+
+  /** Answers those that need not wait for the sync of the others; returns the others. */
+  const answerFirst = (together: ReadonlyArray<Question>): ReadonlyArray<Question> => {
+    const first = together.filter(({ name }) => calls[name].goesFirst)
+    if (first.length === 0 || !together.some(({ name }) => calls[name].durable)) return together
+    const outcomes = runUnsynced(db, first.map(jobOf))
+    if (outcomes === undefined) return together
+    answer(first, outcomes)
+    return together.filter(({ name }) => !calls[name].goesFirst)
+  }
+
   const work = (waiting: Array<Question>): void => {
     while (waiting.length > 0) {
-      const together = waiting.splice(0, MOST_TOGETHER)
+      const together = answerFirst(waiting.splice(0, MOST_TOGETHER))
       const outcomes = runTogether(db, together.map(jobOf))
       if (together.some(({ name }, index) => calls[name].checkpoints && isTrue(outcomes[index]!))) checkpoint()
-      post(outcomes.map((outcome, index) => answerOf(together[index]!.id, outcome)))
+      answer(together, outcomes)
     }
   }
 
