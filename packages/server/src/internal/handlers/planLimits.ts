@@ -61,17 +61,19 @@ export interface Granted {
   readonly countFrom?: FileSettings.CountFrom
 }
 
+function* check(asked: Given, plan: Plan, now: number) {
+  return {
+    ...(asked.title === undefined ? {} : { title: asked.title === "" ? null : asked.title }),
+    ...(asked.expires === undefined ? {} : { expires: yield* expires(asked.expires, plan, now) }),
+    ...(asked.maxDownloads === undefined ? {} : { maxDownloads: yield* maxDownloads(asked.maxDownloads, plan) }),
+    ...(asked.countFrom === undefined ? {} : { countFrom: asked.countFrom }),
+    ...(asked.autoDelete === undefined ? {} : { autoDelete: yield* autoDelete(asked.autoDelete, plan) })
+  }
+}
+
 /** The given settings, if the plan allows them. */
 export const given = (asked: Given, plan: Plan, now: number): Result.Result<Granted, Refusal.Refusal> =>
-  Result.gen(function*() {
-    return {
-      ...(asked.title === undefined ? {} : { title: asked.title === "" ? null : asked.title }),
-      ...(asked.expires === undefined ? {} : { expires: yield* expires(asked.expires, plan, now) }),
-      ...(asked.maxDownloads === undefined ? {} : { maxDownloads: yield* maxDownloads(asked.maxDownloads, plan) }),
-      ...(asked.countFrom === undefined ? {} : { countFrom: asked.countFrom }),
-      ...(asked.autoDelete === undefined ? {} : { autoDelete: yield* autoDelete(asked.autoDelete, plan) })
-    }
-  })
+  Result.gen(() => check(asked, plan, now))
 
 /** The given settings, and the defaults of the others. */
 export const complete = (asked: Given, plan: Plan, now: number): Result.Result<Required<Granted>, Refusal.Refusal> =>

@@ -22,6 +22,7 @@ import { Blobs, type BlobsError, type Writer } from "../../Blobs.ts"
 import type { CatalogError, SmallFiles } from "../../Catalog.ts"
 import * as Messages from "../node/messages.ts"
 import { giveBack } from "../shared/memoryBudget.ts"
+import * as BodyStream from "./bodyStream.ts"
 import * as Disposition from "./disposition.ts"
 import * as FormParser from "./formParser.ts"
 import * as HeldBytes from "./heldBytes.ts"
@@ -243,9 +244,9 @@ export interface Body {
 const endedEarly = Refusal.invalid("The body ended early")
 
 /** The body of a request. */
-export const bodyOf = ({ headers, stream }: HttpServerRequest.HttpServerRequest): Body => ({
-  headers,
-  stream: Stream.mapError(stream, () => endedEarly)
+export const bodyOf = (request: HttpServerRequest.HttpServerRequest): Body => ({
+  headers: request.headers,
+  stream: BodyStream.of(NodeHttpServerRequest.toIncomingMessage(request), endedEarly)
 })
 
 /** Unread bytes of a broken body, if they directly follow those that were read. */
@@ -262,24 +263,26 @@ export const restOf = (
 }
 
 /** Takes over bytes of a content, within its limits: holds those of a small file, and writes the others. */
-const makeStore = (limits: Limits) =>
-  Effect.map(Blobs, (blobs) => {
-    const maxHeldBytes = limits.smallFiles?.maxBytes ?? 0
-    return Effect.fnUntraced(function*(content: Content, bytes: Uint8Array) {
-      content.size += bytes.length
-      if (content.size > limits.maxUploadBytes) {
-        return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
-      }
-      yield* limits.reserve(bytes.length)
-      if (content.writer === undefined) {
-        if (content.size <= maxHeldBytes) return content.held.add(bytes)
-        const writer = content.writer = yield* blobs.writer
-        const before = content.held.take()
-        if (before.length > 0) yield* writer.write(before)
-      }
-      yield* content.writer.write(bytes)
-    })
-  })
+const store = Effect.fnUntraced(function*(limits: Limits, content: Content, bytes: Uint8Array) {
+  content.size += bytes.length
+  if (content.size > limits.maxUploadBytes) {
+    return yield* Refusal.tooLarge("maxUploadBytes", content.size, limits.maxUploadBytes)
+  }
+  yield* limits.reserve(bytes.length)
+  if (content.writer === undefined) {
+    if (content.size <= (limits.smallFiles?.maxBytes ?? 0)) return content.held.add(bytes)
+    const writer = content.writer = yield* (yield* Blobs).writer
+    const before = content.held.take()
+    if (before.length > 0) yield* writer.write(before)
+  }
+  yield* content.writer.write(bytes)
+})
+
+/** Stores what a form has of contents so far. */
+const drain = Effect.fnUntraced(function*(form: Form["form"], limits: Limits) {
+  if (form.problem !== undefined) return yield* form.problem
+  for (const [content, bytes] of form.pieces.splice(0)) yield* store(limits, content, bytes)
+})
 
 const nothing = Effect.void
 
@@ -307,15 +310,9 @@ const receiveForm = Effect.fnUntraced(function*(
   maxBodyBytes: number,
   makeParser: (form: Form) => FormParser.Parser
 ) {
-  const store = yield* makeStore(limits)
   const made = makeForm()
   const { form, isFileChosen } = made
   const parser = makeParser(made)
-
-  const drain = Effect.gen(function*() {
-    if (form.problem !== undefined) return yield* form.problem
-    for (const [content, bytes] of form.pieces.splice(0)) yield* store(content, bytes)
-  })
 
   let total = 0
   yield* Stream.runForEachArray(body.stream, (chunks) => {
@@ -327,10 +324,10 @@ const receiveForm = Effect.fnUntraced(function*(
     }
     // Discarded bytes have a limit too.
     if (total > maxBodyBytes) return Effect.fail(Refusal.tooLarge("maxUploadBytes", total, limits.maxUploadBytes))
-    return form.problem === undefined && form.pieces.length === 0 ? Effect.void : drain
+    return form.problem === undefined && form.pieces.length === 0 ? Effect.void : drain(form, limits)
   })
   parser.end()
-  yield* drain
+  yield* drain(form, limits)
 
   if (isFileChosen() && form.text !== undefined && form.text.size > 0) return yield* several
   const content = isFileChosen() || form.text === undefined ? form.file : form.text
@@ -387,8 +384,10 @@ export const describeRaw = Effect.fnUntraced(function*({ headers }: Pick<Body, "
 const receiveRaw = Effect.fnUntraced(function*(body: Body, limits: Limits, names: Names) {
   const { mimeType, name } = yield* describeRaw(body, names)
   const content = makeContent(name, mimeType)
-  const store = yield* makeStore(limits)
-  yield* Stream.runForEachArray(body.stream, Effect.forEach((chunk) => store(content, chunk), { discard: true }))
+  yield* Stream.runForEachArray(
+    body.stream,
+    Effect.forEach((chunk) => store(limits, content, chunk), { discard: true })
+  )
   return { fields: new Map<string, string>(), file: yield* received(content, limits) }
 })
 

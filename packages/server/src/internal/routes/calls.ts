@@ -71,20 +71,19 @@ export const routes = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const { change, download, header, list, me, remove, resumable, status, upload } = yield* Handlers.make
 
   /** Begins a resumable upload where the request asks for one and this server can. */
-  const receive = <E, R>(
+  const receive = Effect.fnUntraced(function*<E, R>(
     request: HttpServerRequest.HttpServerRequest,
     owner: string,
     target: Target,
     otherwise: (query: typeof FileSettings.FileSettingsFromFields.Type) => Handled<E, R>
-  ) =>
-    Effect.gen(function*() {
-      const query = yield* settingsQuery
-      if (!(yield* Effect.fromResult(UploadFields.begins(request.headers)))) return yield* otherwise(query)
-      if (resumable !== undefined) return yield* resumable.create(request, owner, target, query)
-      return UploadFields.read(request.headers).isLast === true
-        ? yield* otherwise(query)
-        : yield* Refusal.unknownVersion
-    })
+  ) {
+    const query = yield* settingsQuery
+    if (!(yield* Effect.fromResult(UploadFields.begins(request.headers)))) return yield* otherwise(query)
+    if (resumable !== undefined) return yield* resumable.create(request, owner, target, query)
+    return UploadFields.read(request.headers).isLast === true
+      ? yield* otherwise(query)
+      : yield* Refusal.unknownVersion
+  })
 
   const uploadNamed = (name?: string): Handler => (request, owner) =>
     receive(request, owner, { _tag: "new", name }, (query) => upload(request, owner, query, name))
