@@ -278,7 +278,7 @@ const encrypted = async (page: Page) => {
       isOnlyHere = false
     })
 
-  /** The receiver cancelled, or the connection broke; the host may have sent its last byte before, or may have no file any more. */
+  /** The receiver cancelled, or the connection broke; the host may have sent its last byte before, or have no file any more. */
   const stopped = async (what: string) => {
     if (held !== undefined) {
       complain(words.stoppedHere)

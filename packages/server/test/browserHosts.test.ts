@@ -1,4 +1,4 @@
-/** Downloads with the page from a host that fails in the middle: errors, limits, and files that are gone when the network is back. */
+/** Downloads with the page from a host that fails in the middle: errors, limits, and files that are gone afterwards. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Page, Route } from "playwright-core"
