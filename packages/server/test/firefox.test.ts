@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import { free, largeFile, run, sha256 } from "./browser.ts"
 import { hasFirefox, openFirefox } from "./firefox.ts"
 import { network } from "./network.ts"
-import { blobs, call, pattern, start, temporaryFolder } from "./support.ts"
+import { blobs, call, pattern, start, temporaryFolder, uploaded } from "./support.ts"
 
 const MEGABYTES = Number(process.env["FILEIO_FIREFOX_MB"] ?? "100")
 /** What Firefox may use for sending a file of any size. */
@@ -127,6 +127,21 @@ describe.skipIf(!hasFirefox)("the pages in Firefox", () => {
       const [sources, folder] = [yield* temporaryFolder, yield* temporaryFolder]
       const source = largeFile(sources, 66)
       const firefox = yield* openFirefox(folder, { "network.cookie.cookieBehavior": 2 })
+      const { key } = yield* uploaded(server.url, new Uint8Array(5_000_000), { name: "plain.bin" })
+      const said = yield* run(async () => {
+        await firefox.goto(`${server.url}/${key}`)
+        await firefox.evaluate(`{
+          const said = document.querySelector("#said")
+          globalThis.heard = []
+          new MutationObserver(() => heard.push(said.textContent)).observe(said, { childList: true })
+        }`)
+        await firefox.click("#download [type=submit]")
+        assert.strictEqual((await firefox.download()).status, "complete")
+        await firefox.until("heard.length === 2")
+        return firefox.evaluate("heard.join()")
+      })
+      // Without a cookie, nobody can begin the same download again, and the page does not say so.
+      assert.match(String(said), /^The download has begun\.,The file is gone: /)
       const path = yield* run(async () => {
         await choose(firefox, server.url, source)
         const link = await linkOf(firefox)
