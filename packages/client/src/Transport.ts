@@ -121,8 +121,8 @@ export interface Response {
   /** Whether the transport has decoded each `content-encoding` that it knows, as `fetch` does. */
   readonly isDecoded: boolean
   /**
-   * Whether bytes that are cut may end without an error, as those of Node's `fetch` and undici do: where only the end of the
-   * connection ends them, and the connection is reset; and where they are compressed, and the transport decodes them.
+   * Whether bytes that are cut may end without an error, as those of Node's `fetch`, `node:http` and undici do: where only the
+   * end of the connection ends them, and the connection is reset; and where they are compressed, and the transport decodes them.
    */
   readonly hidesCuts?: boolean | undefined
   /**
@@ -345,7 +345,7 @@ const responseOf = (
     status: response.status,
     headers: response.headers,
     isDecoded: Option.isSome(HttpClientResponse.toWeb(response)),
-    hidesCuts: Option.isSome(HttpClientResponse.toWeb(response)) && !isBrowser(),
+    hidesCuts: !isBrowser(),
     body: () =>
       Stream.suspend(() => {
         isRead = true
