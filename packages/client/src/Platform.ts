@@ -187,15 +187,14 @@ export const makeFolder = (
 ): Effect.Effect<void, PlatformError, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const isTaken = Effect.isSuccess(fs.stat(path))
-    if (yield* isTaken) return
+    if (yield* Effect.isSuccess(fs.stat(path))) return
     const parent = (yield* Path.Path).dirname(path)
     if (parent !== path) yield* makeFolder(parent, options)
     const { mode, onMade } = options
     yield* Effect.catch(
       fs.makeDirectory(path, mode === undefined ? {} : { mode }),
-      // Somebody else may make it at the same time.
-      (error) => Effect.flatMap(isTaken, (is) => is ? Effect.void : Effect.fail(error))
+      // Somebody else made it at the same time, or it is a link that leads nowhere, as its first use will show.
+      (error) => error.reason._tag === "AlreadyExists" ? Effect.void : Effect.fail(error)
     )
     if (onMade !== undefined) yield* onMade(parent)
   })
