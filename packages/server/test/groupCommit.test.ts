@@ -6,6 +6,7 @@ import type { Worker } from "node:worker_threads"
 import * as Catalog from "../src/Catalog.ts"
 import * as DataFolder from "../src/DataFolder.ts"
 import { diskFault } from "../src/internal/disk/diskFault.ts"
+import { UploadEnded } from "../src/internal/sql/rows.ts"
 import { openDatabase, openReadOnly } from "../src/internal/sql/sqlite.ts"
 import { type Job, type Outcome, runTogether, runUnsynced } from "../src/internal/sql/sqliteBatch.ts"
 import * as SqliteWriter from "../src/internal/sql/sqliteWriter.ts"
@@ -41,6 +42,8 @@ const opened = (folder: string, makeRoom?: () => void) =>
     return { path, db: counted, insert, transactions, rows: () => all.all().map(({ n }) => n) }
   })
 
+const refused = new UploadEnded()
+
 const causes = (outcomes: ReadonlyArray<Outcome>) =>
   outcomes.map((outcome) => "cause" in outcome ? outcome.cause : undefined)
 
@@ -69,9 +72,24 @@ describe("changes that wait together", () => {
       other.close()
     }))
 
-  it.effect("each have an outcome of their own: one that throws is undone alone", () =>
+  it.effect("each have an outcome of their own: one that is refused leaves the others alone", () =>
     Effect.gen(function*() {
       const { db, insert, rows, transactions } = yield* opened(yield* temporaryFolder)
+      const outcomes = runTogether(db, [
+        job(() => insert.run({ n: 1 })),
+        job(() => {
+          throw refused
+        }),
+        job(() => insert.run({ n: 3 }))
+      ])
+      assert.deepStrictEqual(causes(outcomes), [undefined, refused, undefined])
+      assert.deepStrictEqual(rows(), [1, 3])
+      assert.strictEqual(transactions.length, 1)
+    }))
+
+  it.effect("run one by one where one of them fails, and what that one had changed is undone", () =>
+    Effect.gen(function*() {
+      const { db, insert, rows } = yield* opened(yield* temporaryFolder)
       const own = new Error("own")
       const outcomes = runTogether(db, [
         job(() => insert.run({ n: 1 })),
@@ -83,7 +101,6 @@ describe("changes that wait together", () => {
       ])
       assert.deepStrictEqual(causes(outcomes), [undefined, own, undefined])
       assert.deepStrictEqual(rows(), [1, 3])
-      assert.strictEqual(transactions.length, 1)
     }))
 
   it.effect("run one by one where SQLite refuses one of them, also if it has ended the transaction by itself", () =>
@@ -125,26 +142,26 @@ describe("changes that wait together", () => {
       assert.deepStrictEqual(rows(), [1, 2, 3, 4, 5, 6, 7])
     }))
 
-  it.effect("go first without a sync, unless one of them needs it or SQLite refuses one: then none has run", () =>
+  it.effect("go first without a sync, unless one of them needs it or fails: then none has run", () =>
     Effect.gen(function*() {
       const { db, insert, rows, transactions } = yield* opened(yield* temporaryFolder)
-      const own = new Error("own")
       const relaxed = (n: number, then: Job["run"] = () => n) =>
         job((mustSync) => {
           insert.run({ n })
           return then(mustSync)
         }, { durable: false })
-      const fails = () => {
-        throw own
+      const fails = (cause: Error) => () => {
+        throw cause
       }
-      assert.deepStrictEqual(runUnsynced(db, [relaxed(1), relaxed(2, fails), relaxed(3)]), [
+      assert.deepStrictEqual(runUnsynced(db, [relaxed(1), job(fails(refused)), relaxed(3)]), [
         { value: 1 },
-        { cause: own },
+        { cause: refused },
         { value: 3 }
       ])
       assert.deepStrictEqual(transactions.splice(0), [false])
       assert.strictEqual(runUnsynced(db, [relaxed(4), relaxed(5, (mustSync) => mustSync())]), undefined)
       assert.strictEqual(runUnsynced(db, [relaxed(6), relaxed(1)]), undefined)
+      assert.strictEqual(runUnsynced(db, [relaxed(7), relaxed(8, fails(new Error("own")))]), undefined)
       assert.deepStrictEqual(rows(), [1, 3])
     }))
 })

@@ -101,15 +101,18 @@ export const EXPECTED_MILLIS = 60 * 60 * 1000
 /** The last of these milliseconds, in which the bytes can become no file's any more: a sweep must not list them meanwhile. */
 export const EXPECTED_END_MILLIS = 5 * 60 * 1000
 
+/** A change cannot be made. In SQLite, it is thrown before anything is changed. */
+export abstract class Refused extends Error {}
+
 /** The bytes of a blob were expected so long ago that a sweep may have removed them. */
-export class ArrivedLate extends Error {
+export class ArrivedLate extends Refused {
   constructor() {
     super("storing the bytes took so long that the sweep may have removed them")
   }
 }
 
 /** The upload has ended, or another request continues it. */
-export class UploadEnded extends Error {
+export class UploadEnded extends Refused {
   constructor() {
     super("the upload has ended, or another request continues it")
   }

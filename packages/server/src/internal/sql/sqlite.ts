@@ -59,8 +59,6 @@ export interface Database extends Reads {
    * must not change anything in memory.
    */
   readonly transaction: <A>(run: () => A, options?: TransactionOptions) => A
-  /** Inside a transaction: undoes what `run` changed if it throws, and nothing else. */
-  readonly savepoint: <A>(run: () => A) => A
   /** Copies the log into the database as far as possible, so that the log is overwritten from its beginning. */
   readonly checkpoint: () => void
   /** Writes the whole database once more, outside a transaction; it takes twice its size on its disk. */
@@ -165,24 +163,6 @@ const open = (db: DatabaseSync, path: string, makeRoom: () => void): Database =>
     return run()
   }
 
-  const mark = db.prepare("SAVEPOINT before")
-  const undo = db.prepare("ROLLBACK TO before")
-  const unmark = db.prepare("RELEASE before")
-
-  const savepoint = <A>(run: () => A): A =>
-    within(() => {
-      mark.run()
-      try {
-        return run()
-      } catch (cause) {
-        // SQLite ends the whole transaction by itself after some errors.
-        if (db.isTransaction) undo.run()
-        throw cause
-      } finally {
-        if (db.isTransaction) unmark.run()
-      }
-    })
-
   return {
     query: (text) => {
       const statement = db.prepare(text)
@@ -200,7 +180,6 @@ const open = (db: DatabaseSync, path: string, makeRoom: () => void): Database =>
       return { all, first: (values) => all(values)[0] }
     },
     transaction,
-    savepoint,
     checkpoint,
     rewrite: () => rewrite(db, path),
     exec: (text) => db.exec(text),

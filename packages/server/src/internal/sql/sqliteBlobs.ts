@@ -51,7 +51,7 @@ export const queries = ({ query }: Reads) => {
 export const make = (db: Database) => {
   const sql = {
     expect: db.change("INSERT OR IGNORE INTO garbage (blob, after, expected) VALUES (:blob, :after, 1)"),
-    arrived: db.change("DELETE FROM garbage WHERE blob = :blob AND expected = 1 AND after > :from"),
+    isExpected: db.query("SELECT 1 FROM garbage WHERE blob = :blob AND expected = 1 AND after > :from"),
     forget: db.change("DELETE FROM garbage WHERE blob = :blob"),
     abandoned: db.change("UPDATE garbage SET after = :now, expected = 0 WHERE expected = 1"),
     addContent: db.change("INSERT INTO contents (blob, bytes) VALUES (:blob, :bytes)"),
@@ -69,14 +69,16 @@ export const make = (db: Database) => {
       }
     },
     setStoreId: (id: string) => sql.setStoreId.run({ id }),
-    /** The blob belongs to a file now. `bytes`: it is a small one. Throws `ArrivedLate` if it is not expected any more. */
-    arrived: (
-      { blob, bytes, isExpected = false }: Pick<NewFile, "blob" | "bytes" | "isExpected">,
-      now: number
-    ): void => {
-      if (bytes !== undefined) sql.addContent.run({ blob, bytes })
-      else if (!isExpected) sql.forget.run({ blob })
-      else if (sql.arrived.run({ blob, from: now + EXPECTED_END_MILLIS }) === 0) throw new ArrivedLate()
+    /** Throws `ArrivedLate` if the blob is to be expected, and is not any more. */
+    check: ({ blob, isExpected = false }: Pick<NewFile, "blob" | "isExpected">, now: number): void => {
+      if (isExpected && sql.isExpected.first({ blob, from: now + EXPECTED_END_MILLIS }) === undefined) {
+        throw new ArrivedLate()
+      }
+    },
+    /** The blob belongs to a file now. `bytes`: it is a small one. */
+    arrived: ({ blob, bytes }: Pick<NewFile, "blob" | "bytes">): void => {
+      if (bytes === undefined) sql.forget.run({ blob })
+      else sql.addContent.run({ blob, bytes })
     },
     /** The blob belongs to no file any more; its bytes may be removed after that time. */
     discard: (blob: string, after: number) => sql.discard.run({ blob, after }),

@@ -81,7 +81,7 @@ interface Parts {
 }
 
 /** The calls about files. */
-const fileCalls = ({ files, leases, uploads }: Parts) => {
+const fileCalls = ({ blobs, files, leases, uploads }: Parts) => {
   const update = (
     { now }: Context,
     key: string,
@@ -90,6 +90,7 @@ const fileCalls = ({ files, leases, uploads }: Parts) => {
     completes?: Completion
   ): FileRecord | undefined => {
     if (completes !== undefined) uploads.check(completes)
+    if (changes.content !== undefined) blobs.check(changes.content, now)
     leases.settleOf(key, now)
     const old = files.get(key, now)
     if (old === undefined || old.owner !== owner) return undefined
@@ -104,7 +105,8 @@ const fileCalls = ({ files, leases, uploads }: Parts) => {
     /** `undefined`: the key is taken. */
     insert: call(({ now }, key: string, id: string, file: NewFile, completes?: Completion): FileRecord | undefined => {
       if (completes !== undefined) uploads.check(completes)
-      const record = files.insert(key, id, file, now)
+      blobs.check(file, now)
+      const record = files.insert(key, id, file)
       if (completes !== undefined && record !== undefined) uploads.complete(completes, record, now)
       return record
     }, { usesReserve: false }),

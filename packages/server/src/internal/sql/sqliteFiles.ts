@@ -104,10 +104,10 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
     bury,
 
     /** `undefined`: the key is taken. */
-    insert: (key: string, id: string, file: NewFile, now: number): FileRecord | undefined => {
+    insert: (key: string, id: string, file: NewFile): FileRecord | undefined => {
       const values = Rows.toInsert(key, id, file)
       const row = sql.insert.first({ ...values, autoDelete: Number(values.autoDelete) })
-      if (row !== undefined) blobs.arrived(file, now)
+      if (row !== undefined) blobs.arrived(file)
       return record(row)
     },
 
@@ -115,7 +115,7 @@ export const make = (db: Database, blobs: SqliteBlobs) => {
       const { content } = changes
       if (content !== undefined) {
         blobs.discard(old.blob, now)
-        blobs.arrived(content, now)
+        blobs.arrived(content)
       }
       const values = Rows.toUpdate(old, changes)
       const { autoDelete, replaced } = values

@@ -48,7 +48,7 @@ const errorOf = (failure: Failure): CatalogError =>
   })
 
 /** Requests that go on in one turn of the event loop: few enough that all of them take some milliseconds. */
-const ANSWERS_IN_A_TURN = 16
+const ANSWERS_IN_A_TURN = 32
 
 type Resume = (answer: Effect.Effect<unknown, CatalogError>) => void
 
