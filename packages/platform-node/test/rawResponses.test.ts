@@ -1,5 +1,5 @@
 /** A download is the file or a typed error, whatever bytes a host writes, and is asked for once. */
-import { FileIo, RateLimit } from "@effect-fileio/client"
+import { FileIo, RateLimit, RetryPolicy } from "@effect-fileio/client"
 import type { FileIoError } from "@effect-fileio/core"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Agent } from "@effect/platform-node/Undici"
@@ -41,7 +41,7 @@ interface Answer {
 }
 
 /** A host that writes these bytes in response to each request. */
-const rawHost = (answer: () => Answer) =>
+const rawHost = (answer: (head: string) => Answer) =>
   Effect.gen(function*() {
     let requests = 0
     const server = Net.createServer((socket) => {
@@ -50,9 +50,9 @@ const rawHost = (answer: () => Answer) =>
       socket.on("data", (bytes: Buffer) => {
         head += bytes.toString("latin1")
         if (!head.includes("\r\n\r\n")) return
+        const { by = "end", bytes: response } = answer(head)
         head = ""
         requests++
-        const { by = "end", bytes: response } = answer()
         if (by === "end") socket.end(response)
         // The bytes before the reset have to be read before it comes.
         else socket.write(response, () => setTimeout(() => socket.resetAndDestroy(), 10))
@@ -110,6 +110,60 @@ const failures: Readonly<Record<string, Answer>> = {
   )
 }
 
+type Outcome = Result.Result<string, FileIoError.Copy | undefined>
+const file: Outcome = Result.succeed(FILE)
+const unknown: Outcome = Result.fail("unknown")
+const consumed: Outcome = Result.fail("consumed")
+
+const RESUMABLE = "etag: \"one\"\r\naccept-ranges: bytes\r\n"
+const UNTIL_CLOSE = headOf(`${RESUMABLE}connection: close\r\n`)
+const IN_CHUNKS = `${headOf(RESUMABLE + CHUNKED)}14\r\n${FILE.slice(0, 20)}\r\n`
+
+/** The rest from an offset, of a host that knows the size of the file only then. */
+const restAt = (at: number): Answer => {
+  const size = FILE.length
+  const [status, range, rest] = at < size
+    ? ["206 Partial Content", `${at}-${size - 1}`, FILE.slice(at)]
+    : ["416 Range Not Satisfiable", "*", ""]
+  const fields = `etag: "one"\r\ncontent-range: bytes ${range}/${size}\r\ncontent-length: ${rest.length}\r\n`
+  return { bytes: `HTTP/1.1 ${status}\r\n${fields}\r\n${rest}` }
+}
+
+/** Responses of a host that can resume: the first, and those to requests for the rest. */
+const resumed: Readonly<Record<string, readonly [Answer, (at: number) => Answer, Outcome]>> = {
+  "only the end of the connection ends, is the file where the host has no more of it": [
+    { bytes: UNTIL_CLOSE + FILE },
+    restAt,
+    file
+  ],
+  "only the end of the connection ends, and is cut, is the file with its rest": [
+    { bytes: UNTIL_CLOSE + FILE.slice(0, 20), by: "reset" },
+    restAt,
+    file
+  ],
+  "comes in chunks, and is cut, is the file with its rest from a whole one with a length": [
+    { bytes: IN_CHUNKS },
+    () => ({ bytes: headOf(RESUMABLE + LENGTH) + FILE }),
+    file
+  ],
+  "comes in chunks, and is cut, fails with a whole one that is shorter": [
+    { bytes: IN_CHUNKS },
+    () => ({ bytes: headOf(`${RESUMABLE}content-length: 10\r\n`) + FILE.slice(0, 10) }),
+    unknown
+  ],
+  "comes in chunks, and is cut, fails with a rest that is cut without a length": [
+    { bytes: IN_CHUNKS },
+    () => ({ bytes: UNTIL_CLOSE + FILE.slice(0, 30), by: "reset" }),
+    unknown
+  ]
+}
+
+const outcomeOf = (result: Result.Result<FileIo.DownloadedBytes, FileIoError.FileIoError>): Outcome =>
+  Result.map(
+    Result.mapError(result, ({ copy }) => copy),
+    ({ bytes }) => new TextDecoder().decode(bytes)
+  )
+
 const download = (
   transport: (typeof transportNames)[number],
   answer: () => Answer,
@@ -124,18 +178,8 @@ const download = (
     ).pipe(Effect.provide(transports[transport]({ baseUrl: host.baseUrl })))
     // A response that breaks may have used up the copy: another request could only make things worse.
     assert.strictEqual(host.requests(), times)
-    return results.map((result) =>
-      Result.map(
-        Result.mapError(result, ({ copy }) => copy),
-        ({ bytes }) => new TextDecoder().decode(bytes)
-      )
-    )
+    return results.map(outcomeOf)
   }).pipe(Effect.scoped)
-
-type Outcome = Result.Result<string, FileIoError.Copy | undefined>
-const file: Outcome = Result.succeed(FILE)
-const unknown: Outcome = Result.fail("unknown")
-const consumed: Outcome = Result.fail("consumed")
 
 describe.each(transportNames)("a download over %s", (transport) => {
   it.live.each(Object.entries(files))("%s is the file", ([, answer]) =>
@@ -154,6 +198,19 @@ describe.each(transportNames)("a download over %s", (transport) => {
         assert.deepStrictEqual(yield* download(transport, () => answer, 1, { sha256 }), [file])
       })
   )
+
+  it.live.each(Object.entries(resumed))("that %s", ([, [first, rest, outcome]]) =>
+    Effect.gen(function*() {
+      const host = yield* rawHost((head) => {
+        const [, at] = /\r\nrange: bytes=(\d+)-/i.exec(head) ?? []
+        return at === undefined ? first : rest(Number(at))
+      })
+      const result = yield* FileIo.FileIo.use((fileIo) => Effect.result(fileIo.downloadBytes(KEY))).pipe(
+        FileIo.withRetry(RetryPolicy.make({ times: 3, base: 1 })),
+        Effect.provide(transports[transport]({ baseUrl: host.baseUrl }))
+      )
+      assert.deepStrictEqual(outcomeOf(result), outcome)
+    }).pipe(Effect.scoped))
 
   it.live.each(Object.entries(failures))(
     "%s fails, and its copy is not said to be there",

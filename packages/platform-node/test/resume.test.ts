@@ -72,6 +72,10 @@ const refused: Readonly<Record<string, (request: Request) => Answer>> = {
   "in an encoding": (request) => rest(request, { "content-encoding": "gzip" }),
   "that is said to be the whole file": (request) => ({ ...rest(request), status: 200 }),
   "without bytes": (request) => ({ ...rest(request, { "content-length": undefined }), status: 204, body: "" }),
+  "of which there is said to be nothing": (request) => ({
+    status: 416,
+    headers: { etag: "\"one\"", "content-range": `bytes */${from(request)}` }
+  }),
   "in several parts": (request) =>
     rest(request, { "content-range": undefined, "content-type": "multipart/byteranges; boundary=b" })
 }

@@ -35,16 +35,16 @@ const restOf = (
   key: FileKey,
   { bytes, response }: { readonly bytes: ContentEncoding.Bytes; readonly response: ContentEncoding.ResponseHead },
   asked: DownloadStream.Asked
-): Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure> => {
+): Effect.Effect<Omit<DownloadStream.Rest, "doubt">, Failure> => {
   const rest = DownloadStream.readHead(key, response, asked)
   if (typeof rest === "string") return Effect.fail(unexpected(response.status, rest))
-  if (response.status === 206) return Effect.succeed({ bytes, size: rest.size })
+  if (response.status !== 200) return Effect.succeed({ bytes, size: rest.size })
   // A proxy took the `Range` away, and this may be the last copy. The same strong ETag means the same bytes.
   if (
     rest.validator === asked.validator && !ContentEncoding.isEncoded(response) &&
-    (rest.size ?? asked.size) === asked.size
+    (rest.size ?? asked.size) === (asked.size ?? rest.size)
   ) {
-    return Effect.succeed({ bytes: (buffers) => dropBytes(bytes(buffers), asked.offset), size: asked.size })
+    return Effect.succeed({ bytes: (buffers) => dropBytes(bytes(buffers), asked.offset), size: rest.size })
   }
   return Effect.fail(unexpected(response.status, "the host started over instead of sending the rest"))
 }
@@ -61,6 +61,7 @@ export const make = (client: Client) => {
     const head = requestHead(client, "GET", `/${key}`, "*/*", rest && DownloadStream.rangeHeaders(rest))
     const response = yield* Send.execute(client, head, { withPermit, isRepeatable: false })
     if (response.status === 206 && rest !== undefined) return { response, bytes: response.body }
+    if (rest !== undefined && DownloadStream.isAtEnd(response, rest)) return { response, bytes: () => Stream.empty }
     if (response.status !== 200) return yield* Response.refuse(call, response)
     return { response, bytes: yield* Response.fileIn(call, response) }
   }, Send.scopedToSuccess)
@@ -103,20 +104,22 @@ export const make = (client: Client) => {
         return yield* Retry.toError("download", unexpected(first.response.status, head))
       }
       const coding = ContentEncoding.unknownOf(first.response)
+      // The end of an encrypted file is authentic.
+      const doubtOf = secrets === undefined ? ContentEncoding.doubtOf : () => undefined
       const rest = (asked: DownloadStream.Asked) =>
         Effect.flatMap(
           Scope.provide(
             Retry.once(limiter, "download", (withPermit) => fetch(call, link.key, asked, withPermit)),
             scope
           ),
-          (received) => restOf(link.key, received, asked)
+          (received) =>
+            Effect.map(restOf(link.key, received, asked), (rest) => ({ ...rest, doubt: doubtOf(received.response) }))
         )
       const open = DownloadStream.receive({
         head,
         first: first.bytes,
         coding: coding === undefined ? undefined : call.quote(coding, 64),
-        // The end of an encrypted file is authentic.
-        doubt: secrets === undefined ? ContentEncoding.doubtOf(first.response) : undefined,
+        doubt: doubtOf(first.response),
         meter,
         digest: head.offset === 0 && digest !== undefined
           ? { expected: digest.expected, hasher: sha256() }

@@ -34,6 +34,13 @@ export type Asked = Pick<Resume, "offset" | "validator" | "size">
 /** Whether an entity tag is strong (RFC 9110, 8.8.3): a weak one does not identify bytes. */
 export const isStrong = (etag: string): boolean => /^"[\x21\x23-\x7E\u0080-\u00FF]*"$/.test(etag)
 
+/** The requested rest; `size` is that of the whole file, and `doubt` why the last bytes need not be those of the file. */
+export interface Rest {
+  readonly bytes: ContentEncoding.Bytes
+  readonly size: number | undefined
+  readonly doubt: string | undefined
+}
+
 export const rangeHeaders = ({ offset, validator }: Asked): Readonly<Record<string, string>> => ({
   range: `bytes=${offset}-`,
   "if-range": validator
@@ -62,7 +69,15 @@ const isWhole = (headers: ContentEncoding.ResponseHead["headers"], length: numbe
   return Number(from) === 0 && Number(to) + 1 === Number(size) && (length ?? Number(size)) === Number(size)
 }
 
-/** Parses the head of a 200, or of a 206 to a request for the rest. */
+/** Whether a 416 says that nothing is left of the same file, whose size was unknown. */
+export const isAtEnd = (
+  { headers, status }: ContentEncoding.ResponseHead,
+  { offset, size, validator }: Asked
+): boolean =>
+  status === 416 && size === undefined && headers["etag"] === validator &&
+  headers["content-range"]?.trim() === `bytes */${offset}`
+
+/** Parses the head of a 200, or of a 206 to a request for the rest, or of a 416 to one at the end. */
 export const readHead = (
   key: FileKey,
   response: ContentEncoding.ResponseHead,
@@ -73,8 +88,8 @@ export const readHead = (
   const validator = etag !== undefined && isStrong(etag) ? etag : undefined
   const name = nameOf(key, headers)
   const contentType = headers["content-type"]
-  if (response.status === 206 && asked !== undefined) {
-    const size = readRange(response, asked)
+  if (response.status !== 200 && asked !== undefined) {
+    const size = isAtEnd(response, asked) ? asked.offset : readRange(response, asked)
     // A host that sent a range accepts ranges, whether or not it says so again.
     return typeof size === "string"
       ? size
@@ -198,18 +213,16 @@ export const receive = (options: {
   readonly doubt: string | undefined
   readonly meter: Meter
   readonly digest: { readonly hasher: Hasher; readonly expected: string } | undefined
-  /** Requests the rest; returns its bytes, and the size of the whole file. */
-  readonly rest: (
-    asked: Asked
-  ) => Effect.Effect<{ readonly bytes: ContentEncoding.Bytes; readonly size: number | undefined }, Failure>
+  readonly rest: (asked: Asked) => Effect.Effect<Rest, Failure>
 }): (buffers: Buffers) => Stream.Stream<Uint8Array, FileIoError.FileIoError> => {
-  const { coding, digest, doubt, head, meter } = options
+  const { coding, digest, head, meter } = options
   const { validator } = head
   let { size } = head
+  let { doubt } = options
 
   const complete = (state: State) =>
     Effect.suspend(() => {
-      if (size !== undefined && state.done < size) {
+      if (size !== undefined && state.done !== size) {
         return Effect.fail(broke(head, state.done, "the host ended it early"))
       }
       if (state.done === 0) {
@@ -223,10 +236,11 @@ export const receive = (options: {
         const expected = head.size === undefined ? {} : { bytesExpected: head.size }
         return Effect.fail(wrongDigest({ bytesDone: state.done, ...expected }))
       }
-      if (doubt !== undefined && digest === undefined) {
+      // All bytes of a known size are the whole.
+      if (doubt !== undefined && digest === undefined && size === undefined) {
         const problem =
           `whether it is whole is unknown: ${doubt}, and this HTTP client does not notice when such a file is cut`
-        return Effect.fail(broke(head, state.done, problem, { resumable: false }))
+        return Effect.fail(broke(head, state.done, problem))
       }
       return meter.finished
     })
@@ -281,6 +295,7 @@ export const receive = (options: {
         const result = yield* Effect.result(options.rest({ offset: state.done, validator, size }))
         if (result._tag === "Success") {
           size ??= result.success.size
+          doubt = result.success.doubt
           return result.success.bytes
         }
         // The lease makes every repetition harmless: all its ranges count as one download.
