@@ -192,6 +192,17 @@ describe.skipIf(process.platform === "win32")("standard output that is a file", 
   const FULL = "unset NODE_COMPILE_CACHE; ulimit -f 32;"
   const ROOM = 32 * 1024
 
+  it.runIf(process.platform === "linux")("that cannot be synced, as in /proc, takes a download", async () => {
+    const room = t.room()
+    for (const output of ["-", "/dev/stdout"]) {
+      const link = await upload(room, "a new name")
+      assert.deepStrictEqual(
+        await shell(room, `$FILEIO download ${link} -o ${output} > /proc/self/comm`),
+        { code: 0, stdout: "", stderr: "" }
+      )
+    }
+  })
+
   it("that takes only a part of a download fails, also if it is the last part", async () => {
     const room = t.room()
     for (const output of ["-", "/dev/stdout"]) {

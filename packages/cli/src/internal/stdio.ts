@@ -101,10 +101,16 @@ export const writeAll = (descriptor: number, bytes: Uint8Array): Effect.Effect<v
     Effect.flatMap((count) => count >= bytes.length ? Effect.void : writeAll(descriptor, bytes.subarray(count)))
   )
 
+/** Files that cannot be synced, as in `/proc` and on some network and FUSE file systems. */
+const UNSYNCED = new Set(["EINVAL", "ENOSYS", "ENOTSUP"])
+
 /** Waits until the disk has what was written: some disks fail only then. */
 export const sync = (descriptor: number): Effect.Effect<void, OutputClosed> =>
   Effect.callback((resume) => {
-    NodeFs.fsync(descriptor, (cause) => resume(cause ? Effect.fail(outputClosed(cause)) : Effect.void))
+    NodeFs.fsync(
+      descriptor,
+      (cause) => resume(cause && !UNSYNCED.has(cause.code ?? "") ? Effect.fail(outputClosed(cause)) : Effect.void)
+    )
   })
 
 const STDOUT = 1
