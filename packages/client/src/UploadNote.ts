@@ -123,6 +123,7 @@ export const open = Effect.fnUntraced(function*(
   /** The address that this upload has noted. */
   let noted: string | undefined
   const write = Effect.fnUntraced(function*(address: string, owner: string) {
+    active.add(file)
     yield* makeFolder(folder, { mode: 0o700 }).pipe(
       Effect.provideService(FileSystem.FileSystem, fs),
       Effect.provideService(Path.Path, paths)
@@ -132,11 +133,10 @@ export const open = Effect.fnUntraced(function*(
     yield* fs.writeFileString(next, encode({ version: 2, owner, ...identity, address }), { flag: "wx", mode: 0o600 })
     yield* Effect.onError(fs.rename(next, file), () => Effect.ignore(fs.remove(next)))
     noted = address
-  })
+  }, Effect.onError(() => Effect.sync(() => noted === undefined && active.delete(file))))
   const save = (address: string) =>
     Effect.gen(function*() {
       if (noted === undefined && (active.has(file) || (yield* stateOf(yield* readNote(file))) === "running")) return
-      active.add(file)
       yield* write(address, process.self)
     }).pipe(
       Effect.catch((error) =>
@@ -154,7 +154,6 @@ export const open = Effect.fnUntraced(function*(
       yield* fs.remove(taken)
       return false
     }
-    active.add(file)
     yield* write(seen.address, process.self)
     yield* fs.remove(taken)
     return true
