@@ -8,7 +8,7 @@ const texts = (readable: Readable) =>
   Stream.runCollect(
     Stream.map(BodyStream.of(readable, "ended early" as const), (bytes) => Buffer.from(bytes).toString())
   )
-const events = ["readable", "end", "error", "close"]
+const events = ["readable", "end", "close"]
 const listeners = (readable: Readable) => events.map((event) => readable.listenerCount(event))
 const later = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
@@ -42,6 +42,18 @@ describe("the bytes of a request", () => {
       broken.push("1")
       broken.destroy()
       assert.strictEqual(yield* Effect.flip(texts(broken)), "ended early")
+    }))
+
+  it.live("may break while their reader is interrupted: an error that nobody listens to would end the process", () =>
+    Effect.gen(function*() {
+      const readable = make()
+      const reading = yield* Effect.forkChild(texts(readable), { startImmediately: true })
+      yield* later
+      const broken = new Promise((resolve) => readable.once("close", resolve))
+      readable.destroy(new Error("reset"))
+      yield* Fiber.interrupt(reading)
+      assert.isAbove(readable.listenerCount("error"), 0)
+      yield* Effect.promise(() => broken)
     }))
 
   it.live("are an empty stream where all of them were read before", () =>

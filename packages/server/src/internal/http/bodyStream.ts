@@ -16,6 +16,8 @@ const readAll = (incoming: Readable): Array<Uint8Array> => {
   return chunks
 }
 
+const ignore = () => {}
+
 /**
  * Fails with `endedEarly` if the connection breaks before the end of the body.
  *
@@ -28,9 +30,11 @@ export const of = <E>(incoming: Readable, endedEarly: E): Stream.Stream<Uint8Arr
     let wake = () => {}
     const onChange = () => wake()
     const isOver = () => incoming.readableEnded || incoming.destroyed
-    incoming.on("readable", onChange).on("end", onChange).on("error", onChange).on("close", onChange)
+    // "close" follows an error. The error may come when nobody reads any more, and ends the process where nobody listens: on Bun,
+    // each connection that is reset during an upload would.
+    incoming.on("readable", onChange).on("end", onChange).on("close", onChange).on("error", ignore)
     const stop = Effect.sync(() => {
-      incoming.off("readable", onChange).off("end", onChange).off("error", onChange).off("close", onChange)
+      incoming.off("readable", onChange).off("end", onChange).off("close", onChange)
     })
     const changed = Effect.callback<void>((resume) => {
       if (incoming.readableLength > 0 || isOver()) return resume(Effect.void)
