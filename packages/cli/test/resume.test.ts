@@ -96,6 +96,28 @@ describe("an upload that another process still sends", () => {
     assert.deepStrictEqual(Fs.readdirSync(join(room, "state", "fileio")), [])
     way.close()
   })
+
+  it("is not continued by --resume, and no command is said to continue one beside it that was stopped", async () => {
+    const room = t.room()
+    const source = join(room, "big.bin")
+    Fs.writeFileSync(source, new Uint8Array(12 * MIB).fill(3))
+    const way = await gate(t.url(), { up: 3 * MIB })
+    const env = { FILEIO_BASE_URL: way.url, XDG_STATE_HOME: join(room, "state") }
+    const first = t.start(["upload", source], { env })
+    await until(() => way.sent() >= 3 * MIB, "some of the first")
+    const resumed = await t.run(["upload", "--resume", source], { env })
+    assert.strictEqual(resumed.code, 8)
+    assert.match(resumed.stderr, /another process is sending this file/)
+    const second = t.start(["upload", source], { env })
+    await until(() => way.sent() >= 6 * MIB, "some of the second")
+    second.child.kill("SIGINT")
+    const { stderr } = await second.ended
+    assert.match(stderr, /stopped after/)
+    assert.notMatch(stderr, /Continue/)
+    way.open()
+    assert.strictEqual((await first.ended).code, 0)
+    way.close()
+  })
 })
 
 /** The lines of an advice as one, since a terminal's width may break them. */

@@ -27,10 +27,15 @@ import { CurrentPlatform, makeFolder } from "./Platform.ts"
  * @since 0.1.0
  */
 export interface Note {
-  /** Whether there is an unfinished upload of this file with the same settings, or one of an earlier version of the file. */
-  readonly state: "none" | "unfinished" | "changed"
+  /**
+   * Whether there is an unfinished upload of this file with the same settings, one of an earlier version of the file, or one that
+   * is still sent elsewhere.
+   */
+  readonly state: "none" | "unfinished" | "changed" | "running"
   /** Value of the option `resumption` of `FileIo.upload`. */
   readonly resumption: Resumption
+  /** Whether a later call can continue this upload: it has an address, and its note could be written. */
+  readonly isNoted: () => boolean
   /** Removes the note; call it when the upload has succeeded. */
   readonly remove: Effect.Effect<void>
 }
@@ -82,7 +87,7 @@ const read = Effect.fnUntraced(function*(
 /**
  * Opens the note of a body that is a file on the disk. `undefined` if the body is no such file, or cannot be opened at an
  * offset. `target` distinguishes uploads of one file to different destinations, such as the address of the host. An upload that
- * another process still sends is left to it: then the state is `none`, and this upload has no note.
+ * another process still sends is left to it: then the state is `running`, and this upload has no note.
  *
  * @category constructors
  * @since 0.1.0
@@ -162,7 +167,8 @@ export const open = Effect.fnUntraced(function*(
   const found = yield* readNote(file)
   const isSame = found !== undefined && found.size === size && found.mtime === identity.mtime &&
     found.path === identity.path
-  const isLeft = (yield* stateOf(found)) === "left"
+  const foundState = yield* stateOf(found)
+  const isLeft = foundState === "left"
   const isStale = isLeft && !isSame
   const isOurs = isLeft && isSame && (yield* Effect.orElseSucceed(claim(found), () => false))
   // An upload that ended without its file may be continued by any process.
@@ -174,8 +180,9 @@ export const open = Effect.fnUntraced(function*(
     )
   )
   return {
-    state: isOurs ? "unfinished" : isStale ? "changed" : "none",
+    state: isOurs ? "unfinished" : isStale ? "changed" : foundState === "running" ? foundState : "none",
     resumption: { ...(isOurs ? { address: found!.address } : {}), save },
+    isNoted: () => noted !== undefined,
     remove: Effect.suspend(() => {
       if (noted === undefined && !isStale) return Effect.void
       noted = undefined

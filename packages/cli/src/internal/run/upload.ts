@@ -51,7 +51,7 @@ interface Stage {
   isOnItsWay: boolean
   bytes: number
   /** Whether the host keeps what it has of it, so that the same command continues it. */
-  isNoted: boolean
+  isNoted: () => boolean
 }
 
 const watched = <B extends Source.Body>(body: B, stage: Stage): B => {
@@ -86,7 +86,7 @@ const againOf = (source: string, { paths: _paths, resume: _resume, ...flags }: I
 const fateOf = (stage: Stage, again: string, isEncrypted: boolean) =>
   Effect.sync(() => {
     // The command that continues an upload first asks the host how much it has, so it never stores a file twice.
-    const next = stage.isNoted ? `Continue it by the same command: ${again}` : undefined
+    const next = stage.isNoted() ? `Continue it by the same command: ${again}` : undefined
     return stage.at === "sent" && stage.isOnItsWay
       ? {
         what: "stopped before the host had responded",
@@ -172,6 +172,12 @@ const noteOf = Effect.fnUntraced(function*(
     yield* report.warn(`${source} has changed since a part of it was sent: the upload starts over`)
   }
   if (note?.state === "unfinished") yield* report.note(`continuing the upload of ${source}`)
+  if (input.resume && note?.state === "running") {
+    return yield* local(
+      "another process is sending this file",
+      "Nothing was sent. Wait until it has ended; if it fails, give the same command again."
+    )
+  }
   if (input.resume && note?.state !== "unfinished") {
     return yield* local(
       "there is no broken upload of this file to continue",
@@ -179,22 +185,15 @@ const noteOf = Effect.fnUntraced(function*(
     )
   }
   if (note === undefined) return undefined
-  const save = (address: string) =>
-    Effect.andThen(
-      note.resumption.save(address),
-      Effect.sync(() => {
-        stage.isNoted = true
-      })
-    )
-  stage.isNoted = note.state === "unfinished"
-  return { resumption: { ...note.resumption, save, only: input.resume }, remove: note.remove }
+  stage.isNoted = note.isNoted
+  return { resumption: { ...note.resumption, only: input.resume }, remove: note.remove }
 })
 
 /** Sends one file. Only what comes before its link can be interrupted: a link that is lost is a file that nobody can download. */
 const send = Effect.fnUntraced(function*(upload: Upload, source: string) {
   const { client: { baseUrl, fileIo, hasKey }, encryption, input, options } = upload
   const report = yield* Report
-  const stage: Stage = { at: "waiting", isOnItsWay: false, bytes: 0, isNoted: false }
+  const stage: Stage = { at: "waiting", isOnItsWay: false, bytes: 0, isNoted: () => false }
   const again = yield* againOf(source, input)
   yield* report.remember({ subject: source, describe: fateOf(stage, again, encryption !== undefined) })
   const body = yield* Effect.interruptible(Source.bodyOf(source, input))
