@@ -187,6 +187,25 @@ describe("a destination that is no regular file", () => {
   })
 })
 
+describe.skipIf(process.platform === "win32")("a path of which the system does not say what it is", () => {
+  it("cannot be read or written, which is no error of the program", async () => {
+    const room = t.room()
+    Fs.symlinkSync("loop", join(room, "loop"))
+    for (
+      const line of [
+        "upload loop",
+        "upload loop --tar",
+        "download abcdefgh1234 -o loop",
+        "download abcdefgh1234 -o loop/"
+      ]
+    ) {
+      const { code, stderr } = await shell(room, `$FILEIO ${line}`)
+      assert.strictEqual(code, 8, stderr)
+      assert.match(stderr, /cannot (?:read|write) .*loop: /, line)
+    }
+  })
+})
+
 describe.skipIf(process.platform === "win32")("standard output that is a file", () => {
   // As on a full disk: the system writes what fits, and fails only when there is more.
   const FULL = "unset NODE_COMPILE_CACHE; ulimit -f 32;"

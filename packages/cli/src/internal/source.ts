@@ -80,7 +80,7 @@ export const bodyOf = Effect.fnUntraced(function*(path: string, { name, snapshot
   }
   const raw = RawPath.find(path)
   const isUndecoded = !Buffer.from(path).equals(raw)
-  const isFolder = Fs.statSync(raw, { throwIfNoEntry: false })?.isDirectory() === true
+  const isFolder = SpecialFiles.statOf(raw)?.isDirectory() === true
   if (isFolder && tar) return yield* archive(raw, name)
   if (isFolder) {
     return yield* local(

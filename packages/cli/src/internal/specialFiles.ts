@@ -46,9 +46,18 @@ export const descriptorOf = (path: string): number | undefined => {
 
 type Kind = "descriptor" | "pipe" | "device"
 
+/** `undefined` also where the system does not say, as in a folder that this user cannot search; its first use tells why. */
+export const statOf = (path: string | Buffer): Fs.Stats | undefined => {
+  try {
+    return Fs.statSync(path)
+  } catch {
+    return undefined
+  }
+}
+
 /** The kind of a path that is neither a regular file nor a folder; `undefined` also if nothing exists there. */
 export const kindOf = (path: string): Kind | Problem | undefined => {
-  const info = Fs.statSync(path, { throwIfNoEntry: false })
+  const info = statOf(path)
   if (info === undefined || info.isDirectory()) return undefined
   if (info.isSocket()) return local(`${path} is a socket`, "Give a file, a pipe or a device.")
   if (info.isFIFO()) return "pipe"
