@@ -337,10 +337,13 @@ describe("stopped by Ctrl-C", () => {
     await until(() => part() !== undefined && Fs.statSync(join(room, part()!)).size > 1_000_000, "the part")
     const began = performance.now()
     child.kill("SIGINT")
+    // As from timeout or npx.
+    child.kill("SIGTERM")
     const ran = await ended
     // Without the signal it would go on.
     assert.isBelow(performance.now() - began, 20_000)
-    assert.strictEqual(ran.code, 130)
+    // Either may come first.
+    assert.include([130, 143], ran.code)
     assert.strictEqual(ran.stdout, "")
     assert.include(ran.stderr, join(room, part()!))
     assert.include(ran.stderr, "resume soon: fileio download")

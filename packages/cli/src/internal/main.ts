@@ -139,6 +139,7 @@ export const main = (version: string): void => {
 
   let stopped: Stdio.Signal | undefined
   let ending = false
+  let isLate = false
   const endStopped = (signal: Stdio.Signal) => {
     if (ending) return
     ending = true
@@ -151,11 +152,16 @@ export const main = (version: string): void => {
     )
   }
   Stdio.onSignal((signal) => {
-    // A second signal ends the program at once.
-    if (stopped !== undefined) return Stdio.exitNow(Stdio.signalCode[signal])
+    // `timeout` sends its signal twice, and npx sends on what the terminal has sent, so only a later one ends the program at once.
+    if (isLate) return Stdio.exitNow(Stdio.signalCode[signal])
+    if (stopped !== undefined) return
     stopped = signal
     fiber.interruptUnsafe()
-    Effect.runFork(Effect.delay(Effect.sync(() => endStopped(signal)), GRACE))
+    const late = Effect.sync(() => {
+      isLate = true
+      endStopped(signal)
+    })
+    Effect.runFork(Effect.delay(late, GRACE))
   })
   fiber.addObserver((exit) => {
     if (stopped !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) return endStopped(stopped)
