@@ -152,7 +152,7 @@ export const main = (version: string): void => {
     )
   }
   Stdio.onSignal((signal) => {
-    // `timeout` sends its signal twice, and npx sends on what the terminal has sent, so only a later one ends the program at once.
+    // `timeout` signals twice, and npx repeats what the terminal sent, so only a later signal ends the program at once.
     if (isLate) return Stdio.exitNow(Stdio.signalCode[signal])
     if (stopped !== undefined) return
     stopped = signal
