@@ -118,7 +118,7 @@ const STDOUT = 1
 /** Standard output. Node's stream for a file drops without a word what the disk has no room for. */
 const makeStdout = (): Stdio["stdout"] => {
   const isTerminal = process.stdout.isTTY === true
-  if (NodeFs.fstatSync(STDOUT).isFile()) {
+  if (!isTerminal && NodeFs.fstatSync(STDOUT).isFile()) {
     const turns = Semaphore.makeUnsafe(1)
     return {
       isTerminal,
