@@ -74,7 +74,8 @@ describe("an upload that was killed", () => {
 })
 
 describe("an upload that another process still sends", () => {
-  it("is left to it: each of the two gets its own link", async () => {
+  /** Starts an upload, which waits after its first 3 MiB until `way.open()`. */
+  const sending = async () => {
     const room = t.room()
     const source = join(room, "big.bin")
     Fs.writeFileSync(source, new Uint8Array(12 * MIB).fill(3))
@@ -82,6 +83,11 @@ describe("an upload that another process still sends", () => {
     const env = { FILEIO_BASE_URL: way.url, XDG_STATE_HOME: join(room, "state") }
     const first = t.start(["upload", source], { env })
     await until(() => way.sent() >= 3 * MIB, "some of the first")
+    return { env, first, room, source, way }
+  }
+
+  it("is left to it: each of the two gets its own link", async () => {
+    const { env, first, room, source, way } = await sending()
     const second = t.start(["upload", source], { env })
     await until(() => way.sent() >= 6 * MIB, "some of the second")
     way.open()
@@ -98,13 +104,7 @@ describe("an upload that another process still sends", () => {
   })
 
   it("is not continued by --resume, and no command is said to continue one beside it that was stopped", async () => {
-    const room = t.room()
-    const source = join(room, "big.bin")
-    Fs.writeFileSync(source, new Uint8Array(12 * MIB).fill(3))
-    const way = await gate(t.url(), { up: 3 * MIB })
-    const env = { FILEIO_BASE_URL: way.url, XDG_STATE_HOME: join(room, "state") }
-    const first = t.start(["upload", source], { env })
-    await until(() => way.sent() >= 3 * MIB, "some of the first")
+    const { env, first, source, way } = await sending()
     const resumed = await t.run(["upload", "--resume", source], { env })
     assert.strictEqual(resumed.code, 8)
     assert.match(resumed.stderr, /another process is sending this file/)

@@ -52,6 +52,6 @@ export const POST_QUANTUM = {
 const VERSION = "age-encryption.org/v1\n"
 export const MAC = `--- ${"M".repeat(43)}\n`
 
-/** The header of so many recipients, in its form alone. */
+/** A header with this number of recipients, right in its form alone. */
 export const headerOf = (recipients: number): string =>
   VERSION + `-> X25519 ${"s".repeat(43)}\n${"g".repeat(43)}\n`.repeat(recipients) + MAC

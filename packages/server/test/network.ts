@@ -38,7 +38,7 @@ export const network = (url: string) =>
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
       return {
         url: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`,
-        /** Goes away after so many more bytes; waits until the browser has tried in vain. */
+        /** Goes away after this number of further bytes; waits until the browser has tried in vain. */
         away: (bytes = 0) =>
           new Promise<void>((resolve) => {
             refused = resolve

@@ -84,7 +84,7 @@ const verifyBytes = async (ledger: Ledger, store: ObjectStore, psql: Psql, expir
     unrecorded = found.filter((id) => !recorded.has(id) && !expired.has(id))
     return unrecorded.length === 0
   })
-  for (const id of unrecorded) ledger.violated("bytes without owner", `the object ${id}, of which nothing is recorded`)
+  for (const id of unrecorded) ledger.violated("bytes without owner", `the catalog has no record of the object ${id}`)
 
   const known = new Set(unrecorded)
   const due = (await stored()).filter((id) => !known.has(id) && !expired.has(id))
